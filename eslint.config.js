@@ -1,0 +1,76 @@
+import js from '@eslint/js'
+import ts from 'typescript-eslint'
+
+/** Imports run one way: cli -> controller -> knock; controller takes nft and queue as types; those import nobody. */
+function boundary(folder, forbidden) {
+  return {
+    files: [`src/${folder}/**/*.ts`],
+    rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: forbidden }] },
+  }
+}
+
+const folders = (names, extra = {}) => ({
+  group: names.flatMap(name => [`**/${name}/*`, `**/${name}/**`]),
+  message: `${names.join(', ')} must not be imported from here: see docs/architecture.md`,
+  ...extra,
+})
+
+const nothingElse = own => [folders(['cli', 'controller', 'knock', 'nft', 'queue'].filter(name => name !== own))]
+
+export default ts.config(
+  { ignores: ['dist/', 'node_modules/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/non-nullable-type-assertion-style': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/no-confusing-void-expression': [
+        'error',
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true, ignoreVoidOperator: true },
+      ],
+      '@typescript-eslint/no-meaningless-void-operator': 'off',
+      '@typescript-eslint/consistent-indexed-object-style': 'off',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      // winston's classes are declared as interfaces with constructors.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+      '@typescript-eslint/dot-notation': 'off',
+      '@typescript-eslint/prefer-promise-reject-errors': 'off',
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
+      '@typescript-eslint/return-await': ['error', 'in-try-catch'],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/queue/libraries.ts'],
+    rules: {
+      'no-restricted-imports': ['error', { paths: [{ name: 'ffi-rs', message: 'only src/queue/libraries.ts' }] }],
+    },
+  },
+  {
+    files: ['src/{controller,knock,queue}/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { paths: [{ name: 'node:child_process', message: 'only where effects are made' }, { name: 'ffi-rs' }] },
+      ],
+    },
+  },
+  { files: ['src/queue/libraries.ts'], rules: { 'no-restricted-imports': 'off' } },
+  boundary('knock', nothingElse('knock')),
+  boundary('queue', nothingElse('queue')),
+  boundary('nft', nothingElse('nft')),
+  boundary('controller', [folders(['cli']), folders(['nft', 'queue'], { allowTypeImports: true })]),
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // node:test's describe and it return promises that its runner awaits.
+      '@typescript-eslint/no-floating-promises': 'off',
+    },
+  },
+  { files: ['**/*.js'], languageOptions: { globals: { console: 'readonly', process: 'readonly' } } },
+)

@@ -1,0 +1,33 @@
+// Runs the compiled tests and ends with their sum. Arguments: parts of file names, to run only those.
+import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+
+const wanted = process.argv.slice(2)
+const all = readdirSync('dist/test', { recursive: true, encoding: 'utf8' })
+  .filter(file => file.endsWith('.test.js'))
+  .map(file => path.resolve('dist/test', file))
+  .sort()
+const files = wanted.length === 0 ? all : all.filter(file => wanted.some(part => file.includes(part)))
+
+const sum = { passed: 0, failed: 0, skipped: 0 }
+const isLeaf = data => data.details?.type !== 'suite' && !files.includes(data.name)
+const stream = run({ files, concurrency: Math.max(1, availableParallelism()), timeout: 300_000 })
+stream.on('test:pass', data => {
+  if (!isLeaf(data)) return
+  if (data.skip !== undefined || data.todo !== undefined) sum.skipped++
+  else sum.passed++
+})
+stream.on('test:fail', data => {
+  // A file that could not be run at all counts, too.
+  if (isLeaf(data) || data.details?.error?.failureType !== 'subtestsFailed') sum.failed++
+})
+stream.compose(new spec()).pipe(process.stdout)
+stream.on('end', () => {
+  process.on('exit', () => {
+    console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`)
+  })
+  process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0
+})

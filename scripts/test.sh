@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: lint with import boundaries, types, unit tests, integration tests on
+# the real kernel in network namespaces. Ends with a line "N passed, M failed".
+cd "$(dirname "$0")/.."
+. scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps
+
+fail() {
+  echo "$1 failed"
+  echo "0 passed, 1 failed"
+  exit 1
+}
+
+rm -rf dist
+npm run --silent build || fail types
+npm run --silent lint || fail lint
+exec node scripts/run-tests.js "$@"

@@ -1,0 +1,39 @@
+/** What every command that changes the ruleset has in common: its flags, and how it says what it did. */
+import type { Command } from 'commander'
+import type { Change } from '../nft/firewall.js'
+import { ask } from './socket.js'
+import type { Terminal } from './terminal.js'
+
+export interface ChangeFlags {
+  readonly json?: boolean
+  readonly dryRun?: boolean
+  readonly socket: string
+}
+
+export const defaultSocket = '/run/pkctl/pkctl.sock'
+export const defaultConfig = '/etc/pkctl/pkctl.yaml'
+
+export function withChangeFlags(command: Command): Command {
+  return command
+    .option('--dry-run', 'print the nft transaction and change nothing')
+    .option('--json', 'print {"changed": …} and the result as one JSON object')
+    .option('--socket <path>', 'where the daemon is told of the change, if it runs', defaultSocket)
+}
+
+/** Prints the outcome: the transaction of a dry run, JSON, or a sentence. */
+export function report(terminal: Terminal, flags: ChangeFlags, what: object, change: Change, sentence: string): void {
+  if (flags.json) {
+    const transaction = flags.dryRun ? { 'dry-run': true, transaction: { nftables: change.commands } } : {}
+    terminal.out(JSON.stringify({ changed: change.changed, details: change.details, ...what, ...transaction }))
+  } else if (flags.dryRun && change.changed) {
+    const lines = change.commands.map(command => JSON.stringify(command))
+    terminal.out(`{"nftables": [\n${lines.join(',\n')}\n]}`)
+  } else terminal.out(change.changed ? sentence : `nothing to do: ${sentence}`)
+}
+
+/** Lets a running daemon know that services came or went. Without one there is nothing to tell. */
+export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promise<void> {
+  if (flags.dryRun) return
+  const answer = await ask(flags.socket, 'refresh').catch(() => undefined)
+  if (answer && !answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.error}`)
+}

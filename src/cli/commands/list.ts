@@ -1,0 +1,52 @@
+import { Command } from 'commander'
+import type { ServiceState } from '../../nft/state.js'
+import { realFirewall } from '../firewall.js'
+import type { Terminal } from '../terminal.js'
+import { CliError } from '../terminal.js'
+import { checkName, portsText } from './services.js'
+
+export function listCommand(terminal: Terminal): Command {
+  return new Command('list')
+    .description('show services and grants, as they stand in the kernel')
+    .argument('[name]', 'only this service')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string | undefined, flags: { json?: boolean }) => {
+      if (name !== undefined) checkName(name)
+      const services = [...(await realFirewall().services()).values()]
+      const wanted = services.filter(({ spec }) => name === undefined || spec.name === name)
+      if (name !== undefined && wanted.length === 0) {
+        throw new CliError(`there is no service ${name}`, `pkctl init ${name} --port PORT makes it`)
+      }
+      if (flags.json) terminal.out(JSON.stringify({ services: wanted.map(asJson) }))
+      else if (wanted.length === 0) terminal.out('no services; pkctl init NAME --port PORT makes one')
+      else for (const state of wanted) print(terminal, state)
+    })
+}
+
+function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: ServiceState) {
+  const { singleUse, ...rest } = spec
+  return { ...rest, 'single-use': singleUse, sound, refusedPackets, admittedPackets, grants }
+}
+
+function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
+  const how = [
+    spec.syn ? 'new connections' : 'all packets',
+    spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
+    `${spec.window} s a knock`,
+    ...(spec.singleUse ? ['single use'] : []),
+    ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
+    ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
+    ...(spec.log ? ['logged'] : []),
+  ]
+  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${how.join(', ')}`)
+  if (!sound) terminal.out(`  damaged: its rules are not as pkctl made them; pkctl init or pkctl reload mends them`)
+  terminal.out(
+    `  packets: ${admittedPackets} let in, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
+  )
+  if (spec.allow.length > 0) terminal.out(`  always:  ${spec.allow.join(' ')}`)
+  for (const { source, by, secondsLeft } of grants) {
+    const left = secondsLeft === null ? 'without end' : `${secondsLeft} s left`
+    terminal.out(`  granted: ${source}  ${left}  by ${by}`)
+  }
+  if (grants.length === 0) terminal.out('  granted: nobody')
+}

@@ -1,0 +1,15 @@
+import { Command } from 'commander'
+import { defaultSocket } from '../change.js'
+import { askOrExplain } from '../socket.js'
+import type { Terminal } from '../terminal.js'
+
+export function reloadCommand(terminal: Terminal): Command {
+  return new Command('reload')
+    .description('make the daemon read its configuration again; a broken one is refused whole')
+    .option('--socket <path>', "the daemon's socket", defaultSocket)
+    .action(async (flags: { socket: string }) => {
+      const { warnings, details } = (await askOrExplain(flags.socket, 'reload')) as Record<string, string[]>
+      for (const warning of warnings ?? []) terminal.warn(warning)
+      terminal.out(['reloaded', ...(details ?? [])].join('; '))
+    })
+}

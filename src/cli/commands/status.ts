@@ -1,0 +1,46 @@
+import { Command } from 'commander'
+import type { Status } from '../../controller/status.js'
+import { defaultSocket } from '../change.js'
+import { askOrExplain } from '../socket.js'
+import type { Terminal } from '../terminal.js'
+
+export function statusCommand(terminal: Terminal): Command {
+  return new Command('status')
+    .description('ask the daemon how it is')
+    .option('--json', 'print one JSON object')
+    .option('--socket <path>', "the daemon's socket", defaultSocket)
+    .action(async (flags: { json?: boolean; socket: string }) => {
+      const status = (await askOrExplain(flags.socket, 'status')) as Status
+      if (flags.json) terminal.out(JSON.stringify(status))
+      else for (const line of lines(status, terminal)) terminal.out(line)
+    })
+}
+
+function lines(status: Status, terminal: Terminal): string[] {
+  const { queue, knocks } = status
+  const refused = Object.entries(knocks.refused).map(([reason, count]) => `${count} ${reason}`)
+  const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
+  return [
+    `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
+    `  configuration: ${status.config}, ${status.credentials} credentials`,
+    `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ${queue.waiting} waiting, ` +
+      `${queue.droppedByKernel} dropped by the kernel, ${queue.droppedInUserSpace} in user space, ${queue.overruns} overruns`,
+    `  services: ${services.join(', ') || 'none'}`,
+    `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets of somebody else's rule for this queue`] : []),
+  ]
+}
+
+function duration(seconds: number): string {
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ]
+  const parts = [d > 0 ? `${d} d` : '', h > 0 ? `${h} h` : '', m > 0 ? `${m} min` : '', `${s} s`]
+  return parts
+    .filter(part => part !== '')
+    .slice(0, 2)
+    .join(' ')
+}

@@ -1,0 +1,92 @@
+/** Starts the packet path in a thread of its own, and talks with it. */
+import * as fs from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import type { Config } from '../controller/config/types.js'
+import type { PathEvents, PathThread } from '../controller/daemon.js'
+import type { PathMessage } from '../controller/events.js'
+import { Counters } from '../controller/events.js'
+import type { GateCredential } from '../controller/gatekeeper.js'
+import { QueueError } from '../queue/libraries.js'
+
+/** What the thread is given at its start. */
+export interface PacketWorkerData {
+  readonly queue: { readonly number: number; readonly maxLength: number }
+  readonly mask: number
+  readonly stateDirectory: string
+  readonly limits: { readonly entries: number; readonly anyClockEntries: number }
+  readonly counters: SharedArrayBuffer
+}
+
+export type PacketWorkerRequest =
+  { readonly kind: 'configure'; readonly credentials: readonly GateCredential[] } | { readonly kind: 'stop' }
+
+/** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
+export function startPacketThread(config: Config, events: PathEvents): Promise<PathThread> {
+  const counters = new Counters()
+  const workerData: PacketWorkerData = {
+    queue: config.queue,
+    mask: config.marks.mask,
+    stateDirectory: config.stateDirectory,
+    limits: { entries: config.limits.replayEntries, anyClockEntries: config.limits.anyClockEntries },
+    counters: counters.memory,
+  }
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./packetworker.js', import.meta.url), { workerData, trackUnmanagedFds: false })
+    let wakeWriter = -1
+    let stopping = false
+    let configured: (() => void)[] = []
+    let ended: () => void = () => undefined
+    const end = new Promise<void>(done => (ended = done))
+
+    const request = (message: PacketWorkerRequest) => {
+      worker.postMessage(message)
+      fs.writeSync(wakeWriter, 'w')
+    }
+    const thread: PathThread = {
+      counters,
+      configure: credentials =>
+        new Promise(done => {
+          configured.push(done)
+          request({ kind: 'configure', credentials })
+        }),
+      stop() {
+        if (!stopping) {
+          stopping = true
+          request({ kind: 'stop' })
+        }
+        return end
+      },
+    }
+
+    worker.on('message', (message: PathMessage) => {
+      switch (message.kind) {
+        case 'ready':
+          wakeWriter = message.wakeWriter
+          resolve(thread)
+          break
+        case 'failed':
+          reject(new QueueError(message.message, message.hint))
+          break
+        case 'configured':
+          configured.shift()?.()
+          break
+        case 'knocks':
+          events.knocks(message.events, message.suppressed)
+          break
+        case 'trouble':
+          events.trouble(message.level, message.message)
+          break
+      }
+    })
+    worker.on('error', error => {
+      reject(error)
+      if (!stopping) events.died(error)
+    })
+    worker.on('exit', () => {
+      ended()
+      for (const done of configured) done()
+      configured = []
+      if (!stopping && wakeWriter >= 0) events.died(new Error('the packet path ended'))
+    })
+  })
+}

@@ -1,0 +1,101 @@
+/** The thread of the packet path: it waits for packets, judges them, answers, and does nothing else. */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { PathMessage } from '../controller/events.js'
+import { Counters } from '../controller/events.js'
+import type { Clock, GateCredential } from '../controller/gatekeeper.js'
+import { Gatekeeper } from '../controller/gatekeeper.js'
+import { Journal } from '../controller/journal.js'
+import { PacketPath } from '../controller/packetpath.js'
+import type { PkdKey } from '../knock/pkd.js'
+import { Marks } from '../nft/queueing.js'
+import { QueueError } from '../queue/libraries.js'
+import { PacketQueue } from '../queue/nfqueue.js'
+import { sourceText } from '../queue/packet.js'
+import type { PacketWorkerData, PacketWorkerRequest } from './packetthread.js'
+
+const port = parentPort
+if (!port) throw new Error('this file is the packet path of pkctld and is not started by hand')
+const post = (message: PathMessage) => {
+  port.postMessage(message)
+}
+
+const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
+
+function run(): void {
+  const { queue: options, mask, stateDirectory, limits, counters } = workerData as PacketWorkerData
+  const queue = PacketQueue.open(options)
+  const journal = openJournal(stateDirectory, limits)
+  if (journal.damaged > 0) {
+    post({
+      kind: 'trouble',
+      level: 'warn',
+      message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
+    })
+  }
+  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), {
+    marks: new Marks(mask),
+    journal,
+    counters: new Counters(counters),
+    clock,
+    addressText: sourceText,
+    onEvents: (events, suppressed) => {
+      post({ kind: 'knocks', events, suppressed })
+    },
+    onTrouble: (level, message) => {
+      post({ kind: 'trouble', level, message })
+    },
+  })
+  post({ kind: 'ready', wakeWriter: queue.wakeWriter })
+  queue.run({
+    onBatch: batch => {
+      path.onBatch(batch)
+    },
+    onOverrun: () => {
+      path.onOverrun()
+    },
+    onWake: () => handleRequests(path, journal),
+  })
+  queue.close()
+  journal.close()
+}
+
+/** True when one of them was to stop. */
+function handleRequests(path: PacketPath, journal: Journal): boolean {
+  let stop = false
+  for (;;) {
+    const received = receiveMessageOnPort(port as NonNullable<typeof port>) as
+      { message: PacketWorkerRequest } | undefined
+    if (!received) return stop
+    const { message } = received
+    if (message.kind === 'stop') {
+      stop = true
+      continue
+    }
+    path.gatekeeper = new Gatekeeper(message.credentials.map(revive), c => journal.memoryOf(c), clock)
+    post({ kind: 'configured' })
+  }
+}
+
+/** What was posted from another thread has lost its class. */
+function revive(credential: GateCredential): GateCredential {
+  const { tag, key } = credential
+  return { ...credential, tag: Buffer.from(tag), key: Buffer.from(key) as PkdKey }
+}
+
+function openJournal(directory: string, limits: PacketWorkerData['limits']): Journal {
+  try {
+    return Journal.open(directory, limits, Math.floor(clock.now()))
+  } catch (cause) {
+    const hint = 'without it a captured knock could open again after a restart; check state-directory'
+    throw new QueueError(`the state directory ${directory} cannot be used: ${(cause as Error).message}`, hint, {
+      cause,
+    })
+  }
+}
+
+try {
+  run()
+} catch (error) {
+  if (!(error instanceof QueueError)) throw error
+  post({ kind: 'failed', message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { main } from './program.js'
+import { realTerminal } from './terminal.js'
+
+process.exitCode = await main(process.argv.slice(2), realTerminal())

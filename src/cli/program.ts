@@ -1,0 +1,120 @@
+/** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
+import { Command, CommanderError } from 'commander'
+import { ConfigError, formatProblem } from '../controller/config/errors.js'
+import { ValueError } from '../controller/config/values.js'
+import { FirewallError } from '../nft/firewall.js'
+import { NftError } from '../nft/errors.js'
+import { QueueError } from '../queue/libraries.js'
+import { PkdFormatError } from '../knock/pkd.js'
+import { checkCommand } from './commands/check.js'
+import { daemonCommand } from './commands/daemon.js'
+import { addCommand, deleteCommand } from './commands/grants.js'
+import { knockCommand } from './commands/knock.js'
+import { listCommand } from './commands/list.js'
+import { reloadCommand } from './commands/reload.js'
+import { initCommand, removeCommand } from './commands/services.js'
+import { statusCommand } from './commands/status.js'
+import type { Terminal } from './terminal.js'
+import { CliError } from './terminal.js'
+import { version } from './version.js'
+
+const help = `
+Examples:
+  pkctl init ssh --port 22 --syn          close port 22 for all but those who knock
+  pkctl add 192.0.2.7 --service ssh --for 8h
+  pkctl list ssh                          who may in, and for how long
+  pkctl knock server.example --tag SSHK --key-file ~/.config/pkctl/key --connect 22
+
+Exit status: 0 done, or nothing to do; 1 failed; 2 wrong usage.
+pkctl(1) closes ports by nftables; pkctld(8), or pkctl daemon, listens for knocks.`
+
+export function createProgram(terminal: Terminal): Command {
+  const program = new Command('pkctl')
+    .description('Keeps ports closed in the kernel until their users knock.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', help)
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+  const commands = [
+    initCommand,
+    removeCommand,
+    addCommand,
+    deleteCommand,
+    listCommand,
+    statusCommand,
+    knockCommand,
+    daemonCommand,
+    reloadCommand,
+    checkCommand,
+  ]
+  for (const make of commands) program.addCommand(make(terminal))
+  return program
+}
+
+/** Runs one command line, without the program's own name, and resolves to the exit status. */
+export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const program = createProgram(terminal)
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
+  }
+  try {
+    await program.parseAsync(argv.length === 0 ? ['status'] : [...argv], { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    return explain(error, terminal)
+  }
+}
+
+// Commander says "error: …" and, on lines of their own, suggestions in brackets.
+function commanderError(text: string, terminal: Terminal): void {
+  const [message = '', ...rest] = text.trim().split('\n')
+  terminal.error(message.replace(/^error: /, ''))
+  for (const line of rest) terminal.hint(line.replace(/^\((.*)\)$/, '$1').toLowerCase())
+}
+
+function explain(error: unknown, terminal: Terminal): number {
+  const say = (message: string, hint?: string) => {
+    terminal.error(message)
+    if (hint !== undefined) terminal.hint(hint)
+  }
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof CliError) {
+    say(error.message, error.hint)
+    return error.status
+  }
+  if (error instanceof ValueError) {
+    say(error.message, error.hint)
+    return 2
+  }
+  if (error instanceof PkdFormatError) {
+    say(error.message)
+    return 2
+  }
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) say(formatProblem(problem), problem.hint)
+    return 1
+  }
+  if (error instanceof FirewallError || error instanceof QueueError) say(error.message, error.hint)
+  else if (error instanceof NftError) say(error.message, nftHint(error))
+  else say((error as Error).message)
+  return 1
+}
+
+function nftHint({ kind }: NftError): string | undefined {
+  switch (kind) {
+    case 'missing-tool':
+      return 'install the package nftables (and, where the kernel lacks nft queue, iptables)'
+    case 'permission':
+      return 'run as root, or with the capability CAP_NET_ADMIN'
+    case 'unsupported':
+      return 'the kernel needs nf_tables with the inet family (Linux 5.10 or later)'
+    case 'full':
+      return 'a set of grants has reached its size; pkctl list shows who is in it'
+    case 'not-found':
+    case 'exists':
+    case 'busy':
+    case 'other':
+      return undefined
+  }
+}

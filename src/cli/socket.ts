@@ -1,0 +1,134 @@
+/** The daemon's Unix socket: a request is a line of JSON, and so is its answer; then the connection ends. */
+import * as fs from 'node:fs'
+import * as net from 'node:net'
+import * as path from 'node:path'
+import { execute } from '../nft/nft.js'
+import { CliError } from './terminal.js'
+
+export const requests = ['status', 'reload', 'refresh'] as const
+export type Request = (typeof requests)[number]
+
+export type Answer =
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly error: string; readonly hint?: string }
+
+/** No request is longer; what sends more is not pkctl. */
+const maxRequestBytes = 4096
+
+export async function listen(
+  socket: { path: string; group: string | null },
+  handle: (request: Request) => Promise<Answer>,
+): Promise<net.Server> {
+  if (await isAnswering(socket.path)) {
+    throw new CliError(
+      `pkctld is running already, at ${socket.path}`,
+      'pkctl status shows it, pkctl reload makes it read its configuration',
+    )
+  }
+  fs.mkdirSync(path.dirname(socket.path), { recursive: true, mode: 0o755 })
+  fs.rmSync(socket.path, { force: true })
+  const server = net.createServer({ allowHalfOpen: true }, connection => {
+    serve(connection, handle)
+  })
+  // Nobody may connect before the mode is what it should be.
+  const umask = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(socket.path, resolve)
+    })
+  } finally {
+    process.umask(umask)
+  }
+  if (socket.group !== null) {
+    const id = await groupId(socket.group)
+    fs.chownSync(socket.path, -1, id)
+    fs.chmodSync(socket.path, 0o660)
+  }
+  return server
+}
+
+function serve(connection: net.Socket, handle: (request: Request) => Promise<Answer>): void {
+  let text = ''
+  connection.setEncoding('utf8').setTimeout(10_000, () => connection.destroy())
+  connection.on('error', () => connection.destroy())
+  connection.on('data', (chunk: string) => {
+    text += chunk
+    if (text.length > maxRequestBytes) connection.destroy()
+  })
+  connection.on('end', () => {
+    void answer(text, handle).then(reply => connection.end(`${JSON.stringify(reply)}\n`))
+  })
+}
+
+async function answer(text: string, handle: (request: Request) => Promise<Answer>): Promise<Answer> {
+  try {
+    const { request } = JSON.parse(text) as { request?: unknown }
+    const known = requests.find(name => name === request)
+    return known ? await handle(known) : { ok: false, error: 'unknown request' }
+  } catch (error) {
+    return { ok: false, error: (error as Error).message }
+  }
+}
+
+/** Asks the daemon. Rejects with the system's error when nobody answers there. */
+export function ask(socketPath: string, request: Request): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const connection = net.connect(socketPath)
+    connection.setEncoding('utf8').setTimeout(30_000, () => connection.destroy(new Error('the daemon does not answer')))
+    connection.on('error', reject)
+    connection.on('connect', () => connection.end(JSON.stringify({ request })))
+    connection.on('data', (chunk: string) => (text += chunk))
+    connection.on('end', () => {
+      try {
+        resolve(JSON.parse(text) as Answer)
+      } catch {
+        reject(new Error('the daemon gave no answer that could be read'))
+      }
+    })
+  })
+}
+
+/** `ask`, with an error for a person. */
+export async function askOrExplain(socketPath: string, request: Request): Promise<unknown> {
+  let reply: Answer
+  try {
+    reply = await ask(socketPath, request)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+      const hint = 'systemctl start pkctld; until then ports stay closed, and pkctl add still lets somebody in'
+      throw new CliError(`pkctld is not running: nobody answers at ${socketPath}`, hint)
+    }
+    if (code === 'EACCES')
+      throw new CliError(
+        `no right to ask pkctld at ${socketPath}`,
+        'run as root, or join the group set as socket: group',
+      )
+    throw new CliError(`pkctld at ${socketPath}: ${(error as Error).message}`)
+  }
+  if (!reply.ok) throw new CliError(reply.error, reply.hint)
+  return reply.result
+}
+
+async function isAnswering(socketPath: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const connection = net.connect(socketPath)
+    connection.on('connect', () => {
+      connection.destroy()
+      resolve(true)
+    })
+    connection.on('error', () => {
+      resolve(false)
+    })
+  })
+}
+
+async function groupId(name: string): Promise<number> {
+  const { status, stdout } = await execute('getent', ['group', name])
+  const id = Number(stdout.split(':')[2])
+  if (status !== 0 || !Number.isInteger(id))
+    throw new CliError(`socket: there is no group ${name}`, `groupadd --system ${name} makes it`)
+  return id
+}

@@ -1,0 +1,44 @@
+/** How pkctl speaks: results on stdout; `pkctl: error: …`, then `pkctl: hint: …` on stderr, lower case, no full stop. */
+import { styleText } from 'node:util'
+
+/** Ends a command with one clear line. Exit status 1, or 2 where the words of the command were wrong. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+
+  constructor(
+    message: string,
+    readonly hint?: string,
+    readonly status: 1 | 2 = 1,
+  ) {
+    super(message)
+  }
+}
+
+export const usageError = (message: string, hint?: string): CliError => new CliError(message, hint, 2)
+
+export interface Terminal {
+  out(line: string): void
+  error(message: string): void
+  hint(message: string): void
+  warn(message: string): void
+  strong(text: string): string
+}
+
+export function realTerminal(): Terminal {
+  const coloured = (stream: NodeJS.WriteStream) =>
+    stream.isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+  const label = (name: string, colour: 'red' | 'yellow' | 'cyan') =>
+    coloured(process.stderr) ? styleText(colour, name) : name
+  const say = (name: string, colour: 'red' | 'yellow' | 'cyan') => (message: string) => {
+    process.stderr.write(`pkctl: ${label(`${name}:`, colour)} ${message}\n`)
+  }
+  return {
+    out: line => {
+      process.stdout.write(`${line}\n`)
+    },
+    error: say('error', 'red'),
+    hint: say('hint', 'cyan'),
+    warn: say('warning', 'yellow'),
+    strong: text => (coloured(process.stdout) ? styleText('bold', text) : text),
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * The options of /etc/pkctl/pkctl.yaml: what each means, what it may hold, its default.
+ *
+ * A schema checks one value and turns it into what the daemon uses. What concerns two options of one entry, two
+ * entries, or a second file is in load.ts, so that one wrong value does not hide such a problem.
+ */
+import * as z from 'zod'
+import { parseKey, parseTag, PkdFormatError } from '../../knock/pkd.js'
+import type { PortRange } from '../../nft/service.js'
+import { logFormats, logLevels } from './types.js'
+import * as v from './values.js'
+
+type Complaint = (issue: { readonly input?: unknown }) => string
+
+const expected =
+  (what: string): Complaint =>
+  issue =>
+    `expected ${what}, got ${v.shown(issue.input)}`
+
+/** For values that may be secret. */
+const expectedSecret =
+  (what: string): Complaint =>
+  issue =>
+    `expected ${what}, got ${v.kindOf(issue.input)}`
+
+/** `schema`, and its value then read by one of the functions that the command line uses, too. */
+function parsed<I, T>(schema: z.ZodType<I, I>, parse: (value: I) => T) {
+  return schema.transform((value, context): T => {
+    try {
+      return parse(value)
+    } catch (cause) {
+      if (!(cause instanceof v.ValueError || cause instanceof PkdFormatError)) throw cause
+      const hint = cause instanceof v.ValueError ? cause.hint : undefined
+      context.addIssue({ code: 'custom', message: cause.message, ...(hint === undefined ? {} : { params: { hint } }) })
+      return z.NEVER
+    }
+  })
+}
+
+const text = (what: string) => z.string({ error: expected(what) })
+const textOrNumber = (what: string) => z.union([z.number(), z.string()], { error: expected(what) })
+const flag = () => z.boolean({ error: expected('true or false') })
+const listOf = <S extends z.ZodType>(what: string, item: S) => z.array(item, { error: expected(`a list of ${what}`) })
+
+function whole(what: string, min: number, max: number) {
+  const error = expected(`${what} from ${min} to ${max}`)
+  return z.int({ error }).min(min, { error }).max(max, { error })
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  const names = [values.slice(0, -1).join(', '), values.at(-1)].filter(name => name !== '').join(' or ')
+  return z.enum(values, { error: expected(names) })
+}
+
+// The wording for unknown keys needs a schema's neighbours and is made in issues.ts.
+const mapping = <S extends z.core.$ZodShape>(shape: S) =>
+  z.strictObject(shape, {
+    error: issue => (issue.code === 'unrecognized_keys' ? undefined : expected('a mapping')(issue)),
+  })
+
+const name = (what: string) => parsed(text(what), checkName)
+function checkName(value: string): string {
+  if (!v.namePattern.test(value)) throw new v.ValueError(`${v.quote(value)} is not a name`, v.nameRule)
+  return value
+}
+
+const absolutePath = () => parsed(text('an absolute path'), v.parseAbsolutePath)
+
+const queue = mapping({
+  number: whole('a queue number', 0, 65_535)
+    .prefault(62)
+    .describe('The NFQUEUE number that knocks are handed over through. Default: 62'),
+  'max-length': whole('a number of packets', 1, 1_000_000)
+    .prefault(16_384)
+    .describe('How many packets may wait in the queue before the kernel drops further ones. Default: 16384'),
+})
+
+const marks = mapping({
+  mask: parsed(textOrNumber('a mask such as 0xffff0000'), v.parseMask)
+    .prefault('0xffff0000')
+    .describe(
+      'The firewall mark bits that pkctl uses, 8 to 32 adjacent ones; others are left alone. Default: 0xffff0000',
+    ),
+})
+
+// What a Map of V8 can hold is a little more.
+const maxRemembered = 16_000_000
+
+const limits = mapping({
+  'per-source': whole('a number', 1, 1_000_000)
+    .prefault(50)
+    .describe(
+      'Knock-shaped packets a second that one source (IPv6: one /64) may have examined; more are dropped. Default: 50',
+    ),
+  total: whole('a number', 0, 10_000_000)
+    .prefault(0)
+    .describe('Knock-shaped packets a second that are examined in all; 0 means no limit. Default: 0'),
+  'replay-entries': whole('a number', 1000, maxRemembered)
+    .prefault(2_000_000)
+    .describe('How many knocks are remembered per credential at most, to refuse repeated ones. Default: 2000000'),
+  'any-clock-entries': whole('a number', 16, maxRemembered)
+    .prefault(10_000)
+    .describe('The same for credentials with skew -1. Default: 10000'),
+})
+
+// A socket's address has 108 bytes, the last one a zero.
+const maxSocketPath = 107
+
+const socket = mapping({
+  path: parsed(text('an absolute path'), checkSocketPath)
+    .prefault('/run/pkctl/pkctl.sock')
+    .describe('Where the daemon listens for pkctl. Default: /run/pkctl/pkctl.sock'),
+  group: parsed(z.union([z.string(), z.number()], { error: expected('the name of a group') }), checkGroup)
+    .nullable()
+    .prefault(null)
+    .describe('The group that may use the socket besides root; null means root only. Default: null'),
+})
+
+function checkSocketPath(value: string): string {
+  const bytes = Buffer.byteLength(value)
+  if (bytes > maxSocketPath) {
+    throw new v.ValueError(
+      `expected a path of at most ${maxSocketPath} bytes, which is what a socket can have, got ${bytes}`,
+    )
+  }
+  return v.parseAbsolutePath(value)
+}
+
+function checkGroup(value: string | number): string {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/.test(String(value))) {
+    throw new v.ValueError(`expected the name of a group, got ${v.shown(value)}`)
+  }
+  return String(value)
+}
+
+const log = mapping({
+  level: oneOf(logLevels).prefault('info').describe('The least important messages that are logged. Default: info'),
+  to: parsed(text('console, syslog or an absolute path'), readLogTarget)
+    .prefault('console')
+    .describe('Where messages go: console (standard error), syslog, or the absolute path of a file. Default: console'),
+  format: oneOf(logFormats)
+    .prefault('auto')
+    .describe('text, json, or auto: text to a terminal and JSON otherwise. Default: auto'),
+})
+
+function readLogTarget(value: string) {
+  if (value === 'console' || value === 'syslog') return value
+  if (!value.startsWith('/')) {
+    throw new v.ValueError(`expected console, syslog or an absolute path, got ${v.shown(value)}`)
+  }
+  return { file: v.parseAbsolutePath(value) }
+}
+
+/** A window or a skew: the functions know their bounds. */
+const duration = (parse: (value: string | number) => number) =>
+  parsed(textOrNumber('seconds, or a duration such as 30s, 10m, 8h or 2d'), parse)
+
+const logLevelsOfKernel = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug'] as const
+
+const serviceLog = mapping({
+  prefix: parsed(text('text'), checkLogPrefix)
+    .optional()
+    .describe("What messages start with, at most 63 printable ASCII characters without \" and \\. Default: 'pk-NAME '"),
+  level: oneOf(logLevelsOfKernel).prefault('info').describe('The level of the messages. Default: info'),
+  limit: parsed(text('a rate such as 5/minute, or none'), v.parsePacketRate)
+    .prefault('5/minute')
+    .describe('How many messages there are at most, per second, minute, hour, day or week; or none. Default: 5/minute'),
+  burst: whole('a number', 1, 1_000_000)
+    .prefault(5)
+    .describe('How many messages may come at once before the limit is kept to. Default: 5'),
+})
+
+// nft prints a prefix between quotes and has no escapes in them, so that a list of rules with these does not load again.
+function checkLogPrefix(value: string): string {
+  if (!/^[\x20-\x7e]{0,63}$/.test(value) || /["\\]/.test(value)) {
+    throw new v.ValueError(`expected at most 63 printable ASCII characters without " and \\, got ${v.shown(value)}`)
+  }
+  return value
+}
+
+const portOrRange = parsed(textOrNumber('a port from 1 to 65535'), v.parsePorts)
+const portList = listOf('ports', portOrRange).min(1, { error: () => 'expected at least one port' })
+const prefixLength = (min: number, max: number) => whole('a prefix length', min, max).prefault(max)
+
+export const serviceSchema = mapping({
+  port: z
+    .union([portOrRange, portList], { error: expected('a port, a range such as 6000-6010, or a list of these') })
+    .transform((ports): PortRange[] => v.mergePorts(ports.flat()))
+    .describe('The ports that are kept closed: one, a range such as 6000-6010, or a list of these.'),
+  protocol: oneOf(['tcp', 'udp', 'sctp', 'any'])
+    .prefault('tcp')
+    .describe('The transport protocol, or any for all of them. Default: tcp'),
+  syn: flag()
+    .optional()
+    .describe('Judge only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
+  reject: oneOf(['drop', 'reset', 'icmp'])
+    .optional()
+    .describe('What others get: no answer, a TCP reset, or an ICMP message. Default: drop'),
+  accept: flag().prefault(false).describe('Let everyone in and only watch; excludes reject. Default: false'),
+  window: duration(v.parseWindow)
+    .prefault(60)
+    .describe('How long a grant lasts where the credential does not say; seconds, or 10m, 8h, 2d. Default: 60'),
+  'single-use': flag().prefault(false).describe('A grant is used up by the first connection. Default: false'),
+  allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), v.parsePrefix))
+    .transform(v.withoutContained)
+    .prefault([])
+    .describe('Addresses and prefixes that are always let in. Default: []'),
+  prefix4: prefixLength(8, 32).describe('How many leading bits of an IPv4 source are granted together. Default: 32'),
+  prefix6: prefixLength(16, 128).describe('How many leading bits of an IPv6 source are granted together. Default: 128'),
+  hook: oneOf(['input', 'prerouting'])
+    .prefault('input')
+    .describe('Where the port is guarded; prerouting is before DNAT, for ports of containers. Default: input'),
+  log: z
+    .union([flag(), serviceLog], { error: expected('true, false or a mapping') })
+    .prefault(false)
+    .describe('Have the kernel log who is not let in; true, or how. Default: false'),
+})
+
+const pkdSchema = mapping({
+  type: z.literal('pkd').describe('The kind of knock: pkd, the UDP datagram of ipt_pkd and nf-pkd.'),
+  tag: parsed(z.string({ error: expected('text') }), parseTag)
+    .prefault('PKD0')
+    .describe('The first 4 bytes of the knock, as text, or as hex after 0x. Default: PKD0'),
+  key: parsed(z.string({ error: expectedSecret('text') }), parseKey)
+    .optional()
+    .describe('The secret, 1 to 40 bytes, as text, or as hex after 0x; either this or key-file is needed.'),
+  'key-file': z
+    .string({ error: expectedSecret('a path') })
+    .min(1, { error: () => 'expected a path, got empty text' })
+    .optional()
+    .describe('The file whose first line is the secret; a relative path starts at the directory of this file.'),
+  port: parsed(textOrNumber('a port from 1 to 65535, or any'), readKnockPort)
+    .prefault('any')
+    .describe('The UDP port that the knock must be sent to, or any. Default: any'),
+  opens: listOf('names of services', name('the name of a service'))
+    .min(1, { error: () => 'expected at least one service' })
+    .describe('The services that a knock opens.'),
+  window: duration(v.parseWindow)
+    .optional()
+    .describe("How long a grant lasts; seconds, or 10m, 8h, 2d. Default: the service's own window"),
+  skew: duration(v.parseSkew)
+    .prefault(10)
+    .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 10'),
+  rate: parsed(text('a rate such as 5/10s or 20/minute, or none'), v.parseRate)
+    .prefault('5/10s')
+    .describe('How many knocks one source may have honoured in a time, or none for no limit. Default: 5/10s'),
+  enabled: flag().prefault(true).describe('Whether knocks with this credential count. Default: true'),
+})
+
+function readKnockPort(value: string | number): number | null {
+  if (value === 'any') return null
+  try {
+    return v.parsePort(value)
+  } catch {
+    throw new v.ValueError(`expected a port from 1 to 65535, or any, got ${v.shown(value)}`)
+  }
+}
+
+/** The kinds of credentials; add a schema here, and its keys to `shapes` below. */
+export const credentialTypes = ['pkd'] as const
+export const credentialSchema = z.discriminatedUnion('type', [pkdSchema], { error: expectedSecret('a mapping') })
+
+const sections = {
+  queue: queue.prefault({}).describe('How packets come to the daemon.'),
+  marks: marks.prefault({}).describe('The firewall marks by which verdicts are told to the kernel.'),
+  limits: limits.prefault({}).describe('Bounds on what strangers can make the daemon do and remember.'),
+  'state-directory': absolutePath()
+    .prefault('/var/lib/pkctl')
+    .describe('Where the daemon keeps what must survive a restart. Default: /var/lib/pkctl'),
+  socket: socket.prefault({}).describe('The socket by which pkctl speaks to the daemon.'),
+  log: log.prefault({}).describe("The daemon's own messages."),
+  'allow-readable-keys': flag()
+    .prefault(false)
+    .describe('Only warn of key files that group or others can read. Default: false'),
+}
+
+/** Everything but services and credentials, which are checked one by one. */
+export const settingsSchema = mapping(sections)
+
+export const configSchema = mapping({
+  ...sections,
+  services: z
+    .record(z.string().regex(v.namePattern), serviceSchema)
+    .nullable()
+    .prefault({})
+    .describe('The ports that are kept closed until someone knocks, by name.'),
+  credentials: z
+    .record(z.string().regex(v.namePattern), credentialSchema)
+    .nullable()
+    .prefault({})
+    .describe('What knocks are checked against, by name.'),
+})
+
+/** Which keys there are at a place; `*` stands for a name. */
+const shapes: Readonly<Record<string, object>> = {
+  '': configSchema.shape,
+  queue: queue.shape,
+  marks: marks.shape,
+  limits: limits.shape,
+  socket: socket.shape,
+  log: log.shape,
+  'services.*': serviceSchema.shape,
+  'services.*.log': serviceLog.shape,
+  'credentials.*': pkdSchema.shape,
+}
+
+export const knownKeys = (place: string): string[] => Object.keys(shapes[place] ?? {})
+
+/** The sections that hold other options; nothing after their colon is the same as an empty mapping. */
+export const mappingSections: readonly string[] = [
+  ...Object.keys(shapes).filter(key => key in configSchema.shape),
+  'services',
+  'credentials',
+]
+
+/** A JSON Schema for editors, which then complete and check the configuration while it is written. */
+export function configJsonSchema(): object {
+  const schema = z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' })
+  return { ...schema, title: 'pkctl configuration' }
+}

@@ -1,0 +1,238 @@
+/**
+ * The daemon's life: bind the queue, put the ruleset in place, report what the packet path decides, reload, answer
+ * questions, go. Nothing here is on the packet path.
+ */
+import type { Change, Firewall } from '../nft/firewall.js'
+import type { Marks, Queueing } from '../nft/queueing.js'
+import type { ServiceSpec } from '../nft/service.js'
+import type { QueueStatistics } from '../queue/statistics.js'
+import { udpLength } from '../knock/pkd.js'
+import type { Config, PkdCredential } from './config/types.js'
+import type { CounterName, Counters, KnockEvent } from './events.js'
+import type { GateCredential } from './gatekeeper.js'
+import { refusals } from './gatekeeper.js'
+import type { Log } from './log.js'
+import { PlanBook } from './plans.js'
+import { knockSentence } from './sentences.js'
+import type { Status } from './status.js'
+
+/** The packet path in its own thread. */
+export interface PathThread {
+  readonly counters: Counters
+  /** Judges by these credentials from now on. */
+  configure(credentials: readonly GateCredential[]): Promise<void>
+  /** Answers what is in flight, and ends. */
+  stop(): Promise<void>
+}
+
+export interface PathEvents {
+  knocks(events: readonly KnockEvent[], suppressed: number): void
+  trouble(level: 'error' | 'warn', message: string): void
+  /** The thread ended and was not asked to. */
+  died(error: Error): void
+}
+
+export interface DaemonParts {
+  readonly version: string
+  readonly log: Log
+  readonly firewall: Firewall
+  readonly marks: Marks
+  readonly startPath: (config: Config, events: PathEvents) => Promise<PathThread>
+  readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Unix milliseconds. */
+  readonly now: () => number
+  /** Called when the daemon cannot go on. */
+  readonly onFatal: (error: Error) => void
+}
+
+export class Daemon {
+  readonly #parts: DaemonParts
+  readonly #plans: PlanBook
+  #config: Config
+  #path: PathThread | undefined
+  #nativeQueue = false
+  #startedAt = 0
+  /** Changes of the ruleset one after the other: each reads it first. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(config: Config, parts: DaemonParts) {
+    this.#config = config
+    this.#parts = parts
+    this.#plans = new PlanBook(parts.marks.maxPlans)
+  }
+
+  /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
+  async start(): Promise<void> {
+    const { firewall, startPath, log, now } = this.#parts
+    this.#startedAt = now()
+    this.#nativeQueue = (await firewall.probe('input')).nativeQueue
+    this.#path = await startPath(this.#config, {
+      knocks: (events, suppressed) => {
+        this.#report(events, suppressed)
+      },
+      trouble: (level, message) => {
+        log[level](message)
+      },
+      died: error => {
+        this.#parts.onFatal(error)
+      },
+    })
+    try {
+      await this.#install(this.#config)
+    } catch (error) {
+      await this.#path.stop()
+      throw error
+    }
+    log.info(`listening on queue ${this.#config.queue.number} ${this.#queueWay()}`, {
+      queue: this.#config.queue.number,
+      native: this.#nativeQueue,
+    })
+  }
+
+  /** Goes over to a new configuration, which is valid; when the kernel refuses it, the old one stays in force. */
+  reload(config: Config): Promise<Change> {
+    return this.#inTurn(async () => {
+      const before = this.#config
+      this.#config = config
+      try {
+        const change = await this.#install(config)
+        this.#warnOfOrphans(before, config)
+        this.#warnOfRestart(before, config)
+        return change
+      } catch (error) {
+        this.#config = before
+        throw error
+      }
+    })
+  }
+
+  /** Looks at the services in the kernel again, after a command changed them. */
+  refresh(): Promise<Change> {
+    return this.#inTurn(() => this.#install(this.#config, []))
+  }
+
+  async status(): Promise<Status> {
+    const { firewall, queueStatistics, version, now } = this.#parts
+    const { number } = this.#config.queue
+    const counters = this.#path?.counters
+    const count = (name: CounterName) => counters?.get(name) ?? 0
+    const services = [...(await firewall.services()).values()]
+    const statistics = queueStatistics(number) ?? { waiting: 0, droppedByKernel: 0, droppedInUserSpace: 0 }
+    return {
+      version,
+      pid: process.pid,
+      uptimeSeconds: Math.floor((now() - this.#startedAt) / 1000),
+      config: this.#config.file,
+      queue: { number, native: this.#nativeQueue, ...statistics, overruns: count('overruns') },
+      services: services.map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
+      credentials: this.#config.credentials.filter(credential => credential.enabled).length,
+      knocks: {
+        accepted: count('granted'),
+        refused: Object.fromEntries(
+          refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0),
+        ),
+      },
+      waitedConnections: count('pending'),
+      strayPackets: count('stray'),
+    }
+  }
+
+  /** Takes the packet path away, then answers what was in flight. Ports stay closed, grants run on in the kernel. */
+  async stop(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#parts.firewall.uninstall()
+      await this.#path?.stop()
+    })
+    this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
+  }
+
+  async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+    const enabled = config.credentials.filter(credential => credential.enabled)
+    let numbers: readonly number[] = []
+    let services: ReadonlyMap<string, ServiceSpec> = new Map()
+    const change = await this.#parts.firewall.install(specs, all => {
+      services = all
+      const drawn = this.#plans.draw(enabled, all)
+      numbers = drawn.numbers
+      return this.#queueing(config, enabled, drawn.plans, all)
+    })
+    await this.#path?.configure(enabled.map((credential, i) => gateCredential(credential, numbers[i] as number)))
+    for (const detail of change.details) this.#parts.log.info(detail)
+    this.#warnOfMissing(enabled, services)
+    return change
+  }
+
+  #queueing(
+    config: Config,
+    credentials: readonly PkdCredential[],
+    plans: Queueing['plans'],
+    services: ReadonlyMap<string, ServiceSpec>,
+  ): Queueing {
+    const opened = credentials.flatMap(({ opens }) => opens.flatMap(name => services.get(name) ?? []))
+    return {
+      // Earlier is right for both: a grant made before routing is there when the packet comes to the input hook.
+      hook: opened.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
+      queue: config.queue.number,
+      native: this.#nativeQueue,
+      marks: this.#parts.marks,
+      candidates: credentials.map(({ tag, port }) => ({ udpLength, firstWord: tag.readUInt32BE(0), port })),
+      plans,
+      perSourceLimit: config.limits.perSource,
+      totalLimit: config.limits.total,
+    }
+  }
+
+  #report(events: readonly KnockEvent[], suppressed: number): void {
+    const { log } = this.#parts
+    for (const event of events) {
+      const credential = this.#config.credentials.find(({ name }) => name === event.credential)
+      const { level, message, fields } = knockSentence(event, credential)
+      log[level](message, fields)
+    }
+    if (suppressed > 0) log.info(`and ${suppressed} more knocks, too many to name`, { suppressed })
+  }
+
+  #warnOfMissing(credentials: readonly PkdCredential[], services: ReadonlyMap<string, ServiceSpec>): void {
+    for (const { name, opens } of credentials) {
+      const missing = opens.filter(service => !services.has(service))
+      if (missing.length === 0) continue
+      this.#parts.log.warn(
+        `credential ${name} opens ${missing.join(', ')}, which does not exist: add it to the configuration, or make it with pkctl init`,
+        { credential: name },
+      )
+    }
+  }
+
+  // Taking a service out of a file must not open a port by the way.
+  #warnOfOrphans(before: Config, after: Config): void {
+    const names = new Set(after.services.map(({ name }) => name))
+    for (const { name } of before.services.filter(service => !names.has(service.name))) {
+      this.#parts.log.warn(
+        `service ${name} is no longer in the configuration; its port stays closed until pkctl remove ${name}`,
+        { service: name },
+      )
+    }
+  }
+
+  #warnOfRestart(before: Config, after: Config): void {
+    const fixed = (config: Config) => JSON.stringify([config.queue, config.marks, config.stateDirectory, config.socket])
+    if (fixed(before) === fixed(after)) return
+    this.#parts.log.warn('changes of queue, marks, state-directory and socket take effect after a restart')
+  }
+
+  #queueWay(): string {
+    return this.#nativeQueue
+      ? "by nft's queue statement"
+      : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+}
+
+function gateCredential({ name, tag, key, port, skew, rate }: PkdCredential, plan: number): GateCredential {
+  return { name, tag, key, port, skew, rate, plan }
+}

@@ -1,0 +1,144 @@
+/**
+ * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
+ * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
+ */
+import type { Marks } from '../nft/queueing.js'
+import type { Batch } from '../queue/nfqueue.js'
+import type { Packet } from '../queue/packet.js'
+import { digestOffset } from '../knock/pkd.js'
+import type { Counters, KnockEvent } from './events.js'
+import { EventValve } from './events.js'
+import type { Clock, Decision, GateCredential, Gatekeeper } from './gatekeeper.js'
+import { refusedUnverified } from './gatekeeper.js'
+import type { Journal } from './journal.js'
+
+export interface PacketPathParts {
+  readonly marks: Marks
+  readonly journal: Journal
+  readonly counters: Counters
+  readonly clock: Clock
+  readonly addressText: (packet: Packet) => string
+  readonly onEvents: (events: readonly KnockEvent[], suppressed: number) => void
+  readonly onTrouble: (level: 'error' | 'warn', message: string) => void
+}
+
+const eventsPerSecond = 50
+/** A clock that differs from the monotonic one by more than this between two batches was set. */
+const clockJumpSeconds = 2
+
+export class PacketPath {
+  gatekeeper: Gatekeeper
+  readonly #parts: PacketPathParts
+  readonly #verified = new EventValve(eventsPerSecond)
+  readonly #strangers = new EventValve(eventsPerSecond)
+  readonly #trouble = new EventValve(1)
+  #events: KnockEvent[] = []
+  #granted: number[] = []
+  #clockOffset: number | undefined
+
+  constructor(gatekeeper: Gatekeeper, parts: PacketPathParts) {
+    this.gatekeeper = gatekeeper
+    this.#parts = parts
+  }
+
+  /** Decides the answers of a whole batch. */
+  onBatch(batch: Batch): void {
+    const { journal, clock } = this.#parts
+    this.#granted.length = 0
+    this.#noticeClock()
+    for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
+    try {
+      journal.commit(clock.now())
+    } catch (error) {
+      this.#takeBack(batch, error as Error)
+    }
+    this.#parts.counters.add('granted', this.#granted.length)
+    this.#flushEvents()
+  }
+
+  onOverrun(): void {
+    this.#parts.counters.add('overruns')
+    if (this.#trouble.pass(this.#parts.clock.monotonic())) {
+      this.#parts.onTrouble('warn', 'knocks came faster than they could be read, and some were lost')
+    }
+  }
+
+  #answer(packet: Packet, index: number): number {
+    const { marks, counters } = this.#parts
+    const mine = (packet.mark & marks.mask) >>> 0
+    counters.add('packets')
+    if (mine === marks.pending) {
+      counters.add('pending')
+      return packet.mark
+    }
+    if (mine !== marks.candidate) {
+      // Somebody else queues to our number. Without our mark it can open nothing; it goes on as it came.
+      counters.add('stray')
+      return packet.mark
+    }
+    const others = (packet.mark & marks.others) >>> 0
+    const decision = this.gatekeeper.decide(packet)
+    this.#report(packet, decision)
+    if (decision.kind === 'grant') {
+      this.#note(decision.credential, packet, decision.time)
+      this.#granted.push(index)
+      return others + marks.plan(decision.credential.plan)
+    }
+    counters.add(decision.reason)
+    // The right key, but too often: the knock is used up like any other.
+    const { credential, time } = decision
+    if (decision.reason === 'rate-limited' && credential && time !== undefined) this.#note(credential, packet, time)
+    return others + marks.refused
+  }
+
+  #note(credential: GateCredential, packet: Packet, time: number): void {
+    this.#parts.journal.append(credential, packet.buffer, digestOffset(packet.payloadAt), time)
+  }
+
+  // What cannot be remembered must not open anything: it could be sent again after a restart.
+  #takeBack(batch: Batch, error: Error): void {
+    const { marks, counters, clock, onTrouble } = this.#parts
+    for (const index of this.#granted) {
+      const others = ((batch.packets[index] as Packet).mark & marks.others) >>> 0
+      batch.answers[index] = others + marks.refused
+    }
+    counters.add('state-unwritable', this.#granted.length)
+    if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
+      onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
+    }
+    this.#events = this.#events.map(event =>
+      event.kind === 'grant' ? { ...event, kind: 'refuse', reason: 'state-unwritable' } : event,
+    )
+    this.#granted.length = 0
+  }
+
+  #report(packet: Packet, decision: Decision): void {
+    const stranger = decision.kind === 'refuse' && refusedUnverified.has(decision.reason)
+    const valve = stranger ? this.#strangers : this.#verified
+    if (!valve.pass(this.#parts.clock.monotonic())) return
+    this.#events.push({
+      kind: decision.kind,
+      source: packet.version === 0 ? 'unknown' : this.#parts.addressText(packet),
+      port: packet.version === 0 ? 0 : packet.destinationPort,
+      ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
+      ...(decision.credential ? { credential: decision.credential.name } : {}),
+      ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
+    })
+  }
+
+  #flushEvents(): void {
+    if (this.#events.length === 0) return
+    this.#parts.onEvents(this.#events, this.#verified.takeSuppressed() + this.#strangers.takeSuppressed())
+    this.#events = []
+  }
+
+  #noticeClock(): void {
+    const { clock, onTrouble } = this.#parts
+    const offset = clock.now() - clock.monotonic()
+    const jump = this.#clockOffset === undefined ? 0 : offset - this.#clockOffset
+    this.#clockOffset = offset
+    if (Math.abs(jump) > clockJumpSeconds) {
+      onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(Math.round(jump))} s`)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** One sentence for each decision: the log's side of what the sender never learns. */
+import type { KnockEvent } from './events.js'
+import type { Refusal } from './gatekeeper.js'
+import { refusedUnverified } from './gatekeeper.js'
+import type { LogFields, LogLevel } from './log.js'
+
+interface Sentence {
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: LogFields
+}
+
+interface Opener {
+  readonly opens: readonly string[]
+  readonly window: number | null
+}
+
+/** What a stranger can cause is said at debug; what needs a right key, at info. */
+export function knockSentence(event: KnockEvent, opener: Opener | undefined): Sentence {
+  const { kind, reason, credential, source, port, skewSeconds } = event
+  const fields = {
+    event: kind === 'grant' ? 'knock-accepted' : 'knock-refused',
+    source,
+    port,
+    ...(reason ? { reason } : {}),
+    ...(credential ? { credential } : {}),
+    ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
+    ...(kind === 'grant' && opener ? { services: opener.opens } : {}),
+  }
+  const by = credential ? ` by ${credential}` : ''
+  const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
+  if (kind === 'grant') {
+    const opens = opener?.opens.join(', ') ?? ''
+    const time = opener?.window ? ` for ${opener.window} s` : ''
+    return { level: 'info', message: `knock${by} from ${source} opens ${opens}${time}${clock}`, fields }
+  }
+  const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
+  return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }
+}
+
+const signed = (seconds: number) => (seconds > 0 ? `+${seconds}` : String(seconds))
+
+function because(reason: Refusal | undefined, skewSeconds = 0): string {
+  switch (reason) {
+    case 'malformed':
+      return 'malformed'
+    case 'unknown-tag':
+      return 'unknown tag'
+    case 'wrong-port':
+      return 'sent to the wrong port'
+    case 'bad-hash':
+      return 'bad hash: wrong key, or not meant for this port'
+    case 'skewed':
+      return `skewed by ${Math.abs(skewSeconds)} s`
+    case 'replayed':
+      return 'replayed'
+    case 'stale':
+      return 'stale: older than knocks that are forgotten already'
+    case 'rate-limited':
+      return 'rate-limited'
+    case 'memory-full':
+      return 'the memory of knocks is full'
+    case 'state-unwritable':
+      return 'the state directory cannot be written'
+    case undefined:
+      return 'refused'
+  }
+}

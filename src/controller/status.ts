@@ -1,0 +1,27 @@
+/** What `pkctl status` shows, and what the socket answers to it. */
+export interface Status {
+  readonly version: string
+  readonly pid: number
+  readonly uptimeSeconds: number
+  readonly config: string
+  readonly queue: {
+    readonly number: number
+    /** By nft's own statement, or by a rule of iptables-nft. */
+    readonly native: boolean
+    readonly waiting: number
+    readonly droppedByKernel: number
+    readonly droppedInUserSpace: number
+    /** How often the socket's buffer ran over. */
+    readonly overruns: number
+  }
+  readonly services: readonly { readonly name: string; readonly grants: number }[]
+  readonly credentials: number
+  readonly knocks: {
+    readonly accepted: number
+    readonly refused: Readonly<Record<string, number>>
+  }
+  /** Connections that came right behind a knock and waited for its answer. */
+  readonly waitedConnections: number
+  /** Packets that somebody else's rule queued here; they went on as they came. */
+  readonly strayPackets: number
+}

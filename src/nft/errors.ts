@@ -1,0 +1,50 @@
+/**
+ * What went wrong with nft, as far as a caller can act on it.
+ *
+ * - `missing-tool`: there is no `nft` program to run.
+ * - `permission`: the kernel refused for want of CAP_NET_ADMIN.
+ * - `not-found`: a table, chain, set, rule or kernel feature that was named does not exist.
+ * - `exists`: something of that name is there already.
+ * - `busy`: something still refers to the object that was to be deleted.
+ * - `full`: a set has reached its size (the kernel says ENFILE, "too many open files in system").
+ * - `unsupported`: the kernel has no nf_tables, or lacks the feature.
+ * - `other`: see the message.
+ */
+export type NftErrorKind =
+  'missing-tool' | 'permission' | 'not-found' | 'exists' | 'busy' | 'full' | 'unsupported' | 'other'
+
+/** nft failed. `message` is one line for a person; `stderr` is what nft said, whole. */
+export class NftError extends Error {
+  override readonly name = 'NftError'
+
+  constructor(
+    readonly kind: NftErrorKind,
+    readonly operation: string,
+    readonly stderr: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`${operation}: ${firstComplaint(stderr)}`, options)
+  }
+}
+
+const phrases: readonly [RegExp, NftErrorKind][] = [
+  [/Operation not permitted|Permission denied/, 'permission'],
+  [/Too many open files in system/, 'full'],
+  [/Device or resource busy/, 'busy'],
+  [/File exists/, 'exists'],
+  [/No such file or directory|does not exist/, 'not-found'],
+  [/Operation not supported|Protocol not supported|Unable to initialize Netlink socket/, 'unsupported'],
+]
+
+/** Turns what nft printed into a typed error. Only its own complaint counts, not the input that it quotes below. */
+export function nftErrorFrom(operation: string, stderr: string): NftError {
+  const complaint = firstComplaint(stderr)
+  const kind = phrases.find(([phrase]) => phrase.test(complaint))?.[1] ?? 'other'
+  return new NftError(kind, operation, stderr)
+}
+
+function firstComplaint(stderr: string): string {
+  const lines = stderr.split('\n').filter(line => line.trim() !== '')
+  const complaint = lines.find(line => /\bError:|^nft:|Netlink/i.test(line)) ?? lines[0] ?? 'failed without a message'
+  return complaint.replace(/^.*?Error: /, '').trim()
+}

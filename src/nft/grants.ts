@@ -1,0 +1,54 @@
+/** Grants made by command: one element in, refreshed, or out of a service's sets. The packet path has its own way. */
+import type { Command, IpFamily, Json } from './json.js'
+import { addElements, deleteElements } from './json.js'
+import type { Listing } from './listing.js'
+import type { ServiceSpec } from './service.js'
+import { asText } from './listing.js'
+import { setOf } from './service.js'
+
+/**
+ * Grants `address` for `seconds`, or without end for null. Adding an element that is there does not restart its
+ * timeout, and deleting one that has just expired would abort the transaction: add, delete, add does both.
+ */
+export function addGrant(spec: ServiceSpec, version: IpFamily, address: string, seconds: number | null): Command[] {
+  const set = setOf(spec.name, 'add', version)
+  const element: Json = seconds === null ? address : { elem: { val: address, timeout: seconds } }
+  return [addElements(set, [address]), deleteElements(set, [address]), addElements(set, [element])]
+}
+
+/** Takes back whatever `address` was granted, by knock and by hand. */
+export function deleteGrant(spec: ServiceSpec, version: IpFamily, address: string): Command[] {
+  return (['knock', 'add'] as const).flatMap(role => {
+    const set = setOf(spec.name, role, version)
+    return [addElements(set, [address]), deleteElements(set, [address])]
+  })
+}
+
+/** Puts grants back into the service's sets after their mask has changed; `remask` gives an element's new address. */
+export function remaskGrants(
+  spec: ServiceSpec,
+  listing: Listing,
+  remask: (address: string, version: IpFamily) => string,
+): Command[] {
+  return ([4, 6] as const).flatMap(version =>
+    (['knock', 'add'] as const).flatMap(role => {
+      const set = setOf(spec.name, role, version)
+      const old = listing.sets.get(set)?.elements ?? []
+      const longest = new Map<string, Json>()
+      // The longest life first: where two sources become one prefix, the first stays.
+      const life = (element: (typeof old)[number]) =>
+        element.timeout === undefined ? Infinity : (element.expires ?? 0)
+      for (const element of [...old].sort((a, b) => life(b) - life(a))) {
+        const val = remask(asText(element.value), version)
+        const { timeout, expires } = element
+        if (longest.has(val)) continue
+        longest.set(val, timeout === undefined ? val : { elem: { val, timeout, expires: expires ?? timeout } })
+      }
+      if (old.length === 0) return []
+      return [
+        { flush: { set: { family: 'inet', table: 'pkctl', name: set } } },
+        addElements(set, [...longest.values()]),
+      ]
+    }),
+  )
+}

@@ -1,0 +1,127 @@
+/**
+ * The small part of nft's JSON that pkctl writes (libnftables-json(5)), with names that say what an expression does.
+ * Everything lives in one table, so the commands here never mention another.
+ */
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/** One statement or expression of a rule. */
+export type Expression = Json
+
+/** One command of a transaction: `add`, `delete` or `flush`, and its object. */
+export type Command = { readonly [verb in 'add' | 'delete' | 'flush']?: Json }
+
+export const family = 'inet'
+export const table = 'pkctl'
+
+export type IpFamily = 4 | 6
+
+const here = { family, table } as const
+const ipName = (version: IpFamily) => (version === 4 ? 'ip' : 'ip6')
+
+// ---- objects
+
+export const addTable = (): Command => ({ add: { table: { family, name: table } } })
+export const deleteTable = (): Command => ({ delete: { table: { family, name: table } } })
+
+export const addChain = (name: string): Command => ({ add: { chain: { ...here, name } } })
+export const deleteChain = (name: string): Command => ({ delete: { chain: { ...here, name } } })
+export const flushChain = (name: string): Command => ({ flush: { chain: { ...here, name } } })
+
+export type Hook = 'input' | 'prerouting'
+
+export const addBaseChain = (name: string, hook: Hook, prio: number): Command => ({
+  add: { chain: { ...here, name, type: 'filter', hook, prio, policy: 'accept' } },
+})
+
+export const addRule = (chain: string, expr: readonly Expression[], comment?: string): Command => ({
+  add: { rule: { ...here, chain, expr, ...(comment === undefined ? {} : { comment }) } },
+})
+export const deleteRule = (chain: string, handle: number): Command => ({ delete: { rule: { ...here, chain, handle } } })
+
+export interface SetDefinition {
+  readonly name: string
+  readonly type: string | readonly string[]
+  readonly flags?: readonly string[]
+  readonly size?: number
+  /** Seconds an element lives when its own timeout is not given. */
+  readonly timeout?: number
+  /** Seconds between two collections of expired elements, which until then count towards the size. */
+  readonly gcInterval?: number
+}
+
+function definition(set: SetDefinition): { [key: string]: Json } {
+  const { gcInterval, ...rest } = set
+  return { ...here, ...rest, ...(gcInterval === undefined ? {} : { 'gc-interval': gcInterval }) }
+}
+
+export const addSet = (set: SetDefinition): Command => ({ add: { set: definition(set) } })
+export const addVerdictMap = (map: SetDefinition): Command => ({ add: { map: { ...definition(map), map: 'verdict' } } })
+export const deleteSet = (name: string): Command => ({ delete: { set: { ...here, name } } })
+export const deleteMap = (name: string): Command => ({ delete: { map: { ...here, name } } })
+export const flushSet = (name: string): Command => ({ flush: { set: { ...here, name } } })
+export const flushMap = (name: string): Command => ({ flush: { map: { ...here, name } } })
+
+export const addElements = (name: string, elem: readonly Json[]): Command => ({
+  add: { element: { ...here, name, elem } },
+})
+export const deleteElements = (name: string, elem: readonly Json[]): Command => ({
+  delete: { element: { ...here, name, elem } },
+})
+
+// ---- expressions
+
+export const meta = (key: 'mark' | 'l4proto' | 'nfproto'): Json => ({ meta: { key } })
+export const field = (protocol: string, name: string): Json => ({ payload: { protocol, field: name } })
+/** Bits of the transport header and what follows it; offset and length in bits. */
+export const transportBits = (offset: number, len: number): Json => ({ payload: { base: 'th', offset, len } })
+export const concat = (...parts: Json[]): Json => ({ concat: parts })
+export const and = (left: Json, right: Json): Json => ({ '&': [left, right] })
+export const or = (left: Json, right: Json): Json => ({ '|': [left, right] })
+
+/** The source address, masked to `prefix` bits. */
+export function source(version: IpFamily, prefix: number = version === 4 ? 32 : 128): Json {
+  const address = field(ipName(version), 'saddr')
+  return prefix === (version === 4 ? 32 : 128) ? address : and(address, netmask(version, prefix))
+}
+
+function netmask(version: IpFamily, prefix: number): string {
+  const [groups, bits] = version === 4 ? [4, 8] : [8, 16]
+  const words = Array.from({ length: groups }, (_, i) => {
+    const ones = Math.min(bits, Math.max(0, prefix - i * bits))
+    return (2 ** bits - 1) & ~(2 ** (bits - ones) - 1)
+  })
+  return version === 4 ? words.join('.') : words.map(word => word.toString(16)).join(':')
+}
+
+// ---- statements
+
+export const match = (left: Json, op: '==' | '!=', right: Json): Expression => ({ match: { op, left, right } })
+export const inSet = (left: Json, set: string): Expression => match(left, '==', `@${set}`)
+export const anyOf = (left: Json, values: readonly Json[]): Expression => match(left, '==', { set: values })
+export const counter = (): Expression => ({ counter: { packets: 0, bytes: 0 } })
+export const accept = (): Expression => ({ accept: null })
+export const drop = (): Expression => ({ drop: null })
+export const return_ = (): Expression => ({ return: null })
+export const jump = (target: string): Expression => ({ jump: { target } })
+export const goto = (target: string): Expression => ({ goto: { target } })
+export const vmap = (key: Json, map: string): Expression => ({ vmap: { key, data: `@${map}` } })
+export const setMark = (value: Json): Expression => ({ mangle: { key: meta('mark'), value } })
+
+export interface Rate {
+  readonly count: number
+  readonly unit: 'second' | 'minute' | 'hour' | 'day' | 'week'
+}
+
+/** Matches while the rate is kept to; with `over`, matches what exceeds it. */
+export const limit = (rate: Rate, burst: number, over = false): Json => ({
+  limit: { rate: rate.count, per: rate.unit, burst, ...(over ? { inv: true } : {}) },
+})
+
+/** Adds or refreshes an element; the timeout is in seconds, and unlike `add` it restarts a running one. */
+export const updateSet = (set: string, key: Json, timeout: number, stmt?: readonly Json[]): Expression => ({
+  set: { op: 'update', elem: { elem: { val: key, timeout } }, set: `@${set}`, ...(stmt ? { stmt } : {}) },
+})
+export const deleteFromSet = (set: string, key: Json): Expression => ({
+  set: { op: 'delete', elem: key, set: `@${set}` },
+})

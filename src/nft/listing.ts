@@ -1,0 +1,99 @@
+import type { Json } from './json.js'
+
+/** What `nft -j list` said about pkctl's table, sorted by kind. Unknown fields are left alone. */
+export interface Listing {
+  readonly present: boolean
+  readonly chains: ReadonlyMap<string, ListedChain>
+  readonly sets: ReadonlyMap<string, ListedSet>
+  readonly maps: ReadonlyMap<string, ListedSet>
+}
+
+export interface ListedChain {
+  readonly name: string
+  readonly hook?: string
+  readonly rules: readonly ListedRule[]
+}
+
+export interface ListedRule {
+  readonly handle: number
+  readonly comment?: string
+  readonly expr: readonly Json[]
+}
+
+export interface ListedSet {
+  readonly name: string
+  readonly elements: readonly ListedElement[]
+}
+
+export interface ListedElement {
+  readonly value: Json
+  /** Seconds of life given, and left; absent on elements that stay. */
+  readonly timeout?: number
+  readonly expires?: number
+  readonly comment?: string
+  /** Where an element of a verdict map leads. */
+  readonly target?: string
+}
+
+export const emptyListing = (): Listing => ({ present: false, chains: new Map(), sets: new Map(), maps: new Map() })
+
+/** Reads nft's JSON leniently: its shape differs between releases in what is an array and what is not. */
+export function parseListing(json: unknown): Listing {
+  const chains = new Map<string, ListedChain & { rules: ListedRule[] }>()
+  const sets = new Map<string, ListedSet>()
+  const maps = new Map<string, ListedSet>()
+  let present = false
+  for (const item of asArray(asObject(json)['nftables'])) {
+    const [kind, body] = Object.entries(asObject(item))[0] ?? ['', null]
+    const object = asObject(body)
+    const name = asText(object['name'])
+    if (kind === 'table') present = true
+    else if (kind === 'chain') {
+      const hook = object['hook']
+      chains.set(name, { name, ...(typeof hook === 'string' ? { hook } : {}), rules: [] })
+    } else if (kind === 'rule') chains.get(asText(object['chain']))?.rules.push(rule(object))
+    else if (kind === 'set') sets.set(name, { name, elements: asArray(object['elem']).map(element) })
+    else if (kind === 'map') maps.set(name, { name, elements: asArray(object['elem']).map(element) })
+  }
+  return { present: present || sets.size + maps.size > 0, chains, sets, maps }
+}
+
+function rule(object: Record<string, Json>): ListedRule {
+  const comment = object['comment']
+  return {
+    handle: Number(object['handle']),
+    expr: asArray(object['expr']),
+    ...(typeof comment === 'string' ? { comment } : {}),
+  }
+}
+
+function element(json: Json): ListedElement {
+  const [key, data] = Array.isArray(json) ? (json as [Json, Json]) : [json, null]
+  const verdict = Object.values(asObject(data))[0]
+  const target = asObject(verdict)['target']
+  const wrapped = asObject(key)['elem']
+  const attributes = wrapped === undefined ? {} : asObject(wrapped)
+  const { timeout, expires, comment } = attributes
+  return {
+    value: wrapped === undefined ? key : (attributes['val'] ?? null),
+    ...(typeof timeout === 'number' ? { timeout } : {}),
+    ...(typeof expires === 'number' ? { expires } : {}),
+    ...(typeof comment === 'string' ? { comment } : {}),
+    ...(typeof target === 'string' ? { target } : {}),
+  }
+}
+
+/** A string or number as text; anything else is empty. */
+export function asText(value: Json | undefined): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+}
+
+/** A lone value counts as an array of one: some nft releases drop the brackets. */
+export function asArray(value: unknown): readonly Json[] {
+  if (value === undefined || value === null) return []
+  return Array.isArray(value) ? (value as Json[]) : [value as Json]
+}
+
+export function asObject(value: unknown): Record<string, Json> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, Json>) : {}
+}

@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process'
+import type { Command } from './json.js'
+import { family, table } from './json.js'
+import { NftError, nftErrorFrom } from './errors.js'
+import type { Listing } from './listing.js'
+import { emptyListing, parseListing } from './listing.js'
+
+/** The seam to the kernel's ruleset: everything that pkctl reads or changes there goes through these calls. */
+export interface Nft {
+  /** Runs the commands as one transaction: all of it or, with an NftError, nothing. */
+  apply(commands: readonly Command[]): Promise<void>
+  /** Like `apply`, but the kernel only says whether it would take them. */
+  check(commands: readonly Command[]): Promise<void>
+  /** pkctl's own table; empty when there is none. `elements: false` leaves out what sets and maps contain. */
+  list(options?: { elements?: boolean }): Promise<Listing>
+  /** One set or map with its elements. */
+  listSet(kind: 'set' | 'map', name: string): Promise<Listing>
+}
+
+/** Runs one program to its end. Resolves to stdout; a failure to start rejects with the system's error. */
+export type Execute = (
+  file: string,
+  args: readonly string[],
+  input?: string,
+) => Promise<{ status: number; stdout: string; stderr: string }>
+
+export const execute: Execute = (file, args, input = '') =>
+  new Promise((resolve, reject) => {
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.stdin.on('error', () => undefined) // a program that does not read its input is judged by its exit status
+    child.on('error', reject)
+    child.on('close', status => {
+      resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
+    })
+    child.stdin.end(input)
+  })
+
+/**
+ * The real thing. nft reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it
+ * a pipe, and needs no file that a full disk could refuse.
+ */
+export function realNft(run: Execute = execute): Nft {
+  async function nft(operation: string, args: readonly string[], input?: string): Promise<string> {
+    const [file, argv] =
+      input === undefined ? ['nft', args] : ['/bin/sh', ['-c', 'cat | nft "$@" -f -', 'pkctl-nft', ...args]]
+    let result
+    try {
+      result = await run(file, argv, input)
+    } catch (cause) {
+      throw missing(operation, cause)
+    }
+    if (result.status === 127 && input !== undefined) throw missing(operation)
+    if (result.status !== 0) throw nftErrorFrom(operation, result.stderr)
+    return result.stdout
+  }
+
+  const batch = (commands: readonly Command[]) => JSON.stringify({ nftables: commands })
+
+  async function listing(args: readonly string[]): Promise<Listing> {
+    try {
+      return parseListing(JSON.parse(await nft('nft list', ['-j', ...args])))
+    } catch (error) {
+      if (error instanceof NftError && error.kind === 'not-found') return emptyListing()
+      throw error
+    }
+  }
+
+  return {
+    async apply(commands) {
+      if (commands.length > 0) await nft('nft', ['-j'], batch(commands))
+    },
+    async check(commands) {
+      if (commands.length > 0) await nft('nft --check', ['-j', '-c'], batch(commands))
+    },
+    list: ({ elements = true } = {}) => listing([...(elements ? [] : ['-t']), 'list', 'table', family, table]),
+    listSet: (kind, name) => listing(['list', kind, family, table, name]),
+  }
+}
+
+function missing(operation: string, cause?: unknown): NftError {
+  return new NftError('missing-tool', operation, 'there is no nft program', { cause })
+}

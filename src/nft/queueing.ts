@@ -1,0 +1,250 @@
+/**
+ * The packet path's own chains: which packets leave the kernel for user space, and what the answer does.
+ *
+ *     base chain "knock-HOOK" (-160)   candidates ──> limits ──> source into @pending ──> queue
+ *                                      a new connection from a source in @pending ──────> queue
+ *     base chain "grant-HOOK" (-145)   answered packets, by the mark of their verdict: chain grant-N updates sets
+ *     base chain "gate-HOOK"  (-140)   see service.ts
+ *
+ * An accepted packet goes on at the next base chain, which is why these are three. Where the kernel has no nft `queue`,
+ * a rule of iptables-nft at -150 queues by the mark, between the first and the second (see xtqueue.ts).
+ */
+import type { Command, Expression, Hook, IpFamily, Json } from './json.js'
+import * as j from './json.js'
+import type { Listing } from './listing.js'
+import type { ServiceSpec } from './service.js'
+import { hooks, prefixOf, setOf } from './service.js'
+
+const knockPriority = -160
+const grantPriority = -145
+const pendingSeconds = 2
+const pendingSize = 65_536
+const meterSize = 65_536
+const meterSeconds = 2
+
+/** Which datagrams are worth a look: UDP, of one length, beginning with one of these words. */
+export interface Candidate {
+  /** The UDP header's length field: payload and 8. */
+  readonly udpLength: number
+  /** The first four bytes of the payload, as a big-endian number. */
+  readonly firstWord: number
+  /** Destination port; null for every port. */
+  readonly port: number | null
+}
+
+/** What a verdict's mark makes the kernel do: let a source into these services' sets. */
+export interface Plan {
+  /** From 1; the number that the mark carries. */
+  readonly number: number
+  readonly grants: readonly { readonly service: ServiceSpec; readonly seconds: number }[]
+}
+
+export interface Queueing {
+  readonly hook: Hook
+  readonly queue: number
+  /** Whether the kernel has the `queue` statement. */
+  readonly native: boolean
+  readonly marks: Marks
+  readonly candidates: readonly Candidate[]
+  readonly plans: readonly Plan[]
+  /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
+  readonly perSourceLimit: number
+  /** Candidates a second in all; 0 for no limit. */
+  readonly totalLimit: number
+}
+
+/**
+ * pkctl's bits of the packet mark, all under one mask. The lowest bit says "for the queue"; with it, the next bit tells
+ * a pending connection from a candidate. Without it, what is left is the number of a plan, or 0 with "refused".
+ */
+export class Marks {
+  readonly shift: number
+  /** How many plans can be told apart. */
+  readonly maxPlans: number
+
+  constructor(readonly mask: number) {
+    this.shift = Math.log2((mask & -mask) >>> 0)
+    this.maxPlans = mask / 2 ** this.shift / 4 - 1
+  }
+
+  readonly #bits = (value: number): number => value * 2 ** this.shift
+
+  get others(): number {
+    return ~this.mask >>> 0
+  }
+
+  /** The bit by which packets are queued. */
+  get queued(): number {
+    return this.#bits(1)
+  }
+
+  get candidate(): number {
+    return this.#bits(1)
+  }
+
+  get pending(): number {
+    return this.#bits(3)
+  }
+
+  get refused(): number {
+    return this.#bits(2)
+  }
+
+  plan(number: number): number {
+    return this.#bits(number * 4)
+  }
+}
+
+const versions = [4, 6] as const
+const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
+const pendingOf = (version: IpFamily) => `pending-${version}`
+const meterOf = (version: IpFamily) => `meter-${version}`
+const planChain = (plan: Plan) => `grant-${plan.number}`
+
+/** Addresses that a stranger may take freely count as one: a whole /64 of IPv6. */
+const meteredSource = (version: IpFamily) => j.source(version, version === 4 ? 32 : 64)
+
+/** The commands that put the packet path in place of whatever packet path there was; nothing of services changes. */
+export function buildQueueing(q: Queueing, listing: Listing): Command[] {
+  return [
+    j.addTable(),
+    ...removeQueueing(listing),
+    ...versions.flatMap(version => [
+      j.addSet({
+        name: pendingOf(version),
+        type: addressType(version),
+        flags: ['timeout'],
+        size: pendingSize,
+        gcInterval: 1,
+      }),
+      j.addSet({
+        name: meterOf(version),
+        type: addressType(version),
+        flags: ['timeout'],
+        size: meterSize,
+        gcInterval: 1,
+      }),
+    ]),
+    ...q.plans.flatMap(plan => planRules(plan)),
+    ...answerRules(q),
+    ...candidateRules(q),
+  ]
+}
+
+/** The commands that take the packet path away; services and grants stay as they are. */
+export function removeQueueing(listing: Listing): Command[] {
+  const bases = hooks.flatMap(hook => [`knock-${hook}`, `grant-${hook}`]).filter(name => listing.chains.has(name))
+  const regular = [...listing.chains.keys()].filter(name => /^(queue|pending|answer|grant-\d+)$/.test(name))
+  const sets = versions.flatMap(v => [pendingOf(v), meterOf(v)]).filter(name => listing.sets.has(name))
+  return [
+    ...[...bases, ...regular].map(j.flushChain),
+    ...bases.map(j.deleteChain),
+    ...(listing.maps.has('grants') ? [j.flushMap('grants')] : []),
+    ...(listing.maps.has('grants') ? [j.deleteMap('grants')] : []),
+    ...regular.map(j.deleteChain),
+    ...sets.map(j.deleteSet),
+  ]
+}
+
+/** Whether the table would be empty but for the packet path. */
+export function onlyQueueing(listing: Listing): boolean {
+  return (
+    listing.present && [...listing.chains.keys()].every(name => !name.startsWith('pk-') && !name.startsWith('gate-'))
+  )
+}
+
+function planRules(plan: Plan): Command[] {
+  const chain = planChain(plan)
+  return [
+    j.addChain(chain),
+    ...plan.grants.flatMap(({ service, seconds }) =>
+      versions.map(version =>
+        j.addRule(chain, [
+          j.match(j.meta('nfproto'), '==', version === 4 ? 'ipv4' : 'ipv6'),
+          j.updateSet(setOf(service.name, 'knock', version), j.source(version, prefixOf(service, version)), seconds),
+        ]),
+      ),
+    ),
+    j.addRule(chain, [j.counter(), j.drop()]),
+  ]
+}
+
+function answerRules({ hook, marks, plans }: Queueing): Command[] {
+  const ours = j.and(j.meta('mark'), marks.mask)
+  const answered = (set: IpFamily): Command => j.addRule('answer', [j.deleteFromSet(pendingOf(set), j.source(set))])
+  return [
+    j.addVerdictMap({ name: 'grants', type: 'mark' }),
+    ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
+    j.addChain('answer'),
+    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
+    j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
+    ...versions.map(answered),
+    j.addRule('answer', [j.vmap(ours, 'grants')]),
+    // Refused, or never answered: a queue that nobody reads, or that overflows, lets its packets go on to here.
+    j.addRule('answer', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
+    j.addRule('answer', [j.counter(), j.drop()], 'refused'),
+    j.addBaseChain(`grant-${hook}`, hook, grantPriority),
+    j.addRule(`grant-${hook}`, [j.match(ours, '!=', 0), j.goto('answer')]),
+  ]
+}
+
+const clearMark = (marks: Marks): Expression => j.setMark(j.and(j.meta('mark'), marks.others))
+const mark = (bits: number): Expression => j.setMark(j.or(j.meta('mark'), bits))
+
+function candidateRules(q: Queueing): Command[] {
+  const { hook, marks } = q
+  const base = `knock-${hook}`
+  const send: Expression[] = q.native ? [{ queue: { num: q.queue, flags: ['bypass'] } }] : [j.accept()]
+  const over = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate, true)
+  const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '==', 'syn')
+  const local = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
+  return [
+    j.addChain('queue'),
+    ...versions.map(version =>
+      j.addRule('queue', [
+        j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
+        j.counter(),
+        j.drop(),
+      ]),
+    ),
+    ...(q.totalLimit > 0 ? [j.addRule('queue', [over(q.totalLimit), j.counter(), j.drop()])] : []),
+    // On its own, not before the queueing: a full set ends the rule in which it is updated.
+    ...versions.map(version =>
+      j.addRule('queue', [j.updateSet(pendingOf(version), j.source(version), pendingSeconds)]),
+    ),
+    j.addRule('queue', [j.counter(), mark(marks.candidate), ...send]),
+    j.addChain('pending'),
+    j.addRule('pending', [j.counter(), mark(marks.pending), ...send]),
+    j.addBaseChain(base, hook, knockPriority),
+    // Nobody but this table may have set these bits: a packet that comes in with them was not verified by anyone.
+    j.addRule(base, [j.match(j.and(j.meta('mark'), marks.mask), '!=', 0), clearMark(marks)]),
+    ...shapes(q.candidates).map(shape =>
+      j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('queue')]),
+    ),
+    ...versions.flatMap(version => {
+      const waiting = j.inSet(j.source(version), pendingOf(version))
+      return [
+        j.addRule(base, [synOnly, waiting, j.goto('pending')]),
+        // Connections of the other protocols have no first packet that could be told; while a knock is in flight, all wait.
+        j.addRule(base, [j.anyOf(j.meta('l4proto'), [17, 33, 132, 136]), waiting, j.goto('pending')]),
+      ]
+    }),
+  ]
+}
+
+/** One rule for each length and port that occurs: the number of words does not matter, they are a hash set. */
+function shapes(candidates: readonly Candidate[]): Expression[][] {
+  const groups = new Map<string, Candidate[]>()
+  for (const candidate of candidates) {
+    const key = `${candidate.udpLength} ${candidate.port}`
+    groups.set(key, [...(groups.get(key) ?? []), candidate])
+  }
+  return [...groups.values()].map(group => {
+    const { udpLength, port } = group[0] as Candidate
+    return [
+      j.match(j.field('udp', 'length'), '==', udpLength),
+      ...(port === null ? [] : [j.match(j.field('udp', 'dport'), '==', port)]),
+      j.anyOf(j.transportBits(64, 32), [...new Set(group.map(({ firstWord }) => firstWord))]),
+    ]
+  })
+}

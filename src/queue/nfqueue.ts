@@ -1,0 +1,214 @@
+/**
+ * The queue: packets in, verdicts out, in batches. One thread belongs to it alone, because waiting blocks.
+ *
+ * The library binds the queue; after that the netlink messages are read and written on its descriptor directly, which
+ * costs a fraction of a call through FFI.
+ */
+import * as fs from 'node:fs'
+import type { Handle, Libraries } from './libraries.js'
+import { CallError, QueueError, openLibraries } from './libraries.js'
+import { readQueuedPacket, verdictAccept, verdictBuffer, verdictDrop, verdictLength, writeVerdict } from './netlink.js'
+import { Packet } from './packet.js'
+import { queueOwner } from './statistics.js'
+
+/** The packets of one batch, and the places for the answers to them. */
+export interface Batch {
+  readonly packets: readonly Packet[]
+  /** How many of `packets` are filled this time. */
+  count: number
+  /** For each packet the mark with which it goes on, or `dropPacket`. Preset to the mark it came with. */
+  readonly answers: Float64Array
+}
+
+/** An answer that ends the packet. */
+export const dropPacket = -1
+
+export interface QueueOptions {
+  readonly number: number
+  /** Packets that may wait. */
+  readonly maxLength: number
+}
+
+export interface QueueLoop {
+  /** Called with every batch; when it returns, the answers go out. */
+  onBatch(batch: Batch): void
+  /** Called when the descriptor for waking up became readable. Return true to end the loop. */
+  onWake(): boolean
+  /** Packets were lost because the socket's buffer ran over; the queue goes on. */
+  onOverrun(): void
+}
+
+const batchSize = 64
+/** Of each packet this much is copied: a knock behind the longest headers that are decoded. */
+const copyRange = 512
+const slotSize = 2048
+/** Room for a queue's worth of messages that have not been read yet, in bytes. */
+const receiveBuffer = 64 * 1024 * 1024
+
+// linux/netlink.h, asm-generic/socket.h, fcntl.h, poll.h
+const solSocket = 1
+const soRcvbufForce = 33
+const solNetlink = 270
+const netlinkNoEnobufs = 5
+const fSetfl = 4
+const oNonblock = 0o4000
+const oCloexec = 0o2000000
+const pollIn = 1
+const copyPacket = 2
+const flagFailOpen = 1
+const errnoPerm = 1
+const errnoBusy = 16
+
+export class PacketQueue {
+  readonly #c: Libraries
+  readonly #handle: Handle
+  readonly #queue: Handle
+  readonly #descriptor: number
+  readonly #wakeReader: number
+  /** Writing a byte here wakes the loop, from any thread. */
+  readonly wakeWriter: number
+  readonly #number: number
+
+  private constructor(c: Libraries, handle: Handle, queue: Handle, number: number) {
+    this.#c = c
+    this.#handle = handle
+    this.#queue = queue
+    this.#number = number
+    this.#descriptor = c.int('nfq_fd', handle)
+    const ends = Buffer.alloc(8)
+    c.int('pipe2', ends, oNonblock | oCloexec)
+    this.#wakeReader = ends.readInt32LE(0)
+    this.wakeWriter = ends.readInt32LE(4)
+  }
+
+  /** Binds the queue. QueueError when it is taken, when rights or kernel support are missing, or the library is. */
+  static open({ number, maxLength }: QueueOptions): PacketQueue {
+    const c = openLibraries()
+    try {
+      const handle = c.pointer('nfq_open')
+      const queue = new PacketQueue(c, handle, c.pointer('nfq_create_queue', handle, number, c.null, c.null), number)
+      queue.#configure(maxLength)
+      return queue
+    } catch (error) {
+      throw explain(error, number)
+    }
+  }
+
+  #configure(maxLength: number): void {
+    const number = (value: number) => {
+      const buffer = Buffer.alloc(4)
+      buffer.writeInt32LE(value)
+      return buffer
+    }
+    this.#c.int('setsockopt', this.#descriptor, solSocket, soRcvbufForce, number(receiveBuffer), 4)
+    this.#c.int('setsockopt', this.#descriptor, solNetlink, netlinkNoEnobufs, number(1), 4)
+    this.#c.int('nfq_set_queue_maxlen', this.#queue, maxLength)
+    // What does not fit in the queue goes on unanswered, and the ruleset refuses unanswered knocks: nothing opens by
+    // it, and the connections of those who are let in anyway do not suffer from somebody's flood.
+    this.#c.int('nfq_set_queue_flags', this.#queue, flagFailOpen, flagFailOpen)
+    this.#c.int('nfq_set_mode', this.#queue, copyPacket, copyRange)
+    this.#c.int('fcntl', this.#descriptor, fSetfl, oNonblock)
+  }
+
+  /** Answers packets until `onWake` says so, and before it returns, those that were already waiting. */
+  run(loop: QueueLoop): void {
+    const buffer = Buffer.alloc(batchSize * slotSize)
+    const packets = Array.from({ length: batchSize }, () => new Packet(buffer))
+    const batch: Batch = { packets, count: 0, answers: new Float64Array(batchSize) }
+    const verdicts = verdictBuffer(batchSize, this.#number)
+    const interest = Buffer.alloc(16)
+    interest.writeInt32LE(this.#descriptor, 0)
+    interest.writeInt16LE(pollIn, 4)
+    interest.writeInt32LE(this.#wakeReader, 8)
+    interest.writeInt16LE(pollIn, 12)
+    for (let ending = false; ;) {
+      const more = this.#receive(batch, buffer, loop)
+      if (batch.count > 0) {
+        loop.onBatch(batch)
+        this.#answer(batch, verdicts)
+      }
+      if (ending && !more) return
+      // Under load there is no time to wait, but always some to look whether anybody wants something.
+      if (this.#wait(interest, more || ending ? 0 : -1)) {
+        fs.readSync(this.#wakeReader, Buffer.alloc(64))
+        if (loop.onWake()) ending = true
+      }
+    }
+  }
+
+  /** Unbinds the queue. Only after `run` has returned. */
+  close(): void {
+    this.#c.int('nfq_destroy_queue', this.#queue)
+    this.#c.int('nfq_close', this.#handle)
+    fs.closeSync(this.#wakeReader)
+  }
+
+  /** Fills the batch with what is there. True when there may be more. */
+  #receive(batch: Batch, buffer: Buffer, loop: QueueLoop): boolean {
+    batch.count = 0
+    while (batch.count < batchSize) {
+      const packet = batch.packets[batch.count] as Packet
+      const at = batch.count * slotSize
+      let length: number
+      try {
+        length = fs.readSync(this.#descriptor, buffer, at, slotSize, null)
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code === 'EAGAIN') return false
+        if (code === 'EINTR') continue
+        if (code !== 'ENOBUFS') throw error
+        loop.onOverrun()
+        continue
+      }
+      if (readQueuedPacket(packet, at, length)) {
+        batch.answers[batch.count] = packet.mark
+        batch.count++
+      }
+    }
+    return true
+  }
+
+  #answer({ packets, count, answers }: Batch, verdicts: Buffer): void {
+    for (let i = 0; i < count; i++) {
+      const packet = packets[i] as Packet
+      const answer = answers[i] as number
+      if (answer === dropPacket) writeVerdict(verdicts, i, packet.id, verdictDrop, packet.mark)
+      else writeVerdict(verdicts, i, packet.id, verdictAccept, answer)
+    }
+    fs.writeSync(this.#descriptor, verdicts, 0, count * verdictLength)
+  }
+
+  /** Waits for packets or a wake-up, at most `milliseconds`, or without end for -1. True when woken up. */
+  #wait(interest: Buffer, milliseconds: number): boolean {
+    interest.writeInt16LE(0, 14)
+    try {
+      this.#c.int('poll', interest, 2, milliseconds)
+    } catch (error) {
+      if (error instanceof CallError && error.message.includes('Interrupted')) return false
+      throw error
+    }
+    return interest.readInt16LE(14) !== 0
+  }
+}
+
+function explain(error: unknown, number: number): unknown {
+  if (!(error instanceof CallError)) return error
+  const { errno, operation, message } = error
+  if (operation === 'nfq_create_queue' && (errno === errnoPerm || errno === errnoBusy)) {
+    // The kernel says EPERM for both; the list of queues, which anybody may read, tells them apart.
+    const owner = queueOwner(number)
+    if (owner !== undefined) {
+      return new QueueError(
+        `queue ${number} is taken by ${owner}`,
+        'choose another number with queue: number, or stop that program',
+        { cause: error },
+      )
+    }
+    return new QueueError(`no right to use queue ${number}`, 'run as root, or with the capability CAP_NET_ADMIN', {
+      cause: error,
+    })
+  }
+  return new QueueError(`queue ${number} cannot be used: ${message}`, 'does the kernel have nfnetlink_queue?', {
+    cause: error,
+  })
+}

@@ -1,0 +1,124 @@
+/**
+ * IP and transport headers of a queued packet, as far as a knock needs them (RFC 791, RFC 8200, RFC 768, RFC 9293).
+ * Nothing is copied: a Packet points into the buffer that the netlink message was read into, and is used again.
+ */
+
+export const protocolTcp = 6
+export const protocolUdp = 17
+
+export class Packet {
+  /** The kernel's number for it in this queue, as the verdict needs it. */
+  id = 0
+  /** The packet mark with which it was queued. */
+  mark = 0
+  /** Where the addresses, headers and payload are. */
+  buffer: Buffer
+  /** 4 or 6; 0 when the headers could not be read: then nothing below means anything. */
+  version: 0 | 4 | 6 = 0
+  /** Offset of the source address: 4 or 16 bytes. */
+  sourceAt = 0
+  /** IANA protocol number. */
+  protocol = 0
+  sourcePort = 0
+  destinationPort = 0
+  /** Offset and length of what follows the UDP header, by the header's own length field. */
+  payloadAt = 0
+  payloadLength = 0
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+}
+
+const extensionHopByHop = 0
+const extensionRouting = 43
+const extensionFragment = 44
+const extensionAuthentication = 51
+const extensionDestination = 60
+/** More than a real packet has, fewer than make a loop worth an attacker's while. */
+const maxExtensions = 8
+
+/**
+ * Fills `packet` from the IP packet in its buffer from `start` up to `end`. False when it is cut off, contradicts
+ * itself, or is not the first fragment; then `version` is 0. Never reads outside the range and never throws.
+ */
+export function decodePacket(packet: Packet, start: number, end: number): boolean {
+  packet.version = 0
+  if (end - start < 20) return false
+  const version = (packet.buffer[start] as number) >> 4
+  if (version === 4) return decodeIpv4(packet, start, end)
+  if (version === 6) return decodeIpv6(packet, start, end)
+  return false
+}
+
+function decodeIpv4(packet: Packet, start: number, end: number): boolean {
+  const { buffer } = packet
+  const headerLength = ((buffer[start] as number) & 15) * 4
+  const totalLength = buffer.readUInt16BE(start + 2)
+  const fragmentOffset = buffer.readUInt16BE(start + 6) & 0x1fff
+  if (headerLength < 20 || totalLength < headerLength || fragmentOffset !== 0) return false
+  packet.sourceAt = start + 12
+  packet.protocol = buffer[start + 9] as number
+  return decodeTransport(packet, 4, start + headerLength, Math.min(end, start + totalLength))
+}
+
+function decodeIpv6(packet: Packet, start: number, end: number): boolean {
+  const { buffer } = packet
+  if (end - start < 40) return false
+  const limit = Math.min(end, start + 40 + buffer.readUInt16BE(start + 4))
+  packet.sourceAt = start + 8
+  let next = buffer[start + 6] as number
+  let at = start + 40
+  for (let i = 0; i < maxExtensions; i++) {
+    const isFragment = next === extensionFragment
+    const isAuthentication = next === extensionAuthentication
+    if (next !== extensionHopByHop && next !== extensionRouting && next !== extensionDestination) {
+      if (!isFragment && !isAuthentication) {
+        packet.protocol = next
+        return decodeTransport(packet, 6, at, limit)
+      }
+    }
+    if (at + 8 > limit) return false
+    if (isFragment && buffer.readUInt16BE(at + 2) >> 3 !== 0) return false
+    next = buffer[at] as number
+    const units = buffer[at + 1] as number
+    at += isFragment ? 8 : isAuthentication ? (units + 2) * 4 : (units + 1) * 8
+  }
+  return false
+}
+
+function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: number): boolean {
+  const { buffer } = packet
+  if (at + 8 > limit) return false
+  packet.sourcePort = buffer.readUInt16BE(at)
+  packet.destinationPort = buffer.readUInt16BE(at + 2)
+  packet.payloadAt = at + 8
+  packet.payloadLength = 0
+  if (packet.protocol === protocolUdp) {
+    const length = buffer.readUInt16BE(at + 4)
+    if (length < 8 || at + length > limit) return false
+    packet.payloadLength = length - 8
+  }
+  packet.version = version
+  return true
+}
+
+/** The source address as text: dotted for IPv4, RFC 5952 for IPv6. */
+export function sourceText(packet: Packet): string {
+  return addressText(packet.buffer, packet.sourceAt, packet.version === 6 ? 6 : 4)
+}
+
+/** The address of 4 or 16 bytes at `at` as text. */
+export function addressText(buffer: Buffer, at: number, version: 4 | 6): string {
+  if (version === 4) return buffer.subarray(at, at + 4).join('.')
+  const groups = Array.from({ length: 8 }, (_, i) => buffer.readUInt16BE(at + 2 * i))
+  let best = { start: -1, length: 1 }
+  for (let i = 0; i < 8; i++) {
+    let length = 0
+    while (i + length < 8 && groups[i + length] === 0) length++
+    if (length > best.length) best = { start: i, length }
+  }
+  const hex = (part: number[]) => part.map(group => group.toString(16)).join(':')
+  if (best.start < 0) return hex(groups)
+  return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`
+}

@@ -1,0 +1,101 @@
+/** Running programs in tests. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The compiled project. */
+export const dist = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
+export const root = path.resolve(dist, '..')
+export const pkctl = path.join(dist, 'src/cli/pkctl.js')
+
+export interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly input?: string
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+}
+
+/** Runs a program to its end, at most a minute. */
+export function run(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const [file, ...args] = argv
+    const child = spawn(file as string, args, {
+      stdio: 'pipe',
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
+      env: { ...process.env, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.on('error', reject)
+    child.on('close', status => resolve({ status, stdout, stderr }))
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(options.input ?? '')
+  })
+}
+
+/** Like `run`, and a failure is an error that tells what was said. */
+export async function must(argv: readonly string[], options: RunOptions = {}): Promise<string> {
+  const result = await run(argv, options)
+  if (result.status !== 0) {
+    throw new Error(`${argv.join(' ')}: exit ${result.status}\n${result.stdout}${result.stderr}`)
+  }
+  return result.stdout
+}
+
+/** A program that runs on, and what it has said so far. */
+export class Background {
+  output = ''
+  readonly child: ChildProcess
+  readonly exited: Promise<number | null>
+
+  constructor(argv: readonly string[], options: RunOptions = {}) {
+    const [file, ...args] = argv
+    this.child = spawn(file as string, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+    })
+    const collect = (chunk: Buffer) => (this.output += chunk.toString())
+    this.child.stdout?.on('data', collect)
+    this.child.stderr?.on('data', collect)
+    this.exited = new Promise(resolve => {
+      this.child.on('close', status => resolve(status))
+      this.child.on('error', () => resolve(null))
+    })
+  }
+
+  /** Waits until it has said something that matches. */
+  async says(pattern: RegExp, milliseconds = 15_000): Promise<string> {
+    await until(() => pattern.test(this.output) || this.child.exitCode !== null, milliseconds).catch(() => undefined)
+    if (!pattern.test(this.output)) throw new Error(`waited for ${String(pattern)} in:\n${this.output}`)
+    return this.output
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal)
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 10_000)
+    const status = await this.exited
+    clearTimeout(late)
+    return status
+  }
+}
+
+export const sleep = (milliseconds: number): Promise<void> => new Promise(done => setTimeout(done, milliseconds))
+
+/** Waits for a condition; throws when it has not come true in time. */
+export async function until(condition: () => boolean | Promise<boolean>, milliseconds = 10_000): Promise<void> {
+  const end = Date.now() + milliseconds
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited ${milliseconds} ms for ${String(condition)}`)
+    await sleep(20)
+  }
+}

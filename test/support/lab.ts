@@ -1,0 +1,152 @@
+/**
+ * A laboratory in network namespaces of its own; nothing of the machine's own network is touched.
+ *
+ *     client 10.77.0.2, 10.77.0.3 ─┐
+ *            fd77::2, fd77::3      │ veth
+ *     server 10.77.0.1, fd77::1  ──┘
+ *
+ * The client has two addresses of each family, so that it can be a stranger to itself.
+ */
+import { spawnSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import path from 'node:path'
+import type { Result, RunOptions } from './commands.js'
+import { Background, dist, must, pkctl, run } from './commands.js'
+import type { Outcome, Step } from './peer.js'
+
+export const server4 = '10.77.0.1'
+export const server6 = 'fd77::1'
+export const client4 = '10.77.0.2'
+export const client6 = 'fd77::2'
+export const stranger4 = '10.77.0.3'
+export const stranger6 = 'fd77::3'
+
+let made = 0
+
+export class Lab {
+  readonly name = `pk${process.pid}-${++made}`
+  readonly server = `${this.name}-s`
+  readonly client = `${this.name}-c`
+  /** A directory of its own, gone with the lab. */
+  readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-lab-'))
+  readonly socket = path.join(this.directory, 'pkctl.sock')
+  readonly #running: Background[] = []
+  readonly #abandon = () => this.#removeNow()
+
+  static async create(): Promise<Lab> {
+    const lab = new Lab()
+    process.once('exit', lab.#abandon)
+    const { server, client } = lab
+    await must(['ip', 'netns', 'add', server])
+    await must(['ip', 'netns', 'add', client])
+    await must(['ip', 'link', 'add', 's0', 'netns', server, 'type', 'veth', 'peer', 'name', 'c0', 'netns', client])
+    const commands = [
+      `-n ${server} addr add ${server4}/24 dev s0`,
+      `-n ${server} addr add ${server6}/64 dev s0 nodad`,
+      `-n ${client} addr add ${client4}/24 dev c0`,
+      `-n ${client} addr add ${stranger4}/24 dev c0`,
+      `-n ${client} addr add ${client6}/64 dev c0 nodad`,
+      `-n ${client} addr add ${stranger6}/64 dev c0 nodad`,
+      `-n ${server} link set lo up`,
+      `-n ${client} link set lo up`,
+      `-n ${server} link set s0 up`,
+      `-n ${client} link set c0 up`,
+    ]
+    for (const command of commands) await must(['ip', ...command.split(' ')])
+    return lab
+  }
+
+  /** Runs a program on the server. */
+  on(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return run(['ip', 'netns', 'exec', this.server, ...argv], options)
+  }
+
+  /** Runs a program on the client. */
+  from(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return run(['ip', 'netns', 'exec', this.client, ...argv], options)
+  }
+
+  /** Runs pkctl on the server. */
+  pkctl(...args: string[]): Promise<Result> {
+    const withSocket = ['init', 'remove', 'add', 'delete', 'status', 'reload'].includes(args[0] ?? '')
+    return this.on([process.execPath, pkctl, ...args, ...(withSocket ? ['--socket', this.socket] : [])])
+  }
+
+  async mustPkctl(...args: string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.pkctl(...args)
+    if (status !== 0) throw new Error(`pkctl ${args.join(' ')}: exit ${status}\n${stdout}${stderr}`)
+    return stdout
+  }
+
+  /** Takes these steps on the client, one right after the other. */
+  async peer(...steps: Step[]): Promise<Outcome[]> {
+    const peer = path.join(dist, 'test/support/peer.js')
+    const { status, stdout, stderr } = await this.from([process.execPath, peer, JSON.stringify(steps)])
+    if (status !== 0) throw new Error(`the peer failed: ${stderr}`)
+    return JSON.parse(stdout) as Outcome[]
+  }
+
+  /** Whether a TCP port of the server opens for this source, without any retransmission. */
+  async opens(host: string, from: string, port = 22): Promise<Outcome['result']> {
+    const [outcome] = await this.peer({ connect: { host, port, from } })
+    return outcome?.result ?? 'timeout'
+  }
+
+  /** A server for these ports on the server, TCP and UDP, both families. */
+  async serve(...ports: number[]): Promise<Background> {
+    const peer = path.join(dist, 'test/support/peer.js')
+    const background = this.start('server', [process.execPath, peer, JSON.stringify([{ serve: ports }])])
+    await background.says(/serving/)
+    return background
+  }
+
+  start(where: 'server' | 'client', argv: readonly string[], options: RunOptions = {}): Background {
+    const background = new Background(['ip', 'netns', 'exec', this[where], ...argv], options)
+    this.#running.push(background)
+    return background
+  }
+
+  /** Writes a file into the lab's directory, readable by root alone, and gives its path. */
+  file(name: string, content: string, mode = 0o600): string {
+    const file = path.join(this.directory, name)
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.writeFileSync(file, content, { mode })
+    return file
+  }
+
+  /** Writes a configuration with the lab's own socket and state directory. */
+  config(body: string, extra = ''): string {
+    const head = [
+      `state-directory: ${path.join(this.directory, 'state')}`,
+      `socket: { path: ${this.socket} }`,
+      extra || 'log: { level: debug, format: json }',
+    ]
+    return this.file('pkctl.yaml', `${head.join('\n')}\n${body}\n`)
+  }
+
+  /** Starts the daemon and waits until it listens. */
+  async daemon(config: string): Promise<Background> {
+    const daemon = this.start('server', [process.execPath, pkctl, 'daemon', '--config', config])
+    await daemon.says(/listening on queue/)
+    return daemon
+  }
+
+  async remove(): Promise<void> {
+    for (const background of this.#running.reverse()) await background.stop()
+    process.removeListener('exit', this.#abandon)
+    this.#removeNow()
+  }
+
+  #removeNow(): void {
+    for (const background of this.#running) background.child.kill('SIGKILL')
+    for (const name of [this.server, this.client]) {
+      if (fs.existsSync(`/run/netns/${name}`)) removeNamespace(name)
+    }
+    fs.rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+function removeNamespace(name: string): void {
+  spawnSync('ip', ['netns', 'delete', name])
+}

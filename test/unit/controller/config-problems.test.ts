@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseKey } from '../../../src/knock/pkd.js'
+import { ConfigError } from '../../../src/controller/config/errors.js'
+import { load, main, only, problemsOf } from './config-support.js'
+import type { FakeFile, Files } from './config-support.js'
+
+describe('loadConfig: problems', () => {
+  const table: readonly { name: string; yaml: string; want: string[] }[] = [
+    {
+      name: 'a port out of range',
+      yaml: 'services:\n  ssh:\n    port: 0',
+      want: ['3:11: services.ssh.port: expected a port from 1 to 65535, got 0'],
+    },
+    {
+      name: 'an unknown key with a near one',
+      yaml: 'services:\n  ssh: {port: 1, widnow: 3}',
+      want: ["2:18: services.ssh: unknown key 'widnow' (did you mean 'window'?)"],
+    },
+    {
+      name: 'an unknown section',
+      yaml: '\nservice: {}',
+      want: ["2:1: unknown key 'service' (did you mean 'services'?)"],
+    },
+    { name: 'an unknown key like no other', yaml: 'queue: {zzz: 1}', want: ["1:9: queue: unknown key 'zzz'"] },
+    { name: 'a wrong type', yaml: 'queue: 5', want: ['1:8: queue: expected a mapping, got 5'] },
+    {
+      name: 'wrong types of settings, all at once',
+      yaml: 'queue: {number: x}\nlimits: {total: -1}\nlog: {level: loud}\nallow-readable-keys: 1',
+      want: [
+        "1:17: queue.number: expected a queue number from 0 to 65535, got 'x'",
+        '2:17: limits.total: expected a number from 0 to 10000000, got -1',
+        "3:14: log.level: expected error, warn, info or debug, got 'loud'",
+        '4:22: allow-readable-keys: expected true or false, got 1',
+      ],
+    },
+    {
+      name: 'a number with a fraction and out of range, once',
+      yaml: 'queue: {number: -1.5}',
+      want: ['1:17: queue.number: expected a queue number from 0 to 65535, got -1.5'],
+    },
+    {
+      name: 'a mask with a gap',
+      yaml: 'marks: {mask: 0xff00ff00}',
+      want: ['1:15: marks.mask: expected a mask of 8 to 32 adjacent bits such as 0xffff0000, got 0xff00ff00'],
+    },
+    {
+      name: 'relative paths',
+      yaml: 'state-directory: x\nsocket: {path: y}\nlog: {to: z}',
+      want: [
+        "1:18: state-directory: expected an absolute path, got 'x'",
+        "2:16: socket.path: expected an absolute path, got 'y'",
+        "3:11: log.to: expected console, syslog or an absolute path, got 'z'",
+      ],
+    },
+    { name: 'no port', yaml: 'services: {ssh: {}}', want: ["1:17: services.ssh: 'port' is missing"] },
+    { name: 'nothing', yaml: 'services:\n  ssh:', want: ['2:3: services.ssh: expected a mapping, got nothing'] },
+    {
+      name: 'a list of services',
+      yaml: 'services: [ssh]',
+      want: ['1:11: services: expected a mapping of names, got a list'],
+    },
+    {
+      name: 'a bad name',
+      yaml: 'services: {-x: {port: 1}}',
+      want: [
+        "1:12: services: '-x' is not a name (letters, digits, '-' and '_', starting with a letter or digit, at most 40 characters)",
+      ],
+    },
+    {
+      name: 'syn for another protocol',
+      yaml: 'services: {s: {port: 1, protocol: udp, syn: true}}',
+      want: ['1:45: services.s.syn: only protocol tcp can have it, this is udp'],
+    },
+    {
+      name: 'accept with reject',
+      yaml: 'services: {s: {port: 1, accept: true, reject: drop}}',
+      want: ["1:39: services.s.reject: excludes 'accept: true', with which nobody is turned away"],
+    },
+    {
+      name: 'items of lists',
+      yaml: 'services: {s: {port: [1, 0], allow: [10.0.0.1/8]}}',
+      want: [
+        '1:26: services.s.port[1]: expected a port from 1 to 65535, got 0',
+        "1:38: services.s.allow[0]: '10.0.0.1/8' is not a prefix: it has bits set after the first 8 (the prefix is 10.0.0.0/8, the single address 10.0.0.1)",
+      ],
+    },
+    {
+      name: 'a log rule',
+      yaml: "services: {s: {port: 1, log: {prefix: 'a\"b', limit: 5/year, brst: 1}}}",
+      want: [
+        '1:39: services.s.log.prefix: expected at most 63 printable ASCII characters without " and \\, got \'a"b\'',
+        "1:53: services.s.log.limit: expected a rate such as 5/minute, or none, got '5/year'",
+        "1:61: services.s.log: unknown key 'brst' (did you mean 'burst'?)",
+      ],
+    },
+    {
+      name: 'a log that is text',
+      yaml: 'services: {s: {port: 1, log: on}}',
+      want: ["1:30: services.s.log: expected true, false or a mapping, got 'on'"],
+    },
+    {
+      name: 'two services on one port',
+      yaml: 'services:\n  a: {port: 20-30}\n  b: {port: [1, 25-40], protocol: any}\n  c: {port: 25, protocol: udp}',
+      want: [
+        '3:13: services.b.port: tcp port 25-30 belongs to services.a already, at pkctl.yaml:2:13',
+        '4:13: services.c.port: udp port 25 belongs to services.b already, at pkctl.yaml:3:13',
+      ],
+    },
+    {
+      name: 'a type that is not known',
+      yaml: 'credentials:\n  c: {type: sequence}',
+      want: ["2:13: credentials.c.type: unknown credential type 'sequence'; known: pkd"],
+    },
+    { name: 'no type', yaml: 'credentials: {c: {}}', want: ["1:18: credentials.c: 'type' is missing; known: pkd"] },
+    {
+      name: 'neither key nor services',
+      yaml: 'credentials: {c: {type: pkd}}',
+      want: ["1:18: credentials.c: 'key' or 'key-file' is missing", "1:18: credentials.c: 'opens' is missing"],
+    },
+    {
+      name: 'bad values of a credential',
+      yaml: 'credentials:\n  c: {type: pkd, key: [x], tag: toolong, port: 0, opens: [s, s], skew: -2, rate: 5, window: 366d}',
+      want: [
+        '2:23: credentials.c.key: expected text, got a list',
+        '2:33: credentials.c.tag: the tag is 7 bytes long, at most 4 are possible',
+        '2:48: credentials.c.port: expected a port from 1 to 65535, or any, got 0',
+        '2:72: credentials.c.skew: expected a time from 0 to 1d, or -1 for any clock, got -2',
+        '2:82: credentials.c.rate: expected a rate such as 5/10s or 20/minute, or none, got 5',
+        "2:93: credentials.c.window: expected a time from 1s to 365d, got '366d'",
+      ],
+    },
+    {
+      name: 'a service listed twice',
+      yaml: 'credentials: {c: {type: pkd, key: x, opens: [s, s]}}',
+      want: ["1:49: credentials.c.opens[1]: 's' is listed twice"],
+    },
+    {
+      name: 'no service to open',
+      yaml: 'credentials: {c: {type: pkd, key: x, opens: []}}',
+      want: ['1:45: credentials.c.opens: expected at least one service'],
+    },
+    { name: 'a list', yaml: '- a', want: ['1:1: expected a mapping of options, got a list'] },
+    { name: 'text', yaml: 'hello', want: ['1:1: expected a mapping of options, got text'] },
+    {
+      name: 'duplicate keys, and what is wrong besides',
+      yaml: 'services:\n  a: {port: 1}\n  b: {port: 0}\n  a: {port: 2}',
+      want: [
+        '3:13: services.b.port: expected a port from 1 to 65535, got 0',
+        "4:3: 'a' is given twice, first at pkctl.yaml:2:3",
+      ],
+    },
+    {
+      name: 'two documents',
+      yaml: 'queue: {}\n---\nqueue: {}',
+      want: ['2:1: expected one YAML document, got several'],
+    },
+    { name: 'an unknown tag', yaml: 'log: !x {}', want: ['1:6: Unresolved tag: !x'] },
+    { name: 'an alias without anchor', yaml: 'log: *x', want: ['1:6: there is no anchor &x before this alias'] },
+    { name: '__proto__', yaml: 'services: {__proto__: {}}', want: ["1:12: '__proto__' cannot be a key"] },
+    { name: 'control characters', yaml: '"a\\nb\\e": 1', want: ["1:1: unknown key 'a\\u000ab\\u001b'"] },
+    { name: 'deep nesting of brackets', yaml: '['.repeat(100_000), want: ['1:1: is nested too deeply'] },
+    { name: 'deep nesting of dashes', yaml: '- '.repeat(100_000), want: ['1:1: is nested too deeply'] },
+  ]
+  for (const { name, yaml, want } of table) {
+    it(name, () =>
+      assert.deepEqual(
+        problemsOf(yaml),
+        want.map(line => `pkctl.yaml:${line}`),
+      ),
+    )
+  }
+
+  it('tells a syntax error with its place', () => {
+    assert.match(problemsOf('queue:\n  number: 1\n number: 2').join('\n'), /^pkctl\.yaml:3:\d+: .+/)
+  })
+
+  it('bounds aliases that multiply', () => {
+    const lines = ['a: &a0 [x, x, x, x, x, x, x, x, x, x]']
+    for (let i = 1; i < 9; i++)
+      lines.push(
+        `b${i}: &a${i} [${Array(10)
+          .fill(`*a${i - 1}`)
+          .join(', ')}]`,
+      )
+    assert.match(only(problemsOf(lines.join('\n'))), /^pkctl\.yaml:1:1: .*alias count/)
+  })
+
+  it('never shows a secret of the wrong type', () => {
+    const texts = ['{c: sesame}', '{c: {type: pkd, key: {sesame: 1}}}', '{c: {type: pkd, key-file: [sesame]}}']
+    for (const text of texts) assert.doesNotMatch(problemsOf(`credentials: ${text}`).join('\n'), /sesame/)
+  })
+
+  it('has problems as data', () => {
+    assert.throws(
+      () => load('queue: {numbr: 1}'),
+      (error: unknown) => {
+        assert.ok(error instanceof ConfigError)
+        assert.deepEqual(error.problems, [
+          { file: main, line: 1, column: 9, message: "queue: unknown key 'numbr'", hint: "did you mean 'number'?" },
+        ])
+        return true
+      },
+    )
+  })
+
+  const files: readonly { name: string; files: Files; want: string[] }[] = [
+    { name: 'no file', files: {}, want: ['pkctl.yaml:1:1: cannot be read: there is no such file'] },
+    {
+      name: 'bytes that are not text',
+      files: { 'pkctl.yaml': { text: Buffer.from([0x61, 0xff]) } },
+      want: ['pkctl.yaml:1:1: is not UTF-8 text'],
+    },
+    {
+      name: 'given in two files',
+      files: {
+        'pkctl.yaml': 'services: {a: {port: 1}}\nlimits: {total: 1}\nstate-directory: /a\nlog: 3',
+        'conf.d/x.yml': 'services: {a: {port: 2}}\nlimits: {total: 1}\nstate-directory: /a\nlog: {}',
+      },
+      want: [
+        'pkctl.yaml:4:6: log: expected a mapping, got 3',
+        "conf.d/x.yml:1:12: services: 'a' is given twice, first at pkctl.yaml:1:12",
+        "conf.d/x.yml:2:10: limits: 'total' is given twice, first at pkctl.yaml:2:10",
+        "conf.d/x.yml:3:1: 'state-directory' is given twice, first at pkctl.yaml:3:1",
+        "conf.d/x.yml:4:1: 'log' is given twice, first at pkctl.yaml:4:1",
+      ],
+    },
+    {
+      name: 'problems of all files, in their order',
+      files: { 'conf.d/b.yaml': 'x: 1', 'conf.d/a.yaml': 'a: [', 'pkctl.yaml': 'services: {s: {port: 0}}' },
+      want: [
+        'pkctl.yaml:1:22: services.s.port: expected a port from 1 to 65535, got 0',
+        'conf.d/a.yaml:1:5: Flow sequence in block collection must be sufficiently indented and end with a ]',
+        "conf.d/b.yaml:1:1: unknown key 'x'",
+      ],
+    },
+  ]
+  for (const { name, files: given, want } of files) {
+    it(name, () => assert.deepEqual(problemsOf(given), want))
+  }
+})
+
+describe('loadConfig: key files', () => {
+  const yaml = (rest = '') => `services: {s: {port: 1}}\ncredentials:\n  c: {type: pkd, opens: [s], key-file: k${rest}}`
+  const withKey = (key: FakeFile): Files => ({ 'pkctl.yaml': yaml(), k: key })
+  const contents: readonly [string, string][] = [
+    ['test', 'test'],
+    ['test\n', 'test'],
+    ['test\r\n', 'test'],
+    ['0x74657374\nlaptop of Ann\n', 'test'],
+    ['te st\n', 'te st'],
+  ]
+  for (const [text, key] of contents) {
+    it(`reads ${JSON.stringify(text)}`, () => {
+      const got = only(load(withKey({ text })).config.credentials)
+      assert.deepEqual([got.key, got.keyFrom], [parseKey(key), { kind: 'file', path: '/etc/pkctl/k' }])
+    })
+  }
+
+  it('starts a relative path at the file that names it', () => {
+    const { config } = load({ 'conf.d/a.yaml': yaml(), 'pkctl.yaml': '', 'conf.d/k': 'x', k: 'y' })
+    assert.deepEqual(only(config.credentials).key, parseKey('x'))
+  })
+
+  const at = 'pkctl.yaml:3:40: credentials.c.key-file: k'
+  const refused: readonly [string, Files, string][] = [
+    ['missing', { 'pkctl.yaml': yaml() }, `${at} cannot be read: there is no such file`],
+    ['empty', withKey({ text: '' }), `${at} is empty`],
+    ['empty in its first line', withKey({ text: '\nx' }), `${at} has an empty first line, where the key should be`],
+    [
+      'too long',
+      withKey({ text: 'x'.repeat(41) }),
+      `${at} holds no usable key: the key is 41 bytes long, at most 40 are possible`,
+    ],
+    ['too large', withKey({ text: 'x'.repeat(70_000) }), `${at} is too large for a key, which has at most 40 bytes`],
+    ['no text', withKey({ text: Buffer.from([0xff]) }), `${at} is not UTF-8 text (write the key as hex after 0x)`],
+    ['a pipe', withKey({ text: 'x', kind: 'pipe' }), `${at} is not a regular file`],
+    [
+      'readable by its group',
+      withKey({ text: 'x', mode: 0o640 }),
+      `${at} can be read by group or others (mode 0640) (chmod 600 k, or set 'allow-readable-keys: true')`,
+    ],
+    [
+      'beside a key',
+      { 'pkctl.yaml': yaml(', key: x'), k: 'x' },
+      "pkctl.yaml:3:30: credentials.c: 'key' and 'key-file' are both given; one is needed",
+    ],
+  ]
+  for (const [name, files, want] of refused) {
+    it(`refuses one that is ${name}`, () => assert.deepEqual(problemsOf(files), [want]))
+  }
+
+  const warnings: readonly { name: string; files: Files; want: string[] }[] = [
+    {
+      name: 'a readable key file that is allowed',
+      files: { 'pkctl.yaml': `${yaml()}\nallow-readable-keys: true`, k: { text: 'x', mode: 0o604 } },
+      want: [`${at} can be read by group or others (mode 0604); chmod 600 k`],
+    },
+    {
+      name: 'white space',
+      files: withKey({ text: 'x \n' }),
+      want: [`${at} has a key that starts or ends with white space`],
+    },
+    {
+      name: 'readable files with keys, once each',
+      files: {
+        'pkctl.yaml': { text: 'services: {s: {port: 1}}', mode: 0o644 },
+        'conf.d/a.yaml': {
+          text: 'credentials:\n  a: {type: pkd, key: x, opens: [s]}\n  b: {type: pkd, key: y, opens: [s]}',
+          mode: 0o644,
+        },
+        'conf.d/b.yaml': { text: 'credentials: {c: {type: pkd, key: x, opens: [s]}}', mode: 0o640 },
+      },
+      want: ['conf.d/a.yaml:2:18: everyone can read the key in this file; chmod 640 conf.d/a.yaml'],
+    },
+    {
+      name: 'a service that is not in the configuration',
+      files: { 'pkctl.yaml': 'credentials: {laptop: {type: pkd, key: x, opens: [ssh]}}' },
+      want: [
+        "pkctl.yaml:1:51: credentials.laptop.opens: service 'ssh' is not in the configuration; it must have been made with pkctl init",
+      ],
+    },
+  ]
+  for (const { name, files, want } of warnings) {
+    it(`warns of ${name}`, () => {
+      assert.deepEqual(
+        load(files).warnings.map(line => line.replaceAll('/etc/pkctl/', '')),
+        want,
+      )
+    })
+  }
+})

@@ -1,0 +1,91 @@
+/** A file system of a few files for the loader, and what it should make of plain entries. */
+import assert from 'node:assert/strict'
+import * as path from 'node:path'
+import { ConfigError } from '../../../src/controller/config/errors.js'
+import { loadConfig } from '../../../src/controller/config/load.js'
+import type { ConfigReader } from '../../../src/controller/config/load.js'
+import type { LoadedConfig, PkdCredential } from '../../../src/controller/config/types.js'
+import type { ServiceSpec } from '../../../src/nft/service.js'
+
+export const main = '/etc/pkctl/pkctl.yaml'
+
+export interface FakeFile {
+  text: string | Buffer
+  mode?: number
+  kind?: 'pipe'
+}
+export type Files = Readonly<Record<string, string | FakeFile>>
+
+/** A file system of a few files, each with mode 0600 unless said. Names are relative to /etc/pkctl. */
+export function fakeReader(files: Files): ConfigReader {
+  const find = (file: string): FakeFile => {
+    const found = files[path.relative('/etc/pkctl', file)]
+    if (found === undefined) throw Object.assign(new Error(`no ${file}`), { code: 'ENOENT' })
+    return typeof found === 'string' ? { text: found } : found
+  }
+  return {
+    readFile: file => Buffer.from(find(file).text),
+    readDirectory: directory => {
+      const inside = Object.keys(files).filter(file => path.dirname(path.join('/etc/pkctl', file)) === directory)
+      if (inside.length === 0) throw Object.assign(new Error(`no ${directory}`), { code: 'ENOENT' })
+      return inside.map(file => path.basename(file))
+    },
+    stat: file => {
+      const { text, mode = 0o600, kind } = find(file)
+      return { mode: 0o100000 | mode, size: text.length, isFile: () => kind === undefined }
+    },
+  }
+}
+
+export const load = (files: string | Files): LoadedConfig =>
+  loadConfig(main, fakeReader(typeof files === 'string' ? { 'pkctl.yaml': files } : files))
+
+/** The problems as lines, without the directory. */
+export function problemsOf(files: string | Files): string[] {
+  try {
+    load(files)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error))
+    return error.message.split('\n').map(line => line.replaceAll('/etc/pkctl/', ''))
+  }
+  return []
+}
+
+export function only<T>(items: readonly T[]): T {
+  assert.equal(items.length, 1)
+  return items[0] as T
+}
+
+export const service = (yaml: string): ServiceSpec => only(load(`services:\n  s: {${yaml}}`).config.services)
+export const credential = (yaml: string): PkdCredential =>
+  only(load(`services: {s: {port: 1}}\ncredentials:\n  c: {${yaml}}`).config.credentials)
+export const pkd = (yaml: string) => credential(`type: pkd, opens: [s], ${yaml}`)
+
+export const defaults = {
+  file: main,
+  queue: { number: 62, maxLength: 16_384 },
+  marks: { mask: 0xffff0000 },
+  limits: { perSource: 50, total: 0, replayEntries: 2_000_000, anyClockEntries: 10_000 },
+  stateDirectory: '/var/lib/pkctl',
+  socket: { path: '/run/pkctl/pkctl.sock', group: null },
+  log: { level: 'info', to: 'console', format: 'auto' },
+  services: [],
+  credentials: [],
+}
+
+export const plainService: ServiceSpec = {
+  name: 's',
+  protocol: 'tcp',
+  ports: [{ first: 22, last: 22 }],
+  syn: true,
+  closing: 'drop',
+  window: 60,
+  singleUse: false,
+  allow: [],
+  prefix4: 32,
+  prefix6: 128,
+  hook: 'input',
+  log: null,
+}
+
+export const range = (first: number, last: number) => ({ first, last })
