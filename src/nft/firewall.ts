@@ -238,5 +238,7 @@ function refuseTakenPorts(specs: readonly ServiceSpec[], existing: ReadonlyMap<s
 
 function overlap(a: ServiceSpec, b: ServiceSpec): boolean {
   const sameProtocol = a.protocol === b.protocol || a.protocol === 'any' || b.protocol === 'any'
-  return sameProtocol && a.ports.some(x => b.ports.some(y => x.first <= y.last && y.first <= x.last))
+  return (
+    a.hook === b.hook && sameProtocol && a.ports.some(x => b.ports.some(y => x.first <= y.last && y.first <= x.last))
+  )
 }
