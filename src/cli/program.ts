@@ -1,6 +1,6 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { ConfigError, formatProblem } from '../controller/config/errors.js'
+import { ConfigError, formatPlace } from '../controller/config/errors.js'
 import { ValueError } from '../controller/config/values.js'
 import { FirewallError } from '../nft/firewall.js'
 import { NftError } from '../nft/errors.js'
@@ -92,7 +92,7 @@ function explain(error: unknown, terminal: Terminal): number {
     return 2
   }
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) say(formatProblem(problem), problem.hint)
+    for (const problem of error.problems) say(`${formatPlace(problem)}: ${problem.message}`, problem.hint)
     return 1
   }
   if (error instanceof FirewallError || error instanceof QueueError) say(error.message, error.hint)

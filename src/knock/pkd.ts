@@ -58,7 +58,7 @@ export function parseKey(text: string): PkdKey {
 /** Four bytes as they are usually written: ASCII where printable, else hex. */
 export function formatTag(tag: Buffer): string {
   const text = tag.toString('latin1').replace(/\0+$/, '')
-  return /^[\x21-\x7e]+$/.test(text) && !text.startsWith('0x') ? text : `0x${tag.toString('hex')}`
+  return /^[\x21-\x7e]+$/.test(text) && !/^0x/i.test(text) ? text : `0x${tag.toString('hex')}`
 }
 
 function padded(what: string, text: string, size: number): Buffer {

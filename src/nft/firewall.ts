@@ -7,6 +7,7 @@ import { addGrant, deleteGrant, remaskGrants } from './grants.js'
 import type { Command, Hook, IpFamily } from './json.js'
 import { addBaseChain, addRule, addTable, deleteTable } from './json.js'
 import type { Listing } from './listing.js'
+import type { Exclusive } from './lock.js'
 import { asText } from './listing.js'
 import type { Nft } from './nft.js'
 import type { Queueing } from './queueing.js'
@@ -50,6 +51,7 @@ export class Firewall {
     readonly mask: Mask,
     /** Only say what would be done. */
     readonly dryRun = false,
+    readonly exclusive: Exclusive = work => work(),
   ) {}
 
   async services(): Promise<Map<string, ServiceState>> {
@@ -62,59 +64,71 @@ export class Firewall {
   }
 
   /** Makes the services what their specs say. Grants that run go on. */
-  async ensureServices(specs: readonly ServiceSpec[]): Promise<Change> {
-    const { commands, details } = await this.#serviceCommands(specs, await this.#structure())
-    return this.#apply(commands, details)
+  ensureServices(specs: readonly ServiceSpec[]): Promise<Change> {
+    return this.exclusive(async () => {
+      const { commands, details } = await this.#serviceCommands(specs, await this.#structure())
+      return this.#apply(commands, details)
+    })
   }
 
-  async removeService(name: string): Promise<Change> {
-    const listing = await this.#structure()
-    if (!listing.chains.has(chainOf(name))) return nothing
-    return this.#apply(removeService(name, listing), [`service ${name} removed`])
+  removeService(name: string): Promise<Change> {
+    return this.exclusive(async () => {
+      const listing = await this.#structure()
+      if (!listing.chains.has(chainOf(name))) return nothing
+      return this.#apply(removeService(name, listing), [`service ${name} removed`])
+    })
   }
 
   /** Grants an address, for `seconds` or without end. Whoever has such a grant already gets it anew. */
-  async addGrant(service: string, version: IpFamily, address: string, seconds: number | null): Promise<Change> {
-    const spec = await this.#require(service)
-    const source = this.mask(address, version, prefixOf(spec, version))
-    const grants = await this.#grantsOf(spec, version)
-    const existing = grants.get(source)?.find(grant => grant.by === 'hand')
-    if (existing?.secondsLeft === null && seconds === null) return nothing
-    const detail = existing ? `${source} extended` : `${source} granted`
-    return this.#apply(addGrant(spec, version, source, seconds), [detail])
+  addGrant(service: string, version: IpFamily, address: string, seconds: number | null): Promise<Change> {
+    return this.exclusive(async () => {
+      const spec = await this.#require(service)
+      const source = this.mask(address, version, prefixOf(spec, version))
+      const grants = await this.#grantsOf(spec, version)
+      const existing = grants.get(source)?.find(grant => grant.by === 'hand')
+      if (existing?.secondsLeft === null && seconds === null) return nothing
+      const detail = existing ? `${source} extended` : `${source} granted`
+      return this.#apply(addGrant(spec, version, source, seconds), [detail])
+    })
   }
 
-  async deleteGrant(service: string, version: IpFamily, address: string): Promise<Change> {
-    const spec = await this.#require(service)
-    const source = this.mask(address, version, prefixOf(spec, version))
-    const grants = await this.#grantsOf(spec, version)
-    if (!grants.has(source)) return nothing
-    return this.#apply(deleteGrant(spec, version, source), [`${source} deleted`])
+  deleteGrant(service: string, version: IpFamily, address: string): Promise<Change> {
+    return this.exclusive(async () => {
+      const spec = await this.#require(service)
+      const source = this.mask(address, version, prefixOf(spec, version))
+      const grants = await this.#grantsOf(spec, version)
+      if (!grants.has(source)) return nothing
+      return this.#apply(deleteGrant(spec, version, source), [`${source} deleted`])
+    })
   }
 
   /** Services and packet path together, in one transaction; what `queueingOf` makes of the services there will be. */
-  async install(
+  install(
     specs: readonly ServiceSpec[],
     queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => Queueing,
   ): Promise<Change> {
-    const listing = await this.#structure()
-    const { commands, details } = await this.#serviceCommands(specs, listing)
-    const services = new Map([...readServices(listing)].map(([name, state]) => [name, state.spec]))
-    for (const spec of specs) services.set(spec.name, spec)
-    const queueing = queueingOf(services)
-    const all = [...commands, ...buildQueueing(queueing, listing)]
-    await this.nft.check(all)
-    // The rule finds nothing to queue before the transaction, and all of it right after.
-    if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
-    else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
-    return this.#apply(all, details)
+    return this.exclusive(async () => {
+      const listing = await this.#structure()
+      const { commands, details } = await this.#serviceCommands(specs, listing)
+      const services = new Map([...readServices(listing)].map(([name, state]) => [name, state.spec]))
+      for (const spec of specs) services.set(spec.name, spec)
+      const queueing = queueingOf(services)
+      const all = [...commands, ...buildQueueing(queueing, listing)]
+      await this.nft.check(all)
+      // The rule finds nothing to queue before the transaction, and all of it right after.
+      if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
+      else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
+      return this.#apply(all, details)
+    })
   }
 
   /** Takes the packet path away. Services stay closed, grants run on. */
-  async uninstall(): Promise<void> {
-    const listing = await this.#structure()
-    await this.nft.apply(onlyQueueing(listing) ? [deleteTable()] : removeQueueing(listing))
-    await this.xtQueue.remove().catch(ignoreMissingTool)
+  uninstall(): Promise<void> {
+    return this.exclusive(async () => {
+      const listing = await this.#structure()
+      await this.nft.apply(onlyQueueing(listing) ? [deleteTable()] : removeQueueing(listing))
+      await this.xtQueue.remove().catch(ignoreMissingTool)
+    })
   }
 
   /** Whether the kernel has nft's `queue` statement. NftError when nothing can be done here at all. */

@@ -247,7 +247,7 @@ export function buildServices(specs: readonly ServiceSpec[], listing: Listing): 
   return [
     j.addTable(),
     ...touched.flatMap(hook => gate(hook, ranges.has(hook))),
-    ...specs.flatMap(buildChain),
+    ...specs.flatMap(spec => buildChain(spec, listing)),
     // All places are left before any is taken, so that services can exchange their ports.
     ...specs.flatMap(spec => leavePlaces(chainOf(spec.name), listing, placesOf(spec))),
     ...specs.flatMap(spec =>
@@ -256,10 +256,14 @@ export function buildServices(specs: readonly ServiceSpec[], listing: Listing): 
   ]
 }
 
-function buildChain(spec: ServiceSpec): Command[] {
+function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
   const chain = chainOf(spec.name)
   return [
-    ...setsOf(spec).map(j.addSet),
+    // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
+    // and adding it once more would be refused for the difference.
+    ...setsOf(spec)
+      .filter(({ name }) => !listing.sets.has(name))
+      .map(j.addSet),
     ...versions.flatMap(version => allowed(spec, version)),
     j.addChain(chain),
     j.flushChain(chain),

@@ -69,7 +69,7 @@ function decodeIpv6(packet: Packet, start: number, end: number): boolean {
   packet.sourceAt = start + 8
   let next = buffer[start + 6] as number
   let at = start + 40
-  for (let i = 0; i < maxExtensions; i++) {
+  for (let i = 0; i <= maxExtensions; i++) {
     const isFragment = next === extensionFragment
     const isAuthentication = next === extensionAuthentication
     if (next !== extensionHopByHop && next !== extensionRouting && next !== extensionDestination) {

@@ -4,21 +4,27 @@ import type { ChangeFlags } from '../change.js'
 import { report, withChangeFlags } from '../change.js'
 import { realFirewall } from '../firewall.js'
 import type { Terminal } from '../terminal.js'
+import { usageError } from '../terminal.js'
 import { checkName } from './services.js'
 
 interface GrantFlags extends ChangeFlags {
-  readonly service: string
+  readonly service?: string
   readonly for?: string
+}
+
+function serviceOf({ service }: GrantFlags): string {
+  if (service === undefined) throw usageError('--service is missing', 'pkctl list shows the services there are')
+  return checkName(service)
 }
 
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
     .description('let an address in, until it is deleted or for a time; again, give it that time anew')
     .argument('<address>', 'IPv4 or IPv6 address')
-    .requiredOption('--service <name>', 'service that it may use')
+    .option('--service <name>', 'service that it may use')
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without end)')
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
-    const service = checkName(flags.service)
+    const service = serviceOf(flags)
     const { version, address } = parseAddress(text)
     const seconds = flags.for === undefined ? null : parseWindow(flags.for)
     const change = await realFirewall(flags).addGrant(service, version, address, seconds)
@@ -34,9 +40,9 @@ export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')
     .description('take back what an address was granted, by knock or by hand')
     .argument('<address>', 'IPv4 or IPv6 address')
-    .requiredOption('--service <name>', 'service that it may no longer use')
+    .option('--service <name>', 'service that it may no longer use')
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
-    const service = checkName(flags.service)
+    const service = serviceOf(flags)
     const { version, address } = parseAddress(text)
     const change = await realFirewall(flags).deleteGrant(service, version, address)
     const sentence = change.changed

@@ -17,7 +17,7 @@ import type { Terminal } from '../terminal.js'
 import { usageError } from '../terminal.js'
 
 interface InitFlags extends ChangeFlags {
-  readonly port: string[]
+  readonly port?: string[]
   readonly udp?: boolean
   readonly syn?: boolean
   readonly protocol?: Protocol
@@ -52,7 +52,7 @@ export function initCommand(terminal: Terminal): Command {
   const command = new Command('init')
     .description('close a port for all but those who are granted access; again with other options, change it')
     .argument('<name>', 'name of the service')
-    .requiredOption('--port <ports...>', 'port, range such as 6000-6010, or several of them')
+    .option('--port <ports...>', 'port, range such as 6000-6010, or several of them')
     .addOption(new Option('--udp', 'the same as --protocol udp').conflicts(['syn', 'protocol']))
     .option('--syn', 'TCP, and judge only packets that start a connection')
     .addOption(new Option('--protocol <name>', 'protocol of the ports (default: tcp)').choices(protocols))
@@ -109,6 +109,7 @@ export function portsText({ ports, protocol }: ServiceSpec): string {
 }
 
 function serviceSpec(name: string, flags: InitFlags): ServiceSpec {
+  if (!flags.port) throw usageError('--port is missing', 'pkctl init ssh --port 22 --syn')
   const protocol = flags.udp ? 'udp' : (flags.protocol ?? 'tcp')
   if (flags.syn && protocol !== 'tcp') {
     throw usageError(`--syn is for TCP, and the service is ${protocol}`, 'leave out --syn, or --protocol')

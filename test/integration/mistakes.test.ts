@@ -1,0 +1,173 @@
+/** What a newcomer does wrong: one clear line, perhaps a hint, the right exit status, and nothing changed. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Result } from '../support/commands.js'
+import { pkctl } from '../support/commands.js'
+import { Lab } from '../support/lab.js'
+
+const credential =
+  'services: { ssh: { port: 22 } }\ncredentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'
+
+describe('mistakes', () => {
+  let lab: Lab
+
+  before(async () => {
+    lab = await Lab.create()
+    await lab.mustPkctl('init', 'web', '--port', '443', '--syn')
+  })
+  after(() => lab.remove())
+
+  const ruleset = async () => (await lab.on(['nft', '-s', 'list', 'ruleset'])).stdout
+
+  /** The first line is the error, a second may be the hint; nothing else is said, and nothing is changed. */
+  async function fails(how: () => Promise<Result>, status: number, error: RegExp, hint?: RegExp): Promise<void> {
+    const before = await ruleset()
+    const result = await how()
+    const [first, second, ...rest] = result.stderr.trimEnd().split('\n')
+    assert.equal(result.status, status, result.stderr)
+    assert.match(first ?? '', /^pkctl: error: [^A-Z]/)
+    assert.match(first ?? '', error)
+    if (hint) assert.match(second ?? '', hint)
+    if (second !== undefined) assert.match(second, /^pkctl: (hint|error): /)
+    assert.equal(rest.filter(line => !/^pkctl: (hint|error): /.test(line)).join('\n'), '')
+    assert.equal(result.stdout, '')
+    assert.doesNotMatch(result.stderr, /^\s+at /m)
+    assert.equal(await ruleset(), before)
+  }
+
+  const usage: readonly [string[], RegExp, RegExp?][] = [
+    [['init', 'ssh', '--port', '0'], /expected a port from 1 to 65535, got '0'/],
+    [['init', 'ssh', '--port', '65536'], /expected a port/],
+    [['init', 'ssh', '--port', '10-5'], /lower port first/],
+    [['init', 'ssh', '--port', 'ssh'], /expected a port/],
+    [['init', 'ssh'], /--port is missing/],
+    [['init', '--port', '22'], /missing required argument 'name'/],
+    [['init', 'my ssh', '--port', '22'], /'my ssh' cannot be the name of a service/, /letters, digits/],
+    [['init', '../ssh', '--port', '22'], /cannot be the name/],
+    [['init', 'x'.repeat(41), '--port', '22'], /cannot be the name/],
+    [['init', 'ssh', '--port', '22', '--syn', '--udp'], /cannot be used with/],
+    [['init', 'ssh', '--port', '22', '--syn', '--protocol', 'sctp'], /--syn is for TCP/],
+    [['init', 'ssh', '--port', '22', '--accept', '--reject', 'drop'], /cannot be used with/],
+    [['init', 'ssh', '--port', '22', '--reject', 'maybe'], /allowed choices are/i],
+    [['init', 'ssh', '--port', '22', '--udp', '--reject', 'reset'], /only TCP can be reset/, /icmp/],
+    [['init', 'ssh', '--port', '22', '--window', '0'], /from 1s to 365d/],
+    [['init', 'ssh', '--port', '22', '--window', 'soon'], /seconds, or a duration/],
+    [['init', 'ssh', '--port', '22', '--allow', '192.0.2.1/24'], /bits set after the first 24/, /192\.0\.2\.0\/24/],
+    [['init', 'ssh', '--port', '22', '--prefix4', '33'], /--prefix4 takes a number from 8 to 32/],
+    [['init', 'ssh', '--port', '22', '--log-prefix', 'x'], /--log is missing/],
+    [['init', 'ssh', '--port', '22', '--log', '--log-limit', '5/fortnight'], /a rate such as/],
+    [['add', 'somewhere', '--service', 'web'], /expected an IPv4 or IPv6 address/],
+    [['add', '192.0.2.0/24', '--service', 'web'], /expected an IPv4 or IPv6 address/],
+    [['add', '192.0.2.1'], /--service is missing/],
+    [['add', '192.0.2.1', '--service', 'web', '--for', '-5'], /.+/],
+    [['inti', 'ssh'], /unknown command 'inti'/, /did you mean init/],
+    [['init', 'ssh', '--prot', '22'], /unknown option '--prot'/, /did you mean --port/],
+    [['remove'], /missing required argument/],
+    [['remove', 'a', 'b'], /too many arguments/],
+  ]
+  for (const [argv, error, hint] of usage) {
+    it(`wrong usage: ${argv.join(' ').slice(0, 60)}`, () => fails(() => lab.pkctl(...argv), 2, error, hint))
+  }
+
+  const failures: readonly [string[], RegExp, RegExp?][] = [
+    [['add', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/, /pkctl init ssh/],
+    [['delete', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/],
+    [['list', 'ssh'], /there is no service ssh/],
+    [['init', 'other', '--port', '443'], /port 443 is guarded by service web already/, /pkctl list web/],
+    [['init', 'other', '--port', '400-500', '--protocol', 'any'], /guarded by service web already/],
+    [['status'], /pkctld is not running/, /systemctl start pkctld/],
+    [['reload'], /pkctld is not running/],
+    [['check', '--config', '/nowhere/pkctl.yaml'], /\/nowhere\/pkctl\.yaml/],
+    [['daemon', '--config', '/nowhere/pkctl.yaml'], /\/nowhere\/pkctl\.yaml/],
+    [['knock', 'no.such.host.invalid', '--key-env', 'PATH'], /not known/],
+  ]
+  for (const [argv, error, hint] of failures) {
+    it(`failure: ${argv.join(' ')}`, () => fails(() => lab.pkctl(...argv), 1, error, hint))
+  }
+
+  it('pkctl alone shows the status, and so says that there is no daemon', async () => {
+    const { status, stderr } = await lab.on([process.execPath, pkctl])
+    assert.equal(status, 1)
+    assert.match(stderr, /pkctld is not running/)
+  })
+
+  it('garbage in the configuration: file, line, column, what was expected, and the near miss', async () => {
+    const file = lab.file('broken.yaml', 'services:\n  ssh:\n    port: 22\n    widnow: 5\n    reject: maybe\n')
+    for (const command of ['check', 'daemon']) {
+      const { status, stderr } = await lab.pkctl(command, '--config', file)
+      assert.equal(status, 1)
+      assert.match(stderr, /error: .*broken\.yaml:4:5: .*unknown key 'widnow'\npkctl: hint: did you mean 'window'/)
+      assert.match(stderr, /broken\.yaml:5:\d+: services\.ssh\.reject: expected/)
+    }
+    for (const text of ['{', '\u0000\u0001', 'a: b: c', '- 1\n- 2', '&a [*a, *a]']) {
+      await fails(() => lab.pkctl('check', '--config', lab.file('garbage.yaml', text)), 1, /garbage\.yaml:\d+:\d+: /)
+    }
+  })
+
+  it('a key that others can read is refused', async () => {
+    lab.file('open.key', 'secret', 0o644)
+    const config = lab.config(credential.replace('key: test', 'key-file: open.key'))
+    await fails(() => lab.pkctl('daemon', '--config', config), 1, /open\.key|key-file/)
+    assert.equal((await lab.pkctl('check', '--config', config)).status, 1)
+  })
+
+  it('no rights', async () => {
+    const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+    const without =
+      (...args: string[]) =>
+      () =>
+        lab.on([...nobody, process.execPath, pkctl, ...args])
+    const shared = fs.mkdtempSync('/tmp/pkctl-nobody-')
+    try {
+      fs.chmodSync(shared, 0o755)
+      const config = path.join(shared, 'pkctl.yaml')
+      const own = `state-directory: ${shared}\nsocket: { path: ${shared}/sock }\nservices: { ssh: { port: 22 } }\n`
+      fs.writeFileSync(config, own)
+      fs.chownSync(shared, 65_534, 65_534)
+      for (const args of [
+        ['init', 'ssh', '--port', '22'],
+        ['remove', 'web'],
+        ['add', '192.0.2.1', '--service', 'web'],
+        ['daemon', '--config', config],
+      ]) {
+        await fails(without(...args), 1, /not permitted|no right/i, /run as root, or with the capability CAP_NET_ADMIN/)
+      }
+    } finally {
+      fs.rmSync(shared, { recursive: true })
+    }
+  })
+
+  it('no nft', async () => {
+    const bare = lab.file('bin/empty', '')
+    // ip itself is found before the PATH is narrowed by env(1) inside.
+    const inside =
+      (...args: string[]) =>
+      () =>
+        lab.on(['/usr/bin/env', `PATH=${path.dirname(bare)}`, process.execPath, pkctl, ...args])
+    await fails(inside('list'), 1, /there is no nft program/, /install the package nftables/)
+    await fails(inside('init', 'ssh', '--port', '22'), 1, /there is no nft program|flock/)
+  })
+
+  it('the daemon twice, and a queue that is taken', async () => {
+    const config = lab.config(credential)
+    const first = await lab.daemon(config)
+    await fails(() => lab.pkctl('daemon', '--config', config), 1, /pkctld is running already/, /pkctl status/)
+    const other = lab.file(
+      'other.yaml',
+      `state-directory: ${lab.directory}/other\nsocket: { path: ${lab.directory}/other.sock }\n${credential}\n`,
+    )
+    await fails(() => lab.pkctl('daemon', '--config', other), 1, /queue 62 is taken by process \d+/, /another number/)
+    assert.equal(await first.stop(), 0)
+  })
+
+  it('a socket that a crash left behind does not keep the daemon from starting', async () => {
+    const config = lab.config(credential)
+    const first = await lab.daemon(config)
+    await first.stop('SIGKILL')
+    const second = await lab.daemon(config)
+    assert.equal((await lab.pkctl('status')).status, 0)
+    assert.equal(await second.stop(), 0)
+  })
+})

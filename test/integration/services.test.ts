@@ -1,0 +1,269 @@
+/** Service chains as an administrator, cron or Ansible would use them: without the daemon, on the real kernel. */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { sleep } from '../support/commands.js'
+import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
+
+interface Listed {
+  readonly name: string
+  readonly sound: boolean
+  readonly refusedPackets: number
+  readonly admittedPackets: number
+  readonly grants: readonly { source: string; by: string; secondsLeft: number | null }[]
+}
+
+describe('service chains', () => {
+  let lab: Lab
+
+  before(async () => {
+    lab = await Lab.create()
+    await lab.serve(22, 2222, 6005, 8080)
+  })
+  after(() => lab.remove())
+  afterEach(async () => {
+    for (const { name } of await list()) await lab.mustPkctl('remove', name)
+  })
+
+  const list = async (...name: string[]) =>
+    (JSON.parse(await lab.mustPkctl('list', '--json', ...name)) as { services: Listed[] }).services
+  const change = async (...args: string[]) => JSON.parse(await lab.mustPkctl(...args, '--json')) as { changed: boolean }
+  const ruleset = async () => (await lab.on(['nft', 'list', 'ruleset'])).stdout
+
+  const echo = async (host: string, from: string, port: number) =>
+    (await lab.peer({ echo: { host, port, from, text: 'ping' } }))[0]?.result
+
+  it('init closes, add opens for one address, delete closes, remove opens for all', async () => {
+    for (const [host, own, other] of [
+      [server4, client4, stranger4],
+      [server6, client6, stranger6],
+    ] as const) {
+      assert.deepEqual((await change('init', 'ssh', '--port', '22', '--syn')).changed, true)
+      assert.equal(await lab.opens(host, own), 'timeout')
+      assert.equal(await lab.opens(host, own, 2222), 'open', 'other ports are not touched')
+      await lab.mustPkctl('add', own, '--service', 'ssh')
+      assert.equal(await lab.opens(host, own), 'open')
+      assert.equal(await lab.opens(host, other), 'timeout')
+      await lab.mustPkctl('delete', '--service', 'ssh', own)
+      assert.equal(await lab.opens(host, own), 'timeout')
+      await lab.mustPkctl('remove', 'ssh')
+      assert.equal(await lab.opens(host, own), 'open')
+      assert.equal(await ruleset(), '', 'nothing is left behind')
+    }
+  })
+
+  it('says so when there is nothing to do, and exits 0', async () => {
+    for (const [args, said] of [
+      [['init', 'ssh', '--port', '22', '--syn', '--allow', '192.0.2.0/24', '2001:db8::/32', '--log'], /guards 22/],
+      [['add', '192.0.2.77', '--service', 'ssh'], /may use ssh/],
+      [['add', '--service', 'ssh', '2001:DB8:0::77'], /2001:db8::77 may use ssh/],
+      [['delete', '192.0.2.77', '--service', 'ssh'], /no longer|no grant/],
+      [['remove', 'ssh'], /removed|no service/],
+    ] as const) {
+      const first = await lab.mustPkctl(...args)
+      assert.match(first, said)
+      assert.doesNotMatch(first, /nothing to do/)
+      const before = await ruleset()
+      const second = await lab.mustPkctl(...args)
+      assert.match(second, /^nothing to do: /)
+      assert.match(second, said)
+      assert.equal(await ruleset(), before)
+    }
+    assert.equal((await change('remove', 'ssh')).changed, false)
+  })
+
+  it('a second init with other options changes the service in place, and keeps its grants', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1h')
+    const said = await lab.mustPkctl('init', 'ssh', '--port', '22', '2222', '--syn', '--reject', 'reset')
+    assert.match(said, /ports: 22 -> 22,2222/)
+    assert.match(said, /closing: drop -> reset/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.equal(await lab.opens(server4, stranger4), 'reset')
+    assert.equal(await lab.opens(server4, stranger4, 2222), 'reset')
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--prefix4', '31')
+    assert.equal(await lab.opens(server4, stranger4), 'open', '10.77.0.2/31 holds both')
+    assert.equal(await lab.opens(server4, stranger4, 2222), 'open', '2222 is not guarded any more')
+  })
+
+  it('a grant ends by itself, and adding it again gives it its time anew', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '3s')
+    await sleep(2000)
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '3s')
+    await sleep(2000)
+    assert.equal(await lab.opens(server4, client4), 'open', 'extended')
+    await sleep(1500)
+    assert.equal(await lab.opens(server4, client4), 'timeout', 'ended')
+    assert.match(await lab.mustPkctl('delete', client4, '--service', 'ssh'), /nothing to do/)
+    assert.match(await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '3s'), /may use/)
+  })
+
+  it('lists services, grants with their time left, and counters', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '10m')
+    await lab.mustPkctl('add', client6, '--service', 'ssh')
+    await lab.opens(server4, client4)
+    await lab.opens(server4, stranger4)
+    const [ssh] = await list('ssh')
+    assert.ok(ssh?.sound)
+    assert.equal(ssh.admittedPackets, 1)
+    assert.equal(ssh.refusedPackets, 1)
+    const [first, second] = ssh.grants
+    assert.equal(first?.source, client4)
+    assert.ok(first.secondsLeft !== null && first.secondsLeft > 590 && first.secondsLeft <= 600)
+    assert.deepEqual(second, { source: client6, by: 'hand', secondsLeft: null })
+    assert.match(await lab.mustPkctl('list'), /granted: 10\.77\.0\.2 +59\d s left/)
+  })
+
+  it('--dry-run prints the transaction, which nft takes as it is, and touches nothing', async () => {
+    const printed = await lab.mustPkctl('init', 'ssh', '--port', '22', '--dry-run')
+    assert.equal(await ruleset(), '')
+    const file = lab.file('transaction.json', printed)
+    assert.equal((await lab.on(['nft', '-j', '-f', file])).status, 0)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /nothing to do/)
+    const json = JSON.parse(await lab.mustPkctl('remove', 'ssh', '--dry-run', '--json')) as Record<string, unknown>
+    assert.equal(json['changed'], true)
+    assert.equal(json['dry-run'], true)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
+  it('rejects as asked', async () => {
+    // The kernel sends one ICMP error a second to one address, and this asks for more.
+    await lab.on(['sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv6.icmp.ratelimit=0'])
+    for (const [how, tcp, udp] of [
+      ['drop', 'timeout', 'timeout'],
+      ['reset', 'reset', 'unreachable'],
+      ['icmp', 'reset', 'unreachable'],
+    ] as const) {
+      for (const hook of ['input', 'prerouting']) {
+        await lab.mustPkctl('init', 'both', '--port', '8080', '--protocol', 'any', '--reject', how, '--hook', hook)
+        for (const [host, own] of [
+          [server4, client4],
+          [server6, client6],
+        ] as const) {
+          // An ICMP error that comes back within connect() is only noted; the repeated SYN, a second later, gets it told.
+          const [connected] = await lab.peer({
+            connect: { host, port: 8080, from: own, timeout: tcp === 'timeout' ? 700 : 4000 },
+          })
+          assert.equal(connected?.result, tcp, `${how} tcp ${hook} ${host}`)
+          assert.equal(await echo(host, own, 8080), udp, `${how} udp ${hook} ${host}`)
+        }
+      }
+    }
+  })
+
+  it('--accept only watches', async () => {
+    await lab.mustPkctl('init', 'watch', '--port', '8080', '--accept')
+    assert.equal(await lab.opens(server4, client4, 8080), 'open')
+    const [watch] = await list('watch')
+    assert.ok(watch && watch.refusedPackets > 0)
+  })
+
+  it('guards UDP, ranges and several ports', async () => {
+    await lab.mustPkctl('init', 'many', '--port', '22,2222', '6000-6010', '--udp')
+    assert.equal(await echo(server4, client4, 6005), 'timeout')
+    assert.equal(await echo(server4, client4, 2222), 'timeout')
+    assert.equal(await echo(server4, client4, 8080), 'echoed')
+    assert.equal(await lab.opens(server4, client4, 6005), 'open', 'TCP is another matter')
+    await lab.mustPkctl('init', 'alone', '--port', '8080', '--udp')
+    assert.equal(
+      await echo(server4, client4, 6005),
+      'timeout',
+      'a service without ranges does not open those of others',
+    )
+    await lab.mustPkctl('add', client4, '--service', 'many')
+    assert.equal(await echo(server4, client4, 6005), 'echoed')
+  })
+
+  it('with --syn connections outlive their grant, without it they end with it', async () => {
+    for (const [flags, want] of [
+      [['--syn'], 'held'],
+      [[], 'cut'],
+    ] as const) {
+      await lab.mustPkctl('init', 'ssh', '--port', '22', ...flags)
+      await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1s')
+      const [outcome] = await lab.peer({ connect: { host: server4, port: 22, from: client4, hold: 1800 } })
+      assert.equal(outcome?.result, want)
+    }
+  })
+
+  it('--allow lets in always, --single-use lets in once', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--allow', `${client4}/32`, client6, '--single-use')
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.equal(await lab.opens(server6, client6), 'open')
+    await lab.mustPkctl('add', stranger4, '--service', 'ssh')
+    assert.equal(await lab.opens(server4, stranger4), 'open')
+    assert.equal(await lab.opens(server4, stranger4), 'timeout', 'used up')
+    await lab.mustPkctl('add', stranger6, '--service', 'ssh')
+    assert.equal(await lab.opens(server6, stranger6), 'open')
+    assert.equal(await lab.opens(server6, stranger6), 'timeout', 'used up')
+  })
+
+  it('grants prefixes where asked', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--prefix4', '24', '--prefix6', '64')
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '60')
+    await lab.mustPkctl('add', client6, '--service', 'ssh', '--for', '60')
+    assert.equal(await lab.opens(server4, stranger4), 'open')
+    assert.equal(await lab.opens(server6, stranger6), 'open')
+    assert.match(await lab.mustPkctl('list'), /10\.77\.0\.0\/24.*fd77::\/64/s)
+    await lab.mustPkctl('delete', stranger4, '--service', 'ssh')
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
+  it('--log logs with its prefix, level and limit', async () => {
+    const flags = [
+      '--log',
+      '--log-prefix',
+      'knock? ',
+      '--log-level',
+      'notice',
+      '--log-limit',
+      '3/hour',
+      '--log-burst',
+      '7',
+    ]
+    await lab.mustPkctl('init', 'ssh', '--port', '22', ...flags)
+    assert.match(await ruleset(), /limit rate 3\/hour burst 7 packets log prefix "knock\? " level notice/)
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--log', '--log-limit', 'none')
+    assert.match(await ruleset(), /\tlog prefix "pk-ssh " level info/)
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22', '--log', '--log-limit', 'none'), /nothing to do/)
+  })
+
+  it('leaves the tables of others alone', async () => {
+    const foreign =
+      'table inet other {\n\tchain c {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n'
+    await lab.on(['nft', '-f', lab.file('other.nft', foreign)])
+    await lab.mustPkctl('init', 'ssh', '--port', '22')
+    await lab.mustPkctl('remove', 'ssh')
+    assert.equal(await ruleset(), foreign)
+    await lab.on(['nft', 'delete', 'table', 'inet', 'other'])
+  })
+
+  it('keeps every service when commands run at the same time', async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `s${i}`)
+    await Promise.all(names.map((name, i) => lab.mustPkctl('init', name, '--port', String(3000 + i))))
+    assert.deepEqual((await list()).map(({ name }) => name).sort(), [...names].sort())
+    await Promise.all([
+      ...names.slice(0, 6).map(name => lab.mustPkctl('remove', name)),
+      lab.mustPkctl('init', 'range', '--port', '4000-4100'),
+      ...names.slice(6).map(name => lab.mustPkctl('add', client4, '--service', name)),
+    ])
+    const left = await list()
+    assert.deepEqual(left.map(({ name }) => name).sort(), ['range', ...names.slice(6)].sort())
+    assert.ok(left.every(({ sound }) => sound))
+  })
+
+  it('a service somebody edited is shown as damaged, and mended by init', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22')
+    await lab.on(['nft', 'delete', 'element', 'inet', 'pkctl', 'services-input', '{ tcp . 22 }'])
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.match(await lab.mustPkctl('list'), /damaged/)
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    await lab.on(['nft', 'flush', 'chain', 'inet', 'pkctl', 'gate-input'])
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+})
