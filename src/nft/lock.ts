@@ -37,7 +37,9 @@ function acquire(file: string): Promise<() => void> {
     child.stdout.once('data', () => {
       resolve(() => child.stdin.end())
     })
-    child.on('error', reject)
+    child.on('error', cause => {
+      reject(new Error('there is no flock program: install the package util-linux', { cause }))
+    })
     child.on('exit', () => {
       reject(new Error(`another pkctl has been changing the ruleset for ${waitSeconds} s (lock ${file})`))
     })

@@ -64,7 +64,7 @@ export class Marks {
 
   constructor(readonly mask: number) {
     this.shift = Math.log2((mask & -mask) >>> 0)
-    this.maxPlans = mask / 2 ** this.shift / 4 - 1
+    this.maxPlans = (mask / 2 ** this.shift + 1) / 4 - 1
   }
 
   readonly #bits = (value: number): number => value * 2 ** this.shift

@@ -154,10 +154,7 @@ describe('ReplayMemory', () => {
   it('gives back its room after the clock was far ahead for a while', () => {
     const memory = new ReplayMemory({ skew: 10, entries: 100 })
     assert.equal(knock(memory, 'from the future', 4_000_000_000, 4_000_000_000), 'new')
-    memory.judge(digestOf('x'), 0, 1000, 1000)
-    // The floor of the future is not reached: only what is stamped above it could get in.
-    for (let i = 0; i < 50; i++) assert.equal(knock(memory, i, 4_000_000_001, 4_000_000_001), 'new')
-    assert.equal(memory.size, 51)
+    for (let now = 1000; now < 1200; now++) assert.equal(knock(memory, now, now, now), 'new', `at ${now}`)
   })
 
   it('an eighth goes at once when any clock is accepted', () => {

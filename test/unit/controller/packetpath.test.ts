@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { KnockEvent } from '../../../src/controller/events.js'
+import { Counters } from '../../../src/controller/events.js'
+import type { GateCredential } from '../../../src/controller/gatekeeper.js'
+import { Gatekeeper } from '../../../src/controller/gatekeeper.js'
+import type { Journal } from '../../../src/controller/journal.js'
+import { PacketPath } from '../../../src/controller/packetpath.js'
+import { ReplayMemory } from '../../../src/controller/replay.js'
+import { Marks } from '../../../src/nft/queueing.js'
+import type { Packet } from '../../../src/queue/packet.js'
+import { sourceText } from '../../../src/queue/packet.js'
+import type { KnockParts } from './knock-support.js'
+import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
+
+const marks = new Marks(0xffff0000)
+const others = 0x8001
+
+/** A packet path with a journal that only takes notes. */
+class Bench {
+  readonly clock = new TestClock()
+  readonly counters = new Counters()
+  readonly notes: string[] = []
+  readonly events: KnockEvent[] = []
+  readonly suppressed: number[] = []
+  readonly trouble: string[] = []
+  disk: 'works' | 'is full' = 'works'
+  #pending: string[] = []
+  readonly path: PacketPath
+
+  constructor(credentials: readonly GateCredential[] = [laptop]) {
+    const memoryOf = ({ skew }: GateCredential) => new ReplayMemory({ skew, entries: 1000 })
+    const journal = {
+      append: ({ tag }: GateCredential, digest: Buffer, at: number, time: number) =>
+        this.#pending.push(`${tag.toString()} ${digest.toString('hex', at, at + 4)} ${time}`),
+      commit: () => {
+        if (this.disk === 'is full' && this.#pending.length > 0) throw new Error('ENOSPC: no space left on device')
+        this.notes.push(...this.#pending)
+        this.#pending = []
+      },
+    }
+    this.path = new PacketPath(new Gatekeeper(credentials, memoryOf, this.clock), {
+      marks,
+      journal: journal as unknown as Journal,
+      counters: this.counters,
+      clock: this.clock,
+      addressText: sourceText,
+      onEvents: (events, suppressed) => {
+        this.events.push(...events)
+        this.suppressed.push(suppressed)
+      },
+      onTrouble: (level, message) => this.trouble.push(`${level}: ${message}`),
+    })
+  }
+
+  /** The answers to these packets in one batch, of which one more is left over from before. */
+  answers(...packets: Packet[]): number[] {
+    const batch = { packets: [...packets, knock()], count: packets.length, answers: new Float64Array(64).fill(77) }
+    this.path.onBatch(batch)
+    assert.equal(batch.answers[packets.length], 77, 'what lies behind the batch is left alone')
+    return [...batch.answers.slice(0, packets.length)]
+  }
+}
+
+const candidate = (parts: KnockParts = {}) => knock({ mark: marks.candidate + others, ...parts })
+const granted = marks.plan(3) + others
+const refused = marks.refused + others
+const digest = payloadOf().toString('hex', 24, 28)
+
+describe('PacketPath answers', () => {
+  const table: readonly { name: string; packet: Packet; want: number; counts: string }[] = [
+    { name: 'right knock', packet: candidate(), want: granted, counts: 'granted' },
+    {
+      name: 'right knock, all other bits set',
+      packet: candidate({ mark: marks.candidate + 0xffff }),
+      want: marks.plan(3) + 0xffff,
+      counts: 'granted',
+    },
+    {
+      name: 'right knock, no other bits',
+      packet: candidate({ mark: marks.candidate }),
+      want: marks.plan(3),
+      counts: 'granted',
+    },
+    { name: 'wrong knock', packet: candidate({ key: 'x' }), want: refused, counts: 'bad-hash' },
+    { name: 'malformed', packet: candidate({ payload: Buffer.alloc(0) }), want: refused, counts: 'malformed' },
+    { name: 'unreadable', packet: Object.assign(candidate(), { version: 0 }), want: refused, counts: 'malformed' },
+    { name: 'skewed', packet: candidate({ time: start - 99 }), want: refused, counts: 'skewed' },
+    {
+      name: 'pending connection',
+      packet: knock({ mark: marks.pending + others }),
+      want: marks.pending + others,
+      counts: 'pending',
+    },
+    { name: 'stray without a mark', packet: knock(), want: 0, counts: 'stray' },
+    { name: "stray with others' bits", packet: knock({ mark: others }), want: others, counts: 'stray' },
+    { name: 'stray with a plan of ours', packet: knock({ mark: marks.plan(3) }), want: marks.plan(3), counts: 'stray' },
+    {
+      name: 'stray with a refusal of ours',
+      packet: knock({ mark: marks.refused }),
+      want: marks.refused,
+      counts: 'stray',
+    },
+    { name: 'stray with all bits', packet: knock({ mark: 0xffffffff }), want: 0xffffffff, counts: 'stray' },
+  ]
+  for (const { name, packet, want, counts } of table) {
+    it(`${name}: ${counts}`, () => {
+      const bench = new Bench()
+      assert.deepEqual(bench.answers(packet), [want])
+      assert.equal(bench.counters.get(counts as 'granted'), 1)
+      assert.equal(bench.counters.get('packets'), 1)
+      assert.equal(bench.notes.length, counts === 'granted' ? 1 : 0)
+      assert.equal(bench.events.length, ['pending', 'stray'].includes(counts) ? 0 : 1)
+    })
+  }
+
+  it('a whole batch, each for itself and in its order', () => {
+    const bench = new Bench()
+    const packets = [candidate(), knock(), candidate(), candidate({ key: 'x' }), candidate({ name: 'b' })]
+    assert.deepEqual(bench.answers(...packets), [granted, 0, refused, refused, granted])
+    const got = bench.events.map(({ kind, reason }) => reason ?? kind)
+    assert.deepEqual(got, ['grant', 'replayed', 'bad-hash', 'grant'])
+  })
+
+  it('none to an empty batch', () => {
+    const bench = new Bench()
+    assert.deepEqual([bench.answers(), bench.events, bench.suppressed], [[], [], []])
+  })
+
+  it('by the gatekeeper that was put in last', () => {
+    const bench = new Bench()
+    bench.path.gatekeeper = new Gatekeeper([], () => assert.fail(), bench.clock)
+    assert.deepEqual(bench.answers(candidate()), [refused])
+  })
+})
+
+describe('PacketPath and the journal', () => {
+  it('notes what is granted, before the answers go out', () => {
+    const bench = new Bench()
+    bench.answers(candidate(), candidate())
+    assert.deepEqual(bench.notes, [`SSHK ${digest} ${start}`])
+  })
+
+  it('notes a right knock that came too often: it is used up', () => {
+    const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
+    assert.deepEqual(bench.answers(candidate({ name: 'a' }), candidate()), [granted, refused])
+    assert.equal(bench.notes[1], `SSHK ${digest} ${start}`)
+  })
+
+  it('that cannot be written turns grants into refusals, and says so', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    const packets = [candidate(), candidate({ name: 'b' }), candidate({ key: 'x' }), knock({ mark: marks.pending })]
+    assert.deepEqual(bench.answers(...packets), [refused, refused, refused, marks.pending])
+    assert.deepEqual(
+      bench.events.map(({ kind, reason }) => `${kind} ${reason}`),
+      ['refuse state-unwritable', 'refuse state-unwritable', 'refuse bad-hash'],
+    )
+    const { counters } = bench
+    assert.deepEqual([counters.get('granted'), counters.get('state-unwritable'), counters.get('bad-hash')], [0, 2, 1])
+    assert.deepEqual(bench.trouble.length, 1)
+    assert.match(bench.trouble[0] ?? '', /^error: right knocks are refused.*ENOSPC/)
+  })
+
+  it('says once a second that it cannot be written, and grants again when it can', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    for (let i = 0; i < 5; i++) bench.answers(candidate({ name: String(i) }))
+    assert.equal(bench.trouble.length, 1)
+    bench.clock.pass(1)
+    bench.answers(candidate({ name: 'later' }))
+    assert.equal(bench.trouble.length, 2)
+    bench.disk = 'works'
+    assert.deepEqual(bench.answers(candidate({ name: 'again' }), candidate({ name: 'later' })), [granted, refused])
+  })
+})
+
+describe('PacketPath tells', () => {
+  it('what the log wants to know', () => {
+    const bench = new Bench()
+    bench.answers(
+      candidate({ version: 6, time: start + 2, port: 99 }),
+      candidate({ tag: 'XXXX' }),
+      Object.assign(candidate(), { version: 0 }),
+    )
+    assert.deepEqual(bench.events, [
+      { kind: 'grant', source: '2001:db8::1', port: 99, credential: 'laptop', skewSeconds: 2 },
+      { kind: 'refuse', reason: 'unknown-tag', source: '192.0.2.1', port: 40_000 },
+      { kind: 'refuse', reason: 'malformed', source: 'unknown', port: 0 },
+    ])
+  })
+
+  it('fifty events a second, and how many more there were', () => {
+    const bench = new Bench()
+    const batch = Array.from({ length: 60 }, () => candidate({ key: 'x' }))
+    bench.answers(...batch)
+    bench.answers(...batch)
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [10]])
+    bench.clock.pass(1)
+    bench.answers(candidate({ key: 'x' }))
+    assert.deepEqual([bench.events.length, bench.suppressed], [51, [10, 60]])
+    assert.equal(bench.counters.get('bad-hash'), 121)
+  })
+
+  it('right knocks, however many wrong ones there are', () => {
+    const bench = new Bench()
+    bench.answers(...Array.from({ length: 62 }, () => candidate({ key: 'x' })), candidate())
+    assert.equal(bench.events.filter(({ kind }) => kind === 'grant').length, 1)
+  })
+
+  it('that the clock was set, and not that time passes', () => {
+    const bench = new Bench()
+    bench.answers()
+    bench.clock.pass(1000)
+    bench.answers()
+    bench.clock.wall += 2
+    bench.answers()
+    assert.deepEqual(bench.trouble, [])
+    bench.clock.wall += 60
+    bench.answers()
+    bench.clock.wall -= 61.4
+    bench.answers()
+    bench.answers()
+    assert.deepEqual(bench.trouble, ['warn: the clock was set ahead by 60 s', 'warn: the clock was set back by 61 s'])
+  })
+
+  it('once a second that the buffer ran over, and counts each time', () => {
+    const bench = new Bench()
+    for (let i = 0; i < 3; i++) bench.path.onOverrun()
+    assert.deepEqual([bench.trouble.length, bench.counters.get('overruns')], [1, 3])
+    assert.match(bench.trouble[0] ?? '', /^warn: /)
+  })
+})
