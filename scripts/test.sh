@@ -2,7 +2,7 @@
 # Everything that must hold before a change lands: lint with import boundaries, types, unit tests, integration tests on
 # the real kernel in network namespaces. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
-. scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps
+. scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps socat
 
 fail() {
   echo "$1 failed"

@@ -69,6 +69,8 @@ export class Background {
     this.child.stderr?.on('data', collect)
     this.exited = new Promise(resolve => {
       this.child.on('close', status => resolve(status))
+      // A grandchild may hold the pipes for longer.
+      this.child.on('exit', status => setTimeout(() => resolve(status), 500).unref())
       this.child.on('error', () => resolve(null))
     })
   }

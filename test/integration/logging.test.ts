@@ -1,0 +1,106 @@
+/** Where the daemon's words go: a file, syslog, or the console; and that strangers cannot make it talk much. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { pkctl, until } from '../support/commands.js'
+import { knockHex, knockPort } from '../support/knocks.js'
+import { client4, Lab, server4 } from '../support/lab.js'
+
+const body =
+  'services: { ssh: { port: 22 } }\ncredentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh], rate: none }'
+
+describe('the log', () => {
+  let lab: Lab
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+  })
+  afterEach(() => lab.remove())
+
+  const send = (hex: string) => ({ send: { host: server4, port: knockPort, from: client4, hex } })
+  const configWith = (log: string) => lab.config(body, `log: ${log}`)
+
+  it('is one JSON object a line in a file, which SIGHUP opens anew after logrotate has moved it', async () => {
+    const file = path.join(lab.directory, 'pkctl.log')
+    const read = () => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '')
+    const daemon = lab.start('server', [
+      process.execPath,
+      pkctl,
+      'daemon',
+      '--config',
+      configWith(`{ level: debug, to: ${file} }`),
+    ])
+    await until(() => read().includes('listening'))
+    await lab.peer(send(knockHex()), send(knockHex({ key: 'wrong' })), send(knockHex({ ahead: 14_400 })))
+    await until(() => read().includes('skewed'))
+    const lines = read()
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as Record<string, unknown>)
+    const accepted = lines.find(line => line['event'] === 'knock-accepted')
+    assert.deepEqual(
+      { ...accepted, time: 0, message: 0, skew: 0 },
+      {
+        time: 0,
+        message: 0,
+        level: 'info',
+        event: 'knock-accepted',
+        source: client4,
+        port: knockPort,
+        credential: 'laptop',
+        skew: 0,
+        services: ['ssh'],
+      },
+    )
+    const refused = lines.filter(line => line['event'] === 'knock-refused')
+    assert.deepEqual(
+      refused.map(({ level, reason }) => [level, reason]),
+      [
+        ['debug', 'bad-hash'],
+        ['info', 'skewed'],
+      ],
+    )
+    assert.match(String(refused[1]?.['message']), /skewed by (14400|14399) s/)
+    fs.renameSync(file, `${file}.1`)
+    daemon.child.kill('SIGHUP')
+    await until(() => read().includes('reloaded'))
+  })
+
+  it('goes to syslog with its severity', async () => {
+    const received = path.join(lab.directory, 'syslog')
+    const config = configWith('{ to: syslog }')
+    // A /dev of its own for the daemon, where socat stands in for the system's syslog.
+    const dev = path.join(lab.directory, 'dev')
+    const script = `
+      set -e
+      mkdir ${dev} && mount -t tmpfs tmpfs ${dev} && cd ${dev}
+      mknod null c 1 3 && mknod zero c 1 5 && mknod random c 1 8 && mknod urandom c 1 9 && ln -s /proc/self/fd fd && ln -s fd/0 stdin
+      mount --bind ${dev} /dev
+      timeout 30 socat -u UNIX-RECV:/dev/log,mode=666 OPEN:${received},creat,append </dev/null >/dev/null 2>&1 &
+      until [ -S /dev/log ]; do sleep 0.1; done
+      exec ${process.execPath} ${pkctl} daemon --config ${config}`
+    const daemon = lab.start('server', ['unshare', '-m', '/bin/sh', '-c', script])
+    const read = () => (fs.existsSync(received) ? fs.readFileSync(received, 'utf8') : '')
+    await until(() => read().includes('listening')).catch(() => assert.fail(daemon.output))
+    assert.match(read(), /<30>.*pkctld\[\d+\]: listening on queue 62/)
+  })
+
+  it('says little, at debug, of what strangers send, and counts the rest', async () => {
+    const daemon = await lab.daemon(configWith('{ level: debug, format: json }'))
+    const wrong = Array.from({ length: 90 }, () => send(knockHex({ key: 'wrong' })))
+    await lab.peer(...wrong)
+    await until(async () => (await lab.mustPkctl('status')).includes('90 bad-hash'))
+    await lab.peer({ wait: 1100 }, send(knockHex({ key: 'wrong' })))
+    await daemon.says(/more knocks, too many to name/)
+    const lines = daemon.output.split('\n').filter(line => line.includes('bad-hash'))
+    assert.ok(lines.length > 0 && lines.length <= 55, `${lines.length} lines`)
+  })
+
+  it('warns of a configuration with a key that everyone can read', async () => {
+    const config = configWith('{ level: info }')
+    fs.chmodSync(config, 0o644)
+    const daemon = await lab.daemon(config)
+    assert.match(daemon.output, /"level":"warn".*everyone can read the key in this file; chmod 640/)
+  })
+})
