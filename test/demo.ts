@@ -48,7 +48,7 @@ async function showMainJob(lab: Lab): Promise<void> {
 
   step('Start the daemon; only knocks leave the kernel, and it answers them')
   const config = lab.config(
-    `credentials:\n  laptop: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh] }`,
+    `credentials:\n  laptop: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], skew: 60 }`,
     'log: { level: info, format: text }',
   )
   const daemon = await lab.daemon(config)

@@ -68,5 +68,8 @@ function transport(to: Config['log']['to'], style: winston.Logform.Format): wins
   const child = spawn('logger', args, { stdio: ['pipe', 'ignore', 'inherit'] })
   child.on('error', error => process.stderr.write(`pkctld: syslog cannot be reached: ${error.message}\n`))
   child.stdin.on('error', () => undefined)
-  return new winston.transports.Stream({ stream: child.stdin, format: syslogLine })
+  const syslog = new winston.transports.Stream({ stream: child.stdin, format: syslogLine })
+  // logger(1) ends with its input, and we with it.
+  syslog.on('finish', () => child.stdin.end())
+  return syslog
 }

@@ -14,7 +14,9 @@ describe('from knock to open port', () => {
     lab = await Lab.create()
     await lab.serve(22)
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--window', '3')
-    daemon = await lab.daemon(lab.config('credentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'))
+    daemon = await lab.daemon(
+      lab.config('credentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh], skew: 60 }'),
+    )
   })
   after(() => lab.remove())
 
