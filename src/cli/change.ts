@@ -31,9 +31,14 @@ export function report(terminal: Terminal, flags: ChangeFlags, what: object, cha
   } else terminal.out(change.changed ? sentence : `nothing to do: ${sentence}`)
 }
 
-/** Lets a running daemon know that services came or went. Without one there is nothing to tell. */
+/** Lets a running daemon know that services may have come or gone. Without one there is nothing to tell. */
 export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promise<void> {
   if (flags.dryRun) return
-  const answer = await ask(flags.socket, 'refresh').catch(() => undefined)
-  if (answer && !answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.error}`)
+  try {
+    const answer = await ask(flags.socket, 'refresh')
+    if (!answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.problems[0]?.message ?? 'unknown'}`)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') terminal.warn(`pkctld was not told of the change: ${message}`)
+  }
 }

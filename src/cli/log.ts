@@ -21,8 +21,11 @@ const syslogLine = winston.format.printf(
 )
 
 export interface ConfiguredLog extends Log {
-  /** Goes over to another configuration; also opens a file anew that logrotate has moved away. */
-  configure(config: Config['log']): void
+  /**
+   * Opens what another configuration names, also anew a file that logrotate has moved away, and throws when it cannot;
+   * the log goes over to it when the result is called.
+   */
+  prepare(config: Config['log']): () => void
   /** Resolves when everything is written. */
   close(): Promise<void>
 }
@@ -37,10 +40,13 @@ export function createLog(config: Config['log']): ConfiguredLog {
     warn: write('warn'),
     info: write('info'),
     debug: write('debug'),
-    configure(next) {
-      const old = logger
-      logger = build(next)
-      old.end()
+    prepare(config) {
+      const next = build(config)
+      return () => {
+        const old = logger
+        logger = next
+        old.end()
+      }
     },
     close: () =>
       new Promise(resolve => {

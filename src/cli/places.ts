@@ -6,17 +6,22 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { CliError } from './terminal.js'
 
+const port = z
+  .string()
+  .refine(
+    text => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535,
+    'expected a port from 1 to 65535',
+  )
+  .transform(Number)
+
 const placeSchema = z.strictObject({
   host: z.string().min(1).describe('Name or address of the server.'),
-  port: z.int().min(1).max(65_535).optional().describe('UDP port to knock on. Default: a random one.'),
-  tag: z.union([z.string(), z.number()]).transform(String).optional().describe('Tag of the credential. Default: PKD0.'),
+  port: port.optional().describe('UDP port to knock on. Default: a random one.'),
+  tag: z.string().optional().describe('Tag of the credential. Default: PKD0.'),
   key: z.string().optional().describe('The key itself.'),
   'key-file': z.string().optional().describe('A file whose first line is the key; ~ is the home directory.'),
-  family: z
-    .union([z.literal(4), z.literal(6)])
-    .optional()
-    .describe('Knock only over this version of IP.'),
-  connect: z.int().min(1).max(65_535).optional().describe('TCP port to try after the knock, as --connect does.'),
+  family: z.enum(['4', '6'], 'expected 4 or 6').optional().describe('Knock only over this version of IP.'),
+  connect: port.optional().describe('TCP port to try after the knock, as --connect does.'),
 })
 
 export type Place = z.infer<typeof placeSchema>
@@ -37,12 +42,12 @@ export function findPlace(name: string, file = placesFile()): Place | undefined 
   }
   let places: unknown
   try {
-    // As they stand in the file: a tag of digits must not become a number, and lose its leading zeros.
-    places = parse(text, { schema: 'core' }) ?? {}
+    // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
+    places = parse(text, { schema: 'failsafe' }) ?? {}
   } catch (error) {
     throw new CliError(`${file} is not YAML: ${(error as Error).message.split('\n')[0] ?? ''}`)
   }
-  if (typeof places !== 'object' || Array.isArray(places))
+  if (typeof places !== 'object' || places === null || Array.isArray(places))
     throw new CliError(`${file}: expected names and their places`)
   const entry = Object.entries(places as Record<string, unknown>).find(([key]) => key === name)?.[1]
   if (entry === undefined) return undefined

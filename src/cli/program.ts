@@ -1,11 +1,5 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { ConfigError, formatPlace } from '../controller/config/errors.js'
-import { ValueError } from '../controller/config/values.js'
-import { FirewallError } from '../nft/firewall.js'
-import { NftError } from '../nft/errors.js'
-import { QueueError } from '../queue/libraries.js'
-import { PkdFormatError } from '../knock/pkd.js'
 import { checkCommand } from './commands/check.js'
 import { daemonCommand } from './commands/daemon.js'
 import { addCommand, deleteCommand } from './commands/grants.js'
@@ -14,8 +8,8 @@ import { listCommand } from './commands/list.js'
 import { reloadCommand } from './commands/reload.js'
 import { initCommand, removeCommand } from './commands/services.js'
 import { statusCommand } from './commands/status.js'
+import { exitStatusOf, problemsOf } from './problems.js'
 import type { Terminal } from './terminal.js'
-import { CliError } from './terminal.js'
 import { version } from './version.js'
 
 const help = `
@@ -74,47 +68,11 @@ function commanderError(text: string, terminal: Terminal): void {
 }
 
 function explain(error: unknown, terminal: Terminal): number {
-  const say = (message: string, hint?: string) => {
+  // Commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  for (const { message, hint } of problemsOf(error)) {
     terminal.error(message)
     if (hint !== undefined) terminal.hint(hint)
   }
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  if (error instanceof CliError) {
-    say(error.message, error.hint)
-    return error.status
-  }
-  if (error instanceof ValueError) {
-    say(error.message, error.hint)
-    return 2
-  }
-  if (error instanceof PkdFormatError) {
-    say(error.message)
-    return 2
-  }
-  if (error instanceof ConfigError) {
-    for (const problem of error.problems) say(`${formatPlace(problem)}: ${problem.message}`, problem.hint)
-    return 1
-  }
-  if (error instanceof FirewallError || error instanceof QueueError) say(error.message, error.hint)
-  else if (error instanceof NftError) say(error.message, nftHint(error))
-  else say((error as Error).message)
-  return 1
-}
-
-function nftHint({ kind }: NftError): string | undefined {
-  switch (kind) {
-    case 'missing-tool':
-      return 'install the package nftables (and, where the kernel lacks nft queue, iptables)'
-    case 'permission':
-      return 'run as root, or with the capability CAP_NET_ADMIN'
-    case 'unsupported':
-      return 'the kernel needs nf_tables with the inet family (Linux 5.10 or later)'
-    case 'full':
-      return 'a set of grants has reached its size; pkctl list shows who is in it'
-    case 'not-found':
-    case 'exists':
-    case 'busy':
-    case 'other':
-      return undefined
-  }
+  return exitStatusOf(error)
 }

@@ -1,12 +1,17 @@
+import * as readline from 'node:readline'
 import { usageError } from './terminal.js'
 
 /** Asks for a secret without showing it; from a pipe, takes its first line. */
 export async function askSecret(question: string): Promise<string> {
   const { stdin, stderr } = process
   if (!stdin.isTTY) {
-    const chunks: Buffer[] = []
-    for await (const chunk of stdin) chunks.push(chunk as Buffer)
-    return Buffer.concat(chunks).toString('utf8').split('\n')[0]?.replace(/\r$/, '') ?? ''
+    // Not to the end: what comes after the key may be somebody else's.
+    const lines = readline.createInterface({ input: stdin, crlfDelay: Infinity })
+    for await (const line of lines) {
+      lines.close()
+      return line
+    }
+    return ''
   }
   stderr.write(question)
   stdin.setRawMode(true)

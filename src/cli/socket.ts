@@ -9,25 +9,41 @@ export const requests = ['status', 'reload', 'refresh'] as const
 export type Request = (typeof requests)[number]
 
 export type Answer =
-  | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: string; readonly hint?: string }
+  { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** One line for a person, and perhaps what to do about it. */
+export interface Problem {
+  readonly message: string
+  readonly hint?: string
+}
+
+/** The daemon's own words on why it did not do it. */
+export class RefusedByDaemon extends Error {
+  override readonly name = 'RefusedByDaemon'
+
+  constructor(readonly problems: readonly Problem[]) {
+    super(problems.map(({ message }) => message).join('; '))
+  }
+}
 
 /** No request is longer; what sends more is not pkctl. */
 const maxRequestBytes = 4096
 
+export interface Listener {
+  /** Ends every connection, and the socket. */
+  close(): Promise<void>
+}
+
 export async function listen(
   socket: { path: string; group: string | null },
   handle: (request: Request) => Promise<Answer>,
-): Promise<net.Server> {
-  if (await isAnswering(socket.path)) {
-    throw new CliError(
-      `pkctld is running already, at ${socket.path}`,
-      'pkctl status shows it, pkctl reload makes it read its configuration',
-    )
-  }
-  fs.mkdirSync(path.dirname(socket.path), { recursive: true, mode: 0o755 })
-  fs.rmSync(socket.path, { force: true })
+): Promise<Listener> {
+  const group = socket.group === null ? null : await groupId(socket.group)
+  await makeWay(socket.path)
+  const connections = new Set<net.Socket>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
+    connections.add(connection)
+    connection.on('close', () => connections.delete(connection))
     serve(connection, handle)
   })
   // Nobody may connect before the mode is what it should be.
@@ -40,23 +56,52 @@ export async function listen(
   } finally {
     process.umask(umask)
   }
-  if (socket.group !== null) {
-    const id = await groupId(socket.group)
-    fs.chownSync(socket.path, -1, id)
+  if (group !== null) {
+    fs.chownSync(socket.path, -1, group)
     fs.chmodSync(socket.path, 0o660)
   }
-  return server
+  return {
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => {
+          resolve()
+        })
+        for (const connection of connections) connection.destroy()
+      }),
+  }
 }
+
+/** Removes a socket that nobody serves any more; whatever else has that name stays. */
+async function makeWay(socketPath: string): Promise<void> {
+  fs.mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o755 })
+  const there = fs.lstatSync(socketPath, { throwIfNoEntry: false })
+  if (!there) return
+  if (!there.isSocket())
+    throw new CliError(`${socketPath} is no socket, and stays`, 'choose another place with socket: path')
+  if (await isAnswering(socketPath)) {
+    const hint = 'pkctl status shows it, pkctl reload makes it read its configuration'
+    throw new CliError(`pkctld is running already, at ${socketPath}`, hint)
+  }
+  fs.rmSync(socketPath, { force: true })
+}
+
+/** Whoever has not asked by then is not pkctl. */
+const askWithinMilliseconds = 5_000
 
 function serve(connection: net.Socket, handle: (request: Request) => Promise<Answer>): void {
   let text = ''
-  connection.setEncoding('utf8').setTimeout(10_000, () => connection.destroy())
+  const deadline = setTimeout(() => connection.destroy(), askWithinMilliseconds)
+  connection.setEncoding('utf8')
   connection.on('error', () => connection.destroy())
+  connection.on('close', () => {
+    clearTimeout(deadline)
+  })
   connection.on('data', (chunk: string) => {
     text += chunk
     if (text.length > maxRequestBytes) connection.destroy()
   })
   connection.on('end', () => {
+    clearTimeout(deadline)
     void answer(text, handle).then(reply => connection.end(`${JSON.stringify(reply)}\n`))
   })
 }
@@ -65,9 +110,9 @@ async function answer(text: string, handle: (request: Request) => Promise<Answer
   try {
     const { request } = JSON.parse(text) as { request?: unknown }
     const known = requests.find(name => name === request)
-    return known ? await handle(known) : { ok: false, error: 'unknown request' }
+    return known ? await handle(known) : { ok: false, problems: [{ message: 'unknown request' }] }
   } catch (error) {
-    return { ok: false, error: (error as Error).message }
+    return { ok: false, problems: [{ message: (error as Error).message }] }
   }
 }
 
@@ -98,7 +143,7 @@ export async function askOrExplain(socketPath: string, request: Request): Promis
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      const hint = 'systemctl start pkctld; until then ports stay closed, and pkctl add still lets somebody in'
+      const hint = 'systemctl start pkctld; services in the kernel stay closed, and pkctl add still lets somebody in'
       throw new CliError(`pkctld is not running: nobody answers at ${socketPath}`, hint)
     }
     if (code === 'EACCES')
@@ -108,7 +153,7 @@ export async function askOrExplain(socketPath: string, request: Request): Promis
       )
     throw new CliError(`pkctld at ${socketPath}: ${(error as Error).message}`)
   }
-  if (!reply.ok) throw new CliError(reply.error, reply.hint)
+  if (!reply.ok) throw new RefusedByDaemon(reply.problems)
   return reply.result
 }
 

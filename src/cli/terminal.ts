@@ -32,6 +32,11 @@ export function realTerminal(): Terminal {
   const say = (name: string, colour: 'red' | 'yellow' | 'cyan') => (message: string) => {
     process.stderr.write(`pkctl: ${label(`${name}:`, colour)} ${message}\n`)
   }
+  // `pkctl list | head` is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(0)
+  })
   return {
     out: line => {
       process.stdout.write(`${line}\n`)

@@ -3,16 +3,18 @@
  * questions, go. Nothing here is on the packet path.
  */
 import type { Change, Firewall } from '../nft/firewall.js'
-import type { Marks, Queueing } from '../nft/queueing.js'
+import type { Marks, Plan, Queueing } from '../nft/queueing.js'
 import type { ServiceSpec } from '../nft/service.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import { udpLength } from '../knock/pkd.js'
 import type { Config, PkdCredential } from './config/types.js'
-import type { CounterName, Counters, KnockEvent } from './events.js'
+import type { CounterName, Counters, KnockEvent, Suppressed } from './events.js'
 import type { GateCredential } from './gatekeeper.js'
 import { refusals } from './gatekeeper.js'
 import type { Log } from './log.js'
+import type { Drawing } from './plans.js'
 import { PlanBook } from './plans.js'
+import type { Granted } from './sentences.js'
 import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
 
@@ -26,7 +28,7 @@ export interface PathThread {
 }
 
 export interface PathEvents {
-  knocks(events: readonly KnockEvent[], suppressed: number): void
+  knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
   trouble(level: 'error' | 'warn', message: string): void
   /** The thread ended and was not asked to. */
   died(error: Error): void
@@ -41,6 +43,8 @@ export interface DaemonParts {
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Unix milliseconds. */
   readonly now: () => number
+  /** A whole number below its argument. */
+  readonly random: (below: number) => number
   /** Called when the daemon cannot go on. */
   readonly onFatal: (error: Error) => void
 }
@@ -49,6 +53,10 @@ export class Daemon {
   readonly #parts: DaemonParts
   readonly #plans: PlanBook
   #config: Config
+  /** Bound at the start, and for good. */
+  readonly #queue: number
+  /** What the kernel grants, by credential. */
+  #granted: ReadonlyMap<string, Granted> = new Map()
   #path: PathThread | undefined
   #nativeQueue = false
   #startedAt = 0
@@ -58,7 +66,8 @@ export class Daemon {
   constructor(config: Config, parts: DaemonParts) {
     this.#config = config
     this.#parts = parts
-    this.#plans = new PlanBook(parts.marks.maxPlans)
+    this.#plans = new PlanBook(parts.marks.maxPlans, parts.random)
+    this.#queue = config.queue.number
   }
 
   /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
@@ -66,6 +75,7 @@ export class Daemon {
     const { firewall, startPath, log, now } = this.#parts
     this.#startedAt = now()
     this.#nativeQueue = (await firewall.probe('input')).nativeQueue
+    await this.#refuseSecond()
     this.#path = await startPath(this.#config, {
       knocks: (events, suppressed) => {
         this.#report(events, suppressed)
@@ -83,8 +93,8 @@ export class Daemon {
       await this.#path.stop()
       throw error
     }
-    log.info(`listening on queue ${this.#config.queue.number} ${this.#queueWay()}`, {
-      queue: this.#config.queue.number,
+    log.info(`listening on queue ${this.#queue} ${this.#queueWay()}`, {
+      queue: this.#queue,
       native: this.#nativeQueue,
     })
   }
@@ -96,7 +106,7 @@ export class Daemon {
       this.#config = config
       try {
         const change = await this.#install(config)
-        this.#warnOfOrphans(before, config)
+        await this.#warnOfOrphans(before, config)
         this.#warnOfRestart(before, config)
         return change
       } catch (error) {
@@ -113,7 +123,7 @@ export class Daemon {
 
   async status(): Promise<Status> {
     const { firewall, queueStatistics, version, now } = this.#parts
-    const { number } = this.#config.queue
+    const number = this.#queue
     const counters = this.#path?.counters
     const count = (name: CounterName) => counters?.get(name) ?? 0
     const services = [...(await firewall.services()).values()]
@@ -137,28 +147,37 @@ export class Daemon {
     }
   }
 
-  /** Takes the packet path away, then answers what was in flight. Ports stay closed, grants run on in the kernel. */
+  /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
     await this.#inTurn(async () => {
-      await this.#parts.firewall.uninstall()
+      await this.#parts.firewall.quiesce()
       await this.#path?.stop()
+      await this.#parts.firewall.uninstall()
     })
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
   }
 
+  // Two in one place would take each other's packet path away, and both would believe to be fine.
+  async #refuseSecond(): Promise<void> {
+    const queue = await this.#parts.firewall.queueInUse()
+    if (queue === undefined || queue === this.#queue || !this.#parts.queueStatistics(queue)) return
+    throw new Error(`another pkctld listens on queue ${queue} here`)
+  }
+
   async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+    const { firewall, log } = this.#parts
     const enabled = config.credentials.filter(credential => credential.enabled)
-    let numbers: readonly number[] = []
-    let services: ReadonlyMap<string, ServiceSpec> = new Map()
-    const change = await this.#parts.firewall.install(specs, all => {
-      services = all
-      const drawn = this.#plans.draw(enabled, all)
-      numbers = drawn.numbers
-      return this.#queueing(config, enabled, drawn.plans, all)
+    let drawing: Drawing | undefined
+    const change = await firewall.install(specs, services => {
+      drawing = this.#plans.draw(enabled, services)
+      return this.#queueing(config, enabled, drawing.plans, services)
     })
-    await this.#path?.configure(enabled.map((credential, i) => gateCredential(credential, numbers[i] as number)))
-    for (const detail of change.details) this.#parts.log.info(detail)
-    this.#warnOfMissing(enabled, services)
+    const { planOf, keep } = drawing as unknown as Drawing
+    keep()
+    await this.#path?.configure(enabled.map((credential, i) => gateCredential(credential, (planOf[i] as Plan).number)))
+    this.#granted = new Map(enabled.map(({ name }, i) => [name, (planOf[i] as Plan).grants]))
+    for (const detail of change.details) log.info(detail)
+    this.#warnOfMissing(enabled)
     return change
   }
 
@@ -172,29 +191,31 @@ export class Daemon {
     return {
       // Earlier is right for both: a grant made before routing is there when the packet comes to the input hook.
       hook: opened.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
-      queue: config.queue.number,
+      queue: this.#queue,
       native: this.#nativeQueue,
       marks: this.#parts.marks,
       candidates: credentials.map(({ tag, port }) => ({ udpLength, firstWord: tag.readUInt32BE(0), port })),
       plans,
       perSourceLimit: config.limits.perSource,
+      excessLimit: config.limits.excess,
       totalLimit: config.limits.total,
     }
   }
 
-  #report(events: readonly KnockEvent[], suppressed: number): void {
+  #report(events: readonly KnockEvent[], { strangers, others }: Suppressed): void {
     const { log } = this.#parts
     for (const event of events) {
-      const credential = this.#config.credentials.find(({ name }) => name === event.credential)
-      const { level, message, fields } = knockSentence(event, credential)
+      const { level, message, fields } = knockSentence(event, this.#granted.get(event.credential ?? '') ?? [])
       log[level](message, fields)
     }
-    if (suppressed > 0) log.info(`and ${suppressed} more knocks, too many to name`, { suppressed })
+    if (others > 0) log.info(`and ${others} more knocks, too many to name`, { suppressed: others })
+    if (strangers > 0) log.debug(`and ${strangers} more wrong knocks, too many to name`, { suppressed: strangers })
   }
 
-  #warnOfMissing(credentials: readonly PkdCredential[], services: ReadonlyMap<string, ServiceSpec>): void {
+  #warnOfMissing(credentials: readonly PkdCredential[]): void {
     for (const { name, opens } of credentials) {
-      const missing = opens.filter(service => !services.has(service))
+      const there = this.#granted.get(name)?.map(({ service }) => service.name)
+      const missing = opens.filter(service => !there?.includes(service))
       if (missing.length === 0) continue
       this.#parts.log.warn(
         `credential ${name} opens ${missing.join(', ')}, which does not exist: add it to the configuration, or make it with pkctl init`,
@@ -204,9 +225,10 @@ export class Daemon {
   }
 
   // Taking a service out of a file must not open a port by the way.
-  #warnOfOrphans(before: Config, after: Config): void {
-    const names = new Set(after.services.map(({ name }) => name))
-    for (const { name } of before.services.filter(service => !names.has(service.name))) {
+  async #warnOfOrphans(before: Config, after: Config): Promise<void> {
+    const kept = new Set(after.services.map(({ name }) => name))
+    const services = await this.#parts.firewall.services()
+    for (const { name } of before.services.filter(service => !kept.has(service.name) && services.has(service.name))) {
       this.#parts.log.warn(
         `service ${name} is no longer in the configuration; its port stays closed until pkctl remove ${name}`,
         { service: name },
@@ -215,9 +237,15 @@ export class Daemon {
   }
 
   #warnOfRestart(before: Config, after: Config): void {
-    const fixed = (config: Config) => JSON.stringify([config.queue, config.marks, config.stateDirectory, config.socket])
+    const fixed = (config: Config) => {
+      const { replayEntries, anyClockEntries } = config.limits
+      const { queue, marks, stateDirectory, socket } = config
+      return JSON.stringify([queue, marks, stateDirectory, socket, replayEntries, anyClockEntries])
+    }
     if (fixed(before) === fixed(after)) return
-    this.#parts.log.warn('changes of queue, marks, state-directory and socket take effect after a restart')
+    this.#parts.log.warn(
+      'changes of queue, marks, state-directory, socket, and the numbers of entries take effect after a restart',
+    )
   }
 
   #queueWay(): string {

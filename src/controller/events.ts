@@ -13,13 +13,19 @@ export interface KnockEvent {
   readonly skewSeconds?: number
 }
 
+/** How many knocks were held back from the log: those that anybody can send, and others. */
+export interface Suppressed {
+  readonly strangers: number
+  readonly others: number
+}
+
 /** What is posted from the packet path's thread. */
 export type PathMessage =
   | { readonly kind: 'ready'; readonly wakeWriter: number }
   | { readonly kind: 'failed'; readonly message: string; readonly hint?: string }
   | { readonly kind: 'configured' }
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: number }
+  | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
 const names = ['packets', 'granted', 'pending', 'stray', 'overruns', ...refusals] as const

@@ -25,7 +25,7 @@ export interface GateCredential {
   readonly plan: number
 }
 
-/** Why a knock was refused. All but the first four can only be had with a right key, or a copy of a right knock. */
+/** Why a knock was refused. */
 export const refusals = [
   'malformed',
   'unknown-tag',
@@ -40,7 +40,10 @@ export const refusals = [
 ] as const
 export type Refusal = (typeof refusals)[number]
 
+/** What anybody can cause. */
 export const refusedUnverified: ReadonlySet<Refusal> = new Set(['malformed', 'unknown-tag', 'wrong-port', 'bad-hash'])
+/** What a copy of a right knock is enough for. */
+export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
 
 /** What policy concluded of one knock. The reason is for the operator; the sender never sees it. */
 export type Decision =

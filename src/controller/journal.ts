@@ -49,6 +49,8 @@ export class Journal {
   #mustSync = false
   /** Records that could not be read back at the start: somebody, or the disk, damaged the file. */
   damaged = 0
+  /** What a damaged record may have held; it could have been anybody's. */
+  #damageFloor = -Infinity
 
   private constructor(directory: string, limits: JournalLimits) {
     this.#directory = directory
@@ -60,7 +62,10 @@ export class Journal {
     const journal = new Journal(directory, limits)
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
     for (const name of ['replays.old', 'replays', 'replays.new']) journal.#read(journal.#path(name), now)
-    if (journal.damaged > 0) for (const { memory } of journal.#kept.values()) memory.raiseFloor(now)
+    if (journal.damaged > 0) {
+      journal.#damageFloor = now
+      for (const { memory } of journal.#kept.values()) memory.raiseFloor(now)
+    }
     journal.#continueFile(now)
     return journal
   }
@@ -77,6 +82,7 @@ export class Journal {
     const same = old?.limits.skew === limits.skew && old.limits.entries === limits.entries
     if (kept?.configured && same) return kept.memory
     const memory = new ReplayMemory(limits)
+    memory.raiseFloor(this.#damageFloor)
     if (old) {
       memory.raiseFloor(old.floor)
       old.forEach((words, time) => memory.remember(wordsBuffer(words), 0, time))
@@ -102,7 +108,7 @@ export class Journal {
     if (this.#filled === 0) return
     const length = this.#filled * recordLength
     this.#filled = 0
-    if (this.#length > rotateAtBytes && now - this.#startedAt > 2 * this.#longestSkew()) this.#rotate(now)
+    if (this.#length > rotateAtBytes && now - this.#startedAt > 2 * this.#longestSkew()) this.#tryToRotate(now)
     let written = 0
     try {
       while (written < length) written += fs.writeSync(this.#descriptor, this.#batch, written, length - written)
@@ -144,26 +150,44 @@ export class Journal {
         continue
       }
       const time = bytes.readUInt32LE(at + 16) + bytes.readUInt32LE(at + 20) * 2 ** 32
-      this.#recall(bytes.readUInt32LE(at + 24), bytes, at, Math.min(time, now + maxTimeAhead))
+      this.#recall(bytes.readUInt32LE(at + 24), bytes, at, time, now)
     }
   }
 
   // Which credential it was, and with which skew, is known when the configuration asks; until then all is kept.
-  #recall(id: number, bytes: Buffer, at: number, time: number): void {
+  #recall(id: number, bytes: Buffer, at: number, time: number, now: number): void {
     const kept = this.#kept.get(id) ?? {
       id,
       memory: new ReplayMemory({ skew: -1, entries: Infinity }),
       configured: false,
     }
     this.#kept.set(id, kept)
-    if (bytes.subarray(at, at + 16).every(byte => byte === 0)) kept.memory.raiseFloor(time)
+    if (bytes.subarray(at, at + 16).every(byte => byte === 0))
+      kept.memory.raiseFloor(Math.min(time, now + maxTimeAhead))
     else kept.memory.remember(bytes, at, time)
   }
 
+  // No room for a new file is no reason to stop: the old one goes on, and the next commit tries again.
+  #tryToRotate(now: number): void {
+    try {
+      this.#rotate(now)
+    } catch {
+      fs.rmSync(this.#path('replays.new'), { force: true })
+    }
+  }
+
   #rotate(now: number): void {
+    const fresh = this.#path('replays.new')
+    const records = Buffer.concat([...this.#kept.values()].flatMap(kept => [...lastingRecords(kept, now)]))
+    // Whole and on disk before anything changes places: when there is no room for it, the old file goes on.
+    fs.writeFileSync(fresh, records, { mode: 0o600, flush: true })
+    const descriptor = fs.openSync(fresh, 'a')
+    if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
+    fs.renameSync(fresh, this.#path('replays'))
     fs.closeSync(this.#descriptor)
-    fs.renameSync(this.#path('replays'), this.#path('replays.old'))
-    this.#startFile(now)
+    this.#descriptor = descriptor
+    this.#length = records.length
+    this.#startedAt = now
   }
 
   #continueFile(now: number): void {
@@ -173,30 +197,23 @@ export class Journal {
     if (size !== this.#length) fs.ftruncateSync(this.#descriptor, this.#length)
     this.#startedAt = now
   }
-
-  /** Begins a file with what must be known for longer than the older file is there. */
-  #startFile(now: number): void {
-    const fresh = this.#path('replays.new')
-    const records = Buffer.concat([...this.#kept.values()].flatMap(kept => [...lastingRecords(kept)]))
-    const descriptor = fs.openSync(fresh, 'w', 0o600)
-    fs.writeSync(descriptor, records)
-    fs.fsyncSync(descriptor)
-    fs.renameSync(fresh, this.#path('replays'))
-    this.#descriptor = descriptor
-    this.#length = records.length
-    this.#startedAt = now
-  }
 }
 
 /** A time that no clock shows counts as this far ahead, so that one such record cannot close a credential for ever. */
 const maxTimeAhead = 2 ** 40
 
-function* lastingRecords({ id, memory, configured }: Kept): Generator<Buffer> {
+/** What must be known for longer than the older file is there. */
+function* lastingRecords({ id, memory, configured }: Kept, now: number): Generator<Buffer> {
+  const { skew } = memory.limits
   let floor = memory.floor
-  // Of a credential that is gone, all that was ever accepted stays refused, should it come back.
-  if (!configured) memory.forEach((_, time) => (floor = Math.max(floor, time)))
+  // Of a credential that is gone, all that was ever accepted stays refused, should it come back; of a quiet one, what
+  // is too old by now, for it goes with the older file.
+  const expired = (time: number) => !configured || (skew >= 0 && time + skew < now)
+  memory.forEach((_, time) => {
+    if (expired(time)) floor = Math.max(floor, time)
+  })
   if (floor > -Infinity) yield recordOf([0, 0, 0, 0], floor, id)
-  if (!configured || memory.limits.skew >= 0) return
+  if (!configured || skew >= 0) return
   const records: Buffer[] = []
   memory.forEach((words, time) => records.push(recordOf(words, time, id)))
   yield* records
@@ -215,8 +232,10 @@ function wordsBuffer(words: readonly number[]): Buffer {
 }
 
 function finishRecord(buffer: Buffer, at: number, time: number, id: number): void {
-  buffer.writeUInt32LE((time % 2 ** 32) >>> 0, at + 16)
-  buffer.writeUInt32LE(Math.floor(time / 2 ** 32) >>> 0, at + 20)
+  // The highest times of 64 bits are read as 2^64.
+  const whole = time >= 2 ** 64
+  buffer.writeUInt32LE(whole ? 0xffffffff : (time % 2 ** 32) >>> 0, at + 16)
+  buffer.writeUInt32LE(whole ? 0xffffffff : Math.floor(time / 2 ** 32) >>> 0, at + 20)
   buffer.writeUInt32LE(id, at + 24)
   buffer.writeUInt32LE(checkOf(buffer, at), at + 28)
 }

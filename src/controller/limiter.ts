@@ -1,6 +1,6 @@
 /**
- * At most `count` knocks in `seconds` for one source and credential. Only knocks made with the right key come this far,
- * so a stranger cannot fill it, nor use up somebody's share. An IPv6 /64 is one source: whoever has one address of it
+ * A share of `count` knocks for each source and credential, which fills again evenly over `seconds`. Only knocks made
+ * with the right key come this far, so a stranger cannot fill it, nor use up somebody's share. An IPv6 /64 is one source: whoever has one address of it
  * has them all.
  *
  * It keeps for each source when its share will be whole again (GCRA, ATM Forum TM 4.0), in two generations: what has
@@ -13,6 +13,8 @@ export interface Rate {
   readonly seconds: number
 }
 
+/** Sums of fractions of seconds are not exact. */
+const roundingSeconds = 1e-6
 const maxSources = 1 << 20
 
 export class Limiter {
@@ -30,7 +32,7 @@ export class Limiter {
     const { count, seconds } = this.rate
     const whole = this.#current.get(high, low, version, 0) ?? this.#previous.get(high, low, version, 0) ?? nowSeconds
     const next = Math.max(whole, nowSeconds) + seconds / count
-    if (next - nowSeconds > seconds) return false
+    if (next - nowSeconds > seconds + roundingSeconds) return false
     this.#current.set(high, low, version, 0, next)
     return true
   }

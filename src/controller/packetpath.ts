@@ -6,10 +6,10 @@ import type { Marks } from '../nft/queueing.js'
 import type { Batch } from '../queue/nfqueue.js'
 import type { Packet } from '../queue/packet.js'
 import { digestOffset } from '../knock/pkd.js'
-import type { Counters, KnockEvent } from './events.js'
+import type { Counters, KnockEvent, Suppressed } from './events.js'
 import { EventValve } from './events.js'
 import type { Clock, Decision, GateCredential, Gatekeeper } from './gatekeeper.js'
-import { refusedUnverified } from './gatekeeper.js'
+import { refusedCopies, refusedUnverified } from './gatekeeper.js'
 import type { Journal } from './journal.js'
 
 export interface PacketPathParts {
@@ -18,11 +18,13 @@ export interface PacketPathParts {
   readonly counters: Counters
   readonly clock: Clock
   readonly addressText: (packet: Packet) => string
-  readonly onEvents: (events: readonly KnockEvent[], suppressed: number) => void
+  readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
 const eventsPerSecond = 50
+/** Who holds a copy of one right knock can send it for ever. */
+const copiesPerSecond = 2
 /** A clock that differs from the monotonic one by more than this between two batches was set. */
 const clockJumpSeconds = 2
 
@@ -30,6 +32,7 @@ export class PacketPath {
   gatekeeper: Gatekeeper
   readonly #parts: PacketPathParts
   readonly #verified = new EventValve(eventsPerSecond)
+  readonly #copies = new EventValve(copiesPerSecond)
   readonly #strangers = new EventValve(eventsPerSecond)
   readonly #trouble = new EventValve(1)
   #events: KnockEvent[] = []
@@ -113,8 +116,7 @@ export class PacketPath {
   }
 
   #report(packet: Packet, decision: Decision): void {
-    const stranger = decision.kind === 'refuse' && refusedUnverified.has(decision.reason)
-    const valve = stranger ? this.#strangers : this.#verified
+    const valve = this.#valveFor(decision)
     if (!valve.pass(this.#parts.clock.monotonic())) return
     this.#events.push({
       kind: decision.kind,
@@ -126,9 +128,19 @@ export class PacketPath {
     })
   }
 
+  #valveFor(decision: Decision): EventValve {
+    if (decision.kind === 'grant') return this.#verified
+    if (refusedUnverified.has(decision.reason)) return this.#strangers
+    return refusedCopies.has(decision.reason) ? this.#copies : this.#verified
+  }
+
   #flushEvents(): void {
     if (this.#events.length === 0) return
-    this.#parts.onEvents(this.#events, this.#verified.takeSuppressed() + this.#strangers.takeSuppressed())
+    const strangers = this.#strangers.takeSuppressed()
+    this.#parts.onEvents(this.#events, {
+      strangers,
+      others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
+    })
     this.#events = []
   }
 

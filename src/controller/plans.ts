@@ -1,7 +1,8 @@
 /**
  * Which number a verdict's mark carries for which grants. A plan keeps its number for as long as the daemon runs, and a
  * number is given anew only two reloads after its plan went: an answer that is under way during a reload grants what
- * was meant, or nothing.
+ * was meant, or nothing. Where the numbers begin is drawn at random, so that marks which others set by their own rules,
+ * always the same ones, do not happen to be those of plans.
  */
 import type { Plan } from '../nft/queueing.js'
 import type { ServiceSpec } from '../nft/service.js'
@@ -12,37 +13,52 @@ export interface Opening {
   readonly window: number | null
 }
 
+export interface Drawing {
+  readonly plans: readonly Plan[]
+  /** The plan for each opening, in the same order. */
+  readonly planOf: readonly Plan[]
+  /** Makes the drawing count: to be called when the kernel has the plans. */
+  readonly keep: () => void
+}
+
 export class PlanBook {
-  #numbers = new Map<string, number>()
-  #resting = new Set<number>()
+  #numbers: ReadonlyMap<string, number> = new Map()
+  #resting: ReadonlySet<number> = new Set()
+  #last: number
 
-  constructor(readonly maxPlans: number) {}
+  /** `random` gives a whole number below its argument. */
+  constructor(
+    readonly maxPlans: number,
+    random: (below: number) => number,
+  ) {
+    this.#last = random(maxPlans)
+  }
 
-  /** The plans for these credentials, and the number for each of them, in the same order. */
-  draw(openings: readonly Opening[], services: ReadonlyMap<string, ServiceSpec>): { plans: Plan[]; numbers: number[] } {
+  /** The plans for these credentials. Throws when the mask has no room for so many. */
+  draw(openings: readonly Opening[], services: ReadonlyMap<string, ServiceSpec>): Drawing {
     const wanted = openings.map(opening => grantsOf(opening, services))
     const keys = wanted.map(grants => grants.map(({ service, seconds }) => `${service.name}:${seconds}`).join(' '))
     const before = this.#numbers
-    const next = new Map<string, number>()
-    for (const key of keys) {
-      const kept = before.get(key)
-      if (kept !== undefined) next.set(key, kept)
-    }
     const used = new Set([...before.values(), ...this.#resting])
-    for (const key of keys) if (!next.has(key)) next.set(key, this.#take(used))
-    this.#resting = new Set([...before].filter(([key]) => !next.has(key)).map(([, number]) => number))
-    this.#numbers = next
-    const plans = new Map(
-      keys.map((key, i) => [key, { number: next.get(key) as number, grants: wanted[i] as Plan['grants'] }]),
-    )
-    return { plans: [...plans.values()], numbers: keys.map(key => next.get(key) as number) }
+    const numbers = new Map<string, number>()
+    for (const key of keys) numbers.set(key, numbers.get(key) ?? before.get(key) ?? this.#take(used))
+    const planOf = keys.map((key, i) => ({ number: numbers.get(key) as number, grants: wanted[i] as Plan['grants'] }))
+    return {
+      planOf,
+      plans: [...new Map(planOf.map(plan => [plan.number, plan])).values()],
+      keep: () => {
+        this.#resting = new Set([...before].filter(([key]) => !numbers.has(key)).map(([, number]) => number))
+        this.#numbers = numbers
+      },
+    }
   }
 
   #take(used: Set<number>): number {
-    for (let number = 1; number <= this.maxPlans; number++) {
-      if (used.has(number)) continue
-      used.add(number)
-      return number
+    for (let tried = 0; tried < this.maxPlans; tried++) {
+      this.#last = (this.#last % this.maxPlans) + 1
+      if (used.has(this.#last)) continue
+      used.add(this.#last)
+      return this.#last
     }
     throw new Error(`the marks mask has room for ${this.maxPlans} different grants, and more are wanted`)
   }

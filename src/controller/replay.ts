@@ -82,9 +82,10 @@ export class ReplayMemory {
 
   #forget(now: number): void {
     const { skew } = this.limits
-    if (skew < 0 || now < this.#nextForget) return
-    // Often enough to stay small, seldom enough to cost nothing.
-    this.#nextForget = now + Math.max(1, skew >> 3)
+    // Often enough to stay small, seldom enough to cost nothing; and at once when the clock was set back.
+    const pause = Math.max(1, skew >> 3)
+    if (skew < 0 || (now < this.#nextForget && now >= this.#nextForget - pause)) return
+    this.#nextForget = now + pause
     for (const time of this.#byTime.keys()) if (time + skew < now) this.#drop(time)
   }
 

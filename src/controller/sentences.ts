@@ -10,13 +10,11 @@ interface Sentence {
   readonly fields: LogFields
 }
 
-interface Opener {
-  readonly opens: readonly string[]
-  readonly window: number | null
-}
+/** What the kernel grants for a credential, as far as its services exist. */
+export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
 /** What a stranger can cause is said at debug; what needs a right key, at info. */
-export function knockSentence(event: KnockEvent, opener: Opener | undefined): Sentence {
+export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
   const { kind, reason, credential, source, port, skewSeconds } = event
   const fields = {
     event: kind === 'grant' ? 'knock-accepted' : 'knock-refused',
@@ -25,14 +23,14 @@ export function knockSentence(event: KnockEvent, opener: Opener | undefined): Se
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
     ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
-    ...(kind === 'grant' && opener ? { services: opener.opens } : {}),
+    ...(kind === 'grant' ? { services: granted.map(({ service }) => service.name) } : {}),
   }
   const by = credential ? ` by ${credential}` : ''
   const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
   if (kind === 'grant') {
-    const opens = opener?.opens.join(', ') ?? ''
-    const time = opener?.window ? ` for ${opener.window} s` : ''
-    return { level: 'info', message: `knock${by} from ${source} opens ${opens}${time}${clock}`, fields }
+    const opens = granted.map(({ service, seconds }) => `${service.name} for ${seconds} s`).join(', ')
+    const what = opens === '' ? 'is right, and opens nothing: its services do not exist' : `opens ${opens}`
+    return { level: 'info', message: `knock${by} from ${source} ${what}${clock}`, fields }
   }
   const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
   return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }

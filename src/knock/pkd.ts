@@ -35,7 +35,7 @@ export class PkdFormatError extends Error {
 export interface PkdFields {
   /** 4 bytes. */
   readonly tag: Buffer
-  /** Unix time, seconds. Exact up to 2^53; beyond that it is far outside any skew in any case. */
+  /** Unix time, seconds. */
   readonly time: number
   /** 12 bytes. */
   readonly random: Buffer
@@ -95,10 +95,10 @@ export function decodePkd(payload: Buffer): PkdFields | undefined {
   }
 }
 
-/** The time of the knock that starts at `offset`, in Unix seconds. */
+/** The time of the knock that starts at `offset`, in Unix seconds; what no number holds exactly counts as 2^53 - 1. */
 export function readTime(bytes: Buffer, offset: number): number {
   const at = offset + timeOffset
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32
+  return Math.min(bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32, Number.MAX_SAFE_INTEGER)
 }
 
 // One block for all calls: JavaScript runs one of them at a time, and each overwrites what it hashes.

@@ -8,13 +8,15 @@ import type { Command, Hook, IpFamily } from './json.js'
 import { addBaseChain, addRule, addTable, deleteTable } from './json.js'
 import type { Listing } from './listing.js'
 import type { Exclusive } from './lock.js'
-import { asText } from './listing.js'
 import type { Nft } from './nft.js'
 import type { Queueing } from './queueing.js'
-import { buildQueueing, onlyQueueing, removeQueueing } from './queueing.js'
+import { covers, overlap, placesOf } from './places.js'
+import { buildQueueing, onlyQueueing, queueInUse, removeQueueing, stopQueueing } from './queueing.js'
+import { buildServices, removeService } from './scaffold.js'
 import type { ServiceSpec } from './service.js'
-import { buildServices, chainOf, prefixOf, removeService, setOf } from './service.js'
-import type { Grant, ServiceState } from './state.js'
+import { chainOf, decodeSpec, prefixOf, setOf } from './service.js'
+import type { GrantSpec } from './grants.js'
+import type { ServiceState } from './state.js'
 import { readServices } from './state.js'
 import type { XtQueue } from './xtqueue.js'
 
@@ -58,11 +60,6 @@ export class Firewall {
     return readServices(await this.nft.list())
   }
 
-  /** The services, without what is in their sets of grants: quick, however many grants there are. */
-  async serviceSpecs(): Promise<Map<string, ServiceState>> {
-    return readServices(await this.#structure())
-  }
-
   /** Makes the services what their specs say. Grants that run go on. */
   ensureServices(specs: readonly ServiceSpec[]): Promise<Change> {
     return this.exclusive(async () => {
@@ -79,14 +76,13 @@ export class Firewall {
     })
   }
 
-  /** Grants an address, for `seconds` or without end. Whoever has such a grant already gets it anew. */
+  /** Grants an address, for `seconds` or without end. A grant that is there is extended, and never made shorter. */
   addGrant(service: string, version: IpFamily, address: string, seconds: number | null): Promise<Change> {
     return this.exclusive(async () => {
       const spec = await this.#require(service)
       const source = this.mask(address, version, prefixOf(spec, version))
-      const grants = await this.#grantsOf(spec, version)
-      const existing = grants.get(source)?.find(grant => grant.by === 'hand')
-      if (existing?.secondsLeft === null && seconds === null) return nothing
+      const existing = await this.#grantIn(setOf(service, 'add', version), source)
+      if (existing && (existing.left === Infinity || (seconds !== null && existing.left > seconds))) return nothing
       const detail = existing ? `${source} extended` : `${source} granted`
       return this.#apply(addGrant(spec, version, source, seconds), [detail])
     })
@@ -96,30 +92,50 @@ export class Firewall {
     return this.exclusive(async () => {
       const spec = await this.#require(service)
       const source = this.mask(address, version, prefixOf(spec, version))
-      const grants = await this.#grantsOf(spec, version)
-      if (!grants.has(source)) return nothing
+      const byKnock = await this.#grantIn(setOf(service, 'knock', version), source)
+      const byHand = await this.#grantIn(setOf(service, 'add', version), source)
+      if (!byKnock && !byHand) return nothing
       return this.#apply(deleteGrant(spec, version, source), [`${source} deleted`])
     })
   }
 
-  /** Services and packet path together, in one transaction; what `queueingOf` makes of the services there will be. */
+  /**
+   * Services and packet path together, in one transaction; what `queueingOf` makes of the services there will be. A
+   * service of another name that guards nothing but what the new ones guard gives way to them.
+   */
   install(
     specs: readonly ServiceSpec[],
     queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => Queueing,
   ): Promise<Change> {
     return this.exclusive(async () => {
       const listing = await this.#structure()
-      const { commands, details } = await this.#serviceCommands(specs, listing)
+      const { commands, details, replaced } = await this.#serviceCommands(specs, listing, true)
       const services = new Map([...readServices(listing)].map(([name, state]) => [name, state.spec]))
+      for (const name of replaced) services.delete(name)
       for (const spec of specs) services.set(spec.name, spec)
       const queueing = queueingOf(services)
       const all = [...commands, ...buildQueueing(queueing, listing)]
       await this.nft.check(all)
-      // The rule finds nothing to queue before the transaction, and all of it right after.
-      if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
-      else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
-      return this.#apply(all, details)
+      try {
+        // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
+        if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
+        else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
+        return await this.#apply(all, details)
+      } catch (error) {
+        if (queueInUse(listing) === undefined) await this.xtQueue.remove().catch(() => undefined)
+        throw error
+      }
     })
+  }
+
+  /** The queue to which a packet path in the kernel sends, whoever made it. */
+  async queueInUse(): Promise<number | undefined> {
+    return queueInUse(await this.nft.list({ elements: false }))
+  }
+
+  /** Lets nothing more leave the kernel. Answers to what has left already still grant. */
+  quiesce(): Promise<void> {
+    return this.exclusive(async () => this.nft.apply(stopQueueing(await this.nft.list({ elements: false }))))
   }
 
   /** Takes the packet path away. Services stay closed, grants run on. */
@@ -164,14 +180,16 @@ export class Firewall {
     return filled
   }
 
-  async #serviceCommands(specs: readonly ServiceSpec[], listing: Listing) {
+  async #serviceCommands(specs: readonly ServiceSpec[], listing: Listing, mayReplace = false) {
     const existing = readServices(listing)
-    refuseTakenPorts(specs, existing)
+    const replaced = mayReplace ? supersededBy(specs, existing) : []
+    refuseTakenPorts(specs, existing, replaced)
     const differing = specs.filter(spec => differences(spec, existing.get(spec.name)).length > 0)
     const details = differing.flatMap(spec => {
       const changes = differences(spec, existing.get(spec.name))
       return changes.map(change => (specs.length > 1 ? `${spec.name}: ${change}` : change))
     })
+    for (const name of replaced) details.push(`service ${name} gave way to those that guard its ports now`)
     const masked = differing.filter(spec => {
       const { prefix4, prefix6 } = existing.get(spec.name)?.spec ?? spec
       return prefix4 !== spec.prefix4 || prefix6 !== spec.prefix6
@@ -180,12 +198,14 @@ export class Firewall {
     const remasked = masked.flatMap(spec =>
       remaskGrants(spec, full, (address, version) => this.mask(address, version, prefixOf(spec, version))),
     )
-    return { commands: [...buildServices(differing, listing), ...remasked], details }
+    return { commands: [...buildServices(differing, listing, replaced), ...remasked], details, replaced }
   }
 
-  async #require(service: string): Promise<ServiceSpec> {
-    const state = readServices(await this.#structure()).get(service)
-    if (state) return state.spec
+  /** What a grant needs to know of its service. Looks at chains and rules only: quick, however many services there are. */
+  async #require(service: string): Promise<GrantSpec> {
+    const { chains } = await this.nft.list({ elements: false })
+    const kept = decodeSpec(chains.get(chainOf(service))?.rules.at(-1)?.comment)
+    if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6 }
     throw new FirewallError(
       'no-service',
       `there is no service ${service}`,
@@ -193,19 +213,11 @@ export class Firewall {
     )
   }
 
-  /** The grants of one address family, by source without prefix length. */
-  async #grantsOf(spec: ServiceSpec, version: IpFamily): Promise<Map<string, Grant[]>> {
-    const grants = new Map<string, Grant[]>()
-    for (const role of ['knock', 'add'] as const) {
-      const name = setOf(spec.name, role, version)
-      for (const element of (await this.nft.listSet('set', name)).sets.get(name)?.elements ?? []) {
-        const source = asText(element.value)
-        const secondsLeft = element.timeout === undefined ? null : (element.expires ?? element.timeout)
-        const grant: Grant = { source, by: role === 'knock' ? 'knock' : 'hand', secondsLeft }
-        grants.set(source, [...(grants.get(source) ?? []), grant])
-      }
-    }
-    return grants
+  /** The grant of a source in a set, with the seconds that are left of it. */
+  async #grantIn(set: string, source: string): Promise<{ left: number } | undefined> {
+    const element = await this.nft.getElement(set, source)
+    if (!element) return undefined
+    return { left: element.timeout === undefined ? Infinity : (element.expires ?? element.timeout) }
   }
 
   async #apply(commands: readonly Command[], details: readonly string[]): Promise<Change> {
@@ -239,20 +251,30 @@ function text(value: ServiceSpec[keyof ServiceSpec]): string {
   return words.sort().join(',') || 'none'
 }
 
-function refuseTakenPorts(specs: readonly ServiceSpec[], existing: ReadonlyMap<string, ServiceState>): void {
-  const names = new Set(specs.map(spec => spec.name))
+function refuseTakenPorts(
+  specs: readonly ServiceSpec[],
+  existing: ReadonlyMap<string, ServiceState>,
+  replaced: readonly string[],
+): void {
+  const names = new Set([...specs.map(spec => spec.name), ...replaced])
   const others = [...existing.values()].map(state => state.spec).filter(spec => !names.has(spec.name))
   for (const spec of specs) {
-    const taken = [...others, ...specs].find(other => other.name !== spec.name && overlap(spec, other))
+    const taken = [...others, ...specs].find(other => other.name !== spec.name && collide(spec, other))
     if (!taken) continue
     const message = `service ${spec.name}: port ${text(spec.ports)} is guarded by service ${taken.name} already`
     throw new FirewallError('port-taken', message, `pkctl list ${taken.name} shows it`)
   }
 }
 
-function overlap(a: ServiceSpec, b: ServiceSpec): boolean {
-  const sameProtocol = a.protocol === b.protocol || a.protocol === 'any' || b.protocol === 'any'
-  return (
-    a.hook === b.hook && sameProtocol && a.ports.some(x => b.ports.some(y => x.first <= y.last && y.first <= x.last))
-  )
+const collide = (a: ServiceSpec, b: ServiceSpec) => placesOf(a).some(x => placesOf(b).some(y => overlap(x, y)))
+
+/** Services in the kernel that are not asked for, and all of whose ports those asked for will guard. */
+function supersededBy(specs: readonly ServiceSpec[], existing: ReadonlyMap<string, ServiceState>): string[] {
+  const names = new Set(specs.map(spec => spec.name))
+  const wanted = specs.flatMap(placesOf)
+  return [...existing.values()]
+    .map(state => state.spec)
+    .filter(spec => !names.has(spec.name) && spec.ports.length > 0)
+    .filter(spec => placesOf(spec).every(place => wanted.some(other => covers(other, place))))
+    .map(spec => spec.name)
 }

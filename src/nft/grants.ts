@@ -1,23 +1,26 @@
 /** Grants made by command: one element in, refreshed, or out of a service's sets. The packet path has its own way. */
 import type { Command, IpFamily, Json } from './json.js'
-import { addElements, deleteElements } from './json.js'
+import { addElements, deleteElements, flushSet } from './json.js'
 import type { Listing } from './listing.js'
 import type { ServiceSpec } from './service.js'
 import { asText } from './listing.js'
 import { setOf } from './service.js'
 
+/** What a grant needs to know of its service. */
+export type GrantSpec = Pick<ServiceSpec, 'name' | 'prefix4' | 'prefix6'>
+
 /**
  * Grants `address` for `seconds`, or without end for null. Adding an element that is there does not restart its
  * timeout, and deleting one that has just expired would abort the transaction: add, delete, add does both.
  */
-export function addGrant(spec: ServiceSpec, version: IpFamily, address: string, seconds: number | null): Command[] {
+export function addGrant(spec: GrantSpec, version: IpFamily, address: string, seconds: number | null): Command[] {
   const set = setOf(spec.name, 'add', version)
   const element: Json = seconds === null ? address : { elem: { val: address, timeout: seconds } }
   return [addElements(set, [address]), deleteElements(set, [address]), addElements(set, [element])]
 }
 
 /** Takes back whatever `address` was granted, by knock and by hand. */
-export function deleteGrant(spec: ServiceSpec, version: IpFamily, address: string): Command[] {
+export function deleteGrant(spec: GrantSpec, version: IpFamily, address: string): Command[] {
   return (['knock', 'add'] as const).flatMap(role => {
     const set = setOf(spec.name, role, version)
     return [addElements(set, [address]), deleteElements(set, [address])]
@@ -42,13 +45,14 @@ export function remaskGrants(
         const val = remask(asText(element.value), version)
         const { timeout, expires } = element
         if (longest.has(val)) continue
-        longest.set(val, timeout === undefined ? val : { elem: { val, timeout, expires: expires ?? timeout } })
+        longest.set(
+          val,
+          // An element that is given 0 s to live gets its whole timeout again.
+          timeout === undefined ? val : { elem: { val, timeout, expires: Math.max(1, expires ?? timeout) } },
+        )
       }
       if (old.length === 0) return []
-      return [
-        { flush: { set: { family: 'inet', table: 'pkctl', name: set } } },
-        addElements(set, [...longest.values()]),
-      ]
+      return [flushSet(set), addElements(set, [...longest.values()])]
     }),
   )
 }

@@ -83,6 +83,27 @@ function element(json: Json): ListedElement {
   }
 }
 
+/** The element in the text of `nft get element`: `elements = { 192.0.2.1 timeout 1h expires 59m59s976ms }`. */
+export function parseElementText(text: string): ListedElement | undefined {
+  const [, value, attributes = ''] = /elements = \{ (\S+)([^}]*)\}/.exec(text) ?? []
+  if (value === undefined) return undefined
+  const timeout = /\btimeout (\S+)/.exec(attributes)?.[1]
+  const expires = /\bexpires (\S+)/.exec(attributes)?.[1]
+  return {
+    value,
+    ...(timeout === undefined ? {} : { timeout: parseTime(timeout) }),
+    ...(expires === undefined ? {} : { expires: parseTime(expires) }),
+  }
+}
+
+const secondsIn: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1, ms: 0.001 }
+
+/** Seconds of a time such as `1d2h3m4s5ms`, rounded down. */
+function parseTime(text: string): number {
+  const parts = [...text.matchAll(/(\d+)(ms|[dhms])/g)]
+  return Math.floor(parts.reduce((sum, [, count, unit]) => sum + Number(count) * (secondsIn[unit ?? ''] ?? 0), 0))
+}
+
 /** A string or number as text; anything else is empty. */
 export function asText(value: Json | undefined): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : ''

@@ -26,9 +26,11 @@ function acquire(file: string): Promise<() => void> {
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 })
     fs.closeSync(fs.openSync(file, 'a', 0o600))
-  } catch {
+  } catch (error) {
     // Whoever may not write here may not change the ruleset either, and nft will say so.
-    return Promise.resolve(() => undefined)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'EPERM') return Promise.resolve(() => undefined)
+    return Promise.reject(error)
   }
   return new Promise((resolve, reject) => {
     const args = ['--wait', String(waitSeconds), file, '/bin/sh', '-c', 'echo locked; exec cat']

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import type { Command } from './json.js'
 import { family, table } from './json.js'
 import { NftError, nftErrorFrom } from './errors.js'
-import type { Listing } from './listing.js'
-import { emptyListing, parseListing } from './listing.js'
+import type { ListedElement, Listing } from './listing.js'
+import { emptyListing, parseElementText, parseListing } from './listing.js'
 
 /** The seam to the kernel's ruleset: everything that pkctl reads or changes there goes through these calls. */
 export interface Nft {
@@ -15,6 +15,8 @@ export interface Nft {
   list(options?: { elements?: boolean }): Promise<Listing>
   /** One set or map with its elements. */
   listSet(kind: 'set' | 'map', name: string): Promise<Listing>
+  /** One element of a set, if it is there: quick, however large the set is. */
+  getElement(set: string, value: string): Promise<ListedElement | undefined>
 }
 
 /** Runs one program to its end. Resolves to stdout; a failure to start rejects with the system's error. */
@@ -78,6 +80,15 @@ export function realNft(run: Execute = execute): Nft {
     },
     list: ({ elements = true } = {}) => listing([...(elements ? [] : ['-t']), 'list', 'table', family, table]),
     listSet: (kind, name) => listing(['list', kind, family, table, name]),
+    async getElement(set, value) {
+      try {
+        // Without -j: nft 1.0.6 answers this in text whatever it is asked for.
+        return parseElementText(await nft('nft get', ['get', 'element', family, table, set, `{ ${value} }`]))
+      } catch (error) {
+        if (error instanceof NftError && error.kind === 'not-found') return undefined
+        throw error
+      }
+    },
   }
 }
 

@@ -1,22 +1,25 @@
 /**
  * The packet path's own chains: which packets leave the kernel for user space, and what the answer does.
  *
- *     base chain "knock-HOOK" (-160)   candidates ──> limits ──> source into @pending ──> queue
+ *     base chain "knock-HOOK" (-151)   candidates ──> limits ──> source into @pending ──> queue
  *                                      a new connection from a source in @pending ──────> queue
- *     base chain "grant-HOOK" (-145)   answered packets, by the mark of their verdict: chain grant-N updates sets
+ *     base chain "grant-HOOK" (-149)   answered packets, by the mark of their verdict: chain grant-N updates sets
  *     base chain "gate-HOOK"  (-140)   see service.ts
  *
  * An accepted packet goes on at the next base chain, which is why these are three. Where the kernel has no nft `queue`,
- * a rule of iptables-nft at -150 queues by the mark, between the first and the second (see xtqueue.ts).
+ * a rule of iptables-nft at -150 queues by the mark, between the first and the second (see xtqueue.ts); other people's
+ * rules there may set marks as well. So a mark alone grants nothing: the packet must have the shape of a candidate,
+ * and the numbers of plans are drawn at random (see plans.ts). Marks of other packets are left alone.
  */
 import type { Command, Expression, Hook, IpFamily, Json } from './json.js'
 import * as j from './json.js'
 import type { Listing } from './listing.js'
 import type { ServiceSpec } from './service.js'
-import { hooks, prefixOf, setOf } from './service.js'
+import { hooks } from './places.js'
+import { prefixOf, setOf } from './service.js'
 
-const knockPriority = -160
-const grantPriority = -145
+const knockPriority = -151
+const grantPriority = -149
 const pendingSeconds = 2
 const pendingSize = 65_536
 const meterSize = 65_536
@@ -49,6 +52,8 @@ export interface Queueing {
   readonly plans: readonly Plan[]
   /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
   readonly perSourceLimit: number
+  /** Candidates a second that all sources above their own limit may send on together; 0 for none. */
+  readonly excessLimit: number
   /** Candidates a second in all; 0 for no limit. */
   readonly totalLimit: number
 }
@@ -134,7 +139,9 @@ export function buildQueueing(q: Queueing, listing: Listing): Command[] {
 /** The commands that take the packet path away; services and grants stay as they are. */
 export function removeQueueing(listing: Listing): Command[] {
   const bases = hooks.flatMap(hook => [`knock-${hook}`, `grant-${hook}`]).filter(name => listing.chains.has(name))
-  const regular = [...listing.chains.keys()].filter(name => /^(queue|pending|answer|grant-\d+)$/.test(name))
+  const regular = [...listing.chains.keys()].filter(name =>
+    /^(queue|excess|pending|answer|answered|grant-\d+)$/.test(name),
+  )
   const sets = versions.flatMap(v => [pendingOf(v), meterOf(v)]).filter(name => listing.sets.has(name))
   return [
     ...[...bases, ...regular].map(j.flushChain),
@@ -144,6 +151,22 @@ export function removeQueueing(listing: Listing): Command[] {
     ...regular.map(j.deleteChain),
     ...sets.map(j.deleteSet),
   ]
+}
+
+/** The commands that let no further packet leave the kernel; answers to those that did still have their effect. */
+export function stopQueueing(listing: Listing): Command[] {
+  return hooks
+    .map(hook => `knock-${hook}`)
+    .filter(name => listing.chains.has(name))
+    .flatMap(name => [j.flushChain(name), j.deleteChain(name)])
+}
+
+/** The number of the queue that a packet path in the kernel sends to, if there is one. */
+export function queueInUse(listing: Listing): number | undefined {
+  const comments =
+    listing.chains.get('queue')?.rules.map(rule => /^to queue (\d+)$/.exec(rule.comment ?? '')?.[1]) ?? []
+  const number = comments.find(text => text !== undefined)
+  return number === undefined ? undefined : Number(number)
 }
 
 /** Whether the table would be empty but for the packet path. */
@@ -169,20 +192,22 @@ function planRules(plan: Plan): Command[] {
   ]
 }
 
-function answerRules({ hook, marks, plans }: Queueing): Command[] {
+function answerRules({ hook, marks, plans, candidates }: Queueing): Command[] {
   const ours = j.and(j.meta('mark'), marks.mask)
-  const answered = (set: IpFamily): Command => j.addRule('answer', [j.deleteFromSet(pendingOf(set), j.source(set))])
+  const noLonger = (version: IpFamily) => j.deleteFromSet(pendingOf(version), j.source(version))
   return [
     j.addVerdictMap({ name: 'grants', type: 'mark' }),
     ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
     j.addChain('answer'),
     // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
     j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
-    ...versions.map(answered),
-    j.addRule('answer', [j.vmap(ours, 'grants')]),
+    j.addChain('answered'),
+    ...versions.map(version => j.addRule('answered', [noLonger(version)])),
+    j.addRule('answered', [j.vmap(ours, 'grants')]),
     // Refused, or never answered: a queue that nobody reads, or that overflows, lets its packets go on to here.
-    j.addRule('answer', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
-    j.addRule('answer', [j.counter(), j.drop()], 'refused'),
+    j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
+    j.addRule('answered', [j.counter(), j.drop()], 'refused'),
+    ...shapes(candidates).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
     j.addBaseChain(`grant-${hook}`, hook, grantPriority),
     j.addRule(`grant-${hook}`, [j.match(ours, '!=', 0), j.goto('answer')]),
   ]
@@ -196,15 +221,19 @@ function candidateRules(q: Queueing): Command[] {
   const base = `knock-${hook}`
   const send: Expression[] = q.native ? [{ queue: { num: q.queue, flags: ['bypass'] } }] : [j.accept()]
   const over = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate, true)
+  const within = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate)
   const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '==', 'syn')
   const local = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
   return [
     j.addChain('queue'),
+    // Sources can be forged: whoever sends in the name of another must not use up what that one needs.
+    j.addChain('excess'),
+    ...(q.excessLimit > 0 ? [j.addRule('excess', [within(q.excessLimit), j.return_()])] : []),
+    j.addRule('excess', [j.counter(), j.drop()]),
     ...versions.map(version =>
       j.addRule('queue', [
         j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
-        j.counter(),
-        j.drop(),
+        j.jump('excess'),
       ]),
     ),
     ...(q.totalLimit > 0 ? [j.addRule('queue', [over(q.totalLimit), j.counter(), j.drop()])] : []),
@@ -212,7 +241,7 @@ function candidateRules(q: Queueing): Command[] {
     ...versions.map(version =>
       j.addRule('queue', [j.updateSet(pendingOf(version), j.source(version), pendingSeconds)]),
     ),
-    j.addRule('queue', [j.counter(), mark(marks.candidate), ...send]),
+    j.addRule('queue', [j.counter(), mark(marks.candidate), ...send], `to queue ${q.queue}`),
     j.addChain('pending'),
     j.addRule('pending', [j.counter(), mark(marks.pending), ...send]),
     j.addBaseChain(base, hook, knockPriority),

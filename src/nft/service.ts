@@ -2,7 +2,7 @@
  * A service as the kernel guards it: its chain, its sets, and its places in the map that leads there.
  *
  *     protocol . port in map "services-input" ──> chain pk-NAME
- *       [prerouting] not addressed to this machine       return
+ *       [prerouting] to be routed onward                 return
  *       [syn]        not the start of a connection       return
  *       source in @pk-NAME.allow-4                       accept    prefixes that may always in
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
@@ -14,9 +14,9 @@
  * and would shorten what an administrator gave for longer.
  */
 import * as j from './json.js'
-import type { Command, Expression, Hook, IpFamily, Json, Rate } from './json.js'
+import type { Command, Expression, Hook, IpFamily, Rate } from './json.js'
 import type { Listing } from './listing.js'
-import { asArray, asObject } from './listing.js'
+import { protocolNumbers } from './places.js'
 
 export const protocols = ['tcp', 'udp', 'sctp', 'any'] as const
 export type Protocol = (typeof protocols)[number]
@@ -60,15 +60,11 @@ export interface ServiceSpec {
 
 export const defaultWindowSeconds = 60
 
-/** Letters, digits, - and _; what a name of a chain can hold and a shell leaves alone. */
-export const serviceNamePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/
-
-/** After the packet path's own chains (see queueing.ts), before Debian's and everyone's filter chains at 0. */
-const gatePriority = -140
 const setSize = 1_048_576
 const collectEverySeconds = 10
-/** How long after its last new packet a single-use connection may still repeat its first one. */
-const singleUseRepeatSeconds = 60
+/** How long a single-use connection may repeat its SYN (RFC 6298: after 1, 3, 7, 15 and 31 s), or may be silent. */
+const synRepeatSeconds = 35
+const idleSeconds = 180
 
 export const chainOf = (service: string): string => `pk-${service}`
 
@@ -82,13 +78,9 @@ export function setOf(service: string, role: SetRole, version: IpFamily): string
 const versions = [4, 6] as const
 const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
 
-export const hooks = ['input', 'prerouting'] as const
-const gateOf = (hook: Hook) => `gate-${hook}`
-const portMapOf = (hook: Hook) => `services-${hook}`
-const rangeMapOf = (hook: Hook) => `ranges-${hook}`
-
 /** The prefix bits that a grant for this address family covers. */
-export const prefixOf = (spec: ServiceSpec, version: IpFamily): number => (version === 4 ? spec.prefix4 : spec.prefix6)
+export const prefixOf = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
+  version === 4 ? spec.prefix4 : spec.prefix6
 
 /** Every set that the service has, in an order in which they can be made. */
 function setsOf(spec: ServiceSpec): j.SetDefinition[] {
@@ -100,76 +92,15 @@ function setsOf(spec: ServiceSpec): j.SetDefinition[] {
       { name: name('knock'), type, ...timed },
       { name: name('add'), type, ...timed },
       { name: name('allow'), type, flags: ['interval'] },
-      { name: name('used'), type: [type, 'inet_service'], ...timed },
+      { name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed },
     ]
   })
 }
 
-/**
- * The base chain and the maps of a hook. Flushing and filling the chain anew in the same transaction makes this safe to
- * repeat, and lets the lookup of port ranges, which costs more, exist only where somebody guards a range.
- */
-function gate(hook: Hook, withRanges: boolean): Command[] {
-  const key = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
-  const type = ['inet_proto', 'inet_service']
-  return [
-    j.addVerdictMap({ name: portMapOf(hook), type }),
-    j.addVerdictMap({ name: rangeMapOf(hook), type, flags: ['interval'] }),
-    j.addBaseChain(gateOf(hook), hook, gatePriority),
-    j.flushChain(gateOf(hook)),
-    j.addRule(gateOf(hook), [j.vmap(key, portMapOf(hook))]),
-    ...(withRanges ? [j.addRule(gateOf(hook), [j.vmap(key, rangeMapOf(hook))])] : []),
-  ]
-}
-
-/** Protocols with ports, as IANA numbers: nft knows their names only where /etc/protocols is installed. */
-const protocolNumbers = { tcp: 6, udp: 17, dccp: 33, sctp: 132, udplite: 136 } as const
-
-/** One key of the maps that lead to services: a protocol number, and a port or a range of them. */
-export interface Place {
-  readonly hook: Hook
-  readonly protocol: number
-  readonly ports: PortRange
-}
-
-/** Where the maps must lead to the service's chain. */
-function placesOf(spec: ServiceSpec): Place[] {
-  const { tcp, udp, sctp } = protocolNumbers
-  const numbers = spec.protocol === 'any' ? Object.values(protocolNumbers) : [{ tcp, udp, sctp }[spec.protocol]]
-  return numbers.flatMap(protocol => spec.ports.map(ports => ({ hook: spec.hook, protocol, ports })))
-}
-
-const isRange = ({ first, last }: PortRange) => first !== last
-const mapOf = ({ hook, ports }: Place) => (isRange(ports) ? rangeMapOf(hook) : portMapOf(hook))
-
-/** The element of the place's map that leads to the chain. */
-function placeElement({ protocol, ports }: Place, chain: string): Json {
-  const { first, last } = ports
-  return [j.concat(protocol, isRange(ports) ? { range: [first, last] } : first), j.goto(chain)]
-}
-
-/** The places that lead to the service's chain in the kernel, in ascending order. */
-export function placesIn(listing: Listing, hook: Hook): (Place & { readonly chain: string })[] {
-  return [portMapOf(hook), rangeMapOf(hook)]
-    .flatMap(map => listing.maps.get(map)?.elements ?? [])
-    .flatMap(({ value, target }) => {
-      const [protocol, ports] = asArray(asObject(value)['concat'])
-      const [first, last] = asArray(asObject(ports)['range'] ?? ports).map(Number)
-      if (protocol === undefined || first === undefined || target === undefined) return []
-      return [{ hook, protocol: protocolNumber(protocol), ports: { first, last: last ?? first }, chain: target }]
-    })
-    .sort((a, b) => a.protocol - b.protocol || a.ports.first - b.ports.first)
-}
-
-function protocolNumber(listed: Json): number {
-  return typeof listed === 'string' && listed in protocolNumbers
-    ? protocolNumbers[listed as keyof typeof protocolNumbers]
-    : Number(listed)
-}
-
 function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
   const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn')
-  const elsewhere = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '!=', 'local')
+  // Broadcast, multicast and anycast reach local services as well; only what is routed onward is not ours to judge.
+  const elsewhere = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'unicast')
   return [
     ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
     ...(spec.syn ? [{ expr: [synOnly, j.return_()], comment: 'already connected' }] : []),
@@ -192,12 +123,15 @@ function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[];
       comment: role === 'knock' ? 'granted by knock' : 'granted by hand',
     }))
   }
-  // The first packet of a connection may have to be repeated; it is known again by its source port.
+  // The first packet of a connection may have to be repeated; it is known again by its ports. Where only first packets
+  // are judged, repeating it for ever would be a use for ever: that time is not extended.
   const used = setOf(spec.name, 'used', version)
-  const connection = j.concat(j.source(version), j.field('th', 'sport'))
-  const remember = j.updateSet(used, connection, singleUseRepeatSeconds)
+  const connection = j.concat(j.source(version), j.field('th', 'sport'), j.field('th', 'dport'))
+  const remember = spec.syn
+    ? j.addToSet(used, connection, synRepeatSeconds)
+    : j.updateSet(used, connection, idleSeconds)
   return [
-    { expr: [j.inSet(connection, used), remember, ...pass], comment: 'the connection let in' },
+    { expr: [j.inSet(connection, used), ...(spec.syn ? [] : [remember]), ...pass], comment: 'the connection let in' },
     ...(['knock', 'add'] as const).map(role => {
       const set = setOf(spec.name, role, version)
       return {
@@ -233,30 +167,8 @@ function closingRules(spec: ServiceSpec): { expr: Expression[]; comment: string 
   }
 }
 
-/**
- * The commands that make these services as their specs say, whatever of them is there already; grants and the services
- * that are not named stay as they are.
- */
-export function buildServices(specs: readonly ServiceSpec[], listing: Listing): Command[] {
-  const wanted = specs.flatMap(placesOf)
-  const named = new Set(specs.map(spec => chainOf(spec.name)))
-  const staying = hooks.flatMap(hook => placesIn(listing, hook)).filter(place => !named.has(place.chain))
-  const ranges = new Set([...wanted, ...staying].filter(place => isRange(place.ports)).map(place => place.hook))
-  const touched = hooks.filter(hook => specs.some(spec => spec.hook === hook))
-  if (specs.length === 0) return []
-  return [
-    j.addTable(),
-    ...touched.flatMap(hook => gate(hook, ranges.has(hook))),
-    ...specs.flatMap(spec => buildChain(spec, listing)),
-    // All places are left before any is taken, so that services can exchange their ports.
-    ...specs.flatMap(spec => leavePlaces(chainOf(spec.name), listing, placesOf(spec))),
-    ...specs.flatMap(spec =>
-      placesOf(spec).map(place => j.addElements(mapOf(place), [placeElement(place, chainOf(spec.name))])),
-    ),
-  ]
-}
-
-function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
+/** The commands that make the service's chain and sets; the maps do not lead there yet. */
+export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
   const chain = chainOf(spec.name)
   return [
     // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
@@ -271,6 +183,37 @@ function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
   ]
 }
 
+/** The commands that take chain and sets away; nothing may lead to the chain any more. */
+export function dropChain(service: string, listing: Listing): Command[] {
+  const chain = chainOf(service)
+  return [
+    ...rulesThatName(setNames(service), listing),
+    ...(listing.chains.has(chain) ? [j.flushChain(chain), j.deleteChain(chain)] : []),
+    ...setNames(service)
+      .filter(set => listing.sets.has(set))
+      .map(j.deleteSet),
+  ]
+}
+
+const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
+
+export const setNames = (service: string): string[] =>
+  versions.flatMap(version => roles.map(role => setOf(service, role, version)))
+
+/** Rules of chains that are not the service's own: those in which the packet path grants. */
+function rulesThatName(sets: readonly string[], listing: Listing): Command[] {
+  const names = new Set(sets.map(set => `"@${set}"`))
+  return [...listing.chains.values()]
+    .filter(chain => chain.name.startsWith('grant-'))
+    .flatMap(chain =>
+      chain.rules
+        .filter(rule => mentions(JSON.stringify(rule.expr), names))
+        .map(rule => j.deleteRule(chain.name, rule.handle)),
+    )
+}
+
+const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(name => text.includes(name))
+
 function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
   const set = setOf(spec.name, 'allow', version)
   const mine = spec.allow.filter(prefix => prefix.includes(':') === (version === 6))
@@ -279,64 +222,6 @@ function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
     return { prefix: { addr: addr ?? '', len: Number(len ?? (version === 4 ? 32 : 128)) } }
   })
   return [j.flushSet(set), ...(elements.length > 0 ? [j.addElements(set, elements)] : [])]
-}
-
-const othersIn = (listing: Listing, hook: Hook, chain: string) =>
-  placesIn(listing, hook).filter(place => place.chain !== chain)
-
-/** Takes the chain out of all maps, except from the places where it is about to be put again. */
-function leavePlaces(chain: string, listing: Listing, stay: readonly Place[] = []): Command[] {
-  const staying = new Set(stay.map(placeId))
-  return hooks
-    .flatMap(hook => placesIn(listing, hook))
-    .filter(place => place.chain === chain && !staying.has(placeId(place)))
-    .map(place => j.deleteElements(mapOf(place), [placeElement(place, chain)]))
-}
-
-const placeId = ({ hook, protocol, ports }: Place) => `${hook} ${protocol} ${ports.first}-${ports.last}`
-
-/** The commands that take the service away whole, and with the last one of a hook that hook's gate. */
-export function removeService(service: string, listing: Listing): Command[] {
-  const chain = chainOf(service)
-  const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
-  const sets = versions.flatMap(version => roles.map(role => setOf(service, role, version)))
-  const gone = hooks.filter(hook => listing.chains.has(gateOf(hook)) && othersIn(listing, hook, chain).length === 0)
-  return [
-    ...leavePlaces(chain, listing),
-    ...gone.flatMap(hook => [
-      j.flushChain(gateOf(hook)),
-      j.deleteChain(gateOf(hook)),
-      j.deleteMap(portMapOf(hook)),
-      j.deleteMap(rangeMapOf(hook)),
-    ]),
-    ...rulesThatName(sets, listing),
-    ...(listing.chains.has(chain) ? [j.flushChain(chain), j.deleteChain(chain)] : []),
-    ...sets.filter(set => listing.sets.has(set)).map(j.deleteSet),
-    ...(nothingElse(listing, chain, sets, gone) ? [j.deleteTable()] : []),
-  ]
-}
-
-/** Rules of chains that are not the service's own, such as those in which the packet path grants. */
-function rulesThatName(sets: readonly string[], listing: Listing): Command[] {
-  const names = new Set(sets.map(set => `"@${set}"`))
-  return [...listing.chains.values()].flatMap(chain =>
-    chain.rules
-      .filter(rule => chain.name.startsWith('grant-') && mentions(JSON.stringify(rule.expr), names))
-      .map(rule => j.deleteRule(chain.name, rule.handle)),
-  )
-}
-
-const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(name => text.includes(name))
-
-function nothingElse(listing: Listing, chain: string, sets: readonly string[], gone: readonly Hook[]): boolean {
-  const chains = new Set([chain, ...gone.map(gateOf)])
-  const maps = new Set(gone.flatMap(hook => [portMapOf(hook), rangeMapOf(hook)]))
-  return (
-    listing.present &&
-    [...listing.chains.keys()].every(name => chains.has(name)) &&
-    [...listing.sets.keys()].every(name => sets.includes(name)) &&
-    [...listing.maps.keys()].every(name => maps.has(name))
-  )
 }
 
 // The comment of a chain's last rule says what cannot be seen from the rules alone without guessing: pkctl writes it

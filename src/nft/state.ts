@@ -3,7 +3,8 @@ import type { IpFamily, Rate } from './json.js'
 import type { ListedChain, ListedElement, Listing } from './listing.js'
 import { asObject, asText } from './listing.js'
 import type { LogRule, PortRange, ServiceSpec } from './service.js'
-import { chainOf, commentsOf, decodeSpec, hooks, placesIn, prefixOf, setOf } from './service.js'
+import { gateIsSound, placeId, placesOf, takenPlaces } from './places.js'
+import { chainOf, commentsOf, decodeSpec, prefixOf, setNames, setOf } from './service.js'
 
 export interface ServiceState {
   readonly spec: ServiceSpec
@@ -39,7 +40,7 @@ export function readServices(listing: Listing): Map<string, ServiceState> {
 function readService(chain: ListedChain, listing: Listing): ServiceState | undefined {
   const name = chain.name.slice('pk-'.length)
   const kept = decodeSpec(chain.rules.at(-1)?.comment)
-  const places = hooks.flatMap(hook => placesIn(listing, hook)).filter(place => place.chain === chainOf(name))
+  const places = takenPlaces(listing).get(chainOf(name)) ?? []
   if (!kept) return undefined
   const log = chain.rules.find(rule => rule.comment === 'log')
   const spec: ServiceSpec = {
@@ -53,13 +54,15 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     log: log ? readLog(log.expr) : null,
   }
   const expected = commentsOf(spec)
-  const complete = versions.every(version => listing.sets.has(setOf(name, 'knock', version)))
+  const wanted = new Set(placesOf(spec).map(placeId))
   return {
     spec,
     sound:
-      complete &&
-      (listing.chains.get(`gate-${spec.hook}`)?.rules.length ?? 0) > 0 &&
+      setNames(name).every(set => listing.sets.has(set)) &&
+      gateIsSound(spec.hook, listing) &&
       places.length > 0 &&
+      places.length === wanted.size &&
+      places.every(place => wanted.has(placeId(place))) &&
       expected.length === chain.rules.length &&
       expected.every((comment, i) => chain.rules[i]?.comment === comment),
     grants: readGrants(spec, listing),

@@ -73,7 +73,8 @@ export function realXtQueue(run: Execute): XtQueue {
         : 'pkctl: knocks'
     const match = ['-m', 'mark', '--mark', markWord(mark), '-m', 'comment', '--comment', made]
     const target = ['-j', 'NFQUEUE', '--queue-num', String(queue), '--queue-bypass']
-    await command(side.tool, ['-t', 'mangle', '-A', chain, ...match, ...target])
+    // First, so that no other rule of the chain sets a mark before.
+    await command(side.tool, ['-t', 'mangle', '-I', chain, '1', ...match, ...target])
   }
 
   return {

@@ -13,12 +13,13 @@ describe('pkctl knock', () => {
   before(async () => {
     lab = await Lab.create()
     await lab.serve(22)
-    const credentials = `laptop: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], rate: none }`
+    const digits = 'digits: { type: pkd, tag: SSHK, key: "0123", opens: [ssh], rate: none }'
+    const credentials = `${digits}\n  laptop: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], rate: none }`
     await lab.daemon(lab.config(`services: { ssh: { port: 22 } }\ncredentials:\n  ${credentials}`))
     lab.file('key', `${key}\n`)
     lab.file(
       'config/pkctl/hosts.yaml',
-      `both:\n  host: server.lab\n  tag: SSHK\n  key-file: ${lab.directory}/key\n  connect: 22\nbroken:\n  hots: x\n`,
+      `digits:\n  host: ${server4}\n  tag: 0x5353484b\n  key: 0123\n  connect: 22\nboth:\n  host: server.lab\n  tag: SSHK\n  key-file: ${lab.directory}/key\n  connect: 22\nbroken:\n  hots: x\n`,
     )
   })
   after(() => lab.remove())
@@ -88,6 +89,11 @@ describe('pkctl knock', () => {
     assert.equal((await granted())?.length, 2)
     assert.match((await run('both', '-4', '-v')).stdout, /^knocked at 10\.77\.0\.1 port \d+\/udp\n.* is open/)
     assert.match((await run('both', '-6', '-v')).stdout, /^knocked at fd77::1 port \d+\/udp\n.* is open/)
+  })
+
+  it('takes tags and keys in hosts.yaml as they are written, also where they are digits', async () => {
+    const { status, stderr } = await knock(['digits'])
+    assert.equal(status, 0, stderr)
   })
 
   it('tells that a port is not open, and why that may be', async () => {

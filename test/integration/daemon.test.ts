@@ -1,9 +1,10 @@
 /** The daemon's life on the real kernel: reload, signals, restart, crash, full disk, and what it says about itself. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
+import * as net from 'node:net'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, sleep, until } from '../support/commands.js'
+import { must, pkctl, sleep, until } from '../support/commands.js'
 import type { KnockOptions } from '../support/knocks.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
@@ -155,6 +156,100 @@ describe('the daemon', () => {
     )
   })
 
+  it('does not grant, nor drop, by marks that others set while the packet is on its way', async () => {
+    await lab.daemon(lab.config(plain))
+    const plan = /0x([0-9a-f]+) : goto grant/.exec(
+      (await lab.on(['nft', 'list', 'map', 'inet', 'pkctl', 'grants'])).stdout,
+    )
+    assert.ok(plan)
+    const mark = `0x${plan[1]}`
+    const iptables = (...args: string[]) =>
+      must([
+        'ip',
+        'netns',
+        'exec',
+        lab.server,
+        'iptables-nft',
+        '-t',
+        'mangle',
+        ...args,
+        '-j',
+        'MARK',
+        '--set-mark',
+        mark,
+      ])
+    await iptables('-A', 'INPUT', '-p', 'tcp', '-s', stranger4)
+    await iptables('-A', 'PREROUTING', '-p', 'tcp', '-s', stranger4)
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+    assert.equal(await lab.opens(server4, stranger4, 8080), 'open', 'what is not guarded is not touched')
+  })
+
+  it('a service renamed in the configuration keeps its port closed all the time', async () => {
+    await lab.daemon(lab.config(plain))
+    const tries = lab.peer(
+      ...Array.from({ length: 40 }, () => ({ connect: { host: server4, port: 22, from: stranger4, timeout: 50 } })),
+    )
+    lab.config(`services: { sshd: { port: 22 } }\ncredentials:\n  ${laptop.replace('ssh', 'sshd')}`)
+    assert.match(await lab.mustPkctl('reload'), /service ssh gave way/)
+    assert.deepEqual(new Set((await tries).map(({ result }) => result)), new Set(['timeout']))
+    assert.equal(await knock(), 'open')
+    assert.doesNotMatch((await lab.on(['nft', 'list', 'ruleset'])).stdout, /pk-ssh-4|chain pk-ssh /)
+  })
+
+  it('a changed queue number waits for a restart, and knocks go on', async () => {
+    const file = lab.config(plain)
+    const daemon = await lab.daemon(file)
+    fs.appendFileSync(file, 'queue: { number: 63 }\n')
+    await lab.mustPkctl('reload')
+    await daemon.says(/take effect after a restart/)
+    assert.equal(await knock(), 'open')
+    assert.equal((await status()).queue.number, 62)
+  })
+
+  it('answers what is in flight when it ends', async () => {
+    const daemon = await lab.daemon(lab.config(plain))
+    daemon.child.kill('SIGSTOP')
+    const connecting = knock()
+    await sleep(300)
+    daemon.child.kill('SIGTERM')
+    daemon.child.kill('SIGCONT')
+    assert.equal(await connecting, 'open')
+    assert.equal(await daemon.exited, 0)
+  })
+
+  it('does not die of SIGHUP while it starts', async () => {
+    const config = lab.config(plain)
+    // The socket is there before the queue and the ruleset are; SIGHUP then waits for them.
+    const daemon = lab.start('server', [process.execPath, pkctl, 'daemon', '--config', config])
+    await until(() => fs.existsSync(lab.socket))
+    daemon.child.kill('SIGHUP')
+    await daemon.says(/listening on queue/)
+    await daemon.says(/configuration reloaded/)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  it('ends at once though somebody holds its socket open', async () => {
+    const daemon = await lab.daemon(lab.config(plain))
+    const socket = net.connect(lab.socket)
+    socket.on('error', () => undefined)
+    await new Promise(resolve => socket.once('connect', resolve))
+    socket.write('{')
+    const start = Date.now()
+    assert.equal(await daemon.stop(), 0)
+    assert.ok(Date.now() - start < 4000)
+    socket.destroy()
+  })
+
+  it("a second one with another queue does not take the first one's packet path away", async () => {
+    await lab.daemon(lab.config(plain))
+    const other = `state-directory: ${lab.directory}/2\nsocket: { path: ${lab.directory}/2.sock }\nqueue: { number: 63 }\n${plain}\n`
+    const { status: exit, stderr } = await lab.pkctl('daemon', '--config', lab.file('other.yaml', other))
+    assert.equal(exit, 1)
+    assert.match(stderr, /another pkctld listens on queue 62/)
+    assert.equal(await knock(), 'open')
+  })
+
   it('reload takes a good configuration over and keeps grants; a broken one is refused whole', async () => {
     const file = lab.config(plain)
     const daemon = await lab.daemon(file)
@@ -242,6 +337,24 @@ describe('the daemon', () => {
     daemon.child.kill('SIGCONT')
     assert.equal(await connecting, 'open', 'without a repeated SYN, which comes after a second')
     assert.equal((await status()).waitedConnections, 1)
+  })
+
+  it('lets root alone use its socket, or a group', async () => {
+    const mode = () => (fs.statSync(lab.socket).mode & 0o777).toString(8)
+    const daemon = await lab.daemon(lab.config(plain))
+    assert.equal(mode(), '600')
+    await daemon.stop()
+    assert.equal(fs.existsSync(lab.socket), false)
+    const file = lab.config(plain)
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('socket: {', 'socket: { group: adm,'))
+    await lab.daemon(file)
+    assert.equal(mode(), '660')
+    const asMember = ['setpriv', '--reuid=65534', '--regid=65534', '--groups', String(fs.statSync(lab.socket).gid)]
+    const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+    fs.chmodSync(lab.directory, 0o711)
+    const ask = (as: string[]) => lab.on([...as, process.execPath, pkctl, 'status', '--socket', lab.socket])
+    assert.equal((await ask(asMember)).status, 0)
+    assert.match((await ask(asNobody)).stderr, /no right to ask pkctld/)
   })
 
   it('shows in its status what it did', async () => {

@@ -63,6 +63,7 @@ describe('mistakes', () => {
     [['add', '192.0.2.1'], /--service is missing/],
     [['add', '192.0.2.1', '--service', 'web', '--for', '-5'], /.+/],
     [['inti', 'ssh'], /unknown command 'inti'/, /did you mean init/],
+    [['init', '--port', '22', 'my ssh'], /'my ssh' cannot be the name/],
     [['init', 'ssh', '--prot', '22'], /unknown option '--prot'/, /did you mean --port/],
     [['remove'], /missing required argument/],
     [['remove', 'a', 'b'], /too many arguments/],
@@ -146,8 +147,18 @@ describe('mistakes', () => {
       (...args: string[]) =>
       () =>
         lab.on(['/usr/bin/env', `PATH=${path.dirname(bare)}`, process.execPath, pkctl, ...args])
-    await fails(inside('list'), 1, /there is no nft program/, /install the package nftables/)
+    await fails(inside('list'), 1, /there is no nft program/, /install the packages nftables/)
     await fails(inside('init', 'ssh', '--port', '22'), 1, /there is no nft program|flock/)
+  })
+
+  it('no libnetfilter_queue', async () => {
+    const library = (
+      await lab.on(['/bin/sh', '-c', 'ldconfig -p | sed -n "s/.*libnetfilter_queue.so.1 .*=> //p" | head -1'])
+    ).stdout
+    const hidden = `mount --bind ${lab.file('empty', '')} "$(readlink -f ${library.trim()})" && exec "$@"`
+    const daemon = [process.execPath, pkctl, 'daemon', '--config', lab.config(credential)]
+    const how = () => lab.on(['unshare', '-m', '/bin/sh', '-c', hidden, 'sh', ...daemon])
+    await fails(how, 1, /libnetfilter_queue\.so\.1 cannot be loaded/, /install the package libnetfilter-queue1/)
   })
 
   it('the daemon twice, and a queue that is taken', async () => {
@@ -160,6 +171,15 @@ describe('mistakes', () => {
     )
     await fails(() => lab.pkctl('daemon', '--config', other), 1, /queue 62 is taken by process \d+/, /another number/)
     assert.equal(await first.stop(), 0)
+  })
+
+  it('an unknown group, and a path that is no socket', async () => {
+    const file = lab.file('precious', 'data')
+    const own = (socket: string) => lab.file('odd.yaml', `state-directory: ${lab.directory}/odd\nsocket: ${socket}\n`)
+    const start = (socket: string) => () => lab.pkctl('daemon', '--config', own(socket))
+    await fails(start(`{ path: ${lab.directory}/odd.sock, group: nosuchgroup }`), 1, /no group nosuchgroup/, /groupadd/)
+    await fails(start(`{ path: ${file} }`), 1, /precious is no socket, and stays/)
+    assert.equal(fs.readFileSync(file, 'utf8'), 'data')
   })
 
   it('a socket that a crash left behind does not keep the daemon from starting', async () => {

@@ -53,7 +53,10 @@ describe('service chains', () => {
 
   it('says so when there is nothing to do, and exits 0', async () => {
     for (const [args, said] of [
-      [['init', 'ssh', '--port', '22', '--syn', '--allow', '192.0.2.0/24', '2001:db8::/32', '--log'], /guards 22/],
+      [
+        ['init', 'ssh', '--port', '22', '--syn', '--allow', '192.0.2.0/24', '--allow', '2001:db8::/32', '--log'],
+        /guards 22/,
+      ],
       [['add', '192.0.2.77', '--service', 'ssh'], /may use ssh/],
       [['add', '--service', 'ssh', '2001:DB8:0::77'], /2001:db8::77 may use ssh/],
       [['delete', '192.0.2.77', '--service', 'ssh'], /no longer|no grant/],
@@ -74,7 +77,7 @@ describe('service chains', () => {
   it('a second init with other options changes the service in place, and keeps its grants', async () => {
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
     await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1h')
-    const said = await lab.mustPkctl('init', 'ssh', '--port', '22', '2222', '--syn', '--reject', 'reset')
+    const said = await lab.mustPkctl('init', 'ssh', '--port', '22', '--port', '2222', '--syn', '--reject', 'reset')
     assert.match(said, /ports: 22 -> 22,2222/)
     assert.match(said, /closing: drop -> reset/)
     assert.equal(await lab.opens(server4, client4), 'open')
@@ -161,7 +164,7 @@ describe('service chains', () => {
   })
 
   it('guards UDP, ranges and several ports', async () => {
-    await lab.mustPkctl('init', 'many', '--port', '22,2222', '6000-6010', '--udp')
+    await lab.mustPkctl('init', 'many', '--port', '22,2222', '--port', '6000-6010', '--udp')
     assert.equal(await echo(server4, client4, 6005), 'timeout')
     assert.equal(await echo(server4, client4, 2222), 'timeout')
     assert.equal(await echo(server4, client4, 8080), 'echoed')
@@ -189,7 +192,7 @@ describe('service chains', () => {
   })
 
   it('--allow lets in always, --single-use lets in once', async () => {
-    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--allow', `${client4}/32`, client6, '--single-use')
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--allow', `${client4}/32,${client6}`, '--single-use')
     assert.equal(await lab.opens(server4, client4), 'open')
     assert.equal(await lab.opens(server4, client4), 'open')
     assert.equal(await lab.opens(server6, client6), 'open')
@@ -199,6 +202,26 @@ describe('service chains', () => {
     await lab.mustPkctl('add', stranger6, '--service', 'ssh')
     assert.equal(await lab.opens(server6, stranger6), 'open')
     assert.equal(await lab.opens(server6, stranger6), 'timeout', 'used up')
+  })
+
+  it('--single-use: repeating the SYN of the one connection does not make it many', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--port', '2222', '--syn', '--single-use')
+    await lab.mustPkctl('add', client4, '--service', 'ssh')
+    const connect = (port: number) => ({ connect: { host: server4, port, from: client4, sourcePort: 5555 } })
+    const outcomes = await lab.peer(connect(22), connect(2222), connect(22))
+    assert.deepEqual(outcomes.map(({ result }) => result).slice(0, 2), ['open', 'timeout'])
+    const listed = (await lab.on(['nft', 'list', 'set', 'inet', 'pkctl', 'pk-ssh.used-4'])).stdout
+    assert.match(listed, /timeout 35s expires/, 'a time that is not extended by what is repeated')
+  })
+
+  it('on prerouting, guards what comes by broadcast and multicast, too', async () => {
+    await lab.mustPkctl('init', 'dns', '--port', '8080', '--udp', '--hook', 'prerouting')
+    const counters = async () => (await list('dns'))[0]?.refusedPackets ?? 0
+    const before = await counters()
+    const broadcast = ['socat', '-u', '-', 'UDP4-DATAGRAM:10.77.0.255:8080,broadcast']
+    await lab.from(broadcast, { input: 'x' })
+    await lab.from(['socat', '-u', '-', 'UDP6-DATAGRAM:[ff02::1%c0]:8080'], { input: 'x' })
+    assert.equal(await counters(), before + 2)
   })
 
   it('grants prefixes where asked', async () => {
@@ -262,7 +285,11 @@ describe('service chains', () => {
     assert.match(await lab.mustPkctl('list'), /damaged/)
     assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
     assert.equal(await lab.opens(server4, client4), 'timeout')
-    await lab.on(['nft', 'flush', 'chain', 'inet', 'pkctl', 'gate-input'])
+    await lab.mustPkctl('init', 'range', '--port', '6000-6010')
+    const rules = (await lab.on(['nft', '-a', 'list', 'chain', 'inet', 'pkctl', 'gate-input'])).stdout
+    const handle = /@services-input # handle (\d+)/.exec(rules)?.[1] ?? ''
+    await lab.on(['nft', 'delete', 'rule', 'inet', 'pkctl', 'gate-input', 'handle', handle])
+    assert.equal(await lab.opens(server4, client4), 'open')
     assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
     assert.equal(await lab.opens(server4, client4), 'timeout')
   })

@@ -15,7 +15,7 @@ interface Target {
 
 export type Step =
   | { readonly send: Target & { readonly hex: string; readonly sourcePort?: number } }
-  | { readonly connect: Target & { readonly timeout?: number; readonly hold?: number } }
+  | { readonly connect: Target & { readonly timeout?: number; readonly hold?: number; readonly sourcePort?: number } }
   | { readonly echo: Target & { readonly text: string; readonly sourcePort?: number; readonly timeout?: number } }
   | { readonly wait: number }
   | { readonly serve: readonly number[] }
@@ -53,9 +53,21 @@ function send({ host, port, from, sourcePort, hex }: Extract<Step, { send: unkno
   })
 }
 
-function connect({ host, port, from, timeout = patience, hold }: Extract<Step, { connect: unknown }>['connect']) {
+function connect({
+  host,
+  port,
+  from,
+  sourcePort,
+  timeout = patience,
+  hold,
+}: Extract<Step, { connect: unknown }>['connect']) {
   return new Promise<Outcome['result']>(resolve => {
-    const socket = net.connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) })
+    const socket = net.connect({
+      host,
+      port,
+      ...(from === undefined ? {} : { localAddress: from }),
+      ...(sourcePort === undefined ? {} : { localPort: sourcePort }),
+    })
     const done = (result: Outcome['result']) => {
       clearTimeout(timer)
       socket.destroy()

@@ -1,6 +1,5 @@
 import { Command } from 'commander'
-import type { Server } from 'node:net'
-import { ConfigError } from '../../controller/config/errors.js'
+import { randomInt } from 'node:crypto'
 import { loadConfig } from '../../controller/config/load.js'
 import { Daemon } from '../../controller/daemon.js'
 import { Marks } from '../../nft/queueing.js'
@@ -10,6 +9,7 @@ import { realFirewall } from '../firewall.js'
 import type { ConfiguredLog } from '../log.js'
 import { createLog } from '../log.js'
 import { startPacketThread } from '../packetthread.js'
+import { problemsOf } from '../problems.js'
 import type { Answer, Request } from '../socket.js'
 import { listen } from '../socket.js'
 import type { Terminal } from '../terminal.js'
@@ -47,24 +47,37 @@ async function runDaemon(file: string): Promise<void> {
     startPath: startPacketThread,
     queueStatistics,
     now: Date.now,
+    random: randomInt,
     onFatal: fail,
   })
-  const handle = requestHandler(daemon, file, log)
+  // From here on SIGHUP means reload, also while the start is still under way.
+  let started: () => void = () => undefined
+  const ready = new Promise<void>(resolve => (started = resolve))
+  const handle = requestHandler(daemon, file, log, ready)
+  process.on('SIGHUP', () => void handle('reload'))
+  // Nobody may be left who reads what we say; that is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it tells a second daemon that there is one already, before anything is touched.
-  const server = await listen(config.socket, handle)
+  const listener = await listen(config.socket, handle)
   try {
     await daemon.start()
-    process.on('SIGHUP', () => void handle('reload'))
+    started()
     await Promise.race([asked, failed])
     await daemon.stop()
   } finally {
-    await close(server)
+    await listener.close()
     await log.close()
   }
 }
 
-function requestHandler(daemon: Daemon, file: string, log: ConfiguredLog): (request: Request) => Promise<Answer> {
+function requestHandler(
+  daemon: Daemon,
+  file: string,
+  log: ConfiguredLog,
+  ready: Promise<void>,
+): (request: Request) => Promise<Answer> {
   return async request => {
+    await ready
     try {
       switch (request) {
         case 'status':
@@ -75,26 +88,22 @@ function requestHandler(daemon: Daemon, file: string, log: ConfiguredLog): (requ
           return { ok: true, result: await reload(daemon, file, log) }
       }
     } catch (error) {
-      const { message } = error as Error
-      if (request === 'reload') log.error(`the configuration is refused, the old one stays in force: ${message}`)
-      const hint = error instanceof ConfigError ? 'the old configuration stays in force' : undefined
-      return { ok: false, error: message, ...(hint === undefined ? {} : { hint }) }
+      const problems = problemsOf(error)
+      if (request !== 'reload') return { ok: false, problems }
+      for (const { message } of problems) {
+        log.error(`the configuration is refused, the old one stays in force: ${message}`)
+      }
+      return { ok: false, problems: [...problems, { message: 'the old configuration stays in force' }] }
     }
   }
 }
 
 async function reload(daemon: Daemon, file: string, log: ConfiguredLog) {
   const { config, warnings } = loadConfig(file)
+  const useLog = log.prepare(config.log)
   const { details } = await daemon.reload(config)
-  log.configure(config.log)
+  useLog()
   for (const warning of warnings) log.warn(warning)
   log.info('configuration reloaded')
   return { warnings, details }
 }
-
-const close = (server: Server) =>
-  new Promise<void>(resolve => {
-    server.close(() => {
-      resolve()
-    })
-  })

@@ -74,7 +74,7 @@ async function knock(name: string, flags: KnockFlags, terminal: Terminal): Promi
   const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
   const timeout = parseDuration(flags.timeout) * 1000
   const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
-  const family = flags[4] ? 4 : flags[6] ? 6 : place.family
+  const family = flags[4] ? 4 : flags[6] ? 6 : place.family === undefined ? undefined : place.family === '4' ? 4 : 6
   const addresses = await resolve(place.host, family)
   const key = await findKey(flags, place)
 

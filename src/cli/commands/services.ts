@@ -9,7 +9,8 @@ import {
   withoutContained,
 } from '../../controller/config/values.js'
 import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/service.js'
-import { defaultWindowSeconds, hooks, protocols } from '../../nft/service.js'
+import { hooks } from '../../nft/places.js'
+import { defaultWindowSeconds, protocols } from '../../nft/service.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { realFirewall } from '../firewall.js'
@@ -46,13 +47,15 @@ connections outlive a grant; without it every packet is, and a connection ends w
 Examples:
   pkctl init ssh --port 22 --syn --allow 192.0.2.0/24
   pkctl init vpn --port 51820 --udp --window 10m
-  pkctl init web --port 80,443 8000-8010 --syn --reject reset --log`
+  pkctl init web --port 80,443,8000-8010 --syn --reject reset --log`
+
+const collect = (value: string, before: readonly string[] = []) => [...before, value]
 
 export function initCommand(terminal: Terminal): Command {
   const command = new Command('init')
     .description('close a port for all but those who are granted access; again with other options, change it')
     .argument('<name>', 'name of the service')
-    .option('--port <ports...>', 'port, range such as 6000-6010, or several of them')
+    .option('--port <ports>', 'port, range such as 6000-6010, or several with commas; may be repeated', collect)
     .addOption(new Option('--udp', 'the same as --protocol udp').conflicts(['syn', 'protocol']))
     .option('--syn', 'TCP, and judge only packets that start a connection')
     .addOption(new Option('--protocol <name>', 'protocol of the ports (default: tcp)').choices(protocols))
@@ -65,7 +68,7 @@ export function initCommand(terminal: Terminal): Command {
     .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
     .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', String(defaultWindowSeconds))
     .option('--single-use', 'a grant is used up by the first connection')
-    .option('--allow <prefixes...>', 'addresses and prefixes that are always let in')
+    .option('--allow <prefixes>', 'address or prefix that is always let in, or several; may be repeated', collect)
     .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', '32')
     .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', '128')
     .addOption(
@@ -77,7 +80,10 @@ export function initCommand(terminal: Terminal): Command {
   return withChangeFlags(command).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
     const change = await realFirewall(flags).ensureServices([spec])
-    if (change.changed) await tellDaemon(terminal, flags)
+    if (change.changed && spec.protocol === 'tcp' && !spec.syn && spec.closing !== 'accept') {
+      terminal.warn('without --syn every packet is judged: running connections of sources without a grant end now')
+    }
+    await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed
       ? `service ${name} guards ${portsText(spec)}${details ? ` (${details})` : ''}`
@@ -92,7 +98,7 @@ export function removeCommand(terminal: Terminal): Command {
     .argument('<name>', 'name of the service')
   return withChangeFlags(command).action(async (name: string, flags: ChangeFlags) => {
     const change = await realFirewall(flags).removeService(checkName(name))
-    if (change.changed) await tellDaemon(terminal, flags)
+    await tellDaemon(terminal, flags)
     const sentence = change.changed ? `service ${name} removed` : `there is no service ${name}`
     report(terminal, flags, { service: name }, change, sentence)
   })
@@ -145,11 +151,11 @@ function logRule(name: string, flags: InitFlags): LogRule | null {
     return null
   }
   const prefix = logPrefix ?? `pk-${name} `
-  if (!/^[\x20-\x7e]{0,63}$/.test(prefix) || prefix.includes('"')) {
-    throw usageError('--log-prefix takes at most 63 printable characters, without double quotes')
+  if (!/^[\x20-\x7e]{0,63}$/.test(prefix) || /["\\]/.test(prefix)) {
+    throw usageError('--log-prefix takes at most 63 printable characters, without double quotes and backslashes')
   }
   const rate = parsePacketRate(logLimit ?? '5/minute')
-  const burst = parseBits('--log-burst', logBurst ?? '5', 1, 10_000)
+  const burst = parseBits('--log-burst', logBurst ?? '5', 1, 1_000_000)
   return { prefix, level: logLevel ?? 'info', rate, burst: rate ? burst : 0 }
 }
 

@@ -33,6 +33,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const settings = loadSettings(context)
   const services = loadServices(context)
   const credentials = loadCredentials(context)
+  checkTwins(credentials, context)
   warnOfReadableConfig(context)
 
   if (findings.problems.length > 0 || settings === undefined) {
@@ -60,6 +61,7 @@ function loadSettings({ merged, findings }: Context): Omit<Config, 'file' | 'ser
     marks: data.marks,
     limits: {
       perSource: data.limits['per-source'],
+      excess: data.limits.excess,
       total: data.limits.total,
       replayEntries: data.limits['replay-entries'],
       anyClockEntries: data.limits['any-clock-entries'],
@@ -108,6 +110,10 @@ function checkServiceOptions(given: Record<string, unknown>, at: ConfigPath, { m
   if (syn === true && typeof protocol === 'string' && ['udp', 'sctp', 'any'].includes(protocol)) {
     const key = [...at, 'syn']
     findings.problem(merged.placeOf(key), `${formatPath(key)}only protocol tcp can have it, this is ${protocol}`)
+  }
+  if (given['reject'] === 'reset' && (protocol === 'udp' || protocol === 'sctp')) {
+    const key = [...at, 'reject']
+    findings.problem(merged.placeOf(key), `${formatPath(key)}only TCP can be reset, this is ${protocol}`, "use 'icmp'")
   }
   if (accept === true && 'reject' in given) {
     const key = [...at, 'reject']
@@ -203,6 +209,21 @@ function loadCredentials(context: Context): PkdCredential[] {
   })
 }
 
+// Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.
+function checkTwins(credentials: readonly PkdCredential[], { merged, findings }: Context): void {
+  const seen = new Map<string, string>()
+  for (const { name, tag, key } of credentials) {
+    const secret = `${tag.toString('hex')} ${key.toString('hex')}`
+    const twin = seen.get(secret)
+    if (twin === undefined) seen.set(secret, name)
+    else
+      findings.problem(
+        merged.placeOf(['credentials', name]),
+        `credentials.${name}: has the tag and key of credentials.${twin}`,
+      )
+  }
+}
+
 function checkOpens(opens: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
   const { services } = merged.value
   opens.forEach((service, i) => {
@@ -239,7 +260,7 @@ function checkKey(given: Record<string, unknown>, at: ConfigPath, context: Conte
 
 // Room for a hex key, comments below it, and whatever a person may have added.
 const maxKeyFileSize = 65_536
-const groupOrOthersRead = 0o044
+const groupOrOthersUse = 0o066
 const othersRead = 0o004
 
 function readKeyFile(file: string, at: ConfigPath, context: Context): KeyFile | undefined {
@@ -262,8 +283,9 @@ function readKeyFile(file: string, at: ConfigPath, context: Context): KeyFile | 
       refuse(`is too large for a key, which has at most ${maxKeyLength} bytes`)
       return
     }
-    if ((mode & groupOrOthersRead) !== 0) {
-      const message = `can be read by group or others (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
+    if ((mode & groupOrOthersUse) !== 0) {
+      const verb = (mode & 0o044) !== 0 ? 'read' : 'written'
+      const message = `can be ${verb} by group or others (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
       if (allowReadableKeys) findings.warn(place, `${about} ${message}; chmod 600 ${oneLine(file)}`)
       else refuse(message, `chmod 600 ${oneLine(file)}, or set 'allow-readable-keys: true'`)
     }

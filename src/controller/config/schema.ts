@@ -72,7 +72,7 @@ const queue = mapping({
     .describe('The NFQUEUE number that knocks are handed over through. Default: 62'),
   'max-length': whole('a number of packets', 1, 1_000_000)
     .prefault(16_384)
-    .describe('How many packets may wait in the queue before the kernel drops further ones. Default: 16384'),
+    .describe('How many packets may wait in the queue; knocks beyond it are refused. Default: 16384'),
 })
 
 const marks = mapping({
@@ -88,9 +88,13 @@ const maxRemembered = 16_000_000
 
 const limits = mapping({
   'per-source': whole('a number', 1, 1_000_000)
-    .prefault(50)
+    .prefault(200)
+    .describe('Knock-shaped packets a second that one source (IPv6: one /64) may surely have examined. Default: 200'),
+  excess: whole('a number', 0, 10_000_000)
+    .prefault(20_000)
     .describe(
-      'Knock-shaped packets a second that one source (IPv6: one /64) may have examined; more are dropped. Default: 50',
+      'Knock-shaped packets a second that all sources above per-source may have examined together, so that forged ' +
+        'packets do not use up the share of the one in whose name they come; more are dropped. Default: 20000',
     ),
   total: whole('a number', 0, 10_000_000)
     .prefault(0)
@@ -243,7 +247,9 @@ const pkdSchema = mapping({
     .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 10'),
   rate: parsed(text('a rate such as 5/10s or 20/minute, or none'), v.parseRate)
     .prefault('5/10s')
-    .describe('How many knocks one source may have honoured in a time, or none for no limit. Default: 5/10s'),
+    .describe(
+      'A share of knocks for each source, which fills again evenly over a time; none for no limit. Default: 5/10s',
+    ),
   enabled: flag().prefault(true).describe('Whether knocks with this credential count. Default: true'),
 })
 

@@ -18,6 +18,8 @@ export interface Config {
   readonly limits: {
     /** Knock-shaped packets a second that one source (IPv6: one /64) may send to user space. */
     readonly perSource: number
+    /** Knock-shaped packets a second that all sources above `perSource` may send on together. */
+    readonly excess: number
     /** Knock-shaped packets a second in all; 0 = no limit. */
     readonly total: number
     /** Knocks remembered per credential. */

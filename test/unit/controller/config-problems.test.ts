@@ -18,6 +18,21 @@ describe('loadConfig: problems', () => {
       want: ["2:18: services.ssh: unknown key 'widnow' (did you mean 'window'?)"],
     },
     {
+      name: 'two credentials that are one',
+      yaml: [
+        'services: {s: {port: 1}}',
+        'credentials:',
+        '  a: {type: pkd, tag: TAGG, key: test, skew: 3, opens: [s]}',
+        '  b: {type: pkd, tag: TAGG, key: "0x74657374", opens: [s]}',
+      ].join('\n'),
+      want: ['4:6: credentials.b: has the tag and key of credentials.a'],
+    },
+    {
+      name: 'a reset of what is not TCP',
+      yaml: 'services:\n  dns: {port: 53, protocol: udp, reject: reset}',
+      want: ["2:42: services.dns.reject: only TCP can be reset, this is udp (use 'icmp')"],
+    },
+    {
       name: 'an unknown section',
       yaml: '\nservice: {}',
       want: ["2:1: unknown key 'service' (did you mean 'services'?)"],
@@ -309,7 +324,7 @@ describe('loadConfig: key files', () => {
           text: 'credentials:\n  a: {type: pkd, key: x, opens: [s]}\n  b: {type: pkd, key: y, opens: [s]}',
           mode: 0o644,
         },
-        'conf.d/b.yaml': { text: 'credentials: {c: {type: pkd, key: x, opens: [s]}}', mode: 0o640 },
+        'conf.d/b.yaml': { text: 'credentials: {c: {type: pkd, key: z, opens: [s]}}', mode: 0o640 },
       },
       want: ['conf.d/a.yaml:2:18: everyone can read the key in this file; chmod 640 conf.d/a.yaml'],
     },

@@ -65,7 +65,7 @@ export const defaults = {
   file: main,
   queue: { number: 62, maxLength: 16_384 },
   marks: { mask: 0xffff0000 },
-  limits: { perSource: 50, total: 0, replayEntries: 2_000_000, anyClockEntries: 10_000 },
+  limits: { perSource: 200, excess: 20_000, total: 0, replayEntries: 2_000_000, anyClockEntries: 10_000 },
   stateDirectory: '/var/lib/pkctl',
   socket: { path: '/run/pkctl/pkctl.sock', group: null },
   log: { level: 'info', to: 'console', format: 'auto' },

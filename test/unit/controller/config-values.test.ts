@@ -4,7 +4,6 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import * as v from '../../../src/controller/config/values.js'
 import type { PortRange } from '../../../src/nft/service.js'
-import { serviceNamePattern } from '../../../src/nft/service.js'
 import { range } from './config-support.js'
 
 /** What `parse` makes of each input; for undefined, that it refuses with a ValueError. */
@@ -229,6 +228,4 @@ describe('values in messages', () => {
       }),
     )
   })
-
-  it('names are those that nft takes', () => assert.equal(v.namePattern.source, serviceNamePattern.source))
 })

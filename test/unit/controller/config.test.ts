@@ -22,7 +22,7 @@ describe('loadConfig: what it gives', () => {
     const { config } = load(`
       queue: {number: 0, max-length: 1}
       marks: {mask: '0xff00'}
-      limits: {per-source: 1, total: 2, replay-entries: 1000, any-clock-entries: 16}
+      limits: {per-source: 1, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16}
       state-directory: /tmp/../var/x
       socket: {path: /run/s, group: adm}
       log: {level: debug, to: /var/log/pkctl.log, format: json}`)
@@ -30,7 +30,7 @@ describe('loadConfig: what it gives', () => {
       ...defaults,
       queue: { number: 0, maxLength: 1 },
       marks: { mask: 0xff00 },
-      limits: { perSource: 1, total: 2, replayEntries: 1000, anyClockEntries: 16 },
+      limits: { perSource: 1, excess: 3, total: 2, replayEntries: 1000, anyClockEntries: 16 },
       stateDirectory: '/var/x',
       socket: { path: '/run/s', group: 'adm' },
       log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json' },
@@ -280,6 +280,11 @@ describe('the sample, the documentation and the JSON schema', () => {
   }
   const schema = configJsonSchema() as Node & { title: string; $schema: string }
   const options = optionsOf(schema)
+
+  it('templates/pkctl.schema.json is what pkctl check --schema prints', () => {
+    const text = fs.readFileSync('templates/pkctl.schema.json', 'utf8')
+    assert.deepEqual(JSON.parse(text), JSON.parse(JSON.stringify(configJsonSchema())))
+  })
 
   it('the JSON schema describes every option and its default', () => {
     assert.equal(schema.title, 'pkctl configuration')

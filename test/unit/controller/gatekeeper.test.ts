@@ -76,6 +76,8 @@ describe('the decision on one knock', () => {
   it('of TCP and of what could not be read is malformed', () => {
     const { gatekeeper } = gate()
     assert.equal(outcome(gatekeeper.decide(decode(ipv4(tcp(), { protocol: 6 })))), 'malformed')
+    const other = Object.assign(knock(), { protocol: 6 })
+    assert.equal(outcome(gatekeeper.decide(other)), 'malformed')
     const unread = knock()
     unread.version = 0
     assert.equal(outcome(gatekeeper.decide(unread)), 'malformed')

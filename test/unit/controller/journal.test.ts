@@ -343,6 +343,29 @@ describe('Journal, when the disk is full', () => {
     })
   }
 
+  it('goes on with the old file when a new one cannot take its place, and tries again', () => {
+    state.fill(laptop, now)
+    state.honour(anyClock, 'a', 7)
+    state.journal.commit(now)
+    fs.mkdirSync(state.file('replays.old'))
+    for (const i of [1, 2]) {
+      const size = state.size()
+      state.honour(laptop, i, now + 100)
+      state.journal.commit(now + 100)
+      assert.equal(state.size(), size + recordLength)
+      assert.equal(fs.existsSync(state.file('replays.new')), false)
+    }
+    fs.rmdirSync(state.file('replays.old'))
+    state.honour(laptop, 3, now + 100)
+    state.journal.commit(now + 100)
+    assert.ok(state.size('replays.old') > rotateAt)
+    assert.ok(state.size() <= 4 * recordLength)
+    state.open(now + 100)
+    for (const i of [1, 2, 3]) assert.equal(state.judge(laptop, i, now + 100), 'replayed')
+    assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
+    assert.equal(state.journal.damaged, 0)
+  })
+
   it('cannot be opened where there is no directory to be had', () => {
     const file = state.file('a file')
     fs.writeFileSync(file, '')

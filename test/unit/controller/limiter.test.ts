@@ -60,6 +60,23 @@ describe('Limiter', () => {
       ],
     ],
     [
+      'its share fills again evenly',
+      2,
+      10,
+      [
+        [0, true],
+        [0, true],
+        [4.9, false],
+        [5, true],
+        [5, false],
+        [10, true],
+        [14, false],
+        [20, true],
+        [20, true],
+        [20, false],
+      ],
+    ],
+    [
       'a refused knock costs nothing',
       1,
       5,
@@ -105,9 +122,10 @@ describe('Limiter', () => {
     )
   })
 
-  it('never lets more than the count through in any such time, and never refuses whoever keeps to it', () => {
+  it('never lets more through than a share at once, and what filled again meanwhile', () => {
     const rate = fc.record({ count: fc.integer({ min: 1, max: 6 }), seconds: fc.integer({ min: 1, max: 30 }) })
-    const pauses = fc.array(fc.oneof(fc.constant(0), fc.nat(4), fc.nat(40)), { maxLength: 80 })
+    const fraction = fc.double({ min: 0, max: 2, noNaN: true })
+    const pauses = fc.array(fc.oneof(fc.constant(0), fc.nat(4), fc.nat(40), fraction), { maxLength: 80 })
     fc.assert(
       fc.property(rate, pauses, (rate, pauses) => {
         const limiter = new Limiter(rate)
@@ -117,12 +135,32 @@ describe('Limiter', () => {
           now += pause
           if (limiter.take(4, alice, 0, now)) passed.push(now)
         }
-        for (const start of passed) {
-          const inside = passed.filter(time => time >= start && time < start + rate.seconds)
-          assert.ok(inside.length <= rate.count, `${inside.length} from ${start}: ${inside.join(', ')}`)
+        for (const [i, start] of passed.entries()) {
+          const atOnce = passed.filter(time => time === start).length
+          assert.ok(atOnce <= rate.count, `${atOnce} at ${start}`)
+          for (const [more, end] of passed.slice(i).entries()) {
+            const most = rate.count + Math.floor(((end - start) * rate.count) / rate.seconds) + 1
+            assert.ok(more + 1 <= most, `${more + 1} from ${start} to ${end}: ${passed.join(', ')}`)
+          }
         }
       }),
       { numRuns: 500 },
+    )
+  })
+
+  it('never refuses whoever keeps to the pace, however late he comes', () => {
+    const rate = fc.record({ count: fc.integer({ min: 1, max: 60 }), seconds: fc.integer({ min: 1, max: 3600 }) })
+    const delays = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 0, max: 20, noNaN: true })), { maxLength: 80 })
+    fc.assert(
+      fc.property(rate, delays, (rate, delays) => {
+        const limiter = new Limiter(rate)
+        for (let i = 1; i < rate.count; i++) assert.ok(limiter.take(4, alice, 0, 0))
+        let now = 0
+        for (const delay of delays) {
+          assert.ok(limiter.take(4, alice, 0, now), `at ${now}`)
+          now += rate.seconds / rate.count + delay
+        }
+      }),
     )
   })
 
@@ -132,6 +170,18 @@ describe('Limiter', () => {
       [alice, bob, alice, bob].map(source => limiter.take(4, source, 0, 0)),
       [true, true, false, false],
     )
+  })
+
+  it('remembers a source for as long as its share is not whole, whenever others knock', () => {
+    const limiter = new Limiter({ count: 1, seconds: 10 })
+    const steps = [
+      [bob, 0, true],
+      [alice, 5, true],
+      [bob, 11, true],
+      [alice, 12, false],
+      [alice, 15, true],
+    ] as const
+    for (const [source, now, want] of steps) assert.equal(limiter.take(4, source, 0, now), want, `at ${now}`)
   })
 
   it('reads the address at its offset', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { KnockEvent } from '../../../src/controller/events.js'
+import type { KnockEvent, Suppressed } from '../../../src/controller/events.js'
 import { Counters } from '../../../src/controller/events.js'
 import type { GateCredential } from '../../../src/controller/gatekeeper.js'
 import { Gatekeeper } from '../../../src/controller/gatekeeper.js'
@@ -22,7 +22,7 @@ class Bench {
   readonly counters = new Counters()
   readonly notes: string[] = []
   readonly events: KnockEvent[] = []
-  readonly suppressed: number[] = []
+  readonly suppressed: Suppressed[] = []
   readonly trouble: string[] = []
   disk: 'works' | 'is full' = 'works'
   #pending: string[] = []
@@ -195,17 +195,65 @@ describe('PacketPath tells', () => {
     const batch = Array.from({ length: 60 }, () => candidate({ key: 'x' }))
     bench.answers(...batch)
     bench.answers(...batch)
-    assert.deepEqual([bench.events.length, bench.suppressed], [50, [10]])
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 10, others: 0 }]])
     bench.clock.pass(1)
     bench.answers(candidate({ key: 'x' }))
-    assert.deepEqual([bench.events.length, bench.suppressed], [51, [10, 60]])
+    assert.equal(bench.events.length, 51)
+    assert.deepEqual(bench.suppressed[1], { strangers: 60, others: 0 })
     assert.equal(bench.counters.get('bad-hash'), 121)
   })
 
-  it('right knocks, however many wrong ones there are', () => {
+  it('right knocks, however many wrong ones and copies there are', () => {
     const bench = new Bench()
     bench.answers(...Array.from({ length: 62 }, () => candidate({ key: 'x' })), candidate())
     assert.equal(bench.events.filter(({ kind }) => kind === 'grant').length, 1)
+    bench.answers(...Array.from({ length: 61 }, () => candidate()), candidate({ name: 'b' }))
+    assert.equal(bench.events.filter(({ kind }) => kind === 'grant').length, 2)
+  })
+
+  it('two copies a second, of whatever kind, and how many more there were', () => {
+    const bench = new Bench()
+    bench.answers(candidate())
+    bench.clock.pass(1)
+    const copies = (name: string) => [
+      candidate(),
+      candidate({ name, time: start - 99 }),
+      candidate({ time: start + 99 }),
+    ]
+    bench.answers(...copies('a'), ...copies('b'), candidate({ name: 'c' }))
+    const kinds = () => bench.events.splice(0).map(({ kind, reason }) => reason ?? kind)
+    assert.deepEqual(kinds(), ['grant', 'replayed', 'skewed', 'grant'])
+    assert.deepEqual(bench.suppressed.splice(0), [
+      { strangers: 0, others: 0 },
+      { strangers: 0, others: 4 },
+    ])
+    bench.answers(...copies('d'))
+    assert.deepEqual([kinds(), bench.suppressed], [[], []], 'a batch of which nothing is told')
+    bench.clock.pass(1)
+    bench.answers(...copies('e'))
+    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ strangers: 0, others: 4 }]])
+  })
+
+  it('stale knocks as copies', () => {
+    const bench = new Bench([{ ...laptop, skew: -1 }])
+    const memory = new ReplayMemory({ skew: -1, entries: 1000 })
+    memory.raiseFloor(start)
+    bench.path.gatekeeper = new Gatekeeper([{ ...laptop, skew: -1 }], () => memory, bench.clock)
+    bench.answers(...['a', 'b', 'c'].map(name => candidate({ name })))
+    assert.deepEqual(
+      [bench.events.map(({ reason }) => reason), bench.suppressed],
+      [['stale', 'stale'], [{ strangers: 0, others: 1 }]],
+    )
+  })
+
+  it('knocks that came too often as right ones, fifty a second', () => {
+    const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
+    bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 0, others: 10 }]])
+    assert.deepEqual(
+      new Set(bench.events.map(({ kind, reason }) => reason ?? kind)),
+      new Set(['grant', 'rate-limited']),
+    )
   })
 
   it('that the clock was set, and not that time passes', () => {

@@ -2,40 +2,42 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { KnockEvent } from '../../../src/controller/events.js'
 import { refusals } from '../../../src/controller/gatekeeper.js'
+import type { Granted } from '../../../src/controller/sentences.js'
 import { knockSentence } from '../../../src/controller/sentences.js'
 
 const at = { source: '192.0.2.1', port: 40_000 }
-const laptop = { opens: ['ssh', 'web'], window: null }
+const granted = (...grants: [string, number][]): Granted =>
+  grants.map(([name, seconds]) => ({ service: { name }, seconds }))
+const laptop = granted(['ssh', 60], ['web', 30])
 
 describe('knockSentence', () => {
-  const grants: readonly (readonly [
-    Partial<KnockEvent>,
-    { opens: string[]; window: number | null } | undefined,
-    string,
-  ])[] = [
+  const grants: readonly (readonly [Partial<KnockEvent>, Granted, string])[] = [
     [
       { credential: 'laptop', skewSeconds: 0 },
       laptop,
-      'knock by laptop from 192.0.2.1 opens ssh, web (its clock: 0 s)',
+      'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: 0 s)',
     ],
     [
       { credential: 'laptop', skewSeconds: 3 },
       laptop,
-      'knock by laptop from 192.0.2.1 opens ssh, web (its clock: +3 s)',
+      'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: +3 s)',
     ],
     [
       { credential: 'laptop', skewSeconds: -3 },
-      { ...laptop, window: 30 },
-      'knock by laptop from 192.0.2.1 opens ssh, web for 30 s (its clock: -3 s)',
+      granted(['ssh', 5]),
+      'knock by laptop from 192.0.2.1 opens ssh for 5 s (its clock: -3 s)',
     ],
-    [{ credential: 'gone' }, undefined, 'knock by gone from 192.0.2.1 opens '],
+    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is right, and opens nothing: its services do not exist'],
   ]
   for (const [event, opener, want] of grants) {
     it(want, () => {
       const { level, message, fields } = knockSentence({ kind: 'grant', ...at, ...event }, opener)
       assert.deepEqual([level, message], ['info', want])
       assert.equal(fields.event, 'knock-accepted')
-      assert.deepEqual(fields.services, opener?.opens)
+      assert.deepEqual(
+        fields.services,
+        opener.map(({ service }) => service.name),
+      )
     })
   }
 
@@ -73,7 +75,7 @@ describe('knockSentence', () => {
       skew: 2,
       services: ['ssh', 'web'],
     })
-    assert.deepEqual(knockSentence({ kind: 'refuse', reason: 'malformed', ...at }, undefined).fields, {
+    assert.deepEqual(knockSentence({ kind: 'refuse', reason: 'malformed', ...at }, []).fields, {
       event: 'knock-refused',
       ...at,
       reason: 'malformed',

@@ -41,7 +41,8 @@ function outcomeOf({ key, tag, port, payload }: Vector): Vector['outcome'] {
   return verifyPkd(bytes, 0, port, parseKey(key)) ? 'accepted' : 'bad-hash'
 }
 
-const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length }).map(Buffer.from)
+const bytes = (length: number) =>
+  fc.uint8Array({ minLength: length, maxLength: length }).map(bytes => Buffer.from(bytes))
 const port = fc.integer({ min: 0, max: 65_535 })
 const time = fc.oneof(fc.integer({ min: 0, max: 2 ** 32 + 5 }), fc.maxSafeNat())
 const fields = fc.record({ tag: bytes(4), time, random: bytes(12) }, { noNullPrototype: true })
@@ -167,7 +168,10 @@ describe('encode and decode', () => {
   })
 
   it('decode never throws, and takes 56 bytes and no others', () => {
-    const any = fc.oneof(bytes(payloadLength), fc.uint8Array({ maxLength: 120 }).map(Buffer.from))
+    const any = fc.oneof(
+      bytes(payloadLength),
+      fc.uint8Array({ maxLength: 120 }).map(bytes => Buffer.from(bytes)),
+    )
     fc.assert(fc.property(any, any => (decodePkd(any) !== undefined) === (any.length === payloadLength)))
   })
 
@@ -209,8 +213,19 @@ describe('encode and decode', () => {
     )
   })
 
-  it('reads times that no clock shows as what they nearly are', () => {
-    const knock = Buffer.alloc(payloadLength, 0xff)
-    assert.equal(decodePkd(knock)?.time, 2 ** 64)
-  })
+  const highest: readonly (readonly [bigint, number])[] = [
+    [2n ** 32n, 2 ** 32],
+    [2n ** 53n - 2n, Number.MAX_SAFE_INTEGER - 1],
+    [2n ** 53n - 1n, Number.MAX_SAFE_INTEGER],
+    [2n ** 53n, Number.MAX_SAFE_INTEGER],
+    [2n ** 63n, Number.MAX_SAFE_INTEGER],
+    [2n ** 64n - 1n, Number.MAX_SAFE_INTEGER],
+  ]
+  for (const [time, want] of highest) {
+    it(`reads the time ${time} as ${want}`, () => {
+      const knock = Buffer.alloc(payloadLength)
+      knock.writeBigUInt64LE(time, 4)
+      assert.deepEqual([decodePkd(knock)?.time, readTime(knock, 0)], [want, want])
+    })
+  }
 })

@@ -81,7 +81,8 @@ describe('decodePacket', () => {
     ['nothing', Buffer.alloc(0)],
     ['IP version 0', Buffer.alloc(60)],
     ['IP version 5', Buffer.alloc(60, 0x55)],
-    ['IPv4, header of 16 bytes', ipv4(datagram, { headerWords: 4 })],
+    ['IPv4, header of 16 bytes', ipv4(tcp(), { protocol: 6, headerWords: 4 })],
+    ['IPv4, header of no length', ipv4(tcp(), { protocol: 6, headerWords: 0 })],
     ['IPv4, header longer than the packet', ipv4(datagram, { headerWords: 15 })],
     ['IPv4, total length shorter than the header', ipv4(datagram, { totalLength: 19 })],
     ['IPv4, total length that leaves half a UDP header', ipv4(datagram, { totalLength: 24 })],
@@ -132,7 +133,7 @@ describe('decodePacket', () => {
 })
 
 describe('decodePacket on any bytes', () => {
-  const wild = fc.uint8Array({ maxLength: 200 }).map(Buffer.from)
+  const wild = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
   const nearly = fc
     .tuple(
       fc.constantFrom(

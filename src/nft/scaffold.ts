@@ -1,0 +1,74 @@
+/** Services come and go: the transactions that make, change, replace and remove them. */
+import * as j from './json.js'
+import type { Command } from './json.js'
+import type { Listing } from './listing.js'
+import type { Place, TakenPlace } from './places.js'
+import {
+  buildGate,
+  dropGate,
+  gateOf,
+  hasRanges,
+  hooks,
+  leavePlace,
+  placeId,
+  placesOf,
+  takePlace,
+  takenPlaces,
+} from './places.js'
+import type { ServiceSpec } from './service.js'
+import { buildChain, chainOf, dropChain, setNames } from './service.js'
+
+/**
+ * The commands that make these services as their specs say, whatever of them is there already, in the stead of those
+ * that are to be `replaced`. Grants, and all services that are not named, stay as they are.
+ */
+export function buildServices(
+  specs: readonly ServiceSpec[],
+  listing: Listing,
+  replaced: readonly string[] = [],
+): Command[] {
+  if (specs.length === 0) return []
+  const wanted = specs.flatMap(spec => placesOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
+  const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
+  const taken = [...takenPlaces(listing).values()].flat()
+  const all: readonly Place[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
+  const used = hooks.filter(hook => all.some(place => place.hook === hook))
+  const staying = new Set(wanted.map(takenId))
+  return [
+    j.addTable(),
+    ...used.flatMap(hook => buildGate(hook, hasRanges(all, hook))),
+    ...specs.flatMap(spec => buildChain(spec, listing)),
+    // All places are left before any is taken, so that services can exchange their ports.
+    ...taken.filter(place => named.has(place.chain) && !staying.has(takenId(place))).map(leavePlace),
+    ...replaced.flatMap(service => dropChain(service, listing)),
+    ...wanted.map(place => takePlace(place, place.chain)),
+    ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
+  ]
+}
+
+const takenId = (place: TakenPlace) => `${placeId(place)} ${place.chain}`
+
+/** The commands that take the service away whole, with the last one of a hook its gate, and with the last the table. */
+export function removeService(service: string, listing: Listing): Command[] {
+  const chain = chainOf(service)
+  const taken = [...takenPlaces(listing).values()].flat()
+  const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && place.chain !== chain))
+  return [
+    ...taken.filter(place => place.chain === chain).map(leavePlace),
+    ...idle.flatMap(hook => dropGate(hook, listing)),
+    ...dropChain(service, listing),
+    ...(nothingElse(listing, service) ? [j.deleteTable()] : []),
+  ]
+}
+
+function nothingElse(listing: Listing, service: string): boolean {
+  const chains = new Set([chainOf(service), ...hooks.map(gateOf)])
+  const sets = new Set(setNames(service))
+  const others = [...takenPlaces(listing).keys()].filter(chain => chain !== chainOf(service))
+  return (
+    others.length === 0 &&
+    [...listing.chains.keys()].every(name => chains.has(name)) &&
+    [...listing.sets.keys()].every(name => sets.has(name)) &&
+    !listing.maps.has('grants')
+  )
+}

@@ -1,0 +1,52 @@
+/** The cases of test/support/firewall-cases.ts on the kernel's own ruleset, in a network namespace without any link. */
+import { spawnSync } from 'node:child_process'
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, it } from 'node:test'
+import { maskAddress } from '../../src/controller/config/values.js'
+import { Firewall } from '../../src/nft/firewall.js'
+import type { Execute } from '../../src/nft/nft.js'
+import { execute, realNft } from '../../src/nft/nft.js'
+import { realXtQueue } from '../../src/nft/xtqueue.js'
+import { must, run } from '../support/commands.js'
+import { firewallCases } from '../support/firewall-cases.js'
+import { queueingOf, ssh } from '../support/firewall-tools.js'
+
+describe('Firewall, on the kernel', () => {
+  const name = `pkfw${process.pid}`
+  const within = ['netns', 'exec', name]
+  const inside: Execute = (file, args, input) => execute('ip', [...within, file, ...args], input)
+  const nft = realNft(inside)
+  const firewall = new Firewall(nft, realXtQueue(inside), (address, _, prefix) => maskAddress(address, prefix))
+  const remove = () => void spawnSync('ip', ['netns', 'delete', name])
+  const ruleset = async () => (await run(['ip', ...within, 'nft', 'list', 'ruleset'])).stdout
+
+  before(async () => {
+    await must(['ip', 'netns', 'add', name])
+    process.once('exit', remove)
+  })
+  afterEach(() => must(['ip', ...within, 'nft', 'flush', 'ruleset']))
+  after(() => {
+    process.removeListener('exit', remove)
+    remove()
+  })
+
+  for (const { name, run } of firewallCases) it(name, () => run(firewall, nft))
+
+  it('leaves nothing at all behind when everything was taken away', async () => {
+    await firewall.install([ssh], await queueingOf(firewall))
+    await firewall.install([], await queueingOf(firewall, { hook: 'prerouting' }))
+    await firewall.uninstall()
+    await firewall.removeService('ssh')
+    assert.equal(await ruleset(), '')
+  })
+
+  it("leaves others' tables as they are", async () => {
+    const foreign = 'table inet other {\n\tset s {\n\t\ttype ipv4_addr\n\t\telements = { 192.0.2.1 }\n\t}\n}\n'
+    await must(['ip', ...within, 'sh', '-c', 'cat | nft -f -'], { input: foreign })
+    const before = await ruleset()
+    await firewall.install([ssh], await queueingOf(firewall))
+    await firewall.uninstall()
+    await firewall.removeService('ssh')
+    assert.equal(await ruleset(), before)
+  })
+})

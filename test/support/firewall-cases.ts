@@ -1,0 +1,452 @@
+/** What a Firewall must do, on whatever Nft: one table for the fake and for the kernel. Each case finds no table. */
+import assert from 'node:assert/strict'
+import type { Firewall } from '../../src/nft/firewall.js'
+import { FirewallError, Firewall as RealFirewall } from '../../src/nft/firewall.js'
+import { addElements } from '../../src/nft/json.js'
+import type { ServiceSpec } from '../../src/nft/service.js'
+import { sleep } from './commands.js'
+import { serviceCases } from './firewall-services.js'
+import type { FirewallCase } from './firewall-tools.js'
+import {
+  chainNames,
+  changed,
+  counting,
+  grants,
+  nothing,
+  ports,
+  queueingOf,
+  service,
+  specs,
+  ssh,
+  unchanged,
+  web,
+} from './firewall-tools.js'
+
+export type { FirewallCase } from './firewall-tools.js'
+
+const portTaken = (error: unknown) => error instanceof FirewallError && error.kind === 'port-taken'
+const noService = (error: unknown) => error instanceof FirewallError && error.kind === 'no-service'
+const byPrefix = service('ssh', { prefix4: 24, prefix6: 64 })
+
+const grantCases: FirewallCase[] = [
+  {
+    name: 'grants are added, extended, never made shorter, and deleted',
+    async run(firewall) {
+      await firewall.ensureServices([ssh])
+      type Step = readonly [
+        work: (firewall: Firewall) => ReturnType<Firewall['addGrant']>,
+        detail: string,
+        left: string[],
+      ]
+      const steps: readonly Step[] = [
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 50), '192.0.2.1 granted', ['192.0.2.1 hand 50']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 500), '192.0.2.1 extended', ['192.0.2.1 hand 500']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 90), '', ['192.0.2.1 hand 500']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 500), '192.0.2.1 extended', ['192.0.2.1 hand 500']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', null), '192.0.2.1 extended', ['192.0.2.1 hand for ever']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', null), '', ['192.0.2.1 hand for ever']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 70), '', ['192.0.2.1 hand for ever']],
+        [f => f.deleteGrant('ssh', 4, '192.0.2.2'), '', ['192.0.2.1 hand for ever']],
+        [
+          f => f.addGrant('ssh', 6, '2001:db8:0::1', 40),
+          '2001:db8::1 granted',
+          ['192.0.2.1 hand for ever', '2001:db8::1 hand 40'],
+        ],
+        [f => f.addGrant('ssh', 6, '2001:db8::1', 20), '', ['192.0.2.1 hand for ever', '2001:db8::1 hand 40']],
+        [f => f.deleteGrant('ssh', 4, '192.0.2.1'), '192.0.2.1 deleted', ['2001:db8::1 hand 40']],
+        [f => f.deleteGrant('ssh', 4, '192.0.2.1'), '', ['2001:db8::1 hand 40']],
+        [f => f.deleteGrant('ssh', 6, '2001:db8::1'), '2001:db8::1 deleted', []],
+      ]
+      for (const [i, [work, detail, left]] of steps.entries()) {
+        const { changed, details } = await work(firewall)
+        assert.deepEqual([changed, details], [detail !== '', detail === '' ? [] : [detail]], `step ${i}`)
+        assert.deepEqual(await grants(firewall), left, `step ${i}`)
+      }
+    },
+  },
+  {
+    name: 'a grant belongs to its service alone',
+    async run(firewall) {
+      await firewall.ensureServices([ssh, web])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', null)
+      assert.deepEqual(await grants(firewall, 'web'), [])
+      nothing(await firewall.deleteGrant('web', 4, '192.0.2.1'))
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
+    },
+  },
+  {
+    name: 'a grant for a service that is not there is refused',
+    async run(firewall, nft) {
+      for (const make of [false, true]) {
+        if (make) await firewall.ensureServices([web])
+        await unchanged(nft, async () => {
+          await assert.rejects(firewall.addGrant('ssh', 4, '192.0.2.1', 5), noService)
+          await assert.rejects(firewall.deleteGrant('ssh', 4, '192.0.2.1'), noService)
+        })
+      }
+    },
+  },
+  {
+    name: 'a service that grants prefixes grants the prefix of the address',
+    async run(firewall) {
+      await firewall.ensureServices([byPrefix])
+      await firewall.addGrant('ssh', 4, '192.0.2.77', null)
+      await firewall.addGrant('ssh', 6, '2001:db8::77', 90)
+      assert.deepEqual(await grants(firewall), ['192.0.2.0/24 hand for ever', '2001:db8::/64 hand 90'])
+      nothing(await firewall.addGrant('ssh', 4, '192.0.2.78', null))
+      nothing(await firewall.addGrant('ssh', 4, '192.0.2.78', 50))
+      nothing(await firewall.addGrant('ssh', 6, '2001:db8::1', 50))
+      changed(await firewall.deleteGrant('ssh', 4, '192.0.2.99'))
+      assert.deepEqual(await grants(firewall), ['2001:db8::/64 hand 90'])
+    },
+  },
+  {
+    name: 'a delete takes what was granted by knock, too',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '192.0.2.1', timeout: 50 } }])])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', null)
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever', '192.0.2.1 knock 50'])
+      changed(await firewall.deleteGrant('ssh', 4, '192.0.2.1'))
+      assert.deepEqual(await grants(firewall), [])
+    },
+  },
+  {
+    name: 'a longer grant by knock does not stand in the way of a shorter one by hand',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '192.0.2.1', timeout: 500 } }])])
+      assert.deepEqual((await firewall.addGrant('ssh', 4, '192.0.2.1', 50)).details, ['192.0.2.1 granted'])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 50', '192.0.2.1 knock 500'])
+    },
+  },
+  {
+    name: 'an expired grant is gone: it can be deleted, and granted anew',
+    async run(firewall) {
+      await firewall.ensureServices([ssh])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 1)
+      await firewall.addGrant('ssh', 4, '192.0.2.2', 1)
+      assert.equal((await grants(firewall)).length, 2)
+      await sleep(1200)
+      assert.deepEqual(await grants(firewall), [])
+      nothing(await firewall.deleteGrant('ssh', 4, '192.0.2.1'))
+      assert.deepEqual((await firewall.addGrant('ssh', 4, '192.0.2.2', 50)).details, ['192.0.2.2 granted'])
+      assert.deepEqual(await grants(firewall), ['192.0.2.2 hand 50'])
+    },
+  },
+  {
+    name: 'a change of the prefix keeps the grants and masks them; of two that become one the longer life counts',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 90)
+      await firewall.addGrant('ssh', 4, '192.0.2.2', 900)
+      await firewall.addGrant('ssh', 4, '198.51.100.1', 90)
+      await firewall.addGrant('ssh', 4, '198.51.100.2', null)
+      await firewall.addGrant('ssh', 6, '2001:db8::1:1', 90)
+      await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '203.0.113.9', timeout: 1000, expires: 40 } }])])
+      changed(await firewall.ensureServices([byPrefix]))
+      assert.deepEqual(await specs(firewall), [byPrefix])
+      assert.deepEqual(await grants(firewall), [
+        '192.0.2.0/24 hand 900',
+        '198.51.100.0/24 hand for ever',
+        '2001:db8::/64 hand 90',
+        '203.0.113.0/24 knock 40',
+      ])
+    },
+  },
+  {
+    name: 'a change of the prefix gives no second life to a grant in its last second',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '203.0.113.9', timeout: 1000, expires: 1 } }])])
+      await sleep(100) // so that less than a whole second is left
+      await firewall.ensureServices([byPrefix])
+      await sleep(1200)
+      assert.deepEqual(await grants(firewall), [])
+    },
+  },
+]
+
+const queueCases: FirewallCase[] = [
+  {
+    name: 'install makes services and packet path, twice is as good as once, uninstall leaves the services',
+    async run(firewall, nft) {
+      const queueing = await queueingOf(firewall)
+      const { details } = await firewall.install([ssh], queueing)
+      assert.deepEqual(details, ['service ssh added'])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
+      const names = await chainNames(nft)
+      for (const name of ['knock-input', 'grant-input', 'grant-1', 'gate-input', 'pk-ssh'])
+        assert.ok(names.includes(name), name)
+      await unchanged(nft, () => firewall.install([ssh], queueing))
+      await firewall.uninstall()
+      assert.deepEqual(await chainNames(nft), ['gate-input', 'pk-ssh'])
+      assert.deepEqual(
+        [...(await nft.list()).sets.keys()].filter(name => !name.startsWith('pk-')),
+        [],
+      )
+      assert.deepEqual(await specs(firewall), [ssh])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500'])
+      await unchanged(nft, () => firewall.uninstall())
+    },
+  },
+  {
+    name: 'install without services, and uninstall takes the table with it',
+    async run(firewall, nft) {
+      await firewall.uninstall()
+      await firewall.install([], await queueingOf(firewall))
+      assert.equal((await nft.list()).present, true)
+      await firewall.uninstall()
+      assert.equal((await nft.list()).present, false)
+    },
+  },
+  {
+    name: 'install knows the services that are there already, and those that it makes',
+    async run(firewall) {
+      await firewall.ensureServices([ssh, { ...web, window: 5 }])
+      const seen: string[] = []
+      const queueing = await queueingOf(firewall)
+      await firewall.install([web, service('db', { ports: ports(5432) })], services => {
+        seen.push(...[...services.values()].map(({ name, window }) => `${name} ${window}`))
+        return queueing(services)
+      })
+      assert.deepEqual(seen.sort(), ['db 60', 'ssh 60', 'web 60'])
+      assert.deepEqual(
+        (await specs(firewall)).map(({ name }) => name),
+        ['db', 'ssh', 'web'],
+      )
+    },
+  },
+  {
+    name: 'install on another hook leaves nothing on the first one',
+    async run(firewall, nft) {
+      await firewall.install([ssh], await queueingOf(firewall))
+      await firewall.install([], await queueingOf(firewall, { hook: 'prerouting' }))
+      const names = await chainNames(nft)
+      assert.ok(names.includes('knock-prerouting') && names.includes('grant-prerouting'), names.join())
+      assert.ok(!names.includes('knock-input') && !names.includes('grant-input'), names.join())
+    },
+  },
+  {
+    name: 'install with other plans than before, of services that changed meanwhile',
+    async run(firewall, nft) {
+      await firewall.install([ssh, web], await queueingOf(firewall))
+      await firewall.ensureServices([{ ...ssh, prefix4: 24, closing: 'reset' }])
+      await firewall.removeService('web')
+      await firewall.install([], await queueingOf(firewall, { totalLimit: 0, plans: [] }))
+      assert.ok(!(await chainNames(nft)).some(name => /^grant-\d/.test(name)))
+      await firewall.install([ssh, web], await queueingOf(firewall))
+      assert.deepEqual(
+        (await chainNames(nft)).filter(name => /^grant-\d/.test(name)),
+        ['grant-1', 'grant-2'],
+      )
+    },
+  },
+  {
+    name: 'an install that is refused changes nothing',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      const queueing = await queueingOf(firewall)
+      const missing = service('missing', { ports: ports(9) })
+      const bad = { plans: [{ number: 1, grants: [{ service: missing, seconds: 5 }] }] }
+      await unchanged(nft, async () => {
+        await assert.rejects(firewall.install([web], services => ({ ...queueing(services), ...bad })))
+        await assert.rejects(firewall.install([web, service('db', { ports: web.ports })], queueing), portTaken)
+      })
+    },
+  },
+  {
+    name: 'a service can be removed while the packet path grants it',
+    async run(firewall, nft) {
+      await firewall.install([ssh, web], await queueingOf(firewall))
+      changed(await firewall.removeService('ssh'))
+      assert.deepEqual(
+        (await specs(firewall)).map(({ name }) => name),
+        ['web'],
+      )
+      changed(await firewall.removeService('web'))
+      const { sets, chains } = await nft.list()
+      assert.deepEqual(
+        [...sets.keys(), ...chains.keys()].filter(name => /pk-|gate-/.test(name)),
+        [],
+      )
+      assert.ok(chains.has('knock-input'), 'the packet path stays')
+      await firewall.uninstall()
+      assert.equal((await nft.list()).present, false)
+    },
+  },
+  {
+    name: 'services stay when the packet path is put in place and taken away on any hook',
+    async run(firewall, nft) {
+      const pre = service('pre', { hook: 'prerouting', ports: ports([7000, 7010]) })
+      await firewall.install([ssh, pre], await queueingOf(firewall, { hook: 'prerouting' }))
+      assert.deepEqual(await specs(firewall), [pre, ssh])
+      await firewall.uninstall()
+      assert.deepEqual(await specs(firewall), [pre, ssh])
+      assert.deepEqual(await chainNames(nft), ['gate-input', 'gate-prerouting', 'pk-pre', 'pk-ssh'])
+    },
+  },
+]
+
+/** Services that are there, those that are installed then, and which of the first are left; undefined: refused. */
+const superseded: readonly (readonly [string, ServiceSpec[], ServiceSpec[], string[] | undefined])[] = [
+  ['the same port', [service('old')], [service('new')], []],
+  ['a range that contains the port', [service('old')], [service('new', { ports: ports([20, 30]) })], []],
+  ['any protocol in place of one', [service('old')], [service('new', { protocol: 'any' })], []],
+  [
+    'two services in place of one',
+    [service('old', { ports: ports(22, [100, 200]) })],
+    [service('new', { ports: ports([100, 250]) }), service('newer')],
+    [],
+  ],
+  ['one service in place of two', [ssh, web], [service('new', { ports: ports([1, 1000]) })], []],
+  [
+    'a service that moves, and one that takes its port',
+    [service('old', { ports: ports(80) }), ssh],
+    [service('ssh', { ports: ports(80) }), service('new')],
+    [],
+  ],
+  ['another port', [service('old')], [service('new', { ports: ports(23) })], ['old']],
+  ['another hook', [service('old')], [service('new', { hook: 'prerouting' })], ['old']],
+  ['another protocol', [service('old')], [service('new', { protocol: 'udp' })], ['old']],
+  ['one port of two', [service('old', { ports: ports(22, 23) })], [service('new')], undefined],
+  ['one protocol of any', [service('old', { protocol: 'any' })], [service('new')], undefined],
+  ['a part of the range', [service('old', { ports: ports([20, 30]) })], [service('new')], undefined],
+]
+
+const replaceCases: FirewallCase[] = superseded.map(([name, before, specsNow, left]) => ({
+  name: `install puts services in the place of others: ${name} ${left ? `leaves ${left.join() || 'none'}` : 'is refused'}`,
+  async run(firewall, nft) {
+    await firewall.ensureServices(before)
+    const queueing = await queueingOf(firewall)
+    if (!left) {
+      await unchanged(nft, () => assert.rejects(firewall.install(specsNow, queueing), portTaken))
+      return
+    }
+    const { details } = await firewall.install(specsNow, queueing)
+    const want = [...before.filter(({ name }) => left.includes(name)), ...specsNow]
+    assert.deepEqual(
+      await specs(firewall),
+      want.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    )
+    const gone = before.map(({ name }) => name).filter(name => !want.some(spec => spec.name === name))
+    for (const name of gone) {
+      assert.ok(details.includes(`service ${name} gave way to those that guard its ports now`), details.join())
+    }
+    const { sets, chains } = await nft.list()
+    const traces = [...sets.keys(), ...chains.keys()].filter(key => gone.some(name => key.startsWith(`pk-${name}`)))
+    assert.deepEqual(traces, [])
+    await unchanged(nft, () => firewall.install(specsNow, queueing))
+  },
+}))
+
+const renameCases: FirewallCase[] = [
+  {
+    name: 'a service that install gives another name, while a packet path grants it, closes without a gap',
+    async run(firewall, nft) {
+      const counted = counting(nft)
+      const through = new RealFirewall(counted.nft, firewall.xtQueue, firewall.mask)
+      await through.install([ssh, web], await queueingOf(firewall))
+      await through.addGrant('web', 4, '192.0.2.1', 500)
+      const before = counted.transactions()
+      const shell = service('shell')
+      const seen: string[] = []
+      const queueing = await queueingOf(firewall)
+      const { details } = await through.install([shell, web], services => {
+        seen.push(...services.keys())
+        return queueing(services)
+      })
+      assert.equal(counted.transactions() - before, 1)
+      assert.deepEqual(details, [
+        'shell: service shell added',
+        'service ssh gave way to those that guard its ports now',
+      ])
+      assert.deepEqual(seen.sort(), ['shell', 'web'])
+      assert.deepEqual(await specs(firewall), [shell, web])
+      assert.deepEqual(await grants(firewall, 'web'), ['192.0.2.1 hand 500'])
+    },
+  },
+  {
+    name: 'only install replaces a service: to make one of another name on its port is refused',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await unchanged(nft, () => assert.rejects(firewall.ensureServices([service('shell')]), portTaken))
+      await unchanged(nft, async () =>
+        firewall.install([], await queueingOf(firewall)).then(() => firewall.uninstall()),
+      )
+    },
+  },
+]
+
+const quiesceCases: FirewallCase[] = [
+  {
+    name: 'a packet path that was quieted lets nothing out, still grants, and goes or comes back like any other',
+    async run(firewall, nft) {
+      for (const hook of ['input', 'prerouting'] as const) {
+        const queueing = await queueingOf(firewall, { hook })
+        await firewall.install([ssh], queueing)
+        const names = await chainNames(nft)
+        await firewall.quiesce()
+        assert.deepEqual(
+          await chainNames(nft),
+          names.filter(name => name !== `knock-${hook}`),
+        )
+        assert.ok(names.includes(`grant-${hook}`) && names.includes('grant-1'), names.join())
+        assert.equal(await firewall.queueInUse(), 62)
+        await unchanged(nft, () => firewall.quiesce())
+        await firewall.install([ssh], queueing)
+        assert.deepEqual(await chainNames(nft), names)
+        await firewall.quiesce()
+        await firewall.uninstall()
+        assert.deepEqual(await chainNames(nft), ['gate-input', 'pk-ssh'])
+        assert.deepEqual(await specs(firewall), [ssh])
+      }
+    },
+  },
+  {
+    name: 'where there is no packet path, quieting it changes nothing, and no queue is in use',
+    async run(firewall, nft) {
+      for (const make of [false, true]) {
+        if (make) await firewall.ensureServices([ssh])
+        await unchanged(nft, () => firewall.quiesce())
+        assert.equal(await firewall.queueInUse(), undefined)
+      }
+    },
+  },
+  {
+    name: 'the queue in use is that of the packet path, for as long as there is one',
+    async run(firewall) {
+      for (const queue of [0, 62, 65_535]) {
+        await firewall.install([ssh], await queueingOf(firewall, { queue }))
+        assert.equal(await firewall.queueInUse(), queue)
+      }
+      await firewall.uninstall()
+      assert.equal(await firewall.queueInUse(), undefined)
+    },
+  },
+  {
+    name: 'limits of 0 are no rules, and an install with others replaces them',
+    async run(firewall, nft) {
+      const limits = async () => {
+        const { chains } = await nft.list()
+        const rules = ['queue', 'excess'].flatMap(name => chains.get(name)?.rules ?? [])
+        return rules.flatMap(({ expr }) =>
+          [...JSON.stringify(expr).matchAll(/"rate": ?(\d+)/g)].map(found => Number(found[1])),
+        )
+      }
+      await firewall.install([ssh], await queueingOf(firewall, { perSourceLimit: 5, excessLimit: 0, totalLimit: 0 }))
+      assert.deepEqual(await limits(), [5, 5])
+      await firewall.install([ssh], await queueingOf(firewall, { perSourceLimit: 6, excessLimit: 7, totalLimit: 8 }))
+      assert.deepEqual(await limits(), [6, 6, 8, 7])
+    },
+  },
+]
+
+export const firewallCases: readonly FirewallCase[] = [
+  ...serviceCases,
+  ...grantCases,
+  ...queueCases,
+  ...replaceCases,
+  ...renameCases,
+  ...quiesceCases,
+]

@@ -1,0 +1,115 @@
+/** What the cases for a Firewall are made of: services, and questions that they ask. */
+import assert from 'node:assert/strict'
+import type { Change, Firewall } from '../../src/nft/firewall.js'
+import type { Listing } from '../../src/nft/listing.js'
+import type { Nft } from '../../src/nft/nft.js'
+import type { Queueing } from '../../src/nft/queueing.js'
+import { Marks } from '../../src/nft/queueing.js'
+import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
+
+export interface FirewallCase {
+  readonly name: string
+  readonly run: (firewall: Firewall, nft: Nft) => Promise<void>
+}
+
+export const ports = (...ranges: (number | [number, number])[]): PortRange[] =>
+  ranges.map(range => (typeof range === 'number' ? { first: range, last: range } : { first: range[0], last: range[1] }))
+
+export function service(name: string, change: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    name,
+    protocol: 'tcp',
+    ports: ports(22),
+    syn: false,
+    closing: 'drop',
+    window: 60,
+    singleUse: false,
+    allow: [],
+    prefix4: 32,
+    prefix6: 128,
+    hook: 'input',
+    log: null,
+    ...change,
+  }
+}
+
+export const ssh = service('ssh')
+export const web = service('web', { ports: ports(80, 443) })
+
+/** What a listing says, without what differs each time. */
+function shape({ present, chains, sets, maps }: Listing): unknown {
+  const contents = (each: Listing['sets']) =>
+    [...each.values()].map(({ name, elements }) => {
+      return [name, elements.map(({ value, target }) => JSON.stringify([value, target])).sort()]
+    })
+  const rules = [...chains.values()].map(chain => {
+    const all = chain.rules.map(({ expr, comment }) => JSON.stringify([expr, comment]))
+    return [chain.name, chain.hook, all]
+  })
+  return { present, chains: rules.sort(), sets: contents(sets).sort(), maps: contents(maps).sort() }
+}
+
+export async function unchanged(nft: Nft, work: () => Promise<unknown>): Promise<void> {
+  const before = shape(await nft.list())
+  await work()
+  assert.deepEqual(shape(await nft.list()), before)
+}
+
+/** The same nft, and how many transactions were made through it. */
+export function counting(nft: Nft): { readonly nft: Nft; readonly transactions: () => number } {
+  let count = 0
+  const counted: Nft = {
+    apply: commands => {
+      count++
+      return nft.apply(commands)
+    },
+    check: commands => nft.check(commands),
+    list: options => nft.list(options),
+    listSet: (kind, name) => nft.listSet(kind, name),
+    getElement: (set, value) => nft.getElement(set, value),
+  }
+  return { nft: counted, transactions: () => count }
+}
+
+export const changed = (change: Change) => assert.equal(change.changed, true)
+export const nothing = (change: Change) => assert.deepEqual(change, { changed: false, details: [], commands: [] })
+
+export async function specs(firewall: Firewall): Promise<ServiceSpec[]> {
+  const services = [...(await firewall.services()).values()]
+  for (const { spec, sound } of services) assert.ok(sound, `${spec.name} is sound`)
+  return services.map(({ spec }) => spec)
+}
+
+/** Grants as `source by seconds`, the seconds rounded to tens, for time passes while this runs. */
+export async function grants(firewall: Firewall, name = 'ssh'): Promise<string[]> {
+  const state = (await firewall.services()).get(name)
+  assert.ok(state, `service ${name} is there`)
+  const life = (seconds: number | null) => (seconds === null ? 'for ever' : Math.round(seconds / 10) * 10)
+  return state.grants.map(({ source, by, secondsLeft }) => `${source} ${by} ${life(secondsLeft)}`).sort()
+}
+
+export const marks = new Marks(0xffff0000)
+
+export async function queueingOf(firewall: Firewall, change: Partial<Queueing> = {}) {
+  const { nativeQueue } = await firewall.probe('input')
+  return (services: ReadonlyMap<string, ServiceSpec>): Queueing => ({
+    hook: 'input',
+    queue: 62,
+    native: nativeQueue,
+    marks,
+    candidates: [
+      { udpLength: 64, firstWord: 0x5353484b, port: null },
+      { udpLength: 64, firstWord: 0x504b4430, port: null },
+      { udpLength: 64, firstWord: 0x504b4430, port: 4000 },
+    ],
+    plans: [...services.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((service, i) => ({ number: i + 1, grants: [{ service, seconds: 30 }] })),
+    perSourceLimit: 50,
+    excessLimit: 100,
+    totalLimit: 1000,
+    ...change,
+  })
+}
+
+export const chainNames = async (nft: Nft) => [...(await nft.list()).chains.keys()].sort()
