@@ -43,6 +43,8 @@ export class Journal {
   readonly #kept = new Map<number, Kept>()
   #descriptor = -1
   #length = 0
+  /** What was carried over when the file was begun. */
+  #lengthAtStart = 0
   #startedAt = 0
   #batch = Buffer.alloc(64 * recordLength)
   #filled = 0
@@ -108,7 +110,8 @@ export class Journal {
     if (this.#filled === 0) return
     const length = this.#filled * recordLength
     this.#filled = 0
-    if (this.#length > rotateAtBytes && now - this.#startedAt > 2 * this.#longestSkew()) this.#tryToRotate(now)
+    if (this.#length - this.#lengthAtStart > rotateAtBytes && now - this.#startedAt > 2 * this.#longestSkew())
+      this.#tryToRotate(now)
     let written = 0
     try {
       while (written < length) written += fs.writeSync(this.#descriptor, this.#batch, written, length - written)
@@ -182,11 +185,16 @@ export class Journal {
     // Whole and on disk before anything changes places: when there is no room for it, the old file goes on.
     fs.writeFileSync(fresh, records, { mode: 0o600, flush: true })
     const descriptor = fs.openSync(fresh, 'a')
-    if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
-    fs.renameSync(fresh, this.#path('replays'))
+    try {
+      if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
+      fs.renameSync(fresh, this.#path('replays'))
+    } catch (error) {
+      fs.closeSync(descriptor)
+      throw error
+    }
     fs.closeSync(this.#descriptor)
     this.#descriptor = descriptor
-    this.#length = records.length
+    this.#length = this.#lengthAtStart = records.length
     this.#startedAt = now
   }
 

@@ -105,9 +105,12 @@ function lookups(hook: Hook, withRanges: boolean): Json[] {
 /** Whether the hook's gate looks into the maps that it must, so that no service is passed by. */
 export function gateIsSound(hook: Hook, listing: Listing): boolean {
   const withRanges = hasRanges([...takenPlaces(listing).values()].flat(), hook)
-  const rules = (listing.chains.get(gateOf(hook))?.rules ?? []).map(rule => JSON.stringify(rule.expr))
+  const rules = listing.chains.get(gateOf(hook))?.rules ?? []
   const maps = [portMapOf(hook), ...(withRanges ? [rangeMapOf(hook)] : [])]
-  return maps.every(map => rules.some(rule => rule.includes(`"@${map}"`)))
+  const looksInto = (map: string) =>
+    rules.some(({ expr }) => expr.length === 1 && JSON.stringify(expr).includes(`"@${map}"`))
+  // Any other rule may let packets by before they come to a lookup.
+  return maps.every(looksInto) && rules.every(({ expr }) => JSON.stringify(expr).includes('"vmap"'))
 }
 
 export function dropGate(hook: Hook, listing: Listing): Command[] {
