@@ -76,7 +76,7 @@ export class Background {
   }
 
   /** Waits until it has said something that matches. */
-  async says(pattern: RegExp, milliseconds = 15_000): Promise<string> {
+  async says(pattern: RegExp, milliseconds = 60_000): Promise<string> {
     await until(() => pattern.test(this.output) || this.child.exitCode !== null, milliseconds).catch(() => undefined)
     if (!pattern.test(this.output)) throw new Error(`waited for ${String(pattern)} in:\n${this.output}`)
     return this.output
@@ -94,7 +94,7 @@ export class Background {
 export const sleep = (milliseconds: number): Promise<void> => new Promise(done => setTimeout(done, milliseconds))
 
 /** Waits for a condition; throws when it has not come true in time. */
-export async function until(condition: () => boolean | Promise<boolean>, milliseconds = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, milliseconds = 30_000): Promise<void> {
   const end = Date.now() + milliseconds
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited ${milliseconds} ms for ${String(condition)}`)

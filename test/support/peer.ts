@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 /** Below TCP's first retransmission after a second: what opens later than this did so by a repeated SYN. */
-const patience = 700
+const patience = Number(process.env['PKCTL_TEST_PATIENCE'] ?? 700)
 
 async function take(step: Step): Promise<Outcome['result']> {
   if ('send' in step) return send(step.send)
