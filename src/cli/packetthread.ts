@@ -6,6 +6,7 @@ import type { PathEvents, PathThread } from '../controller/daemon.js'
 import type { PathMessage } from '../controller/events.js'
 import { Counters } from '../controller/events.js'
 import type { GateCredential } from '../controller/gatekeeper.js'
+import type { GateSequence } from '../controller/stepkeeper.js'
 import { QueueError } from '../queue/libraries.js'
 
 /** What the thread is given at its start. */
@@ -18,7 +19,12 @@ export interface PacketWorkerData {
 }
 
 export type PacketWorkerRequest =
-  { readonly kind: 'configure'; readonly credentials: readonly GateCredential[] } | { readonly kind: 'stop' }
+  | {
+      readonly kind: 'configure'
+      readonly credentials: readonly GateCredential[]
+      readonly sequences: readonly GateSequence[]
+    }
+  | { readonly kind: 'stop' }
 
 /** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
 export function startPacketThread(config: Config, events: PathEvents): Promise<PathThread> {
@@ -44,10 +50,10 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
     }
     const thread: PathThread = {
       counters,
-      configure: credentials =>
+      configure: (credentials, sequences) =>
         new Promise(done => {
           configured.push(done)
-          request({ kind: 'configure', credentials })
+          request({ kind: 'configure', credentials, sequences })
         }),
       stop() {
         if (!stopping) {

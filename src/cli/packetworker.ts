@@ -6,6 +6,7 @@ import type { Clock, GateCredential } from '../controller/gatekeeper.js'
 import { Gatekeeper } from '../controller/gatekeeper.js'
 import { Journal } from '../controller/journal.js'
 import { PacketPath } from '../controller/packetpath.js'
+import { StepKeeper } from '../controller/stepkeeper.js'
 import type { PkdKey } from '../knock/pkd.js'
 import { Marks } from '../nft/queueing.js'
 import { QueueError } from '../queue/libraries.js'
@@ -32,7 +33,7 @@ function run(): void {
       message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
     })
   }
-  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), {
+  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), new StepKeeper([], clock), {
     marks: new Marks(mask),
     journal,
     counters: new Counters(counters),
@@ -72,6 +73,7 @@ function handleRequests(path: PacketPath, journal: Journal): boolean {
       continue
     }
     path.gatekeeper = new Gatekeeper(message.credentials.map(revive), c => journal.memoryOf(c), clock)
+    path.steps = new StepKeeper(message.sequences, clock)
     post({ kind: 'configured' })
   }
 }

@@ -1,11 +1,14 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './commands/check.js'
+import { connectCommand } from './commands/connect.js'
 import { daemonCommand } from './commands/daemon.js'
 import { addCommand, deleteCommand } from './commands/grants.js'
+import { keygenCommand } from './commands/keygen.js'
 import { knockCommand } from './commands/knock.js'
 import { listCommand } from './commands/list.js'
 import { reloadCommand } from './commands/reload.js'
+import { sequenceCommand } from './commands/sequence.js'
 import { initCommand, removeCommand } from './commands/services.js'
 import { statusCommand } from './commands/status.js'
 import { exitStatusOf, problemsOf } from './problems.js'
@@ -38,6 +41,9 @@ export function createProgram(terminal: Terminal): Command {
     listCommand,
     statusCommand,
     knockCommand,
+    connectCommand,
+    keygenCommand,
+    sequenceCommand,
     daemonCommand,
     reloadCommand,
     checkCommand,
@@ -47,13 +53,22 @@ export function createProgram(terminal: Terminal): Command {
 }
 
 /** Runs one command line, without the program's own name, and resolves to the exit status. */
-export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const program = createProgram(terminal)
+export function main(argv: readonly string[], terminal: Terminal): Promise<number> {
+  return runProgram(createProgram(terminal), argv, terminal, 'status')
+}
+
+/** `main` for any program; `whenEmpty` is the command that an empty line stands for. */
+export async function runProgram(
+  program: Command,
+  argv: readonly string[],
+  terminal: Terminal,
+  whenEmpty: string,
+): Promise<number> {
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
   }
   try {
-    await program.parseAsync(argv.length === 0 ? ['status'] : [...argv], { from: 'user' })
+    await program.parseAsync(argv.length === 0 ? [whenEmpty] : [...argv], { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
     return explain(error, terminal)

@@ -1,4 +1,6 @@
+import * as fs from 'node:fs'
 import * as readline from 'node:readline'
+import * as tty from 'node:tty'
 import { usageError } from './terminal.js'
 
 /** Asks for a secret without showing it; from a pipe, takes its first line. */
@@ -13,18 +15,44 @@ export async function askSecret(question: string): Promise<string> {
     }
     return ''
   }
-  stderr.write(question)
-  stdin.setRawMode(true)
   try {
-    return await readHidden(stdin)
+    return await readHidden(stdin, question, text => stderr.write(text))
   } finally {
-    stdin.setRawMode(false)
     stdin.pause()
-    stderr.write('\n')
   }
 }
 
-function readHidden(stdin: NodeJS.ReadStream): Promise<string> {
+/** Asks on the terminal that the program was started from, wherever stdin, stdout and stderr lead. */
+export async function askOnTerminal(question: string): Promise<string> {
+  let file: number
+  try {
+    file = fs.openSync('/dev/tty', 'r+')
+  } catch {
+    throw usageError(
+      'no key was given, and there is no terminal to ask for it',
+      'name it with --key-file or --key-env, or give the host a place in hosts.yaml with key-file',
+    )
+  }
+  const terminal = new tty.ReadStream(file)
+  try {
+    return await readHidden(terminal, question, text => fs.writeSync(file, text))
+  } finally {
+    terminal.destroy()
+  }
+}
+
+async function readHidden(terminal: tty.ReadStream, question: string, write: (text: string) => void): Promise<string> {
+  write(question)
+  terminal.setRawMode(true)
+  try {
+    return await readLine(terminal)
+  } finally {
+    terminal.setRawMode(false)
+    write('\n')
+  }
+}
+
+function readLine(terminal: tty.ReadStream): Promise<string> {
   return new Promise((resolve, reject) => {
     let secret = ''
     const onData = (chunk: string) => {
@@ -37,10 +65,11 @@ function readHidden(stdin: NodeJS.ReadStream): Promise<string> {
         else secret += character
       }
     }
+    const onGone = () => finish(() => reject(usageError('no key was given')))
     const finish = (end: () => void) => {
-      stdin.off('data', onData)
+      terminal.off('data', onData).off('end', onGone).off('error', onGone)
       end()
     }
-    stdin.setEncoding('utf8').on('data', onData).resume()
+    terminal.setEncoding('utf8').on('data', onData).on('end', onGone).on('error', onGone).resume()
   })
 }

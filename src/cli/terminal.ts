@@ -24,17 +24,18 @@ export interface Terminal {
   strong(text: string): string
 }
 
-export function realTerminal(): Terminal {
+/** `program` is the name under which it speaks. */
+export function realTerminal(program = 'pkctl'): Terminal {
   const coloured = (stream: NodeJS.WriteStream) =>
     stream.isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
   const label = (name: string, colour: 'red' | 'yellow' | 'cyan') =>
     coloured(process.stderr) ? styleText(colour, name) : name
   const say = (name: string, colour: 'red' | 'yellow' | 'cyan') => (message: string) => {
-    process.stderr.write(`pkctl: ${label(`${name}:`, colour)} ${message}\n`)
+    process.stderr.write(`${program}: ${label(`${name}:`, colour)} ${message}\n`)
   }
   // `pkctl list | head` is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') throw error
     process.exit(0)
   })
   return {

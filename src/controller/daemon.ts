@@ -7,7 +7,10 @@ import type { Marks, Plan, Queueing } from '../nft/queueing.js'
 import type { ServiceSpec } from '../nft/service.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import { udpLength } from '../knock/pkd.js'
-import type { Config, PkdCredential } from './config/types.js'
+import { nextTurn } from '../knock/rotating.js'
+import type { Config, Credential } from './config/types.js'
+import type { Door } from './doors.js'
+import { doorsOf, gateCredential, gateSequence, openingOf, steppingOf } from './doors.js'
 import type { CounterName, Counters, KnockEvent, Suppressed } from './events.js'
 import type { GateCredential } from './gatekeeper.js'
 import { refusals } from './gatekeeper.js'
@@ -17,12 +20,13 @@ import { PlanBook } from './plans.js'
 import type { Granted } from './sentences.js'
 import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
+import type { GateSequence } from './stepkeeper.js'
 
 /** The packet path in its own thread. */
 export interface PathThread {
   readonly counters: Counters
   /** Judges by these credentials from now on. */
-  configure(credentials: readonly GateCredential[]): Promise<void>
+  configure(credentials: readonly GateCredential[], sequences: readonly GateSequence[]): Promise<void>
   /** Answers what is in flight, and ends. */
   stop(): Promise<void>
 }
@@ -59,6 +63,7 @@ export class Daemon {
   #granted: ReadonlyMap<string, Granted> = new Map()
   #path: PathThread | undefined
   #nativeQueue = false
+  #turnTimer: NodeJS.Timeout | undefined
   #startedAt = 0
   /** Changes of the ruleset one after the other: each reads it first. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -149,6 +154,7 @@ export class Daemon {
 
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
+    clearTimeout(this.#turnTimer)
     await this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
       await this.#path?.stop()
@@ -167,39 +173,63 @@ export class Daemon {
   async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
     const { firewall, log } = this.#parts
     const enabled = config.credentials.filter(credential => credential.enabled)
+    const doors = doorsOf(enabled, this.#parts.now() / 1000)
     let drawing: Drawing | undefined
     const change = await firewall.install(specs, services => {
-      drawing = this.#plans.draw(enabled, services)
-      return this.#queueing(config, enabled, drawing.plans, services)
+      drawing = this.#plans.draw(doors.map(openingOf), services)
+      return this.#queueing(config, doors, drawing.plans, services)
     })
     const { planOf, keep } = drawing as unknown as Drawing
     keep()
-    await this.#path?.configure(enabled.map((credential, i) => gateCredential(credential, (planOf[i] as Plan).number)))
-    this.#granted = new Map(enabled.map(({ name }, i) => [name, (planOf[i] as Plan).grants]))
+    const planned = doors.map((door, i) => ({ door, plan: planOf[i] as Plan }))
+    await this.#path?.configure(
+      planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door.credential, plan.number)] : [])),
+      planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
+    )
+    this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
     for (const detail of change.details) log.info(detail)
     this.#warnOfMissing(enabled)
+    this.#waitForTurn(enabled)
     return change
   }
 
   #queueing(
     config: Config,
-    credentials: readonly PkdCredential[],
+    doors: readonly Door[],
     plans: Queueing['plans'],
     services: ReadonlyMap<string, ServiceSpec>,
   ): Queueing {
-    const opened = credentials.flatMap(({ opens }) => opens.flatMap(name => services.get(name) ?? []))
+    const opened = doors.flatMap(({ credential }) => credential.opens.flatMap(name => services.get(name) ?? []))
+    const pkd = doors.flatMap(door => (door.kind === 'pkd' ? [door.credential] : []))
     return {
       // Earlier is right for both: a grant made before routing is there when the packet comes to the input hook.
       hook: opened.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
       queue: this.#queue,
       native: this.#nativeQueue,
       marks: this.#parts.marks,
-      candidates: credentials.map(({ tag, port }) => ({ udpLength, firstWord: tag.readUInt32BE(0), port })),
+      candidates: pkd.map(({ tag, port }) => ({ udpLength, firstWord: tag.readUInt32BE(0), port })),
+      stepping: steppingOf(doors, config.openPorts),
       plans,
       perSourceLimit: config.limits.perSource,
       excessLimit: config.limits.excess,
       totalLimit: config.limits.total,
     }
+  }
+
+  // Rotating sequences change at the turn of the hour, and at the ends of the grace around it.
+  #waitForTurn(credentials: readonly Credential[]): void {
+    clearTimeout(this.#turnTimer)
+    const now = this.#parts.now() / 1000
+    const turns = credentials.flatMap(credential =>
+      credential.type === 'rotating' ? [nextTurn(now, credential.hour, credential.grace)] : [],
+    )
+    if (turns.length === 0) return
+    const wait = Math.min(...turns) - now
+    this.#turnTimer = setTimeout(() => {
+      this.refresh().catch((error: unknown) => {
+        this.#parts.log.error(`the sequences of this hour could not be put in place: ${(error as Error).message}`)
+      })
+    }, wait * 1000)
   }
 
   #report(events: readonly KnockEvent[], { strangers, others }: Suppressed): void {
@@ -212,7 +242,7 @@ export class Daemon {
     if (strangers > 0) log.debug(`and ${strangers} more wrong knocks, too many to name`, { suppressed: strangers })
   }
 
-  #warnOfMissing(credentials: readonly PkdCredential[]): void {
+  #warnOfMissing(credentials: readonly Credential[]): void {
     for (const { name, opens } of credentials) {
       const there = this.#granted.get(name)?.map(({ service }) => service.name)
       const missing = opens.filter(service => !there?.includes(service))
@@ -259,8 +289,4 @@ export class Daemon {
     this.#turn = result.catch(() => undefined)
     return result
   }
-}
-
-function gateCredential({ name, tag, key, port, skew, rate }: PkdCredential, plan: number): GateCredential {
-  return { name, tag, key, port, skew, rate, plan }
 }

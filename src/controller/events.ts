@@ -4,7 +4,7 @@ import { refusals } from './gatekeeper.js'
 
 /** One decision, for the log. */
 export interface KnockEvent {
-  readonly kind: 'grant' | 'refuse'
+  readonly kind: 'grant' | 'revoke' | 'refuse'
   readonly reason?: Refusal
   readonly credential?: string
   readonly source: string
@@ -28,7 +28,7 @@ export type PathMessage =
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
-const names = ['packets', 'granted', 'pending', 'stray', 'overruns', ...refusals] as const
+const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', 'overruns', ...refusals] as const
 export type CounterName = (typeof names)[number]
 
 /** Counters in memory that both threads see; only the packet path's writes. */

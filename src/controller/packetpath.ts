@@ -11,6 +11,7 @@ import { EventValve } from './events.js'
 import type { Clock, Decision, GateCredential, Gatekeeper } from './gatekeeper.js'
 import { refusedCopies, refusedUnverified } from './gatekeeper.js'
 import type { Journal } from './journal.js'
+import type { StepKeeper } from './stepkeeper.js'
 
 export interface PacketPathParts {
   readonly marks: Marks
@@ -30,6 +31,7 @@ const clockJumpSeconds = 2
 
 export class PacketPath {
   gatekeeper: Gatekeeper
+  steps: StepKeeper
   readonly #parts: PacketPathParts
   readonly #verified = new EventValve(eventsPerSecond)
   readonly #copies = new EventValve(copiesPerSecond)
@@ -39,8 +41,9 @@ export class PacketPath {
   #granted: number[] = []
   #clockOffset: number | undefined
 
-  constructor(gatekeeper: Gatekeeper, parts: PacketPathParts) {
+  constructor(gatekeeper: Gatekeeper, steps: StepKeeper, parts: PacketPathParts) {
     this.gatekeeper = gatekeeper
+    this.steps = steps
     this.#parts = parts
   }
 
@@ -74,6 +77,7 @@ export class PacketPath {
       counters.add('pending')
       return packet.mark
     }
+    if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, mine === marks.strayStep)
     if (mine !== marks.candidate) {
       // Somebody else queues to our number. Without our mark it can open nothing; it goes on as it came.
       counters.add('stray')
@@ -92,6 +96,26 @@ export class PacketPath {
     const { credential, time } = decision
     if (decision.reason === 'rate-limited' && credential && time !== undefined) this.#note(credential, packet, time)
     return others + marks.refused
+  }
+
+  /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
+  #step(packet: Packet, stray: boolean): number {
+    const { marks, counters, clock } = this.#parts
+    const others = (packet.mark & marks.others) >>> 0
+    counters.add('steps')
+    const completed = this.steps.step(packet, stray)
+    if (!completed) return others
+    counters.add(completed.revokes ? 'revoked' : 'granted')
+    if (this.#verified.pass(clock.monotonic())) {
+      const kind = completed.revokes ? 'revoke' : 'grant'
+      this.#events.push({
+        kind,
+        source: this.#parts.addressText(packet),
+        port: packet.destinationPort,
+        credential: completed.name,
+      })
+    }
+    return others + marks.plan(completed.plan)
   }
 
   #note(credential: GateCredential, packet: Packet, time: number): void {

@@ -11,6 +11,8 @@ export interface Opening {
   readonly opens: readonly string[]
   /** Seconds; null for each service's own window. */
   readonly window: number | null
+  readonly revokes: boolean
+  readonly passOn: boolean
 }
 
 export interface Drawing {
@@ -36,13 +38,17 @@ export class PlanBook {
 
   /** The plans for these credentials. Throws when the mask has no room for so many. */
   draw(openings: readonly Opening[], services: ReadonlyMap<string, ServiceSpec>): Drawing {
-    const wanted = openings.map(opening => grantsOf(opening, services))
-    const keys = wanted.map(grants => grants.map(({ service, seconds }) => `${service.name}:${seconds}`).join(' '))
+    const wanted = openings.map(opening => ({
+      grants: grantsOf(opening, services),
+      revokes: opening.revokes,
+      passOn: opening.passOn,
+    }))
+    const keys = wanted.map(keyOf)
     const before = this.#numbers
     const used = new Set([...before.values(), ...this.#resting])
     const numbers = new Map<string, number>()
     for (const key of keys) numbers.set(key, numbers.get(key) ?? before.get(key) ?? this.#take(used))
-    const planOf = keys.map((key, i) => ({ number: numbers.get(key) as number, grants: wanted[i] as Plan['grants'] }))
+    const planOf = wanted.map((plan, i) => ({ number: numbers.get(keys[i] as string) as number, ...plan }))
     return {
       planOf,
       plans: [...new Map(planOf.map(plan => [plan.number, plan])).values()],
@@ -62,6 +68,11 @@ export class PlanBook {
     }
     throw new Error(`the marks mask has room for ${this.maxPlans} different grants, and more are wanted`)
   }
+}
+
+function keyOf({ grants, revokes, passOn }: Omit<Plan, 'number'>): string {
+  const services = grants.map(({ service, seconds }) => `${service.name}:${seconds}`)
+  return [revokes ? 'revoke' : 'grant', passOn ? 'pass on' : 'end', ...services].join(' ')
 }
 
 function grantsOf({ opens, window }: Opening, services: ReadonlyMap<string, ServiceSpec>): Plan['grants'] {

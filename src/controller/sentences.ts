@@ -17,13 +17,13 @@ export type Granted = readonly { readonly service: { readonly name: string }; re
 export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
   const { kind, reason, credential, source, port, skewSeconds } = event
   const fields = {
-    event: kind === 'grant' ? 'knock-accepted' : 'knock-refused',
+    event: eventNames[kind],
     source,
     port,
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
     ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
-    ...(kind === 'grant' ? { services: granted.map(({ service }) => service.name) } : {}),
+    ...(kind !== 'refuse' ? { services: granted.map(({ service }) => service.name) } : {}),
   }
   const by = credential ? ` by ${credential}` : ''
   const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
@@ -32,9 +32,15 @@ export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
     const what = opens === '' ? 'is right, and opens nothing: its services do not exist' : `opens ${opens}`
     return { level: 'info', message: `knock${by} from ${source} ${what}${clock}`, fields }
   }
+  if (kind === 'revoke') {
+    const closes = granted.map(({ service }) => service.name).join(', ')
+    return { level: 'info', message: `knock${by} from ${source} closes ${closes}`, fields }
+  }
   const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
   return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }
 }
+
+const eventNames = { grant: 'knock-accepted', revoke: 'knock-closed', refuse: 'knock-refused' } as const
 
 const signed = (seconds: number) => (seconds > 0 ? `+${seconds}` : String(seconds))
 

@@ -25,7 +25,12 @@ export class WordTable {
     if (this.size * 2 > this.#mask) this.#grow()
     const slot = this.#slot(a, b, c, d)
     if (Number.isNaN(this.#values[slot])) {
-      this.#keys.set([a, b, c, d], slot * 4)
+      // One by one: an array of them would be an object for each entry, and cost more than the hashing does.
+      const at = slot * 4
+      this.#keys[at] = a
+      this.#keys[at + 1] = b
+      this.#keys[at + 2] = c
+      this.#keys[at + 3] = d
       this.size++
     }
     this.#values[slot] = value
@@ -33,10 +38,12 @@ export class WordTable {
 
   /** Calls `visit` with the four words and the value of each entry. */
   forEach(visit: (a: number, b: number, c: number, d: number, value: number) => void): void {
+    const keys = this.#keys
     for (let slot = 0; slot <= this.#mask; slot++) {
       const value = this.#values[slot] as number
-      const [a, b, c, d] = this.#keys.subarray(slot * 4, slot * 4 + 4) as unknown as [number, number, number, number]
-      if (!Number.isNaN(value)) visit(a, b, c, d, value)
+      if (Number.isNaN(value)) continue
+      const at = slot * 4
+      visit(keys[at] as number, keys[at + 1] as number, keys[at + 2] as number, keys[at + 3] as number, value)
     }
   }
 

@@ -68,6 +68,16 @@ export class Firewall {
     })
   }
 
+  /** Makes a service of a new name; what goes by that name already stays as it is, whatever the spec. */
+  addService(spec: ServiceSpec): Promise<Change> {
+    return this.exclusive(async () => {
+      const listing = await this.#structure()
+      if (readServices(listing).has(spec.name)) return nothing
+      const { commands, details } = await this.#serviceCommands([spec], listing)
+      return this.#apply(commands, details)
+    })
+  }
+
   removeService(name: string): Promise<Change> {
     return this.exclusive(async () => {
       const listing = await this.#structure()

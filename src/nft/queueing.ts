@@ -17,11 +17,14 @@ import type { Listing } from './listing.js'
 import type { ServiceSpec } from './service.js'
 import { hooks } from './places.js'
 import { prefixOf, setOf } from './service.js'
+import type { Stepping } from './stepping.js'
+import { stepRules, stepSetNames, stepSets, stepShapes } from './stepping.js'
 
 const knockPriority = -151
 const grantPriority = -149
 const pendingSeconds = 2
-const pendingSize = 65_536
+/** An answered source counts until it is collected, a second later: room for what comes in that time. */
+const pendingSize = 1_048_576
 const meterSize = 65_536
 const meterSeconds = 2
 
@@ -40,6 +43,10 @@ export interface Plan {
   /** From 1; the number that the mark carries. */
   readonly number: number
   readonly grants: readonly { readonly service: ServiceSpec; readonly seconds: number }[]
+  /** Takes the source out of the services' sets instead. */
+  readonly revokes: boolean
+  /** The packet goes on to whoever listens, as a step of a sequence does; otherwise it ends here. */
+  readonly passOn: boolean
 }
 
 export interface Queueing {
@@ -49,6 +56,8 @@ export interface Queueing {
   readonly native: boolean
   readonly marks: Marks
   readonly candidates: readonly Candidate[]
+  /** Single knocks of sequences; null when there are none. */
+  readonly stepping: Stepping | null
   readonly plans: readonly Plan[]
   /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
   readonly perSourceLimit: number
@@ -66,13 +75,16 @@ export class Marks {
   readonly shift: number
   /** How many plans can be told apart. */
   readonly maxPlans: number
+  /** The lowest bit of the mask, kept: marks are asked for with every packet, and a power costs more than the rest. */
+  readonly #unit: number
 
   constructor(readonly mask: number) {
     this.shift = Math.log2((mask & -mask) >>> 0)
-    this.maxPlans = (mask / 2 ** this.shift + 1) / 4 - 1
+    this.#unit = 2 ** this.shift
+    this.maxPlans = (mask / this.#unit + 1) / 4 - 1
   }
 
-  readonly #bits = (value: number): number => value * 2 ** this.shift
+  readonly #bits = (value: number): number => value * this.#unit
 
   get others(): number {
     return ~this.mask >>> 0
@@ -89,6 +101,16 @@ export class Marks {
 
   get pending(): number {
     return this.#bits(3)
+  }
+
+  /** A knock of a sequence. */
+  get step(): number {
+    return this.#bits(5)
+  }
+
+  /** The same, of a source that has been elsewhere since its last one. */
+  get strayStep(): number {
+    return this.#bits(13)
   }
 
   get refused(): number {
@@ -130,7 +152,8 @@ export function buildQueueing(q: Queueing, listing: Listing): Command[] {
         gcInterval: 1,
       }),
     ]),
-    ...q.plans.flatMap(plan => planRules(plan)),
+    ...(q.stepping ? stepSets(q.stepping) : []),
+    ...q.plans.flatMap(plan => planRules(plan, q.marks)),
     ...answerRules(q),
     ...candidateRules(q),
   ]
@@ -140,9 +163,11 @@ export function buildQueueing(q: Queueing, listing: Listing): Command[] {
 export function removeQueueing(listing: Listing): Command[] {
   const bases = hooks.flatMap(hook => [`knock-${hook}`, `grant-${hook}`]).filter(name => listing.chains.has(name))
   const regular = [...listing.chains.keys()].filter(name =>
-    /^(queue|excess|pending|answer|answered|grant-\d+)$/.test(name),
+    /^(queue|excess|pending|answer|answered|stepped|step|astray|grant-\d+)$/.test(name),
   )
-  const sets = versions.flatMap(v => [pendingOf(v), meterOf(v)]).filter(name => listing.sets.has(name))
+  const sets = [...versions.flatMap(v => [pendingOf(v), meterOf(v)]), ...stepSetNames].filter(name =>
+    listing.sets.has(name),
+  )
   return [
     ...[...bases, ...regular].map(j.flushChain),
     ...bases.map(j.deleteChain),
@@ -176,7 +201,7 @@ export function onlyQueueing(listing: Listing): boolean {
   )
 }
 
-function planRules(plan: Plan): Command[] {
+function planRules(plan: Plan, marks: Marks): Command[] {
   const chain = planChain(plan)
   return [
     j.addChain(chain),
@@ -184,23 +209,34 @@ function planRules(plan: Plan): Command[] {
       versions.map(version =>
         j.addRule(chain, [
           j.match(j.meta('nfproto'), '==', version === 4 ? 'ipv4' : 'ipv6'),
-          j.updateSet(setOf(service.name, 'knock', version), j.source(version, prefixOf(service, version)), seconds),
+          grantStatement(
+            plan,
+            setOf(service.name, 'knock', version),
+            j.source(version, prefixOf(service, version)),
+            seconds,
+          ),
         ]),
       ),
     ),
-    j.addRule(chain, [j.counter(), j.drop()]),
+    j.addRule(chain, [j.counter(), ...(plan.passOn ? [clearMark(marks), j.return_()] : [j.drop()])]),
   ]
 }
 
-function answerRules({ hook, marks, plans, candidates }: Queueing): Command[] {
+const grantStatement = ({ revokes }: Plan, set: string, source: Json, seconds: number): Expression =>
+  revokes ? j.deleteFromSet(set, source) : j.updateSet(set, source, seconds)
+
+function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Command[] {
   const ours = j.and(j.meta('mark'), marks.mask)
   const noLonger = (version: IpFamily) => j.deleteFromSet(pendingOf(version), j.source(version))
   return [
     j.addVerdictMap({ name: 'grants', type: 'mark' }),
     ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
     j.addChain('answer'),
-    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
-    j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
+    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait. A step
+    // of a sequence that nobody answered goes on as well.
+    ...[marks.pending, ...(stepping ? [marks.step, marks.strayStep] : [])].map(bits =>
+      j.addRule('answer', [j.match(ours, '==', bits), clearMark(marks), j.return_()]),
+    ),
     j.addChain('answered'),
     ...versions.map(version => j.addRule('answered', [noLonger(version)])),
     j.addRule('answered', [j.vmap(ours, 'grants')]),
@@ -208,8 +244,18 @@ function answerRules({ hook, marks, plans, candidates }: Queueing): Command[] {
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
     ...shapes(candidates).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
+    ...(stepping ? [j.addChain('stepped'), ...stepAnswers(ours)] : []),
     j.addBaseChain(`grant-${hook}`, hook, grantPriority),
     j.addRule(`grant-${hook}`, [j.match(ours, '!=', 0), j.goto('answer')]),
+  ]
+}
+
+/** The last step of a sequence, with its plan; any other mark on such a packet is somebody else's. */
+function stepAnswers(ours: Json): Command[] {
+  return [
+    ...versions.map(version => j.addRule('stepped', [j.deleteFromSet(pendingOf(version), j.source(version))])),
+    j.addRule('stepped', [j.vmap(ours, 'grants')]),
+    ...stepShapes.map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
   ]
 }
 
@@ -250,6 +296,15 @@ function candidateRules(q: Queueing): Command[] {
     ...shapes(q.candidates).map(shape =>
       j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('queue')]),
     ),
+    ...(q.stepping
+      ? stepRules(base, q.stepping, marks, {
+          overLimit: version =>
+            j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
+          pend: version => j.updateSet(pendingOf(version), j.source(version), pendingSeconds),
+          mark,
+          send,
+        })
+      : []),
     ...versions.flatMap(version => {
       const waiting = j.inSet(j.source(version), pendingOf(version))
       return [

@@ -105,7 +105,7 @@ class Machines {
     await must(['ip', '-n', lab.client, 'route', 'add', '203.0.113.0/24', 'dev', 'c0', 'src', clientAddress])
     await machines.#keep('server')
     await machines.#keep('client')
-    for (const name of ['pkctl', 'pkctld']) {
+    for (const name of ['pkctl', 'pkctld', 'pktables']) {
       lab.file(`bin/${name}`, `#!/bin/sh\nexec ${process.execPath} ${dist}/src/cli/${name}.js "$@"\n`, 0o755)
     }
     // There is no sshd in the lab: what it would run there is run there, as root.

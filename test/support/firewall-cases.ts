@@ -20,6 +20,7 @@ import {
   ssh,
   unchanged,
   web,
+  endsPlan,
 } from './firewall-tools.js'
 
 export type { FirewallCase } from './firewall-tools.js'
@@ -248,7 +249,7 @@ const queueCases: FirewallCase[] = [
       await firewall.ensureServices([ssh])
       const queueing = await queueingOf(firewall)
       const missing = service('missing', { ports: ports(9) })
-      const bad = { plans: [{ number: 1, grants: [{ service: missing, seconds: 5 }] }] }
+      const bad = { plans: [{ ...endsPlan, number: 1, grants: [{ service: missing, seconds: 5 }] }] }
       await unchanged(nft, async () => {
         await assert.rejects(firewall.install([web], services => ({ ...queueing(services), ...bad })))
         await assert.rejects(firewall.install([web, service('db', { ports: web.ports })], queueing), portTaken)

@@ -70,6 +70,30 @@ const changes: FirewallCase[] = Object.entries(variants).map(([name, change]) =>
   },
 }))
 
+const additions: FirewallCase[] = [
+  {
+    name: 'a service of a new name is added, and one that is there stays as it is',
+    async run(firewall, nft) {
+      changed(await firewall.addService(ssh))
+      await firewall.addGrant('ssh', 4, '192.0.2.1', null)
+      for (const change of [{}, { syn: true }, { ports: ports(23), log: null }]) {
+        await unchanged(nft, async () => nothing(await firewall.addService(service('ssh', change))))
+      }
+      changed(await firewall.addService(web))
+      assert.deepEqual(await specs(firewall), [ssh, web])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
+    },
+  },
+  {
+    name: 'a service of a new name gets no port that is guarded already',
+    async run(firewall, nft) {
+      await firewall.addService(ssh)
+      const refusal = (error: unknown) => error instanceof FirewallError && error.kind === 'port-taken'
+      await unchanged(nft, () => assert.rejects(firewall.addService(service('other')), refusal))
+    },
+  },
+]
+
 const taken: readonly (readonly [string, Partial<ServiceSpec>, Partial<ServiceSpec>, boolean])[] = [
   ['the same port', {}, {}, true],
   ['a port inside a range', { ports: ports([20, 30]) }, {}, true],
@@ -289,4 +313,10 @@ const services: FirewallCase[] = [
   },
 ]
 
-export const serviceCases: readonly FirewallCase[] = [...roundTrips, ...changes, ...portsTaken, ...services]
+export const serviceCases: readonly FirewallCase[] = [
+  ...roundTrips,
+  ...changes,
+  ...additions,
+  ...portsTaken,
+  ...services,
+]

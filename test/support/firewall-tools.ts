@@ -88,6 +88,9 @@ export async function grants(firewall: Firewall, name = 'ssh'): Promise<string[]
   return state.grants.map(({ source, by, secondsLeft }) => `${source} ${by} ${life(secondsLeft)}`).sort()
 }
 
+/** What plans of PKD knocks have in common. */
+export const endsPlan = { revokes: false, passOn: false }
+
 export const marks = new Marks(0xffff0000)
 
 export async function queueingOf(firewall: Firewall, change: Partial<Queueing> = {}) {
@@ -104,7 +107,8 @@ export async function queueingOf(firewall: Firewall, change: Partial<Queueing> =
     ],
     plans: [...services.values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map((service, i) => ({ number: i + 1, grants: [{ service, seconds: 30 }] })),
+      .map((service, i) => ({ ...endsPlan, number: i + 1, grants: [{ service, seconds: 30 }] })),
+    stepping: null,
     perSourceLimit: 50,
     excessLimit: 100,
     totalLimit: 1000,

@@ -9,6 +9,7 @@ import {
   withoutContained,
 } from '../../controller/config/values.js'
 import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/service.js'
+import type { Hook } from '../../nft/json.js'
 import { hooks } from '../../nft/places.js'
 import { defaultWindowSeconds, protocols } from '../../nft/service.js'
 import type { ChangeFlags } from '../change.js'
@@ -17,8 +18,9 @@ import { realFirewall } from '../firewall.js'
 import type { Terminal } from '../terminal.js'
 import { usageError } from '../terminal.js'
 
-interface InitFlags extends ChangeFlags {
-  readonly port?: string[]
+/** A service as flags say it. */
+export interface ServiceFlags {
+  readonly port?: readonly string[]
   readonly udp?: boolean
   readonly syn?: boolean
   readonly protocol?: Protocol
@@ -31,13 +33,24 @@ interface InitFlags extends ChangeFlags {
   readonly logBurst?: string
   readonly window: string
   readonly singleUse?: boolean
-  readonly allow?: string[]
+  readonly allow?: readonly string[]
   readonly prefix4: string
   readonly prefix6: string
-  readonly hook: 'input' | 'prerouting'
+  readonly hook: Hook
 }
 
-const levels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
+type InitFlags = ServiceFlags & ChangeFlags
+
+/** What holds where flags do not say otherwise. */
+export const serviceDefaults = {
+  window: String(defaultWindowSeconds),
+  prefix4: '32',
+  prefix6: '128',
+  hook: 'input',
+} as const
+
+/** From 0, as syslog numbers them. */
+export const levels: readonly string[] = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
 
 const initHelp = `
 A source is let in when a knock or pkctl add grants it, or when --allow names it. Everyone else meets the last rule:
@@ -66,23 +79,21 @@ export function initCommand(terminal: Terminal): Command {
     .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(levels))
     .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour, /day, or none (default: 5/minute)')
     .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
-    .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', String(defaultWindowSeconds))
+    .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', serviceDefaults.window)
     .option('--single-use', 'a grant is used up by the first connection')
     .option('--allow <prefixes>', 'address or prefix that is always let in, or several; may be repeated', collect)
-    .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', '32')
-    .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', '128')
+    .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', serviceDefaults.prefix4)
+    .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', serviceDefaults.prefix6)
     .addOption(
       new Option('--hook <hook>', 'where to judge; prerouting also guards ports published by DNAT')
         .choices(hooks)
-        .default('input'),
+        .default(serviceDefaults.hook),
     )
     .addHelpText('after', initHelp)
   return withChangeFlags(command).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
     const change = await realFirewall(flags).ensureServices([spec])
-    if (change.changed && spec.protocol === 'tcp' && !spec.syn && spec.closing !== 'accept') {
-      terminal.warn('without --syn every packet is judged: running connections of sources without a grant end now')
-    }
+    if (change.changed) warnOfCuts(terminal, spec)
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed
@@ -90,6 +101,12 @@ export function initCommand(terminal: Terminal): Command {
       : `service ${name} guards ${portsText(spec)} already`
     report(terminal, flags, { service: name }, change, sentence)
   })
+}
+
+/** For those who run it from a connection of their own. */
+export function warnOfCuts(terminal: Terminal, { protocol, syn, closing }: ServiceSpec): void {
+  if (protocol !== 'tcp' || syn || closing === 'accept') return
+  terminal.warn('without --syn every packet is judged: running connections of sources without a grant end now')
 }
 
 export function removeCommand(terminal: Terminal): Command {
@@ -114,7 +131,7 @@ export function portsText({ ports, protocol }: ServiceSpec): string {
   return `${words.join(',')}/${protocol}`
 }
 
-function serviceSpec(name: string, flags: InitFlags): ServiceSpec {
+export function serviceSpec(name: string, flags: ServiceFlags): ServiceSpec {
   if (!flags.port) throw usageError('--port is missing', 'pkctl init ssh --port 22 --syn')
   const protocol = flags.udp ? 'udp' : (flags.protocol ?? 'tcp')
   if (flags.syn && protocol !== 'tcp') {
@@ -129,14 +146,14 @@ function serviceSpec(name: string, flags: InitFlags): ServiceSpec {
     window: parseWindow(flags.window),
     singleUse: flags.singleUse ?? false,
     allow: withoutContained((flags.allow ?? []).flatMap(text => text.split(',')).map(parsePrefix)),
-    prefix4: parseBits('--prefix4', flags.prefix4, 8, 32),
-    prefix6: parseBits('--prefix6', flags.prefix6, 16, 128),
+    prefix4: parseCount('--prefix4', flags.prefix4, 8, 32),
+    prefix6: parseCount('--prefix6', flags.prefix6, 16, 128),
     hook: flags.hook,
     log: logRule(name, flags),
   }
 }
 
-function closing(flags: InitFlags, protocol: Protocol): Closing {
+function closing(flags: ServiceFlags, protocol: Protocol): Closing {
   if (flags.accept) return 'accept'
   if (flags.reject === 'reset' && protocol !== 'tcp' && protocol !== 'any') {
     throw usageError(`only TCP can be reset, and the service is ${protocol}`, 'use --reject icmp')
@@ -144,7 +161,7 @@ function closing(flags: InitFlags, protocol: Protocol): Closing {
   return flags.reject ?? 'drop'
 }
 
-function logRule(name: string, flags: InitFlags): LogRule | null {
+function logRule(name: string, flags: ServiceFlags): LogRule | null {
   const { log, logPrefix, logLevel, logLimit, logBurst } = flags
   if (!log) {
     if (logPrefix ?? logLevel ?? logLimit ?? logBurst) throw usageError('--log-… says how to log, and --log is missing')
@@ -155,11 +172,12 @@ function logRule(name: string, flags: InitFlags): LogRule | null {
     throw usageError('--log-prefix takes at most 63 printable characters, without double quotes and backslashes')
   }
   const rate = parsePacketRate(logLimit ?? '5/minute')
-  const burst = parseBits('--log-burst', logBurst ?? '5', 1, 1_000_000)
+  const burst = parseCount('--log-burst', logBurst ?? '5', 1, 1_000_000)
   return { prefix, level: logLevel ?? 'info', rate, burst: rate ? burst : 0 }
 }
 
-function parseBits(flag: string, text: string, least: number, most: number): number {
+/** A flag that takes a whole number. */
+export function parseCount(flag: string, text: string, least: number, most: number): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || value < least || value > most) {
     throw usageError(`${flag} takes a number from ${least} to ${most}, not '${text}'`)

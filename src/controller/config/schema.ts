@@ -5,66 +5,23 @@
  * entries, or a second file is in load.ts, so that one wrong value does not hide such a problem.
  */
 import * as z from 'zod'
-import { parseKey, parseTag, PkdFormatError } from '../../knock/pkd.js'
 import type { PortRange } from '../../nft/service.js'
+import { credentialKeys, credentialSchema } from './credential-schema.js'
+import {
+  absolutePath,
+  duration,
+  expected,
+  flag,
+  listOf,
+  mapping,
+  oneOf,
+  parsed,
+  text,
+  textOrNumber,
+  whole,
+} from './schema-parts.js'
 import { logFormats, logLevels } from './types.js'
 import * as v from './values.js'
-
-type Complaint = (issue: { readonly input?: unknown }) => string
-
-const expected =
-  (what: string): Complaint =>
-  issue =>
-    `expected ${what}, got ${v.shown(issue.input)}`
-
-/** For values that may be secret. */
-const expectedSecret =
-  (what: string): Complaint =>
-  issue =>
-    `expected ${what}, got ${v.kindOf(issue.input)}`
-
-/** `schema`, and its value then read by one of the functions that the command line uses, too. */
-function parsed<I, T>(schema: z.ZodType<I, I>, parse: (value: I) => T) {
-  return schema.transform((value, context): T => {
-    try {
-      return parse(value)
-    } catch (cause) {
-      if (!(cause instanceof v.ValueError || cause instanceof PkdFormatError)) throw cause
-      const hint = cause instanceof v.ValueError ? cause.hint : undefined
-      context.addIssue({ code: 'custom', message: cause.message, ...(hint === undefined ? {} : { params: { hint } }) })
-      return z.NEVER
-    }
-  })
-}
-
-const text = (what: string) => z.string({ error: expected(what) })
-const textOrNumber = (what: string) => z.union([z.number(), z.string()], { error: expected(what) })
-const flag = () => z.boolean({ error: expected('true or false') })
-const listOf = <S extends z.ZodType>(what: string, item: S) => z.array(item, { error: expected(`a list of ${what}`) })
-
-function whole(what: string, min: number, max: number) {
-  const error = expected(`${what} from ${min} to ${max}`)
-  return z.int({ error }).min(min, { error }).max(max, { error })
-}
-
-function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
-  const names = [values.slice(0, -1).join(', '), values.at(-1)].filter(name => name !== '').join(' or ')
-  return z.enum(values, { error: expected(names) })
-}
-
-// The wording for unknown keys needs a schema's neighbours and is made in issues.ts.
-const mapping = <S extends z.core.$ZodShape>(shape: S) =>
-  z.strictObject(shape, {
-    error: issue => (issue.code === 'unrecognized_keys' ? undefined : expected('a mapping')(issue)),
-  })
-
-const name = (what: string) => parsed(text(what), checkName)
-function checkName(value: string): string {
-  if (!v.namePattern.test(value)) throw new v.ValueError(`${v.quote(value)} is not a name`, v.nameRule)
-  return value
-}
-
-const absolutePath = () => parsed(text('an absolute path'), v.parseAbsolutePath)
 
 const queue = mapping({
   number: whole('a queue number', 0, 65_535)
@@ -156,9 +113,6 @@ function readLogTarget(value: string) {
 }
 
 /** A window or a skew: the functions know their bounds. */
-const duration = (parse: (value: string | number) => number) =>
-  parsed(textOrNumber('seconds, or a duration such as 30s, 10m, 8h or 2d'), parse)
-
 const logLevelsOfKernel = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug'] as const
 
 const serviceLog = mapping({
@@ -220,56 +174,15 @@ export const serviceSchema = mapping({
     .describe('Have the kernel log who is not let in; true, or how. Default: false'),
 })
 
-const pkdSchema = mapping({
-  type: z.literal('pkd').describe('The kind of knock: pkd, the UDP datagram of ipt_pkd and nf-pkd.'),
-  tag: parsed(z.string({ error: expected('text') }), parseTag)
-    .prefault('PKD0')
-    .describe('The first 4 bytes of the knock, as text, or as hex after 0x. Default: PKD0'),
-  key: parsed(z.string({ error: expectedSecret('text') }), parseKey)
-    .optional()
-    .describe('The secret, 1 to 40 bytes, as text, or as hex after 0x; either this or key-file is needed.'),
-  'key-file': z
-    .string({ error: expectedSecret('a path') })
-    .min(1, { error: () => 'expected a path, got empty text' })
-    .optional()
-    .describe('The file whose first line is the secret; a relative path starts at the directory of this file.'),
-  port: parsed(textOrNumber('a port from 1 to 65535, or any'), readKnockPort)
-    .prefault('any')
-    .describe('The UDP port that the knock must be sent to, or any. Default: any'),
-  opens: listOf('names of services', name('the name of a service'))
-    .min(1, { error: () => 'expected at least one service' })
-    .describe('The services that a knock opens.'),
-  window: duration(v.parseWindow)
-    .optional()
-    .describe("How long a grant lasts; seconds, or 10m, 8h, 2d. Default: the service's own window"),
-  skew: duration(v.parseSkew)
-    .prefault(10)
-    .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 10'),
-  rate: parsed(text('a rate such as 5/10s or 20/minute, or none'), v.parseRate)
-    .prefault('5/10s')
-    .describe(
-      'A share of knocks for each source, which fills again evenly over a time; none for no limit. Default: 5/10s',
-    ),
-  enabled: flag().prefault(true).describe('Whether knocks with this credential count. Default: true'),
-})
-
-function readKnockPort(value: string | number): number | null {
-  if (value === 'any') return null
-  try {
-    return v.parsePort(value)
-  } catch {
-    throw new v.ValueError(`expected a port from 1 to 65535, or any, got ${v.shown(value)}`)
-  }
-}
-
-/** The kinds of credentials; add a schema here, and its keys to `shapes` below. */
-export const credentialTypes = ['pkd'] as const
-export const credentialSchema = z.discriminatedUnion('type', [pkdSchema], { error: expectedSecret('a mapping') })
-
 const sections = {
   queue: queue.prefault({}).describe('How packets come to the daemon.'),
   marks: marks.prefault({}).describe('The firewall marks by which verdicts are told to the kernel.'),
   limits: limits.prefault({}).describe('Bounds on what strangers can make the daemon do and remember.'),
+  'open-ports': listOf('ports', parsed(textOrNumber('a port from 1 to 65535'), v.parsePort))
+    .prefault([])
+    .describe(
+      'Ports that a source in the middle of a sequence may use without beginning anew; any other one, and it does. Default: []',
+    ),
   'state-directory': absolutePath()
     .prefault('/var/lib/pkctl')
     .describe('Where the daemon keeps what must survive a restart. Default: /var/lib/pkctl'),
@@ -307,7 +220,7 @@ const shapes: Readonly<Record<string, object>> = {
   log: log.shape,
   'services.*': serviceSchema.shape,
   'services.*.log': serviceLog.shape,
-  'credentials.*': pkdSchema.shape,
+  'credentials.*': credentialKeys,
 }
 
 export const knownKeys = (place: string): string[] => Object.keys(shapes[place] ?? {})

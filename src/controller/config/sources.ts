@@ -200,13 +200,15 @@ function place(file: string, lines: LineCounter, offset: number): Place {
 }
 
 /** `key: 0x31` and `tag: 1234` are numbers to YAML. They are meant as written, and a number would lose digits. */
+const secretKeys = new Set(['key', 'tag', 'open-secret', 'close-secret'])
+
 function keepSecretsAsWritten(document: Document.Parsed): void {
   const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
   if (!isMap(credentials)) return
   for (const { value: credential } of credentials.items) {
     if (!isMap(credential)) continue
     for (const { key, value } of credential.items) {
-      const isText = isScalar(key) && (key.value === 'key' || key.value === 'tag')
+      const isText = isScalar(key) && secretKeys.has(String(key.value))
       if (isText && isScalar(value) && value.value !== null && value.tag === undefined && value.source !== undefined) {
         value.value = value.source
       }

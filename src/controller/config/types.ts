@@ -1,5 +1,7 @@
 /** The configuration after validation, with every default filled in. */
 import type { PkdKey } from '../../knock/pkd.js'
+import type { HourKind, Rotation } from '../../knock/rotating.js'
+import type { Step } from '../../knock/sequence.js'
 import type { ServiceSpec } from '../../nft/service.js'
 
 export interface Config {
@@ -27,6 +29,8 @@ export interface Config {
     /** The same for credentials with skew -1, whose knocks never grow too old to be remembered. */
     readonly anyClockEntries: number
   }
+  /** TCP and UDP ports that a source in the middle of a sequence may use without beginning anew. */
+  readonly openPorts: readonly number[]
   readonly stateDirectory: string
   readonly socket: {
     readonly path: string
@@ -58,10 +62,39 @@ export interface KnockRate {
 }
 
 /** What a knock is checked against, by `type`. */
-export type Credential = PkdCredential
+export type Credential = PkdCredential | SequenceCredential | RotatingCredential
 
-export interface PkdCredential {
+interface AnyCredential {
   readonly name: string
+  /** Names of services, without duplicates, at least one. */
+  readonly opens: readonly string[]
+  /** Seconds; null = the service's own. */
+  readonly window: number | null
+  readonly enabled: boolean
+}
+
+/** Knocks at fixed ports, in their order. */
+export interface SequenceCredential extends AnyCredential {
+  readonly type: 'sequence'
+  readonly steps: readonly Step[]
+  /** Seconds for the whole sequence. */
+  readonly timeout: number
+}
+
+/** Knocks at ports that a secret and the hour give. */
+export interface RotatingCredential extends AnyCredential {
+  readonly type: 'rotating'
+  readonly open: Rotation
+  /** The sequence that takes the grant back; null = there is none. */
+  readonly close: Rotation | null
+  readonly hour: HourKind
+  /** Seconds before and after the turn of the hour in which the neighbour's sequence counts as well. */
+  readonly grace: number
+  /** Seconds for the whole sequence. */
+  readonly timeout: number
+}
+
+export interface PkdCredential extends AnyCredential {
   readonly type: 'pkd'
   /** 4 bytes. */
   readonly tag: Buffer
@@ -69,15 +102,10 @@ export interface PkdCredential {
   readonly keyFrom: { readonly kind: 'inline' } | { readonly kind: 'file'; readonly path: string }
   /** The UDP port that it must be sent to; null = every port. */
   readonly port: number | null
-  /** Names of services, without duplicates, at least one. */
-  readonly opens: readonly string[]
-  /** Seconds; null = the service's own. */
-  readonly window: number | null
   /** Seconds either way; -1 = any clock. */
   readonly skew: number
   /** Per source and credential; null = no limit. */
   readonly rate: KnockRate | null
-  readonly enabled: boolean
 }
 
 export interface LoadedConfig {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseKey } from '../../../src/knock/pkd.js'
 import { ConfigError } from '../../../src/controller/config/errors.js'
-import { load, main, only, problemsOf } from './config-support.js'
+import { load, main, only, pkdOf, problemsOf } from './config-support.js'
 import type { FakeFile, Files } from './config-support.js'
 
 describe('loadConfig: problems', () => {
@@ -31,6 +31,25 @@ describe('loadConfig: problems', () => {
       name: 'a reset of what is not TCP',
       yaml: 'services:\n  dns: {port: 53, protocol: udp, reject: reset}',
       want: ["2:42: services.dns.reject: only TCP can be reset, this is udp (use 'icmp')"],
+    },
+    {
+      name: 'bad sequences',
+      yaml: [
+        'services: {s: {port: 1}}',
+        'credentials:',
+        '  a: {type: sequence, sequence: [7000, "80:icmp"], opens: [s]}',
+        '  b: {type: sequence, sequence: [], opens: [s]}',
+        '  c: {type: rotating, range: 5-5, digest: crc, grace: 1h, opens: [s], open-secret: x}',
+        '  d: {type: rotating, opens: [s]}',
+      ].join('\n'),
+      want: [
+        "3:40: credentials.a.sequence[1]: expected a knock such as 7000 or 8000:udp, got '80:icmp'",
+        '4:33: credentials.b.sequence: expected at least one knock',
+        "5:30: credentials.c.range: expected a range of ports such as 1-65535, got '5-5'",
+        "5:43: credentials.c.digest: expected md5, sha256, sha384 or sha512, got 'crc'",
+        "5:55: credentials.c.grace: expected a time below half an hour, got '1h'",
+        "6:6: credentials.d: 'open-secret' or 'open-secret-file' is missing",
+      ],
     },
     {
       name: 'an unknown section',
@@ -124,10 +143,14 @@ describe('loadConfig: problems', () => {
     },
     {
       name: 'a type that is not known',
-      yaml: 'credentials:\n  c: {type: sequence}',
-      want: ["2:13: credentials.c.type: unknown credential type 'sequence'; known: pkd"],
+      yaml: 'credentials:\n  c: {type: fwknop}',
+      want: ["2:13: credentials.c.type: unknown credential type 'fwknop'; known: pkd, sequence, rotating"],
     },
-    { name: 'no type', yaml: 'credentials: {c: {}}', want: ["1:18: credentials.c: 'type' is missing; known: pkd"] },
+    {
+      name: 'no type',
+      yaml: 'credentials: {c: {}}',
+      want: ["1:18: credentials.c: 'type' is missing; known: pkd, sequence, rotating"],
+    },
     {
       name: 'neither key nor services',
       yaml: 'credentials: {c: {type: pkd}}',
@@ -267,14 +290,14 @@ describe('loadConfig: key files', () => {
   ]
   for (const [text, key] of contents) {
     it(`reads ${JSON.stringify(text)}`, () => {
-      const got = only(load(withKey({ text })).config.credentials)
+      const got = only(pkdOf(load(withKey({ text })).config.credentials))
       assert.deepEqual([got.key, got.keyFrom], [parseKey(key), { kind: 'file', path: '/etc/pkctl/k' }])
     })
   }
 
   it('starts a relative path at the file that names it', () => {
     const { config } = load({ 'conf.d/a.yaml': yaml(), 'pkctl.yaml': '', 'conf.d/k': 'x', k: 'y' })
-    assert.deepEqual(only(config.credentials).key, parseKey('x'))
+    assert.deepEqual(only(pkdOf(config.credentials)).key, parseKey('x'))
   })
 
   const at = 'pkctl.yaml:3:40: credentials.c.key-file: k'
@@ -287,7 +310,7 @@ describe('loadConfig: key files', () => {
       withKey({ text: 'x'.repeat(41) }),
       `${at} holds no usable key: the key is 41 bytes long, at most 40 are possible`,
     ],
-    ['too large', withKey({ text: 'x'.repeat(70_000) }), `${at} is too large for a key, which has at most 40 bytes`],
+    ['too large', withKey({ text: 'x'.repeat(70_000) }), `${at} is too large for a key, which is one line`],
     ['no text', withKey({ text: Buffer.from([0xff]) }), `${at} is not UTF-8 text (write the key as hex after 0x)`],
     ['a pipe', withKey({ text: 'x', kind: 'pipe' }), `${at} is not a regular file`],
     [

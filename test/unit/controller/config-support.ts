@@ -4,7 +4,7 @@ import * as path from 'node:path'
 import { ConfigError } from '../../../src/controller/config/errors.js'
 import { loadConfig } from '../../../src/controller/config/load.js'
 import type { ConfigReader } from '../../../src/controller/config/load.js'
-import type { LoadedConfig, PkdCredential } from '../../../src/controller/config/types.js'
+import type { LoadedConfig, Credential, PkdCredential } from '../../../src/controller/config/types.js'
 import type { ServiceSpec } from '../../../src/nft/service.js'
 
 export const main = '/etc/pkctl/pkctl.yaml'
@@ -57,14 +57,18 @@ export function only<T>(items: readonly T[]): T {
 }
 
 export const service = (yaml: string): ServiceSpec => only(load(`services:\n  s: {${yaml}}`).config.services)
-export const credential = (yaml: string): PkdCredential =>
+export const credential = (yaml: string): Credential =>
   only(load(`services: {s: {port: 1}}\ncredentials:\n  c: {${yaml}}`).config.credentials)
-export const pkd = (yaml: string) => credential(`type: pkd, opens: [s], ${yaml}`)
+/** Those that are PKD's. */
+export const pkdOf = (credentials: readonly Credential[]): PkdCredential[] =>
+  credentials.filter(credential => credential.type === 'pkd')
+export const pkd = (yaml: string): PkdCredential => only(pkdOf([credential(`type: pkd, opens: [s], ${yaml}`)]))
 
 export const defaults = {
   file: main,
   queue: { number: 62, maxLength: 16_384 },
   marks: { mask: 0xffff0000 },
+  openPorts: [],
   limits: { perSource: 200, excess: 20_000, total: 0, replayEntries: 2_000_000, anyClockEntries: 10_000 },
   stateDirectory: '/var/lib/pkctl',
   socket: { path: '/run/pkctl/pkctl.sock', group: null },

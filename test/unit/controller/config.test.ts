@@ -9,7 +9,7 @@ import { loadConfig } from '../../../src/controller/config/load.js'
 import { configJsonSchema } from '../../../src/controller/config/schema.js'
 import type { LoadedConfig, PkdCredential } from '../../../src/controller/config/types.js'
 import type { ServiceSpec } from '../../../src/nft/service.js'
-import { defaults, load, only, pkd, plainService, problemsOf, range, service } from './config-support.js'
+import { defaults, load, only, pkd, pkdOf, plainService, problemsOf, range, service } from './config-support.js'
 
 describe('loadConfig: what it gives', () => {
   for (const text of ['', '\n', '# nothing\n', '---\n', '{}', 'services:\ncredentials:\nlimits:\n', '\ufeff']) {
@@ -101,6 +101,58 @@ describe('loadConfig: what it gives', () => {
   for (const [yaml, want] of credentials) {
     it(`makes a credential of {${yaml}}`, () => assert.deepEqual(pkd(yaml), { ...plain, ...want }))
   }
+})
+
+describe('loadConfig: sequences', () => {
+  const one = (yaml: string) => {
+    const { name: _, ...credential } = only(
+      load(`services: {s: {port: 1}}\ncredentials:\n  c: {opens: [s], ${yaml}}`).config.credentials,
+    )
+    return credential
+  }
+  const common = { opens: ['s'], window: null, enabled: true, timeout: 10 }
+
+  it('reads fixed ones', () => {
+    assert.deepEqual(one('type: sequence, sequence: [7000, "8000:udp", "9:tcp"], timeout: 1m'), {
+      ...common,
+      type: 'sequence',
+      timeout: 60,
+      steps: [
+        { port: 7000, protocol: 6 },
+        { port: 8000, protocol: 17 },
+        { port: 9, protocol: 6 },
+      ],
+    })
+  })
+
+  it('reads rotating ones, with secrets as they are written', () => {
+    const rotation = { digest: 'sha256', first: 1, last: 65_535 }
+    assert.deepEqual(one('type: rotating, open-secret: 0123'), {
+      ...common,
+      type: 'rotating',
+      open: { ...rotation, secret: '0123' },
+      close: null,
+      hour: 'utc',
+      grace: 0,
+    })
+    const yaml =
+      'type: rotating, open-secret: a, close-secret: b, digest: md5, range: 1000-2000, hour: local, grace: 30'
+    assert.deepEqual(one(yaml), {
+      ...common,
+      type: 'rotating',
+      open: { secret: 'a', digest: 'md5', first: 1000, last: 2000 },
+      close: { secret: 'b', digest: 'md5', first: 1000, last: 2000 },
+      hour: 'local',
+      grace: 30,
+    })
+  })
+
+  it('warns of an ascending one', () => {
+    const { warnings } = load(
+      'services: {s: {port: 1}}\ncredentials: {c: {type: sequence, sequence: [1, 2], opens: [s]}}',
+    )
+    assert.match(only(warnings), /pkctl.yaml:2:45: credentials.c.sequence: each port is higher than the one before/)
+  })
 })
 
 describe('loadConfig: conf.d', () => {
@@ -207,7 +259,9 @@ describe('the sample, the documentation and the JSON schema', () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-config-'))
   after(() => fs.rmSync(directory, { recursive: true }))
   fs.mkdirSync(path.join(directory, 'keys'))
-  fs.writeFileSync(path.join(directory, 'keys/laptop'), 'open sesame\n', { mode: 0o600 })
+  for (const name of ['laptop', 'hourly.open', 'hourly.close']) {
+    fs.writeFileSync(path.join(directory, 'keys', name), 'open sesame\n', { mode: 0o600 })
+  }
   fs.writeFileSync(path.join(directory, 'keys/visitor'), '0x31\n', { mode: 0o600 })
 
   /** Loads `text` from a real file. */
@@ -229,7 +283,7 @@ describe('the sample, the documentation and the JSON schema', () => {
       { ...plainService, name: 'ssh', log: { prefix: 'pk-ssh ', level: 'info', rate, burst: 5 } },
       { ...plainService, name: 'web', ports: [range(80, 80), range(443, 443), range(8000, 8010)], closing: 'accept' },
     ])
-    const { key: _, ...laptop } = only(config.credentials)
+    const { key: _, ...laptop } = only(pkdOf(config.credentials))
     const { key: __, ...plain } = pkd('key: x')
     const keyFrom = { kind: 'file', path: path.join(directory, 'keys/laptop') }
     assert.deepEqual(laptop, { ...plain, name: 'laptop', keyFrom, opens: ['ssh'], window: 60 })
@@ -240,7 +294,7 @@ describe('the sample, the documentation and the JSON schema', () => {
     const { config, warnings } = loadReal(example)
     assert.deepEqual(warnings, [])
     assert.deepEqual(
-      config.credentials.map(({ name, tag, enabled }) => [name, tag.toString(), enabled]),
+      pkdOf(config.credentials).map(({ name, tag, enabled }) => [name, tag.toString(), enabled]),
       [
         ['laptop', 'SSHK', true],
         ['old-phone', 'PHON', true],

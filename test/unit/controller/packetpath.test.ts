@@ -5,6 +5,7 @@ import { Counters } from '../../../src/controller/events.js'
 import type { GateCredential } from '../../../src/controller/gatekeeper.js'
 import { Gatekeeper } from '../../../src/controller/gatekeeper.js'
 import type { Journal } from '../../../src/controller/journal.js'
+import { StepKeeper } from '../../../src/controller/stepkeeper.js'
 import { PacketPath } from '../../../src/controller/packetpath.js'
 import { ReplayMemory } from '../../../src/controller/replay.js'
 import { Marks } from '../../../src/nft/queueing.js'
@@ -39,7 +40,7 @@ class Bench {
         this.#pending = []
       },
     }
-    this.path = new PacketPath(new Gatekeeper(credentials, memoryOf, this.clock), {
+    this.path = new PacketPath(new Gatekeeper(credentials, memoryOf, this.clock), new StepKeeper([], this.clock), {
       marks,
       journal: journal as unknown as Journal,
       counters: this.counters,

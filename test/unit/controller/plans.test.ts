@@ -10,7 +10,12 @@ import { plainService } from './config-support.js'
 const services: ReadonlyMap<string, ServiceSpec> = new Map(
   ['ssh', 'web', 'db'].map(name => [name, { ...plainService, name }]),
 )
-const opening = (opens: string, window: number | null = null): Opening => ({ opens: opens.split(' '), window })
+const opening = (opens: string, window: number | null = null): Opening => ({
+  opens: opens.split(' '),
+  window,
+  revokes: false,
+  passOn: false,
+})
 const ssh = opening('ssh')
 const web = opening('web')
 const db = opening('db')

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { Command } from 'commander'
+import { namePattern } from '../../controller/config/values.js'
+import { maxKeyLength } from '../../knock/pkd.js'
+import { expandHome } from '../places.js'
+import type { Terminal } from '../terminal.js'
+import { CliError } from '../terminal.js'
+import { parseCount } from './services.js'
+
+/** Below this, a captured knock could be tried against all keys. */
+const minKeyBytes = 16
+
+const help = `
+Server and client must have the same key. Each client should have one of its own.
+
+Examples:
+  pkctl keygen --out /etc/pkctl/keys/laptop
+  pkctl keygen --bytes 32`
+
+export function keygenCommand(terminal: Terminal): Command {
+  return new Command('keygen')
+    .description('make a key, random and in hex, and say where it goes')
+    .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(maxKeyLength))
+    .option('--out <file>', 'a new file for it, of mode 600 (default: print it)')
+    .addHelpText('after', help)
+    .action((flags: { bytes: string; out?: string }) => {
+      const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)
+      const key = `0x${randomBytes(bytes).toString('hex')}`
+      if (flags.out === undefined) terminal.out(key)
+      else {
+        writeNew(expandHome(flags.out), `${key}\n`)
+        terminal.out(`a new key of ${bytes} bytes is written, readable by its owner alone`)
+      }
+      for (const line of places(flags.out ?? '')) terminal.hint(line)
+    })
+}
+
+/** Where the key goes, in lines that can be copied. A file `NAME.key` is the client's, any other one the server's. */
+function places(file: string): string[] {
+  const { name, ext } = path.parse(file)
+  const given = namePattern.test(name) ? name : undefined
+  const [place, credential] = ext === '.key' ? [given ?? 'home', 'laptop'] : ['home', given ?? 'laptop']
+  return [
+    `server: the key in /etc/pkctl/keys/${credential}, and below credentials in pkctl.yaml: ` +
+      `${credential}: { type: pkd, tag: SSHK, key-file: keys/${credential}, opens: [ssh] }`,
+    `client: the key in ~/.config/pkctl/${place}.key, and in hosts.yaml beside it: ` +
+      `${place}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${place}.key, connect: 22 }`,
+  ]
+}
+
+function writeNew(file: string, content: string): void {
+  let handle: number
+  try {
+    handle = fs.openSync(file, 'wx', 0o600)
+  } catch (error) {
+    throw explained(file, error as NodeJS.ErrnoException)
+  }
+  try {
+    fs.writeSync(handle, content)
+    fs.fsyncSync(handle)
+  } catch (error) {
+    fs.rmSync(file, { force: true })
+    throw explained(file, error as NodeJS.ErrnoException)
+  } finally {
+    fs.closeSync(handle)
+  }
+}
+
+function explained(file: string, { code, message }: NodeJS.ErrnoException): CliError {
+  const directory = path.dirname(file)
+  if (code === 'EEXIST')
+    return new CliError(`${file} is there already`, 'a key is never overwritten: take another name')
+  if (code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `install -d -m 700 ${directory}`)
+  return new CliError(`${file} cannot be written: ${message}`)
+}

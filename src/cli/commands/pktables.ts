@@ -1,0 +1,160 @@
+/**
+ * `pktables`, as knockd.conf and scripts at boot call it: the arguments of the program of that name, which kept its
+ * lists in iptables, and its silence when all went well. What it makes are services and grants like all others.
+ */
+import { Command, Option } from 'commander'
+import { parseAddress } from '../../controller/config/values.js'
+import { execute } from '../../nft/nft.js'
+import { defaultSocket, tellDaemon } from '../change.js'
+import { realFirewall } from '../firewall.js'
+import type { Terminal } from '../terminal.js'
+import { usageError } from '../terminal.js'
+import { version } from '../version.js'
+import { listCommand } from './list.js'
+import type { ServiceFlags } from './services.js'
+import { checkName, levels, serviceDefaults, serviceSpec, warnOfCuts } from './services.js'
+
+interface TablesFlags {
+  readonly port: string
+  readonly udp?: boolean
+  readonly syn?: boolean
+  readonly accept?: boolean
+  readonly log?: boolean
+  readonly logPrefix?: string
+  readonly logLevel?: string
+  readonly logLimit?: string
+  readonly logBurst?: string
+}
+
+const help = `
+At boot, for instance:
+  pktables init ssh --port 22 --syn
+
+And in knockd.conf:
+  [opencloseSSH]
+    sequence      = 29336,33115
+    seq_timeout   = 10
+    tcpflags      = syn
+    start_command = pktables add %IP% --service ssh
+    cmd_timeout   = 30
+    stop_command  = pktables delete %IP% --service ssh
+
+Services and grants are those of pkctl, which can do more with them: see pkctl help.`
+
+export function createPktables(terminal: Terminal): Command {
+  const program = new Command('pktables')
+    .description('Services for knockd: ports that are closed for all but the addresses that were added.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', help)
+  const commands = [initCommand, removeCommand, addCommand, deleteCommand, listCommand]
+  for (const make of commands) {
+    // There are no iptables commands to echo.
+    program.addCommand(make(terminal).addOption(new Option('--debug', 'no effect').hideHelp()))
+  }
+  return program
+}
+
+function initCommand(terminal: Terminal): Command {
+  return new Command('init')
+    .description('close a port for all but the addresses that are added; a service that is there stays as it is')
+    .argument('<name>', 'name of the service')
+    .requiredOption('--port <port>', 'port, or range as 6000:6010')
+    .addOption(new Option('--udp', 'UDP instead of TCP').conflicts('syn'))
+    .option('--syn', 'judge only packets that start a TCP connection')
+    .option('--accept', 'only watch: count and log, and let everyone in')
+    .option('--log', 'log packets of addresses that were not added')
+    .option('--log-prefix <text>', 'text in front of each log line (default: none)')
+    .option('--log-level <level>', 'level of the log, as name or number (default: warning)')
+    .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour or /day (default: no limit)')
+    .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
+    .action(async (name: string, flags: TablesFlags) => {
+      const spec = serviceSpec(name, await serviceFlags(flags))
+      const firewall = realFirewall()
+      if ((await firewall.addService(spec)).changed) {
+        warnOfCuts(terminal, spec)
+        return tellDaemon(terminal, { socket: defaultSocket })
+      }
+      terminal.out(`chain pk-${name} already exists, nothing changed`)
+      if ((await firewall.services()).get(name)?.sound === false) {
+        terminal.warn(`the rules of ${name} are not as they were made; pkctl init ${name} with its options mends them`)
+      }
+    })
+}
+
+function removeCommand(terminal: Terminal): Command {
+  return new Command('remove')
+    .description('take a service away: its port is open to everyone again')
+    .argument('<name>', 'name of the service')
+    .action(async (name: string) => {
+      const { changed } = await realFirewall().removeService(checkName(name))
+      if (!changed) terminal.out(`there is no chain pk-${name}`)
+      await tellDaemon(terminal, { socket: defaultSocket })
+    })
+}
+
+function addCommand(): Command {
+  return withAddress(new Command('add').description('let an address in until it is deleted')).action(
+    async (text: string, { service }: { service: string }) => {
+      const { version, address } = hostOf(text)
+      await realFirewall().addGrant(checkName(service), version, address, null)
+    },
+  )
+}
+
+function deleteCommand(): Command {
+  return withAddress(new Command('delete').description('let an address in no longer')).action(
+    async (text: string, { service }: { service: string }) => {
+      const { version, address } = hostOf(text)
+      await realFirewall().deleteGrant(checkName(service), version, address)
+    },
+  )
+}
+
+const withAddress = (command: Command) =>
+  command
+    .argument('<address>', 'IPv4 or IPv6 address; what follows a slash is cut off')
+    .requiredOption('--service <name>', 'name of the service')
+
+const hostOf = (text: string) => parseAddress(text.replace(/\/.*/s, ''))
+
+// What iptables understood of these flags, in the words of `pkctl init`.
+
+async function serviceFlags({ log, logPrefix, logLevel, logLimit, logBurst, ...flags }: TablesFlags) {
+  const service: ServiceFlags = { ...serviceDefaults, ...flags, port: [await portsOf(flags)] }
+  if (!log) return service
+  return {
+    ...service,
+    log,
+    logPrefix: logPrefix ?? '',
+    logLevel: levelOf(logLevel ?? 'warning'),
+    logLimit: logLimit === undefined ? 'none' : rateOf(logLimit),
+    ...(logBurst === undefined ? {} : { logBurst }),
+  }
+}
+
+/** A port, the name of one, or a range whose ends may be left out: `22`, `isakmp`, `6000:6010`, `6000:`. */
+async function portsOf({ port, udp }: Pick<TablesFlags, 'port' | 'udp'>): Promise<string> {
+  const [, first, last] = /^(\d*):(\d*)$/.exec(port) ?? []
+  if (first !== undefined && last !== undefined && port !== ':') return `${first || 1}-${last || 65_535}`
+  if (!/^[a-z][a-z0-9-]*$/i.test(port)) return port
+  const { stdout } = await execute('getent', ['services', `${port}/${udp ? 'udp' : 'tcp'}`])
+  const number = /\s(\d+)\//.exec(stdout)?.[1]
+  if (number !== undefined) return number
+  throw usageError(`no port is known by the name ${port}`, 'give its number')
+}
+
+function levelOf(text: string): string {
+  const names: Readonly<Record<string, string>> = { panic: 'emerg', error: 'err', warning: 'warn' }
+  const level = /^[0-7]$/.test(text) ? levels[Number(text)] : (names[text] ?? text)
+  if (level !== undefined && levels.includes(level)) return level
+  throw usageError(`--log-level takes a number from 0 to 7, or a name such as warning, not '${text}'`)
+}
+
+/** `5/minute`, of which iptables reads any beginning: `5/min`, `5/m`; and `5` is `5/second`. */
+function rateOf(text: string): string {
+  const [, count = '', start = 'second'] = /^(\d+)(?:\/([a-z]+))?$/i.exec(text) ?? []
+  const unit = ['second', 'minute', 'hour', 'day'].find(name => name.startsWith(start.toLowerCase()))
+  if (count !== '' && unit !== undefined) return `${Number(count)}/${unit}`
+  throw usageError(`--log-limit takes a rate such as 5/minute, 5/min or 3/h, not '${text}'`)
+}

@@ -1,0 +1,168 @@
+/**
+ * Port sequences: a source knocks at ports in an order, and the last one completes it. Pure: what came, and when.
+ *
+ * A sequence is complete when its steps came one right after the other, with nothing else of the same source between
+ * them. What else counts is decided outside, by which packets are fed; but a repetition of the last right step (a SYN
+ * sent again, a datagram doubled on the way) never breaks a knock. After a wrong step, as much of the sequence counts
+ * as the latest steps still make up (the failure function of Knuth, Morris and Pratt, 1977), so that an attempt may
+ * follow a failed one at once.
+ */
+
+export const protocolTcp = 6
+export const protocolUdp = 17
+
+/** One knock of a sequence. */
+export interface Step {
+  readonly port: number
+  readonly protocol: typeof protocolTcp | typeof protocolUdp
+}
+
+export const maxSteps = 32
+
+/** A sequence that cannot be one; the message is for the person who wrote it. */
+export class SequenceFormatError extends Error {
+  override readonly name = 'SequenceFormatError'
+}
+
+/** `7000`, `8000:udp`, `9000:tcp`; TCP where nothing is said. */
+export function parseStep(text: string): Step {
+  const [, digits, protocol = 'tcp'] = /^(\d{1,5})(?::(tcp|udp))?$/i.exec(text.trim()) ?? []
+  const port = Number(digits)
+  if (digits === undefined || port < 1 || port > 65_535) {
+    throw new SequenceFormatError(`expected a knock such as 7000 or 8000:udp, got '${text}'`)
+  }
+  return { port, protocol: protocol.toLowerCase() === 'udp' ? protocolUdp : protocolTcp }
+}
+
+export const formatStep = ({ port, protocol }: Step): string =>
+  protocol === protocolUdp ? `${port}:udp` : String(port)
+
+/** The step as one number: equal for equal steps. */
+export const stepKey = (protocol: number, port: number): number => protocol * 65_536 + port
+
+/** Whether each step's port is higher than the one before: what a port scan in order goes through. */
+export const isAscending = (steps: readonly Step[]): boolean =>
+  steps.length > 1 && steps.every((step, i) => i === 0 || step.port > (steps[i - 1] as Step).port)
+
+export interface Pattern<T> {
+  readonly steps: readonly Step[]
+  /** Seconds for the whole sequence, from its first step. */
+  readonly timeoutSeconds: number
+  /** What is complete with the sequence. */
+  readonly value: T
+}
+
+interface Compiled<T> extends Pattern<T> {
+  readonly keys: readonly number[]
+  /** For each number of steps that were right, how many of them still count when the next is wrong. */
+  readonly fallback: readonly number[]
+}
+
+interface Attempt<T> {
+  readonly pattern: Compiled<T>
+  /** When each step that counts was made, oldest first: as long as the progress is. */
+  times: number[]
+}
+
+/**
+ * Follows many sources through many sequences. Cost does not grow with the number of sequences: a step touches those
+ * that begin with it and those in which its source is. Memory is bounded: of too many sources, the one that was silent
+ * for longest is forgotten.
+ */
+export class SequenceTracker<T> {
+  readonly #byFirst = new Map<number, Compiled<T>[]>()
+  readonly #longestTimeout: number
+  // In the order of their latest step.
+  readonly #sources = new Map<string, { attempts: Attempt<T>[]; last: number }>()
+
+  constructor(
+    patterns: readonly Pattern<T>[],
+    readonly maxSources: number,
+  ) {
+    for (const pattern of patterns) {
+      const keys = pattern.steps.map(({ protocol, port }) => stepKey(protocol, port))
+      const compiled = { ...pattern, keys, fallback: fallbacks(keys) }
+      const first = keys[0] as number
+      this.#byFirst.set(first, [...(this.#byFirst.get(first) ?? []), compiled])
+    }
+    this.#longestTimeout = Math.max(0, ...patterns.map(pattern => pattern.timeoutSeconds))
+  }
+
+  /** Sources in mid-sequence, as far as they have not run out of time unnoticed. */
+  get size(): number {
+    return this.#sources.size
+  }
+
+  /** The source begins anew. */
+  forget(source: string): void {
+    this.#sources.delete(source)
+  }
+
+  /**
+   * A source knocked at a port. Gives what that completed; times are seconds of a clock that never goes back.
+   */
+  knock(source: string, protocol: number, port: number, now: number): T[] {
+    this.#forgetSilent(now)
+    const key = stepKey(protocol, port)
+    const known = this.#sources.get(source)
+    const beginning = this.#byFirst.get(key) ?? []
+    if (!known && beginning.length === 0) return []
+    this.#sources.delete(source)
+    const completed: T[] = []
+    const attempts: Attempt<T>[] = []
+    const under = new Set<Compiled<T>>()
+    for (const attempt of known?.attempts ?? []) {
+      under.add(attempt.pattern)
+      advance(attempt, key, now)
+      if (attempt.times.length === attempt.pattern.keys.length) completed.push(attempt.pattern.value)
+      else if (attempt.times.length > 0) attempts.push(attempt)
+    }
+    for (const pattern of beginning) {
+      if (under.has(pattern)) continue
+      if (pattern.keys.length === 1) completed.push(pattern.value)
+      else attempts.push({ pattern, times: [now] })
+    }
+    if (attempts.length > 0) this.#remember(source, attempts, now)
+    return completed
+  }
+
+  #remember(source: string, attempts: Attempt<T>[], now: number): void {
+    this.#sources.set(source, { attempts, last: now })
+    if (this.#sources.size <= this.maxSources) return
+    const oldest = this.#sources.keys().next()
+    if (!oldest.done) this.#sources.delete(oldest.value)
+  }
+
+  #forgetSilent(now: number): void {
+    for (const [source, { last }] of this.#sources) {
+      if (now - last <= this.#longestTimeout) return
+      this.#sources.delete(source)
+    }
+  }
+}
+
+function advance<T>(attempt: Attempt<T>, key: number, now: number): void {
+  const { keys, fallback, timeoutSeconds } = attempt.pattern
+  // Too late for the whole: what came first does not count any more, but a later part may be the beginning of another.
+  while (attempt.times.length > 0 && now - (attempt.times[0] as number) > timeoutSeconds) keep(attempt, fallback)
+  const made = attempt.times.length
+  if (keys[made] !== key && made > 0 && keys[made - 1] === key) return
+  while (attempt.times.length > 0 && keys[attempt.times.length] !== key) keep(attempt, fallback)
+  if (keys[attempt.times.length] === key) attempt.times.push(now)
+}
+
+/** Falls back to the latest steps that are a beginning, too. */
+function keep<T>(attempt: Attempt<T>, fallback: readonly number[]): void {
+  const still = fallback[attempt.times.length] ?? 0
+  attempt.times = still === 0 ? [] : attempt.times.slice(-still)
+}
+
+function fallbacks(keys: readonly number[]): number[] {
+  const table = [0, 0]
+  for (let length = 2; length <= keys.length; length++) {
+    let still = table[length - 1] as number
+    while (still > 0 && keys[still] !== keys[length - 1]) still = table[still] as number
+    table.push(keys[still] === keys[length - 1] ? still + 1 : 0)
+  }
+  return table
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { main } from '../../../src/cli/program.js'
+import { parseKey } from '../../../src/knock/pkd.js'
+
+/** What one command line printed, and its exit status. */
+async function pkctl(...argv: string[]) {
+  const said = { out: [] as string[], error: [] as string[], hint: [] as string[], warn: [] as string[] }
+  const status = await main(argv, {
+    out: line => void said.out.push(line),
+    error: message => void said.error.push(message),
+    hint: message => void said.hint.push(message),
+    warn: message => void said.warn.push(message),
+    strong: text => text,
+  })
+  return { status, ...said }
+}
+
+describe('pkctl keygen', () => {
+  let directory: string
+
+  before(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-keygen-'))
+  })
+  after(() => fs.rmSync(directory, { recursive: true }))
+
+  it('prints a key of 40 bytes, another one each time', async () => {
+    const keys = new Set<string>()
+    for (let i = 0; i < 20; i++) {
+      const { status, out, error } = await pkctl('keygen')
+      assert.deepEqual([status, out.length, error], [0, 1, []])
+      assert.match(out[0] ?? '', /^0x[0-9a-f]{80}$/)
+      assert.ok(parseKey(out[0] ?? ''))
+      keys.add(out[0] ?? '')
+    }
+    assert.equal(keys.size, 20)
+  })
+
+  it('takes a length of 16 to 40 bytes', async () => {
+    for (const bytes of [16, 32, 40]) {
+      assert.equal((await pkctl('keygen', '--bytes', String(bytes))).out[0]?.length, 2 + 2 * bytes)
+    }
+    for (const bytes of ['15', '41', '0', '-1', '1e1', '32.5', '', 'many']) {
+      const { status, out, error } = await pkctl('keygen', `--bytes=${bytes}`)
+      assert.deepEqual([status, out], [2, []])
+      assert.deepEqual(error, [`--bytes takes a number from 16 to 40, not '${bytes}'`])
+    }
+  })
+
+  it('writes a new file that only its owner can read, whatever the umask, and does not print the key', async () => {
+    const mask = process.umask(0)
+    try {
+      const file = path.join(directory, 'laptop')
+      const { status, out } = await pkctl('keygen', '--out', file)
+      assert.deepEqual([status, out], [0, ['a new key of 40 bytes is written, readable by its owner alone']])
+      assert.equal(fs.statSync(file).mode & 0o7777, 0o600)
+      assert.match(fs.readFileSync(file, 'utf8'), /^0x[0-9a-f]{80}\n$/)
+    } finally {
+      process.umask(mask)
+    }
+  })
+
+  it('never overwrites, neither a file nor what a link leads to', async () => {
+    const file = path.join(directory, 'there')
+    const link = path.join(directory, 'link')
+    fs.writeFileSync(file, 'mine')
+    fs.symlinkSync(path.join(directory, 'nowhere'), link)
+    for (const target of [file, link]) {
+      const { status, out, error, hint } = await pkctl('keygen', '--out', target)
+      assert.deepEqual([status, out, error], [1, [], [`${target} is there already`]])
+      assert.match(hint[0] ?? '', /never overwritten/)
+    }
+    assert.equal(fs.readFileSync(file, 'utf8'), 'mine')
+    assert.ok(!fs.existsSync(link))
+  })
+
+  it('makes no directories', async () => {
+    const parent = path.join(directory, 'missing')
+    const missing = await pkctl('keygen', '--out', path.join(parent, 'laptop'))
+    assert.deepEqual(
+      [missing.status, missing.error, missing.hint],
+      [1, [`there is no directory ${parent}`], [`install -d -m 700 ${parent}`]],
+    )
+    fs.writeFileSync(parent, '')
+    const { status, error } = await pkctl('keygen', '--out', path.join(parent, 'laptop'))
+    assert.equal(status, 1)
+    assert.match(error[0] ?? '', /^\S+\/missing\/laptop cannot be written: /)
+  })
+
+  it('says which lines put the key to use on server and client', async () => {
+    for (const [args, credential, place] of [
+      [[], 'laptop', 'home'],
+      [['--out', `${directory}/phone`], 'phone', 'home'],
+      [['--out', `${directory}/office.key`], 'laptop', 'office'],
+      [['--out', `${directory}/my key`], 'laptop', 'home'],
+      [['--out', `${directory}/my own.key`], 'laptop', 'home'],
+    ] as const) {
+      const { hint } = await pkctl('keygen', ...args)
+      assert.deepEqual(hint, [
+        `server: the key in /etc/pkctl/keys/${credential}, and below credentials in pkctl.yaml: ${credential}: { type: pkd, tag: SSHK, key-file: keys/${credential}, opens: [ssh] }`,
+        `client: the key in ~/.config/pkctl/${place}.key, and in hosts.yaml beside it: ${place}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${place}.key, connect: 22 }`,
+      ])
+    }
+  })
+})
