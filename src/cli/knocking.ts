@@ -68,14 +68,19 @@ export async function findTarget(
   port: string | undefined,
   ask: () => Promise<string>,
 ): Promise<Target> {
-  if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   if (flags.keyFile !== undefined && flags.keyEnv !== undefined)
     throw usageError('--key-file and --key-env exclude each other')
   const udpPort = port === undefined ? place.port : parsePort(port)
   const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
-  const family = flags[4] ? 4 : flags[6] ? 6 : place.family === undefined ? undefined : place.family === '4' ? 4 : 6
-  const addresses = await resolve(place.host, family)
+  const addresses = await addressesOf(place, flags)
   return { host: place.host, addresses, tag, key: await findKey(flags, place, ask), port: udpPort }
+}
+
+/** Where the place is, as the flags and the place want it. */
+export function addressesOf(place: Place, flags: KnockFlags): Promise<Address[]> {
+  if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
+  const ofPlace = place.family === undefined ? undefined : place.family === '4' ? 4 : 6
+  return resolve(place.host, flags[4] ? 4 : flags[6] ? 6 : ofPlace)
 }
 
 async function resolve(host: string, family: 4 | 6 | undefined): Promise<Address[]> {

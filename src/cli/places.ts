@@ -20,6 +20,11 @@ const placeSchema = z.strictObject({
   tag: z.string().optional().describe('Tag of the credential. Default: PKD0.'),
   key: z.string().optional().describe('The key itself.'),
   'key-file': z.string().optional().describe('A file whose first line is the key; ~ is the home directory.'),
+  sequence: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('Knocks at these ports, in their order: 7000, 8000:udp; instead of a PKD knock.'),
   family: z.enum(['4', '6'], 'expected 4 or 6').optional().describe('Knock only over this version of IP.'),
   connect: port.optional().describe('TCP port to try after the knock, as --connect does.'),
 })

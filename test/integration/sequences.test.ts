@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Status } from '../../src/controller/status.js'
 import { rotatingSteps, startOfHour } from '../../src/knock/rotating.js'
-import { sleep, until } from '../support/commands.js'
+import { pkctl, sleep, until } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import type { Step } from '../support/peer.js'
 
@@ -49,6 +49,36 @@ describe('sequences', () => {
       assert.equal(await lab.opens(host, from), 'open')
     }
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
+  })
+
+  it('open by pkctl knock, with ports, or a place that has them', async () => {
+    await lab.daemon(lab.config(services + door))
+    lab.file(
+      'config/pkctl/hosts.yaml',
+      `server:\n  host: ${server4}\n  sequence: [7000, 8000:udp, 9000]\n  connect: 22\n`,
+    )
+    const mine = (...args: string[]) =>
+      lab.from([process.execPath, pkctl, 'knock', ...args], { env: { XDG_CONFIG_HOME: `${lab.directory}/config` } })
+    const ports = ['7000', '8000:udp', '9000']
+    const verbose = await mine(server4, ...ports, '-v', '--connect', '22')
+    assert.equal(verbose.status, 0, verbose.stderr)
+    assert.match(verbose.stdout, /^knocked at 10\.77\.0\.1 ports 7000 8000:udp 9000\n10\.77\.0\.1 port 22\/tcp is open/)
+    await lab.mustPkctl('delete', client4, '--service', 'ssh')
+    assert.match((await mine('server')).stdout, /is open/)
+    assert.equal((await mine(server6, ...ports, '--delay', '0', '--connect', '22')).status, 0)
+    await lab.mustPkctl('delete', client4, '--service', 'ssh')
+    const swapped = await mine(server4, '7000', '9000', '8000:udp', '--connect', '22', '--timeout', '1')
+    assert.equal(swapped.status, 1)
+    for (const [args, error] of [
+      [[server4, '7000:icmp'], /expected a knock such as 7000 or 8000:udp/],
+      [[server4, '7000', '--tag', 'SSHK'], /a sequence has no tag/],
+      [[server4, '7000', '--delay', 'long'], /--delay takes milliseconds/],
+    ] as const) {
+      const { status: exit, stderr } = await mine(...args)
+      assert.equal(exit, 2)
+      assert.match(stderr, error)
+    }
+    assert.match((await mine('192.0.2.1', '7000')).stderr, /no knock could be sent to 192\.0\.2\.1/)
   })
 
   const right = [7000, '8000:udp', 9000]

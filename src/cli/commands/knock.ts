@@ -2,8 +2,11 @@ import * as net from 'node:net'
 import { Command } from 'commander'
 import { parseDuration, parsePort } from '../../controller/config/values.js'
 import type { Address, KnockFlags } from '../knocking.js'
+import type { Step } from '../../knock/sequence.js'
+import { formatStep, parseStep } from '../../knock/sequence.js'
 import {
   addKnockOptions,
+  addressesOf,
   closedHint,
   findTarget,
   knockAt,
@@ -12,13 +15,17 @@ import {
   placeNamed,
   reasonFor,
 } from '../knocking.js'
+import type { Place } from '../places.js'
 import { askSecret } from '../prompt.js'
+import { knockSteps } from '../stepping.js'
 import type { Terminal } from '../terminal.js'
-import { CliError } from '../terminal.js'
+import { CliError, usageError } from '../terminal.js'
 
 interface Flags extends KnockFlags {
   readonly port?: string
   readonly connect?: string
+  readonly udp?: boolean
+  readonly delay: string
   readonly timeout: string
   readonly verbose?: boolean
 }
@@ -27,6 +34,8 @@ const knockHelp = `
 The host is a name from ~/.config/pkctl/hosts.yaml, or a name or address of the network. Without -4 or -6 a knock goes
 out over both versions of IP that the name has, because what connects next may take either. Without --port each knock
 takes a random one. The key is asked for when no option names it; from a pipe, its first line is the key.
+
+With ports, or with a place that has a sequence, it knocks at those instead: TCP, or UDP where a port says :udp.
 
 A place in hosts.yaml:
   home:
@@ -39,37 +48,75 @@ Exit status: 0 sent (with --connect: and the port is open), 1 not, 2 wrong usage
 
 export function knockCommand(terminal: Terminal): Command {
   const command = new Command('knock')
-    .description('knock at a server: send one PKD packet, and with --connect try the port at once')
+    .description('knock at a server, by a PKD packet or a port sequence, and with --connect try the port at once')
     .argument('<host>', 'a place of hosts.yaml, or a name or address')
+    .argument('[ports...]', 'knock at these ports in their order, such as 7000 8000:udp, instead of sending PKD')
     .option('--port <port>', 'UDP port to knock on (default: a random one)')
   return addKnockOptions(command)
+    .option('-u, --udp', 'knock at ports by UDP where nothing is said')
+    .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence', '20')
     .option('--connect <port>', 'then try this TCP port at once, and tell')
     .option('--timeout <time>', 'how long to try', '5s')
     .option('-v, --verbose', 'say what is sent where')
     .addHelpText('after', knockHelp)
-    .action((host: string, flags: Flags) => knock(host, flags, terminal))
+    .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))
 }
 
-async function knock(name: string, flags: Flags, terminal: Terminal): Promise<void> {
+async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
   const place = placeNamed(name)
+  const sequence = ports.length > 0 ? ports : flags.port === undefined ? place.sequence : undefined
   const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
   const timeout = parseDuration(flags.timeout) * 1000
-  const target = await findTarget(place, flags, flags.port, () => askSecret('key: '))
+  const { addresses, send } = sequence ? await bySequence(place, sequence, flags) : await byPkd(place, flags)
 
   const started = process.hrtime.bigint()
   let sent = 0
-  for (const address of target.addresses) {
+  for (const address of addresses) {
     try {
-      const port = await knockAt(address, target)
+      const where = await send(address)
       sent++
-      if (flags.verbose) terminal.out(`knocked at ${address.address} port ${port}/udp`)
+      if (flags.verbose) terminal.out(`knocked at ${address.address} ${where}`)
     } catch (error) {
       // A name may have an address of a version that this machine does not speak.
-      if (target.addresses.length === 1) throw error
+      if (addresses.length === 1) throw error
     }
   }
-  if (sent === 0) throw new CliError(`no knock could be sent to ${target.host}`, 'is there a route to it?')
-  if (connectPort !== undefined) await tryPort(target.addresses, connectPort, timeout, started, terminal)
+  if (sent === 0) throw new CliError(`no knock could be sent to ${place.host}`, 'is there a route to it?')
+  if (connectPort !== undefined) await tryPort(addresses, connectPort, timeout, started, terminal)
+}
+
+/** Where to knock, and how: `send` resolves to the ports, in words. */
+interface Way {
+  readonly addresses: readonly Address[]
+  readonly send: (address: Address) => Promise<string>
+}
+
+async function byPkd(place: Place, flags: Flags): Promise<Way> {
+  const target = await findTarget(place, flags, flags.port, () => askSecret('key: '))
+  return { addresses: target.addresses, send: async address => `port ${await knockAt(address, target)}/udp` }
+}
+
+async function bySequence(place: Place, ports: readonly string[], flags: Flags): Promise<Way> {
+  const given = flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port
+  if (given !== undefined) throw usageError('a sequence has no tag, key or --port', 'leave out the ports to send PKD')
+  const steps = ports.map(port => readStep(flags.udp && !port.includes(':') ? `${port}:udp` : port))
+  const pause = Number(flags.delay)
+  if (!/^\d{1,5}$/.test(flags.delay)) throw usageError(`--delay takes milliseconds, not '${flags.delay}'`)
+  return {
+    addresses: await addressesOf(place, flags),
+    async send(address) {
+      await knockSteps(address, steps, pause)
+      return `ports ${steps.map(formatStep).join(' ')}`
+    },
+  }
+}
+
+function readStep(text: string): Step {
+  try {
+    return parseStep(text)
+  } catch (error) {
+    throw usageError((error as Error).message)
+  }
 }
 
 async function tryPort(
