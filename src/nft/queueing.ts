@@ -293,6 +293,8 @@ function candidateRules(q: Queueing): Command[] {
     j.addBaseChain(base, hook, knockPriority),
     // Nobody but this table may have set these bits: a packet that comes in with them was not verified by anyone.
     j.addRule(base, [j.match(j.and(j.meta('mark'), marks.mask), '!=', 0), clearMark(marks)]),
+    // Most packets are of connections that run: they are through with this chain.
+    j.addRule(base, [j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn'), j.accept()]),
     ...shapes(q.candidates).map(shape =>
       j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('queue')]),
     ),
