@@ -1,0 +1,121 @@
+/** What a guarded port costs those who may use it: new connections, against no firewall and the least one can have. */
+import path from 'node:path'
+import { must, root } from '../support/commands.js'
+import { client4, Lab, server4 } from '../support/lab.js'
+import { addressText, forgedBase } from './addresses.js'
+import type { Row } from './report.js'
+import { grouped, median, percent, progress, spread } from './report.js'
+
+const port = 8080
+const rounds = 15
+const cpuSeconds = 0.3
+
+interface Variant {
+  readonly name: string
+  /** Resolves to what must be said of it. */
+  readonly prepare: (lab: Lab) => Promise<string | undefined>
+}
+
+const others = (count: number) => Array.from({ length: count }, (_, i) => addressText(forgedBase + i))
+const elements = (grants: number) => [client4, ...others(grants - 1)].map(one => `${one} timeout 1h`).join(', ')
+async function load(lab: Lab, rules: string): Promise<undefined> {
+  await must(['ip', 'netns', 'exec', lab.server, 'nft', '-f', lab.file('rules.nft', rules)])
+}
+
+/** The least that lets in who is in a set and nobody else. */
+const barest = (lab: Lab) =>
+  load(
+    lab,
+    `table inet barest {
+      set s { type ipv4_addr; flags timeout; elements = { ${elements(1)} }; }
+      chain c {
+        type filter hook input priority -140;
+        tcp dport ${port} tcp flags & (syn | ack) == syn ip saddr @s accept
+        tcp dport ${port} tcp flags & (syn | ack) == syn drop
+      }
+    }`,
+  )
+
+const ruleForEach = (count: number) => (lab: Lab) =>
+  load(
+    lab,
+    `table inet rules {
+      chain c {
+        type filter hook input priority -140;
+        ${[...others(count - 1), client4].map(one => `ip saddr ${one} tcp dport ${port} accept`).join('\n')}
+        tcp dport ${port} tcp flags & (syn | ack) == syn drop
+      }
+    }`,
+  )
+
+const grant = (lab: Lab, count: number) => load(lab, `add element inet pkctl pk-web-4 { ${elements(count)} }`)
+
+async function withoutDaemon(lab: Lab): Promise<undefined> {
+  await lab.mustPkctl('init', 'web', '--port', String(port), '--syn')
+  await grant(lab, 1)
+}
+
+const withDaemon = (grants: number) => async (lab: Lab) => {
+  const credential = '{ type: pkd, tag: SSHK, key: test, opens: [web] }'
+  const config = `services: { web: { port: ${port}, window: 3600 } }\ncredentials: { bench: ${credential} }`
+  const { output } = await lab.daemon(lab.config(config))
+  await grant(lab, grants)
+  const way = output.includes('iptables-nft') ? "iptables-nft's rule, two chains more," : "nft's own statement"
+  return `its chains for knocks are in place, with ${way} for the queue`
+}
+
+/** What all others are measured by, and once more, which tells the noise. */
+const barestName = 'the barest ruleset'
+const variants: readonly Variant[] = [
+  { name: barestName, prepare: barest },
+  { name: 'the barest ruleset, another time', prepare: barest },
+  { name: 'no firewall', prepare: () => Promise.resolve(undefined) },
+  { name: 'pkctl without its daemon, 1 grant', prepare: withoutDaemon },
+  ...[1, 10_000, 100_000].map(grants => ({
+    name: `pkctl with its daemon, ${grouped(grants)} ${grants === 1 ? 'grant' : 'grants'}`,
+    prepare: withDaemon(grants),
+  })),
+  { name: 'a chain of 10,000 rules', prepare: ruleForEach(10_000) },
+]
+
+export async function connectionsPart(): Promise<Row[]> {
+  const labs = new Map<string, Lab>()
+  const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]))
+  const notes = new Map<string, string | undefined>()
+  try {
+    for (const { name, prepare } of variants) {
+      progress(`connections: ${name}`)
+      const lab = await Lab.create()
+      labs.set(name, lab)
+      notes.set(name, await prepare(lab))
+    }
+    for (let round = 0; round < rounds; round++) {
+      progress(`connections, round ${round + 1} of ${rounds}`)
+      for (const [name, lab] of labs) rates.get(name)?.push(await connectionRate(lab))
+    }
+  } finally {
+    for (const lab of labs.values()) await lab.remove()
+  }
+  const barestRates = rates.get(barestName) ?? []
+  return [...rates].map(([name, all]) => row(name, all, barestRates, notes.get(name)))
+}
+
+async function connectionRate(lab: Lab): Promise<number> {
+  const program = path.join(root, 'test/bench/connections.pl')
+  const argv = ['taskset', '-c', '0', 'perl', program, lab.client, server4, String(port), String(cpuSeconds)]
+  const { status, stdout, stderr } = await lab.on(argv)
+  if (status !== 0) throw new Error(`connections: ${stderr}`)
+  return Number(stdout.split(' ')[1])
+}
+
+function row(name: string, rates: readonly number[], barestRates: readonly number[], note?: string): Row {
+  const ratios = rates.map((rate, i) => rate / (barestRates[i] ?? NaN))
+  const microseconds = (all: readonly number[]) => 1e6 / median(all)
+  const more = microseconds(rates) - microseconds(barestRates)
+  return {
+    what: `new connections: ${name}`,
+    figure: `${grouped(median(rates))}/s; ratio to the barest ${median(ratios).toFixed(3)} (${more < 0 ? '' : '+'}${more.toFixed(2)} µs each)`,
+    how: `for each second of one processor, both ends and no other work; ${rates.length} rounds in turn; spread of the rate ${percent(spread(rates))}, of the ratio ${percent(spread(ratios))}${note === undefined ? '' : `; ${note}`}`,
+    values: { rates, ratios, microsecondsMore: more },
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * npm run bench -- [--json FILE] [PART...]
+ *
+ * Measures pkctl in network namespaces of its own, each figure beside what it is to be compared with, and prints one
+ * table. Nothing here passes or fails: a machine that others use gives other figures, and the ratios are what to read.
+ */
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import { parseArgs } from 'node:util'
+import { connectionsPart } from './connections.js'
+import { floodPart } from './flood.js'
+import { idlePart } from './idle.js'
+import { latencyPart } from './latency.js'
+import type { Row } from './report.js'
+import { markdownTable, progress } from './report.js'
+import { throughputPart } from './throughput.js'
+
+const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
+  latency: latencyPart,
+  throughput: throughputPart,
+  flood: floodPart,
+  connections: connectionsPart,
+  idle: idlePart,
+}
+
+const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
+const unknown = positionals.filter(name => !(name in parts))
+if (unknown.length > 0) {
+  process.stderr.write(`bench: error: no part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)
+  process.exit(2)
+}
+
+// Each lab that is there waits for the exit, to leave nothing behind.
+process.setMaxListeners(0)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+const [loadBefore = 0] = os.loadavg()
+const rows: Row[] = []
+for (const [name, part] of Object.entries(parts)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue
+  const start = Date.now()
+  try {
+    rows.push(...(await part()))
+  } catch (error) {
+    process.stderr.write(`bench: error: ${name}: ${(error as Error).stack ?? String(error)}\n`)
+    process.exitCode = 1
+  }
+  progress(`${name} took ${Math.round((Date.now() - start) / 1000)} s`)
+}
+
+const cpus = os.cpus()
+const machine = [
+  `${cpus.length} processors (${cpus[0]?.model.trim() ?? '?'})`,
+  `load ${loadBefore.toFixed(1)} before`,
+  `Linux ${os.release()}`,
+  `Node ${process.version}`,
+].join(', ')
+process.stdout.write(`\n${machine}\n\n${markdownTable(rows)}\n`)
+if (values.json !== undefined) {
+  const report = { date: new Date().toISOString(), machine, rows }
+  fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+}
