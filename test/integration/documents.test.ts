@@ -331,13 +331,14 @@ describe('what the documents name', () => {
     }
   })
 
-  it('every command is named in README.md, every option of knock in docs/client.md', () => {
+  it('every command is named in README.md, every option of knock and connect in docs/client.md', () => {
     const readme = codeIn('README.md').flatMap(callsIn)
     for (const name of program.keys()) {
       if (name === '') continue
       assert.ok(readme.some(words => words[0] === name) || textOf('README.md').includes(`\`${name}\``), name)
     }
-    for (const option of program.get('knock')?.options ?? []) {
+    const options = ['knock', 'connect'].flatMap(name => [...(program.get(name)?.options ?? [])])
+    for (const option of options) {
       if (['-h', '--help', '--verbose'].includes(option)) continue
       assert.ok(textOf('docs/client.md').includes(`\`${option}`), option)
     }

@@ -12,7 +12,7 @@ export const ports = {
   late: 2202,
   /** Sends a greeting and FIN at once, reads on to the end, and says what it got. */
   first: 2203,
-  /** Sends 64 MB without end of itself, as fast as they are taken. */
+  /** Sends 64 MB as fast as they are taken, and ends. */
   source: 2204,
   /** Takes nothing at all. */
   wall: 2205,
@@ -20,6 +20,8 @@ export const ports = {
   both: 2206,
   /** Greets, then resets the connection at the first byte that it gets. */
   reset: 2207,
+  /** Greets and closes, and so takes nothing any more. */
+  gone: 2208,
 } as const
 
 export const megabyte = 1 << 20
@@ -29,10 +31,11 @@ export const pattern = crypto.createHash('shake256', { outputLength: megabyte })
 
 type Behaviour = (socket: net.Socket, say: (text: string) => void) => void
 
-function sendMegabytes(socket: net.Socket, count: number): void {
+function sendMegabytes(socket: net.Socket, count: number, whenSent: () => void = () => undefined): void {
   let left = count
   const more = () => {
     while (left-- > 0) if (!socket.write(pattern)) return void socket.once('drain', more)
+    whenSent()
   }
   more()
 }
@@ -50,7 +53,7 @@ const behaviours: Readonly<Record<keyof typeof ports, Behaviour>> = {
     socket.on('end', () => say(`got ${got}`))
     socket.end('greeting')
   },
-  source: socket => sendMegabytes(socket, 64),
+  source: socket => sendMegabytes(socket.resume(), 64, () => socket.end()),
   wall: socket => socket.pause(),
   both: (socket, say) => {
     let got = 0
@@ -65,6 +68,7 @@ const behaviours: Readonly<Record<keyof typeof ports, Behaviour>> = {
     socket.once('data', () => socket.resetAndDestroy())
     socket.write('greeting')
   },
+  gone: socket => socket.end('greeting', () => socket.destroy()),
 }
 
 if (process.argv[2] === 'serve') {

@@ -5,6 +5,7 @@ import { addKnockOptions, findTarget, placeNamed } from '../knocking.js'
 import { askOnTerminal } from '../prompt.js'
 import { reach } from '../reaching.js'
 import { relay } from '../relay.js'
+import { usageError } from '../terminal.js'
 
 interface Flags extends KnockFlags {
   readonly knockPort?: string
@@ -37,6 +38,12 @@ export function connectCommand(): Command {
 async function connect(name: string, portText: string, flags: Flags): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseDuration(flags.timeout) * 1000
-  const target = await findTarget(placeNamed(name), flags, flags.knockPort, () => askOnTerminal('key: '))
+  const place = placeNamed(name)
+  if (place.sequence && flags.knockPort === undefined)
+    throw usageError(
+      `${name} is a place with a sequence, and connect sends PKD knocks`,
+      'let ssh call pkctl knock before it connects, by Match exec',
+    )
+  const target = await findTarget(place, flags, flags.knockPort, () => askOnTerminal('key: '))
   await relay(await reach(target, port, timeoutMs), `${target.host} port ${port}`)
 }
