@@ -61,8 +61,13 @@ const behaviours: Readonly<Record<keyof typeof ports, Behaviour>> = {
       got += chunk.length
       if (got === 8 * megabyte) say('got all')
     })
-    sendMegabytes(socket, 8)
-    socket.on('end', () => socket.end())
+    // Its own end comes when the peer has ended and all is sent, in whichever order that happens.
+    let waitedFor = 2
+    const end = () => {
+      if (--waitedFor === 0) socket.end()
+    }
+    sendMegabytes(socket, 8, end)
+    socket.on('end', end)
   },
   reset: socket => {
     socket.once('data', () => socket.resetAndDestroy())
