@@ -163,7 +163,7 @@ export function buildQueueing(q: Queueing, listing: Listing): Command[] {
 export function removeQueueing(listing: Listing): Command[] {
   const bases = hooks.flatMap(hook => [`knock-${hook}`, `grant-${hook}`]).filter(name => listing.chains.has(name))
   const regular = [...listing.chains.keys()].filter(name =>
-    /^(queue|excess|pending|answer|answered|stepped|step|astray|grant-\d+)$/.test(name),
+    /^(candidate|excess|pending|answer|answered|stepped|step|astray|grant-\d+)$/.test(name),
   )
   const sets = [...versions.flatMap(v => [pendingOf(v), meterOf(v)]), ...stepSetNames].filter(name =>
     listing.sets.has(name),
@@ -189,7 +189,7 @@ export function stopQueueing(listing: Listing): Command[] {
 /** The number of the queue that a packet path in the kernel sends to, if there is one. */
 export function queueInUse(listing: Listing): number | undefined {
   const comments =
-    listing.chains.get('queue')?.rules.map(rule => /^to queue (\d+)$/.exec(rule.comment ?? '')?.[1]) ?? []
+    listing.chains.get('candidate')?.rules.map(rule => /^to queue (\d+)$/.exec(rule.comment ?? '')?.[1]) ?? []
   const number = comments.find(text => text !== undefined)
   return number === undefined ? undefined : Number(number)
 }
@@ -218,6 +218,9 @@ function planRules(plan: Plan, marks: Marks): Command[] {
         ]),
       ),
     ),
+    // Only here, and not for what is refused: elements that are deleted stay in the set's hash until they are collected,
+    // and a flood of one source would pile them up in one place of it.
+    ...versions.map(version => j.addRule(chain, [j.deleteFromSet(pendingOf(version), j.source(version))])),
     j.addRule(chain, [j.counter(), ...(plan.passOn ? [clearMark(marks), j.return_()] : [j.drop()])]),
   ]
 }
@@ -227,7 +230,6 @@ const grantStatement = ({ revokes }: Plan, set: string, source: Json, seconds: n
 
 function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Command[] {
   const ours = j.and(j.meta('mark'), marks.mask)
-  const noLonger = (version: IpFamily) => j.deleteFromSet(pendingOf(version), j.source(version))
   return [
     j.addVerdictMap({ name: 'grants', type: 'mark' }),
     ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
@@ -238,7 +240,6 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
       j.addRule('answer', [j.match(ours, '==', bits), clearMark(marks), j.return_()]),
     ),
     j.addChain('answered'),
-    ...versions.map(version => j.addRule('answered', [noLonger(version)])),
     j.addRule('answered', [j.vmap(ours, 'grants')]),
     // Refused, or never answered: a queue that nobody reads, or that overflows, lets its packets go on to here.
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
@@ -253,7 +254,6 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
 /** The last step of a sequence, with its plan; any other mark on such a packet is somebody else's. */
 function stepAnswers(ours: Json): Command[] {
   return [
-    ...versions.map(version => j.addRule('stepped', [j.deleteFromSet(pendingOf(version), j.source(version))])),
     j.addRule('stepped', [j.vmap(ours, 'grants')]),
     ...stepShapes.map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
   ]
@@ -271,24 +271,31 @@ function candidateRules(q: Queueing): Command[] {
   const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '==', 'syn')
   const local = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
   return [
-    j.addChain('queue'),
+    j.addChain('candidate'),
     // Sources can be forged: whoever sends in the name of another must not use up what that one needs.
     j.addChain('excess'),
     ...(q.excessLimit > 0 ? [j.addRule('excess', [within(q.excessLimit), j.return_()])] : []),
     j.addRule('excess', [j.counter(), j.drop()]),
     ...versions.map(version =>
-      j.addRule('queue', [
+      j.addRule('candidate', [
         j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
         j.jump('excess'),
       ]),
     ),
-    ...(q.totalLimit > 0 ? [j.addRule('queue', [over(q.totalLimit), j.counter(), j.drop()])] : []),
+    ...(q.totalLimit > 0 ? [j.addRule('candidate', [over(q.totalLimit), j.counter(), j.drop()])] : []),
     // On its own, not before the queueing: a full set ends the rule in which it is updated.
     ...versions.map(version =>
-      j.addRule('queue', [j.updateSet(pendingOf(version), j.source(version), pendingSeconds)]),
+      j.addRule('candidate', [j.updateSet(pendingOf(version), j.source(version), pendingSeconds)]),
     ),
-    j.addRule('queue', [j.counter(), mark(marks.candidate), ...send], `to queue ${q.queue}`),
+    j.addRule('candidate', [j.counter(), mark(marks.candidate), ...send], `to queue ${q.queue}`),
     j.addChain('pending'),
+    // Above its share a source does not wait: the gate judges it at once, and the queue is for others.
+    ...versions.map(version =>
+      j.addRule('pending', [
+        j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
+        j.accept(),
+      ]),
+    ),
     j.addRule('pending', [j.counter(), mark(marks.pending), ...send]),
     j.addBaseChain(base, hook, knockPriority),
     // Nobody but this table may have set these bits: a packet that comes in with them was not verified by anyone.
@@ -296,7 +303,7 @@ function candidateRules(q: Queueing): Command[] {
     // Most packets are of connections that run: they are through with this chain.
     j.addRule(base, [j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn'), j.accept()]),
     ...shapes(q.candidates).map(shape =>
-      j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('queue')]),
+      j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('candidate')]),
     ),
     ...(q.stepping
       ? stepRules(base, q.stepping, marks, {

@@ -430,7 +430,7 @@ const quiesceCases: FirewallCase[] = [
     async run(firewall, nft) {
       const limits = async () => {
         const { chains } = await nft.list()
-        const rules = ['queue', 'excess'].flatMap(name => chains.get(name)?.rules ?? [])
+        const rules = ['candidate', 'excess'].flatMap(name => chains.get(name)?.rules ?? [])
         return rules.flatMap(({ expr }) =>
           [...JSON.stringify(expr).matchAll(/"rate": ?(\d+)/g)].map(found => Number(found[1])),
         )
