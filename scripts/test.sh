@@ -3,7 +3,7 @@
 # the real kernel in network namespaces. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps \
-  socat knockd nmap netbase openssh-client openssh-server \
+  socat knockd nmap hping3 faketime netbase openssh-client openssh-server \
   qemu-system-x86 mmdebstrap cpio e2fsprogs busybox-static kmod
 
 fail() {

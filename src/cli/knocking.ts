@@ -7,6 +7,7 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import type { Command } from 'commander'
 import { parsePort } from '../controller/config/values.js'
+import { encodeObo } from '../knock/obo.js'
 import type { PkdKey } from '../knock/pkd.js'
 import { defaultTag, encodePkd, parseKey, parseTag } from '../knock/pkd.js'
 import { findIptPkdPlace } from './iptpkd.js'
@@ -36,6 +37,8 @@ export interface Target {
   readonly key: PkdKey
   /** The UDP port; without it each knock takes a random one. */
   readonly port: number | undefined
+  /** The 4 or 16 bytes of an address to ask for instead of one's own. */
+  readonly onBehalfOf?: Buffer
 }
 
 /** The machine has no way to this address, or may not use it. */
@@ -129,7 +132,10 @@ export function knockAt({ address, family }: Address, target: Target): Promise<n
     const notSent = (error: Error) => fail(new NotSent(`no knock could be sent to ${address}: ${error.message}`))
     const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6')
     socket.on('error', notSent)
-    socket.send(encodePkd(fields, port, target.key), port, address, error => {
+    const payload = target.onBehalfOf
+      ? encodeObo(fields, target.onBehalfOf, port, target.key)
+      : encodePkd(fields, port, target.key)
+    socket.send(payload, port, address, error => {
       socket.close()
       if (error) notSent(error)
       else done(port)

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../controller/config/types.js'
 import type { PathEvents, PathThread } from '../controller/daemon.js'
-import type { PathMessage } from '../controller/events.js'
+import type { MidwaySource, PathMessage } from '../controller/events.js'
 import { Counters } from '../controller/events.js'
 import type { GateCredential } from '../controller/gatekeeper.js'
 import type { GateSequence } from '../controller/stepkeeper.js'
@@ -24,6 +24,7 @@ export type PacketWorkerRequest =
       readonly credentials: readonly GateCredential[]
       readonly sequences: readonly GateSequence[]
     }
+  | { readonly kind: 'midway' }
   | { readonly kind: 'stop' }
 
 /** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
@@ -41,6 +42,7 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
     let wakeWriter = -1
     let stopping = false
     let configured: (() => void)[] = []
+    let midwayAsked: ((sources: readonly MidwaySource[]) => void)[] = []
     let ended: () => void = () => undefined
     const end = new Promise<void>(done => (ended = done))
 
@@ -54,6 +56,11 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
         new Promise(done => {
           configured.push(done)
           request({ kind: 'configure', credentials, sequences })
+        }),
+      midway: () =>
+        new Promise(done => {
+          midwayAsked.push(done)
+          request({ kind: 'midway' })
         }),
       stop() {
         if (!stopping) {
@@ -76,6 +83,12 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
         case 'configured':
           configured.shift()?.()
           break
+        case 'midway':
+          midwayAsked.shift()?.(message.sources)
+          break
+        case 'effects':
+          events.effects(message.effects)
+          break
         case 'knocks':
           events.knocks(message.events, message.suppressed)
           break
@@ -92,6 +105,8 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
       ended()
       for (const done of configured) done()
       configured = []
+      for (const done of midwayAsked) done([])
+      midwayAsked = []
       if (!stopping && wakeWriter >= 0) events.died(new Error('the packet path ended'))
     })
   })

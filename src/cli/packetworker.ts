@@ -5,13 +5,15 @@ import { Counters } from '../controller/events.js'
 import type { Clock, GateCredential } from '../controller/gatekeeper.js'
 import { Gatekeeper } from '../controller/gatekeeper.js'
 import { Journal } from '../controller/journal.js'
+import type { OneTimeLine } from '../controller/onetimefile.js'
+import { markUsed } from '../controller/onetimefile.js'
 import { PacketPath } from '../controller/packetpath.js'
 import { StepKeeper } from '../controller/stepkeeper.js'
 import type { PkdKey } from '../knock/pkd.js'
 import { Marks } from '../nft/queueing.js'
 import { QueueError } from '../queue/libraries.js'
 import { PacketQueue } from '../queue/nfqueue.js'
-import { sourceText } from '../queue/packet.js'
+import { addressText, sourceText } from '../queue/packet.js'
 import type { PacketWorkerData, PacketWorkerRequest } from './packetthread.js'
 
 const port = parentPort
@@ -21,6 +23,16 @@ const post = (message: PathMessage) => {
 }
 
 const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
+
+/** Here, and not in the thread that reads the file: it must be done before the answer is given. */
+function spend(line: OneTimeLine): void {
+  try {
+    markUsed(line)
+  } catch (error) {
+    post({ kind: 'trouble', level: 'error', message: `a right sequence is refused: ${(error as Error).message}` })
+    throw error
+  }
+}
 
 function run(): void {
   const { queue: options, mask, stateDirectory, limits, counters } = workerData as PacketWorkerData
@@ -33,7 +45,7 @@ function run(): void {
       message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
     })
   }
-  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), new StepKeeper([], clock), {
+  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), new StepKeeper([], clock, spend), {
     marks: new Marks(mask),
     journal,
     counters: new Counters(counters),
@@ -41,6 +53,9 @@ function run(): void {
     addressText: sourceText,
     onEvents: (events, suppressed) => {
       post({ kind: 'knocks', events, suppressed })
+    },
+    onEffects: effects => {
+      post({ kind: 'effects', effects })
     },
     onTrouble: (level, message) => {
       post({ kind: 'trouble', level, message })
@@ -72,8 +87,16 @@ function handleRequests(path: PacketPath, journal: Journal): boolean {
       stop = true
       continue
     }
+    if (message.kind === 'midway') {
+      const sources = path.steps.midway().map(({ source, name, made, of }) => {
+        const address = addressText(Buffer.from(source, 'latin1'), 0, source.length === 4 ? 4 : 6)
+        return { address, credential: name, made, of }
+      })
+      post({ kind: 'midway', sources })
+      continue
+    }
     path.gatekeeper = new Gatekeeper(message.credentials.map(revive), c => journal.memoryOf(c), clock)
-    path.steps = new StepKeeper(message.sequences, clock)
+    path.steps = new StepKeeper(message.sequences, clock, spend)
     post({ kind: 'configured' })
   }
 }

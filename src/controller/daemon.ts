@@ -6,12 +6,16 @@ import type { Change, Firewall } from '../nft/firewall.js'
 import type { Marks, Plan, Queueing } from '../nft/queueing.js'
 import type { ServiceSpec } from '../nft/service.js'
 import type { QueueStatistics } from '../queue/statistics.js'
+import { oboUdpLength } from '../knock/obo.js'
+import type { OneTimeList } from '../knock/onetime.js'
+import { fewLeft } from '../knock/onetime.js'
 import { udpLength } from '../knock/pkd.js'
 import { nextTurn } from '../knock/rotating.js'
 import type { Config, Credential } from './config/types.js'
-import type { Door } from './doors.js'
+import { parseAddress } from './config/values.js'
+import type { Door, ReadOneTime } from './doors.js'
 import { doorsOf, gateCredential, gateSequence, openingOf, steppingOf } from './doors.js'
-import type { CounterName, Counters, KnockEvent, Suppressed } from './events.js'
+import type { CounterName, Counters, Effect, KnockEvent, MidwaySource, Suppressed } from './events.js'
 import type { GateCredential } from './gatekeeper.js'
 import { refusals } from './gatekeeper.js'
 import type { Log } from './log.js'
@@ -21,18 +25,22 @@ import type { Granted } from './sentences.js'
 import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
 import type { GateSequence } from './stepkeeper.js'
+import type { Triggers } from './triggers.js'
 
 /** The packet path in its own thread. */
 export interface PathThread {
   readonly counters: Counters
   /** Judges by these credentials from now on. */
   configure(credentials: readonly GateCredential[], sequences: readonly GateSequence[]): Promise<void>
+  /** The sources in the middle of a sequence. */
+  midway(): Promise<readonly MidwaySource[]>
   /** Answers what is in flight, and ends. */
   stop(): Promise<void>
 }
 
 export interface PathEvents {
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
+  effects(effects: readonly Effect[]): void
   trouble(level: 'error' | 'warn', message: string): void
   /** The thread ended and was not asked to. */
   died(error: Error): void
@@ -42,6 +50,8 @@ export interface DaemonParts {
   readonly version: string
   readonly log: Log
   readonly firewall: Firewall
+  readonly triggers: Triggers
+  readonly readOneTime: ReadOneTime
   readonly marks: Marks
   readonly startPath: (config: Config, events: PathEvents) => Promise<PathThread>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
@@ -84,6 +94,9 @@ export class Daemon {
     this.#path = await startPath(this.#config, {
       knocks: (events, suppressed) => {
         this.#report(events, suppressed)
+      },
+      effects: effects => {
+        for (const effect of effects) this.#follow(effect)
       },
       trouble: (level, message) => {
         log[level](message)
@@ -155,12 +168,34 @@ export class Daemon {
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
     clearTimeout(this.#turnTimer)
+    await this.#parts.triggers.stop()
     await this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
       await this.#path?.stop()
       await this.#parts.firewall.uninstall()
     })
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
+  }
+
+  /** Says in the log who is let in. */
+  async logGrants(): Promise<void> {
+    const services = [...(await this.#parts.firewall.services()).values()]
+    const grants = services.flatMap(({ spec, grants }) => grants.map(grant => ({ service: spec.name, ...grant })))
+    this.#parts.log.info(`${grants.length} grants run`)
+    for (const { service, source, secondsLeft } of grants) {
+      const end = secondsLeft === null ? 'without end' : `for ${secondsLeft} s`
+      this.#parts.log.info(`${source} is let in to ${service} ${end}`, { source, service })
+    }
+  }
+
+  /** Says in the log who is in the middle of a sequence. */
+  async logMidway(): Promise<void> {
+    const sources = (await this.#path?.midway()) ?? []
+    this.#parts.log.info(`${sources.length} sequences are under way`)
+    for (const { address, credential, made, of } of sources) {
+      const message = `${address} has made ${made} of ${of} knocks of ${credential}`
+      this.#parts.log.info(message, { source: address, credential })
+    }
   }
 
   // Two in one place would take each other's packet path away, and both would believe to be fine.
@@ -173,9 +208,11 @@ export class Daemon {
   async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
     const { firewall, log } = this.#parts
     const enabled = config.credentials.filter(credential => credential.enabled)
-    const doors = doorsOf(enabled, this.#parts.now() / 1000)
+    const doors = doorsOf(enabled, this.#parts.now() / 1000, file => this.#oneTime(file))
     let drawing: Drawing | undefined
+    let known: ReadonlyMap<string, ServiceSpec> = new Map()
     const change = await firewall.install(specs, services => {
+      known = services
       drawing = this.#plans.draw(doors.map(openingOf), services)
       return this.#queueing(config, doors, drawing.plans, services)
     })
@@ -186,6 +223,7 @@ export class Daemon {
       planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door.credential, plan.number)] : [])),
       planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
     )
+    this.#parts.triggers.configure(config.credentials, known, config.limits)
     this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
     for (const detail of change.details) log.info(detail)
     this.#warnOfMissing(enabled)
@@ -207,7 +245,13 @@ export class Daemon {
       queue: this.#queue,
       native: this.#nativeQueue,
       marks: this.#parts.marks,
-      candidates: pkd.map(({ tag, port }) => ({ udpLength, firstWord: tag.readUInt32BE(0), port })),
+      candidates: pkd.flatMap(({ tag, port, onBehalfOf }) =>
+        [udpLength, ...(onBehalfOf.length > 0 ? [oboUdpLength] : [])].map(length => ({
+          udpLength: length,
+          firstWord: tag.readUInt32BE(0),
+          port,
+        })),
+      ),
       stepping: steppingOf(doors, config.openPorts),
       plans,
       perSourceLimit: config.limits.perSource,
@@ -230,6 +274,56 @@ export class Daemon {
         this.#parts.log.error(`the sequences of this hour could not be put in place: ${(error as Error).message}`)
       })
     }, wait * 1000)
+  }
+
+  /** What follows a decision, outside of the packet path. */
+  #follow(effect: Effect): void {
+    const { triggers } = this.#parts
+    const { kind, credential } = effect
+    if (kind === 'opened') triggers.opened(credential, effect.address)
+    else if (kind === 'closed') triggers.closed(credential, effect.address)
+    else if (kind === 'on-behalf') void this.#grantOnBehalf(credential, effect.address)
+    else void this.#nextSequence(credential)
+  }
+
+  async #nextSequence(credential: string): Promise<void> {
+    const { log } = this.#parts
+    try {
+      await this.refresh()
+      log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
+    } catch (error) {
+      log.error(`the next sequence of ${credential} could not be put in place: ${(error as Error).message}`)
+    }
+  }
+
+  // The kernel lets in only sources that it sees; this one comes in as by pkctl add.
+  async #grantOnBehalf(name: string, asked: string): Promise<void> {
+    const { firewall, log, triggers } = this.#parts
+    const credential = this.#config.credentials.find(one => one.name === name)
+    if (!credential) return
+    try {
+      const { version, address } = parseAddress(asked)
+      for (const { service, seconds } of this.#granted.get(name) ?? []) {
+        await firewall.addGrant(service.name, version, address, seconds === Infinity ? null : seconds)
+      }
+      triggers.opened(name, address)
+    } catch (error) {
+      log.error(`${asked} could not be let in on behalf, by ${name}: ${(error as Error).message}`, { credential: name })
+    }
+  }
+
+  #oneTime(file: string): OneTimeList {
+    const { log, readOneTime } = this.#parts
+    try {
+      const list = readOneTime(file)
+      const left = list.unused.length
+      if (left < fewLeft)
+        log.warn(left === 0 ? `${file} has no sequence left` : `${file} has only ${left} sequences left`)
+      return list
+    } catch (error) {
+      log.error(`the sequences of ${file} cannot be read, and nobody can knock by them: ${(error as Error).message}`)
+      return { unused: [] }
+    }
   }
 
   #report(events: readonly KnockEvent[], { strangers, others }: Suppressed): void {

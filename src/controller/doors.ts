@@ -1,9 +1,12 @@
 /** What the credentials mean right now, piece by piece: each door is one thing that can be knocked, and its effect. */
+import type { OneTimeList } from '../knock/onetime.js'
 import { currentHours, rotatingSteps } from '../knock/rotating.js'
 import type { Step } from '../knock/sequence.js'
+import { addressBytes } from './config/values.js'
 import type { Plan } from '../nft/queueing.js'
 import type { Stepping } from '../nft/stepping.js'
-import type { Credential, PkdCredential } from './config/types.js'
+import type { Credential, PkdCredential, StepsCredential } from './config/types.js'
+import type { OneTimeLine } from './onetimefile.js'
 import type { GateCredential } from './gatekeeper.js'
 import type { Opening } from './plans.js'
 import type { GateSequence } from './stepkeeper.js'
@@ -12,19 +15,32 @@ export type Door =
   | { readonly kind: 'pkd'; readonly credential: PkdCredential }
   | {
       readonly kind: 'steps'
-      readonly credential: Exclude<Credential, PkdCredential>
+      readonly credential: StepsCredential
       readonly steps: readonly Step[]
       readonly revokes: boolean
+      /** Where its line stands, for a sequence that is good for once. */
+      readonly once?: OneTimeLine
     }
 
-/** The doors at `now`, in Unix seconds: of a rotating credential, one for each hour that counts, to open and to close. */
-export function doorsOf(credentials: readonly Credential[], now: number): Door[] {
+/** Gives the sequences of a file that are not used yet. */
+export type ReadOneTime = (file: string) => OneTimeList
+
+/**
+ * The doors at `now`, in Unix seconds: of a rotating credential, one for each hour that counts, to open and to close;
+ * of sequences that are good for once, the next one.
+ */
+export function doorsOf(credentials: readonly Credential[], now: number, readOneTime: ReadOneTime): Door[] {
   return credentials.flatMap((credential): Door[] => {
     switch (credential.type) {
       case 'pkd':
         return [{ kind: 'pkd', credential }]
       case 'sequence':
         return [{ kind: 'steps', credential, steps: credential.steps, revokes: false }]
+      case 'one-time': {
+        const { file } = credential
+        const [next] = readOneTime(file).unused
+        return next ? [{ kind: 'steps', credential, steps: next.steps, revokes: false, once: { file, ...next } }] : []
+      }
       case 'rotating': {
         const { open, close, hour, grace } = credential
         return currentHours(now, hour, grace).flatMap(start => [
@@ -43,13 +59,28 @@ export const openingOf = (door: Door): Opening => ({
   passOn: door.kind === 'steps',
 })
 
-export function gateCredential({ name, tag, key, port, skew, rate }: PkdCredential, plan: number): GateCredential {
-  return { name, tag, key, port, skew, rate, plan }
+const hasTriggers = ({ triggers }: Credential) => Object.values(triggers).some(trigger => trigger !== null)
+
+export function gateCredential(credential: PkdCredential, plan: number): GateCredential {
+  const { name, tag, key, port, skew, rate, onBehalfOf } = credential
+  return { name, tag, key, port, skew, rate, plan, onBehalfOf, triggers: hasTriggers(credential) }
 }
 
 export function gateSequence(door: Extract<Door, { kind: 'steps' }>, plan: Plan): GateSequence {
-  const { credential, steps, revokes } = door
-  return { name: credential.name, steps, timeoutSeconds: credential.timeout, plan: plan.number, revokes }
+  const { credential, steps, revokes, once } = door
+  const { name, timeout, flags, rate } = credential
+  return {
+    name,
+    steps,
+    timeoutSeconds: timeout,
+    flags,
+    targets: credential.targets.map(addressBytes),
+    rate,
+    plan: plan.number,
+    revokes,
+    triggers: hasTriggers(credential),
+    ...(once ? { once } : {}),
+  }
 }
 
 /** What the kernel needs to know of all sequences together; null when there are none. */
@@ -61,6 +92,9 @@ export function steppingOf(doors: readonly Door[], openPorts: readonly number[])
   return {
     ports: [...ports.values()],
     openPorts,
+    flagRules: [
+      ...new Map(sequences.map(({ credential: { flags } }) => [`${flags.mask} ${flags.value}`, flags])).values(),
+    ],
     seconds: Math.max(...sequences.map(door => door.credential.timeout)),
   }
 }

@@ -8,15 +8,35 @@ export interface KnockEvent {
   readonly reason?: Refusal
   readonly credential?: string
   readonly source: string
+  /** The address that is let in instead of the source. */
+  readonly onBehalfOf?: string
   readonly port: number
   /** How far the client's clock is ahead of ours, in seconds. */
   readonly skewSeconds?: number
 }
 
+/** What has to follow a decision, outside of the packet path; unlike events for the log, none is ever left out. */
+export type Effect =
+  /** A trigger's knock was right: `address` is let in, or no longer. */
+  | { readonly kind: 'opened' | 'closed'; readonly credential: string; readonly address: string }
+  /** `address` is to be let in, which is not the source that the kernel could see. */
+  | { readonly kind: 'on-behalf'; readonly credential: string; readonly address: string }
+  /** A sequence is used up, and the next one counts. */
+  | { readonly kind: 'spent'; readonly credential: string }
+
 /** How many knocks were held back from the log: those that anybody can send, and others. */
 export interface Suppressed {
   readonly strangers: number
   readonly others: number
+}
+
+/** A source in the middle of a sequence. */
+export interface MidwaySource {
+  readonly address: string
+  readonly credential: string
+  /** How many knocks of how many. */
+  readonly made: number
+  readonly of: number
 }
 
 /** What is posted from the packet path's thread. */
@@ -26,6 +46,8 @@ export type PathMessage =
   | { readonly kind: 'configured' }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
+  | { readonly kind: 'effects'; readonly effects: readonly Effect[] }
+  | { readonly kind: 'midway'; readonly sources: readonly MidwaySource[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
 const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', 'overruns', ...refusals] as const

@@ -5,11 +5,10 @@
 import type { Marks } from '../nft/queueing.js'
 import type { Batch } from '../queue/nfqueue.js'
 import type { Packet } from '../queue/packet.js'
-import { digestOffset } from '../knock/pkd.js'
-import type { Counters, KnockEvent, Suppressed } from './events.js'
+import type { Counters, Effect, KnockEvent, Suppressed } from './events.js'
 import { EventValve } from './events.js'
 import type { Clock, Decision, GateCredential, Gatekeeper } from './gatekeeper.js'
-import { refusedCopies, refusedUnverified } from './gatekeeper.js'
+import { digestOfKnock, refusedCopies, refusedUnverified } from './gatekeeper.js'
 import type { Journal } from './journal.js'
 import type { StepKeeper } from './stepkeeper.js'
 
@@ -20,6 +19,7 @@ export interface PacketPathParts {
   readonly clock: Clock
   readonly addressText: (packet: Packet) => string
   readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
+  readonly onEffects: (effects: readonly Effect[]) => void
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
@@ -38,6 +38,9 @@ export class PacketPath {
   readonly #strangers = new EventValve(eventsPerSecond)
   readonly #trouble = new EventValve(1)
   #events: KnockEvent[] = []
+  #effects: Effect[] = []
+  /** Those of knocks that must be noted on disk before they count. */
+  #promised: Effect[] = []
   #granted: number[] = []
   #clockOffset: number | undefined
 
@@ -55,11 +58,15 @@ export class PacketPath {
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
     try {
       journal.commit(clock.now())
+      this.#effects.push(...this.#promised)
     } catch (error) {
       this.#takeBack(batch, error as Error)
     }
+    this.#promised = []
     this.#parts.counters.add('granted', this.#granted.length)
     this.#flushEvents()
+    if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
+    this.#effects = []
   }
 
   onOverrun(): void {
@@ -87,14 +94,21 @@ export class PacketPath {
     const decision = this.gatekeeper.decide(packet)
     this.#report(packet, decision)
     if (decision.kind === 'grant') {
-      this.#note(decision.credential, packet, decision.time)
+      const { credential, requested } = decision
+      this.#note(credential, packet, decision.time)
       this.#granted.push(index)
-      return others + marks.plan(decision.credential.plan)
+      if (requested) {
+        this.#promised.push({ kind: 'on-behalf', credential: credential.name, address: requested.address })
+        return others + marks.refused
+      }
+      if (credential.triggers) this.#promised.push(this.#trigger('opened', credential.name, packet))
+      return others + marks.plan(credential.plan)
     }
     counters.add(decision.reason)
-    // The right key, but too often: the knock is used up like any other.
+    // The right key, but too often, or for too much: the knock is used up like any other.
     const { credential, time } = decision
-    if (decision.reason === 'rate-limited' && credential && time !== undefined) this.#note(credential, packet, time)
+    const used = decision.reason === 'rate-limited' || decision.reason === 'address-not-allowed'
+    if (used && credential && time !== undefined) this.#note(credential, packet, time)
     return others + marks.refused
   }
 
@@ -103,23 +117,34 @@ export class PacketPath {
     const { marks, counters, clock } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     counters.add('steps')
-    const completed = this.steps.step(packet, stray)
-    if (!completed) return others
-    counters.add(completed.revokes ? 'revoked' : 'granted')
+    const decision = this.steps.step(packet, stray)
+    if (!decision) return others
+    const { sequence } = decision
+    const refused = decision.kind === 'refuse'
+    counters.add(refused ? decision.reason : sequence.revokes ? 'revoked' : 'granted')
     if (this.#verified.pass(clock.monotonic())) {
-      const kind = completed.revokes ? 'revoke' : 'grant'
       this.#events.push({
-        kind,
+        kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
+        ...(refused ? { reason: decision.reason } : {}),
         source: this.#parts.addressText(packet),
         port: packet.destinationPort,
-        credential: completed.name,
+        credential: sequence.name,
       })
     }
-    return others + marks.plan(completed.plan)
+    if (refused) return others
+    if (sequence.triggers) {
+      this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
+    }
+    if (sequence.once) this.#effects.push({ kind: 'spent', credential: sequence.name })
+    return others + marks.plan(sequence.plan)
+  }
+
+  #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {
+    return { kind, credential, address: this.#parts.addressText(packet) }
   }
 
   #note(credential: GateCredential, packet: Packet, time: number): void {
-    this.#parts.journal.append(credential, packet.buffer, digestOffset(packet.payloadAt), time)
+    this.#parts.journal.append(credential, packet.buffer, digestOfKnock(packet), time)
   }
 
   // What cannot be remembered must not open anything: it could be sent again after a restart.
@@ -148,6 +173,7 @@ export class PacketPath {
       port: packet.version === 0 ? 0 : packet.destinationPort,
       ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
       ...(decision.credential ? { credential: decision.credential.name } : {}),
+      ...(decision.kind === 'grant' && decision.requested ? { onBehalfOf: decision.requested.address } : {}),
       ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
     })
   }

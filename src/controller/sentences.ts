@@ -15,11 +15,12 @@ export type Granted = readonly { readonly service: { readonly name: string }; re
 
 /** What a stranger can cause is said at debug; what needs a right key, at info. */
 export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
-  const { kind, reason, credential, source, port, skewSeconds } = event
+  const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
   const fields = {
     event: eventNames[kind],
     source,
     port,
+    ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
     ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
@@ -28,9 +29,11 @@ export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
   const by = credential ? ` by ${credential}` : ''
   const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
   if (kind === 'grant') {
-    const opens = granted.map(({ service, seconds }) => `${service.name} for ${seconds} s`).join(', ')
-    const what = opens === '' ? 'is right, and opens nothing: its services do not exist' : `opens ${opens}`
-    return { level: 'info', message: `knock${by} from ${source} ${what}${clock}`, fields }
+    const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
+    const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
+    const what = opens === '' ? 'is right, and opens nothing' : `opens ${opens}`
+    const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
+    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${clock}`, fields }
   }
   if (kind === 'revoke') {
     const closes = granted.map(({ service }) => service.name).join(', ')
@@ -62,6 +65,10 @@ function because(reason: Refusal | undefined, skewSeconds = 0): string {
       return 'stale: older than knocks that are forgotten already'
     case 'rate-limited':
       return 'rate-limited'
+    case 'address-not-allowed':
+      return 'asks for an address that it may not ask for'
+    case 'line-unmarked':
+      return 'its line could not be marked as used'
     case 'memory-full':
       return 'the memory of knocks is full'
     case 'state-unwritable':

@@ -25,6 +25,8 @@ const timeOffset = 4
 const randomOffset = 12
 const randomLength = 12
 const hashOffset = 24
+/** Tag, time and random bytes. */
+export const headerLength = hashOffset
 const blockLength = 4 + hashOffset + maxKeyLength
 
 /** A tag or key that cannot be one; the message is for the person who wrote it. */
@@ -78,11 +80,16 @@ function fromHex(what: string, digits: string): Buffer {
 /** The 56 bytes for a knock on `port`. */
 export function encodePkd(fields: PkdFields, port: number, key: PkdKey): Buffer {
   const payload = Buffer.alloc(payloadLength)
+  encodeHeader(fields, payload)
+  Buffer.from(hashPkd(payload, 0, port, key), 'latin1').copy(payload, hashOffset)
+  return payload
+}
+
+/** Writes the first 24 bytes. */
+export function encodeHeader(fields: PkdFields, payload: Buffer): void {
   fields.tag.copy(payload, 0, 0, tagLength)
   payload.writeBigUInt64LE(BigInt(fields.time), timeOffset)
   fields.random.copy(payload, randomOffset, 0, randomLength)
-  Buffer.from(hashPkd(payload, 0, port, key), 'latin1').copy(payload, hashOffset)
-  return payload
 }
 
 /** Reads the fields back; undefined when these bytes are not a knock. The hash is for `verifyPkd`. */

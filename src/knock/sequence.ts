@@ -19,10 +19,39 @@ export interface Step {
 
 export const maxSteps = 32
 
+/** Which TCP packets are knocks: those whose flags, under `mask`, are `value`; bits as in the header (RFC 9293). */
+export interface FlagRule {
+  readonly mask: number
+  readonly value: number
+}
+
+const flagBits: Readonly<Record<string, number>> = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 }
+
 /** A sequence that cannot be one; the message is for the person who wrote it. */
 export class SequenceFormatError extends Error {
   override readonly name = 'SequenceFormatError'
 }
+
+/** `syn`, or `!ack` for a flag that must not be set; those that are not named do not matter. */
+export function parseFlags(flags: readonly string[]): FlagRule {
+  let mask = 0
+  let value = 0
+  for (const flag of flags) {
+    const [, not, name = ''] = /^(!?)\s*([a-z]+)$/i.exec(flag.trim()) ?? []
+    const bit = flagBits[name.toLowerCase()]
+    if (bit === undefined) {
+      throw new SequenceFormatError(`expected fin, syn, rst, psh, ack or urg, or one with ! before it, got '${flag}'`)
+    }
+    if ((mask & bit) !== 0) throw new SequenceFormatError(`the flag ${name.toLowerCase()} is given twice`)
+    mask |= bit
+    if (not === '') value |= bit
+  }
+  if (mask === 0) throw new SequenceFormatError('expected at least one flag')
+  return { mask, value }
+}
+
+/** The start of a connection. */
+export const synRule: FlagRule = { mask: 18, value: 2 }
 
 /** `7000`, `8000:udp`, `9000:tcp`; TCP where nothing is said. */
 export function parseStep(text: string): Step {
@@ -98,14 +127,22 @@ export class SequenceTracker<T> {
     this.#sources.delete(source)
   }
 
+  /** Every attempt that is under way, with how many steps of it are made. */
+  attempts(): { source: string; value: T; made: number }[] {
+    return [...this.#sources].flatMap(([source, { attempts }]) =>
+      attempts.map(({ pattern, times }) => ({ source, value: pattern.value, made: times.length })),
+    )
+  }
+
   /**
-   * A source knocked at a port. Gives what that completed; times are seconds of a clock that never goes back.
+   * A source knocked at a port. Gives what that completed; times are seconds of a clock that never goes back. The knock
+   * is nothing to those that it does not count for.
    */
-  knock(source: string, protocol: number, port: number, now: number): T[] {
+  knock(source: string, protocol: number, port: number, now: number, counts: (value: T) => boolean = () => true): T[] {
     this.#forgetSilent(now)
     const key = stepKey(protocol, port)
     const known = this.#sources.get(source)
-    const beginning = this.#byFirst.get(key) ?? []
+    const beginning = (this.#byFirst.get(key) ?? []).filter(({ value }) => counts(value))
     if (!known && beginning.length === 0) return []
     this.#sources.delete(source)
     const completed: T[] = []
@@ -113,7 +150,7 @@ export class SequenceTracker<T> {
     const under = new Set<Compiled<T>>()
     for (const attempt of known?.attempts ?? []) {
       under.add(attempt.pattern)
-      advance(attempt, key, now)
+      if (counts(attempt.pattern.value)) advance(attempt, key, now)
       if (attempt.times.length === attempt.pattern.keys.length) completed.push(attempt.pattern.value)
       else if (attempt.times.length > 0) attempts.push(attempt)
     }

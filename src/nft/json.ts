@@ -122,9 +122,9 @@ export const limit = (rate: Rate, burst: number, over = false): Json => ({
 export const updateSet = (set: string, key: Json, timeout: number, stmt?: readonly Json[]): Expression => ({
   set: { op: 'update', elem: { elem: { val: key, timeout } }, set: `@${set}`, ...(stmt ? { stmt } : {}) },
 })
-/** Adds an element, and leaves one that is there as it is. */
-export const addToSet = (set: string, key: Json, timeout: number): Expression => ({
-  set: { op: 'add', elem: { elem: { val: key, timeout } }, set: `@${set}` },
+/** Adds an element, without end if no timeout is given, and leaves one that is there as it is. */
+export const addToSet = (set: string, key: Json, timeout?: number): Expression => ({
+  set: { op: 'add', elem: timeout === undefined ? key : { elem: { val: key, timeout } }, set: `@${set}` },
 })
 export const deleteFromSet = (set: string, key: Json): Expression => ({
   set: { op: 'delete', elem: key, set: `@${set}` },

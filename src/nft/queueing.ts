@@ -209,7 +209,7 @@ function planRules(plan: Plan, marks: Marks): Command[] {
       versions.map(version =>
         j.addRule(chain, [
           j.match(j.meta('nfproto'), '==', version === 4 ? 'ipv4' : 'ipv6'),
-          grantStatement(
+          ...grantStatements(
             plan,
             setOf(service.name, 'knock', version),
             j.source(version, prefixOf(service, version)),
@@ -225,8 +225,14 @@ function planRules(plan: Plan, marks: Marks): Command[] {
   ]
 }
 
-const grantStatement = ({ revokes }: Plan, set: string, source: Json, seconds: number): Expression =>
-  revokes ? j.deleteFromSet(set, source) : j.updateSet(set, source, seconds)
+/**
+ * A grant without end is made anew: an update without a timeout would give an element that has one the end that is now.
+ */
+function grantStatements({ revokes }: Plan, set: string, source: Json, seconds: number): Expression[] {
+  if (revokes) return [j.deleteFromSet(set, source)]
+  if (seconds !== Infinity) return [j.updateSet(set, source, seconds)]
+  return [j.deleteFromSet(set, source), j.addToSet(set, source)]
+}
 
 function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Command[] {
   const ours = j.and(j.meta('mark'), marks.mask)
@@ -245,17 +251,17 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
     ...shapes(candidates).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
-    ...(stepping ? [j.addChain('stepped'), ...stepAnswers(ours)] : []),
+    ...(stepping ? [j.addChain('stepped'), ...stepAnswers(ours, stepping)] : []),
     j.addBaseChain(`grant-${hook}`, hook, grantPriority),
     j.addRule(`grant-${hook}`, [j.match(ours, '!=', 0), j.goto('answer')]),
   ]
 }
 
 /** The last step of a sequence, with its plan; any other mark on such a packet is somebody else's. */
-function stepAnswers(ours: Json): Command[] {
+function stepAnswers(ours: Json, stepping: Stepping): Command[] {
   return [
     j.addRule('stepped', [j.vmap(ours, 'grants')]),
-    ...stepShapes.map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
+    ...stepShapes(stepping).map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
   ]
 }
 
@@ -268,7 +274,7 @@ function candidateRules(q: Queueing): Command[] {
   const send: Expression[] = q.native ? [{ queue: { num: q.queue, flags: ['bypass'] } }] : [j.accept()]
   const over = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate, true)
   const within = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate)
-  const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '==', 'syn')
+  const synOnly = j.match(synAck, '==', 'syn')
   const local = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
   return [
     j.addChain('candidate'),
@@ -301,7 +307,7 @@ function candidateRules(q: Queueing): Command[] {
     // Nobody but this table may have set these bits: a packet that comes in with them was not verified by anyone.
     j.addRule(base, [j.match(j.and(j.meta('mark'), marks.mask), '!=', 0), clearMark(marks)]),
     // Most packets are of connections that run: they are through with this chain.
-    j.addRule(base, [j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn'), j.accept()]),
+    ...(onlyStarts(q) ? [j.addRule(base, [j.match(synAck, '!=', 'syn'), j.accept()])] : []),
     ...shapes(q.candidates).map(shape =>
       j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('candidate')]),
     ),
@@ -324,6 +330,12 @@ function candidateRules(q: Queueing): Command[] {
     }),
   ]
 }
+
+const synAck = j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] })
+
+/** Whether no TCP packet but the start of a connection is worth a look. */
+const onlyStarts = ({ stepping }: Queueing) =>
+  stepping === null || stepping.flagRules.every(({ mask, value }) => (mask & 18) === 18 && (value & 18) === 2)
 
 /** One rule for each length and port that occurs: the number of words does not matter, they are a hash set. */
 function shapes(candidates: readonly Candidate[]): Expression[][] {

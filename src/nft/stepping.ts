@@ -20,6 +20,8 @@ export interface Stepping {
   readonly ports: readonly { readonly protocol: number; readonly port: number }[]
   /** Ports that a source in mid-sequence may use without beginning anew. */
   readonly openPorts: readonly number[]
+  /** Which TCP packets are steps: those whose flags, under `mask`, are `value`. */
+  readonly flagRules: readonly { readonly mask: number; readonly value: number }[]
   /** How long a source can be in mid-sequence. */
   readonly seconds: number
 }
@@ -39,15 +41,18 @@ const openPortSet = 'open-ports'
 
 export const stepSetNames = [...versions.flatMap(v => [midwayOf(v), astrayOf(v)]), portSet, openPortSet]
 
-const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '==', 'syn')
 const isUdp = j.match(j.meta('l4proto'), '==', 17)
 const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
 
-/** What a step looks like: the start of a connection, or a datagram, to a port of a sequence. */
-export const stepShapes: readonly Expression[][] = [
-  [synOnly, j.inSet(target, portSet)],
-  [isUdp, j.inSet(target, portSet)],
-]
+/** What starts something: TCP packets with the flags of a step, usually the start of a connection, and datagrams. */
+function starts({ flagRules }: Stepping): Expression[] {
+  const tcp = flagRules.map(({ mask, value }) => j.match(j.and(j.field('tcp', 'flags'), mask), '==', value))
+  return [...tcp, isUdp]
+}
+
+/** What a step looks like: such a packet to a port of a sequence. */
+export const stepShapes = (stepping: Stepping): Expression[][] =>
+  starts(stepping).map(start => [start, j.inSet(target, portSet)])
 
 /** The sets; those that only the kernel fills are empty after a change, and whoever is in mid-sequence begins anew. */
 export function stepSets({ ports, openPorts }: Stepping): Command[] {
@@ -74,7 +79,7 @@ export function stepSets({ ports, openPorts }: Stepping): Command[] {
  */
 export function stepRules(
   base: string,
-  { seconds }: Stepping,
+  stepping: Stepping,
   marks: StepMarks,
   parts: {
     readonly overLimit: (version: IpFamily) => Expression
@@ -84,6 +89,7 @@ export function stepRules(
   },
 ): Command[] {
   const { overLimit, pend, mark, send } = parts
+  const { seconds } = stepping
   const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
   return [
     j.addChain('step'),
@@ -106,9 +112,9 @@ export function stepRules(
     j.addChain('astray'),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
     ...versions.map(version => j.addRule('astray', [notedAstray(version)])),
-    ...stepShapes.map(shape => j.addRule(base, [...shape, j.goto('step')])),
+    ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, j.goto('step')])),
     ...versions.flatMap(version =>
-      [synOnly, isUdp].map(start =>
+      starts(stepping).map(start =>
         j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), j.jump('astray')]),
       ),
     ),

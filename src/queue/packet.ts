@@ -5,6 +5,7 @@
 
 export const protocolTcp = 6
 export const protocolUdp = 17
+const tcpHeaderLength = 20
 
 export class Packet {
   /** The kernel's number for it in this queue, as the verdict needs it. */
@@ -15,7 +16,7 @@ export class Packet {
   buffer: Buffer
   /** 4 or 6; 0 when the headers could not be read: then nothing below means anything. */
   version: 0 | 4 | 6 = 0
-  /** Offset of the source address: 4 or 16 bytes. */
+  /** Offset of the source address: 4 or 16 bytes; the destination's follows it. */
   sourceAt = 0
   /** IANA protocol number. */
   protocol = 0
@@ -24,6 +25,8 @@ export class Packet {
   /** Offset and length of what follows the UDP header, by the header's own length field. */
   payloadAt = 0
   payloadLength = 0
+  /** The flags of a TCP header, without ECN's; 0 for other protocols. */
+  tcpFlags = 0
 
   constructor(buffer: Buffer) {
     this.buffer = buffer
@@ -94,6 +97,11 @@ function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: numb
   packet.destinationPort = buffer.readUInt16BE(at + 2)
   packet.payloadAt = at + 8
   packet.payloadLength = 0
+  packet.tcpFlags = 0
+  if (packet.protocol === protocolTcp) {
+    if (at + tcpHeaderLength > limit) return false
+    packet.tcpFlags = (buffer[at + 13] as number) & 63
+  }
   if (packet.protocol === protocolUdp) {
     const length = buffer.readUInt16BE(at + 4)
     if (length < 8 || at + length > limit) return false

@@ -2,9 +2,13 @@ import { Command } from 'commander'
 import { randomInt } from 'node:crypto'
 import { loadConfig } from '../../controller/config/load.js'
 import { Daemon } from '../../controller/daemon.js'
+import { DueFile } from '../../controller/duefile.js'
+import { readOneTimeFile } from '../../controller/onetimefile.js'
+import { Triggers } from '../../controller/triggers.js'
 import { Marks } from '../../nft/queueing.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import { defaultConfig } from '../change.js'
+import { commandRunner } from '../commandrunner.js'
 import { realFirewall } from '../firewall.js'
 import type { ConfiguredLog } from '../log.js'
 import { createLog } from '../log.js'
@@ -13,11 +17,12 @@ import { problemsOf } from '../problems.js'
 import type { Answer, Request } from '../socket.js'
 import { listen } from '../socket.js'
 import type { Terminal } from '../terminal.js'
+import { CliError } from '../terminal.js'
 import { version } from '../version.js'
 
 const daemonHelp = `
-Stays in the foreground. SIGHUP reloads the configuration; SIGTERM and SIGINT end it: protected ports stay closed, and
-running grants stay valid until they end.`
+Stays in the foreground. SIGHUP reloads the configuration; SIGUSR1 logs who is let in, and SIGUSR2 who is in the middle
+of a sequence; SIGTERM and SIGINT end it: protected ports stay closed, and running grants stay valid until they end.`
 
 export function daemonCommand(_: Terminal): Command {
   return new Command('daemon')
@@ -43,6 +48,8 @@ async function runDaemon(file: string): Promise<void> {
     version,
     log,
     firewall: realFirewall(),
+    triggers: new Triggers({ log, due: openDue(config.stateDirectory), run: commandRunner(log), now: Date.now }),
+    readOneTime: readOneTimeFile,
     marks: new Marks(config.marks.mask),
     startPath: startPacketThread,
     queueStatistics,
@@ -55,6 +62,17 @@ async function runDaemon(file: string): Promise<void> {
   const ready = new Promise<void>(resolve => (started = resolve))
   const handle = requestHandler(daemon, file, log, ready)
   process.on('SIGHUP', () => void handle('reload'))
+  const dump = (say: () => Promise<void>) => () => {
+    ready.then(say).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
+  }
+  process.on(
+    'SIGUSR1',
+    dump(() => daemon.logGrants()),
+  )
+  process.on(
+    'SIGUSR2',
+    dump(() => daemon.logMidway()),
+  )
   // Nobody may be left who reads what we say; that is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it tells a second daemon that there is one already, before anything is touched.
@@ -67,6 +85,14 @@ async function runDaemon(file: string): Promise<void> {
   } finally {
     await listener.close()
     await log.close()
+  }
+}
+
+function openDue(directory: string): DueFile {
+  try {
+    return DueFile.open(directory)
+  } catch (error) {
+    throw new CliError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import * as net from 'node:net'
 import { Command } from 'commander'
-import { parseDuration, parsePort } from '../../controller/config/values.js'
+import { addressBytes, parseAddress, parseDuration, parsePort } from '../../controller/config/values.js'
 import type { Address, KnockFlags } from '../knocking.js'
 import type { Step } from '../../knock/sequence.js'
 import { formatStep, parseStep } from '../../knock/sequence.js'
@@ -24,6 +24,7 @@ import { CliError, usageError } from '../terminal.js'
 interface Flags extends KnockFlags {
   readonly port?: string
   readonly connect?: string
+  readonly onBehalfOf?: string
   readonly udp?: boolean
   readonly delay: string
   readonly timeout: string
@@ -55,6 +56,7 @@ export function knockCommand(terminal: Terminal): Command {
   return addKnockOptions(command)
     .option('-u, --udp', 'knock at ports by UDP where nothing is said')
     .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence', '20')
+    .option('--on-behalf-of <address>', 'ask for this address to be let in, if the credential may')
     .option('--connect <port>', 'then try this TCP port at once, and tell')
     .option('--timeout <time>', 'how long to try', '5s')
     .option('-v, --verbose', 'say what is sent where')
@@ -92,13 +94,21 @@ interface Way {
 }
 
 async function byPkd(place: Place, flags: Flags): Promise<Way> {
-  const target = await findTarget(place, flags, flags.port, () => askSecret('key: '))
+  const requested = flags.onBehalfOf === undefined ? {} : { onBehalfOf: requestedBytes(flags.onBehalfOf) }
+  const found = await findTarget(place, flags, flags.port, () => askSecret('key: '))
+  const target = { ...found, ...requested }
   return { addresses: target.addresses, send: async address => `port ${await knockAt(address, target)}/udp` }
 }
 
+function requestedBytes(text: string): Buffer {
+  return Buffer.from(addressBytes(parseAddress(text).address), 'latin1')
+}
+
 async function bySequence(place: Place, ports: readonly string[], flags: Flags): Promise<Way> {
-  const given = flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port
-  if (given !== undefined) throw usageError('a sequence has no tag, key or --port', 'leave out the ports to send PKD')
+  const given = flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf
+  if (given !== undefined) {
+    throw usageError('a sequence has no tag, key, --port or --on-behalf-of', 'leave out the ports to send PKD')
+  }
   const steps = ports.map(port => readStep(flags.udp && !port.includes(':') ? `${port}:udp` : port))
   const pause = Number(flags.delay)
   if (!/^\d{1,5}$/.test(flags.delay)) throw usageError(`--delay takes milliseconds, not '${flags.delay}'`)

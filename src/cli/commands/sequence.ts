@@ -1,6 +1,8 @@
+import * as fs from 'node:fs'
 import { Command } from 'commander'
 import { loadConfig } from '../../controller/config/load.js'
 import type { RotatingCredential } from '../../controller/config/types.js'
+import { readOneTime } from '../../knock/onetime.js'
 import { rotatingSteps, startOfHour } from '../../knock/rotating.js'
 import type { Step } from '../../knock/sequence.js'
 import { formatStep } from '../../knock/sequence.js'
@@ -21,7 +23,8 @@ interface Sequences {
 
 const sequenceHelp = `
 Prints two lines, OPEN: and CLOSE:, each with the ports to knock at in their order; CLOSE: is empty where nothing
-closes. A rotating sequence is that of the hour in which --at is, by default now.
+closes. A rotating sequence is that of the hour in which --at is, by default now; of sequences that are good for once it
+is the next.
 
 Example:
   pkctl sequence hourly --at 2030-01-01T12:00:00Z`
@@ -29,7 +32,7 @@ Example:
 export function sequenceCommand(terminal: Terminal): Command {
   return new Command('sequence')
     .description('print the sequences of a credential, as they are now or at another time')
-    .argument('<name>', 'credential of type sequence or rotating')
+    .argument('<name>', 'credential of type sequence, one-time or rotating')
     .option('--at <time>', 'a time as 2030-01-01T12:00:00Z, or in Unix seconds (default: now)')
     .option('--json', 'print one JSON object')
     .option('--config <file>', 'configuration', defaultConfig)
@@ -53,6 +56,8 @@ function sequencesOf(name: string, file: string, at: number): Sequences {
   switch (credential.type) {
     case 'sequence':
       return { open: credential.steps, close: [] }
+    case 'one-time':
+      return { open: readOneTime(fs.readFileSync(credential.file)).unused[0]?.steps ?? [], close: [] }
     case 'rotating':
       return rotating(credential, at)
     case 'pkd':

@@ -2,8 +2,8 @@
 import * as z from 'zod'
 import { parseKey, parseTag } from '../../knock/pkd.js'
 import { digests, hourKinds } from '../../knock/rotating.js'
-import type { Step } from '../../knock/sequence.js'
-import { maxSteps, parseStep } from '../../knock/sequence.js'
+import type { FlagRule, Step } from '../../knock/sequence.js'
+import { maxSteps, parseFlags, parseStep } from '../../knock/sequence.js'
 import type { PortRange } from '../../nft/service.js'
 import {
   duration,
@@ -18,17 +18,27 @@ import {
   text,
   textOrNumber,
 } from './schema-parts.js'
+import { triggerSchema } from './trigger-schema.js'
 import * as v from './values.js'
+
+const rate = parsed(text('a rate such as 5/10s or 20/minute, or none'), v.parseRate)
 
 /** What every credential has. */
 const whatItOpens = {
   opens: listOf('names of services', name('the name of a service'))
-    .min(1, { error: () => 'expected at least one service' })
-    .describe('The services that a knock opens.'),
-  window: duration(v.parseWindow)
     .optional()
-    .describe("How long a grant lasts; seconds, or 10m, 8h, 2d. Default: the service's own window"),
+    .describe('The services that a knock opens; can be left out where a trigger is all that is wanted.'),
+  window: duration(readWindow)
+    .optional()
+    .describe("How long a grant lasts; seconds, or 10m, 8h, 2d, or unlimited. Default: the service's own window"),
+  'on-open': triggerSchema.optional().describe('A command to run after a knock that is right.'),
+  'on-close': triggerSchema.optional().describe('A command to run after a knock that takes a grant back.'),
+  'on-expiry': triggerSchema.optional().describe('A command to run when the window has passed.'),
   enabled: flag().prefault(true).describe('Whether knocks with this credential count. Default: true'),
+}
+
+function readWindow(value: string | number): number {
+  return value === 'unlimited' ? Infinity : v.parseWindow(value)
 }
 
 const pkdSchema = mapping({
@@ -51,11 +61,21 @@ const pkdSchema = mapping({
   skew: duration(v.parseSkew)
     .prefault(10)
     .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 10'),
-  rate: parsed(text('a rate such as 5/10s or 20/minute, or none'), v.parseRate)
+  rate: rate
     .prefault('5/10s')
     .describe(
       'A share of knocks for each source, which fills again evenly over a time; none for no limit. Default: 5/10s',
     ),
+  obo: flag()
+    .prefault(false)
+    .describe('Whether a knock may ask for another address than its own (on behalf of). Default: false'),
+  'obo-prefixes': listOf(
+    'addresses and prefixes',
+    parsed(text('an address or a prefix such as 192.0.2.0/24'), v.parsePrefix),
+  )
+    .transform(v.withoutContained)
+    .prefault([])
+    .describe('The addresses and prefixes that may be asked for with obo; others are refused. Default: []'),
 })
 
 function readKnockPort(value: string | number): number | null {
@@ -77,9 +97,40 @@ function readStep(text: string): Step {
   }
 }
 
-const timeout = duration(v.parseWindow)
-  .prefault(10)
-  .describe('How long the whole sequence may take; seconds or a duration. Default: 10')
+const address = parsed(text('an IPv4 or IPv6 address'), value => v.parseAddress(value).address)
+
+/** What every credential has whose knocks are ports in an order. */
+const howItIsKnocked = {
+  timeout: duration(v.parseWindow)
+    .prefault(10)
+    .describe('How long the whole sequence may take; seconds or a duration. Default: 10'),
+  'tcp-flags': listOf('flags such as syn or "!ack"', z.string({ error: expected('a flag such as syn or "!ack"') }))
+    .transform(readFlags)
+    .prefault(['syn', '!ack'])
+    .describe(
+      'Which TCP packets are knocks: flags that must be set, or not with ! before them. Default: ["syn","!ack"]',
+    ),
+  target: z
+    .union([address.transform(one => [one]), listOf('addresses', address)], {
+      error: expected('an address, or a list of addresses'),
+    })
+    .prefault([])
+    .describe(
+      'The addresses that knocks must be sent to, one or a list. [] for any address of the machine. Default: []',
+    ),
+  rate: rate
+    .prefault('none')
+    .describe('A share of knocks for each source, such as 5/10s; none for no limit. Default: none'),
+}
+
+function readFlags(flags: string[], context: z.RefinementCtx): FlagRule {
+  try {
+    return parseFlags(flags)
+  } catch (cause) {
+    context.addIssue({ code: 'custom', message: (cause as Error).message })
+    return z.NEVER
+  }
+}
 
 const sequenceSchema = mapping({
   type: z.literal('sequence').describe('What the credential is: knocks at fixed ports, in their order.'),
@@ -87,7 +138,19 @@ const sequenceSchema = mapping({
     .min(1, { error: () => 'expected at least one knock' })
     .max(maxSteps, { error: () => `expected at most ${maxSteps} knocks` })
     .describe('The ports to knock at, in their order: 7000 or 7000:tcp, 8000:udp.'),
-  timeout,
+  ...howItIsKnocked,
+  ...whatItOpens,
+})
+
+const oneTimeSchema = mapping({
+  type: z.literal('one-time').describe('What the credential is: sequences from a file, each good for once.'),
+  'sequences-file': z
+    .string({ error: expected('a path') })
+    .min(1, { error: () => 'expected a path, got empty text' })
+    .describe(
+      'The file with a sequence on each line, such as "7000,8000:udp,9000" after a space; a used one gets a # in front.',
+    ),
+  ...howItIsKnocked,
   ...whatItOpens,
 })
 
@@ -116,7 +179,7 @@ const rotatingSchema = mapping({
   grace: duration(readGrace)
     .prefault(0)
     .describe("How long before and after the turn of the hour the neighbour's sequence counts as well. Default: 0"),
-  timeout,
+  ...howItIsKnocked,
   ...whatItOpens,
 })
 
@@ -135,10 +198,19 @@ function readGrace(value: string | number): number {
 }
 
 /** The kinds of credentials; add a schema here, and its keys to `shapes` below. */
-export const credentialTypes = ['pkd', 'sequence', 'rotating'] as const
-export const credentialSchema = z.discriminatedUnion('type', [pkdSchema, sequenceSchema, rotatingSchema], {
-  error: expectedSecret('a mapping'),
-})
+export const credentialTypes = ['pkd', 'sequence', 'one-time', 'rotating'] as const
+export const credentialSchema = z.discriminatedUnion(
+  'type',
+  [pkdSchema, sequenceSchema, oneTimeSchema, rotatingSchema],
+  {
+    error: expectedSecret('a mapping'),
+  },
+)
 
 /** The options that a credential of any kind may have, for the near miss of a misspelt one. */
-export const credentialKeys: object = { ...pkdSchema.shape, ...sequenceSchema.shape, ...rotatingSchema.shape }
+export const credentialKeys: object = {
+  ...pkdSchema.shape,
+  ...sequenceSchema.shape,
+  ...oneTimeSchema.shape,
+  ...rotatingSchema.shape,
+}

@@ -1,17 +1,28 @@
 /** The credentials of the configuration, each kind in its own way. */
+import * as path from 'node:path'
 import type * as z from 'zod'
+import { fewLeft, readOneTime } from '../../knock/onetime.js'
 import { isAscending } from '../../knock/sequence.js'
 import { parseKey, PkdFormatError } from '../../knock/pkd.js'
 import type { Rotation } from '../../knock/rotating.js'
 import type { Context } from './context.js'
+import { nearest } from './errors.js'
 import { namedEntries } from './context.js'
 import { credentialSchema } from './credential-schema.js'
 import { formatPath, reportIssues } from './issues.js'
 import { readSecret } from './secrets.js'
 import type { SecretFile } from './secrets.js'
 import type { ConfigPath } from './sources.js'
-import { isMapping } from './sources.js'
-import type { Credential, PkdCredential, RotatingCredential, SequenceCredential } from './types.js'
+import { isMapping, reasonOf } from './sources.js'
+import type {
+  Credential,
+  OneTimeCredential,
+  PkdCredential,
+  RotatingCredential,
+  SequenceCredential,
+  Triggers,
+} from './types.js'
+import { placeholders, triggerOf } from './trigger-schema.js'
 import { oneLine } from './values.js'
 
 type Data = z.output<typeof credentialSchema>
@@ -34,7 +45,8 @@ export function loadCredentials(context: Context): Credential[] {
       reportIssues(error.issues, at, merged, findings)
       return []
     }
-    checkOpens(data.opens, at, context)
+    checkOpens(data.opens ?? [], at, context)
+    checkTriggers(data, at, context)
     const credential = credentialOf(name, data, secrets, at, context)
     return credential ? [credential] : []
   })
@@ -56,22 +68,47 @@ function credentialOf(
   at: ConfigPath,
   context: Context,
 ): Credential | undefined {
-  const common = { name, opens: data.opens, window: data.window ?? null, enabled: data.enabled }
+  const common = {
+    name,
+    opens: data.opens ?? [],
+    window: data.window ?? null,
+    rate: data.rate,
+    triggers: triggersOf(data),
+    enabled: data.enabled,
+  }
   switch (data.type) {
     case 'pkd':
       return pkdCredential(common, data, secrets, at, context)
     case 'sequence':
       return sequenceCredential(common, data, at, context)
+    case 'one-time':
+      return oneTimeCredential(common, data, at, context)
     case 'rotating':
       return rotatingCredential(common, data, secrets)
   }
 }
 
-type Common = Pick<PkdCredential, 'name' | 'opens' | 'window' | 'enabled'>
+type Common = Pick<PkdCredential, 'name' | 'opens' | 'window' | 'rate' | 'triggers' | 'enabled'>
+
+const triggerOptions = { open: 'on-open', close: 'on-close', expiry: 'on-expiry' } as const
+
+function triggersOf(data: Data): Triggers {
+  const read = (option: (typeof triggerOptions)[keyof typeof triggerOptions]) => {
+    const given = data[option]
+    return given ? triggerOf(given) : null
+  }
+  return { open: read('on-open'), close: read('on-close'), expiry: read('on-expiry') }
+}
+
+const stepsOptions = (data: Pick<DataOf<'sequence'>, 'timeout' | 'tcp-flags' | 'target'>) => ({
+  timeout: data.timeout,
+  flags: data['tcp-flags'],
+  targets: data.target,
+})
 
 function pkdCredential(
   common: Common,
-  { tag, port, skew, rate, ...data }: DataOf<'pkd'>,
+  { tag, port, skew, ...data }: DataOf<'pkd'>,
   { key: file }: Secrets,
   at: ConfigPath,
   context: Context,
@@ -79,7 +116,9 @@ function pkdCredential(
   const key = data.key ?? (file && keyIn(file, [...at, 'key-file'], context))
   if (key === undefined) return undefined
   const keyFrom = file ? { kind: 'file' as const, path: file.path } : { kind: 'inline' as const }
-  return { ...common, type: 'pkd', tag, key, keyFrom, port, skew, rate }
+  checkOnBehalfOf(data, at, context)
+  const onBehalfOf = data.obo ? data['obo-prefixes'] : []
+  return { ...common, type: 'pkd', tag, key, keyFrom, port, skew, onBehalfOf }
 }
 
 function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }: Context) {
@@ -94,28 +133,51 @@ function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }:
 
 function sequenceCredential(
   common: Common,
-  { sequence: steps, timeout }: DataOf<'sequence'>,
+  data: DataOf<'sequence'>,
   at: ConfigPath,
   { merged, findings }: Context,
 ): SequenceCredential {
+  const steps = data.sequence
   if (isAscending(steps)) {
     const place = [...at, 'sequence']
     const why = 'each port is higher than the one before, as a port scan takes them; mix them'
     findings.warn(merged.placeOf(place), `${formatPath(place)}${why}`)
   }
-  return { ...common, type: 'sequence', steps, timeout }
+  return { ...common, ...stepsOptions(data), type: 'sequence', steps }
+}
+
+function oneTimeCredential(
+  common: Common,
+  data: DataOf<'one-time'>,
+  at: ConfigPath,
+  { merged, findings, reader }: Context,
+): OneTimeCredential | undefined {
+  const place = [...at, 'sequences-file']
+  const file = path.resolve(path.dirname(merged.fileOf(at)), data['sequences-file'])
+  const about = `${formatPath(place)}${oneLine(file)}`
+  try {
+    const list = readOneTime(reader.readFile(file))
+    if (list.unused.length === 0)
+      findings.warn(merged.placeOf(place), `${about} has no sequence left: nobody can knock`)
+    else if (list.unused.length < fewLeft)
+      findings.warn(merged.placeOf(place), `${about} has only ${list.unused.length} sequences left`)
+  } catch (cause) {
+    findings.problem(merged.placeOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
+    return undefined
+  }
+  return { ...common, ...stepsOptions(data), type: 'one-time', file }
 }
 
 function rotatingCredential(
   common: Common,
-  { digest, range, hour, grace, timeout, ...data }: DataOf<'rotating'>,
+  { digest, range, hour, grace, ...data }: DataOf<'rotating'>,
   secrets: Secrets,
 ): RotatingCredential | undefined {
   const rotation = (secret: string | undefined): Rotation | null =>
     secret === undefined ? null : { secret, digest, first: range.first, last: range.last }
   const open = rotation(data['open-secret'] ?? secrets.open?.line)
   const close = rotation(data['close-secret'] ?? secrets.close?.line)
-  return open ? { ...common, type: 'rotating', open, close, hour, grace, timeout } : undefined
+  return open ? { ...common, ...stepsOptions(data), type: 'rotating', open, close, hour, grace } : undefined
 }
 
 // Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.
@@ -144,4 +206,49 @@ function checkOpens(opens: readonly string[], at: ConfigPath, { merged, findings
       findings.warn(place, `${formatPath([...at, 'opens'])}${unknown}`)
     }
   })
+}
+
+function checkOnBehalfOf(
+  data: Pick<DataOf<'pkd'>, 'obo' | 'obo-prefixes'>,
+  at: ConfigPath,
+  { merged, findings }: Context,
+): void {
+  const named = data['obo-prefixes'].length > 0
+  if (data.obo && !named) {
+    const hint = "name them with 'obo-prefixes'; 0.0.0.0/0 and ::/0 are all"
+    findings.problem(merged.placeOf([...at, 'obo']), `${formatPath([...at, 'obo'])}no address may be asked for`, hint)
+  } else if (!data.obo && named) {
+    const place = [...at, 'obo-prefixes']
+    findings.warn(merged.placeOf(place), `${formatPath(place)}has no meaning without 'obo: true'`)
+  }
+}
+
+/** What a trigger's options say to each other, and to what the credential opens. */
+function checkTriggers(data: Data, at: ConfigPath, { merged, findings }: Context): void {
+  const given = Object.values(triggerOptions).filter(option => data[option])
+  if ((data.opens ?? []).length === 0 && given.length === 0) {
+    const message = 'opens nothing and runs nothing'
+    findings.problem(merged.placeOf(at), `${formatPath(at)}${message}`, "'opens' names services, 'on-open' a command")
+  }
+  for (const option of given) {
+    const place = [...at, option]
+    const trigger = data[option] as NonNullable<Data['on-open']>
+    const about = (message: string) => `${formatPath(place)}${message}`
+    for (const [one, other] of [
+      ['command', 'shell'],
+      ['command6', 'shell6'],
+    ] as const) {
+      if (trigger[one] !== undefined && trigger[other] !== undefined)
+        findings.problem(merged.placeOf([...place, other]), about(`'${one}' and '${other}' are both given`))
+    }
+    const { command, command6, shell, shell6 } = trigger
+    if ((command ?? command6 ?? shell ?? shell6) === undefined)
+      findings.problem(merged.placeOf(place), about("'command' or 'shell' is missing"))
+    for (const text of [...(command ?? []), ...(command6 ?? []), shell ?? '', shell6 ?? '']) {
+      for (const [whole, name = ''] of text.matchAll(/\{(\w+)\}/g)) {
+        const meant = (placeholders as readonly string[]).includes(name) ? undefined : nearest(name, placeholders)
+        if (meant) findings.warn(merged.placeOf(place), about(`${oneLine(whole)} is not replaced; is it {${meant}}?`))
+      }
+    }
+  }
 }

@@ -13,6 +13,7 @@ import { isMapping, mergeSources, nodeReader, readSources } from './sources.js'
 import type { ConfigPath, ConfigReader } from './sources.js'
 import type { Config, LoadedConfig } from './types.js'
 import { warnOfReadableConfig } from './secrets.js'
+import * as v from './values.js'
 
 export type { ConfigReader } from './sources.js'
 
@@ -58,6 +59,8 @@ function loadSettings({ merged, findings }: Context): Omit<Config, 'file' | 'ser
       total: data.limits.total,
       replayEntries: data.limits['replay-entries'],
       anyClockEntries: data.limits['any-clock-entries'],
+      triggersAtOnce: data.limits['triggers-at-once'],
+      triggersWaiting: data.limits['triggers-waiting'],
     },
     openPorts: data['open-ports'],
     stateDirectory: data['state-directory'],
@@ -73,7 +76,7 @@ function loadServices(context: Context): ServiceSpec[] {
     const at = ['services', name]
     if (isMapping(given)) checkServiceOptions(given, at, context)
     const { success, data, error } = serviceSchema.safeParse(given)
-    if (success) return serviceOf(name, data)
+    if (success) return servicesOf(name, data, at, context)
     reportIssues(error.issues, at, merged, findings)
     return []
   })
@@ -99,11 +102,23 @@ function checkServiceOptions(given: Record<string, unknown>, at: ConfigPath, { m
   }
 }
 
-function serviceOf(name: string, data: z.output<typeof serviceSchema>): ServiceSpec {
+function servicesOf(
+  name: string,
+  data: z.output<typeof serviceSchema>,
+  at: ConfigPath,
+  { merged, findings }: Context,
+): ServiceSpec[] {
+  const ports = v.subtractPorts(data.port, data.except)
+  if (ports.length > 0) return [serviceOf(name, data, ports)]
+  findings.problem(merged.placeOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to guard`)
+  return []
+}
+
+function serviceOf(name: string, data: z.output<typeof serviceSchema>, ports: readonly PortRange[]): ServiceSpec {
   return {
     name,
     protocol: data.protocol,
-    ports: data.port,
+    ports,
     syn: data.syn ?? data.protocol === 'tcp',
     closing: data.accept ? 'accept' : (data.reject ?? 'drop'),
     window: data.window,

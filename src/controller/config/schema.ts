@@ -20,6 +20,7 @@ import {
   textOrNumber,
   whole,
 } from './schema-parts.js'
+import { triggerSchema } from './trigger-schema.js'
 import { logFormats, logLevels } from './types.js'
 import * as v from './values.js'
 
@@ -62,6 +63,12 @@ const limits = mapping({
   'any-clock-entries': whole('a number', 16, maxRemembered)
     .prefault(10_000)
     .describe('The same for credentials with skew -1. Default: 10000'),
+  'triggers-at-once': whole('a number', 1, 1000)
+    .prefault(4)
+    .describe('How many commands of triggers may run at the same time. Default: 4'),
+  'triggers-waiting': whole('a number', 1, 100_000)
+    .prefault(1000)
+    .describe('How many of them may wait for their turn; more are not run, and the log says so. Default: 1000'),
 })
 
 // A socket's address has 108 bytes, the last one a zero.
@@ -145,6 +152,13 @@ export const serviceSchema = mapping({
     .union([portOrRange, portList], { error: expected('a port, a range such as 6000-6010, or a list of these') })
     .transform((ports): PortRange[] => v.mergePorts(ports.flat()))
     .describe('The ports that are kept closed: one, a range such as 6000-6010, or a list of these.'),
+  except: z
+    .union([portOrRange, listOf('ports', portOrRange)], {
+      error: expected('a port, a range such as 6000-6010, or a list of these'),
+    })
+    .transform((ports): PortRange[] => v.mergePorts(ports.flat()))
+    .prefault([])
+    .describe('Ports of a range that stay open: one, a range, or a list of these. Default: []'),
   protocol: oneOf(['tcp', 'udp', 'sctp', 'any'])
     .prefault('tcp')
     .describe('The transport protocol, or any for all of them. Default: tcp'),
@@ -221,6 +235,7 @@ const shapes: Readonly<Record<string, object>> = {
   'services.*': serviceSchema.shape,
   'services.*.log': serviceLog.shape,
   'credentials.*': credentialKeys,
+  ...Object.fromEntries(['open', 'close', 'expiry'].map(on => [`credentials.*.on-${on}`, triggerSchema.shape])),
 }
 
 export const knownKeys = (place: string): string[] => Object.keys(shapes[place] ?? {})

@@ -1,7 +1,7 @@
 /** The configuration after validation, with every default filled in. */
 import type { PkdKey } from '../../knock/pkd.js'
 import type { HourKind, Rotation } from '../../knock/rotating.js'
-import type { Step } from '../../knock/sequence.js'
+import type { FlagRule, Step } from '../../knock/sequence.js'
 import type { ServiceSpec } from '../../nft/service.js'
 
 export interface Config {
@@ -28,6 +28,10 @@ export interface Config {
     readonly replayEntries: number
     /** The same for credentials with skew -1, whose knocks never grow too old to be remembered. */
     readonly anyClockEntries: number
+    /** Commands of triggers that may run at the same time. */
+    readonly triggersAtOnce: number
+    /** Commands that may wait for their turn. */
+    readonly triggersWaiting: number
   }
   /** TCP and UDP ports that a source in the middle of a sequence may use without beginning anew. */
   readonly openPorts: readonly number[]
@@ -62,27 +66,66 @@ export interface KnockRate {
 }
 
 /** What a knock is checked against, by `type`. */
-export type Credential = PkdCredential | SequenceCredential | RotatingCredential
+export type Credential = PkdCredential | StepsCredential
+/** Credentials whose knocks are ports in an order. */
+export type StepsCredential = SequenceCredential | OneTimeCredential | RotatingCredential
 
 interface AnyCredential {
   readonly name: string
-  /** Names of services, without duplicates, at least one. */
+  /** Names of services, without duplicates; none only with a trigger. */
   readonly opens: readonly string[]
-  /** Seconds; null = the service's own. */
+  /** Seconds, Infinity for a grant without end; null = the service's own. */
   readonly window: number | null
+  /** Per source and credential; null = no limit. */
+  readonly rate: KnockRate | null
+  readonly triggers: Triggers
   readonly enabled: boolean
 }
 
-/** Knocks at fixed ports, in their order. */
-export interface SequenceCredential extends AnyCredential {
-  readonly type: 'sequence'
-  readonly steps: readonly Step[]
+interface AnySteps extends AnyCredential {
   /** Seconds for the whole sequence. */
+  readonly timeout: number
+  /** Which TCP packets are knocks. */
+  readonly flags: FlagRule
+  /** Where knocks must be sent to; empty = to any address of the machine. */
+  readonly targets: readonly string[]
+}
+
+/** What a command is run for; null = nothing is run. */
+export interface Triggers {
+  readonly open: Trigger | null
+  readonly close: Trigger | null
+  readonly expiry: Trigger | null
+}
+
+export interface Trigger {
+  /** For knocks over IPv4; null = nothing is run. */
+  readonly command: Command | null
+  readonly command6: Command | null
+  /** Null = that of the daemon. */
+  readonly user: string | null
+  readonly group: string | null
+  /** Seconds. */
   readonly timeout: number
 }
 
+/** A program and its arguments, or a line for /bin/sh; with placeholders. */
+export type Command = { readonly argv: readonly string[] } | { readonly shell: string }
+
+/** Knocks at fixed ports, in their order. */
+export interface SequenceCredential extends AnySteps {
+  readonly type: 'sequence'
+  readonly steps: readonly Step[]
+}
+
+/** Sequences from a file, each good for once. */
+export interface OneTimeCredential extends AnySteps {
+  readonly type: 'one-time'
+  readonly file: string
+}
+
 /** Knocks at ports that a secret and the hour give. */
-export interface RotatingCredential extends AnyCredential {
+export interface RotatingCredential extends AnySteps {
   readonly type: 'rotating'
   readonly open: Rotation
   /** The sequence that takes the grant back; null = there is none. */
@@ -90,8 +133,6 @@ export interface RotatingCredential extends AnyCredential {
   readonly hour: HourKind
   /** Seconds before and after the turn of the hour in which the neighbour's sequence counts as well. */
   readonly grace: number
-  /** Seconds for the whole sequence. */
-  readonly timeout: number
 }
 
 export interface PkdCredential extends AnyCredential {
@@ -104,8 +145,8 @@ export interface PkdCredential extends AnyCredential {
   readonly port: number | null
   /** Seconds either way; -1 = any clock. */
   readonly skew: number
-  /** Per source and credential; null = no limit. */
-  readonly rate: KnockRate | null
+  /** Prefixes in which an address may be asked for instead of the sender's own; empty = none may. */
+  readonly onBehalfOf: readonly string[]
 }
 
 export interface LoadedConfig {

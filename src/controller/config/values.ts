@@ -146,6 +146,19 @@ export function mergePorts(ranges: readonly PortRange[]): PortRange[] {
   return merged
 }
 
+/** The ports of `ranges` without those of `taken`; both merged, as `mergePorts` gives them. */
+export function subtractPorts(ranges: readonly PortRange[], taken: readonly PortRange[]): PortRange[] {
+  return taken.reduce<readonly PortRange[]>(
+    (left, { first, last }) =>
+      left.flatMap(range => {
+        const below = { first: range.first, last: Math.min(range.last, first - 1) }
+        const above = { first: Math.max(range.first, last + 1), last: range.last }
+        return [below, above].filter(part => part.first <= part.last)
+      }),
+    ranges,
+  ) as PortRange[]
+}
+
 // Addresses
 
 interface Prefix {
@@ -170,6 +183,14 @@ export function parseAddress(text: string): { version: 4 | 6; address: string } 
   const value = addressToNumber(version, text)
   refuseIpv4Mapped(version, value, 128, text)
   return { version, address: formatAddress(version, value) }
+}
+
+/** The 4 or 16 bytes of an address, as latin1. */
+export function addressBytes(text: string): string {
+  const version = versionOf(text)
+  if (version === undefined) throw unexpected('an IPv4 or IPv6 address', text)
+  const hex = addressToNumber(version, text).toString(16)
+  return Buffer.from(hex.padStart(bitsOf(version) / 4, '0'), 'hex').toString('latin1')
 }
 
 /** The address with all bits after the first `length` cleared. */

@@ -6,7 +6,7 @@ import { load, main, only, pkdOf, problemsOf } from './config-support.js'
 import type { FakeFile, Files } from './config-support.js'
 
 describe('loadConfig: problems', () => {
-  const table: readonly { name: string; yaml: string; want: string[] }[] = [
+  const table: readonly { name: string; yaml: string; files?: Files; want: string[] }[] = [
     {
       name: 'a port out of range',
       yaml: 'services:\n  ssh:\n    port: 0',
@@ -144,17 +144,20 @@ describe('loadConfig: problems', () => {
     {
       name: 'a type that is not known',
       yaml: 'credentials:\n  c: {type: fwknop}',
-      want: ["2:13: credentials.c.type: unknown credential type 'fwknop'; known: pkd, sequence, rotating"],
+      want: ["2:13: credentials.c.type: unknown credential type 'fwknop'; known: pkd, sequence, one-time, rotating"],
     },
     {
       name: 'no type',
       yaml: 'credentials: {c: {}}',
-      want: ["1:18: credentials.c: 'type' is missing; known: pkd, sequence, rotating"],
+      want: ["1:18: credentials.c: 'type' is missing; known: pkd, sequence, one-time, rotating"],
     },
     {
       name: 'neither key nor services',
       yaml: 'credentials: {c: {type: pkd}}',
-      want: ["1:18: credentials.c: 'key' or 'key-file' is missing", "1:18: credentials.c: 'opens' is missing"],
+      want: [
+        "1:18: credentials.c: 'key' or 'key-file' is missing",
+        "1:18: credentials.c: opens nothing and runs nothing ('opens' names services, 'on-open' a command)",
+      ],
     },
     {
       name: 'bad values of a credential',
@@ -176,7 +179,72 @@ describe('loadConfig: problems', () => {
     {
       name: 'no service to open',
       yaml: 'credentials: {c: {type: pkd, key: x, opens: []}}',
-      want: ['1:45: credentials.c.opens: expected at least one service'],
+      want: ["1:18: credentials.c: opens nothing and runs nothing ('opens' names services, 'on-open' a command)"],
+    },
+    {
+      name: 'triggers that cannot be',
+      yaml: [
+        'credentials:',
+        '  c:',
+        '    type: pkd',
+        '    key: x',
+        '    on-open: {command: [relative, x]}',
+        '    on-close: {command: [/bin/a], shell: b, user: "a b", timeout: 2d}',
+        '    on-expiry: {user: nobody}',
+        '  d: {type: pkd, key: y, on-open: {comand: [/bin/a]}}',
+        '  e: {type: pkd, key: z, on-open: {shell: "a\\0b"}}',
+      ].join('\n'),
+      want: [
+        "5:24: credentials.c.on-open.command: expected the absolute path of a program first, got 'relative' (a line for a shell goes into 'shell')",
+        "6:51: credentials.c.on-close.user: expected the name of a user, got 'a b'",
+        "6:67: credentials.c.on-close.timeout: expected a time from 1s to 1d, got '2d'",
+        "8:36: credentials.d.on-open: unknown key 'comand' (did you mean 'command'?)",
+        '9:43: credentials.e.on-open.shell: expected text without zero bytes',
+      ],
+    },
+    {
+      name: 'triggers that say too much or nothing',
+      yaml: [
+        'credentials:',
+        '  c:',
+        '    type: pkd',
+        '    key: x',
+        '    on-close: {command: [/bin/a], shell: b}',
+        '    on-expiry: {user: nobody}',
+      ].join('\n'),
+      want: [
+        "5:42: credentials.c.on-close: 'command' and 'shell' are both given",
+        "6:16: credentials.c.on-expiry: 'command' or 'shell' is missing",
+      ],
+    },
+    {
+      name: 'flags, targets and files of sequences that cannot be',
+      yaml: [
+        'credentials:',
+        '  a: {type: sequence, sequence: [1], opens: [s], tcp-flags: [syn, "!syn"]}',
+        '  b: {type: sequence, sequence: [1], opens: [s], tcp-flags: [cwr], target: 192.0.2.0/24}',
+        '  c: {type: one-time, sequences-file: gone, opens: [s]}',
+        '  d: {type: one-time, sequences-file: bad, opens: [s]}',
+        '  e: {type: sequence, sequence: [1], opens: [s], window: forever}',
+        'services: {s: {port: 5-7, except: [5, 6-9]}}',
+      ].join('\n'),
+      files: { bad: '#1,2\n 3,4\n 5,x\n' },
+      want: [
+        '2:61: credentials.a.tcp-flags: the flag syn is given twice',
+        "3:61: credentials.b.tcp-flags: expected fin, syn, rst, psh, ack or urg, or one with ! before it, got 'cwr'",
+        "3:76: credentials.b.target: expected an IPv4 or IPv6 address, got '192.0.2.0/24'",
+        '4:39: credentials.c.sequences-file: gone cannot be used: there is no such file',
+        "5:39: credentials.d.sequences-file: bad cannot be used: line 3: expected a knock such as 7000 or 8000:udp, got 'x'",
+        "6:58: credentials.e.window: expected seconds, or a duration such as 30s, 10m, 8h or 2d, got 'forever'",
+        '7:35: services.s.except: leaves no port to guard',
+      ],
+    },
+    {
+      name: 'on behalf of nobody',
+      yaml: 'credentials: {c: {type: pkd, key: x, on-open: {command: [/bin/a]}, obo: true}}',
+      want: [
+        "1:73: credentials.c.obo: no address may be asked for (name them with 'obo-prefixes'; 0.0.0.0/0 and ::/0 are all)",
+      ],
     },
     { name: 'a list', yaml: '- a', want: ['1:1: expected a mapping of options, got a list'] },
     { name: 'text', yaml: 'hello', want: ['1:1: expected a mapping of options, got text'] },
@@ -200,10 +268,10 @@ describe('loadConfig: problems', () => {
     { name: 'deep nesting of brackets', yaml: '['.repeat(100_000), want: ['1:1: is nested too deeply'] },
     { name: 'deep nesting of dashes', yaml: '- '.repeat(100_000), want: ['1:1: is nested too deeply'] },
   ]
-  for (const { name, yaml, want } of table) {
+  for (const { name, yaml, files = {}, want } of table) {
     it(name, () =>
       assert.deepEqual(
-        problemsOf(yaml),
+        problemsOf({ 'pkctl.yaml': yaml, ...files }),
         want.map(line => `pkctl.yaml:${line}`),
       ),
     )
@@ -329,6 +397,27 @@ describe('loadConfig: key files', () => {
   }
 
   const warnings: readonly { name: string; files: Files; want: string[] }[] = [
+    {
+      name: 'what has little effect, or soon none',
+      files: {
+        'pkctl.yaml': [
+          'services: {s: {port: 1}}',
+          'credentials:',
+          '  a: {type: one-time, sequences-file: few, opens: [s]}',
+          '  b: {type: one-time, sequences-file: none, opens: [s]}',
+          '  c: {type: pkd, key: a, opens: [s], obo-prefixes: [192.0.2.0/24]}',
+          '  d: {type: pkd, key: b, on-open: {shell: "echo {ipp} {x} {port}"}}',
+        ].join('\n'),
+        few: '#1\n 1,2\n\n2:udp,1',
+        none: '#1\n',
+      },
+      want: [
+        'pkctl.yaml:3:39: credentials.a.sequences-file: few has only 2 sequences left',
+        'pkctl.yaml:4:39: credentials.b.sequences-file: none has no sequence left: nobody can knock',
+        "pkctl.yaml:5:52: credentials.c.obo-prefixes: has no meaning without 'obo: true'",
+        'pkctl.yaml:6:35: credentials.d.on-open: {ipp} is not replaced; is it {ip}?',
+      ],
+    },
     {
       name: 'a readable key file that is allowed',
       files: { 'pkctl.yaml': `${yaml()}\nallow-readable-keys: true`, k: { text: 'x', mode: 0o604 } },

@@ -69,13 +69,23 @@ export const defaults = {
   queue: { number: 62, maxLength: 16_384 },
   marks: { mask: 0xffff0000 },
   openPorts: [],
-  limits: { perSource: 200, excess: 20_000, total: 0, replayEntries: 2_000_000, anyClockEntries: 10_000 },
+  limits: {
+    perSource: 200,
+    excess: 20_000,
+    total: 0,
+    replayEntries: 2_000_000,
+    anyClockEntries: 10_000,
+    triggersAtOnce: 4,
+    triggersWaiting: 1000,
+  },
   stateDirectory: '/var/lib/pkctl',
   socket: { path: '/run/pkctl/pkctl.sock', group: null },
   log: { level: 'info', to: 'console', format: 'auto' },
   services: [],
   credentials: [],
 }
+
+export const noTriggers = { open: null, close: null, expiry: null }
 
 export const plainService: ServiceSpec = {
   name: 's',

@@ -9,7 +9,18 @@ import { loadConfig } from '../../../src/controller/config/load.js'
 import { configJsonSchema } from '../../../src/controller/config/schema.js'
 import type { LoadedConfig, PkdCredential } from '../../../src/controller/config/types.js'
 import type { ServiceSpec } from '../../../src/nft/service.js'
-import { defaults, load, only, pkd, pkdOf, plainService, problemsOf, range, service } from './config-support.js'
+import {
+  defaults,
+  load,
+  noTriggers,
+  only,
+  pkd,
+  pkdOf,
+  plainService,
+  problemsOf,
+  range,
+  service,
+} from './config-support.js'
 
 describe('loadConfig: what it gives', () => {
   for (const text of ['', '\n', '# nothing\n', '---\n', '{}', 'services:\ncredentials:\nlimits:\n', '\ufeff']) {
@@ -22,7 +33,8 @@ describe('loadConfig: what it gives', () => {
     const { config } = load(`
       queue: {number: 0, max-length: 1}
       marks: {mask: '0xff00'}
-      limits: {per-source: 1, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16}
+      limits: {per-source: 1, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16, triggers-at-once: 7,
+        triggers-waiting: 8}
       state-directory: /tmp/../var/x
       socket: {path: /run/s, group: adm}
       log: {level: debug, to: /var/log/pkctl.log, format: json}`)
@@ -30,7 +42,15 @@ describe('loadConfig: what it gives', () => {
       ...defaults,
       queue: { number: 0, maxLength: 1 },
       marks: { mask: 0xff00 },
-      limits: { perSource: 1, excess: 3, total: 2, replayEntries: 1000, anyClockEntries: 16 },
+      limits: {
+        perSource: 1,
+        excess: 3,
+        total: 2,
+        replayEntries: 1000,
+        anyClockEntries: 16,
+        triggersAtOnce: 7,
+        triggersWaiting: 8,
+      },
       stateDirectory: '/var/x',
       socket: { path: '/run/s', group: 'adm' },
       log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json' },
@@ -53,6 +73,8 @@ describe('loadConfig: what it gives', () => {
     ['port: 22, allow: [10.1.0.0/16, 10.0.0.0/8, 192.0.2.1]', { allow: ['10.0.0.0/8', '192.0.2.1/32'] }],
     ['port: 22, allow: [2001:DB8:0::0/32, 10.0.0.1]', { allow: ['10.0.0.1/32', '2001:db8::/32'] }],
     ['port: 22, log: false', { log: null }],
+    ['port: 1-65535, except: [80, 443-445]', { ports: [range(1, 79), range(81, 442), range(446, 65_535)] }],
+    ['port: [22, 80], except: 80', {}],
     ['port: 22, log: true', { log: { prefix: 'pk-s ', level: 'info', rate: { count: 5, unit: 'minute' }, burst: 5 } }],
     ['port: 22, log: {}', { log: { prefix: 'pk-s ', level: 'info', rate: { count: 5, unit: 'minute' }, burst: 5 } }],
     [
@@ -77,6 +99,8 @@ describe('loadConfig: what it gives', () => {
       window: null,
       skew: 10,
       rate: { count: 5, seconds: 10 },
+      onBehalfOf: [],
+      triggers: noTriggers,
       enabled: true,
     })
   })
@@ -97,6 +121,11 @@ describe('loadConfig: what it gives', () => {
     ['key: test, rate: none', { rate: null }],
     ['key: test, rate: 20/hour', { rate: { count: 20, seconds: 3600 } }],
     ['key: test, enabled: false', { enabled: false }],
+    ['key: test, window: unlimited', { window: Infinity }],
+    [
+      'key: test, obo: true, obo-prefixes: [192.0.2.0/24, 2001:db8::/32]',
+      { onBehalfOf: ['192.0.2.0/24', '2001:db8::/32'] },
+    ],
   ]
   for (const [yaml, want] of credentials) {
     it(`makes a credential of {${yaml}}`, () => assert.deepEqual(pkd(yaml), { ...plain, ...want }))
@@ -110,7 +139,16 @@ describe('loadConfig: sequences', () => {
     )
     return credential
   }
-  const common = { opens: ['s'], window: null, enabled: true, timeout: 10 }
+  const common = {
+    opens: ['s'],
+    window: null,
+    rate: null,
+    triggers: noTriggers,
+    enabled: true,
+    timeout: 10,
+    flags: { mask: 18, value: 2 },
+    targets: [],
+  }
 
   it('reads fixed ones', () => {
     assert.deepEqual(one('type: sequence, sequence: [7000, "8000:udp", "9:tcp"], timeout: 1m'), {
@@ -262,6 +300,7 @@ describe('the sample, the documentation and the JSON schema', () => {
   for (const name of ['laptop', 'hourly.open', 'hourly.close']) {
     fs.writeFileSync(path.join(directory, 'keys', name), 'open sesame\n', { mode: 0o600 })
   }
+  fs.writeFileSync(path.join(directory, 'sequences'), ' 7000,8000:udp\n'.repeat(5), { mode: 0o600 })
   fs.writeFileSync(path.join(directory, 'keys/visitor'), '0x31\n', { mode: 0o600 })
 
   /** Loads `text` from a real file. */
@@ -283,7 +322,7 @@ describe('the sample, the documentation and the JSON schema', () => {
       { ...plainService, name: 'ssh', log: { prefix: 'pk-ssh ', level: 'info', rate, burst: 5 } },
       { ...plainService, name: 'web', ports: [range(80, 80), range(443, 443), range(8000, 8010)], closing: 'accept' },
     ])
-    const { key: _, ...laptop } = only(pkdOf(config.credentials))
+    const { key: _, ...laptop } = only(pkdOf(config.credentials).filter(({ name }) => name === 'laptop'))
     const { key: __, ...plain } = pkd('key: x')
     const keyFrom = { kind: 'file', path: path.join(directory, 'keys/laptop') }
     assert.deepEqual(laptop, { ...plain, name: 'laptop', keyFrom, opens: ['ssh'], window: 60 })

@@ -29,6 +29,8 @@ export const laptop: GateCredential = {
   skew: 10,
   rate: null,
   plan: 3,
+  onBehalfOf: [],
+  triggers: false,
 }
 
 export interface KnockParts {

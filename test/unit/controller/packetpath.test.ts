@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { KnockEvent, Suppressed } from '../../../src/controller/events.js'
+import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/events.js'
 import { Counters } from '../../../src/controller/events.js'
 import type { GateCredential } from '../../../src/controller/gatekeeper.js'
 import { Gatekeeper } from '../../../src/controller/gatekeeper.js'
@@ -24,6 +24,7 @@ class Bench {
   readonly notes: string[] = []
   readonly events: KnockEvent[] = []
   readonly suppressed: Suppressed[] = []
+  readonly effects: Effect[] = []
   readonly trouble: string[] = []
   disk: 'works' | 'is full' = 'works'
   #pending: string[] = []
@@ -40,18 +41,23 @@ class Bench {
         this.#pending = []
       },
     }
-    this.path = new PacketPath(new Gatekeeper(credentials, memoryOf, this.clock), new StepKeeper([], this.clock), {
-      marks,
-      journal: journal as unknown as Journal,
-      counters: this.counters,
-      clock: this.clock,
-      addressText: sourceText,
-      onEvents: (events, suppressed) => {
-        this.events.push(...events)
-        this.suppressed.push(suppressed)
+    this.path = new PacketPath(
+      new Gatekeeper(credentials, memoryOf, this.clock),
+      new StepKeeper([], this.clock, () => undefined),
+      {
+        marks,
+        journal: journal as unknown as Journal,
+        counters: this.counters,
+        clock: this.clock,
+        addressText: sourceText,
+        onEvents: (events, suppressed) => {
+          this.events.push(...events)
+          this.suppressed.push(suppressed)
+        },
+        onEffects: effects => this.effects.push(...effects),
+        onTrouble: (level, message) => this.trouble.push(`${level}: ${message}`),
       },
-      onTrouble: (level, message) => this.trouble.push(`${level}: ${message}`),
-    })
+    )
   }
 
   /** The answers to these packets in one batch, of which one more is left over from before. */

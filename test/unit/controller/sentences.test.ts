@@ -27,7 +27,12 @@ describe('knockSentence', () => {
       granted(['ssh', 5]),
       'knock by laptop from 192.0.2.1 opens ssh for 5 s (its clock: -3 s)',
     ],
-    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is right, and opens nothing: its services do not exist'],
+    [
+      { credential: 'laptop', onBehalfOf: '203.0.113.9' },
+      granted(['ssh', Infinity]),
+      'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without end',
+    ],
+    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is right, and opens nothing'],
   ]
   for (const [event, opener, want] of grants) {
     it(want, () => {
@@ -50,6 +55,8 @@ describe('knockSentence', () => {
     replayed: ['info', /refused: replayed \(its clock/],
     stale: ['info', /refused: stale: /],
     'rate-limited': ['info', /refused: rate-limited/],
+    'address-not-allowed': ['info', /refused: asks for an address that it may not ask for/],
+    'line-unmarked': ['info', /refused: its line could not be marked as used/],
     'memory-full': ['info', /refused: the memory of knocks is full/],
     'state-unwritable': ['info', /refused: the state directory cannot be written/],
   }

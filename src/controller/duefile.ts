@@ -1,0 +1,144 @@
+/**
+ * Grants whose end is waited for, on disk: a row of JSON objects, one a line, the last one for an address and credential
+ * counts. `expires` in Unix seconds; null takes the entry back. The file is written anew when most of it is history.
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+
+export interface DueGrant {
+  readonly credential: string
+  readonly address: string
+  /** Unix seconds. */
+  readonly expires: number
+}
+
+const keyOf = ({ credential, address }: Pick<DueGrant, 'credential' | 'address'>) => `${credential} ${address}`
+const rewriteAboveLines = 1000
+
+export class DueFile {
+  readonly #file: string
+  readonly #entries = new Map<string, DueGrant>()
+  /** Taken out by `takeUntil`, and not removed yet. */
+  readonly #taken = new Map<string, DueGrant>()
+  /** Nothing is due earlier; Unix seconds. */
+  #earliest = Infinity
+  #descriptor = -1
+  #lines = 0
+
+  private constructor(file: string) {
+    this.#file = file
+  }
+
+  /** Reads what is due; lines that are damaged are passed over. Throws the system's error. */
+  static open(directory: string): DueFile {
+    const due = new DueFile(path.join(directory, 'due'))
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    let text = ''
+    try {
+      text = fs.readFileSync(due.#file, 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+    for (const line of text.split('\n')) due.#recall(line)
+    due.#rewrite()
+    return due
+  }
+
+  get size(): number {
+    return this.#entries.size + this.#taken.size
+  }
+
+  get(credential: string, address: string): DueGrant | undefined {
+    return this.#entries.get(keyOf({ credential, address }))
+  }
+
+  /** Notes a grant, instead of an earlier one to the same address. Throws the system's error, with nothing noted. */
+  put(grant: DueGrant): void {
+    this.#append(grant)
+    this.#taken.delete(keyOf(grant))
+    this.#entries.delete(keyOf(grant))
+    this.#entries.set(keyOf(grant), grant)
+    this.#earliest = Math.min(this.#earliest, grant.expires)
+  }
+
+  /** Forgets a grant, unless it has been renewed. */
+  remove(grant: DueGrant): void {
+    const key = keyOf(grant)
+    const known = this.#entries.get(key) ?? this.#taken.get(key)
+    if (known?.expires !== grant.expires) return
+    this.#entries.delete(key)
+    this.#taken.delete(key)
+    try {
+      this.#append({ ...grant, expires: null })
+    } catch {
+      // It stays noted: after a restart the command would run once more, which is better than never.
+    }
+  }
+
+  /** Those that are due at `now`, in Unix seconds; each is given once, and stays on disk until it is removed. */
+  takeUntil(now: number): DueGrant[] {
+    if (now < this.#earliest) return []
+    const taken: DueGrant[] = []
+    this.#earliest = Infinity
+    for (const [key, grant] of this.#entries) {
+      if (grant.expires > now) this.#earliest = Math.min(this.#earliest, grant.expires)
+      else {
+        this.#entries.delete(key)
+        this.#taken.set(key, grant)
+        taken.push(grant)
+      }
+    }
+    return taken
+  }
+
+  /** When it is worth looking again, in Unix seconds; Infinity when nothing is due. */
+  next(): number {
+    return this.#entries.size === 0 ? Infinity : this.#earliest
+  }
+
+  close(): void {
+    if (this.#descriptor >= 0) fs.closeSync(this.#descriptor)
+    this.#descriptor = -1
+  }
+
+  #recall(line: string): void {
+    let entry: unknown
+    try {
+      entry = JSON.parse(line)
+    } catch {
+      return
+    }
+    const { credential, address, expires } = (entry ?? {}) as Record<string, unknown>
+    if (typeof credential !== 'string' || typeof address !== 'string') return
+    this.#entries.delete(keyOf({ credential, address }))
+    if (typeof expires !== 'number') return
+    this.#entries.set(keyOf({ credential, address }), { credential, address, expires })
+    this.#earliest = Math.min(this.#earliest, expires)
+  }
+
+  #append(entry: Omit<DueGrant, 'expires'> & { readonly expires: number | null }): void {
+    if (this.#lines > rewriteAboveLines && this.#lines > 2 * this.size) this.#rewrite()
+    // On a line of its own, also after one that a full disk cut off.
+    const line = Buffer.from(`\n${JSON.stringify(entry)}`)
+    if (fs.writeSync(this.#descriptor, line) < line.length) throw new Error('the disk is full')
+    fs.fdatasyncSync(this.#descriptor)
+    this.#lines++
+  }
+
+  #rewrite(): void {
+    const entries = [...this.#taken.values(), ...this.#entries.values()]
+    const next = `${this.#file}.new`
+    const descriptor = fs.openSync(next, 'w', 0o600)
+    try {
+      fs.writeSync(descriptor, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''))
+      fs.fdatasyncSync(descriptor)
+      fs.renameSync(next, this.#file)
+    } catch (error) {
+      fs.closeSync(descriptor)
+      throw error
+    }
+    this.close()
+    this.#descriptor = descriptor
+    this.#lines = entries.length
+  }
+}

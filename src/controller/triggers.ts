@@ -1,0 +1,205 @@
+/**
+ * Commands that follow a knock: when it opens, when it closes, and when what it opened has ended by itself. What is due
+ * is on disk before the first of them runs, so that whatever a knock began is ended after a restart, too.
+ */
+import type { ServiceSpec } from '../nft/service.js'
+import type { Command, Credential, Trigger } from './config/types.js'
+import type { DueFile, DueGrant } from './duefile.js'
+import type { Log } from './log.js'
+
+export type TriggerEvent = 'open' | 'close' | 'expiry'
+
+/** One command, ready to run. */
+export interface CommandRun {
+  /** For the log: `on-open of guest`. */
+  readonly name: string
+  readonly argv: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly user: string | null
+  readonly group: string | null
+  /** Seconds. */
+  readonly timeout: number
+}
+
+/** Resolves when the command has ended, however it did; the log has the rest. */
+export type RunCommand = (run: CommandRun) => Promise<void>
+
+export interface TriggersParts {
+  readonly log: Log
+  readonly due: DueFile
+  readonly run: RunCommand
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+interface Limits {
+  readonly triggersAtOnce: number
+  readonly triggersWaiting: number
+}
+
+/** A window where neither the credential nor a service has one. */
+const defaultWindowSeconds = 60
+/** More than anybody lets in; each is a line of a file, and some hundred bytes of memory. */
+const maxDue = 100_000
+const stopMilliseconds = 5000
+/** setTimeout takes no more. */
+const maxWaitMilliseconds = 2 ** 31 - 1
+
+export class Triggers {
+  readonly #parts: TriggersParts
+  #credentials: ReadonlyMap<string, Credential> = new Map()
+  #services: ReadonlyMap<string, ServiceSpec> = new Map()
+  #limits: Limits = { triggersAtOnce: 1, triggersWaiting: 1 }
+  readonly #running = new Set<Promise<void>>()
+  readonly #waiting: (() => void)[] = []
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(parts: TriggersParts) {
+    this.#parts = parts
+  }
+
+  /** Runs by this configuration from now on; what fell due while nobody was there runs now. */
+  configure(credentials: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>, limits: Limits): void {
+    this.#credentials = new Map(credentials.map(credential => [credential.name, credential]))
+    this.#services = services
+    this.#limits = limits
+    this.#awaitDue()
+  }
+
+  /** A knock let `address` in. */
+  opened(name: string, address: string): void {
+    const credential = this.#credentials.get(name)
+    if (!credential) return
+    const seconds = this.#seconds(credential)
+    const expires = seconds === Infinity ? null : Math.floor(this.#parts.now() / 1000) + seconds
+    const { due } = this.#parts
+    if (credential.triggers.expiry && expires !== null) {
+      try {
+        if (due.size >= maxDue) throw new Error(`${maxDue} others are due already`)
+        due.put({ credential: name, address, expires })
+      } catch (error) {
+        const what = `on-open of ${name} is not run for ${address}, because its on-expiry cannot be noted`
+        this.#parts.log.error(`${what}: ${(error as Error).message}`, { credential: name, source: address })
+        return
+      }
+      this.#awaitDue()
+    }
+    void this.#start('open', credential, address, expires)
+  }
+
+  /** A knock took the grant of `address` back. */
+  closed(name: string, address: string): void {
+    const credential = this.#credentials.get(name)
+    if (!credential) return
+    const now = Math.floor(this.#parts.now() / 1000)
+    const noted = this.#parts.due.get(name, address)
+    if (credential.triggers.close) {
+      if (noted) this.#parts.due.remove(noted)
+      void this.#start('close', credential, address, now)
+    } else if (noted) void this.#expire(noted)
+  }
+
+  /** Starts no more commands, and gives those that run a little time to end. What is due stays noted. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    const { length } = this.#waiting.splice(0)
+    if (length > 0) this.#parts.log.warn(`${length} commands of triggers were waiting and are not run`)
+    const patience = new Promise(done => setTimeout(done, stopMilliseconds).unref())
+    await Promise.race([Promise.all(this.#running), patience])
+    this.#parts.due.close()
+  }
+
+  #awaitDue(): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped) return
+    const now = this.#parts.now() / 1000
+    for (const grant of this.#parts.due.takeUntil(now)) void this.#expire(grant)
+    const next = this.#parts.due.next()
+    if (next === Infinity) return
+    this.#timer = setTimeout(
+      () => {
+        this.#awaitDue()
+      },
+      Math.min(Math.max(0, next - now) * 1000, maxWaitMilliseconds),
+    )
+  }
+
+  // Noted until it has run: a command that a crash interrupts runs again.
+  async #expire(grant: DueGrant): Promise<void> {
+    const { credential: name, address, expires } = grant
+    const credential = this.#credentials.get(name)
+    if (credential?.triggers.expiry) await this.#start('expiry', credential, address, expires)
+    else {
+      const message = `on-expiry for ${address} by ${name} is due, and the configuration has none any more`
+      this.#parts.log.warn(message, { credential: name, source: address })
+    }
+    this.#parts.due.remove(grant)
+  }
+
+  /** The longest that something stays open. */
+  #seconds({ opens, window }: Credential): number {
+    if (window !== null) return window
+    const windows = opens.flatMap(service => this.#services.get(service)?.window ?? [])
+    return windows.length > 0 ? Math.max(...windows) : defaultWindowSeconds
+  }
+
+  #start(event: TriggerEvent, credential: Credential, address: string, expires: number | null): Promise<void> {
+    const trigger = credential.triggers[event]
+    const command = trigger && (address.includes(':') ? trigger.command6 : trigger.command)
+    if (!command) return Promise.resolve()
+    const services = credential.opens.flatMap(service => this.#services.get(service) ?? [])
+    const run = commandRun(event, credential.name, command, trigger, {
+      ip: address,
+      family: address.includes(':') ? '6' : '4',
+      port: services.flatMap(({ ports }) => ports.map(formatPorts)).join(','),
+      service: credential.opens.join(','),
+      credential: credential.name,
+      expires: expires === null ? 'never' : String(expires),
+    })
+    return this.#inTurn(run)
+  }
+
+  #inTurn(run: CommandRun): Promise<void> {
+    if (this.#running.size < this.#limits.triggersAtOnce) return this.#run(run)
+    if (this.#waiting.length >= this.#limits.triggersWaiting) {
+      this.#parts.log.error(`${run.name} is not run: ${this.#waiting.length} commands are waiting already`)
+      return Promise.resolve()
+    }
+    return new Promise(resolve => {
+      this.#waiting.push(() => void this.#run(run).then(resolve))
+    })
+  }
+
+  async #run(run: CommandRun): Promise<void> {
+    const running = this.#parts.run(run)
+    this.#running.add(running)
+    await running
+    this.#running.delete(running)
+    this.#waiting.shift()?.()
+  }
+}
+
+type Replacements = Readonly<Record<'ip' | 'family' | 'port' | 'service' | 'credential' | 'expires', string>>
+
+function commandRun(
+  event: TriggerEvent,
+  credential: string,
+  command: Command,
+  { user, group, timeout }: Trigger,
+  values: Replacements,
+): CommandRun {
+  const fill = (text: string) =>
+    text.replace(/\{(ip|family|port|service|credential|expires)\}|%IP%/g, (_, name: keyof Replacements | undefined) => {
+      return values[name ?? 'ip']
+    })
+  const argv = 'argv' in command ? command.argv.map(fill) : ['/bin/sh', '-c', fill(command.shell)]
+  const environment = Object.fromEntries(
+    Object.entries({ event, ...values }).map(([name, value]) => [`PKCTL_${name.toUpperCase()}`, value]),
+  )
+  return { name: `on-${event} of ${credential}`, argv, environment, user, group, timeout }
+}
+
+const formatPorts = ({ first, last }: { first: number; last: number }) =>
+  first === last ? String(first) : `${first}-${last}`
