@@ -220,7 +220,7 @@ export class Daemon {
     keep()
     const planned = doors.map((door, i) => ({ door, plan: planOf[i] as Plan }))
     await this.#path?.configure(
-      planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door.credential, plan.number)] : [])),
+      planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door, plan.number)] : [])),
       planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
     )
     this.#parts.triggers.configure(config.credentials, known, config.limits)
@@ -337,12 +337,12 @@ export class Daemon {
   }
 
   #warnOfMissing(credentials: readonly Credential[]): void {
-    for (const { name, opens } of credentials) {
+    for (const { name, opens, closes } of credentials) {
       const there = this.#granted.get(name)?.map(({ service }) => service.name)
-      const missing = opens.filter(service => !there?.includes(service))
+      const missing = [...opens, ...closes].filter(service => !there?.includes(service))
       if (missing.length === 0) continue
       this.#parts.log.warn(
-        `credential ${name} opens ${missing.join(', ')}, which does not exist: add it to the configuration, or make it with pkctl init`,
+        `credential ${name} ${opens.length > 0 ? 'opens' : 'closes'} ${missing.join(', ')}, which does not exist: add it to the configuration, or make it with pkctl init`,
         { credential: name },
       )
     }

@@ -12,7 +12,7 @@ import type { Opening } from './plans.js'
 import type { GateSequence } from './stepkeeper.js'
 
 export type Door =
-  | { readonly kind: 'pkd'; readonly credential: PkdCredential }
+  | { readonly kind: 'pkd'; readonly credential: PkdCredential; readonly revokes: boolean }
   | {
       readonly kind: 'steps'
       readonly credential: StepsCredential
@@ -31,20 +31,21 @@ export type ReadOneTime = (file: string) => OneTimeList
  */
 export function doorsOf(credentials: readonly Credential[], now: number, readOneTime: ReadOneTime): Door[] {
   return credentials.flatMap((credential): Door[] => {
+    const revokes = credential.closes.length > 0
     switch (credential.type) {
       case 'pkd':
-        return [{ kind: 'pkd', credential }]
+        return [{ kind: 'pkd', credential, revokes }]
       case 'sequence':
-        return [{ kind: 'steps', credential, steps: credential.steps, revokes: false }]
+        return [{ kind: 'steps', credential, steps: credential.steps, revokes }]
       case 'one-time': {
         const { file } = credential
         const [next] = readOneTime(file).unused
-        return next ? [{ kind: 'steps', credential, steps: next.steps, revokes: false, once: { file, ...next } }] : []
+        return next ? [{ kind: 'steps', credential, steps: next.steps, revokes, once: { file, ...next } }] : []
       }
       case 'rotating': {
         const { open, close, hour, grace } = credential
         return currentHours(now, hour, grace).flatMap(start => [
-          { kind: 'steps' as const, credential, steps: rotatingSteps(open, start), revokes: false },
+          { kind: 'steps' as const, credential, steps: rotatingSteps(open, start), revokes },
           ...(close ? [{ kind: 'steps' as const, credential, steps: rotatingSteps(close, start), revokes: true }] : []),
         ])
       }
@@ -52,18 +53,16 @@ export function doorsOf(credentials: readonly Credential[], now: number, readOne
   })
 }
 
-export const openingOf = (door: Door): Opening => ({
-  opens: door.credential.opens,
-  window: door.credential.window,
-  revokes: door.kind === 'steps' && door.revokes,
-  passOn: door.kind === 'steps',
-})
+export function openingOf({ kind, credential, revokes }: Door): Opening {
+  const { opens, closes, window } = credential
+  return { opens: closes.length > 0 ? closes : opens, window, revokes, passOn: kind === 'steps' }
+}
 
 const hasTriggers = ({ triggers }: Credential) => Object.values(triggers).some(trigger => trigger !== null)
 
-export function gateCredential(credential: PkdCredential, plan: number): GateCredential {
+export function gateCredential({ credential, revokes }: Extract<Door, { kind: 'pkd' }>, plan: number): GateCredential {
   const { name, tag, key, port, skew, rate, onBehalfOf } = credential
-  return { name, tag, key, port, skew, rate, plan, onBehalfOf, triggers: hasTriggers(credential) }
+  return { name, tag, key, port, skew, rate, plan, onBehalfOf, revokes, triggers: hasTriggers(credential) }
 }
 
 export function gateSequence(door: Extract<Door, { kind: 'steps' }>, plan: Plan): GateSequence {

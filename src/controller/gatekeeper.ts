@@ -28,6 +28,8 @@ export interface GateCredential {
   readonly plan: number
   /** Prefixes in which an address may be asked for instead of the sender's own; empty when none may. */
   readonly onBehalfOf: readonly string[]
+  /** Whether that plan takes a grant back. */
+  readonly revokes: boolean
   /** Whether something is to be run as well. */
   readonly triggers: boolean
 }

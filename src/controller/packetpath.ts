@@ -101,7 +101,9 @@ export class PacketPath {
         this.#promised.push({ kind: 'on-behalf', credential: credential.name, address: requested.address })
         return others + marks.refused
       }
-      if (credential.triggers) this.#promised.push(this.#trigger('opened', credential.name, packet))
+      if (credential.triggers) {
+        this.#promised.push(this.#trigger(credential.revokes ? 'closed' : 'opened', credential.name, packet))
+      }
       return others + marks.plan(credential.plan)
     }
     counters.add(decision.reason)
@@ -159,7 +161,7 @@ export class PacketPath {
       onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
     this.#events = this.#events.map(event =>
-      event.kind === 'grant' ? { ...event, kind: 'refuse', reason: 'state-unwritable' } : event,
+      event.kind !== 'refuse' ? { ...event, kind: 'refuse', reason: 'state-unwritable' } : event,
     )
     this.#granted.length = 0
   }
@@ -168,7 +170,7 @@ export class PacketPath {
     const valve = this.#valveFor(decision)
     if (!valve.pass(this.#parts.clock.monotonic())) return
     this.#events.push({
-      kind: decision.kind,
+      kind: decision.kind === 'grant' && decision.credential.revokes ? 'revoke' : decision.kind,
       source: packet.version === 0 ? 'unknown' : this.#parts.addressText(packet),
       port: packet.version === 0 ? 0 : packet.destinationPort,
       ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),

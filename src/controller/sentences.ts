@@ -37,7 +37,7 @@ export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
   }
   if (kind === 'revoke') {
     const closes = granted.map(({ service }) => service.name).join(', ')
-    return { level: 'info', message: `knock${by} from ${source} closes ${closes}`, fields }
+    return { level: 'info', message: `knock${by} from ${source} closes ${closes}${clock}`, fields }
   }
   const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
   return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }

@@ -149,12 +149,13 @@ export class Triggers {
     const trigger = credential.triggers[event]
     const command = trigger && (address.includes(':') ? trigger.command6 : trigger.command)
     if (!command) return Promise.resolve()
-    const services = credential.opens.flatMap(service => this.#services.get(service) ?? [])
+    const names = [...credential.opens, ...credential.closes]
+    const services = names.flatMap(service => this.#services.get(service) ?? [])
     const run = commandRun(event, credential.name, command, trigger, {
       ip: address,
       family: address.includes(':') ? '6' : '4',
       port: services.flatMap(({ ports }) => ports.map(formatPorts)).join(','),
-      service: credential.opens.join(','),
+      service: names.join(','),
       credential: credential.name,
       expires: expires === null ? 'never' : String(expires),
     })

@@ -6,6 +6,7 @@ import type { Status } from '../../src/controller/status.js'
 import { rotatingSteps } from '../../src/knock/rotating.js'
 import type { Background } from '../support/commands.js'
 import { must, pkctl, run, sleep, until } from '../support/commands.js'
+import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import type { Step } from '../support/peer.js'
 
@@ -109,6 +110,29 @@ describe('sequences, in more detail', () => {
     assert.match(await lab.mustPkctl('list', 'ssh'), /10\.77\.0\.2 .*without end|10\.77\.0\.2$/m)
     await lab.mustPkctl('delete', client4, '--service', 'ssh')
     assert.equal(await opens(), 'timeout')
+  })
+
+  it('closes: a sequence or a PKD knock takes the grant of its source back, and no other', async () => {
+    const daemon = await lab.daemon(
+      lab.config(
+        `${services}  c: { type: sequence, sequence: [7000, 9000], opens: [ssh] }\n  bye: { type: sequence, sequence: [9000, 7000], closes: [ssh] }\n  end: { type: pkd, tag: SSHK, key: test, closes: [ssh] }`,
+      ),
+    )
+    const right = (from: string): Step[] =>
+      [7000, 9000].map(port => ({ connect: { host: server4, from, port, timeout: 30 } }))
+    await lab.peer(...right(stranger4))
+    await knock(7000, 9000)
+    await until(async () => (await opens()) === 'open')
+    await sleep(100)
+    await knock(9000, 7000)
+    await daemon.says(/knock by bye from 10\.77\.0\.2 closes ssh/)
+    assert.equal(await opens(), 'timeout')
+    await knock(7000, 9000)
+    await until(async () => (await opens()) === 'open')
+    await lab.peer({ send: { host: server4, port: knockPort, from: client4, hex: knockHex() } })
+    await daemon.says(/knock by end from 10\.77\.0\.2 closes ssh/)
+    assert.equal(await opens(), 'timeout')
+    assert.equal(await opens(stranger4), 'open')
   })
 
   it('except: a range of ports is guarded but for some', async () => {

@@ -28,6 +28,9 @@ const whatItOpens = {
   opens: listOf('names of services', name('the name of a service'))
     .optional()
     .describe('The services that a knock opens; can be left out where a trigger is all that is wanted.'),
+  closes: listOf('names of services', name('the name of a service'))
+    .optional()
+    .describe('The services that a knock closes again for its source, instead of opening any.'),
   window: duration(readWindow)
     .optional()
     .describe("How long a grant lasts; seconds, or 10m, 8h, 2d, or unlimited. Default: the service's own window"),

@@ -45,7 +45,8 @@ export function loadCredentials(context: Context): Credential[] {
       reportIssues(error.issues, at, merged, findings)
       return []
     }
-    checkOpens(data.opens ?? [], at, context)
+    checkServices(data.opens ?? [], [...at, 'opens'], context)
+    checkServices(data.closes ?? [], [...at, 'closes'], context)
     checkTriggers(data, at, context)
     const credential = credentialOf(name, data, secrets, at, context)
     return credential ? [credential] : []
@@ -71,6 +72,7 @@ function credentialOf(
   const common = {
     name,
     opens: data.opens ?? [],
+    closes: data.closes ?? [],
     window: data.window ?? null,
     rate: data.rate,
     triggers: triggersOf(data),
@@ -88,7 +90,7 @@ function credentialOf(
   }
 }
 
-type Common = Pick<PkdCredential, 'name' | 'opens' | 'window' | 'rate' | 'triggers' | 'enabled'>
+type Common = Pick<PkdCredential, 'name' | 'opens' | 'closes' | 'window' | 'rate' | 'triggers' | 'enabled'>
 
 const triggerOptions = { open: 'on-open', close: 'on-close', expiry: 'on-expiry' } as const
 
@@ -195,15 +197,15 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
   }
 }
 
-function checkOpens(opens: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
+function checkServices(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
   const { services } = merged.value
-  opens.forEach((service, i) => {
-    const place = merged.placeOf([...at, 'opens', i])
-    if (opens.indexOf(service) < i) {
-      findings.problem(place, `${formatPath([...at, 'opens', i])}'${service}' is listed twice`)
+  names.forEach((service, i) => {
+    const place = merged.placeOf([...at, i])
+    if (names.indexOf(service) < i) {
+      findings.problem(place, `${formatPath([...at, i])}'${service}' is listed twice`)
     } else if (!isMapping(services) || !Object.hasOwn(services, service)) {
       const unknown = `service '${service}' is not in the configuration; it must have been made with pkctl init`
-      findings.warn(place, `${formatPath([...at, 'opens'])}${unknown}`)
+      findings.warn(place, `${formatPath(at)}${unknown}`)
     }
   })
 }
@@ -226,9 +228,17 @@ function checkOnBehalfOf(
 /** What a trigger's options say to each other, and to what the credential opens. */
 function checkTriggers(data: Data, at: ConfigPath, { merged, findings }: Context): void {
   const given = Object.values(triggerOptions).filter(option => data[option])
-  if ((data.opens ?? []).length === 0 && given.length === 0) {
+  const [opens, closes] = [data.opens ?? [], data.closes ?? []]
+  if (opens.length + closes.length + given.length === 0) {
     const message = 'opens nothing and runs nothing'
     findings.problem(merged.placeOf(at), `${formatPath(at)}${message}`, "'opens' names services, 'on-open' a command")
+  }
+  if (closes.length > 0) {
+    for (const option of ['opens', 'window', 'on-open', 'on-expiry', 'obo', 'close-secret', 'close-secret-file']) {
+      if (!isGiven(data, option)) continue
+      const place = [...at, option]
+      findings.problem(merged.placeOf(place), `${formatPath(place)}has no meaning beside 'closes'`)
+    }
   }
   for (const option of given) {
     const place = [...at, option]
@@ -251,4 +261,9 @@ function checkTriggers(data: Data, at: ConfigPath, { merged, findings }: Context
       }
     }
   }
+}
+
+function isGiven(data: Data, option: string): boolean {
+  const value = (data as Readonly<Record<string, unknown>>)[option]
+  return value !== undefined && value !== false && (!Array.isArray(value) || value.length > 0)
 }

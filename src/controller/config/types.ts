@@ -72,8 +72,10 @@ export type StepsCredential = SequenceCredential | OneTimeCredential | RotatingC
 
 interface AnyCredential {
   readonly name: string
-  /** Names of services, without duplicates; none only with a trigger. */
+  /** Names of services, without duplicates; none only with a trigger, or with `closes`. */
   readonly opens: readonly string[]
+  /** Names of services whose grants are taken back instead. */
+  readonly closes: readonly string[]
   /** Seconds, Infinity for a grant without end; null = the service's own. */
   readonly window: number | null
   /** Per source and credential; null = no limit. */

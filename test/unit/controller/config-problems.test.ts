@@ -240,6 +240,20 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'to open and to close',
+      yaml: [
+        'services: {s: {port: 1}}',
+        'credentials:',
+        '  c: {type: pkd, key: x, closes: [s, s], opens: [s], window: 5, on-open: {command: [/bin/a]}}',
+      ].join('\n'),
+      want: [
+        "3:38: credentials.c.closes[1]: 's' is listed twice",
+        "3:49: credentials.c.opens: has no meaning beside 'closes'",
+        "3:62: credentials.c.window: has no meaning beside 'closes'",
+        "3:74: credentials.c.on-open: has no meaning beside 'closes'",
+      ],
+    },
+    {
       name: 'on behalf of nobody',
       yaml: 'credentials: {c: {type: pkd, key: x, on-open: {command: [/bin/a]}, obo: true}}',
       want: [

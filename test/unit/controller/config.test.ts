@@ -96,6 +96,7 @@ describe('loadConfig: what it gives', () => {
       keyFrom: { kind: 'inline' },
       port: null,
       opens: ['s'],
+      closes: [],
       window: null,
       skew: 10,
       rate: { count: 5, seconds: 10 },
@@ -141,6 +142,7 @@ describe('loadConfig: sequences', () => {
   }
   const common = {
     opens: ['s'],
+    closes: [],
     window: null,
     rate: null,
     triggers: noTriggers,

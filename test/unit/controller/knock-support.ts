@@ -30,6 +30,7 @@ export const laptop: GateCredential = {
   rate: null,
   plan: 3,
   onBehalfOf: [],
+  revokes: false,
   triggers: false,
 }
 
