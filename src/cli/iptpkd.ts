@@ -6,7 +6,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import type { Place } from './places.js'
+import type { PkdPlace } from './places.js'
 import { CliError } from './terminal.js'
 
 export type Sections = ReadonlyMap<string, ReadonlyMap<string, string>>
@@ -69,7 +69,7 @@ function valueOf(text: string): string {
 export const iptPkdFile = (): string => path.join(os.homedir(), '.ipt_pkd.ini')
 
 /** The place of that name, or undefined when the file has none or is not there. */
-export function findIptPkdPlace(name: string, file = iptPkdFile()): Place | undefined {
+export function findIptPkdPlace(name: string, file = iptPkdFile()): PkdPlace | undefined {
   const section = readSections(file).get(name)
   if (section === undefined) return undefined
   const fail = (message: string, hint?: string): never => {
@@ -84,6 +84,7 @@ export function findIptPkdPlace(name: string, file = iptPkdFile()): Place | unde
     )
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) fail('expected a port from 1 to 65535')
   return {
+    type: 'pkd',
     host,
     ...(key === undefined ? {} : { key }),
     ...(tag === undefined ? {} : { tag }),

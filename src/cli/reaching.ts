@@ -1,7 +1,10 @@
 /**
- * A TCP connection through a port that a knock opens. Knock and connect go out together; the kernel repeats a SYN that
+ * A TCP connection through a port that a knock opens. Knock and connection go out together; the kernel repeats a SYN that
  * was lost, after a second for the first time, and just before that the knock is sent anew, in case that was lost.
  * Where a refusal comes back instead, the connection is tried again after a pause.
+ *
+ * A sequence would begin anew by a SYN in its middle, the kernel's repetition, too. So while it is knocked nothing else
+ * goes to the server: the first connection is given up before its sequence is knocked anew.
  *
  * A name with addresses of both versions of IP is tried at the first, and a little later at the other as well; the
  * first that answers is taken (RFC 8305). No second connection is made where one is on its way: services with
@@ -9,36 +12,41 @@
  */
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Address, Target } from './knocking.js'
-import { closedHint, knockAt, millisecondsSince, noAnswer, NotSent, reasonFor } from './knocking.js'
+import { closedHint, millisecondsSince, noAnswer, reasonFor } from './knocking.js'
+import type { Address } from './sending.js'
+import { NotSent } from './sending.js'
 import { CliError } from './terminal.js'
+import type { Way } from './ways.js'
 
 const knockAgainAfterMs = 900
 const refusedPauseMs = 250
 const otherFamilyAfterMs = 250
 
-/** Resolves to a connection that is open both ways and not read from yet. */
-export function reach(target: Target, port: number, timeoutMs: number): Promise<net.Socket> {
+/**
+ * Resolves to a connection that is open both ways and not read from yet. Fails when all that was begun has ended, also
+ * after the signal, with which it ends early.
+ */
+export async function reach(way: Way, port: number, timeoutMs: number, signal?: AbortSignal): Promise<net.Socket> {
   const started = process.hrtime.bigint()
   const deadline = Date.now() + timeoutMs
   const settled = new AbortController()
-  const waiting = [...target.addresses]
-  const failures: Error[] = []
-  return new Promise((resolve, reject) => {
-    const startNext = () => {
-      const address = waiting.shift()
-      if (address === undefined || settled.signal.aborted) return
-      const later = setTimeout(startNext, otherFamilyAfterMs)
-      new Attempt(address, port, target, deadline, startNext, settled)
-        .run()
-        .then(resolve, (error: unknown) => {
-          failures.push(error as Error)
-          if (failures.length === target.addresses.length) reject(explained(failures, port, started))
-        })
-        .finally(() => clearTimeout(later))
-    }
-    startNext()
+  const onSignal = () => settled.abort(signal?.reason)
+  if (signal?.aborted) onSignal()
+  signal?.addEventListener('abort', onSignal)
+  let turn: Promise<unknown> = Promise.resolve()
+  const attempts = way.addresses.map(address => {
+    const attempt = new Attempt(address, port, way, deadline, settled)
+    const connection = turn.then(() => attempt.run())
+    turn = attempt.next
+    return connection
   })
+  try {
+    return await Promise.any(attempts)
+  } catch (error) {
+    throw explained((error as AggregateError).errors as Error[], port, started)
+  } finally {
+    signal?.removeEventListener('abort', onSignal)
+  }
 }
 
 function explained(failures: readonly Error[], port: number, started: bigint): CliError {
@@ -49,50 +57,58 @@ function explained(failures: readonly Error[], port: number, started: bigint): C
 
 /** Knocking and connecting at one address. */
 class Attempt {
+  /** Resolves when another address may be tried as well: soon after the knock, or when there is trouble. */
+  readonly next: Promise<void>
+  #startNext: () => void = () => undefined
   #again: Promise<unknown> | undefined
 
   constructor(
     readonly address: Address,
     readonly port: number,
-    readonly target: Target,
+    readonly way: Way,
     readonly deadline: number,
-    /** Called when it does not go as it should, so that another address need not wait. */
-    readonly onTrouble: () => void,
     /** Aborted by the attempt that has its connection: the others end. */
     readonly settled: AbortController,
-  ) {}
+  ) {
+    this.next = new Promise(resolve => (this.#startNext = resolve))
+  }
 
   async run(): Promise<net.Socket> {
+    const { address, way, settled } = this
+    let timers: NodeJS.Timeout[] = []
     try {
-      await knockAt(this.address, this.target)
-    } catch (error) {
-      this.onTrouble()
-      throw error
-    }
-    const timer = setTimeout(() => void this.#knockAgain(), knockAgainAfterMs)
-    try {
-      for (;;) {
-        try {
-          return await this.#connect()
-        } catch (error) {
-          this.onTrouble()
-          if (this.settled.signal.aborted || Date.now() + refusedPauseMs >= this.deadline) throw error
-        }
-        await sleep(refusedPauseMs)
-        await this.#knockAgain()
-      }
+      settled.signal.throwIfAborted()
+      await way.send(address, settled.signal)
+      timers = [setTimeout(this.#startNext, otherFamilyAfterMs)]
+      if (!way.isSequence) timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
+      return await this.#connectUntilDeadline()
     } finally {
-      clearTimeout(timer)
+      for (const timer of timers) clearTimeout(timer)
+      this.#startNext()
+    }
+  }
+
+  async #connectUntilDeadline(): Promise<net.Socket> {
+    for (;;) {
+      const givesUp = this.way.isSequence && this.#again === undefined
+      try {
+        return await this.#connect(givesUp ? Math.min(Date.now() + knockAgainAfterMs, this.deadline) : this.deadline)
+      } catch (error) {
+        this.#startNext()
+        if (this.settled.signal.aborted || Date.now() + refusedPauseMs >= this.deadline) throw error
+      }
+      await sleep(refusedPauseMs)
+      await this.#knockAgain()
     }
   }
 
   /** Once. That it cannot be sent, when the first one could be, is not worth an end. */
   #knockAgain(): Promise<unknown> {
     if (this.settled.signal.aborted) return Promise.resolve()
-    return (this.#again ??= knockAt(this.address, this.target).catch(() => undefined))
+    return (this.#again ??= this.way.send(this.address, this.settled.signal).catch(() => undefined))
   }
 
-  #connect(): Promise<net.Socket> {
+  #connect(until: number): Promise<net.Socket> {
     const { address, settled } = this
     return new Promise((resolve, reject) => {
       // Half-open is what the relay is about; small packets go at once, as ssh would set it for a socket of its own.
@@ -103,7 +119,7 @@ class Attempt {
         end()
         reject(new Error(message))
       }
-      const timer = setTimeout(() => fail(noAnswer(address)), Math.max(0, this.deadline - Date.now()))
+      const timer = setTimeout(() => fail(noAnswer(address)), Math.max(0, until - Date.now()))
       const onSettled = () => fail('another address was faster')
       const end = () => {
         clearTimeout(timer)

@@ -5,9 +5,10 @@ import { CliError } from './terminal.js'
 
 /**
  * Relays until both directions have ended. The end of stdin is passed on as FIN, and what the server still sends is
- * waited for; the server's FIN ends stdout, and what stdin still brings is sent on.
+ * waited for; the server's FIN ends stdout, and what stdin still brings is sent on. Ends at once, and fails, with the
+ * signal.
  */
-export function relay(socket: net.Socket, name: string): Promise<void> {
+export function relay(socket: net.Socket, name: string, signal?: AbortSignal): Promise<void> {
   const { stdin, stdout } = process
   return new Promise((resolve, reject) => {
     // Its callback is not called for a stream that has ended already, so it must be ended once.
@@ -26,6 +27,15 @@ export function relay(socket: net.Socket, name: string): Promise<void> {
       reject(new CliError(`${what}: ${message}`))
     }
 
+    const onSignal = () => fail('the connection was ended', signal?.reason as Error)
+    if (signal?.aborted) return onSignal()
+    signal?.addEventListener('abort', onSignal, { once: true })
+    // Whoever read it has gone. There is nothing to say then, and yet this process may have more to do.
+    stdout.removeAllListeners('error').on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') return fail('stdout cannot be written', error)
+      stop()
+      resolve()
+    })
     stdin.on('error', error => fail('stdin cannot be read', error))
     socket.on('end', () => void endOutput())
     socket.on('error', error => {

@@ -370,7 +370,7 @@ describe('pkctl connect', () => {
     ['a port that is none', () => [server4, 'ssh', ...withKey()], 2, /expected a port/],
     ['a knock port that is none', () => [server4, '22', ...withKey(), '--knock-port', '0'], 2, /expected a port/],
     ['the wrong family', () => [server4, '22', ...withKey(), '-6'], 2, /is an IPv4 address/],
-    ['a place with a sequence', () => ['steps', '22'], 2, /steps is a place with a sequence/],
+    ['a key for a sequence', () => ['steps', '22', ...withKey()], 2, /a sequence has no tag, key or port of a knock/],
     ['the old format of ipt_pkd', () => ['older', '22'], 1, /ipt_pkd\.ini: \[older\]: asks for the old format/],
   ]
   for (const [name, args, want, error] of mistakes) {

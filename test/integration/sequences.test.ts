@@ -72,7 +72,13 @@ describe('sequences', () => {
     for (const [args, error] of [
       [[server4, '7000:icmp'], /expected a knock such as 7000 or 8000:udp/],
       [[server4, '7000', '--tag', 'SSHK'], /a sequence has no tag/],
-      [[server4, '7000', '--delay', 'long'], /--delay takes milliseconds/],
+      [[server4, '7000', '--delay', 'long'], /expected milliseconds such as 20, got 'long'/],
+      [['server', '--port', '7000'], /a sequence has no tag/],
+      [['server', '-u'], /--udp is about ports of the command line/],
+      [[server4, '--tag', 'SSHK', '-d', '5'], /a PKD knock is one packet/],
+      [['server', '--close'], /server has nothing to close with\npkctl: hint: .*close-sequence/],
+      [['server', '7000', '--close'], /takes no ports/],
+      [['server', '--close', '--connect', '22'], /exclude each other/],
     ] as const) {
       const { status: exit, stderr } = await mine(...args)
       assert.equal(exit, 2)

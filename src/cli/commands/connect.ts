@@ -1,11 +1,14 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { parseDuration, parsePort } from '../../controller/config/values.js'
-import type { KnockFlags } from '../knocking.js'
-import { addKnockOptions, findTarget, placeNamed } from '../knocking.js'
+import { openedAndClosed } from '../closing.js'
+import type { FamilyFlags, KnockFlags } from '../knocking.js'
+import { knockingCommand, placeNamed } from '../knocking.js'
 import { askOnTerminal } from '../prompt.js'
 import { reach } from '../reaching.js'
 import { relay } from '../relay.js'
-import { usageError } from '../terminal.js'
+import type { Terminal } from '../terminal.js'
+import type { Way } from '../ways.js'
+import { closingWay, openingWay } from '../ways.js'
 
 interface Flags extends KnockFlags {
   readonly knockPort?: string
@@ -18,32 +21,37 @@ In ~/.ssh/config, for all that ssh, scp, sftp and git do with this server:
     ProxyCommand pkctl connect %h %p
 
 The host is a place, as with pkctl knock, or a name or address of the network. The knock and the connection go out
-together; the knock is sent once more, made anew, where no connection comes of it. stdin is what is sent, so the key is
-never read from it: where neither an option nor a place names the key, it is asked for on the terminal.
+together; the knock is sent once more, made anew, where no connection comes of it. A place that has something to close
+with is closed at the end, also when a signal ends the command. stdin is what is sent, so the key is never read from it:
+where neither an option nor a place names the key, it is asked for on the terminal.
 
 Exit status: 0 when both sides have ended, 1 when there is no connection or it is lost, 2 wrong usage.`
 
-export function connectCommand(): Command {
-  const command = new Command('connect')
+export function connectCommand(terminal: Terminal): Command {
+  return knockingCommand('connect', '--knock-port', '10s')
     .description("knock, connect, and relay stdin and stdout: for ssh's ProxyCommand")
-    .argument('<host>', 'a place of hosts.yaml, or a name or address')
     .argument('<port>', 'TCP port to connect to')
-    .option('--knock-port <port>', 'UDP port to knock on (default: a random one)')
-  return addKnockOptions(command)
-    .option('--timeout <time>', 'how long to try', '10s')
     .addHelpText('after', help)
-    .action(connect)
+    .action((host: string, port: string, flags: Flags) => connect(host, port, flags, terminal))
 }
 
-async function connect(name: string, portText: string, flags: Flags): Promise<void> {
+async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseDuration(flags.timeout) * 1000
   const place = placeNamed(name)
-  if (place.sequence && flags.knockPort === undefined)
-    throw usageError(
-      `${name} is a place with a sequence, and connect sends PKD knocks`,
-      'let ssh call pkctl knock before it connects, by Match exec',
-    )
-  const target = await findTarget(place, flags, flags.knockPort, () => askOnTerminal('key: '))
-  await relay(await reach(target, port, timeoutMs), `${target.host} port ${port}`)
+  const { knockPort, ...others } = flags
+  const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
+  const opening = await openingWay(place, openingFlags, () => askOnTerminal('key: '))
+  // All that closing needs is had before anything opens. Keys and tags on the command line are those for opening.
+  const closing = await closingWay(place, familyOf(flags), () => askOnTerminal('key for closing: '))
+
+  const connected = async (way: Way, signal?: AbortSignal) =>
+    relay(await reach(way, port, timeoutMs, signal), `${way.host} port ${port}`, signal)
+  if (closing) await openedAndClosed(opening, closing, connected, terminal)
+  else await connected(opening)
 }
+
+const familyOf = (flags: FamilyFlags): FamilyFlags => ({
+  ...(flags[4] === undefined ? {} : { 4: flags[4] }),
+  ...(flags[6] === undefined ? {} : { 6: flags[6] }),
+})

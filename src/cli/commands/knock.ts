@@ -1,32 +1,19 @@
 import * as net from 'node:net'
-import { Command } from 'commander'
-import { addressBytes, parseAddress, parseDuration, parsePort } from '../../controller/config/values.js'
-import type { Address, KnockFlags } from '../knocking.js'
-import type { Step } from '../../knock/sequence.js'
-import { formatStep, parseStep } from '../../knock/sequence.js'
-import {
-  addKnockOptions,
-  addressesOf,
-  closedHint,
-  findTarget,
-  knockAt,
-  millisecondsSince,
-  noAnswer,
-  placeNamed,
-  reasonFor,
-} from '../knocking.js'
+import type { Command } from 'commander'
+import { parseDuration, parsePort } from '../../controller/config/values.js'
+import type { KnockFlags } from '../knocking.js'
+import { closedHint, knockingCommand, millisecondsSince, noAnswer, placeNamed, reasonFor } from '../knocking.js'
 import type { Place } from '../places.js'
 import { askSecret } from '../prompt.js'
-import { knockSteps } from '../stepping.js'
+import type { Address } from '../sending.js'
 import type { Terminal } from '../terminal.js'
 import { CliError, usageError } from '../terminal.js'
+import type { Way } from '../ways.js'
+import { closingWay, openingWay } from '../ways.js'
 
 interface Flags extends KnockFlags {
-  readonly port?: string
   readonly connect?: string
-  readonly onBehalfOf?: string
-  readonly udp?: boolean
-  readonly delay: string
+  readonly close?: boolean
   readonly timeout: string
   readonly verbose?: boolean
 }
@@ -48,17 +35,15 @@ A place in hosts.yaml:
 Exit status: 0 sent (with --connect: and the port is open), 1 not, 2 wrong usage.`
 
 export function knockCommand(terminal: Terminal): Command {
-  const command = new Command('knock')
+  return knockingCommand('knock', '--port', '5s')
     .description('knock at a server, by a PKD packet or a port sequence, and with --connect try the port at once')
-    .argument('<host>', 'a place of hosts.yaml, or a name or address')
     .argument('[ports...]', 'knock at these ports in their order, such as 7000 8000:udp, instead of sending PKD')
-    .option('--port <port>', 'UDP port to knock on (default: a random one)')
-  return addKnockOptions(command)
     .option('-u, --udp', 'knock at ports by UDP where nothing is said')
-    .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence', '20')
+    .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence (default: 20)')
+    .option('-t, --answer-time <ms>', 'milliseconds that a TCP knock waits for an answer (default: 0)')
     .option('--on-behalf-of <address>', 'ask for this address to be let in, if the credential may')
     .option('--connect <port>', 'then try this TCP port at once, and tell')
-    .option('--timeout <time>', 'how long to try', '5s')
+    .option('--close', 'knock as the place says for closing')
     .option('-v, --verbose', 'say what is sent where')
     .addHelpText('after', knockHelp)
     .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))
@@ -66,67 +51,43 @@ export function knockCommand(terminal: Terminal): Command {
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
   const place = placeNamed(name)
-  const sequence = ports.length > 0 ? ports : flags.port === undefined ? place.sequence : undefined
-  const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
   const timeout = parseDuration(flags.timeout) * 1000
-  const { addresses, send } = sequence ? await bySequence(place, sequence, flags) : await byPkd(place, flags)
+  const ask = () => askSecret('key: ')
+  const way = flags.close ? await closing(name, place, ports, flags, ask) : await openingWay(place, flags, ask, ports)
+  const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
 
   const started = process.hrtime.bigint()
   let sent = 0
-  for (const address of addresses) {
+  for (const address of way.addresses) {
     try {
-      const where = await send(address)
+      const where = await way.send(address)
       sent++
       if (flags.verbose) terminal.out(`knocked at ${address.address} ${where}`)
     } catch (error) {
       // A name may have an address of a version that this machine does not speak.
-      if (addresses.length === 1) throw error
+      if (way.addresses.length === 1) throw error
     }
   }
-  if (sent === 0) throw new CliError(`no knock could be sent to ${place.host}`, 'is there a route to it?')
-  if (connectPort !== undefined) await tryPort(addresses, connectPort, timeout, started, terminal)
+  if (sent === 0) throw new CliError(`no knock could be sent to ${way.host}`, 'is there a route to it?')
+  if (connectPort !== undefined && !flags.close) await tryPort(way.addresses, connectPort, timeout, started, terminal)
 }
 
-/** Where to knock, and how: `send` resolves to the ports, in words. */
-interface Way {
-  readonly addresses: readonly Address[]
-  readonly send: (address: Address) => Promise<string>
-}
-
-async function byPkd(place: Place, flags: Flags): Promise<Way> {
-  const requested = flags.onBehalfOf === undefined ? {} : { onBehalfOf: requestedBytes(flags.onBehalfOf) }
-  const found = await findTarget(place, flags, flags.port, () => askSecret('key: '))
-  const target = { ...found, ...requested }
-  return { addresses: target.addresses, send: async address => `port ${await knockAt(address, target)}/udp` }
-}
-
-function requestedBytes(text: string): Buffer {
-  return Buffer.from(addressBytes(parseAddress(text).address), 'latin1')
-}
-
-async function bySequence(place: Place, ports: readonly string[], flags: Flags): Promise<Way> {
-  const given = flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf
-  if (given !== undefined) {
-    throw usageError('a sequence has no tag, key, --port or --on-behalf-of', 'leave out the ports to send PKD')
-  }
-  const steps = ports.map(port => readStep(flags.udp && !port.includes(':') ? `${port}:udp` : port))
-  const pause = Number(flags.delay)
-  if (!/^\d{1,5}$/.test(flags.delay)) throw usageError(`--delay takes milliseconds, not '${flags.delay}'`)
-  return {
-    addresses: await addressesOf(place, flags),
-    async send(address) {
-      await knockSteps(address, steps, pause)
-      return `ports ${steps.map(formatStep).join(' ')}`
-    },
-  }
-}
-
-function readStep(text: string): Step {
-  try {
-    return parseStep(text)
-  } catch (error) {
-    throw usageError((error as Error).message)
-  }
+async function closing(
+  name: string,
+  place: Place,
+  ports: readonly string[],
+  flags: Flags,
+  ask: () => Promise<string>,
+): Promise<Way> {
+  if (ports.length > 0) throw usageError('--close knocks as the place says, and takes no ports')
+  if (flags.connect !== undefined) throw usageError('--close and --connect exclude each other')
+  if (flags.udp) throw usageError('--close knocks as the place says, and takes no --udp')
+  const way = await closingWay(place, flags, ask)
+  if (way) return way
+  throw usageError(
+    `${name} has nothing to close with`,
+    'in hosts.yaml, give it close-sequence, close-secret or close-secret-file, or close and the name of another place',
+  )
 }
 
 async function tryPort(

@@ -135,7 +135,7 @@ function readFlags(flags: string[], context: z.RefinementCtx): FlagRule {
   }
 }
 
-const sequenceSchema = mapping({
+export const sequenceSchema = mapping({
   type: z.literal('sequence').describe('What the credential is: knocks at fixed ports, in their order.'),
   sequence: listOf('knocks such as 7000 or 8000:udp', step)
     .min(1, { error: () => 'expected at least one knock' })
@@ -162,7 +162,7 @@ const secret = () =>
 const secretFile = () =>
   z.string({ error: expectedSecret('a path') }).min(1, { error: () => 'expected a path, got empty text' })
 
-const rotatingSchema = mapping({
+export const rotatingSchema = mapping({
   type: z.literal('rotating').describe('What the credential is: knocks at ports that a secret and the hour give.'),
   'open-secret': secret()
     .optional()

@@ -76,9 +76,15 @@ describe('places of ipt_pkd', () => {
 
   it('have what the section says, digits as they are written', () => {
     const text = '[home]\nhost=192.0.2.1\nkey=0123\ntag=0x50\nport=0500\nold=0\nelse=x'
-    assert.deepEqual(place('home', text), { host: '192.0.2.1', key: '0123', tag: '0x50', port: 500 })
-    assert.deepEqual(place('home', '[home]\nhost=h'), { host: 'h' })
-    assert.deepEqual(place('home', '[home]\nhost=h\nport=0'), { host: 'h' })
+    assert.deepEqual(place('home', text), {
+      type: 'pkd',
+      host: '192.0.2.1',
+      key: '0123',
+      tag: '0x50',
+      port: 500,
+    })
+    assert.deepEqual(place('home', '[home]\nhost=h'), { type: 'pkd', host: 'h' })
+    assert.deepEqual(place('home', '[home]\nhost=h\nport=0'), { type: 'pkd', host: 'h' })
   })
 
   const mistakes: readonly [string, string, RegExp][] = [
