@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
+import { rotatingSteps } from '../../src/knock/rotating.js'
+import { formatStep } from '../../src/knock/sequence.js'
 import type { Background, Result, RunOptions } from '../support/commands.js'
 import { dist, must, pkctl, until } from '../support/commands.js'
 import { Lab, server4, server6 } from '../support/lab.js'
@@ -55,6 +57,7 @@ describe('places with sequences', () => {
       `slower: { host: ${server4}, ${fixed}, delay: 5000, close: bye-v4 }`,
       `stuck: { host: ${server4}, ${fixed}, close: nowhere }`,
       `crossed: { host: ${server4}, ${fixed}, close: bye-v6 }`,
+      `local: { host: ${server4}, open-secret: 0123, digest: md5, range: 1000-2000, hour: local }`,
       'nowhere: { host: 192.0.2.1, sequence: [7000] }',
       `keyless: { host: ${server4}, ${fixed}, close: missing }`,
       `missing: { host: ${server4}, open-secret-file: /nowhere/secret }`,
@@ -296,6 +299,33 @@ describe('places with sequences', () => {
       }
     })
   }
+
+  it("a rotating sequence is that of the zone's hour where the place says so", async () => {
+    const { stdout } = await run(argv('knock', 'local', '-v', '-d', '0'), { env: { TZ: 'Asia/Kolkata' } })
+    // Hours begin at half past there. The hour may have turned since.
+    const started = [Date.now(), Date.now() - 60_000].map(time => {
+      const seconds = Math.floor(time / 1000)
+      return seconds - ((seconds + 1800) % 3600)
+    })
+    const wanted = started.map(hour => rotatingSteps({ secret: '0123', digest: 'md5', first: 1000, last: 2000 }, hour))
+    const lines = wanted.map(steps => `knocked at ${server4} ports ${steps.map(formatStep).join(' ')}\n`)
+    assert.ok(lines.includes(stdout), stdout)
+  })
+
+  it('a TCP knock is given up at once, or waits for an answer with --answer-time', async () => {
+    await nft(
+      'table inet meddler { chain in { type filter hook prerouting priority -400; tcp dport 9 counter drop; }; }',
+    )
+    const counted = async () => {
+      const { stdout } = await lab.on(['nft', 'list', 'table', 'inet', 'meddler'])
+      return Number(/counter packets (\d+)/.exec(stdout)?.[1])
+    }
+    // What waits is repeated by the kernel after a second.
+    assert.equal((await mine('knock', server4, '9', '-d', '1500')).status, 0)
+    assert.equal(await counted(), 1)
+    assert.equal((await mine('knock', server4, '9', '-t', '1500')).status, 0)
+    assert.equal(await counted(), 3)
+  })
 
   const mistakes: readonly [string, string[], number, RegExp][] = [
     [
