@@ -108,7 +108,7 @@ const bytesOf = (text: string) => Buffer.from(addressBytes(parseAddress(text).ad
 
 async function bySteps(place: Place, flags: KnockFlags, current: () => readonly Step[]): Promise<Way> {
   if ((flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf) !== undefined)
-    throw usageError('a sequence has no tag, key, port of a knock or --on-behalf-of', 'they are for PKD knocks')
+    throw usageError('a sequence has no tag, key or port of a knock, and no --on-behalf-of', 'they are for PKD knocks')
   const pauseMs = flags.delay === undefined ? (place.delay ?? defaultDelayMs) : parseMilliseconds(flags.delay)
   const answerMs = parseMilliseconds(flags.answerTime ?? '0')
   return {
