@@ -4,6 +4,7 @@ import { checkCommand } from './commands/check.js'
 import { connectCommand } from './commands/connect.js'
 import { daemonCommand } from './commands/daemon.js'
 import { addCommand, deleteCommand } from './commands/grants.js'
+import { importCommand } from './commands/import.js'
 import { keygenCommand } from './commands/keygen.js'
 import { knockCommand } from './commands/knock.js'
 import { listCommand } from './commands/list.js'
@@ -47,6 +48,7 @@ export function createProgram(terminal: Terminal): Command {
     daemonCommand,
     reloadCommand,
     checkCommand,
+    importCommand,
   ]
   for (const make of commands) program.addCommand(make(terminal))
   return program

@@ -144,7 +144,7 @@ async function portsOf({ port, udp }: Pick<TablesFlags, 'port' | 'udp'>): Promis
   throw usageError(`no port is known by the name ${port}`, 'give its number')
 }
 
-function levelOf(text: string): string {
+export function levelOf(text: string): string {
   const names: Readonly<Record<string, string>> = { panic: 'emerg', error: 'err', warning: 'warn' }
   const level = /^[0-7]$/.test(text) ? levels[Number(text)] : (names[text] ?? text)
   if (level !== undefined && levels.includes(level)) return level
@@ -152,7 +152,7 @@ function levelOf(text: string): string {
 }
 
 /** `5/minute`, of which iptables reads any beginning: `5/min`, `5/m`; and `5` is `5/second`. */
-function rateOf(text: string): string {
+export function rateOf(text: string): string {
   const [, count = '', start = 'second'] = /^(\d+)(?:\/([a-z]+))?$/i.exec(text) ?? []
   const unit = ['second', 'minute', 'hour', 'day'].find(name => name.startsWith(start.toLowerCase()))
   if (count !== '' && unit !== undefined) return `${Number(count)}/${unit}`

@@ -1,0 +1,276 @@
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { Command } from 'commander'
+import { nearest } from '../../controller/config/errors.js'
+import { decodeText, nodeReader, reasonOf } from '../../controller/config/sources.js'
+import { oneLine } from '../../controller/config/values.js'
+import type { Plan } from '../import/draft.js'
+import { Names } from '../import/draft.js'
+import { importIptPkd } from '../import/iptpkd.js'
+import { importIptPkdPlaces } from '../import/iptpkdplaces.js'
+import { importKnockd } from '../import/knockd.js'
+import { importKnockdHelper } from '../import/knockdhelper.js'
+import { importNfPkd } from '../import/nfpkd.js'
+import { importNfqknockd } from '../import/nfqknockd.js'
+import type { Printed, SecretPath } from '../import/print.js'
+import { printConfig, printPlaces } from '../import/print.js'
+import { expandHome } from '../places.js'
+import type { Terminal } from '../terminal.js'
+import { CliError, usageError } from '../terminal.js'
+
+interface ImportFlags {
+  readonly output?: string
+  readonly keys?: string
+  readonly force?: boolean
+}
+
+const help = `
+Systems:
+  knockd FILE          /etc/knockd.conf
+  nf-pkd DIR           action files, *.json in it and in the directories below
+  nfqknockd -- ARGS    the arguments that it is started with
+  knockd-helper FILE   a script with pktables init
+  ipt_pkd FILE         what iptables-save prints
+  ipt_pkd.ini FILE     places of its client, as a hosts.yaml
+FILE can be - for stdin. What cannot be carried over is a comment in the YAML, and a warning on stderr where it matters.
+
+Examples:
+  pkctl import knockd /etc/knockd.conf
+  pkctl import nf-pkd /etc/nf-pkd/actions.d --keys /etc/pkctl/keys --output /etc/pkctl/pkctl.yaml
+  iptables-save | pkctl import ipt_pkd -`
+
+export function importCommand(terminal: Terminal): Command {
+  return new Command('import')
+    .description('print the configuration of another system as one of pkctl')
+    .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, ipt_pkd or ipt_pkd.ini')
+    .argument('[source...]', 'file, directory, or arguments')
+    .option('--output <file>', 'a new file for it, of mode 600 (default: print it)')
+    .option('--keys <dir>', 'write each key into a file in this directory, of mode 600, instead of the YAML')
+    .option('--force', 'overwrite files that are there')
+    .addHelpText('after', help)
+    .action((system: string, source: string[], flags: ImportFlags) => {
+      const { yaml, warnings, files } = importFrom(system, source, flags)
+      const target = flags.output === undefined ? [] : [{ path: expandHome(flags.output), content: yaml }]
+      writeAll([...files, ...target], flags.force ?? false)
+      for (const warning of warnings) terminal.warn(warning)
+      if (flags.output === undefined) terminal.out(yaml.trimEnd())
+      else terminal.out(`${oneLine(flags.output)} is written`)
+    })
+}
+
+const passes = 'Other firewalls still apply: where one drops a port, let it pass there, and leave closing it to pkctl.'
+const stop = (program: string) => `Stop ${program} before pkctld starts.`
+
+/** Where what came from, and what is left to do. */
+const headings: Readonly<Record<string, (source: string) => string>> = {
+  knockd: source => `From knockd, ${source}. ${stop('knockd')} ${passes}`,
+  'nf-pkd': source =>
+    `From nf-pkd, ${source}. ${stop('nf-pkd')} There, a knock was good for one connection whenever it came; here, for as ` +
+    `many as come within the window. With 'single-use: true', a service lets one in. ${passes}`,
+  nfqknockd: () => `From the arguments of nfqknockd. ${stop('nfqknockd')} ${passes}`,
+  'knockd-helper': source =>
+    `From the pktables services in ${source}. Services made by pktables init are in the kernel already; these are for ` +
+    `pkctld, which takes them over. ${passes}`,
+  ipt_pkd: source =>
+    `From rules with ipt_pkd, ${source}. Take those rules out of iptables before pkctld starts: its knocks never get to ` +
+    `pkctld otherwise. ${passes}`,
+}
+
+const placesHeading = (source: string) => `From ${source}, for ~/.config/pkctl/hosts.yaml.`
+
+type Importer = (source: readonly string[], pkctl: string) => { plan: Plan; from: string }
+
+const importers: Readonly<Record<string, Importer>> = {
+  knockd: fromFile('knockd', (text, pkctl) => importKnockd(text, nodeReader, pkctl)),
+  'nf-pkd': (source, pkctl) => {
+    const directory = onlyOne(source, 'nf-pkd DIR')
+    return { plan: importNfPkd(readActions(directory), pkctl), from: directory }
+  },
+  nfqknockd: (source, pkctl) => ({ plan: importNfqknockd(source, pkctl), from: '' }),
+  'knockd-helper': fromFile('knockd-helper', importKnockdHelper),
+  ipt_pkd: fromFile('ipt_pkd', importIptPkd),
+}
+
+function fromFile(system: string, read: (text: string, pkctl: string) => Plan): Importer {
+  return (source, pkctl) => {
+    const file = onlyOne(source, `${system} FILE`)
+    return { plan: read(readText(file), pkctl), from: nameOf(file) }
+  }
+}
+
+function importFrom(system: string, source: readonly string[], { keys }: ImportFlags): Printed {
+  const secretPath = secretPaths(keys)
+  if (system === 'ipt_pkd.ini') {
+    const file = onlyOne(source, 'ipt_pkd.ini FILE')
+    const { places, notes } = importIptPkdPlaces(readText(file), nameOf(file))
+    return printPlaces(places, notes, placesHeading(nameOf(file)), secretPath)
+  }
+  const importer = Object.hasOwn(importers, system) ? importers[system] : undefined
+  const heading = headings[system]
+  if (!importer || !heading) {
+    const systems = [...Object.keys(importers), 'ipt_pkd.ini']
+    const meant = nearest(system, systems)
+    const hint = meant === undefined ? `there are ${systems.join(', ')}` : `did you mean '${meant}'?`
+    throw usageError(`'${oneLine(system)}' is no system that can be imported`, hint)
+  }
+  const { plan, from } = importer(source, ownPath())
+  return printConfig(plan, heading(oneLine(from)), secretPath)
+}
+
+function onlyOne(source: readonly string[], form: string): string {
+  const [only, ...more] = source
+  if (only === undefined || more.length > 0) throw usageError(`expected: pkctl import ${form}`)
+  return only
+}
+
+/** As it is called now, where that is a name that lasts. */
+function ownPath(): string {
+  const own = process.argv[1] ?? ''
+  return path.isAbsolute(own) && path.basename(own) === 'pkctl' ? own : '/usr/bin/pkctl'
+}
+
+function secretPaths(directory: string | undefined): SecretPath {
+  const names = new Names()
+  return (entry, option) => {
+    if (directory === undefined) return undefined
+    const purpose = { 'open-secret': '-open', 'close-secret': '-close' }[option] ?? ''
+    return path.resolve(expandHome(directory), names.make(`${entry}${purpose}`, 'key'))
+  }
+}
+
+// ---- reading
+
+const maxBytes = 1024 * 1024
+const nameOf = (file: string) => (file === '-' ? 'stdin' : file)
+
+function readText(file: string): string {
+  const about = oneLine(nameOf(file))
+  let bytes: Buffer
+  try {
+    bytes = readBytes(file)
+  } catch (error) {
+    if (error instanceof CliError) throw error
+    throw new CliError(`${about} cannot be read: ${reasonOf(error)}`)
+  }
+  const text = decodeText(bytes)
+  if (text === undefined) throw new CliError(`${about} is not UTF-8 text`, 'iconv -f LATIN1 -t UTF-8 makes it so')
+  if (text.includes('\0')) throw new CliError(`${about} is not text`)
+  return text
+}
+
+/** At most so much as can be meant, also of what never ends. */
+function readBytes(file: string): Buffer {
+  const handle = file === '-' ? 0 : fs.openSync(expandHome(file), 'r')
+  try {
+    const buffer = Buffer.alloc(maxBytes + 1)
+    let length = 0
+    for (;;) {
+      const count = readSome(handle, buffer, length)
+      length += count
+      if (count === 0) return buffer.subarray(0, length)
+      if (length > maxBytes) throw new CliError(`${oneLine(nameOf(file))} is larger than 1 MiB`)
+    }
+  } finally {
+    if (handle !== 0) fs.closeSync(handle)
+  }
+}
+
+function readSome(handle: number, buffer: Buffer, at: number): number {
+  for (;;) {
+    try {
+      return fs.readSync(handle, buffer, at, buffer.length - at, null)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EOF') return 0
+      // A terminal that somebody made non-blocking.
+      if (code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    }
+  }
+}
+
+const maxActionFiles = 1000
+const maxActionBytes = 8 * 1024 * 1024
+const maxDepth = 20
+
+function readActions(directory: string): { file: string; text: string }[] {
+  const files = findActions(directory, 0)
+  if (files.length === 0) throw new CliError(`no file in ${oneLine(directory)} ends with .json`)
+  if (files.length > maxActionFiles)
+    throw new CliError(`more than ${maxActionFiles} files in ${oneLine(directory)} end with .json`)
+  let bytes = 0
+  return files.map(file => {
+    const text = readText(file)
+    bytes += text.length
+    if (bytes > maxActionBytes) throw new CliError(`the files in ${oneLine(directory)} are larger than 8 MiB together`)
+    return { file, text }
+  })
+}
+
+function findActions(directory: string, depth: number): string[] {
+  let entries: fs.Dirent[]
+  try {
+    entries = fs.readdirSync(expandHome(directory), { withFileTypes: true })
+  } catch (error) {
+    throw new CliError(`${oneLine(directory)} cannot be read: ${reasonOf(error)}`)
+  }
+  return entries
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap(entry => {
+      const file = path.join(directory, entry.name)
+      if (entry.isDirectory()) return depth < maxDepth ? findActions(file, depth + 1) : []
+      // Nobody waits for a pipe or a device here.
+      const isRegular = fs.statSync(expandHome(file), { throwIfNoEntry: false })?.isFile() ?? true
+      return entry.name.endsWith('.json') && isRegular ? [file] : []
+    })
+}
+
+// ---- writing
+
+interface NewFile {
+  readonly path: string
+  readonly content: string
+}
+
+/** All of them or none, as far as can be known before. */
+function writeAll(files: readonly NewFile[], force: boolean): void {
+  const temporary = files.map(file => ({ ...file, at: `${file.path}.new-${process.pid}` }))
+  const done: string[] = []
+  try {
+    for (const { path: file, content, at } of temporary) {
+      if (!force && fs.lstatSync(file, { throwIfNoEntry: false }))
+        throw Object.assign(new Error(), { code: 'EEXIST', path: file })
+      const handle = fs.openSync(at, 'wx', 0o600)
+      done.push(at)
+      try {
+        fs.writeFileSync(handle, content)
+        fs.fsyncSync(handle)
+      } finally {
+        fs.closeSync(handle)
+      }
+    }
+    for (const { path: file, at } of temporary) {
+      // A link fails where something has come to be there meanwhile.
+      if (force) fs.renameSync(at, file)
+      else fs.linkSync(at, file)
+    }
+  } catch (error) {
+    throw explained(error as NodeJS.ErrnoException & { dest?: string }, temporary)
+  } finally {
+    for (const at of done) fs.rmSync(at, { force: true })
+  }
+}
+
+function explained(
+  error: NodeJS.ErrnoException & { dest?: string },
+  files: readonly (NewFile & { at: string })[],
+): CliError {
+  const named = error.dest ?? error.path ?? ''
+  const file = oneLine(files.find(({ at }) => at === named)?.path ?? named)
+  if (error.code === 'EEXIST')
+    return new CliError(`${file} is there already`, 'take another name, or add --force to overwrite it')
+  const directory = path.dirname(file)
+  if (error.code === 'ENOENT')
+    return new CliError(`there is no directory ${directory}`, `install -d -m 700 ${directory}`)
+  return new CliError(`${file} cannot be written: ${reasonOf(error)}`)
+}

@@ -1,0 +1,161 @@
+/** A script that makes the services of pktables: a service for each `pktables init`. */
+import * as path from 'node:path'
+import { namePattern, parseAddress, withoutContained, parsePrefix } from '../../controller/config/values.js'
+import { levelOf, rateOf } from '../commands/pktables.js'
+import { CliError } from '../terminal.js'
+import type { Note, Plan } from './draft.js'
+import { caution, Draft, shorten } from './draft.js'
+import { portsOf } from './ports.js'
+import type { ShellCommand } from './shell.js'
+import { readShell } from './shell.js'
+
+interface Init {
+  readonly name: string
+  readonly flags: ReadonlyMap<string, string>
+}
+
+const flagsWithValue = ['--port', '--log-prefix', '--log-level', '--log-limit', '--log-burst']
+const flagsAlone = ['--udp', '--syn', '--accept', '--log', '--debug']
+
+export function importKnockdHelper(text: string, pkctl: string): Plan {
+  const draft = new Draft(pkctl)
+  const { commands } = readShell(text)
+  const added = addedIn(commands)
+  for (const command of commands.filter(isAboutPktables)) {
+    const verb = command.words[1] ?? ''
+    const at = `line ${command.line}`
+    if (command.words.includes('init')) addService(command, added, draft)
+    else if (verb === 'add' && !(command.literal && readAdd(command.words.slice(2)))) {
+      draft.caution(`left out: ${at}: an address that is not plain: ${shorten(command.words.join(' '))}`)
+    } else if (!['add', 'delete', 'remove', 'list', 'help'].includes(verb)) {
+      draft.caution(`left out: ${at}: it cannot be told what this does: ${shorten(command.words.join(' '))}`)
+    }
+  }
+  return draft.finish()
+}
+
+/** Also where its name is in a variable, or another word is in front of it. */
+function isAboutPktables({ words }: ShellCommand): boolean {
+  const [program = '', verb = ''] = words
+  if (program.includes('=') || /^(echo|printf|logger|test|\[)$/.test(program)) return false
+  if (path.basename(program) === 'pktables') return true
+  return (
+    (verb === 'init' && program.startsWith('$')) ||
+    (words.some(word => /(^|\/)pktables$/i.test(word)) && words.includes('init'))
+  )
+}
+
+function addService(command: ShellCommand, added: ReadonlyMap<string, string[]>, draft: Draft): void {
+  const notes: Note[] = []
+  const leave = (why: string) =>
+    draft.caution(`left out: line ${command.line}: ${why}: ${shorten(command.words.join(' '))}`)
+  if (path.basename(command.words[0] ?? '') !== 'pktables') return leave('only the program itself can be read')
+  if (!command.literal) return leave('only plain words can be read, and nothing that the shell replaces')
+  const init = readInit(command.words.slice(2))
+  if (typeof init === 'string') return leave(init)
+  const { name, flags } = init
+  if (!namePattern.test(name)) return leave('pkctl does not take this name')
+  const protocol = flags.has('--udp') ? 'udp' : 'tcp'
+  const ports = portsOf(flags.get('--port') ?? '', protocol)
+  if (!ports) return leave('its port is not known here')
+  if (protocol === 'udp' && flags.has('--syn')) return leave('--udp and --syn exclude each other')
+  const log = logOf(flags)
+  if (typeof log === 'string') return leave(log)
+  const allow = added.get(name) ?? []
+  const judgesAll = protocol === 'tcp' && !flags.has('--syn')
+  if (judgesAll) {
+    notes.push(
+      caution(
+        'every packet is judged: connections of addresses without a grant end as soon as pkctld starts; --syn was not given',
+      ),
+    )
+  }
+  const taken = draft.service(
+    name,
+    protocol,
+    ports,
+    {
+      ...(protocol === 'udp' ? { protocol } : {}),
+      ...(judgesAll ? { syn: false } : {}),
+      ...(flags.has('--accept') ? { accept: true } : {}),
+      ...(allow.length > 0 ? { allow } : {}),
+      ...(log ? { log } : {}),
+    },
+    notes,
+  )
+  if (taken === name) leave('a service of this name is there already')
+  else if (taken !== undefined) leave(`a port of it belongs to ${taken} already`)
+}
+
+/** Names and options in any order; or what is wrong. */
+function readInit(words: readonly string[]): Init | string {
+  if (words.length > 50) return 'it has too many words'
+  const names: string[] = []
+  const flags = new Map<string, string>()
+  const left = words.flatMap(word => {
+    const [, option, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? []
+    return option !== undefined && value !== undefined ? [option, value] : [word]
+  })
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    if (!word.startsWith('-')) names.push(word)
+    else if (flagsAlone.includes(word)) flags.set(word, '')
+    else if (flagsWithValue.includes(word)) {
+      const value = left.shift()
+      if (value === undefined) return `${word} has no value`
+      flags.set(word, value)
+    } else return `${shorten(word)} is not known here`
+  }
+  const [name, ...more] = names
+  if (name === undefined || more.length > 0) return 'it has not one name'
+  return flags.has('--port') ? { name, flags } : 'it has no --port'
+}
+
+function logOf(flags: Init['flags']): object | string | undefined {
+  if (!flags.has('--log')) return undefined
+  const prefix = flags.get('--log-prefix') ?? ''
+  const burst = Number(flags.get('--log-burst') ?? 5)
+  if (!/^[\x20-\x7e]{0,63}$/.test(prefix) || /["\\]/.test(prefix)) return 'its --log-prefix cannot be used'
+  if (!Number.isInteger(burst) || burst < 1 || burst > 1_000_000) return 'its --log-burst cannot be used'
+  try {
+    const limit = flags.get('--log-limit')
+    const rate = limit === undefined ? 'none' : rateOf(limit)
+    if (/^0|^\d{7}/.test(rate)) return 'its --log-limit cannot be used'
+    return {
+      prefix,
+      level: levelOf(flags.get('--log-level') ?? 'warning'),
+      limit: rate,
+      ...(limit === undefined ? {} : { burst }),
+    }
+  } catch (error) {
+    if (error instanceof CliError) return error.message
+    throw error
+  }
+}
+
+/** The addresses that the script lets in for good, by service. */
+function addedIn(commands: readonly ShellCommand[]): Map<string, string[]> {
+  const added = new Map<string, string[]>()
+  for (const { words, literal } of commands) {
+    const found =
+      literal && path.basename(words[0] ?? '') === 'pktables' && words[1] === 'add'
+        ? readAdd(words.slice(2))
+        : undefined
+    if (!found) continue
+    const prefixes = added.get(found.service) ?? []
+    added.set(found.service, prefixes)
+    prefixes.push(found.prefix)
+  }
+  return new Map([...added].map(([service, prefixes]) => [service, withoutContained(prefixes)]))
+}
+
+function readAdd(words: readonly string[]): { service: string; prefix: string } | undefined {
+  const at = words.indexOf('--service')
+  const service = words[at + 1]
+  const [address = '', ...more] = words.filter((_, i) => at < 0 || (i !== at && i !== at + 1))
+  if (at < 0 || service === undefined || more.length > 0) return undefined
+  try {
+    return { service, prefix: parsePrefix(parseAddress(address.replace(/\/.*/s, '')).address) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * What a shell would make of a line or a script, as far as it is plain words: quotes are taken off, commands told apart.
+ * Nothing is expanded; a command in which something would be is not literal.
+ */
+
+export interface ShellCommand {
+  readonly words: readonly string[]
+  /** Whether the words are just what the shell would pass on. */
+  readonly literal: boolean
+  /** Whether input or output goes elsewhere. */
+  readonly redirected: boolean
+  /** From 1: where it begins. */
+  readonly line: number
+}
+
+/** The simple commands of a script, in their order; `plain` is whether there was nothing else, as operators. */
+export function readShell(text: string): { commands: ShellCommand[]; plain: boolean } {
+  const reader = new Reader(text)
+  reader.read()
+  return { commands: reader.commands, plain: reader.plain }
+}
+
+/** The words of a line that is one command and needs no shell. */
+export function literalWords(line: string): readonly string[] | undefined {
+  const { commands, plain } = readShell(line)
+  const [command, ...more] = commands
+  return plain && command && more.length === 0 && command.literal && !command.redirected ? command.words : undefined
+}
+
+const separators = '\n;&|()'
+const expands = '$`*?['
+
+class Reader {
+  readonly commands: ShellCommand[] = []
+  plain = true
+  #at = 0
+  #line = 1
+  #word: string | undefined
+  #skipWord = false
+  #words: string[] = []
+  #literal = true
+  #redirected = false
+  #start = 1
+
+  constructor(readonly text: string) {}
+
+  read(): void {
+    while (this.#at < this.text.length) this.#character(this.text[this.#at++] as string)
+    this.#endCommand()
+  }
+
+  #character(character: string): void {
+    if (character === '\\') this.#escaped()
+    else if (character === "'" || character === '"') this.#quoted(character)
+    else if (separators.includes(character)) {
+      if (character !== '\n') this.plain = false
+      this.#endCommand()
+      if (character === '\n') this.#line++
+    } else if (/\s/.test(character)) this.#endWord()
+    else if (character === '#' && this.#word === undefined) {
+      this.plain = false
+      const end = this.text.indexOf('\n', this.#at)
+      this.#at = end < 0 ? this.text.length : end
+    } else if (character === '<' || character === '>') {
+      if (/^\d$/.test(this.#word ?? '')) this.#word = undefined
+      this.#endWord()
+      this.#redirected = true
+      this.#skipWord = true
+      // `>>` and `>&1` are one operator.
+      while ('<>&|'.includes(this.text[this.#at] ?? ' ')) this.#at++
+    } else {
+      if (expands.includes(character) || (character === '~' && this.#word === undefined)) this.#literal = false
+      this.#add(character)
+    }
+  }
+
+  #escaped(): void {
+    const next = this.text[this.#at++]
+    if (next === '\n') this.#line++
+    else this.#add(next ?? '\\')
+  }
+
+  #quoted(quote: string): void {
+    this.#add('')
+    for (;;) {
+      const character = this.text[this.#at++]
+      if (character === quote) return
+      if (character === undefined) {
+        this.#literal = false
+        return
+      }
+      if (character === '\n') this.#line++
+      if (quote === '"' && (character === '$' || character === '`')) this.#literal = false
+      const next = this.text[this.#at] ?? ''
+      if (quote === '"' && character === '\\' && '$`"\\'.includes(next) && next !== '') {
+        this.#at++
+        this.#add(next)
+      } else this.#add(character)
+    }
+  }
+
+  #add(text: string): void {
+    if (this.#words.length === 0 && this.#word === undefined) this.#start = this.#line
+    this.#word = (this.#word ?? '') + text
+  }
+
+  #endWord(): void {
+    if (this.#word !== undefined) {
+      if (!this.#skipWord) this.#words.push(this.#word)
+      this.#skipWord = false
+    }
+    this.#word = undefined
+  }
+
+  #endCommand(): void {
+    this.#endWord()
+    if (this.#words.length > 0) {
+      const [words, literal, redirected, line] = [this.#words, this.#literal, this.#redirected, this.#start]
+      this.commands.push({ words, literal, redirected, line })
+    }
+    this.#words = []
+    this.#literal = true
+    this.#redirected = false
+    this.#skipWord = false
+  }
+}
