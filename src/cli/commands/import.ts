@@ -78,23 +78,23 @@ const headings: Readonly<Record<string, (source: string) => string>> = {
 
 const placesHeading = (source: string) => `From ${source}, for ~/.config/pkctl/hosts.yaml.`
 
-type Importer = (source: readonly string[], pkctl: string) => { plan: Plan; from: string }
+type Importer = (source: readonly string[]) => { plan: Plan; from: string }
 
 const importers: Readonly<Record<string, Importer>> = {
-  knockd: fromFile('knockd', (text, pkctl) => importKnockd(text, nodeReader, pkctl)),
-  'nf-pkd': (source, pkctl) => {
+  knockd: fromFile('knockd', text => importKnockd(text, nodeReader)),
+  'nf-pkd': source => {
     const directory = onlyOne(source, 'nf-pkd DIR')
-    return { plan: importNfPkd(readActions(directory), pkctl), from: directory }
+    return { plan: importNfPkd(readActions(directory)), from: directory }
   },
-  nfqknockd: (source, pkctl) => ({ plan: importNfqknockd(source, pkctl), from: '' }),
+  nfqknockd: source => ({ plan: importNfqknockd(source), from: '' }),
   'knockd-helper': fromFile('knockd-helper', importKnockdHelper),
   ipt_pkd: fromFile('ipt_pkd', importIptPkd),
 }
 
-function fromFile(system: string, read: (text: string, pkctl: string) => Plan): Importer {
-  return (source, pkctl) => {
+function fromFile(system: string, read: (text: string) => Plan): Importer {
+  return source => {
     const file = onlyOne(source, `${system} FILE`)
-    return { plan: read(readText(file), pkctl), from: nameOf(file) }
+    return { plan: read(readText(file)), from: nameOf(file) }
   }
 }
 
@@ -113,7 +113,7 @@ function importFrom(system: string, source: readonly string[], { keys }: ImportF
     const hint = meant === undefined ? `there are ${systems.join(', ')}` : `did you mean '${meant}'?`
     throw usageError(`'${oneLine(system)}' is no system that can be imported`, hint)
   }
-  const { plan, from } = importer(source, ownPath())
+  const { plan, from } = importer(source)
   return printConfig(plan, heading(oneLine(from)), secretPath)
 }
 
@@ -121,12 +121,6 @@ function onlyOne(source: readonly string[], form: string): string {
   const [only, ...more] = source
   if (only === undefined || more.length > 0) throw usageError(`expected: pkctl import ${form}`)
   return only
-}
-
-/** As it is called now, where that is a name that lasts. */
-function ownPath(): string {
-  const own = process.argv[1] ?? ''
-  return path.isAbsolute(own) && path.basename(own) === 'pkctl' ? own : '/usr/bin/pkctl'
 }
 
 function secretPaths(directory: string | undefined): SecretPath {

@@ -44,7 +44,7 @@ export interface CredentialDraft {
   readonly window?: Window
   readonly onOpen?: TriggerDraft
   readonly onExpiry?: TriggerDraft
-  /** Ports that a knock closes again: a trigger that takes the grants back. */
+  /** Ports that a knock closes again. */
   readonly closes?: readonly Opening[]
   /** The same for a service by its name. */
   readonly closesNamed?: readonly string[]
@@ -88,9 +88,6 @@ export class Draft {
   readonly #services: (Entry & { protocol: Protocol; ports: readonly PortRange[] })[] = []
   readonly #credentials: CredentialDraft[] = []
   #openings = 0
-
-  /** `pkctl` is the path by which a trigger can call it. */
-  constructor(readonly pkctl: string) {}
 
   remark(text: string): void {
     this.#note(remark(text))
@@ -137,7 +134,7 @@ export class Draft {
     for (const { name } of this.#services) taken.reserve(name)
     const made = servicesFor(this.#credentials, taken)
     const names = new Names()
-    const credentials = this.#credentials.map((credential, i) => entryOf(credential, i, made, names, this.pkctl))
+    const credentials = this.#credentials.map((credential, i) => entryOf(credential, i, made, names))
     const more = this.#omitted > 0 ? [caution(`… and ${this.#omitted} more of these`)] : []
     return {
       notes: [...this.#notes, ...more],
@@ -289,7 +286,7 @@ function divide(lists: readonly ({ id: number; ports: readonly PortRange[] } | n
 
 // ---- credentials
 
-function entryOf(credential: CredentialDraft, user: number, made: readonly Made[], names: Names, pkctl: string): Entry {
+function entryOf(credential: CredentialDraft, user: number, made: readonly Made[], names: Names): Entry {
   const { opens = [], named = [], closes = [], notes = [] } = credential
   const name = names.make(credential.name, 'knock')
   const own = made.filter(({ users }) => users.has(user))
@@ -302,12 +299,12 @@ function entryOf(credential: CredentialDraft, user: number, made: readonly Made[
     closes.some(one => one.protocol === protocol && overlap(one.ports, ports)),
   )
   const closed = [...closing.map(({ entry }) => entry.name), ...(credential.closesNamed ?? [])]
-  const onOpen = closed.length > 0 ? deletion(pkctl, closed) : credential.onOpen
   const options = {
     ...credential.options,
     ...(services.length > 0 ? { opens: services } : {}),
+    ...(closed.length > 0 ? { closes: closed } : {}),
     ...(window === undefined ? {} : { window }),
-    ...(onOpen ? { 'on-open': onOpen } : {}),
+    ...(credential.onOpen ? { 'on-open': credential.onOpen } : {}),
     ...(credential.onExpiry ? { 'on-expiry': credential.onExpiry } : {}),
   }
   return { name, options, secrets: credential.secrets ?? {}, notes: all }
@@ -326,13 +323,6 @@ function windowFor(user: number, services: readonly Made[]): { window?: Window; 
     window: shortest,
     note: caution(`its ports are open for different times there (${windows.join(', ')} s); here for the shortest`),
   }
-}
-
-/** Names of services are safe in a shell. */
-function deletion(pkctl: string, services: readonly string[]): TriggerDraft {
-  const [only, ...more] = services
-  if (more.length === 0) return { command: [pkctl, 'delete', '{ip}', '--service', only as string] }
-  return { shell: services.map(service => `${pkctl} delete {ip} --service ${service}`).join('; ') }
 }
 
 /** A word of the input, for comments: on one line, and cut. */

@@ -13,8 +13,8 @@ interface Line {
   readonly number: number
 }
 
-export function importIptPkd(text: string, pkctl: string): Plan {
-  const draft = new Draft(pkctl)
+export function importIptPkd(text: string): Plan {
+  const draft = new Draft()
   const lines = readLines(text)
   const knocks = lines.filter(({ rule }) => rule.matches.includes('pkd'))
   bound(knocks.length)

@@ -23,8 +23,8 @@ interface Section {
 const defaultSequenceSeconds = 25
 const defaultCommandSeconds = 10
 
-export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>, pkctl: string): Plan {
-  const draft = new Draft(pkctl)
+export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>): Plan {
+  const draft = new Draft()
   const sections = readSections(text, draft)
   for (const { name, values } of sections.filter(isOptions)) readOptions(name, values, draft)
   const doors = sections
@@ -288,13 +288,11 @@ class Door {
     return [service]
   }
 
-  /** There is no second sequence that closes; a trigger can do it. */
   #closing(start: FirewallCommand, opened: ReadonlySet<string>): Partial<CredentialDraft> | string {
     if (start.service === undefined && !keysOf(start).every(key => opened.has(key))) {
       return `it closes ${start.opens.map(({ protocol, ports }) => formatPorts(protocol, ports)).join(', ')}, which no door opens`
     }
-    const how = 'a window closes without a knock; a sequence that closes is one with a trigger'
-    this.#notes.push(remark(`it closes for whoever knocks: ${how}`))
+    this.#notes.push(remark('it closes for whoever knocks; a window closes without a knock'))
     if (start.service === undefined) return { closes: start.opens }
     if (!namePattern.test(start.service)) return 'its service has a name that pkctl does not take'
     return { closesNamed: [start.service] }

@@ -17,8 +17,8 @@ interface Init {
 const flagsWithValue = ['--port', '--log-prefix', '--log-level', '--log-limit', '--log-burst']
 const flagsAlone = ['--udp', '--syn', '--accept', '--log', '--debug']
 
-export function importKnockdHelper(text: string, pkctl: string): Plan {
-  const draft = new Draft(pkctl)
+export function importKnockdHelper(text: string): Plan {
+  const draft = new Draft()
   const { commands } = readShell(text)
   const added = addedIn(commands)
   for (const command of commands.filter(isAboutPktables)) {

@@ -18,8 +18,8 @@ export interface ActionFile {
 const commandKeys = ['ext-command', 'ext-action', 'action']
 const keys = ['name', 'key', 'tag', 'skew', 'window', 'reject', 'protocol', 'port', 'ext-user', 'obo', ...commandKeys]
 
-export function importNfPkd(files: readonly ActionFile[], pkctl: string): Plan {
-  const draft = new Draft(pkctl)
+export function importNfPkd(files: readonly ActionFile[]): Plan {
+  const draft = new Draft()
   const rules = files.flatMap(({ file, text }) =>
     objectsOf(file, text, draft).flatMap(object => {
       const place = `${file}:${object.line}`

@@ -9,9 +9,9 @@ const flags = 'fisv'
 
 type Options = ReadonlyMap<string, readonly string[]>
 
-export function importNfqknockd(args: readonly string[], pkctl: string): Plan {
+export function importNfqknockd(args: readonly string[]): Plan {
   const options = readOptions(args)
-  const draft = new Draft(pkctl)
+  const draft = new Draft()
   const secret = last(options, 'o')
   if (secret === undefined) throw usageError("there is no '-o SECRET' among the arguments of nfqknockd", usage)
   if (secret === '' || last(options, 'c') === '') throw usageError('a secret is empty')

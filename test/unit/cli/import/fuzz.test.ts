@@ -8,7 +8,7 @@ import { importKnockdHelper } from '../../../../src/cli/import/knockdhelper.js'
 import { importNfPkd } from '../../../../src/cli/import/nfpkd.js'
 import { importNfqknockd } from '../../../../src/cli/import/nfqknockd.js'
 import { CliError } from '../../../../src/cli/terminal.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
 const odd = fc.oneof(fc.constantFrom(...hostile), fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }))
 const port = fc.oneof(
@@ -65,7 +65,7 @@ describe('whatever there is in', () => {
       ),
       odd,
     ),
-    given => importKnockd(given, { readFile: () => Buffer.from('') }, pkctl),
+    given => importKnockd(given, { readFile: () => Buffer.from('') }),
   )
 
   const value = fc.oneof(
@@ -90,19 +90,19 @@ describe('whatever there is in', () => {
   survives(
     'action files',
     fc.array(action).map(all => JSON.stringify(all)),
-    given => importNfPkd([{ file: 'a.json', text: given }], pkctl),
+    given => importNfPkd([{ file: 'a.json', text: given }]),
   )
   survives(
     'files that are none',
     fc.array(oneOf('{', '}', '[', ']', ',', ':', '"a"', "'b'", 'c', '1', '\n', '//', '#')).map(all => all.join('')),
-    given => importNfPkd([{ file: 'a.json', text: given }], pkctl),
+    given => importNfPkd([{ file: 'a.json', text: given }]),
   )
 
   const flag = oneOf('-a', '-b', '-p', '-P', '-t', '-o', '-c', '-d', '-q', '-m', '-f', '-v', '-p22', '-ox')
   survives(
     'arguments of nfqknockd',
     fc.array(fc.oneof(flag, port.map(String), oddOr('md5', 'secret'))).map(all => all.join('\n')),
-    given => importNfqknockd(given.split('\n'), pkctl),
+    given => importNfqknockd(given.split('\n')),
   )
 
   survives(
@@ -118,7 +118,7 @@ describe('whatever there is in', () => {
       ),
       odd,
     ),
-    given => importKnockdHelper(given, pkctl),
+    given => importKnockdHelper(given),
   )
 
   const list = oddOr('pkd', 'two')
@@ -146,6 +146,6 @@ describe('whatever there is in', () => {
       ),
       odd,
     ),
-    given => importIptPkd(given, pkctl),
+    given => importIptPkd(given),
   )
 })

@@ -6,8 +6,6 @@ import { load } from '../../controller/config-support.js'
 import type { Files } from '../../controller/config-support.js'
 import { parse } from 'yaml'
 
-export const pkctl = '/usr/bin/pkctl'
-
 export interface Imported {
   readonly yaml: string
   readonly warnings: readonly string[]

@@ -9,9 +9,9 @@ import { printPlaces } from '../../../../src/cli/import/print.js'
 import { findPlace } from '../../../../src/cli/places.js'
 import { CliError } from '../../../../src/cli/terminal.js'
 import type { PkdCredential } from '../../../../src/controller/config/types.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
-const from = (...lines: string[]) => imported(importIptPkd(['*filter', ...lines, 'COMMIT', ''].join('\n'), pkctl))
+const from = (...lines: string[]) => imported(importIptPkd(['*filter', ...lines, 'COMMIT', ''].join('\n')))
 const knock = '-A INPUT -p udp -m pkd --key test --tag SSHK --window 10 -m recent --set --name pkd --rsource -j DROP'
 const check = '-A INPUT -p tcp --dport 22 -m recent --rcheck --seconds 60 --name pkd --rsource -j ACCEPT'
 
@@ -171,8 +171,9 @@ describe('import ipt_pkd.ini', () => {
       const { find, names } = places(`[${value}]\nhost=${value}\nkey=${value}\n`)
       for (const name of names) {
         assert.equal(name, value)
-        assert.equal(find(name)?.host, value)
-        assert.equal(find(name)?.key, value)
+        const place = find(name)
+        assert.equal(place?.host, value)
+        assert.equal(place.type === 'pkd' && place.key, value)
       }
     }
   })

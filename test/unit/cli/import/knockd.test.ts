@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { importKnockd } from '../../../../src/cli/import/knockd.js'
 import { CliError } from '../../../../src/cli/terminal.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
 const oneTime = '/etc/pkctl/once'
 const reader = {
@@ -11,7 +11,7 @@ const reader = {
     throw Object.assign(new Error('no'), { code: 'ENOENT' })
   },
 }
-const from = (text: string) => imported(importKnockd(text, reader, pkctl), { once: ' 1,2,3\n' })
+const from = (text: string) => imported(importKnockd(text, reader), { once: ' 1,2,3\n' })
 const door = (...lines: string[]) => from(`[door]\nsequence = 7000,9000,8000\n${lines.join('\n')}\n`)
 const trigger = (line: string) => door(`command = ${line}`).value['credentials']?.['door']?.['on-open']
 
@@ -159,25 +159,19 @@ describe('import knockd', () => {
     assert.match(warnings.join('\n'), /interface eth0[^]*destination 192\.0\.2\.1/)
   })
 
-  it('a door that closes takes grants back by a trigger, for one service or several', () => {
+  it('a door that closes takes grants back, for one service or several', () => {
     const text = (allow: string, remove: string) =>
       from(`[open]\nsequence=7,9,8\ncommand=${allow}\n[close]\nsequence=8,9,7\ncommand=${remove}\n`)
     const one = text(
       'iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
       'iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
     )
-    assert.deepEqual(one.value['credentials']?.['close']?.['on-open'], {
-      command: [pkctl, 'delete', '{ip}', '--service', 'ssh'],
-    })
+    assert.deepEqual(one.value['credentials']?.['close']?.['closes'], ['ssh'])
     assert.match(one.warnings.join('\n'), /stays open until another door closes it/)
     const two = text('ufw allow from %IP% to any port 9', 'ufw delete allow from %IP% to any port 9')
-    assert.deepEqual(two.value['credentials']?.['close']?.['on-open'], {
-      shell: `${pkctl} delete {ip} --service tcp-9; ${pkctl} delete {ip} --service udp-9`,
-    })
+    assert.deepEqual(two.value['credentials']?.['close']?.['closes'], ['tcp-9', 'udp-9'])
     const named = text('pktables add %IP% --service vpn', 'pktables delete %IP% --service vpn')
-    assert.deepEqual(named.value['credentials']?.['close']?.['on-open'], {
-      command: [pkctl, 'delete', '{ip}', '--service', 'vpn'],
-    })
+    assert.deepEqual(named.value['credentials']?.['close']?.['closes'], ['vpn'])
     const none = from('[close]\nsequence=8,9\ncommand=iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n')
     assert.equal(none.value['credentials'], undefined)
     assert.match(none.warnings.join('\n'), /door 'close': it closes 22\/tcp, which no door opens/)

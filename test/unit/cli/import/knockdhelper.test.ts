@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { importKnockdHelper } from '../../../../src/cli/import/knockdhelper.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
-const from = (text: string) => imported(importKnockdHelper(text, pkctl))
+const from = (text: string) => imported(importKnockdHelper(text))
 
 describe('import knockd-helper', () => {
   const services: readonly [string, Record<string, unknown>][] = [

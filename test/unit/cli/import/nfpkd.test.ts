@@ -5,15 +5,10 @@ import { readRelaxedJson, RelaxedJsonError } from '../../../../src/cli/import/re
 import { CliError } from '../../../../src/cli/terminal.js'
 import type { PkdCredential } from '../../../../src/controller/config/types.js'
 import { parseKey } from '../../../../src/knock/pkd.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
 const from = (...texts: string[]) =>
-  imported(
-    importNfPkd(
-      texts.map((text, i) => ({ file: `/etc/nf-pkd/actions.d/f${i}.json`, text })),
-      pkctl,
-    ),
-  )
+  imported(importNfPkd(texts.map((text, i) => ({ file: `/etc/nf-pkd/actions.d/f${i}.json`, text }))))
 const rules = (...objects: object[]) => from(JSON.stringify(objects))
 const ssh = { name: 'ssh', key: 'secret', tag: 'SSHK', window: 30, protocol: 'tcp', port: 22 }
 

@@ -3,9 +3,9 @@ import { describe, it } from 'node:test'
 import { importNfqknockd } from '../../../../src/cli/import/nfqknockd.js'
 import { CliError } from '../../../../src/cli/terminal.js'
 import type { RotatingCredential } from '../../../../src/controller/config/types.js'
-import { hostile, imported, pkctl } from './import-support.js'
+import { hostile, imported } from './import-support.js'
 
-const from = (...args: string[]) => imported(importNfqknockd(args, pkctl))
+const from = (...args: string[]) => imported(importNfqknockd(args))
 const credential = (...args: string[]) =>
   from('-p', '22', '-o', 'open', ...args).config.credentials[0] as RotatingCredential
 
