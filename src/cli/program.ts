@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { checkCommand } from './commands/check.js'
 import { connectCommand } from './commands/connect.js'
 import { daemonCommand } from './commands/daemon.js'
+import { doctorCommand } from './commands/doctor.js'
 import { addCommand, deleteCommand } from './commands/grants.js'
 import { importCommand } from './commands/import.js'
 import { keygenCommand } from './commands/keygen.js'
@@ -49,6 +50,7 @@ export function createProgram(terminal: Terminal): Command {
     reloadCommand,
     checkCommand,
     importCommand,
+    doctorCommand,
   ]
   for (const make of commands) program.addCommand(make(terminal))
   return program

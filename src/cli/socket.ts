@@ -117,11 +117,13 @@ async function answer(text: string, handle: (request: Request) => Promise<Answer
 }
 
 /** Asks the daemon. Rejects with the system's error when nobody answers there. */
-export function ask(socketPath: string, request: Request): Promise<Answer> {
+export function ask(socketPath: string, request: Request, withinMilliseconds = 30_000): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let text = ''
     const connection = net.connect(socketPath)
-    connection.setEncoding('utf8').setTimeout(30_000, () => connection.destroy(new Error('the daemon does not answer')))
+    connection
+      .setEncoding('utf8')
+      .setTimeout(withinMilliseconds, () => connection.destroy(new Error('the daemon does not answer')))
     connection.on('error', reject)
     connection.on('connect', () => connection.end(JSON.stringify({ request })))
     connection.on('data', (chunk: string) => (text += chunk))

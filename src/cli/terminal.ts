@@ -24,13 +24,22 @@ export interface Terminal {
   strong(text: string): string
 }
 
+type Colour = 'red' | 'yellow' | 'cyan'
+
+const coloured = (stream: NodeJS.WriteStream) =>
+  stream.isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+
+/** Text for stdout, in a colour where it has any. */
+export const inColour = (colour: Colour, text: string): string =>
+  coloured(process.stdout) ? styleText(colour, text) : text
+
+/** The columns of the terminal on stdout; Infinity where it is none. */
+export const columns = (): number => (process.stdout.isTTY ? process.stdout.columns : Infinity)
+
 /** `program` is the name under which it speaks. */
 export function realTerminal(program = 'pkctl'): Terminal {
-  const coloured = (stream: NodeJS.WriteStream) =>
-    stream.isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
-  const label = (name: string, colour: 'red' | 'yellow' | 'cyan') =>
-    coloured(process.stderr) ? styleText(colour, name) : name
-  const say = (name: string, colour: 'red' | 'yellow' | 'cyan') => (message: string) => {
+  const label = (name: string, colour: Colour) => (coloured(process.stderr) ? styleText(colour, name) : name)
+  const say = (name: string, colour: Colour) => (message: string) => {
     process.stderr.write(`${program}: ${label(`${name}:`, colour)} ${message}\n`)
   }
   // `pkctl list | head` is no failure.

@@ -75,6 +75,8 @@ export class Daemon {
   #nativeQueue = false
   #turnTimer: NodeJS.Timeout | undefined
   #startedAt = 0
+  /** Unix milliseconds. */
+  #configuredAt = 0
   /** Changes of the ruleset one after the other: each reads it first. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -83,6 +85,7 @@ export class Daemon {
     this.#parts = parts
     this.#plans = new PlanBook(parts.marks.maxPlans, parts.random)
     this.#queue = config.queue.number
+    this.#configuredAt = parts.now()
   }
 
   /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
@@ -119,11 +122,13 @@ export class Daemon {
 
   /** Goes over to a new configuration, which is valid; when the kernel refuses it, the old one stays in force. */
   reload(config: Config): Promise<Change> {
+    const readAt = this.#parts.now()
     return this.#inTurn(async () => {
       const before = this.#config
       this.#config = config
       try {
         const change = await this.#install(config)
+        this.#configuredAt = readAt
         await this.#warnOfOrphans(before, config)
         this.#warnOfRestart(before, config)
         return change
@@ -151,6 +156,7 @@ export class Daemon {
       pid: process.pid,
       uptimeSeconds: Math.floor((now() - this.#startedAt) / 1000),
       config: this.#config.file,
+      configuredAt: this.#configuredAt / 1000,
       queue: { number, native: this.#nativeQueue, ...statistics, overruns: count('overruns') },
       services: services.map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
       credentials: this.#config.credentials.filter(credential => credential.enabled).length,

@@ -4,6 +4,8 @@ export interface Status {
   readonly pid: number
   readonly uptimeSeconds: number
   readonly config: string
+  /** When the configuration was read that is in force; Unix seconds. */
+  readonly configuredAt: number
   readonly queue: {
     readonly number: number
     /** By nft's own statement, or by a rule of iptables-nft. */

@@ -243,7 +243,7 @@ function ignoreMissingTool(error: unknown): void {
 }
 
 /** How the service in the kernel differs from the spec; empty when it is just so. */
-function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
+export function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
   if (!state) return [`service ${spec.name} added`]
   const keys = Object.keys(spec) as (keyof ServiceSpec)[]
   const different = keys.filter(key => text(spec[key]) !== text(state.spec[key]))

@@ -70,6 +70,28 @@ export interface Libraries {
   readonly null: Handle
 }
 
+const timexBytes = 256
+/** What adjtimex(2) returns while nobody keeps the clock right. */
+const timeError = 5
+
+/** Whether somebody keeps the kernel's clock synchronised; undefined when the kernel does not say. Changes nothing. */
+export function isClockSynchronised(): boolean | undefined {
+  try {
+    open({ library: 'c', path: 'libc.so.6' })
+    const state = load({
+      library: 'c',
+      funcName: 'adjtimex',
+      retType: T.I32,
+      paramsType: [T.U8Array],
+      // All zeros: asks, and sets nothing.
+      paramsValue: [Buffer.alloc(timexBytes)],
+    })
+    return state < 0 ? undefined : state !== timeError
+  } catch {
+    return undefined
+  }
+}
+
 export function openLibraries(): Libraries {
   try {
     open({ library: 'c', path: 'libc.so.6' })

@@ -34,6 +34,12 @@ export function queueOwner(number: number): string | undefined {
   }
 }
 
+/** The port of the netlink socket that reads the queue; undefined when nobody does. */
+export function queueReaderPort(number: number): number | undefined {
+  const port = queueFields(number)?.[1]
+  return port === undefined ? undefined : Number(port)
+}
+
 function queueFields(number: number): string[] | undefined {
   try {
     const lines = fs.readFileSync(file, 'utf8').split('\n')

@@ -1,0 +1,42 @@
+/** Everything that `pkctl doctor` looks at, and nothing of it changed. */
+import type { Facts } from '../../controller/doctor/facts.js'
+import { defaultSocket } from '../change.js'
+import { realFirewall } from '../firewall.js'
+import { clockState } from './clock.js'
+import { configurationFacts, filesOf } from './configuration.js'
+import { daemonFacts, userOf } from './daemon.js'
+import { kernelFacts } from './kernel.js'
+import { machineFacts } from './machine.js'
+import { notebook } from './notseen.js'
+
+const defaultQueue = 62
+const root = 0
+
+/** `socket` instead of the one that the configuration names. */
+export async function gatherFacts(file: string, socket: string | undefined): Promise<Facts> {
+  const { entries, note } = notebook()
+  const configuration = configurationFacts(file, note)
+  const { config } = configuration
+  const at = socket ?? config?.socket.path ?? defaultSocket
+  const machine = await machineFacts(realFirewall({ dryRun: true }), note)
+  const daemon = await daemonFacts(at, config?.queue.number ?? defaultQueue, note)
+  const user = userOf(daemon)
+  return {
+    machine,
+    daemon,
+    configuration,
+    kernel: await kernelFacts(config, note),
+    clock: clockState(),
+    files: filesOf(configuration, at),
+    session: sessionOf(process.env['SSH_CONNECTION']),
+    trusted: user === undefined ? [root] : [root, user],
+    notSeen: entries,
+  }
+}
+
+function sessionOf(connection: string | undefined): Facts['session'] {
+  const [address, , , port] = (connection ?? '').split(' ')
+  return address === undefined || port === undefined
+    ? null
+    : { address: address.replace(/^::ffff:(?=.*\.)/, ''), port: Number(port) }
+}
