@@ -33,8 +33,9 @@ const coloured = (stream: NodeJS.WriteStream) =>
 export const inColour = (colour: Colour, text: string): string =>
   coloured(process.stdout) ? styleText(colour, text) : text
 
-/** The columns of the terminal on stdout; Infinity where it is none. */
-export const columns = (): number => (process.stdout.isTTY ? process.stdout.columns : Infinity)
+/** The columns of the terminal on stdout; Infinity where there is none, or it does not know. */
+export const columns = (): number =>
+  process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity
 
 /** `program` is the name under which it speaks. */
 export function realTerminal(program = 'pkctl'): Terminal {

@@ -18,14 +18,17 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
   const configuration = configurationFacts(file, note)
   const { config } = configuration
   const at = socket ?? config?.socket.path ?? defaultSocket
-  const machine = await machineFacts(realFirewall({ dryRun: true }), note)
-  const daemon = await daemonFacts(at, config?.queue.number ?? defaultQueue, note)
+  const [machine, daemon, kernel] = await Promise.all([
+    machineFacts(realFirewall({ dryRun: true }), note),
+    daemonFacts(at, config?.queue.number ?? defaultQueue, note),
+    kernelFacts(config, note),
+  ])
   const user = userOf(daemon)
   return {
     machine,
     daemon,
     configuration,
-    kernel: await kernelFacts(config, note),
+    kernel,
     clock: clockState(),
     files: filesOf(configuration, at),
     session: sessionOf(process.env['SSH_CONNECTION']),

@@ -11,14 +11,18 @@ import type { NotSeen } from './notseen.js'
 
 export async function machineFacts(firewall: Firewall, notSeen: NotSeen): Promise<MachineFacts> {
   const root = process.geteuid?.() === 0
-  const nft = await versionOf('nft', /v(\d+(?:\.\d+)+)/)
+  const [nft, iptables, flock] = await Promise.all([
+    versionOf('nft', /v(\d+(?:\.\d+)+)/),
+    versionOf('iptables-nft', /v(\S+)/),
+    versionOf('flock', /(\d\S*)/),
+  ])
   const netAdmin = hasNetAdmin()
   return {
     root,
     netAdmin,
     nft,
-    iptablesNft: (await versionOf('iptables-nft', /v(\S+)/)) !== null,
-    flock: (await versionOf('flock', /(\d\S*)/)) !== null,
+    iptablesNft: iptables !== null,
+    flock: flock !== null,
     nfTables: nft === null || !netAdmin ? null : await probe(firewall, notSeen),
     nfnetlinkQueue: hasQueue(),
     libraryProblem: libraryProblem(),

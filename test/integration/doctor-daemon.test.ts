@@ -1,0 +1,151 @@
+/** What `pkctl doctor` finds of the daemon and its services. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { describe, it } from 'node:test'
+import { dist, until } from '../support/commands.js'
+import { idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
+
+describe('doctor, of the daemon and services', () => {
+  const patient = patientOfSuite()
+
+  describe('finds of the daemon', () => {
+    it("that it does not run, and what a crash left: 'daemon-not-running', 'socket-dead', 'queue-unread'", async () => {
+      const p = patient()
+      p.lab.config(soundConfig)
+      const stopped = idsOf(await p.findings())
+      assert.ok(stopped.includes('daemon-not-running') && stopped.includes('service-not-in-kernel'))
+      assert.ok(!stopped.includes('socket-dead'))
+      await p.start()
+      p.daemon?.child.kill('SIGKILL')
+      await p.daemon?.exited
+      assert.deepEqual(idsOf(await p.findings()), ['daemon-not-running', 'queue-unread', 'socket-dead'])
+    })
+
+    it("that it hangs: 'daemon-mute'", async () => {
+      const p = patient()
+      await p.start()
+      p.daemon?.child.kill('SIGSTOP')
+      await p.finds('daemon-mute', /does not answer/)
+    })
+
+    it("that it is elsewhere: 'daemon-elsewhere', 'daemon-other-configuration'", async () => {
+      const p = patient()
+      await p.start()
+      await p.finds('daemon-elsewhere', /process \d+, reads queue 62/, [
+        '--socket',
+        path.join(p.lab.directory, 'other.sock'),
+      ])
+      const other = p.lab.file('other.yaml', fs.readFileSync(path.join(p.lab.directory, 'pkctl.yaml'), 'utf8'))
+      await p.finds('daemon-other-configuration', /pkctld reads .*pkctl\.yaml, and this looks at .*other\.yaml/, [
+        '--config',
+        other,
+      ])
+    })
+
+    it("that its file has changed: 'configuration-changed', until it is read again", async () => {
+      const p = patient()
+      await p.start()
+      p.lab.file('conf.d/more.yaml', 'open-ports: [80]\n')
+      await p.finds('configuration-changed', /a file of conf\.d was changed after pkctld read it/)
+      await p.lab.mustPkctl('reload')
+      await p.isSound()
+    })
+
+    it("another program in its place: 'queue-taken'", async () => {
+      const p = patient()
+      p.lab.config(soundConfig)
+      const script = `import('${dist}/src/queue/libraries.js').then(({ openLibraries }) => {
+        const libraries = openLibraries()
+        libraries.pointer('nfq_create_queue', libraries.pointer('nfq_open'), 62, libraries.null, libraries.null)
+        console.log('bound')
+        setInterval(() => undefined, 60000)
+      })`
+      const other = p.lab.start('server', [process.execPath, '-e', script])
+      await other.says(/bound/)
+      await p.finds('queue-taken', /queue 62 is read by process \d+ \(\S+\)/)
+      await other.stop()
+    })
+
+    it("its rules gone: 'packet-path-missing', 'service-not-in-kernel', until the reload that it advises", async () => {
+      const p = patient()
+      await p.start()
+      await p.nft('flush ruleset')
+      const ids = idsOf(await p.findings())
+      assert.deepEqual(ids, ['packet-path-missing', 'service-not-in-kernel'])
+      await p.lab.mustPkctl('reload')
+      await p.isSound()
+    })
+
+    it("the rule to the queue gone: 'queue-rule-missing'", async context => {
+      const p = patient()
+      if (p.native) return context.skip("the kernel has nft's queue statement")
+      await p.start()
+      await p.nft('delete table ip mangle')
+      await p.finds('queue-rule-missing', /table mangle/)
+      await p.lab.mustPkctl('reload')
+      await p.isSound()
+    })
+
+    it("strays: 'foreign-queue', 'queue-shared'", async () => {
+      const p = patient()
+      await p.start()
+      await p.iptables('-A INPUT -p udp --dport 9999 -j NFQUEUE --queue-num 62 --queue-bypass')
+      await p.finds('foreign-queue', /iptables-nft \(chain INPUT of table ip filter\) sends packets to queue 62/)
+      const send = `require('dgram').createSocket('udp4').send('x', 9999, '10.77.0.1', () => process.exit())`
+      await p.lab.from([process.execPath, '-e', send])
+      await until(async () => idsOf(await p.findings()).includes('queue-shared'))
+    })
+  })
+
+  describe('finds of services', () => {
+    it("what the kernel has otherwise: 'service-differs', 'service-not-in-configuration'", async () => {
+      const p = patient()
+      await p.start()
+      await p.lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--window', '90')
+      await p.lab.mustPkctl('init', 'web', '--port', '80', '--syn')
+      const differs = await p.finds('service-differs', /window: 90 -> 60/)
+      assert.equal(differs.service, 'ssh')
+      assert.equal((await p.finds('service-not-in-configuration', /80\/tcp is open/)).service, 'web')
+    })
+
+    it("rules that were edited: 'service-damaged'", async () => {
+      const p = patient()
+      await p.start()
+      await p.nft('flush chain inet pkctl gate-input')
+      await p.finds('service-damaged', /22\/tcp may be open/)
+    })
+
+    it("what they do not close, and whom they cut off: 'watch-only', 'cuts-connections'", async () => {
+      const p = patient()
+      await p.lab.mustPkctl('init', 'web', '--port', '80', '--syn', '--accept')
+      await p.lab.mustPkctl('init', 'ssh', '--port', '22')
+      await p.finds('watch-only', /80\/tcp is open to everyone/)
+      assert.equal((await p.finds('cuts-connections', /every packet/)).service, 'ssh')
+    })
+
+    it("sets that fill up: 'set-nearly-full'", async () => {
+      const p = patient()
+      await p.start()
+      const members = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4']
+      await p.nft(
+        'add set inet pkctl small { type ipv4_addr; size 5; }',
+        `add element inet pkctl small { ${members.join(', ')} }`,
+      )
+      await p.finds('set-nearly-full', /small holds 4 of 5/)
+    })
+
+    it("that one's own session would be shut out: 'session-shut-out'", async () => {
+      const p = patient()
+      await p.start()
+      const session = (address: string) => ({ env: { SSH_CONNECTION: `${address} 50000 10.77.0.1 22` } })
+      await p.finds('session-shut-out', /from 10\.77\.0\.2, which service ssh/, [], session('10.77.0.2'))
+      await p.finds('session-shut-out', /from fd77::2/, [], session('fd77::2'))
+      await p.lab.mustPkctl('add', '10.77.0.2', '--service', 'ssh')
+      await p.lab.mustPkctl('add', 'fd77:0::2', '--service', 'ssh')
+      for (const address of ['10.77.0.2', 'fd77::2'])
+        assert.deepEqual(idsOf(await p.findings([], session(address))), [])
+      await p.finds('session-shut-out', /10\.77\.0\.3/, [], session('10.77.0.3'))
+    })
+  })
+})
