@@ -132,9 +132,9 @@ describe('import ipt_pkd.ini', () => {
     const { find, warnings } = places(
       '[home]\nhost=h\nkey=0123\n[a b]\nhost: fd00::1\ntag=0x01\nport=4000\nkey=k;x\n[c]\nhost=h\nkey=x\nport=0\nold=0\n',
     )
-    assert.deepEqual(find('home'), { host: 'h', key: '0123' })
-    assert.deepEqual(find('a b'), { host: 'fd00::1', tag: '0x01', port: 4000, key: 'k;x' })
-    assert.deepEqual(find('c'), { host: 'h', key: 'x' })
+    assert.deepEqual(find('home'), { type: 'pkd', host: 'h', key: '0123' })
+    assert.deepEqual(find('a b'), { type: 'pkd', host: 'fd00::1', tag: '0x01', port: 4000, key: 'k;x' })
+    assert.deepEqual(find('c'), { type: 'pkd', host: 'h', key: 'x' })
     assert.deepEqual(warnings, [])
   })
 
@@ -155,7 +155,7 @@ describe('import ipt_pkd.ini', () => {
 
   it('what cannot be carried over is said', () => {
     const { find, warnings } = places('[a]\nhost=h\nport=70000\nfoo=1')
-    assert.deepEqual(find('a'), { host: 'h' })
+    assert.deepEqual(find('a'), { type: 'pkd', host: 'h' })
     assert.match(warnings.join('\n'), /no key[^]*left out: foo[^]*left out: port = 70000/)
   })
 
