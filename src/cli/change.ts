@@ -12,6 +12,7 @@ export interface ChangeFlags {
 
 export const defaultSocket = '/run/pkctl/pkctl.sock'
 export const defaultConfig = '/etc/pkctl/pkctl.yaml'
+export const defaultStateDirectory = '/var/lib/pkctl'
 
 export function withChangeFlags(command: Command): Command {
   return command

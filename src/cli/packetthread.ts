@@ -25,6 +25,7 @@ export type PacketWorkerRequest =
       readonly sequences: readonly GateSequence[]
     }
   | { readonly kind: 'midway' }
+  | { readonly kind: 'answer' }
   | { readonly kind: 'stop' }
 
 /** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
@@ -43,6 +44,7 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
     let stopping = false
     let configured: (() => void)[] = []
     let midwayAsked: ((sources: readonly MidwaySource[]) => void)[] = []
+    let asked: (() => void)[] = []
     let ended: () => void = () => undefined
     const end = new Promise<void>(done => (ended = done))
 
@@ -61,6 +63,11 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
         new Promise(done => {
           midwayAsked.push(done)
           request({ kind: 'midway' })
+        }),
+      answers: () =>
+        new Promise(done => {
+          asked.push(done)
+          request({ kind: 'answer' })
         }),
       stop() {
         if (!stopping) {
@@ -88,6 +95,10 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
           break
         case 'effects':
           events.effects(message.effects)
+          break
+        case 'answers':
+          for (const done of asked) done()
+          asked = []
           break
         case 'knocks':
           events.knocks(message.events, message.suppressed)

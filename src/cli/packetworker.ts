@@ -95,6 +95,10 @@ function handleRequests(path: PacketPath, journal: Journal): boolean {
       post({ kind: 'midway', sources })
       continue
     }
+    if (message.kind === 'answer') {
+      post({ kind: 'answers' })
+      continue
+    }
     path.gatekeeper = new Gatekeeper(message.credentials.map(revive), c => journal.memoryOf(c), clock)
     path.steps = new StepKeeper(message.sequences, clock, spend)
     post({ kind: 'configured' })

@@ -1,6 +1,7 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './commands/check.js'
+import { closeCommand } from './commands/close.js'
 import { connectCommand } from './commands/connect.js'
 import { daemonCommand } from './commands/daemon.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -51,6 +52,7 @@ export function createProgram(terminal: Terminal): Command {
     checkCommand,
     importCommand,
     doctorCommand,
+    closeCommand,
   ]
   for (const make of commands) program.addCommand(make(terminal))
   return program

@@ -56,9 +56,11 @@ export async function listen(
   } finally {
     process.umask(umask)
   }
-  if (group !== null) {
-    fs.chownSync(socket.path, -1, group)
-    fs.chmodSync(socket.path, 0o660)
+  try {
+    if (group !== null) giveTo(group, socket)
+  } catch (error) {
+    server.close()
+    throw error
   }
   return {
     close: () =>
@@ -68,6 +70,20 @@ export async function listen(
         })
         for (const connection of connections) connection.destroy()
       }),
+  }
+}
+
+function giveTo(group: number, socket: { path: string; group: string | null }): void {
+  try {
+    fs.chownSync(socket.path, -1, group)
+    fs.chmodSync(socket.path, 0o660)
+  } catch (cause) {
+    // Who is not root can give a file to groups that he is in, and to no others.
+    if ((cause as NodeJS.ErrnoException).code !== 'EPERM') throw cause
+    throw new CliError(
+      `socket: the daemon is not in the group ${socket.group}, and cannot give it the socket`,
+      `systemctl edit pkctld, and there below [Service]: SupplementaryGroups=${socket.group}`,
+    )
   }
 }
 

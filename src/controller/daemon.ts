@@ -34,6 +34,8 @@ export interface PathThread {
   configure(credentials: readonly GateCredential[], sequences: readonly GateSequence[]): Promise<void>
   /** The sources in the middle of a sequence. */
   midway(): Promise<readonly MidwaySource[]>
+  /** Resolves when the thread has answered: it takes part in things. */
+  answers(): Promise<void>
   /** Answers what is in flight, and ends. */
   stop(): Promise<void>
 }
@@ -144,13 +146,18 @@ export class Daemon {
     return this.#inTurn(() => this.#install(this.#config, []))
   }
 
+  /** Resolves when the packet path has answered, too. */
+  async answers(): Promise<void> {
+    await this.#path?.answers()
+  }
+
   async status(): Promise<Status> {
     const { firewall, queueStatistics, version, now } = this.#parts
     const number = this.#queue
     const counters = this.#path?.counters
     const count = (name: CounterName) => counters?.get(name) ?? 0
     const services = [...(await firewall.services()).values()]
-    const statistics = queueStatistics(number) ?? { waiting: 0, droppedByKernel: 0, droppedInUserSpace: 0 }
+    const statistics = queueStatistics(number) ?? { waiting: null, droppedByKernel: null, droppedInUserSpace: null }
     return {
       version,
       pid: process.pid,

@@ -44,6 +44,7 @@ export type PathMessage =
   | { readonly kind: 'ready'; readonly wakeWriter: number }
   | { readonly kind: 'failed'; readonly message: string; readonly hint?: string }
   | { readonly kind: 'configured' }
+  | { readonly kind: 'answers' }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'effects'; readonly effects: readonly Effect[] }

@@ -10,9 +10,10 @@ export interface Status {
     readonly number: number
     /** By nft's own statement, or by a rule of iptables-nft. */
     readonly native: boolean
-    readonly waiting: number
-    readonly droppedByKernel: number
-    readonly droppedInUserSpace: number
+    /** These three as the kernel counts them, which it tells root alone: null where the daemon is not root. */
+    readonly waiting: number | null
+    readonly droppedByKernel: number | null
+    readonly droppedInUserSpace: number | null
     /** How often the socket's buffer ran over. */
     readonly overruns: number
   }

@@ -60,10 +60,13 @@ export class Firewall {
     return readServices(await this.nft.list())
   }
 
-  /** Makes the services what their specs say. Grants that run go on. */
-  ensureServices(specs: readonly ServiceSpec[]): Promise<Change> {
+  /**
+   * Makes the services what their specs say. Grants that run go on. With `mayReplace`, a service of another name gives
+   * way as it does with `install`.
+   */
+  ensureServices(specs: readonly ServiceSpec[], mayReplace = false): Promise<Change> {
     return this.exclusive(async () => {
-      const { commands, details } = await this.#serviceCommands(specs, await this.#structure())
+      const { commands, details } = await this.#serviceCommands(specs, await this.#structure(), mayReplace)
       return this.#apply(commands, details)
     })
   }

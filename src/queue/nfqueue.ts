@@ -191,6 +191,13 @@ export class PacketQueue {
   }
 }
 
+const netAdmin = 1n << 12n
+
+function hasNetAdmin(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(fs.readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+  return (BigInt(`0x${effective}`) & netAdmin) !== 0n
+}
+
 function explain(error: unknown, number: number): unknown {
   if (!(error instanceof CallError)) return error
   const { errno, operation, message } = error
@@ -202,6 +209,16 @@ function explain(error: unknown, number: number): unknown {
         `queue ${number} is taken by ${owner}`,
         'choose another number with queue: number, or stop that program',
         { cause: error },
+      )
+    }
+    if (hasNetAdmin()) {
+      // Who is not root may not look at the list.
+      return new QueueError(
+        `queue ${number} is taken`,
+        'as root, cat /proc/net/netfilter/nfnetlink_queue shows queues',
+        {
+          cause: error,
+        },
       )
     }
     return new QueueError(`no right to use queue ${number}`, 'run as root, or with the capability CAP_NET_ADMIN', {

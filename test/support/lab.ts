@@ -69,7 +69,7 @@ export class Lab {
 
   /** Runs pkctl on the server. */
   pkctl(...args: string[]): Promise<Result> {
-    const withSocket = ['init', 'remove', 'add', 'delete', 'status', 'reload'].includes(args[0] ?? '')
+    const withSocket = ['init', 'remove', 'add', 'delete', 'status', 'reload', 'close'].includes(args[0] ?? '')
     return this.on([process.execPath, pkctl, ...args, ...(withSocket ? ['--socket', this.socket] : [])])
   }
 

@@ -1,6 +1,9 @@
+import * as fs from 'node:fs'
+import * as path from 'node:path'
 import { Command } from 'commander'
 import { loadConfig } from '../../controller/config/load.js'
 import { configJsonSchema } from '../../controller/config/schema.js'
+import { nodeReader, serviceUser } from '../../controller/config/sources.js'
 import { defaultConfig } from '../change.js'
 import type { Terminal } from '../terminal.js'
 
@@ -14,10 +17,43 @@ export function checkCommand(terminal: Terminal): Command {
         terminal.out(JSON.stringify(configJsonSchema(), null, 2))
         return
       }
-      const { config, warnings } = loadConfig(flags.config)
+      const files: string[] = []
+      const { config, warnings } = loadConfig(flags.config, {
+        ...nodeReader,
+        daemonGroup: nodeReader.daemonGroup,
+        readFile: file => {
+          files.push(path.resolve(file))
+          return nodeReader.readFile(file)
+        },
+      })
       for (const warning of warnings) terminal.warn(warning)
+      warnOfHidden(files, terminal)
       terminal.out(
         `${config.file} is valid: ${config.services.length} services, ${config.credentials.length} credentials`,
       )
     })
+}
+
+/** What root can read and the daemon cannot would be found out at its next start, when nobody can knock. */
+function warnOfHidden(files: readonly string[], terminal: Terminal): void {
+  const user = serviceUser()
+  if (!user || process.geteuid?.() !== 0) return
+  const shut = new Set(files.flatMap(file => hiddenFrom(user, fs.realpathSync(file)) ?? []))
+  for (const file of shut) {
+    const mode = fs.statSync(file).isDirectory() ? 'g+x' : 'g+r'
+    terminal.warn(
+      `user pkctl, as whom the service runs, cannot read ${file}; chgrp pkctl ${file}; chmod ${mode} ${file}`,
+    )
+  }
+}
+
+/** The file, or the first directory on the way to it, that the user has no right to. */
+function hiddenFrom(user: { uid: number; gid: number }, file: string): string | undefined {
+  const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
+  const way = [...new Set(directories)].map(place => ({ place, bit: 0o1 })).concat({ place: file, bit: 0o4 })
+  return way.find(({ place, bit }) => {
+    const { mode, uid, gid } = fs.statSync(place)
+    const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
+    return ((mode >> shift) & bit) === 0
+  })?.place
 }

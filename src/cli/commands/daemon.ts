@@ -1,12 +1,14 @@
 import { Command } from 'commander'
 import { randomInt } from 'node:crypto'
 import { loadConfig } from '../../controller/config/load.js'
+import type { Config } from '../../controller/config/types.js'
 import { Daemon } from '../../controller/daemon.js'
 import { DueFile } from '../../controller/duefile.js'
 import { readOneTimeFile } from '../../controller/onetimefile.js'
 import { Triggers } from '../../controller/triggers.js'
 import { Marks } from '../../nft/queueing.js'
 import { queueStatistics } from '../../queue/statistics.js'
+import { keepServices } from '../../controller/keptservices.js'
 import { defaultConfig } from '../change.js'
 import { commandRunner } from '../commandrunner.js'
 import { realFirewall } from '../firewall.js'
@@ -14,6 +16,8 @@ import type { ConfiguredLog } from '../log.js'
 import { createLog } from '../log.js'
 import { startPacketThread } from '../packetthread.js'
 import { problemsOf } from '../problems.js'
+import type { ServiceManager } from '../servicemanager.js'
+import { serviceManager } from '../servicemanager.js'
 import type { Answer, Request } from '../socket.js'
 import { listen } from '../socket.js'
 import type { Terminal } from '../terminal.js'
@@ -37,6 +41,9 @@ async function runDaemon(file: string): Promise<void> {
   const { config, warnings } = loadConfig(file)
   const log = createLog(config.log)
   for (const warning of warnings) log.warn(warning)
+  const manager = serviceManager(message => {
+    log.warn(message)
+  })
   let fail: (error: Error) => void = () => undefined
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined)
@@ -60,7 +67,7 @@ async function runDaemon(file: string): Promise<void> {
   // From here on SIGHUP means reload, also while the start is still under way.
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
-  const handle = requestHandler(daemon, file, log, ready)
+  const handle = requestHandler(daemon, file, log, ready, manager)
   process.on('SIGHUP', () => void handle('reload'))
   const dump = (say: () => Promise<void>) => () => {
     ready.then(say).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
@@ -80,9 +87,14 @@ async function runDaemon(file: string): Promise<void> {
   try {
     await daemon.start()
     started()
+    keep(config, log)
+    manager.ready(summary(config))
+    manager.watch(() => daemon.answers())
     await Promise.race([asked, failed])
+    manager.stopping()
     await daemon.stop()
   } finally {
+    manager.close()
     await listener.close()
     await log.close()
   }
@@ -101,6 +113,7 @@ function requestHandler(
   file: string,
   log: ConfiguredLog,
   ready: Promise<void>,
+  manager: ServiceManager,
 ): (request: Request) => Promise<Answer> {
   return async request => {
     await ready
@@ -111,7 +124,7 @@ function requestHandler(
         case 'refresh':
           return { ok: true, result: (await daemon.refresh()).changed }
         case 'reload':
-          return { ok: true, result: await reload(daemon, file, log) }
+          return { ok: true, result: await reload(daemon, file, log, manager) }
       }
     } catch (error) {
       const problems = problemsOf(error)
@@ -124,12 +137,32 @@ function requestHandler(
   }
 }
 
-async function reload(daemon: Daemon, file: string, log: ConfiguredLog) {
-  const { config, warnings } = loadConfig(file)
-  const useLog = log.prepare(config.log)
-  const { details } = await daemon.reload(config)
-  useLog()
-  for (const warning of warnings) log.warn(warning)
-  log.info('configuration reloaded')
-  return { warnings, details }
+async function reload(daemon: Daemon, file: string, log: ConfiguredLog, manager: ServiceManager) {
+  let state = 'the last configuration was refused, the one before is in force'
+  manager.reloading()
+  try {
+    const { config, warnings } = loadConfig(file)
+    const useLog = log.prepare(config.log)
+    const { details } = await daemon.reload(config)
+    useLog()
+    for (const warning of warnings) log.warn(warning)
+    log.info('configuration reloaded')
+    keep(config, log)
+    state = summary(config)
+    return { warnings, details }
+  } finally {
+    manager.ready(state)
+  }
 }
+
+/** For the next boot; see `pkctl close`. */
+function keep({ stateDirectory, services }: Config, log: ConfiguredLog): void {
+  try {
+    keepServices(stateDirectory, services)
+  } catch (error) {
+    log.warn(`the services cannot be kept for the next boot: ${(error as Error).message}`)
+  }
+}
+
+const summary = ({ queue, services, credentials }: Config) =>
+  `knocks come by queue ${queue.number}; ${services.length} services, ${credentials.length} credentials`

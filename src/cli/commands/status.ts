@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { Status } from '../../controller/status.js'
+import { queueStatistics } from '../../queue/statistics.js'
 import { defaultSocket } from '../change.js'
 import { askOrExplain } from '../socket.js'
 import type { Terminal } from '../terminal.js'
@@ -10,10 +11,16 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--json', 'print one JSON object')
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
-      const status = (await askOrExplain(flags.socket, 'status')) as Status
+      const status = withCounters((await askOrExplain(flags.socket, 'status')) as Status)
       if (flags.json) terminal.out(JSON.stringify(status))
       else for (const line of lines(status, terminal)) terminal.out(line)
     })
+}
+
+/** A daemon that is not root may not look at the queue's counters; whoever asks it may be. */
+function withCounters(status: Status): Status {
+  if (status.queue.waiting !== null) return status
+  return { ...status, queue: { ...status.queue, ...queueStatistics(status.queue.number) } }
 }
 
 function lines(status: Status, terminal: Terminal): string[] {
@@ -23,12 +30,17 @@ function lines(status: Status, terminal: Terminal): string[] {
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `  configuration: ${status.config}, ${status.credentials} credentials`,
-    `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ${queue.waiting} waiting, ` +
-      `${queue.droppedByKernel} dropped by the kernel, ${queue.droppedInUserSpace} in user space, ${queue.overruns} overruns`,
+    `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ${counters(queue)}, ` +
+      `${queue.overruns} overruns`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets of somebody else's rule for this queue`] : []),
   ]
+}
+
+function counters({ waiting, droppedByKernel, droppedInUserSpace }: Status['queue']): string {
+  if (waiting === null) return 'its counters are for root'
+  return `${waiting} waiting, ${droppedByKernel} dropped by the kernel, ${droppedInUserSpace} in user space`
 }
 
 function duration(seconds: number): string {

@@ -1,5 +1,7 @@
 /** What is wrong with a configuration, as data; the CLI and the log decide how it looks. */
 
+import type { ServiceSpec } from '../../nft/service.js'
+
 /** A place in a file of the configuration. Lines and columns count from 1. */
 export interface Place {
   readonly file: string
@@ -17,7 +19,11 @@ export interface ConfigProblem extends Place {
 /** A configuration that cannot be used, with all its problems in the order of files and lines. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
-  constructor(readonly problems: readonly ConfigProblem[]) {
+  constructor(
+    readonly problems: readonly ConfigProblem[],
+    /** What could be understood all the same: for closing ports, never for opening any. */
+    readonly readable: { readonly services: readonly ServiceSpec[]; readonly stateDirectory?: string },
+  ) {
     super(problems.map(formatProblem).join('\n'))
   }
 }

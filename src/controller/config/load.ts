@@ -31,7 +31,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   warnOfReadableConfig(context)
 
   if (findings.problems.length > 0 || settings === undefined) {
-    throw new ConfigError([...findings.problems].sort(byPlace(file)))
+    throw new ConfigError([...findings.problems].sort(byPlace(file)), { services, ...settings })
   }
   return { config: { file: path.resolve(file), ...settings, services, credentials }, warnings: findings.warnings }
 }

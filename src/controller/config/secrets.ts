@@ -41,6 +41,7 @@ export function readSecret(
 // Room for a hex key, comments below it, and whatever a person may have added.
 const maxKeyFileSize = 65_536
 const groupOrOthersUse = 0o066
+const groupReads = 0o040
 const othersRead = 0o004
 
 function readFile(file: string, at: ConfigPath, context: Context): SecretFile | undefined {
@@ -54,6 +55,8 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
   let bytes: Buffer
   try {
     const { mode, size, ...stat } = statOf(file, reader)
+    const ofDaemon = reader.daemonGroup !== undefined && reader.daemonGroup !== 0 && stat.gid === reader.daemonGroup
+    const tooOpen = mode & (ofDaemon ? groupOrOthersUse & ~groupReads : groupOrOthersUse)
     // A pipe or a device would be waited for, or never end.
     if (!stat.isFile) {
       refuse('is not a regular file')
@@ -63,15 +66,19 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
       refuse('is too large for a key, which is one line')
       return
     }
-    if ((mode & groupOrOthersUse) !== 0) {
-      const verb = (mode & 0o044) !== 0 ? 'read' : 'written'
+    if (tooOpen !== 0) {
+      const verb = (tooOpen & 0o044) !== 0 ? 'read' : 'written'
       const message = `can be ${verb} by group or others (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
-      if (allowReadableKeys) findings.warn(place, `${about} ${message}; chmod 600 ${oneLine(file)}`)
-      else refuse(message, `chmod 600 ${oneLine(file)}, or set 'allow-readable-keys: true'`)
+      const remedy = `chmod ${ofDaemon ? '640' : '600'} ${oneLine(file)}`
+      if (allowReadableKeys) findings.warn(place, `${about} ${message}; ${remedy}`)
+      else refuse(message, `${remedy}, or set 'allow-readable-keys: true'`)
     }
     bytes = reader.readFile(file)
   } catch (cause) {
-    refuse(`cannot be read: ${reasonOf(cause)}`)
+    const { code } = cause as NodeJS.ErrnoException
+    const group = process.getegid?.() ?? 0
+    const hint = `as root: chgrp ${group} ${oneLine(file)}; chmod 640 ${oneLine(file)}`
+    refuse(`cannot be read: ${reasonOf(cause)}`, code === 'EACCES' && group !== 0 ? hint : undefined)
     return
   }
   const text = decodeText(bytes)
@@ -90,7 +97,7 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
 
 function statOf(file: string, reader: ConfigReader) {
   const stat = reader.stat(file)
-  return { mode: stat.mode, size: stat.size, isFile: stat.isFile() }
+  return { mode: stat.mode, size: stat.size, gid: stat.gid, isFile: stat.isFile() }
 }
 
 /** Of files of the configuration that everyone can read although keys stand in them. */

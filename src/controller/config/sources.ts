@@ -11,13 +11,29 @@ import { kindOf, oneLine, quote } from './values.js'
 export interface ConfigReader {
   readFile(file: string): Buffer
   readDirectory(directory: string): string[]
-  stat(file: string): { readonly mode: number; readonly size: number; isFile(): boolean }
+  stat(file: string): { readonly mode: number; readonly size: number; readonly gid: number; isFile(): boolean }
+  /** The group in which the daemon reads its keys, where it has a user of its own. */
+  readonly daemonGroup: number | undefined
 }
 
 export const nodeReader: ConfigReader = {
   readFile: file => fs.readFileSync(file),
   readDirectory: directory => fs.readdirSync(directory),
   stat: file => fs.statSync(file),
+  get daemonGroup() {
+    return process.geteuid?.() === 0 ? serviceUser()?.gid : process.getegid?.()
+  },
+}
+
+/** The user that the packages make for the daemon, if there is one here. */
+export function serviceUser(): { readonly uid: number; readonly gid: number } | undefined {
+  try {
+    const [, uid, gid] = /^pkctl:[^:]*:(\d+):(\d+):/m.exec(fs.readFileSync('/etc/passwd', 'utf8')) ?? []
+    // Never root's: what group 0 may read is no better kept than what others may.
+    return Number(uid) > 0 && Number(gid) > 0 ? { uid: Number(uid), gid: Number(gid) } : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The keys and indices that lead to a value. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseKey } from '../../../src/knock/pkd.js'
 import { ConfigError } from '../../../src/controller/config/errors.js'
-import { load, main, only, pkdOf, problemsOf } from './config-support.js'
+import { daemonGroup, load, main, only, pkdOf, problemsOf } from './config-support.js'
 import type { FakeFile, Files } from './config-support.js'
 
 describe('loadConfig: problems', () => {
@@ -401,6 +401,16 @@ describe('loadConfig: key files', () => {
       `${at} can be read by group or others (mode 0640) (chmod 600 k, or set 'allow-readable-keys: true')`,
     ],
     [
+      "writable by the daemon's group",
+      withKey({ text: 'x', mode: 0o660, gid: daemonGroup }),
+      `${at} can be written by group or others (mode 0660) (chmod 640 k, or set 'allow-readable-keys: true')`,
+    ],
+    [
+      "the daemon's group's, and readable by others",
+      withKey({ text: 'x', mode: 0o644, gid: daemonGroup }),
+      `${at} can be read by group or others (mode 0644) (chmod 640 k, or set 'allow-readable-keys: true')`,
+    ],
+    [
       'beside a key',
       { 'pkctl.yaml': yaml(', key: x'), k: 'x' },
       "pkctl.yaml:3:30: credentials.c: 'key' and 'key-file' are both given; one is needed",
@@ -409,6 +419,10 @@ describe('loadConfig: key files', () => {
   for (const [name, files, want] of refused) {
     it(`refuses one that is ${name}`, () => assert.deepEqual(problemsOf(files), [want]))
   }
+
+  it("takes one that only the daemon's group can read", () => {
+    assert.deepEqual(problemsOf(withKey({ text: 'x', mode: 0o640, gid: daemonGroup })), [])
+  })
 
   const warnings: readonly { name: string; files: Files; want: string[] }[] = [
     {

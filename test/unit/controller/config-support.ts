@@ -12,9 +12,13 @@ export const main = '/etc/pkctl/pkctl.yaml'
 export interface FakeFile {
   text: string | Buffer
   mode?: number
+  gid?: number
   kind?: 'pipe'
 }
 export type Files = Readonly<Record<string, string | FakeFile>>
+
+/** The group of the daemon, to which files do not belong unless said. */
+export const daemonGroup = 996
 
 /** A file system of a few files, each with mode 0600 unless said. Names are relative to /etc/pkctl. */
 export function fakeReader(files: Files): ConfigReader {
@@ -31,9 +35,10 @@ export function fakeReader(files: Files): ConfigReader {
       return inside.map(file => path.basename(file))
     },
     stat: file => {
-      const { text, mode = 0o600, kind } = find(file)
-      return { mode: 0o100000 | mode, size: text.length, isFile: () => kind === undefined }
+      const { text, mode = 0o600, gid = 0, kind } = find(file)
+      return { mode: 0o100000 | mode, size: text.length, gid, isFile: () => kind === undefined }
     },
+    daemonGroup,
   }
 }
 

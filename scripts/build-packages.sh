@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# Puts what is compiled in dist/ into packages: build-packages.sh FOLDER FORMAT..., where a format is deb or rpm.
+# For the architecture that is not this machine's, the one binary that differs is fetched by npm, once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$(realpath -m "$1")
+shift
+
+version=${PKCTL_VERSION:-$(node -p 'require("./package.json").version')}
+[[ $version =~ ^[0-9][0-9A-Za-z.+~]*$ ]] || { echo "package: $version cannot be the version of a package" >&2; exit 1; }
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+templates=templates/packages
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$out"
+umask 022
+
+copy() { # MODE FROM TO
+  install -D -m "$1" "$2" "$tree$3"
+}
+
+compressed() { # FROM TO
+  mkdir -p "$tree${2%/*}"
+  gzip -9n <"$1" >"$tree$2.gz"
+}
+
+# The native part of ffi-rs for a CPU as npm names it: from node_modules, or by npm pack, which looks into its cache
+# first; package-lock.json says what it must be.
+native() { # CPU FOLDER
+  local name=@yuuang/ffi-rs-linux-$1-gnu
+  local target=$2/$name
+  mkdir -p "${target%/*}"
+  if [ -d "node_modules/$name" ]; then
+    cp -r "node_modules/$name" "$target"
+    return
+  fi
+  local cache=build/npm
+  local exact integrity
+  read -r exact integrity < <(node -e '
+    const locked = require("./package-lock.json").packages[`node_modules/${process.argv[1]}`]
+    console.log(locked.version, locked.integrity)' "$name")
+  local archive=$cache/${name#@yuuang/}-$exact.tgz
+  if [ ! -f "$archive" ]; then
+    mkdir -p "$cache"
+    local fetched
+    fetched=$(npm pack --silent --ignore-scripts --pack-destination "$work" "$name@$exact")
+    mv "$work/$fetched" "$archive"
+  fi
+  if [ "$integrity" != "sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" ]; then
+    rm "$archive"
+    echo "package: $name is not what package-lock.json says" >&2
+    exit 1
+  fi
+  mkdir "$target"
+  tar -xzf "$archive" --strip-components=1 --no-same-owner -C "$target"
+}
+
+# What is needed at run time, for a CPU as npm names it.
+program() { # CPU
+  local lib=$tree/usr/lib/pkctl
+  mkdir -p "$lib/dist"
+  cp -r dist/src "$lib/dist/src"
+  node -e '
+    const { name, version: _, type, engines, license, dependencies } = require("./package.json")
+    console.log(JSON.stringify({ name, version: process.argv[1], type, license, engines, dependencies }, null, 2))
+  ' "$version" >"$lib/package.json"
+  local package
+  while read -r package; do
+    case $package in @yuuang/* | @types/*) continue ;; esac
+    # Those inside another came with it.
+    [ -d "$lib/node_modules/$package" ] && continue
+    mkdir -p "$(dirname "$lib/node_modules/$package")"
+    cp -r "node_modules/$package" "$lib/node_modules/$package"
+  done < <(npm ls --omit=dev --all --parseable 2>/dev/null | sed -n "s|^$PWD/node_modules/||p" | sort)
+  native "$1" "$lib/node_modules"
+  # Sources, types, tests and readmes of others; licences stay.
+  find "$lib" -type f \( -name '*.ts' -o -name '*.[cm]ts' -o -name '*.map' -o -name '*.flow' -o -name '.*' \
+    -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history*' -o -name '*.lock' -o -name '*.yml' \) -delete
+  find "$lib/node_modules" -type d \( -name test -o -name tests -o -name examples -o -name .github -o -name browser \
+    -o -name .bin \) -prune -exec rm -rf {} +
+  find "$lib" -type d -empty -delete
+  find "$lib" -type f -exec chmod 644 {} +
+  find "$lib" -type d -exec chmod 755 {} +
+}
+
+system() {
+  local name
+  # No links: AppArmor goes by the name of the file that is started.
+  for name in pkctl pkctld pktables; do copy 755 $templates/launcher.sh /usr/bin/$name; done
+  copy 640 templates/pkctl.yaml /etc/pkctl/pkctl.yaml
+  chmod 750 "$tree/etc/pkctl"
+  mkdir -m 2750 "$tree/etc/pkctl/conf.d" "$tree/etc/pkctl/keys"
+  for name in pkctld pkctl-rules; do
+    copy 644 templates/$name.service /usr/lib/systemd/system/$name.service
+  done
+  copy 644 templates/sysusers.conf /usr/lib/sysusers.d/pkctl.conf
+  copy 644 templates/tmpfiles.conf /usr/lib/tmpfiles.d/pkctl.conf
+  copy 644 templates/logrotate /etc/logrotate.d/pkctl
+  for name in README.md docs; do
+    mkdir -p "$tree/usr/share/doc/pkctl"
+    cp -r $name "$tree/usr/share/doc/pkctl/"
+  done
+  copy 644 templates/pkctl.yaml /usr/share/doc/pkctl/examples/pkctl.yaml
+  copy 644 templates/pkctl.schema.json /usr/share/doc/pkctl/examples/pkctl.schema.json
+}
+
+build_deb() { # CPU ARCHITECTURE
+  tree=$work/deb-$2
+  mkdir -p "$tree/DEBIAN"
+  program "$1"
+  system
+  copy 644 templates/apparmor/usr.bin.pkctld /etc/apparmor.d/usr.bin.pkctld
+  compressed CHANGELOG.md /usr/share/doc/pkctl/changelog
+  local copyright
+  copyright=$(sed -n 's/^Copyright (c) //p' LICENSE)
+  {
+    sed "s/@COPYRIGHT@/$copyright/" $templates/debian/copyright
+    sed -n '/^Permission/,$p' LICENSE | sed 's/^$/./; s/^/ /'
+  } >"$tree/usr/share/doc/pkctl/copyright"
+  chmod 644 "$tree/usr/share/doc/pkctl/copyright"
+  install -m 755 $templates/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
+  install -m 644 $templates/debian/conffiles "$tree/DEBIAN"
+  local size
+  size=$(du -sk --exclude=DEBIAN "$tree" | cut -f1)
+  sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$2/; s/@SIZE@/$size/" $templates/debian/control >"$tree/DEBIAN/control"
+  (cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
+  chmod 644 "$tree/DEBIAN/"{control,md5sums}
+  local file=$out/pkctl_${version}_$2.deb
+  dpkg-deb --root-owner-group -Zxz --build "$tree" "$file" >/dev/null
+  echo "$file"
+}
+
+build_rpm() { # CPU ARCHITECTURE
+  tree=$work/rpm-$2
+  program "$1"
+  system
+  copy 644 CHANGELOG.md /usr/share/doc/pkctl/CHANGELOG.md
+  copy 644 LICENSE /usr/share/licenses/pkctl/LICENSE
+  rpmbuild -bb --quiet --target "$2-linux" --buildroot "$work/root-$2" \
+    --define "_topdir $work/rpmbuild" --define "_rpmdir $out" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
+    --define "pkctl_version $version" --define "pkctl_tree $tree" $templates/fedora/pkctl.spec
+  echo "$out/pkctl-$version-1.$2.rpm"
+}
+
+for format in "$@"; do
+  case $format in
+  deb)
+    build_deb x64 amd64
+    build_deb arm64 arm64
+    ;;
+  rpm)
+    build_rpm x64 x86_64
+    build_rpm arm64 aarch64
+    ;;
+  *)
+    echo "package: there is no format $format; deb and rpm are" >&2
+    exit 1
+    ;;
+  esac
+done

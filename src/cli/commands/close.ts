@@ -1,0 +1,98 @@
+import { Command } from 'commander'
+import { ConfigError } from '../../controller/config/errors.js'
+import { loadConfig } from '../../controller/config/load.js'
+import { keepServices, keptServices } from '../../controller/keptservices.js'
+import type { Change, Firewall } from '../../nft/firewall.js'
+import type { ServiceSpec } from '../../nft/service.js'
+import type { ChangeFlags } from '../change.js'
+import { defaultConfig, defaultStateDirectory, report, tellDaemon, withChangeFlags } from '../change.js'
+import { realFirewall } from '../firewall.js'
+import { problemsOf } from '../problems.js'
+import type { Terminal } from '../terminal.js'
+import { CliError } from '../terminal.js'
+import { portsText } from './services.js'
+
+const help = `
+Makes the services of the configuration in the kernel, and nothing else: knocks are read by the daemon. Running grants go
+on. When the configuration is broken, the services of the last good one are closed, and the warnings say so. Exit status 1
+only when nothing could be closed.`
+
+export function closeCommand(terminal: Terminal): Command {
+  const command = new Command('close')
+    .description('close the ports of the configuration without the daemon, as at boot')
+    .option('--config <file>', 'configuration', defaultConfig)
+    .addHelpText('after', help)
+  return withChangeFlags(command).action(async (flags: ChangeFlags & { config: string }) => {
+    const { services, stateDirectory } = servicesToClose(flags.config, terminal)
+    const { change, closed } = await closeAll(realFirewall(flags), services, terminal)
+    if (stateDirectory !== undefined && !flags.dryRun) keep(stateDirectory, services, terminal)
+    await tellDaemon(terminal, flags)
+    const names = closed.map(({ name }) => name)
+    const sentence = `closed: ${closed.map(spec => `${spec.name} (${portsText(spec)})`).join(', ')}`
+    report(terminal, flags, { services: names }, change, closed.length > 0 ? sentence : 'there are no services')
+  })
+}
+
+interface Closing {
+  readonly services: readonly ServiceSpec[]
+  /** Where to keep them; undefined when they are not worth it. */
+  readonly stateDirectory?: string
+}
+
+/** What the configuration says; else what the last good one said; else what can be read of the broken one. */
+function servicesToClose(file: string, terminal: Terminal): Closing {
+  try {
+    const { config, warnings } = loadConfig(file)
+    for (const warning of warnings) terminal.warn(warning)
+    return config
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const kept = keptServices(error.readable.stateDirectory ?? defaultStateDirectory)
+    const services = kept ?? error.readable.services
+    if (services.length === 0) throw error
+    for (const { message } of problemsOf(error)) terminal.warn(message)
+    const which = kept ? 'services of the last good configuration' : 'services that can be read'
+    terminal.warn(`the configuration cannot be used; the ${which} are closed instead`)
+    return { services }
+  }
+}
+
+/** All at once; and if the kernel refuses that, as many as it takes. */
+async function closeAll(
+  firewall: Firewall,
+  services: readonly ServiceSpec[],
+  terminal: Terminal,
+): Promise<{ change: Change; closed: readonly ServiceSpec[] }> {
+  try {
+    return { change: await firewall.ensureServices(services, true), closed: services }
+  } catch (error) {
+    if (services.length < 2) throw error
+    const changes: Change[] = []
+    const closed: ServiceSpec[] = []
+    for (const spec of services) {
+      try {
+        changes.push(await firewall.ensureServices([spec]))
+        closed.push(spec)
+      } catch (cause) {
+        for (const { message } of problemsOf(cause)) terminal.warn(`service ${spec.name} is NOT closed: ${message}`)
+      }
+    }
+    if (closed.length === 0) throw new CliError('nothing could be closed', undefined, 1)
+    return {
+      change: {
+        changed: changes.some(({ changed }) => changed),
+        details: changes.flatMap(({ details }) => details),
+        commands: changes.flatMap(({ commands }) => commands),
+      },
+      closed,
+    }
+  }
+}
+
+function keep(directory: string, services: readonly ServiceSpec[], terminal: Terminal): void {
+  try {
+    keepServices(directory, services)
+  } catch (error) {
+    terminal.warn(`the services cannot be kept for the next boot in ${directory}: ${(error as Error).message}`)
+  }
+}

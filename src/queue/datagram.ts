@@ -1,0 +1,63 @@
+/**
+ * Datagrams to a Unix socket, which Node cannot send: this is how a service manager is told of things (sd_notify(3)).
+ * Three calls of the C library, through ffi-rs; no process is started.
+ */
+import ffi from 'ffi-rs'
+import * as fs from 'node:fs'
+
+const { DataType: T, define, open } = ffi
+
+// sys/socket.h
+const afUnix = 1
+const sockDgram = 2
+const sockCloexec = 0o2000000
+const msgDontwait = 0x40
+const msgNosignal = 0x4000
+/** sun_path of sys/un.h. */
+const maxPathBytes = 108
+
+type Call = (params: unknown[]) => { value: number; errnoMessage: string }
+
+let functions: Record<'socket' | 'sendto', Call> | undefined
+
+function declared(): Record<'socket' | 'sendto', Call> {
+  if (functions) return functions
+  // A name of its own: the packet thread opens the same library as `c`, and names are the process's.
+  open({ library: 'c-datagram', path: 'libc.so.6' })
+  const call = (paramsType: number[]) => ({ library: 'c-datagram', retType: T.I32, paramsType, errno: true })
+  functions = define({
+    socket: call([T.I32, T.I32, T.I32]),
+    sendto: call([T.I32, T.U8Array, T.U64, T.I32, T.U8Array, T.U32]),
+  } as never)
+  return functions
+}
+
+/**
+ * Sends `text` to the socket at `address`: an absolute path, or a name that begins with @ (an abstract socket). Does not
+ * wait: throws when nobody reads there, or when its buffer is full.
+ */
+export function sendDatagram(address: string, text: string): void {
+  const { socket, sendto } = declared()
+  const where = socketAddress(address)
+  const descriptor = check('socket', socket([afUnix, sockDgram | sockCloexec, 0]))
+  try {
+    const content = Buffer.from(text)
+    check('sendto', sendto([descriptor, content, content.length, msgDontwait | msgNosignal, where, where.length]))
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+function check(name: string, { value, errnoMessage }: ReturnType<Call>): number {
+  if (value < 0) throw new Error(`${name}: ${errnoMessage.replace(/ \(os error \d+\)$/, '')}`)
+  return value
+}
+
+/** sockaddr_un: the family, then a path that ends with a zero, or a name behind a zero. */
+export function socketAddress(address: string): Buffer {
+  const name = Buffer.from(address.startsWith('@') ? `\0${address.slice(1)}` : `${address}\0`)
+  if (!/^[@/]./.test(address) || name.length > maxPathBytes) throw new Error(`${address} cannot be a socket's address`)
+  const family = Buffer.alloc(2)
+  family.writeUInt16LE(afUnix)
+  return Buffer.concat([family, name])
+}

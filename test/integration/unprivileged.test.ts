@@ -1,0 +1,206 @@
+/**
+ * The daemon as the unit starts it: a user of its own, CAP_NET_ADMIN and no other power. It shares the lock, the state and
+ * the keys with commands of root, and tells the service manager how it is.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { Background, Result } from '../support/commands.js'
+import { must, pkctl, run, until } from '../support/commands.js'
+import { knockHex, knockPort } from '../support/knocks.js'
+import { client4, Lab, server4, stranger4 } from '../support/lab.js'
+
+const uid = 64_242
+const gid = 64_243
+const unprivileged = [
+  'setpriv',
+  `--reuid=${uid}`,
+  `--regid=${gid}`,
+  '--clear-groups',
+  '--inh-caps=-all,+net_admin',
+  '--ambient-caps=+net_admin',
+  '--bounding-set=-all,+net_admin',
+  '--no-new-privs',
+]
+
+describe('the daemon as a user of its own', () => {
+  let lab: Lab
+  let keeper: Background
+  let config: string
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+    await lab.serve(22)
+    // /run and /etc/passwd of its own, and directories as the package makes them.
+    const script = [
+      'mount -t tmpfs -o mode=755 tmpfs /run',
+      'mount -t tmpfs -o mode=755 tmpfs /var/lib',
+      `cp /etc/passwd ${lab.directory}/passwd`,
+      `echo pkctl:x:${uid}:${gid}::/var/lib/pkctl:/usr/sbin/nologin >>${lab.directory}/passwd`,
+      `mount --bind ${lab.directory}/passwd /etc/passwd`,
+      `install -d -o ${uid} -g ${gid} -m 755 /run/pkctl`,
+      `install -d -o ${uid} -g ${gid} -m 700 /var/lib/pkctl`,
+      'echo ready; exec sleep infinity',
+    ]
+    fs.chmodSync(lab.directory, 0o755)
+    keeper = lab.start('server', ['unshare', '--mount', '--propagation=private', 'sh', '-ec', script.join('\n')])
+    await keeper.says(/ready/)
+    config = lab.file(
+      'pkctl/pkctl.yaml',
+      [
+        'log: { level: debug, format: json }',
+        'services: { ssh: { port: 22 } }',
+        'credentials: { laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh] } }',
+      ].join('\n'),
+    )
+    lab.file('pkctl/keys/laptop', 'test\n', 0o640)
+    for (const [name, mode] of [
+      ['pkctl', 0o750],
+      ['pkctl/keys', 0o2750],
+      ['pkctl/pkctl.yaml', 0o640],
+      ['pkctl/keys/laptop', 0o640],
+    ] as const) {
+      fs.chownSync(path.join(lab.directory, name), 0, gid)
+      fs.chmodSync(path.join(lab.directory, name), mode)
+    }
+  })
+  afterEach(() => lab.remove())
+
+  const inside = (argv: readonly string[]) => ['nsenter', `--target=${keeper.child.pid}`, '--mount', '--net', ...argv]
+  const asRoot = (...args: string[]): Promise<Result> => run(inside([process.execPath, pkctl, ...args]))
+  const asDaemon = (...args: string[]): Promise<Result> =>
+    run(inside([...unprivileged, process.execPath, pkctl, ...args]))
+
+  async function start(environment: Record<string, string> = {}): Promise<Background> {
+    const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+    const argv = ['env', ...settings, ...unprivileged, process.execPath, pkctl, 'daemon', '--config', config]
+    const daemon = lab.start('server', inside(argv))
+    await daemon.says(/listening on queue/)
+    return daemon
+  }
+
+  async function knock(): Promise<string | undefined> {
+    const [, connected] = await lab.peer(
+      { send: { host: server4, port: knockPort, from: client4, hex: knockHex() } },
+      { connect: { host: server4, port: 22, from: client4 } },
+    )
+    return connected?.result
+  }
+
+  it('opens on a knock, reloads, and goes, with commands of root in between', async () => {
+    const daemon = await start()
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.equal(await knock(), 'open')
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+
+    const add = await asRoot('add', stranger4, '--service', 'ssh', '--for', '1h')
+    assert.deepEqual([add.status, add.stderr], [0, ''])
+    assert.equal(await lab.opens(server4, stranger4), 'open')
+    const status = await asRoot('status')
+    assert.match(status.stdout, /queue 62: .*, 0 waiting, 0 dropped by the kernel/, 'root sees the counters')
+    assert.match((await asDaemon('status')).stdout, /its counters are for root/)
+    assert.equal((await asRoot('reload')).status, 0)
+
+    const lock = await must(inside(['stat', '-c', '%u %g %a', '/run/pkctl/ruleset.lock']))
+    assert.equal(lock.trim(), `${uid} ${gid} 660`)
+    assert.equal(await daemon.stop(), 0)
+    assert.equal(await lab.opens(server4, client4), 'open', 'a running grant stays')
+    assert.doesNotMatch((await lab.on(['nft', 'list', 'ruleset'])).stdout, /queue|mangle \{|knock-/)
+  })
+
+  it('takes turns with root, also where root came first', async () => {
+    assert.equal((await asRoot('init', 'ssh', '--port', '22', '--syn')).status, 0)
+    const lock = await must(inside(['stat', '-c', '%u %g %a', '/run/pkctl/ruleset.lock']))
+    assert.equal(lock.trim(), `${uid} ${gid} 660`)
+    await must(inside(['chown', 'root:root', '/run/pkctl/ruleset.lock']))
+    const { status, stderr } = await asDaemon('remove', 'ssh')
+    assert.equal(status, 1)
+    assert.match(stderr, /^pkctl: error: no right to lock \/run\/pkctl\/ruleset\.lock, as root: chgrp 64243 /)
+    await must(inside(['chown', `root:${gid}`, '/run/pkctl/ruleset.lock']))
+    assert.equal((await asDaemon('remove', 'ssh')).status, 0)
+  })
+
+  it('root follows no link that the daemon may have put where the lock is, or the kept services', async () => {
+    await must(inside(['ln', '-s', '/run/elsewhere', '/run/pkctl/ruleset.lock']))
+    assert.equal((await asRoot('close', '--config', config)).status, 1)
+    await must(inside(['rm', '/run/pkctl/ruleset.lock']))
+    await must(inside(['ln', '-s', '/run/elsewhere', '/var/lib/pkctl/services.json.new']))
+    assert.equal((await asRoot('close', '--config', config)).status, 0)
+    assert.equal((await run(inside(['test', '-e', '/run/elsewhere']))).status, 1)
+    assert.match(await must(inside([...unprivileged, 'cat', '/var/lib/pkctl/services.json'])), /"ssh"/)
+  })
+
+  it('says by one line what it has no right to', async () => {
+    fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o600)
+    const hidden = await asDaemon('daemon', '--config', config)
+    assert.equal(hidden.status, 1)
+    assert.match(
+      hidden.stderr,
+      /error: .*keys\/laptop cannot be read: permission denied\n.*hint: as root: chgrp 64243 /,
+    )
+    const checked = await asRoot('check', '--config', config)
+    assert.equal(checked.status, 0)
+    assert.match(checked.stderr, /warning: user pkctl, as whom the service runs, cannot read \S+\/keys\/laptop; chgrp/)
+    fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o640)
+    assert.equal((await asRoot('check', '--config', config)).stderr, '')
+
+    fs.appendFileSync(config, '\nsocket: { group: daemon }\n')
+    const group = await asDaemon('daemon', '--config', config)
+    assert.equal(group.status, 1)
+    assert.match(group.stderr, /not in the group daemon.*\n.*hint: .*SupplementaryGroups=daemon/)
+  })
+
+  /** Stops the one thread that waits for packets in poll(2) where it stands, for as long as the result runs. */
+  async function holdPacketThread(pid: number): Promise<Background> {
+    const [poll, ptrace] = process.arch === 'x64' ? ['7', 101] : ['73', 117]
+    const threads = fs.readdirSync(`/proc/${pid}/task`)
+    const calls = threads.map(id => fs.readFileSync(`/proc/${pid}/task/${id}/syscall`, 'utf8').split(' ')[0])
+    const thread = threads[calls.indexOf(poll as string)] ?? assert.fail(calls.join(' '))
+    const [seize, interrupt] = [0x4206, 0x4207].map(request => `syscall(${ptrace}, ${request}, ${thread}, 0, 0) == 0`)
+    const tracer = lab.start('server', [
+      'perl',
+      '-e',
+      `$| = 1; ${seize} && ${interrupt} or die $!; print "held"; sleep 60`,
+    ])
+    await tracer.says(/held/)
+    return tracer
+  }
+
+  describe('tells the service manager', () => {
+    /** A reader of datagrams, each printed on a line of its own. */
+    async function reader(address: string): Promise<Background> {
+      const to = address.startsWith('@') ? `ABSTRACT-RECV:${address.slice(1)}` : `UNIX-RECV:${address},mode=777`
+      const socat = lab.start('server', inside(['socat', '-u', to, 'STDOUT']))
+      const list = address.startsWith('@') ? address : address.replace(/^\/run/, '')
+      await until(async () => (await must(inside(['cat', '/proc/net/unix']))).includes(list))
+      return socat
+    }
+
+    for (const address of ['/run/notify', '@pkctl/test/notify']) {
+      it(`at ${address}: ready, reloading, alive, stopping`, async () => {
+        const heard = await reader(address)
+        const daemon = await start({ NOTIFY_SOCKET: address, WATCHDOG_USEC: '400000' })
+        await heard.says(/READY=1\nSTATUS=knocks come by queue 62; 1 services, 1 credentials/)
+        await heard.says(/(WATCHDOG=1[^]*){3}/)
+        assert.doesNotMatch(heard.output, /RELOADING/)
+        daemon.child.kill('SIGHUP')
+        await heard.says(/RELOADING=1\nMONOTONIC_USEC=\d+[^]*READY=1\nSTATUS=knocks/)
+        assert.equal(await daemon.stop(), 0, daemon.output)
+        await heard.says(/STOPPING=1$/)
+      })
+    }
+
+    it('nothing, once the packet path no longer answers', async () => {
+      const heard = await reader('/run/notify')
+      const daemon = await start({ NOTIFY_SOCKET: '/run/notify', WATCHDOG_USEC: '400000' })
+      await heard.says(/WATCHDOG=1/)
+      const tracer = await holdPacketThread(daemon.child.pid as number)
+      const before = heard.output.length
+      await new Promise(done => setTimeout(done, 1500))
+      assert.ok(heard.output.length - before <= 'WATCHDOG=1'.length, heard.output.slice(before))
+      await tracer.stop('SIGKILL')
+      await heard.says(new RegExp(`^[^]{${before + 20},}$`))
+    })
+  })
+})
