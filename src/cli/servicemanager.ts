@@ -8,6 +8,7 @@ export interface ServiceManager {
   /** Knocks are answered from now on; `status` is shown by systemctl status. */
   ready(status: string): void
   reloading(): void
+  /** Nor does it ask for life any more. */
   stopping(): void
   /** Tells of life for as long as `answers` resolves; where it stays out, the service manager starts the daemon anew. */
   watch(answers: () => Promise<void>): void
@@ -45,6 +46,11 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
     }
   }
 
+  const unwatch = () => {
+    clearInterval(timer)
+    timer = undefined
+  }
+
   return {
     ready: status => {
       tell('READY=1', `STATUS=${status.replaceAll('\n', ' ')}`)
@@ -53,6 +59,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
       tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
     },
     stopping: () => {
+      unwatch()
       tell('STOPPING=1')
     },
     watch: answers => {
@@ -63,19 +70,20 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
         // One question at a time: an answer that comes late still counts, and none at all is what it is about.
         if (waiting) return
         waiting = true
-        void answers().then(() => {
-          waiting = false
-          if (timer) tell('WATCHDOG=1')
-        })
+        answers().then(
+          () => {
+            waiting = false
+            if (timer) tell('WATCHDOG=1')
+          },
+          // It does not answer, then; why, others say.
+          () => undefined,
+        )
       }
       // Half the time, as systemd recommends.
       timer = setInterval(ask, every / 2)
       ask()
     },
-    close: () => {
-      clearInterval(timer)
-      timer = undefined
-    },
+    close: unwatch,
   }
 }
 

@@ -85,11 +85,21 @@ describe('the service manager', () => {
     assert.equal(asked, 2)
   })
 
-  it('hears no more after the end', async () => {
+  for (const end of ['stopping', 'close'] as const) {
+    it(`hears of life no more after ${end}, and nobody is asked`, async () => {
+      make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
+      let asked = 0
+      manager.watch(() => Promise.resolve(void asked++))
+      manager[end]()
+      mock.timers.tick(5000)
+      await settle()
+      assert.deepEqual([asked, told], [1, end === 'close' ? [] : ['/n STOPPING=1']])
+    })
+  }
+
+  it('hears nothing when the question itself fails', async () => {
     make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
-    manager.watch(() => Promise.resolve())
-    manager.close()
-    mock.timers.tick(5000)
+    manager.watch(() => Promise.reject(new Error('EPIPE')))
     await settle()
     assert.deepEqual(told, [])
   })
