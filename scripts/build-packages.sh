@@ -76,15 +76,17 @@ program() { # CPU
   native "$1" "$lib/node_modules"
   # Sources, types, tests and readmes of others; licences stay.
   find "$lib" -type f \( -name '*.ts' -o -name '*.[cm]ts' -o -name '*.map' -o -name '*.flow' -o -name '.*' \
-    -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history*' -o -name '*.lock' -o -name '*.yml' \) -delete
+    -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history*' -o -name '*.lock' -o -name '*.yml' \
+    -o -name '*.min.js' -o -path '*/yaml/bin.mjs' \) -delete
   find "$lib/node_modules" -type d \( -name test -o -name tests -o -name examples -o -name .github -o -name browser \
     -o -name .bin \) -prune -exec rm -rf {} +
   find "$lib" -type d -empty -delete
   find "$lib" -type f -exec chmod 644 {} +
+  chmod 755 "$lib"/dist/src/cli/{pkctl,pkctld,pktables}.js
   find "$lib" -type d -exec chmod 755 {} +
 }
 
-system() {
+system() { # FOLDER-OF-ZSH
   local name
   # No links: AppArmor goes by the name of the file that is started.
   for name in pkctl pkctld pktables; do copy 755 $templates/launcher.sh /usr/bin/$name; done
@@ -97,11 +99,15 @@ system() {
   copy 644 templates/sysusers.conf /usr/lib/sysusers.d/pkctl.conf
   copy 644 templates/tmpfiles.conf /usr/lib/tmpfiles.d/pkctl.conf
   copy 644 templates/logrotate /etc/logrotate.d/pkctl
-  for name in README.md docs; do
+  for name in README.md CHANGELOG.md docs; do
     mkdir -p "$tree/usr/share/doc/pkctl"
     cp -r $name "$tree/usr/share/doc/pkctl/"
   done
   copy 644 templates/pkctl.yaml /usr/share/doc/pkctl/examples/pkctl.yaml
+  for name in "$work"/man/*; do compressed "$name" "/usr/share/man/man${name##*.}/${name##*/}"; done
+  copy 644 "$work/completion/bash" /usr/share/bash-completion/completions/pkctl
+  copy 644 "$work/completion/fish" /usr/share/fish/vendor_completions.d/pkctl.fish
+  copy 644 "$work/completion/zsh" "$1/_pkctl"
   copy 644 templates/pkctl.schema.json /usr/share/doc/pkctl/examples/pkctl.schema.json
 }
 
@@ -109,9 +115,11 @@ build_deb() { # CPU ARCHITECTURE
   tree=$work/deb-$2
   mkdir -p "$tree/DEBIAN"
   program "$1"
-  system
+  system /usr/share/zsh/vendor-completions
   copy 644 templates/apparmor/usr.bin.pkctld /etc/apparmor.d/usr.bin.pkctld
-  compressed CHANGELOG.md /usr/share/doc/pkctl/changelog
+  printf 'pkctl (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" \
+    "$(sed -n 's/^Maintainer: //p' $templates/debian/control)" "$(date -uRd "@$SOURCE_DATE_EPOCH")" >"$work/changelog"
+  compressed "$work/changelog" /usr/share/doc/pkctl/changelog
   local copyright
   copyright=$(sed -n 's/^Copyright (c) //p' LICENSE)
   {
@@ -134,14 +142,17 @@ build_deb() { # CPU ARCHITECTURE
 build_rpm() { # CPU ARCHITECTURE
   tree=$work/rpm-$2
   program "$1"
-  system
-  copy 644 CHANGELOG.md /usr/share/doc/pkctl/CHANGELOG.md
+  system /usr/share/zsh/site-functions
   copy 644 LICENSE /usr/share/licenses/pkctl/LICENSE
   rpmbuild -bb --quiet --target "$2-linux" --buildroot "$work/root-$2" \
     --define "_topdir $work/rpmbuild" --define "_rpmdir $out" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
     --define "pkctl_version $version" --define "pkctl_tree $tree" $templates/fedora/pkctl.spec
   echo "$out/pkctl-$version-1.$2.rpm"
 }
+
+node scripts/manual.js "$work/man" "$version"
+mkdir "$work/completion"
+for shell in bash zsh fish; do node dist/src/cli/pkctl.js completion $shell >"$work/completion/$shell"; done
 
 for format in "$@"; do
   case $format in

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { checkCommand } from './commands/check.js'
 import { closeCommand } from './commands/close.js'
+import { completionCommand } from './commands/completion.js'
 import { connectCommand } from './commands/connect.js'
 import { daemonCommand } from './commands/daemon.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -53,6 +54,7 @@ export function createProgram(terminal: Terminal): Command {
     importCommand,
     doctorCommand,
     closeCommand,
+    completionCommand,
   ]
   for (const make of commands) program.addCommand(make(terminal))
   return program

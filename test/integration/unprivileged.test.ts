@@ -156,7 +156,7 @@ describe('the daemon as a user of its own', () => {
     const [poll, ptrace] = process.arch === 'x64' ? ['7', 101] : ['73', 117]
     const threads = fs.readdirSync(`/proc/${pid}/task`)
     const calls = threads.map(id => fs.readFileSync(`/proc/${pid}/task/${id}/syscall`, 'utf8').split(' ')[0])
-    const thread = threads[calls.indexOf(poll as string)] ?? assert.fail(calls.join(' '))
+    const thread = threads[calls.indexOf(poll)] ?? assert.fail(calls.join(' '))
     const [seize, interrupt] = [0x4206, 0x4207].map(request => `syscall(${ptrace}, ${request}, ${thread}, 0, 0) == 0`)
     const tracer = lab.start('server', [
       'perl',

@@ -111,10 +111,11 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'systemctl restart pkctld',
     )
   }
-  if (queue.droppedByKernel + queue.droppedInUserSpace + queue.overruns > 0) {
+  const dropped = (queue.droppedByKernel ?? 0) + (queue.droppedInUserSpace ?? 0)
+  if (dropped + queue.overruns > 0) {
     say(
       'queue-overflow',
-      `queue ${queue.number} ran over: ${queue.droppedByKernel + queue.droppedInUserSpace} packets were passed by, ${queue.overruns} times its buffer was full; right knocks may have been among them`,
+      `queue ${queue.number} ran over: ${dropped} packets were passed by, ${queue.overruns} times its buffer was full; right knocks may have been among them`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
     )
   }

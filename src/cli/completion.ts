@@ -1,0 +1,171 @@
+/** Completion for bash, zsh and fish, made from the command tree. Services are asked of `pkctl list`. */
+import type { ArgumentNode, CommandNode, OptionNode, ValueKind } from './commandtree.js'
+
+export const shells = ['bash', 'zsh', 'fish'] as const
+export type Shell = (typeof shells)[number]
+
+export function completionFor(shell: Shell, program: CommandNode): string {
+  return { bash, zsh, fish }[shell](program)
+}
+
+const listServices = (program: string) =>
+  `command ${program} list --json 2>/dev/null | grep -o '"name":"[^"]*"' | cut -d '"' -f 4`
+
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+// ---- bash
+
+function bash(program: CommandNode): string {
+  const { name, commands } = program
+  const words = (kind: ValueKind | undefined) =>
+    kind?.kind === 'choice'
+      ? quoted(kind.choices.join(' '))
+      : kind?.kind === 'service'
+        ? `"$(_${name}_services)"`
+        : "''"
+  const values = commands.flatMap(command =>
+    command.options.flatMap(({ names, value }) => {
+      if (!value) return []
+      const pattern = names.map(option => `${command.name}:${option}`).join(' | ')
+      const action =
+        value.kind === 'file'
+          ? `compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur")`
+          : `words=${words(value)}`
+      return [`  ${pattern}) ${action}; known=1 ;;`]
+    }),
+  )
+  const options = commands.map(
+    command =>
+      `  ${command.name}) options=${quoted(command.options.flatMap(({ names }) => names).join(' '))} words=${words(command.arguments[0]?.value)} ;;`,
+  )
+  return `# bash completion of ${name}; pkctl completion bash prints it.
+
+_${name}_services() {
+  ${listServices(name)}
+}
+
+_${name}() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
+  local command='' known='' words='' options='' i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ \${COMP_WORDS[i]} != -* ]]; then
+      command=\${COMP_WORDS[i]}
+      break
+    fi
+  done
+  # The value of an option.
+  case $command:$prev in
+${values.join('\n')}
+  esac
+  if [[ $known ]]; then
+    [[ $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    return
+  fi
+  case $command in
+  '')
+    words=${quoted(['help', ...commands.map(({ name: command }) => command)].join(' '))}
+    options=${quoted(program.options.flatMap(({ names }) => names).join(' '))}
+    ;;
+  help) words=${quoted(commands.map(({ name: command }) => command).join(' '))} ;;
+${options.join('\n')}
+  esac
+  [[ $cur == -* ]] && words=$options
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _${name} ${name}
+`
+}
+
+// ---- zsh
+
+function zsh(program: CommandNode): string {
+  const { name, commands } = program
+  const text = (description: string) => description.replace(/[\\\]:[]/g, '\\$&')
+  const action = (value: ValueKind) => {
+    if (value.kind === 'choice') return `(${value.choices.join(' ')})`
+    return { file: '_files', service: `_${name}_services`, text: ' ' }[value.kind]
+  }
+  const option = ({ names, description, value }: OptionNode) => {
+    const suffix = `[${text(description)}]${value ? `:value:${action(value)}` : ''}`
+    return names.map(each => quoted(`*${each}${suffix}`))
+  }
+  const argument = ({ placeholder, value }: ArgumentNode, i: number) =>
+    quoted(`${placeholder.includes('...') ? '*' : i + 1}:${placeholder.replace(/[^\w]/g, '')}:${action(value)}`)
+  const cases = commands.map(command => {
+    const lines = [...command.options.flatMap(option), ...command.arguments.map(argument)]
+    return `    ${command.name})\n      _arguments -s ${lines.map(line => `\\\n        ${line}`).join(' ')}\n      ;;`
+  })
+  return `#compdef ${name}
+# zsh completion of ${name}; pkctl completion zsh prints it.
+
+_${name}_services() {
+  local -a services
+  services=(\${(f)"$(${listServices(name)})"})
+  compadd -a services
+}
+
+_${name}() {
+  local curcontext=$curcontext state line
+  local -a commands
+  commands=(
+${commands.map(command => `    ${quoted(`${command.name}:${command.description.replace(/[\\:]/g, '\\$&')}`)}`).join('\n')}
+    'help:display help for a command'
+  )
+  _arguments -C ${program.options.flatMap(option).join(' ')} '1:command:->command' '*::argument:->argument'
+  case $state in
+  command) _describe command commands ;;
+  argument)
+    case $words[1] in
+    help) _describe command commands ;;
+${cases.join('\n')}
+    esac
+    ;;
+  esac
+}
+
+if [[ $funcstack[1] == _${name} ]]; then
+  _${name} "$@"
+else
+  compdef _${name} ${name}
+fi
+`
+}
+
+// ---- fish
+
+function fish(program: CommandNode): string {
+  const { name, commands } = program
+  const text = (value: string) => `'${value.replace(/[\\']/g, '\\$&')}'`
+  const takes = (value: ValueKind | undefined) => {
+    if (!value) return ''
+    if (value.kind === 'choice') return ` -xa ${text(value.choices.join(' '))}`
+    return { file: ' -rF', service: ` -xa '(__${name}_services)'`, text: ' -x' }[value.kind]
+  }
+  const option = (condition: string, { names, description, value }: OptionNode) => {
+    const flags = names.map(each => (each.startsWith('--') ? `-l ${each.slice(2)}` : `-s ${each.slice(1)}`))
+    return `complete -c ${name} -n ${text(condition)} ${flags.join(' ')}${takes(value)} -d ${text(description)}`
+  }
+  const lines = commands.flatMap(command => {
+    const inside = `__fish_seen_subcommand_from ${command.name}`
+    const values = command.arguments.flatMap(({ value }) =>
+      value.kind === 'text' ? [] : [`complete -c ${name} -n ${text(inside)}${takes(value)}`],
+    )
+    return [
+      `complete -c ${name} -n __fish_use_subcommand -a ${command.name} -d ${text(command.description)}`,
+      ...command.options.map(each => option(inside, each)),
+      ...values,
+    ]
+  })
+  return `# fish completion of ${name}; pkctl completion fish prints it.
+
+function __${name}_services
+  ${listServices(name)}
+end
+
+complete -c ${name} -f
+${[...program.options.map(each => option('__fish_use_subcommand', each)), ...lines].join('\n')}
+complete -c ${name} -n '__fish_seen_subcommand_from help' -a ${text(commands.map(command => command.name).join(' '))}
+`
+}

@@ -1,0 +1,236 @@
+/** Manual pages, from the same words as the help texts and the schema of the configuration. */
+import type { CommandNode, OptionNode } from './commandtree.js'
+
+export interface ManualParts {
+  readonly program: CommandNode
+  readonly pktables: CommandNode
+  /** As `pkctl check --schema` prints it. */
+  readonly schema: object
+  readonly version: string
+  /** YYYY-MM-DD. */
+  readonly date: string
+}
+
+/** The pages by their file names. */
+export function manualPages(parts: ManualParts): Readonly<Record<string, string>> {
+  return {
+    'pkctl.1': pkctlPage(parts),
+    'pktables.1': pktablesPage(parts),
+    'pkctld.8': pkctldPage(parts),
+    'pkctl.yaml.5': configurationPage(parts),
+  }
+}
+
+// ---- roff
+
+/** A text as roff prints it just so; `-` as the character that can be pasted into a shell. */
+function plain(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(
+      /[^\x20-\x7e]/gu,
+      character => `\\[u${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}]`,
+    )
+    .replace(/^[.']/, '\\&$&')
+}
+
+const bold = (text: string) => `\\fB${plain(text)}\\fR`
+const slanted = (text: string) => `\\fI${plain(text)}\\fR`
+
+const title = (name: string, section: number, { date, version }: ManualParts, manual: string) =>
+  `.TH ${name} ${section} ${date} "pkctl ${version}" "${manual}"`
+
+const section = (name: string, ...lines: string[]) => [`.SH ${name}`, ...lines]
+const tagged = (tag: string, ...lines: string[]) => ['.TP', tag, ...lines]
+
+/** Paragraphs; what is indented keeps its lines. */
+function prose(text: string): string[] {
+  const lines: string[] = []
+  let example = false
+  for (const line of text.split('\n')) {
+    const indented = line.startsWith('  ')
+    if (indented !== example) lines.push(...(indented ? ['.PP', '.RS 4', '.nf'] : ['.fi', '.RE']))
+    example = indented
+    if (line.trim() === '') lines.push('.PP')
+    else lines.push(plain(indented ? line.slice(2) : line))
+  }
+  if (example) lines.push('.fi', '.RE')
+  return lines.filter((line, i) => line !== '.PP' || (lines[i + 1] !== undefined && lines[i + 1] !== '.PP'))
+}
+
+const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
+
+// ---- commands
+
+/** `<file>` and `[name]` as people read them in manuals. */
+function placeholderText(text: string): string {
+  return text.replace(/[<[\]>]|[^<[\]>]+/g, part =>
+    /^[<>]$/.test(part) ? '' : /^[[\]]$/.test(part) ? part : slanted(part),
+  )
+}
+
+function optionText({ names, placeholder, description }: OptionNode): string[] {
+  const tag = `${names.map(bold).join(', ')}${placeholder === '' ? '' : ` ${placeholderText(placeholder)}`}`
+  return tagged(tag, plain(sentence(description)))
+}
+
+function commandText(program: string, command: CommandNode): string[] {
+  const synopsis = [bold(command.name), ...command.arguments.map(({ placeholder }) => placeholderText(placeholder))]
+  return [
+    `.SS ${command.name}`,
+    [bold(program), ...synopsis, command.options.length > 0 ? `[${slanted('options')}]` : ''].join(' ').trim(),
+    '.PP',
+    plain(sentence(command.description)),
+    ...command.arguments.flatMap(({ placeholder, description }) =>
+      tagged(placeholderText(placeholder), plain(sentence(description))),
+    ),
+    ...command.options.filter(({ names }) => !names.includes('--help')).flatMap(optionText),
+    ...(command.afterword === '' ? [] : ['.PP', ...prose(command.afterword)]),
+  ]
+}
+
+const files = section(
+  'FILES',
+  ...tagged(slanted('/etc/pkctl/pkctl.yaml'), 'The configuration, with', `${slanted('conf.d')} beside it.`),
+  ...tagged(slanted('/etc/pkctl/keys'), 'Keys, closed to everyone but root and the daemon.'),
+  ...tagged(slanted('/run/pkctl/pkctl.sock'), "The daemon's socket."),
+  ...tagged(
+    slanted('/var/lib/pkctl'),
+    'What must survive a restart: the knocks that were honoured, and the last good services.',
+  ),
+)
+
+function page(...blocks: (string | readonly string[])[]): string {
+  return `${blocks.flat().join('\n')}\n`
+}
+
+function pkctlPage(parts: ManualParts): string {
+  const { program } = parts
+  return page(
+    title('PKCTL', 1, parts, 'pkctl manual'),
+    section('NAME', `pkctl \\- ${plain('keep ports closed until their users knock')}`),
+    section('SYNOPSIS', `${bold('pkctl')} ${slanted('command')} [${slanted('options')}]`),
+    section('DESCRIPTION', plain(program.description), '.PP', ...prose(program.afterword)),
+    section('OPTIONS', ...program.options.flatMap(optionText)),
+    section('COMMANDS', ...program.commands.flatMap(command => commandText('pkctl', command))),
+    files,
+    section('SEE ALSO', `${bold('pkctld')}(8), ${bold('pkctl.yaml')}(5), ${bold('nft')}(8)`),
+  )
+}
+
+function pktablesPage(parts: ManualParts): string {
+  const { pktables } = parts
+  return page(
+    title('PKTABLES', 1, parts, 'pkctl manual'),
+    section('NAME', `pktables \\- ${plain('services and grants of pkctl by the commands of knockd.conf')}`),
+    section('SYNOPSIS', `${bold('pktables')} ${slanted('command')} [${slanted('options')}]`),
+    section('DESCRIPTION', plain(pktables.description), '.PP', ...prose(pktables.afterword)),
+    section('COMMANDS', ...pktables.commands.flatMap(command => commandText('pktables', command))),
+    section('SEE ALSO', `${bold('pkctl')}(1), ${bold('knockd')}(1)`),
+  )
+}
+
+function pkctldPage(parts: ManualParts): string {
+  const daemon = parts.program.commands.find(({ name }) => name === 'daemon') as CommandNode
+  return page(
+    title('PKCTLD', 8, parts, 'pkctl manual'),
+    section('NAME', `pkctld \\- ${plain('listen for knocks and grant access')}`),
+    section('SYNOPSIS', `${bold('pkctld')} [${slanted('options')}]`),
+    section('DESCRIPTION', plain(sentence(daemon.description)), '.PP', ...prose(daemon.afterword)),
+    section('OPTIONS', ...daemon.options.flatMap(optionText)),
+    section(
+      'ENVIRONMENT',
+      ...tagged(
+        bold('NOTIFY_SOCKET'),
+        'Where the service manager is told that the daemon is ready, reloads, or ends; see',
+        `${bold('sd_notify')}(3).`,
+      ),
+      ...tagged(
+        bold('WATCHDOG_USEC'),
+        'Within this time it is told that the daemon lives, as long as its packet path answers, too.',
+      ),
+    ),
+    files,
+    section('SEE ALSO', `${bold('pkctl')}(1), ${bold('pkctl.yaml')}(5), ${bold('systemctl')}(1)`),
+  )
+}
+
+// ---- the configuration
+
+interface SchemaNode {
+  readonly description?: string
+  readonly const?: unknown
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly additionalProperties?: SchemaNode | boolean
+  readonly anyOf?: readonly SchemaNode[]
+  readonly oneOf?: readonly SchemaNode[]
+  readonly allOf?: readonly SchemaNode[]
+}
+
+/** The node and what it may be instead. */
+function alternatives(node: SchemaNode): SchemaNode[] {
+  return [node, ...[...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.allOf ?? [])].flatMap(alternatives)]
+}
+
+function optionsBelow(node: SchemaNode, path: string): string[] {
+  return alternatives(node).flatMap(({ properties = {}, additionalProperties }) => {
+    const kind = properties['type']?.const
+    const entries = Object.entries(properties).filter(([name]) => kind === undefined || name !== 'type')
+    const named = typeof additionalProperties === 'object' ? optionsBelow(additionalProperties, `${path}NAME.`) : []
+    const heading =
+      typeof kind === 'string'
+        ? [`.SS type: ${kind}`, ...tagged(bold(`${path}type: ${kind}`), plain(properties['type']?.description ?? ''))]
+        : []
+    return [
+      ...heading,
+      ...entries.flatMap(([name, option]) => [
+        ...tagged(bold(`${path}${name}`), plain(option.description ?? '')),
+        ...optionsBelow(option, `${path}${name}.`),
+      ]),
+      ...named,
+    ]
+  })
+}
+
+function configurationPage(parts: ManualParts): string {
+  const { properties = {} } = parts.schema as SchemaNode
+  return page(
+    title('PKCTL.YAML', 5, parts, 'pkctl manual'),
+    section('NAME', `pkctl.yaml \\- ${plain('configuration of pkctld')}`),
+    section('SYNOPSIS', slanted('/etc/pkctl/pkctl.yaml'), '.br', slanted('/etc/pkctl/conf.d/*.yaml')),
+    section(
+      'DESCRIPTION',
+      plain(
+        'The configuration is YAML. Files of conf.d, in the order of their names, are read as if they were part of it;',
+      ),
+      plain('each option and each name is given once. Times are in seconds, or 30s, 10m, 8h, 2d.'),
+      '.PP',
+      `${bold('pkctl check')} names each mistake with its place and touches nothing; ${bold('systemctl reload pkctld')}`,
+      'takes a changed configuration over.',
+    ),
+    section(
+      'OPTIONS',
+      plain('NAME stands for a name of your own.'),
+      ...Object.entries(properties).flatMap(([name, option]) => [
+        `.SS ${plain(name)}`,
+        plain(option.description ?? ''),
+        ...optionsBelow(option, `${name}.`),
+      ]),
+    ),
+    section('EXAMPLE', '.nf', ...example.split('\n').map(plain), '.fi'),
+    files,
+    section('SEE ALSO', `${bold('pkctl')}(1), ${bold('pkctld')}(8)`),
+  )
+}
+
+const example = `services:
+  ssh:
+    port: 22
+
+credentials:
+  laptop:
+    type: pkd
+    tag: SSHK
+    key-file: keys/laptop
+    opens: [ssh]`

@@ -1,0 +1,103 @@
+/** `pkctl close`: the ports of the configuration, closed without the daemon; what was closed before, when it is broken. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { client4, Lab, server4 } from '../support/lab.js'
+
+describe('pkctl close', () => {
+  let lab: Lab
+  const kept = () => path.join(lab.directory, 'state/services.json')
+  const ports = async (...wanted: number[]) =>
+    Promise.all(wanted.map(async port => `${port} ${await lab.opens(server4, client4, port)}`))
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+    await lab.serve(22, 80)
+  })
+  afterEach(() => lab.remove())
+
+  const close = (config: string, ...flags: string[]) => lab.pkctl('close', '--config', config, ...flags)
+
+  it('closes what the configuration names, and changes nothing when it is closed already', async () => {
+    const config = lab.config('services: { ssh: { port: 22 }, vpn: { port: 51820, protocol: udp } }')
+    assert.deepEqual(await close(config), {
+      status: 0,
+      stdout: 'closed: ssh (22/tcp), vpn (51820/udp)\n',
+      stderr: '',
+    })
+    assert.deepEqual(await ports(22, 80), ['22 timeout', '80 open'])
+    await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1h')
+    const before = (await lab.on(['nft', 'list', 'ruleset'])).stdout.replace(/expires \S+|packets \d+ bytes \d+/g, '')
+    const { status, stdout } = await close(config)
+    assert.deepEqual([status, stdout], [0, 'nothing to do: closed: ssh (22/tcp), vpn (51820/udp)\n'])
+    const after = (await lab.on(['nft', 'list', 'ruleset'])).stdout.replace(/expires \S+|packets \d+ bytes \d+/g, '')
+    assert.equal(after, before)
+    assert.doesNotMatch(after, /knock-|queue/)
+    assert.equal(await lab.opens(server4, client4), 'open', 'the grant goes on')
+  })
+
+  it('with --dry-run only says what it would do, with --json one object', async () => {
+    const config = lab.config('services: { ssh: { port: 22 } }')
+    assert.match((await close(config, '--dry-run')).stdout, /^\{"nftables": \[/)
+    assert.deepEqual(await ports(22), ['22 open'])
+    assert.equal(fs.existsSync(kept()), false)
+    const { changed, services } = JSON.parse((await close(config, '--json')).stdout) as Record<string, unknown>
+    assert.deepEqual([changed, services], [true, ['ssh']])
+    assert.deepEqual(await close(lab.config('services: {}')), {
+      status: 0,
+      stdout: 'nothing to do: there are no services\n',
+      stderr: '',
+    })
+  })
+
+  it('closes what the daemon kept of the last good configuration, when it is broken since', async () => {
+    const good = 'services: { ssh: { port: 22 } }'
+    const daemon = await lab.daemon(lab.config(good))
+    lab.config('services: { ssh: { port: 22 }, web: { port: 80 } }')
+    assert.equal((await lab.pkctl('reload')).status, 0)
+    assert.equal(await daemon.stop(), 0)
+    await lab.on(['nft', 'flush', 'ruleset'])
+    assert.deepEqual(await ports(22, 80), ['22 open', '80 open'])
+
+    const config = lab.config('services: { ssh: { port: 22 }, web: { port: 80 }, dns: { port: fifty } }')
+    const { status, stdout, stderr } = await close(config)
+    assert.deepEqual([status, stdout], [0, 'closed: ssh (22/tcp), web (80/tcp)\n'])
+    assert.match(stderr, /warning: .*dns\.port: expected a port/)
+    assert.match(stderr, /warning: the configuration cannot be used; the services of the last good configuration are/)
+    assert.deepEqual(await ports(22, 80), ['22 timeout', '80 timeout'])
+    assert.match(fs.readFileSync(kept(), 'utf8'), /"web"/, 'the copy stays')
+  })
+
+  for (const [name, damaged] of [
+    ['is no copy', undefined],
+    ['is a damaged copy', '{"services": ['],
+    ['is a copy of something else', '[]'],
+  ] as const) {
+    it(`closes what it can read of a broken configuration, where there ${name}`, async () => {
+      if (damaged !== undefined) lab.file('state/services.json', damaged)
+      const config = lab.config('services: { ssh: { port: 22 } }\ncredentials: { x: { type: pkd } }')
+      const { status, stdout, stderr } = await close(config)
+      assert.deepEqual([status, stdout], [0, 'closed: ssh (22/tcp)\n'])
+      assert.match(
+        stderr,
+        /warning: the configuration cannot be used; the services that can be read are closed instead/,
+      )
+      assert.deepEqual(await ports(22), ['22 timeout'])
+    })
+  }
+
+  it('fails when nothing could be closed', async () => {
+    const { status, stdout, stderr } = await close(lab.file('pkctl.yaml', 'state-directory: /nowhere/x\nservices: ['))
+    assert.deepEqual([status, stdout], [1, ''])
+    assert.match(stderr, /^pkctl: error: /)
+  })
+
+  it('closes the others, when one cannot be', async () => {
+    await lab.mustPkctl('init', 'old', '--port', '80-90', '--syn')
+    const { status, stdout, stderr } = await close(lab.config('services: { ssh: { port: 22 }, web: { port: 80 } }'))
+    assert.deepEqual([status, stdout], [0, 'closed: ssh (22/tcp)\n'])
+    assert.match(stderr, /warning: service web is NOT closed: .* guarded by service old already/)
+    assert.deepEqual(await ports(22), ['22 timeout'])
+  })
+})
