@@ -56,8 +56,8 @@ native() { # CPU FOLDER
   tar -xzf "$archive" --strip-components=1 --no-same-owner -C "$target"
 }
 
-# What is needed at run time, for a CPU as npm names it.
-program() { # CPU
+# What is needed at run time, but for what differs by CPU.
+program() {
   local lib=$tree/usr/lib/pkctl
   mkdir -p "$lib/dist"
   cp -r dist/src "$lib/dist/src"
@@ -73,7 +73,6 @@ program() { # CPU
     mkdir -p "$(dirname "$lib/node_modules/$package")"
     cp -r "node_modules/$package" "$lib/node_modules/$package"
   done < <(npm ls --omit=dev --all --parseable 2>/dev/null | sed -n "s|^$PWD/node_modules/||p" | sort)
-  native "$1" "$lib/node_modules"
   # Sources, types, tests and readmes of others; licences stay.
   find "$lib" -type f \( -name '*.ts' -o -name '*.[cm]ts' -o -name '*.map' -o -name '*.flow' -o -name '.*' \
     -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history*' -o -name '*.lock' -o -name '*.yml' \
@@ -86,7 +85,8 @@ program() { # CPU
   find "$lib" -type d -exec chmod 755 {} +
 }
 
-system() { # FOLDER-OF-ZSH
+# Where a system looks for things.
+system() {
   local name
   # No links: AppArmor goes by the name of the file that is started.
   for name in pkctl pkctld pktables; do copy 755 $templates/launcher.sh /usr/bin/$name; done
@@ -107,15 +107,22 @@ system() { # FOLDER-OF-ZSH
   for name in "$work"/man/*; do compressed "$name" "/usr/share/man/man${name##*.}/${name##*/}"; done
   copy 644 "$work/completion/bash" /usr/share/bash-completion/completions/pkctl
   copy 644 "$work/completion/fish" /usr/share/fish/vendor_completions.d/pkctl.fish
-  copy 644 "$work/completion/zsh" "$1/_pkctl"
   copy 644 templates/pkctl.schema.json /usr/share/doc/pkctl/examples/pkctl.schema.json
 }
 
+# A tree of its own that begins with what all have.
+begin() { # NAME CPU FOLDER-OF-ZSH
+  tree=$work/$1
+  cp -al "$work/common" "$tree"
+  native "$2" "$tree/usr/lib/pkctl/node_modules"
+  find "$tree/usr/lib/pkctl/node_modules/@yuuang" -type f \( -iname 'readme*' -o -name '*.ts' \) -delete
+  chmod -R u=rwX,go=rX "$tree/usr/lib/pkctl/node_modules/@yuuang"
+  copy 644 "$work/completion/zsh" "$3/_pkctl"
+}
+
 build_deb() { # CPU ARCHITECTURE
-  tree=$work/deb-$2
-  mkdir -p "$tree/DEBIAN"
-  program "$1"
-  system /usr/share/zsh/vendor-completions
+  begin "deb-$2" "$1" /usr/share/zsh/vendor-completions
+  mkdir "$tree/DEBIAN"
   copy 644 templates/apparmor/usr.bin.pkctld /etc/apparmor.d/usr.bin.pkctld
   printf 'pkctl (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" \
     "$(sed -n 's/^Maintainer: //p' $templates/debian/control)" "$(date -uRd "@$SOURCE_DATE_EPOCH")" >"$work/changelog"
@@ -140,9 +147,7 @@ build_deb() { # CPU ARCHITECTURE
 }
 
 build_rpm() { # CPU ARCHITECTURE
-  tree=$work/rpm-$2
-  program "$1"
-  system /usr/share/zsh/site-functions
+  begin "rpm-$2" "$1" /usr/share/zsh/site-functions
   copy 644 LICENSE /usr/share/licenses/pkctl/LICENSE
   rpmbuild -bb --quiet --target "$2-linux" --buildroot "$work/root-$2" \
     --define "_topdir $work/rpmbuild" --define "_rpmdir $out" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
@@ -153,6 +158,10 @@ build_rpm() { # CPU ARCHITECTURE
 node scripts/manual.js "$work/man" "$version"
 mkdir "$work/completion"
 for shell in bash zsh fish; do node dist/src/cli/pkctl.js completion $shell >"$work/completion/$shell"; done
+
+tree=$work/common
+program
+system
 
 for format in "$@"; do
   case $format in

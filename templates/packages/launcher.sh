@@ -21,7 +21,7 @@ ubuntu\ 2[5-9] | ubuntu\ [3-9][0-9]) command='apt-get install nodejs' ;;
 fedora\ *) command='dnf install nodejs' ;;
 *)
   machine=x64
-  [ "$(uname -m)" = aarch64 ] && machine=arm64
+  [ "$(uname -m 2>/dev/null)" = aarch64 ] && machine=arm64
   version=v22.12.0
   url=https://nodejs.org/dist/$version/node-$version-linux-$machine.tar.xz
   command="curl -fsSL $url | tar -xJ -C /usr/local --strip-components=1 --exclude='*.md' --exclude=LICENSE"

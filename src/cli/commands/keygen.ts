@@ -23,15 +23,15 @@ export function keygenCommand(terminal: Terminal): Command {
   return new Command('keygen')
     .description('make a key, random and in hex, and say where it goes')
     .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(maxKeyLength))
-    .option('--out <file>', 'a new file for it, of mode 600 (default: print it)')
+    .option('--out <file>', 'a new file for it, shut to others (default: print it)')
     .addHelpText('after', help)
     .action((flags: { bytes: string; out?: string }) => {
       const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)
       const key = `0x${randomBytes(bytes).toString('hex')}`
       if (flags.out === undefined) terminal.out(key)
       else {
-        writeNew(expandHome(flags.out), `${key}\n`)
-        terminal.out(`a new key of ${bytes} bytes is written, readable by its owner alone`)
+        const readers = writeNew(expandHome(flags.out), `${key}\n`)
+        terminal.out(`a new key of ${bytes} bytes is written, readable by ${readers}`)
       }
       for (const line of places(flags.out ?? '')) terminal.hint(line)
     })
@@ -50,7 +50,8 @@ function places(file: string): string[] {
   ]
 }
 
-function writeNew(file: string, content: string): void {
+/** Tells who can read it. */
+function writeNew(file: string, content: string): string {
   let handle: number
   try {
     handle = fs.openSync(file, 'wx', 0o600)
@@ -58,14 +59,23 @@ function writeNew(file: string, content: string): void {
     throw explained(file, error as NodeJS.ErrnoException)
   }
   try {
+    const shared = sharedGroup(file, handle)
+    if (shared) fs.fchmodSync(handle, 0o640)
     fs.writeSync(handle, content)
     fs.fsyncSync(handle)
+    return shared ? "its owner and its directory's group" : 'its owner alone'
   } catch (error) {
     fs.rmSync(file, { force: true })
     throw explained(file, error as NodeJS.ErrnoException)
   } finally {
     fs.closeSync(handle)
   }
+}
+
+/** A directory that hands its group on (setgid) and is shut to others, as the packages make it, is shared on purpose. */
+function sharedGroup(file: string, handle: number): boolean {
+  const { mode, gid } = fs.statSync(path.dirname(file))
+  return (mode & 0o2000) !== 0 && (mode & 0o007) === 0 && gid !== 0 && fs.fstatSync(handle).gid === gid
 }
 
 function explained(file: string, { code, message }: NodeJS.ErrnoException): CliError {

@@ -50,6 +50,22 @@ describe('pkctl keygen', () => {
     }
   })
 
+  for (const [mode, gid, want, readers] of [
+    [0o2750, 4242, 0o640, "its owner and its directory's group"],
+    [0o2755, 4242, 0o600, 'its owner alone'],
+    [0o750, 4242, 0o600, 'its owner alone'],
+    [0o2750, 0, 0o600, 'its owner alone'],
+  ] as const) {
+    it(`in a directory of mode ${mode.toString(8)} and group ${gid}, lets ${readers} read it`, async () => {
+      const folder = fs.mkdtempSync(path.join(directory, 'keys-'))
+      fs.chownSync(folder, 0, gid)
+      fs.chmodSync(folder, mode)
+      const { out } = await pkctl('keygen', '--out', path.join(folder, 'laptop'))
+      assert.deepEqual(out, [`a new key of 40 bytes is written, readable by ${readers}`])
+      assert.equal(fs.statSync(path.join(folder, 'laptop')).mode & 0o7777, want)
+    })
+  }
+
   it('writes a new file that only its owner can read, whatever the umask, and does not print the key', async () => {
     const mask = process.umask(0)
     try {

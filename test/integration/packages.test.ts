@@ -1,0 +1,262 @@
+/** The packages: what is in them, for which machine, and what becomes of a system that they are installed on. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { must, root, run } from '../support/commands.js'
+import { System } from '../support/system.js'
+
+const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
+const newer = '99.1'
+const directory = fs.mkdtempSync('/tmp/pkctl-packages-')
+const build = (formats: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  must(['bash', path.join(root, 'scripts/build-packages.sh'), directory, ...formats], { env })
+const deb = (architecture: string, of = version) => path.join(directory, `pkctl_${of}_${architecture}.deb`)
+const rpm = (architecture: string) => path.join(directory, `pkctl-${version}-1.${architecture}.rpm`)
+
+before(async () => {
+  await build(['deb'])
+  await build(['rpm'])
+  await build(['deb'], { PKCTL_VERSION: newer })
+})
+after(() => fs.rmSync(directory, { recursive: true }))
+
+const everywhere = [
+  '/etc/logrotate.d/pkctl',
+  '/etc/pkctl/conf.d',
+  '/etc/pkctl/keys',
+  '/etc/pkctl/pkctl.yaml',
+  '/usr/bin/pkctl',
+  '/usr/bin/pkctld',
+  '/usr/bin/pktables',
+  '/usr/lib/pkctl/dist/src/cli/pkctl.js',
+  '/usr/lib/pkctl/node_modules/commander/package.json',
+  '/usr/lib/pkctl/node_modules/zod/package.json',
+  '/usr/lib/pkctl/package.json',
+  '/usr/lib/systemd/system/pkctl-rules.service',
+  '/usr/lib/systemd/system/pkctld.service',
+  '/usr/lib/sysusers.d/pkctl.conf',
+  '/usr/lib/tmpfiles.d/pkctl.conf',
+  '/usr/share/bash-completion/completions/pkctl',
+  '/usr/share/doc/pkctl/CHANGELOG.md',
+  '/usr/share/doc/pkctl/README.md',
+  '/usr/share/doc/pkctl/docs/installation.md',
+  '/usr/share/doc/pkctl/examples/pkctl.yaml',
+  '/usr/share/fish/vendor_completions.d/pkctl.fish',
+  '/usr/share/man/man1/pkctl.1.gz',
+  '/usr/share/man/man1/pktables.1.gz',
+  '/usr/share/man/man5/pkctl.yaml.5.gz',
+  '/usr/share/man/man8/pkctld.8.gz',
+]
+
+function checkFiles(files: readonly string[], cpu: string, own: readonly string[]): void {
+  const there = new Set(files)
+  for (const file of [...everywhere, ...own]) assert.ok(there.has(file), file)
+  const native = files.filter(file => file.endsWith('.node'))
+  assert.deepEqual(native, [`/usr/lib/pkctl/node_modules/@yuuang/ffi-rs-linux-${cpu}-gnu/ffi-rs.linux-${cpu}-gnu.node`])
+  const needless = files.filter(file =>
+    /node_modules\/(typescript|eslint|@types)\b|pkctl\/dist\/test|\.d?\.?ts$|\.map$/.test(file),
+  )
+  assert.deepEqual(needless, [])
+}
+
+/** What the machine of an ELF file is called in its header. */
+const machines = { x64: 62, arm64: 183 }
+
+describe('the .deb', () => {
+  for (const [architecture, cpu] of [
+    ['amd64', 'x64'],
+    ['arm64', 'arm64'],
+  ] as const) {
+    it(`for ${architecture} has what belongs there, and the library for its machine`, async () => {
+      const lines = (await must(['dpkg-deb', '-c', deb(architecture)])).trimEnd().split('\n')
+      const files = lines.map(line => (line.split(/\s+/)[5] ?? '').slice(1).replace(/\/$/, ''))
+      checkFiles(files, cpu, [
+        '/etc/apparmor.d/usr.bin.pkctld',
+        '/usr/share/doc/pkctl/changelog.gz',
+        '/usr/share/doc/pkctl/copyright',
+        '/usr/share/zsh/vendor-completions/_pkctl',
+      ])
+      for (const line of lines) assert.match(line, /^\S+ root\/root /)
+      const library = `./usr/lib/pkctl/node_modules/@yuuang/ffi-rs-linux-${cpu}-gnu/ffi-rs.linux-${cpu}-gnu.node`
+      const extract = `dpkg-deb --fsys-tarfile ${deb(architecture)} | tar -xO ${library} | od -An -tu2 -j18 -N2`
+      assert.equal(Number(await must(['bash', '-c', extract])), machines[cpu])
+    })
+  }
+
+  it('depends on what it needs, and not on a Node.js that Debian 12 lacks', async () => {
+    const field = async (name: string) => (await must(['dpkg-deb', '-f', deb('amd64'), name])).trim()
+    assert.equal(await field('Version'), version)
+    assert.match(await field('Depends'), /libnetfilter-queue1, nftables$/)
+    assert.doesNotMatch(await field('Depends'), /nodejs/)
+    assert.match(await field('Recommends'), /nodejs \(>= 20\.12\)/)
+    assert.equal((await must(['dpkg-deb', '-f', deb('amd64', newer), 'Version'])).trim(), newer)
+  })
+})
+
+describe('the .rpm', () => {
+  for (const [architecture, cpu] of [
+    ['x86_64', 'x64'],
+    ['aarch64', 'arm64'],
+  ] as const) {
+    it(`for ${architecture} has the same, and closes the configuration to others`, async () => {
+      const format = '[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILEFLAGS:fflags}\\n]'
+      const lines = (await must(['rpm', '-qp', '--qf', format, rpm(architecture)])).trimEnd().split('\n')
+      const files = lines.map(line => line.split(' ')[0] as string)
+      checkFiles(files, cpu, ['/usr/share/licenses/pkctl/LICENSE', '/usr/share/zsh/site-functions/_pkctl'])
+      assert.ok(lines.includes('/etc/pkctl/pkctl.yaml -rw-r----- root pkctl cn'), 'noreplace')
+      assert.ok(lines.includes('/etc/pkctl/keys drwxr-s--- root pkctl '))
+      assert.deepEqual(
+        lines.filter(line => !/ root (root|pkctl) /.test(line)),
+        [],
+      )
+      assert.equal((await must(['rpm', '-qp', '--qf', '%{ARCH}', rpm(architecture)])).trim(), architecture)
+      const requires = await must(['rpm', '-qp', '--requires', rpm(architecture)])
+      for (const name of ['nftables', 'libnetfilter_queue']) assert.match(requires, new RegExp(`^${name}$`, 'm'))
+      assert.doesNotMatch(requires, /node/)
+      assert.match(await must(['rpm', '-qp', '--recommends', rpm(architecture)]), /nodejs\(engine\) >= 20\.12/)
+    })
+  }
+})
+
+describe('a system', () => {
+  let system: System
+
+  before(async () => {
+    system = await System.create([deb('amd64'), deb('amd64', newer)])
+  })
+  after(() => system.remove())
+
+  const table = async () => (await system.shell('nft list table inet pkctl')).stdout.replace(/expires \S+/g, '')
+
+  it('has everything in its place after the installation, and nothing closed', async () => {
+    const { status, stderr } = await system.shell(`dpkg -i /tmp/pkctl_${version}_amd64.deb`)
+    assert.equal(status, 0, stderr)
+    assert.equal((await system.must('pkctl --version')).trim(), version)
+    assert.match(await system.must('pkctl check'), /pkctl\.yaml is valid: 0 services, 0 credentials/)
+    assert.equal(
+      await system.must('stat -c "%n %A %U %G" /etc/pkctl /etc/pkctl/* /var/lib/pkctl /run/pkctl'),
+      [
+        '/etc/pkctl drwxr-x--- root pkctl',
+        '/etc/pkctl/conf.d drwxr-s--- root pkctl',
+        '/etc/pkctl/keys drwxr-s--- root pkctl',
+        '/etc/pkctl/pkctl.yaml -rw-r----- root pkctl',
+        '/var/lib/pkctl drwx------ pkctl pkctl',
+        '/run/pkctl drwxr-xr-x pkctl pkctl',
+        '',
+      ].join('\n'),
+    )
+    assert.match(
+      await system.must('getent passwd pkctl'),
+      /^pkctl:x:\d+:\d+:pkctl daemon:\/var\/lib\/pkctl:\S*nologin$/m,
+    )
+    assert.equal(await table(), '')
+    const enabled = await system.must('cd /etc/systemd/system && ls -d */pkctl*')
+    assert.match(enabled, /^sysinit\.target\.wants\/pkctl-rules\.service$/m)
+    assert.match(enabled, /^multi-user\.target\.wants\/pkctld\.service$/m)
+    assert.match(await system.must('man -w pkctld; man -w 5 pkctl.yaml'), /man8\/pkctld\.8\.gz\n.*man5\/pkctl\.yaml/)
+  })
+
+  it('has units that systemd understands, and that leave the daemon little', async () => {
+    for (const unit of ['pkctld', 'pkctl-rules']) {
+      const { status, stderr } = await system.shell(`systemd-analyze verify ${unit}.service`)
+      assert.equal(status, 0, stderr)
+      assert.doesNotMatch(stderr, /pkctl/)
+      const score = await system.must(`systemd-analyze security --offline=true ${unit}.service`)
+      const [, exposure = ''] = /Overall exposure level for \S+: ([\d.]+)/.exec(score) ?? []
+      assert.ok(Number(exposure) > 0 && Number(exposure) < 2, `${unit}: ${exposure}\n${score}`)
+    }
+  })
+
+  it('has a profile that AppArmor can parse, and a logrotate that has nothing to do', async () => {
+    const parsed = await system.shell('apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/usr.bin.pkctld')
+    assert.equal(parsed.status, 0, parsed.stderr)
+    const names = await system.must('apparmor_parser --names /etc/apparmor.d/usr.bin.pkctld')
+    assert.equal(names.trim(), 'pkctld')
+    const { status, stderr } = await system.shell('logrotate --debug /etc/logrotate.d/pkctl')
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, /\/var\/log\/pkctl\/\*\.log .*weekly/)
+    assert.match(stderr, /log does not exist -- skipping|No logs found|no logs/i)
+  })
+
+  it('lets the daemon read a key that root makes in the folder for keys', async () => {
+    await system.must('umask 022; pkctl keygen --out /etc/pkctl/keys/laptop')
+    assert.equal((await system.must('stat -c "%A %U %G" /etc/pkctl/keys/laptop')).trim(), '-rw-r----- root pkctl')
+    const config = [
+      'services: { ssh: { port: 22 } }',
+      'credentials: { laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh] } }',
+    ]
+    await system.must(`printf '%s\\n' '${config.join("' '")}' >/etc/pkctl/pkctl.yaml`)
+    const { status, stderr } = await system.shell('setpriv --reuid=pkctl --regid=pkctl --clear-groups pkctl check')
+    assert.deepEqual([status, stderr], [0, ''])
+    assert.equal((await system.shell('pkctl check')).stderr, '')
+  })
+
+  it('keeps configuration, closed ports and grants when it is upgraded', async () => {
+    await system.must('pkctl close && pkctl add 192.0.2.7 --service ssh --for 8h')
+    const before = await table()
+    assert.match(before, /192\.0\.2\.7/)
+    const { status, stderr } = await system.shell(`dpkg -i /tmp/pkctl_${newer}_amd64.deb`)
+    assert.equal(status, 0, stderr)
+    assert.equal((await system.must('pkctl --version')).trim(), newer)
+    assert.match(await system.must('cat /etc/pkctl/pkctl.yaml'), /laptop/)
+    assert.match(await system.must('pkctl check'), /1 services, 1 credentials/)
+    assert.equal(await table(), before)
+  })
+
+  it('stays closed when the package is removed, which says how to open it', async () => {
+    const { status, stderr } = await system.shell('dpkg -r pkctl')
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, /pkctl: what it closed stays closed until the next boot; .*nft delete table inet pkctl/)
+    assert.match(await table(), /192\.0\.2\.7/)
+    assert.match(await system.must('cat /etc/pkctl/pkctl.yaml'), /laptop/)
+  })
+
+  it('has nothing of pkctl left when it is purged, and is open, which is said', async () => {
+    const { status, stderr } = await system.shell('dpkg -P pkctl')
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, /pkctl: what it closed is open now/)
+    assert.equal(await table(), '')
+    assert.equal((await system.shell('getent passwd pkctl; getent group pkctl')).stdout, '')
+    const left = await system.must(
+      'find /etc /usr/bin /usr/lib /usr/share /var /run -xdev -path /var/cache -prune -o \\( -name "*pkctl*" -o -name "pktables*" \\) -print',
+    )
+    assert.equal(left, '')
+  })
+})
+
+describe('the launcher', () => {
+  const launcher = path.join(root, 'templates/packages/launcher.sh')
+
+  /** Runs it as pkctld, with a node that says it has this version, or none. */
+  async function start(nodeVersion: string | undefined) {
+    const folder = fs.mkdtempSync(path.join(directory, 'launcher-'))
+    fs.copyFileSync(launcher, path.join(folder, 'pkctld'))
+    const node = `#!/bin/sh\nif [ "$1" = --version ]; then echo ${nodeVersion}; else echo started "$@"; fi\n`
+    if (nodeVersion !== undefined) fs.writeFileSync(path.join(folder, 'node'), node, { mode: 0o755 })
+    return run(['/bin/sh', path.join(folder, 'pkctld'), 'a b', 'c'], { env: { PATH: folder } })
+  }
+
+  for (const good of ['v20.12.0', 'v20.20.1', 'v22.1.0', 'v100.0.0']) {
+    it(`takes node ${good}`, async () => {
+      const { status, stdout } = await start(good)
+      assert.deepEqual([status, stdout], [0, 'started /usr/lib/pkctl/dist/src/cli/pkctld.js a b c\n'])
+    })
+  }
+
+  for (const [bad, found] of [
+    [undefined, 'there is none'],
+    ['v18.19.0', 'there is only v18.19.0'],
+    ['v20.11.1', 'there is only v20.11.1'],
+    ['nonsense', 'there is only nonsense'],
+  ] as const) {
+    it(`says what to do about ${bad ?? 'no node'}`, async () => {
+      const { status, stdout, stderr } = await start(bad)
+      assert.deepEqual([status, stdout], [1, ''])
+      const [error, hint, ...more] = stderr.trimEnd().split('\n')
+      assert.equal(error, `pkctld: error: Node.js 20.12 or later is needed, and ${found}`)
+      assert.match(hint ?? '', /^pkctld: hint: as root: (apt-get install nodejs|dnf install nodejs|curl .* \| tar .*)$/)
+      assert.deepEqual(more, [])
+    })
+  }
+})
