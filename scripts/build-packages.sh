@@ -47,7 +47,8 @@ native() { # CPU FOLDER
     fetched=$(npm pack --silent --ignore-scripts --pack-destination "$work" "$name@$exact")
     mv "$work/$fetched" "$archive"
   fi
-  if [ "$integrity" != "sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" ]; then
+  if [ "$integrity" != "sha512-$(node -p '
+    crypto.createHash("sha512").update(fs.readFileSync(process.argv[1])).digest("base64")' "$archive")" ]; then
     rm "$archive"
     echo "package: $name is not what package-lock.json says" >&2
     exit 1

@@ -481,13 +481,13 @@ describe('the installation by hand', () => {
       assert.equal((await must([`${prefix}/bin/pkctl`, '--version'])).trim(), version)
       assert.match(await must([`${prefix}/bin/pkctld`, '--help']), /SIGHUP/)
 
-      const unit = textOf('templates/pkctld.service').replaceAll('/usr/local', prefix)
+      const unit = textOf('templates/pkctld.service').replaceAll('=/usr/bin/', `=${prefix}/bin/`)
       for (const [, file = ''] of unit.matchAll(/^(?:Exec\w+=|Documentation=file:\/\/)(\S+)/gm)) {
         assert.ok(fs.existsSync(file), file)
       }
       const file = path.join(directory, 'pkctld.service')
       fs.writeFileSync(file, unit)
-      const { status, stderr } = await run(['systemd-analyze', 'verify', file]).catch(() => {
+      const { status, stderr } = await run(['systemd-analyze', '--man=no', 'verify', file]).catch(() => {
         context.diagnostic('there is no systemd-analyze here, and the unit was not verified')
         return { status: 0, stderr: '' }
       })
@@ -497,14 +497,40 @@ describe('the installation by hand', () => {
 
       const powers = /^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.toLowerCase().replaceAll('cap_', '+').split(' ')
       const argv = ['setpriv', `--bounding-set=-all,${powers?.join(',')}`, '--no-new-privs', `${prefix}/bin/pkctld`]
-      const config = lab.config('services: { ssh: { port: 22 } }', '')
-      fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('sock }', 'sock, group: daemon }'))
+      const config = lab.config('services: { ssh: { port: 22 } }')
       const daemon = lab.start('server', [...argv, '--config', config])
       await daemon.says(/listening on queue/)
       assert.match(await lab.mustPkctl('status'), /ssh \(0 granted\)/)
       assert.equal(await daemon.stop(), 0)
     } finally {
       await lab.remove()
+      fs.rmSync(directory, { recursive: true })
+    }
+  })
+
+  it('puts the units in place, with the programs where npm has them, and what they need', async () => {
+    const shown = blocks.filter(({ words }) => words[0] === 'units').flatMap(({ body }) => body.trim().split('\n'))
+    assert.ok(shown.length > 4)
+    const directory = fs.mkdtempSync('/tmp/pkctl-documents-')
+    try {
+      // Only what is written is looked at: users and directories are made on a copy of a system by packages.test.ts.
+      for (const name of ['etc/sysusers.d', 'etc/tmpfiles.d', 'etc/systemd/system']) {
+        fs.mkdirSync(path.join(directory, name), { recursive: true })
+      }
+      const commands = shown.filter(command => !command.startsWith('systemd-'))
+      await must(['bash', '-ec', commands.join('\n').replaceAll(/(?<=[ >])\/etc\//g, `${directory}/etc/`)], {
+        cwd: root,
+      })
+      for (const unit of ['pkctld', 'pkctl-rules']) {
+        const text = fs.readFileSync(path.join(directory, 'etc/systemd/system', `${unit}.service`), 'utf8')
+        assert.match(text, /^ExecStart=\/usr\/local\/bin\/pkctl/m)
+        assert.doesNotMatch(text, /=\/usr\/bin/)
+      }
+      for (const command of shown.filter(each => each.startsWith('systemd-'))) {
+        const file = command.split(' ').at(-1) as string
+        assert.ok(fs.existsSync(`${directory}${file}`), file)
+      }
+    } finally {
       fs.rmSync(directory, { recursive: true })
     }
   })
@@ -517,4 +543,26 @@ describe('the installation by hand', () => {
     assert.match(unit, /^StateDirectory=pkctl$/m)
     assert.match(template, /state-directory: \/var\/lib\/pkctl$/m)
   })
+})
+
+it('docs/installation.md shows units that systemd understands', async context => {
+  const units = blocks.filter(({ words }) => words[0] === 'unit')
+  assert.ok(units.length >= 2)
+  const directory = fs.mkdtempSync('/tmp/pkctl-documents-')
+  try {
+    for (const { words, body } of units) {
+      // The program is one that is there.
+      const text = body.replace('/usr/local/bin/start-backup', '/bin/true')
+      fs.writeFileSync(path.join(directory, words[1] as string), text)
+    }
+    const files = units.map(({ words }) => path.join(directory, (words[1] as string).replace('@.', '@1.')))
+    const { status, stderr } = await run(['systemd-analyze', 'verify', ...files]).catch(() => {
+      context.diagnostic('there is no systemd-analyze here, and the units were not verified')
+      return { status: 0, stderr: '' }
+    })
+    assert.equal(status, 0, stderr)
+    assert.doesNotMatch(stderr, /pkctl-backup/)
+  } finally {
+    fs.rmSync(directory, { recursive: true })
+  }
 })

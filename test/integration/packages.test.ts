@@ -107,7 +107,7 @@ describe('the .rpm', () => {
       assert.ok(lines.includes('/etc/pkctl/pkctl.yaml -rw-r----- root pkctl cn'), 'noreplace')
       assert.ok(lines.includes('/etc/pkctl/keys drwxr-s--- root pkctl '))
       assert.deepEqual(
-        lines.filter(line => !/ root (root|pkctl) /.test(line)),
+        lines.filter(line => !/ root (root|pkctl)( |$)/.test(line)),
         [],
       )
       assert.equal((await must(['rpm', '-qp', '--qf', '%{ARCH}', rpm(architecture)])).trim(), architecture)
