@@ -18,7 +18,7 @@ const folders = (names, extra = {}) => ({
 const nothingElse = own => [folders(['cli', 'controller', 'knock', 'nft', 'queue'].filter(name => name !== own))]
 
 export default ts.config(
-  { ignores: ['dist/', 'node_modules/'] },
+  { ignores: ['dist/', 'build/', 'node_modules/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

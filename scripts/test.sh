@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps \
   socat knockd nmap hping3 faketime netbase openssh-client openssh-server \
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers \
-  qemu-system-x86 mmdebstrap cpio e2fsprogs busybox-static kmod
+  qemu-system-x86 qemu-utils mmdebstrap cpio e2fsprogs busybox-static kmod
 
 fail() {
   echo "$1 failed"

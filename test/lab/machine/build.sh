@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds a small machine around Debian's own kernel, to run the tests where nft has its `queue` statement:
-# OUT/vmlinuz, OUT/initrd.cpio, OUT/root.ext4. Some 20 seconds and 250 MB; needs root, and Debian on amd64.
+# Builds a machine around Debian's own kernel, to be run by QEMU without KVM: OUT/vmlinuz, OUT/initrd.cpio, OUT/root.ext4.
+# It can be booted in two ways: with systemd, as a server or client (support/machines.ts), and with lab.init=/usr/sbin/job-init,
+# which runs one job and ends (run.sh). About a minute and 700 MB; needs root, and Debian on amd64.
 #
 #   build.sh OUT
 set -euo pipefail
@@ -15,19 +16,18 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
 kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
 version=${kernel#linux-image-}
-packages=nftables,iptables,libnetfilter-queue1,iproute2,kmod,mount,util-linux,procps,libstdc++6,socat
-packages+=,dash,bash,coreutils,grep,sed,mawk,findutils,libc-bin,tar,gzip,base-files,bsdutils
+system=systemd-sysv,udev,dbus,kmod,procps,util-linux,iproute2,iputils-ping,netbase,libstdc++6,openssh-server,openssh-client
+system+=,qemu-guest-agent
+firewalls=nftables,iptables,libnetfilter-queue1,conntrack,ufw,firewalld,apparmor
+senders=knockd,nmap,socat,netcat-openbsd
+# What Ansible and packages need.
+system+=,python3-minimal,python3-apt,sudo,adduser
 
-# Only unpacked, no maintainer script is run: what those would have done is done below.
-mmdebstrap --quiet --mode=root --variant=extract --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-  --dpkgopt='path-exclude=/usr/share/doc/*' --include="$packages" "$suite" "$root" "$mirror"
-ln -sf bash "$root/usr/bin/sh"
-ln -sf mawk "$root/usr/bin/awk"
-# update-alternatives is a maintainer script's business too
-ln -sf xtables-nft-multi "$root/usr/sbin/iptables"
-printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n' >"$root/etc/passwd"
-printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
-printf '127.0.0.1 localhost lab\n::1 localhost\n' >"$root/etc/hosts"
+mmdebstrap --quiet --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --include="$system,$firewalls,$senders" "$suite" "$root" "$mirror"
+install -m755 "$(readlink -f "$(command -v node)")" "$root/usr/bin/node"
 
 # The kernel, its network modules and what a virtual machine needs; it loads them by itself, by modules.dep.
 (cd "$work" && apt-get -qq download "$kernel" 2>/dev/null)
@@ -36,16 +36,49 @@ cp "$work/kernel/boot/vmlinuz-$version" "$out/vmlinuz"
 modules=$root/usr/lib/modules/$version
 mkdir -p "$modules"
 (cd "$work/kernel/lib/modules/$version" && cp -r --parents modules.builtin modules.builtin.modinfo modules.order \
-  kernel/net kernel/lib kernel/crypto kernel/arch/x86/crypto kernel/drivers/virtio kernel/drivers/char/hw_random \
-  kernel/drivers/block/virtio_blk.ko kernel/drivers/net/{veth,dummy,virtio_net,net_failover}.ko "$modules/")
+  kernel/net kernel/lib kernel/crypto kernel/arch/x86/crypto kernel/fs/autofs kernel/drivers/virtio \
+  kernel/drivers/char/{hw_random,virtio_console.ko} kernel/drivers/block/virtio_blk.ko \
+  kernel/drivers/net/{veth,dummy,virtio_net,net_failover}.ko "$modules/")
 depmod -b "$root" "$version"
 
-install -m755 "$(readlink -f "$(command -v node)")" "$root/usr/bin/node"
-install -m755 "$here/init" "$root/usr/sbin/lab-init"
-mkdir -p "$root"/{job,out,proc,sys,dev,tmp,run,root}
-rm -rf "$root"/usr/share/{man,locale,info,doc,perl*} "$root"/var/lib/{apt,dpkg} "$root"/var/cache/apt
-truncate -s 512M "$out/root.ext4"
-mke2fs -q -t ext4 -d "$root" -O '^has_journal,^metadata_csum' "$out/root.ext4"
+: >"$root/etc/fstab"
+: >"$root/etc/machine-id"
+echo lab >"$root/etc/hostname"
+printf '127.0.0.1 localhost\n::1 localhost\n10.66.0.1 server\nfd66::1 server\n10.66.0.2 client\nfd66::2 client\n' >"$root/etc/hosts"
+# The client has a second address of each family, so that it can be a stranger to itself.
+network=$root/etc/systemd/network
+lan() {
+  printf '[Match]\nName=eth0\nHost=%s\n[Network]\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n' "$1"
+  shift
+  printf 'Address=%s\n' "$@"
+}
+lan server 10.66.0.1/24 fd66::1/64 >"$network/lan-server.network"
+lan client 10.66.0.2/24 10.66.0.3/24 fd66::2/64 fd66::3/64 >"$network/lan-client.network"
+
+# ssh from one machine to the other, and a root that needs no password on the console.
+rm -f "$root"/etc/ssh/ssh_host_*
+ssh-keygen -q -t ed25519 -N '' -C lab -f "$root/etc/ssh/ssh_host_ed25519_key"
+install -d -m700 "$root/root/.ssh"
+ssh-keygen -q -t ed25519 -N '' -C lab -f "$root/root/.ssh/id_ed25519"
+cp "$root/root/.ssh/id_ed25519.pub" "$root/root/.ssh/authorized_keys"
+key=$(cut -d' ' -f1,2 "$root/etc/ssh/ssh_host_ed25519_key.pub")
+echo "server,10.66.0.1,fd66::1 $key" >"$root/root/.ssh/known_hosts"
+printf 'HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\nUsePAM no\n' >"$root/etc/ssh/sshd_config.d/lab.conf"
+mkdir -p "$root/etc/systemd/system/serial-getty@ttyS0.service.d" "$root/etc/systemd/journald.conf.d"
+printf '[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear %%I 115200 xterm-256color\n' \
+  >"$root/etc/systemd/system/serial-getty@ttyS0.service.d/login.conf"
+printf '[Journal]\nStorage=persistent\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
+
+chroot "$root" systemctl -q enable systemd-networkd.service ssh.service serial-getty@ttyS0.service
+chroot "$root" systemctl -q disable ufw.service firewalld.service nftables.service knockd.service
+chroot "$root" systemctl -q mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer \
+  e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer getty@tty1.service systemd-binfmt.service \
+  proc-sys-fs-binfmt_misc.automount
+install -m755 "$here/job-init" "$root/usr/sbin/job-init"
+mkdir -p "$root"/{job,out}
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
+truncate -s 2G "$out/root.ext4"
+mke2fs -q -t ext4 -d "$root" -O '^metadata_csum' "$out/root.ext4"
 
 # An initial ram disk that only mounts the root.
 initrd=$work/initrd
@@ -61,8 +94,10 @@ b=/bin/busybox
 $b mount -t devtmpfs dev /dev; $b mount -t proc proc /proc; $b mount -t sysfs sys /sys
 cd /m; for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do $b insmod $m.ko; done
 $b mount -t ext4 -o rw,noatime /dev/vda /new
+init=/sbin/init
+for w in $($b cat /proc/cmdline); do case $w in lab.init=*) init=${w#*=} ;; esac; done
 for d in dev proc sys; do $b mount --move /$d /new/$d; done
-exec $b switch_root /new /usr/sbin/lab-init
+exec $b switch_root /new $init
 EOF
 chmod 755 "$initrd/init"
 (cd "$initrd" && find . | cpio -o -H newc --quiet -R 0:0) >"$out/initrd.cpio"

@@ -17,7 +17,7 @@ drive() { printf -- '-drive file=%s,format=raw,if=none,id=%s%s -device virtio-bl
 timeout -k 5 "$((seconds + 20))" qemu-system-x86_64 -M q35 -cpu max -accel tcg,thread=multi,tb-size=256 -smp 2 -m 1024 \
   -nodefaults -no-user-config -display none -no-reboot -serial "file:$result/console" \
   -kernel "$machine/vmlinuz" -initrd "$machine/initrd.cpio" \
-  -append "console=ttyS0 quiet panic=-1 random.trust_cpu=on mitigations=off lab.timeout=$seconds" \
+  -append "console=ttyS0 quiet panic=-1 random.trust_cpu=on mitigations=off lab.init=/usr/sbin/job-init lab.timeout=$seconds" \
   $(drive root "$machine/root.ext4" ,snapshot=on) $(drive job "$disks/job.tar" ,readonly=on) \
   $(drive out "$disks/out.tar" ,cache=unsafe) -device virtio-rng-pci </dev/null || true
 tar -C "$result" -xf "$disks/out.tar" 2>/dev/null || true

@@ -1,0 +1,39 @@
+/** Runs one script in a machine that does nothing else, with the compiled project around it: machine/run.sh. */
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import path from 'node:path'
+import { Background, root } from '../../support/commands.js'
+import type { Result } from '../../support/commands.js'
+import { image, productionPackages, scripts } from './image.js'
+
+/** `logs` is the folder of build/lab which keeps what the machine said. */
+export async function runJob(logs: string, script: string, seconds: number): Promise<Result> {
+  const job = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-job-'))
+  try {
+    const names = [
+      'dist',
+      'scripts',
+      'templates',
+      'docs',
+      'README.md',
+      'package.json',
+      'package-lock.json',
+      'test/vectors',
+    ]
+    for (const name of [...names, ...(await productionPackages())]) {
+      fs.cpSync(path.join(root, name), path.join(job, name), { recursive: true })
+    }
+    fs.writeFileSync(path.join(job, 'run'), script)
+    const result = path.join(root, 'build/lab', logs)
+    fs.mkdirSync(path.dirname(result), { recursive: true })
+    const running = new Background([path.join(scripts, 'run.sh'), await image(), job, result, String(seconds)])
+    const status = await running.exited
+    const read = (name: string) => {
+      const file = path.join(result, name)
+      return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : ''
+    }
+    return { status, stdout: read('stdout'), stderr: `${running.output}${read('stderr')}` }
+  } finally {
+    fs.rmSync(job, { recursive: true, force: true })
+  }
+}
