@@ -14,7 +14,9 @@ const files = wanted.length === 0 ? all : all.filter(file => wanted.some(part =>
 
 const sum = { passed: 0, failed: 0, skipped: 0 }
 const isLeaf = data => data.details?.type !== 'suite' && !files.includes(data.name)
-const stream = run({ files, concurrency: Math.max(1, availableParallelism()), timeout: 300_000 })
+// An emulated machine takes longer: see test/support/commands.ts.
+const slowness = Number(process.env.PKCTL_TEST_SLOWNESS ?? 1)
+const stream = run({ files, concurrency: Math.max(1, availableParallelism()), timeout: 1_500_000 * slowness })
 stream.on('test:pass', data => {
   if (!isLeaf(data)) return
   if (data.skip !== undefined || data.todo !== undefined) sum.skipped++

@@ -5,14 +5,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { obstacle } from './support/image.js'
-import { runJob } from './support/job.js'
+import { emulated, runJob } from './support/job.js'
 
 describe('on a Debian kernel, with nft queue', { skip: obstacle() ?? false, timeout: 600_000 }, () => {
   it('the demo, and the tests of the knock', async () => {
-    // Emulated, all is slower, and a first answer may take longer; a repeated SYN would still come later than this.
     const { status, stdout, stderr } = await runJob(
       'native',
-      'export PKCTL_TEST_PATIENCE=950; node dist/test/demo.js && node scripts/run-tests.js integration/knock',
+      `${emulated} node dist/test/demo.js && ${emulated} node scripts/run-tests.js integration/knock`,
       420,
     )
     const said = `${stdout}${stderr}`

@@ -9,6 +9,12 @@ export const dist = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const root = path.resolve(dist, '..')
 export const pkctl = path.join(dist, 'src/cli/pkctl.js')
 
+/**
+ * How many times slower than usual the machine is, such as one in emulation: what is waited for may take as much longer.
+ * How long a packet may take is another matter: see PKCTL_TEST_PATIENCE in peer.ts.
+ */
+const slowness = Number(process.env['PKCTL_TEST_SLOWNESS'] ?? 1)
+
 export interface Result {
   readonly status: number | null
   readonly stdout: string
@@ -21,13 +27,13 @@ export interface RunOptions {
   readonly cwd?: string
 }
 
-/** Runs a program to its end, at most a minute. */
+/** Runs a program to its end, at most a minute on a usual machine. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
   return new Promise((resolve, reject) => {
     const [file, ...args] = argv
     const child = spawn(file as string, args, {
       stdio: 'pipe',
-      timeout: 60_000,
+      timeout: 60_000 * slowness,
       killSignal: 'SIGKILL',
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -84,7 +90,7 @@ export class Background {
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal)
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 10_000)
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 10_000 * slowness)
     const status = await this.exited
     clearTimeout(late)
     return status
@@ -95,7 +101,7 @@ export const sleep = (milliseconds: number): Promise<void> => new Promise(done =
 
 /** Waits for a condition; throws when it has not come true in time. */
 export async function until(condition: () => boolean | Promise<boolean>, milliseconds = 30_000): Promise<void> {
-  const end = Date.now() + milliseconds
+  const end = Date.now() + milliseconds * slowness
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited ${milliseconds} ms for ${String(condition)}`)
     await sleep(20)

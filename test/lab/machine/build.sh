@@ -45,15 +45,14 @@ depmod -b "$root" "$version"
 : >"$root/etc/machine-id"
 echo lab >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n::1 localhost\n10.66.0.1 server\nfd66::1 server\n10.66.0.2 client\nfd66::2 client\n' >"$root/etc/hosts"
-# The client has a second address of each family, so that it can be a stranger to itself.
+# The client has a second address of each family, so that it can be a stranger to itself; it uses it when told to.
 network=$root/etc/systemd/network
 lan() {
-  printf '[Match]\nName=eth0\nHost=%s\n[Network]\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n' "$1"
-  shift
-  printf 'Address=%s\n' "$@"
+  printf '[Match]\nName=eth0\nHost=%s\n[Network]\nIPv6AcceptRA=no\nAddress=10.66.0.%s/24\nAddress=fd66::%s/64\n' "$1" "$2" "$2"
 }
-lan server 10.66.0.1/24 fd66::1/64 >"$network/lan-server.network"
-lan client 10.66.0.2/24 10.66.0.3/24 fd66::2/64 fd66::3/64 >"$network/lan-client.network"
+lan server 1 >"$network/lan-server.network"
+lan client 2 >"$network/lan-client.network"
+printf '[Address]\nAddress=%s\nPreferredLifetime=0\n' 10.66.0.3/24 fd66::3/64 >>"$network/lan-client.network"
 
 # ssh from one machine to the other, and a root that needs no password on the console.
 rm -f "$root"/etc/ssh/ssh_host_*

@@ -6,6 +6,12 @@ import { Background, root } from '../../support/commands.js'
 import type { Result } from '../../support/commands.js'
 import { image, productionPackages, scripts } from './image.js'
 
+/**
+ * Before a command: in emulation all is slower, and a first answer may take longer; a repeated SYN would still come later
+ * than this.
+ */
+export const emulated = 'env PKCTL_TEST_PATIENCE=950 PKCTL_TEST_SLOWNESS=10'
+
 /** `logs` is the folder of build/lab which keeps what the machine said. */
 export async function runJob(logs: string, script: string, seconds: number): Promise<Result> {
   const job = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-job-'))

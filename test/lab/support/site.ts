@@ -1,0 +1,129 @@
+/** A server with pkctl from its package and a client with its key, and what the tests do with them again and again. */
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { Background, dist, root } from '../../support/commands.js'
+import { knockHex, knockPort } from '../../support/knocks.js'
+import { client4, client6, Machines, server4, server6 } from './machines.js'
+import type { Machine } from './machines.js'
+import type { Seen, Target } from './prober.js'
+
+/** Always listening, from before there is a network on; `open` is not guarded, to know when there is one. */
+export const ports = { guarded: 2222, open: 2223, published: 8080, container: 80 }
+
+export const configuration = `services:
+  ssh: { port: 22, window: 600 }
+  door: { port: ${ports.guarded}, window: 600 }
+  web: { port: ${ports.published}, window: 600, hook: prerouting }
+credentials:
+  laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh, door, web], skew: 1h }
+log: { level: debug }
+`
+
+export type Outcome = 'open' | 'timeout' | 'reset'
+
+const key = 'a key for the laboratory alone'
+
+/** Builds the Debian package under this version, and gives its path. */
+export async function packaged(version: string): Promise<string> {
+  const folder = path.join(root, 'build/lab/packages')
+  const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), folder, 'deb'], {
+    cwd: root,
+    env: { PKCTL_VERSION: version },
+  })
+  if ((await building.exited) !== 0) throw new Error(`no package could be built:\n${building.output}`)
+  return path.join(folder, `pkctl_${version}_amd64.deb`)
+}
+
+/** Installs a package and says what dpkg said. */
+export async function install(machine: Machine, deb: string): Promise<string> {
+  await machine.write('/root/pkctl.deb', fs.readFileSync(deb))
+  return machine.must('dpkg -i /root/pkctl.deb 2>&1', 180)
+}
+
+/** Puts a package's files on a machine that is only to knock: node is all that this needs. */
+export async function unpack(machine: Machine, deb: string): Promise<void> {
+  await machine.write('/root/pkctl.deb', fs.readFileSync(deb))
+  await machine.must('dpkg -x /root/pkctl.deb /')
+}
+
+export class Site extends Machines {
+  /** What is listening, and on the client the tools of the tests. */
+  async furnish(): Promise<void> {
+    const socket = (port: number) =>
+      `[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=[::]:${port}\nBacklog=4096\n[Install]\nWantedBy=sysinit.target\n`
+    for (const port of [ports.guarded, ports.open]) {
+      await this.server.write(`/etc/systemd/system/lab-${port}.socket`, socket(port), '644')
+      const service = '[Service]\nExecStart=/usr/bin/sleep infinity\n'
+      await this.server.write(`/etc/systemd/system/lab-${port}.service`, service, '644')
+    }
+    await this.server.must(`systemctl enable --now lab-${ports.guarded}.socket lab-${ports.open}.socket`)
+    await this.client.copy(dist, ['test/lab/support/prober.js'], '/opt/lab')
+    await this.client.write('/opt/lab/package.json', '{ "type": "module" }', '644')
+    await this.client.must('mkdir -p -m 700 /root/.config/pkctl')
+    await this.client.write('/root/.config/pkctl/home.key', key)
+    const place = 'host: server, tag: SSHK, key-file: ~/.config/pkctl/home.key'
+    await this.client.write('/root/.config/pkctl/hosts.yaml', `home: { ${place} }\n`)
+  }
+
+  /** The configuration with its key, as an administrator would put it there; the daemon takes it over. */
+  async configure(): Promise<void> {
+    await this.server.write('/etc/pkctl/pkctl.yaml', configuration, '640')
+    await this.server.write('/etc/pkctl/keys/laptop', key, '640')
+    await this.server.must('chgrp pkctl /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop && pkctl check')
+    await this.server.must('systemctl restart pkctl-rules pkctld', 120)
+  }
+
+  /** What becomes of a connection from the client, of which two SYNs are sent at most. */
+  async opens(port: number, host = server4, from = host === server6 ? client6 : client4): Promise<Outcome> {
+    const address = (ip: string) => (ip.includes(':') ? `[${ip}]` : ip)
+    const target = `TCP:${address(host)}:${port},bind=${address(from)},connect-timeout=2`
+    const { status, stderr } = await this.client.run(`socat -u OPEN:/dev/null ${target}`)
+    if (status === 0) return 'open'
+    if (stderr.includes('timed out')) return 'timeout'
+    if (stderr.includes('refused')) return 'reset'
+    throw new Error(stderr)
+  }
+
+  /** A right knock, as `pkctl knock` would send it, but without the seconds that node needs to start in emulation. */
+  async knock(host = server4): Promise<string> {
+    const knock = knockHex({ tag: 'SSHK', key })
+    await this.send(knock, host)
+    return knock
+  }
+
+  /** Sends a datagram, and gives the server time to judge it. */
+  async send(hex: string, host = server4): Promise<void> {
+    const target = host === server6 ? `UDP6:[${host}]:${knockPort},bind=[${client6}]` : `UDP4:${host}:${knockPort}`
+    const bytes = Buffer.from(hex, 'hex').toString('base64')
+    await this.client.must(`base64 -d <<<${bytes} | socat -u - ${target} && sleep 0.5`)
+  }
+
+  /** Begins to try all of these from the client, until `tried` is called. */
+  async tryAllAlong(targets: readonly Target[]): Promise<void> {
+    await this.client.must('rm -f /run/tried')
+    const words = `node /opt/lab/test/lab/support/prober.js /run/tried '${JSON.stringify(targets)}'`
+    await this.client.must(`systemd-run --collect --unit=prober ${words}`)
+    await this.client.must('until [ -f /run/tried ]; do sleep 0.1; done')
+  }
+
+  async tried(): Promise<Record<string, Seen>> {
+    await this.client.must('sleep 1')
+    return JSON.parse(await this.client.must('cat /run/tried')) as Record<string, Seen>
+  }
+
+  async tryNoMore(): Promise<void> {
+    await this.client.run('systemctl stop prober')
+  }
+
+  /** Neither grants nor other firewalls, and a daemon that runs; it is started again only if it must be. */
+  async fresh(): Promise<void> {
+    const script = [
+      'systemctl stop firewalld box; rm -f /etc/firewalld/zones/*; grep -q ENABLED=yes /etc/ufw/ufw.conf && ufw --force reset',
+      'for table in "ip nat" "ip filter" "ip6 filter"; do nft delete table $table; done',
+      'systemctl start pkctl-rules pkctld',
+      'for set in $(nft list sets inet | grep -o "pk-[^ ]*"); do nft flush set inet pkctl $set; done',
+      'nft list chain inet pkctl pk-door',
+    ]
+    await this.server.must(script.join('\n'), 180)
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * pkctl as an administrator has it: from its package, under systemd, on a machine that is rebooted, beside the firewalls
+ * that others brought. Two emulated machines, booted once; see docs/lab.md for how to run a part alone.
+ */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, it } from 'node:test'
+import type { TestContext } from 'node:test'
+import { version } from '../../src/cli/version.js'
+import { until } from '../support/commands.js'
+import { obstacle } from './support/image.js'
+import { client4, client6, server4, server6, stranger4, stranger6 } from './support/machines.js'
+import { install, packaged, ports, Site, unpack } from './support/site.js'
+
+/** Later than any version that package.json will have. */
+const newer = '999.0.0'
+
+/** A container's network as Docker makes it, and something that listens in it. */
+const container = `
+ip netns del box 2>/dev/null
+set -e
+ip netns add box
+ip link add box0 type veth peer name eth0 netns box
+ip addr add 172.17.0.1/16 dev box0
+ip link set box0 up
+ip -n box addr add 172.17.0.2/16 dev eth0
+ip -n box link set eth0 up
+ip -n box route add default via 172.17.0.1
+sysctl -qw net.ipv4.ip_forward=1
+systemd-run --collect --unit=box ip netns exec box socat TCP-LISTEN:${ports.container},fork,reuseaddr EXEC:/bin/cat
+iptables -t nat -N DOCKER
+iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+iptables -t nat -A DOCKER ! -i box0 -p tcp --dport ${ports.published} -j DNAT --to-destination 172.17.0.2:${ports.container}
+iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o box0 -j MASQUERADE
+iptables -A FORWARD -d 172.17.0.2 ! -i box0 -o box0 -p tcp --dport ${ports.container} -j ACCEPT`
+
+describe('a server and its client', { skip: obstacle() ?? false, timeout: 1_500_000 }, () => {
+  const site = new Site('system', 1500)
+  const { server, client } = site
+
+  const ruleset = () => server.must('nft --stateless list table inet pkctl')
+  const active = async (unit: string) => (await server.run(`systemctl is-active ${unit}`)).stdout.trim()
+  const granted = async () => (JSON.parse(await server.must('pkctl list --json')) as { services: Granted[] }).services
+  interface Granted {
+    readonly name: string
+    readonly grants: readonly { readonly address: string; readonly seconds: number | null }[]
+  }
+
+  before(async () => {
+    const [deb] = await Promise.all([packaged(version), site.start()])
+    await site.furnish()
+    assert.equal(await site.opens(ports.guarded), 'open', 'nothing is closed before pkctl is there')
+    await Promise.all([install(server, deb), unpack(client, deb)])
+    await site.configure()
+  })
+  after(() => site.stop())
+
+  describe('as installed', () => {
+    before(() => site.fresh())
+
+    it('runs as a user of its own, and is to be started at boot', async () => {
+      assert.equal(await active('pkctld'), 'active')
+      assert.equal(await active('pkctl-rules'), 'active')
+      assert.equal((await server.must('systemctl show pkctld -p User --value')).trim(), 'pkctl')
+      await server.must('systemctl is-enabled pkctld pkctl-rules')
+      assert.match(await server.must('pkctl status'), /queue 62: nft queue/)
+    })
+
+    for (const [family, host, from, stranger] of [
+      ['IPv4', server4, client4, stranger4],
+      ['IPv6', server6, client6, stranger6],
+    ] as const) {
+      it(`${family}: closed, knock, open, and closed to others`, async () => {
+        assert.equal(await site.opens(ports.guarded, host, from), 'timeout')
+        await client.must(`pkctl knock home ${family === 'IPv4' ? '-4' : '-6'} && sleep 0.5`)
+        assert.equal(await site.opens(ports.guarded, host, from), 'open')
+        assert.equal(await site.opens(ports.guarded, host, stranger), 'timeout')
+      })
+    }
+
+    it('sshd on the guarded port 22: no answer, a knock, a login, and `pkctl connect` does both', async () => {
+      await site.fresh()
+      const ssh = 'ssh -4 -o BatchMode=yes'
+      assert.match((await client.run(`${ssh} -o ConnectTimeout=3 server hostname`)).stderr, /timed out/)
+      await site.knock()
+      assert.equal((await client.must(`${ssh} server hostname`)).trim(), 'server')
+      await site.fresh()
+      const connect = "-o ProxyCommand='pkctl connect %h %p -4' -o HostKeyAlias=server"
+      assert.equal((await client.must(`${ssh} ${connect} home hostname`)).trim(), 'server')
+    })
+  })
+
+  describe('when the daemon is killed', () => {
+    before(() => site.fresh())
+
+    it('systemd starts it again, nothing opens meanwhile, and a running grant stays', async () => {
+      await site.knock()
+      await site.tryAllAlong([
+        { name: 'stranger', host: server4, port: ports.guarded, from: stranger4 },
+        { name: 'granted', host: server4, port: ports.guarded, from: client4 },
+      ])
+      const pid = async () => (await server.must('systemctl show pkctld -p MainPID --value')).trim()
+      const before = await pid()
+      await server.must(`kill -9 ${before}`)
+      await until(async () => !['0', before].includes(await pid()) && (await active('pkctld')) === 'active', 90_000)
+      const { stranger, granted } = await site.tried()
+      await site.tryNoMore()
+      assert.deepEqual(stranger?.open, [])
+      assert.ok((granted?.open.length ?? 0) > 10, 'a grant goes on without the daemon')
+      assert.equal(await site.opens(ports.guarded, server6, client6), 'timeout')
+      await site.knock(server6)
+      assert.equal(await site.opens(ports.guarded, server6, client6), 'open', 'the new daemon listens')
+    })
+  })
+
+  describe('when the server reboots', () => {
+    before(() => site.fresh())
+    after(() => site.tryNoMore())
+
+    it('the port is closed from the first packet on, the daemon is back, the grant is gone, the rules are the same', async () => {
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
+      const rules = await ruleset()
+      await site.tryAllAlong([
+        { name: 'guarded4', host: server4, port: ports.guarded, from: stranger4 },
+        { name: 'guarded6', host: server6, port: ports.guarded, from: stranger6 },
+        { name: 'open4', host: server4, port: ports.open, from: stranger4 },
+        { name: 'open6', host: server6, port: ports.open, from: stranger6 },
+      ])
+      await server.reboot()
+      const down = Date.now()
+      await server.up()
+      await server.settled()
+      const tried = await site.tried()
+      assert.deepEqual(tried['guarded4']?.open, [])
+      assert.deepEqual(tried['guarded6']?.open, [])
+      for (const name of ['open4', 'open6']) {
+        // The probes are worth nothing if there was no network.
+        await until(async () => (await site.tried())[name]?.open.some(at => at > down) === true, 30_000)
+      }
+      assert.equal(await active('pkctld'), 'active')
+      assert.equal(await site.opens(ports.guarded), 'timeout', 'the grant did not survive')
+      assert.equal(await ruleset(), rules)
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
+    })
+  })
+
+  describe('when the power fails', () => {
+    before(() => site.fresh())
+
+    it('a knock that was honoured right before is a replay after it', async () => {
+      const knock = await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
+      await server.kill()
+      await server.start()
+      await server.settled()
+      assert.equal(await active('pkctld'), 'active')
+      await site.send(knock)
+      assert.equal(await site.opens(ports.guarded), 'timeout')
+      assert.match(await server.must('pkctl status'), /refused: 1 replayed/)
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
+    })
+  })
+
+  describe('beside others', () => {
+    before(() => site.fresh())
+    afterEach(() => site.fresh())
+
+    /** Closed, and a knock opens. */
+    async function guards(port: number = ports.guarded): Promise<void> {
+      assert.equal(await site.opens(port), 'timeout')
+      await site.knock()
+      assert.equal(await site.opens(port), 'open')
+      assert.equal(await site.opens(port, server4, stranger4), 'timeout')
+    }
+
+    it('`systemctl restart nftables` flushes all: closed again, and a knock opens', async t => {
+      await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
+      await server.must('systemctl restart nftables', 120)
+      await until(async () => (await active('pkctld')) === 'active', 60_000)
+      await tellHowLong(t)
+      await guards()
+    })
+
+    it('`nft flush ruleset` opens all until `pkctl reload`', async t => {
+      await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
+      await server.must('nft flush ruleset && sleep 1 && pkctl reload')
+      await tellHowLong(t)
+      await guards()
+    })
+
+    /** For how long the stranger got in; a matter of the machine's speed, so that nothing is asserted of it. */
+    async function tellHowLong(t: TestContext): Promise<void> {
+      const { open } = (await site.tried())['stranger'] ?? { open: [] }
+      await site.tryNoMore()
+      const [first, last] = [open[0], open.at(-1)]
+      const time = first === undefined || last === undefined ? 'at no moment' : `for some ${last - first + 100} ms`
+      t.diagnostic(`the port was open ${time}`)
+    }
+
+    it('ufw that denies: a knock opens only what ufw allows, too', async () => {
+      await server.must('ufw default deny incoming && ufw --force enable', 120)
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'timeout', 'ufw drops what pkctl lets in')
+      await server.must(`ufw allow ${ports.guarded}/tcp`)
+      assert.equal(await site.opens(ports.guarded), 'open', 'both let it in')
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout', 'ufw lets it in, and pkctl does not')
+      await server.must('ufw reload', 60)
+      assert.equal(await site.opens(ports.guarded), 'open')
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout', 'ufw started again')
+    })
+
+    it('firewalld: a knock opens only what its zone allows, too; its reload changes nothing', async () => {
+      await server.must('systemctl start firewalld', 120)
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'reset', 'firewalld rejects what pkctl lets in')
+      await server.must(`firewall-cmd --permanent --add-port=${ports.guarded}/tcp && firewall-cmd --reload`, 120)
+      assert.equal(await site.opens(ports.guarded), 'open', 'both let it in')
+      assert.equal(
+        await site.opens(ports.guarded, server4, stranger4),
+        'timeout',
+        'firewalld lets it in, and pkctl does not',
+      )
+    })
+
+    it('a port that is published by DNAT, as for a container, with `hook: prerouting`', async () => {
+      await server.must(container)
+      await guards(ports.published)
+      // Without pkctl, everyone is let in: the port is there.
+      await server.must('systemctl stop pkctld; pkctl remove web')
+      assert.equal(await site.opens(ports.published, server4, stranger4), 'open')
+    })
+  })
+
+  describe('an upgrade and a purge', () => {
+    before(() => site.fresh())
+
+    it('an upgrade keeps the configuration and running grants', async () => {
+      await site.knock()
+      const before = await server.must(
+        'sha256sum /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop; stat -c "%a %U %G" /etc/pkctl/keys/laptop',
+      )
+      await install(server, await packaged(newer))
+      assert.match(await server.must('pkctl --version'), new RegExp(newer.replaceAll('.', '\\.')))
+      assert.equal(
+        await server.must(
+          'sha256sum /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop; stat -c "%a %U %G" /etc/pkctl/keys/laptop',
+        ),
+        before,
+      )
+      assert.equal(await active('pkctld'), 'active')
+      const [, door] = await granted()
+      console.log(JSON.stringify(door))
+      assert.equal(await site.opens(ports.guarded), 'open', 'the grant runs on')
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
+    })
+
+    it('a purge leaves nothing', async () => {
+      await server.must('dpkg --purge pkctl 2>&1', 120)
+      const left = await server.must(
+        'ls -d /etc/pkctl /var/lib/pkctl /var/log/pkctl /run/pkctl /usr/lib/pkctl 2>/dev/null; getent passwd pkctl; getent group pkctl; nft list ruleset; find / -xdev -name "*pkctl*" -not -path "/proc/*" -not -path "/root/*" -not -path "/var/log/journal/*"; true',
+      )
+      assert.equal(left, '')
+      assert.equal(await site.opens(ports.guarded), 'open')
+    })
+  })
+})
