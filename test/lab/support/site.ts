@@ -11,9 +11,9 @@ import type { Seen, Target } from './prober.js'
 export const ports = { guarded: 2222, open: 2223, published: 8080, container: 80 }
 
 export const configuration = `services:
-  ssh: { port: 22, window: 600 }
-  door: { port: ${ports.guarded}, window: 600 }
-  web: { port: ${ports.published}, window: 600, hook: prerouting }
+  ssh: { port: 22, window: 1h }
+  door: { port: ${ports.guarded}, window: 1h }
+  web: { port: ${ports.published}, window: 1h, hook: prerouting }
 credentials:
   laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh, door, web], skew: 1h }
 log: { level: debug }
@@ -37,7 +37,7 @@ export async function packaged(version: string): Promise<string> {
 /** Installs a package and says what dpkg said. */
 export async function install(machine: Machine, deb: string): Promise<string> {
   await machine.write('/root/pkctl.deb', fs.readFileSync(deb))
-  return machine.must('dpkg -i /root/pkctl.deb 2>&1', 180)
+  return machine.must('dpkg -i /root/pkctl.deb 2>&1', 400)
 }
 
 /** Puts a package's files on a machine that is only to knock: node is all that this needs. */
@@ -56,6 +56,12 @@ export class Site extends Machines {
       const service = '[Service]\nExecStart=/usr/bin/sleep infinity\n'
       await this.server.write(`/etc/systemd/system/lab-${port}.service`, service, '644')
     }
+    // The units' times are those of real machines; emulated beside other work, node alone may need a minute to start.
+    const patient = '[Service]\nTimeoutStartSec=300\nWatchdogSec=0\n'
+    for (const unit of ['pkctld', 'pkctl-rules']) {
+      await this.server.must(`mkdir -p /etc/systemd/system/${unit}.service.d`)
+      await this.server.write(`/etc/systemd/system/${unit}.service.d/lab.conf`, patient, '644')
+    }
     await this.server.must(`systemctl enable --now lab-${ports.guarded}.socket lab-${ports.open}.socket`)
     await this.client.copy(dist, ['test/lab/support/prober.js'], '/opt/lab')
     await this.client.write('/opt/lab/package.json', '{ "type": "module" }', '644')
@@ -70,7 +76,7 @@ export class Site extends Machines {
     await this.server.write('/etc/pkctl/pkctl.yaml', configuration, '640')
     await this.server.write('/etc/pkctl/keys/laptop', key, '640')
     await this.server.must('chgrp pkctl /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop && pkctl check')
-    await this.server.must('systemctl restart pkctl-rules pkctld', 120)
+    await this.server.must('systemctl restart pkctl-rules pkctld', 240)
   }
 
   /** What becomes of a connection from the client, of which two SYNs are sent at most. */
@@ -100,10 +106,10 @@ export class Site extends Machines {
 
   /** Begins to try all of these from the client, until `tried` is called. */
   async tryAllAlong(targets: readonly Target[]): Promise<void> {
-    await this.client.must('rm -f /run/tried')
+    await this.client.run('systemctl stop prober; rm -f /run/tried')
     const words = `node /opt/lab/test/lab/support/prober.js /run/tried '${JSON.stringify(targets)}'`
     await this.client.must(`systemd-run --collect --unit=prober ${words}`)
-    await this.client.must('until [ -f /run/tried ]; do sleep 0.1; done')
+    await this.client.must('until [ -f /run/tried ]; do sleep 0.1; done', 120)
   }
 
   async tried(): Promise<Record<string, Seen>> {
@@ -124,6 +130,6 @@ export class Site extends Machines {
       'for set in $(nft list sets inet | grep -o "pk-[^ ]*"); do nft flush set inet pkctl $set; done',
       'nft list chain inet pkctl pk-door',
     ]
-    await this.server.must(script.join('\n'), 180)
+    await this.server.must(script.join('\n'), 300)
   }
 }
