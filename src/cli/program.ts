@@ -1,5 +1,6 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
+import { applyCommand } from './commands/apply.js'
 import { checkCommand } from './commands/check.js'
 import { closeCommand } from './commands/close.js'
 import { completionCommand } from './commands/completion.js'
@@ -40,6 +41,7 @@ export function createProgram(terminal: Terminal): Command {
   const commands = [
     initCommand,
     removeCommand,
+    applyCommand,
     addCommand,
     deleteCommand,
     listCommand,

@@ -22,6 +22,8 @@ export interface Terminal {
   hint(message: string): void
   warn(message: string): void
   strong(text: string): string
+  /** A line of a difference: what comes, goes, or changes. */
+  difference(sign: '+' | '-' | '~', text: string): void
 }
 
 type Colour = 'red' | 'yellow' | 'cyan'
@@ -48,6 +50,7 @@ export function realTerminal(program = 'pkctl'): Terminal {
     if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') throw error
     process.exit(0)
   })
+  const signs = { '+': 'green', '-': 'red', '~': 'yellow' } as const
   return {
     out: line => {
       process.stdout.write(`${line}\n`)
@@ -56,5 +59,9 @@ export function realTerminal(program = 'pkctl'): Terminal {
     hint: say('hint', 'cyan'),
     warn: say('warning', 'yellow'),
     strong: text => (coloured(process.stdout) ? styleText('bold', text) : text),
+    difference: (sign, text) => {
+      const line = `${sign} ${text}`
+      process.stdout.write(`${coloured(process.stdout) ? styleText(signs[sign], line) : line}\n`)
+    },
   }
 }

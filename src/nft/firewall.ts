@@ -2,8 +2,11 @@
  * What pkctl can do to the kernel's ruleset, in its own words: each method is one transaction at most, leaves things as
  * they are when they are right already, and says what it changed.
  */
+import { differences, optionsThatDiffer, text } from './differences.js'
+import type { Difference } from './differences.js'
 import { NftError } from './errors.js'
-import { addGrant, deleteGrant, remaskGrants } from './grants.js'
+import { addGrant, deleteGrant, putGrant, remaskGrants, takeGrant, versionOf } from './grants.js'
+import type { GivenGrant } from './grants.js'
 import type { Command, Hook, IpFamily } from './json.js'
 import { addBaseChain, addRule, addTable, deleteTable } from './json.js'
 import type { Listing } from './listing.js'
@@ -12,7 +15,7 @@ import type { Nft } from './nft.js'
 import type { Queueing } from './queueing.js'
 import { covers, overlap, placesOf } from './places.js'
 import { buildQueueing, onlyQueueing, queueInUse, removeQueueing, stopQueueing } from './queueing.js'
-import { buildServices, removeService } from './scaffold.js'
+import { buildServices, dropTableIfEmpty, removeService } from './scaffold.js'
 import type { ServiceSpec } from './service.js'
 import { chainOf, decodeSpec, prefixOf, setOf } from './service.js'
 import type { GrantSpec } from './grants.js'
@@ -26,6 +29,39 @@ export interface Change {
   /** What is different now, in a few words each, such as `reject: drop -> reset`. */
   readonly details: readonly string[]
   readonly commands: readonly Command[]
+}
+
+/** What `rearrange` shall bring about. */
+export interface Arrangement {
+  /** Services that shall be there, just so. */
+  readonly specs: readonly ServiceSpec[]
+  /** Names of services that shall go; `others` are all that `specs` does not name. */
+  readonly remove: readonly string[] | 'others'
+  /** Let a service go, too, that guards nothing but what `specs` guard: it has been renamed. */
+  readonly replace?: boolean
+  /** Grants that are put back with a service that is made anew; what names no service is left out. */
+  readonly grants?: readonly GivenGrant[]
+  /** Grants by hand that are taken back. */
+  readonly revoke?: readonly GivenGrant[]
+}
+
+/** What `rearrange` is about to do. */
+export interface Rearrangement {
+  /** The services of before; those in `removed` with their grants, others perhaps without. */
+  readonly before: ReadonlyMap<string, ServiceState>
+  readonly after: ReadonlyMap<string, ServiceSpec>
+  readonly added: readonly ServiceSpec[]
+  readonly modified: readonly ServiceChange[]
+  readonly removed: readonly ServiceState[]
+  /** Services that stay though they are not asked for. */
+  readonly left: readonly string[]
+}
+
+export interface ServiceChange {
+  readonly spec: ServiceSpec
+  readonly differences: readonly Difference[]
+  /** False when its rules were edited by somebody. */
+  readonly sound: boolean
 }
 
 /** A change that cannot be made as asked; nothing was touched. */
@@ -79,6 +115,45 @@ export class Firewall {
       const { commands, details } = await this.#serviceCommands([spec], listing)
       return this.#apply(commands, details)
     })
+  }
+
+  /**
+   * Puts services in place and takes others away, in one transaction. `prepare` is told what is about to happen, while
+   * nobody else can change anything; it may name grants that are made by the way, or throw to call the whole off.
+   */
+  rearrange(
+    arrangement: Arrangement,
+    prepare: (plan: Rearrangement) => Promise<readonly GivenGrant[]> = () => Promise.resolve([]),
+  ): Promise<Change & { readonly plan: Rearrangement }> {
+    return this.exclusive(async () => {
+      const { specs, grants = [], revoke = [], replace = false } = arrangement
+      const listing = await this.#structure()
+      const existing = readServices(listing)
+      const wanted = new Set(specs.map(({ name }) => name))
+      const others = [...existing.keys()].filter(name => !wanted.has(name))
+      const asked = arrangement.remove
+      const unwanted = asked === 'others' ? others : others.filter(name => asked.includes(name))
+      const { commands, details, replaced } = await this.#serviceCommands(specs, listing, replace, unwanted)
+      const before = replaced.length > 0 ? await this.services() : existing
+      const plan = rearrangementOf(specs, replaced, before)
+      const more = await prepare(plan)
+      const given = this.#masked([...grants, ...more], plan.after).flatMap(putGrant)
+      const taken = this.#masked(revoke, plan.after).flatMap(takeGrant)
+      const gone = plan.after.size === 0 ? dropTableIfEmpty(replaced, listing) : []
+      const all = [...details, ...more.map(({ source }) => `${source} granted`)]
+      return { ...(await this.#apply([...commands, ...given, ...taken, ...gone], all)), plan }
+    })
+  }
+
+  /** Whether a grant for the address runs, and will once the service is as `spec` says. */
+  async isGranted(spec: GrantSpec, version: IpFamily, address: string, now: GrantSpec = spec): Promise<boolean> {
+    const source = this.mask(address, version, prefixOf(now, version))
+    const length = prefixOf(spec, version)
+    if (this.mask(source, version, length) !== this.mask(address, version, length)) return false
+    for (const role of ['knock', 'add'] as const) {
+      if (await this.#grantIn(setOf(spec.name, role, version), source)) return true
+    }
+    return false
   }
 
   removeService(name: string): Promise<Change> {
@@ -193,16 +268,24 @@ export class Firewall {
     return filled
   }
 
-  async #serviceCommands(specs: readonly ServiceSpec[], listing: Listing, mayReplace = false) {
+  /** `unwanted` services go as well. */
+  async #serviceCommands(
+    specs: readonly ServiceSpec[],
+    listing: Listing,
+    mayReplace = false,
+    unwanted: readonly string[] = [],
+  ) {
     const existing = readServices(listing)
-    const replaced = mayReplace ? supersededBy(specs, existing) : []
+    const superseded = mayReplace ? supersededBy(specs, existing).filter(name => !unwanted.includes(name)) : []
+    const replaced = [...unwanted, ...superseded]
     refuseTakenPorts(specs, existing, replaced)
     const differing = specs.filter(spec => differences(spec, existing.get(spec.name)).length > 0)
     const details = differing.flatMap(spec => {
       const changes = differences(spec, existing.get(spec.name))
       return changes.map(change => (specs.length > 1 ? `${spec.name}: ${change}` : change))
     })
-    for (const name of replaced) details.push(`service ${name} gave way to those that guard its ports now`)
+    for (const name of unwanted) details.push(`service ${name} removed`)
+    for (const name of superseded) details.push(`service ${name} gave way to those that guard its ports now`)
     const masked = differing.filter(spec => {
       const { prefix4, prefix6 } = existing.get(spec.name)?.spec ?? spec
       return prefix4 !== spec.prefix4 || prefix6 !== spec.prefix6
@@ -233,6 +316,17 @@ export class Firewall {
     return { left: element.timeout === undefined ? Infinity : (element.expires ?? element.timeout) }
   }
 
+  /** The grants of services that there will be, with their sources as those services keep them. */
+  #masked(grants: readonly GivenGrant[], services: ReadonlyMap<string, ServiceSpec>): GivenGrant[] {
+    return grants.flatMap(grant => {
+      const spec = services.get(grant.service)
+      if (!spec) return []
+      const version = versionOf(grant)
+      const address = grant.source.replace(/\/.*/, '')
+      return [{ ...grant, source: this.mask(address, version, prefixOf(spec, version)) }]
+    })
+  }
+
   async #apply(commands: readonly Command[], details: readonly string[]): Promise<Change> {
     if (commands.length === 0) return nothing
     if (this.dryRun) await this.nft.check(commands)
@@ -241,27 +335,31 @@ export class Firewall {
   }
 }
 
+function rearrangementOf(
+  specs: readonly ServiceSpec[],
+  replaced: readonly string[],
+  before: ReadonlyMap<string, ServiceState>,
+): Rearrangement {
+  const removed = replaced.flatMap(name => before.get(name) ?? [])
+  const left = [...before.keys()].filter(name => !replaced.includes(name) && specs.every(spec => spec.name !== name))
+  const staying = left.flatMap(name => before.get(name)?.spec ?? [])
+  return {
+    before,
+    after: new Map([...staying, ...specs].map(spec => [spec.name, spec])),
+    added: specs.filter(({ name }) => !before.has(name)),
+    modified: specs.flatMap(spec => {
+      const state = before.get(spec.name)
+      if (!state) return []
+      const change = { spec, differences: optionsThatDiffer(spec, state), sound: state.sound }
+      return change.differences.length > 0 || !change.sound ? [change] : []
+    }),
+    removed,
+    left,
+  }
+}
+
 function ignoreMissingTool(error: unknown): void {
   if (!(error instanceof NftError) || error.kind !== 'missing-tool') throw error
-}
-
-/** How the service in the kernel differs from the spec; empty when it is just so. */
-export function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
-  if (!state) return [`service ${spec.name} added`]
-  const keys = Object.keys(spec) as (keyof ServiceSpec)[]
-  const different = keys.filter(key => text(spec[key]) !== text(state.spec[key]))
-  const changes = different.map(key => `${key}: ${text(state.spec[key])} -> ${text(spec[key])}`)
-  return state.sound ? changes : [...changes, `service ${spec.name} mended: its rules were not as pkctl made them`]
-}
-
-function text(value: ServiceSpec[keyof ServiceSpec]): string {
-  if (typeof value !== 'object' || value === null) return String(value)
-  if (!Array.isArray(value)) return JSON.stringify(value)
-  const items = value as readonly (string | { first: number; last: number })[]
-  const words = items.map(item =>
-    typeof item === 'string' ? item : item.first === item.last ? String(item.first) : `${item.first}-${item.last}`,
-  )
-  return words.sort().join(',') || 'none'
 }
 
 function refuseTakenPorts(

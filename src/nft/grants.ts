@@ -15,9 +15,35 @@ export type GrantSpec = Pick<ServiceSpec, 'name' | 'prefix4' | 'prefix6'>
  */
 export function addGrant(spec: GrantSpec, version: IpFamily, address: string, seconds: number | null): Command[] {
   const set = setOf(spec.name, 'add', version)
-  const element: Json = seconds === null ? address : { elem: { val: address, timeout: seconds } }
-  return [addElements(set, [address]), deleteElements(set, [address]), addElements(set, [element])]
+  return [addElements(set, [address]), deleteElements(set, [address]), addElements(set, [elementOf(address, seconds)])]
 }
+
+/** A grant as it is told outside of the kernel: of which service, and where in it. */
+export interface GivenGrant {
+  readonly service: string
+  /** An address, or the prefix that is granted with it. */
+  readonly source: string
+  readonly by: 'knock' | 'hand'
+  /** null: without end. */
+  readonly secondsLeft: number | null
+}
+
+export const versionOf = ({ source }: Pick<GivenGrant, 'source'>): IpFamily => (source.includes(':') ? 6 : 4)
+
+const grantSet = (grant: GivenGrant) => setOf(grant.service, grant.by === 'knock' ? 'knock' : 'add', versionOf(grant))
+
+/** Makes a grant just so, whatever is there of it. */
+export function putGrant(grant: GivenGrant): Command[] {
+  return [...takeGrant(grant), addElements(grantSet(grant), [elementOf(grant.source, grant.secondsLeft)])]
+}
+
+export function takeGrant(grant: GivenGrant): Command[] {
+  const set = grantSet(grant)
+  return [addElements(set, [grant.source]), deleteElements(set, [grant.source])]
+}
+
+const elementOf = (address: string, seconds: number | null): Json =>
+  seconds === null ? address : { elem: { val: address, timeout: Math.max(1, Math.floor(seconds)) } }
 
 /** Takes back whatever `address` was granted, by knock and by hand. */
 export function deleteGrant(spec: GrantSpec, version: IpFamily, address: string): Command[] {

@@ -27,7 +27,7 @@ export function buildServices(
   listing: Listing,
   replaced: readonly string[] = [],
 ): Command[] {
-  if (specs.length === 0) return []
+  if (specs.length === 0 && replaced.length === 0) return []
   const wanted = specs.flatMap(spec => placesOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
   const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
   const taken = [...takenPlaces(listing).values()].flat()
@@ -57,18 +57,19 @@ export function removeService(service: string, listing: Listing): Command[] {
     ...taken.filter(place => place.chain === chain).map(leavePlace),
     ...idle.flatMap(hook => dropGate(hook, listing)),
     ...dropChain(service, listing),
-    ...(nothingElse(listing, service) ? [j.deleteTable()] : []),
+    ...dropTableIfEmpty([service], listing),
   ]
 }
 
-function nothingElse(listing: Listing, service: string): boolean {
-  const chains = new Set([chainOf(service), ...hooks.map(gateOf)])
-  const sets = new Set(setNames(service))
-  const others = [...takenPlaces(listing).keys()].filter(chain => chain !== chainOf(service))
-  return (
-    others.length === 0 &&
+/** Deletes the table when these services are all that is in it. */
+export function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
+  const own = services.map(chainOf)
+  const chains = new Set([...own, ...hooks.map(gateOf)])
+  const sets = new Set(services.flatMap(setNames))
+  const isEmpty =
+    [...takenPlaces(listing).keys()].every(chain => own.includes(chain)) &&
     [...listing.chains.keys()].every(name => chains.has(name)) &&
     [...listing.sets.keys()].every(name => sets.has(name)) &&
     !listing.maps.has('grants')
-  )
+  return services.length > 0 && isEmpty ? [j.deleteTable()] : []
 }

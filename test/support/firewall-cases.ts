@@ -5,6 +5,7 @@ import { FirewallError, Firewall as RealFirewall } from '../../src/nft/firewall.
 import { addElements } from '../../src/nft/json.js'
 import type { ServiceSpec } from '../../src/nft/service.js'
 import { sleep } from './commands.js'
+import { rearrangingCases } from './firewall-rearranging.js'
 import { serviceCases } from './firewall-services.js'
 import type { FirewallCase } from './firewall-tools.js'
 import {
@@ -445,6 +446,7 @@ const quiesceCases: FirewallCase[] = [
 
 export const firewallCases: readonly FirewallCase[] = [
   ...serviceCases,
+  ...rearrangingCases,
   ...grantCases,
   ...queueCases,
   ...replaceCases,

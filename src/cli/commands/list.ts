@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import type { ServiceSpec } from '../../nft/service.js'
 import type { ServiceState } from '../../nft/state.js'
 import { realFirewall } from '../firewall.js'
 import type { Terminal } from '../terminal.js'
@@ -29,16 +30,7 @@ function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: Servic
 }
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
-  const how = [
-    spec.syn ? 'new connections' : 'all packets',
-    spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
-    `${spec.window} s a knock`,
-    ...(spec.singleUse ? ['single use'] : []),
-    ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
-    ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
-    ...(spec.log ? ['logged'] : []),
-  ]
-  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${how.join(', ')}`)
+  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${mannerOf(spec)}`)
   if (!sound) terminal.out(`  damaged: its rules are not as pkctl made them; pkctl init or pkctl reload mends them`)
   terminal.out(
     `  packets: ${admittedPackets} let in, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
@@ -49,4 +41,17 @@ function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admitt
     terminal.out(`  granted: ${source}  ${left}  by ${by}`)
   }
   if (grants.length === 0) terminal.out('  granted: nobody')
+}
+
+/** What a service does, in a few words. */
+export function mannerOf(spec: ServiceSpec): string {
+  return [
+    spec.syn ? 'new connections' : 'all packets',
+    spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
+    `${spec.window} s a knock`,
+    ...(spec.singleUse ? ['single use'] : []),
+    ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
+    ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
+    ...(spec.log ? ['logged'] : []),
+  ].join(', ')
 }

@@ -1,0 +1,117 @@
+/** The cases that are about services that come, change and go in one transaction. */
+import assert from 'node:assert/strict'
+import { FirewallError } from '../../src/nft/firewall.js'
+import type { Rearrangement } from '../../src/nft/firewall.js'
+import type { FirewallCase } from './firewall-tools.js'
+import { grants, nothing, ports, service, specs, ssh, unchanged, web } from './firewall-tools.js'
+
+const mail = service('mail', { ports: ports(25, [1000, 1010]) })
+const named = (services: readonly { name: string }[]) => services.map(({ name }) => name)
+
+export const rearrangingCases: readonly FirewallCase[] = [
+  {
+    name: 'a rearrangement adds, changes and takes away; grants of what stays go on; a second one changes nothing',
+    async run(firewall) {
+      await firewall.ensureServices([ssh, mail])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
+      const changed = { ...ssh, window: 90, hook: 'prerouting' as const }
+      const arrangement = { specs: [changed, web], remove: 'others' as const }
+      const { plan, changed: isChanged } = await firewall.rearrange(arrangement)
+      assert.equal(isChanged, true)
+      assert.deepEqual(
+        [named(plan.added), plan.removed.map(({ spec }) => spec.name), plan.left],
+        [['web'], ['mail'], []],
+      )
+      assert.deepEqual(plan.modified.map(({ differences }) => differences.map(({ option }) => option)).flat(), [
+        'window',
+        'hook',
+      ])
+      assert.deepEqual(await specs(firewall), [changed, web])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500'])
+      const { plan: after, ...rest } = await firewall.rearrange(arrangement)
+      nothing(rest)
+      assert.deepEqual([after.added, after.modified, after.removed], [[], [], []])
+    },
+  },
+  {
+    name: 'a rearrangement leaves what is not named, and leaves no table when all goes',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh, mail])
+      assert.deepEqual((await firewall.rearrange({ specs: [ssh], remove: [] })).plan.left, ['mail'])
+      await firewall.rearrange({ specs: [], remove: ['mail', 'nobody'] })
+      assert.deepEqual(await specs(firewall), [ssh])
+      await firewall.rearrange({ specs: [], remove: 'others' })
+      assert.equal((await nft.list()).present, false)
+      nothing(await firewall.rearrange({ specs: [], remove: 'others' }).then(({ plan: _, ...rest }) => rest))
+    },
+  },
+  {
+    name: 'what goes is known with its grants, with which it can be put back',
+    async run(firewall) {
+      await firewall.ensureServices([{ ...ssh, prefix4: 24 }, web])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
+      await firewall.addGrant('ssh', 6, '2001:db8::1', null)
+      const { plan } = await firewall.rearrange({ specs: [web], remove: 'others' })
+      const removed = plan.removed.map(({ spec }) => spec)
+      const kept = plan.removed.flatMap(({ grants: all, spec }) => all.map(grant => ({ service: spec.name, ...grant })))
+      const byKnock = { service: 'ssh', source: '198.51.100.0/24', by: 'knock', secondsLeft: 30 } as const
+      const ofNobody = { ...byKnock, service: 'gone' }
+      await firewall.rearrange({ specs: removed, remove: ['web'], grants: [...kept, byKnock, ofNobody] })
+      assert.deepEqual(await specs(firewall), [{ ...ssh, prefix4: 24 }])
+      assert.deepEqual(await grants(firewall), [
+        '192.0.2.0/24 hand 500',
+        '198.51.100.0/24 knock 30',
+        '2001:db8::1 hand for ever',
+      ])
+    },
+  },
+  {
+    name: 'a rearrangement can make grants by the way, and take those by hand back',
+    async run(firewall) {
+      const mine = { service: 'ssh', source: '192.0.2.1', by: 'hand', secondsLeft: null } as const
+      const result = await firewall.rearrange({ specs: [ssh], remove: [] }, () => Promise.resolve([mine]))
+      assert.deepEqual(result.details, ['service ssh added', '192.0.2.1 granted'])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
+      assert.equal(await firewall.isGranted(ssh, 4, '192.0.2.1'), true)
+      assert.equal(await firewall.isGranted(ssh, 4, '192.0.2.2'), false)
+      await firewall.addGrant('ssh', 4, '192.0.2.2', 500)
+      await firewall.rearrange({ specs: [], remove: [], revoke: [mine, { ...mine, service: 'gone' }] })
+      assert.deepEqual(await grants(firewall), ['192.0.2.2 hand 500'])
+    },
+  },
+  {
+    name: 'a grant for a prefix counts for the addresses that it will still have when the prefix changes',
+    async run(firewall) {
+      const wide = { ...ssh, prefix4: 24 }
+      await firewall.ensureServices([wide])
+      await firewall.addGrant('ssh', 4, '192.0.2.77', 500)
+      assert.equal(await firewall.isGranted(wide, 4, '192.0.2.1'), true)
+      assert.equal(await firewall.isGranted(ssh, 4, '192.0.2.1', wide), false)
+      assert.equal(await firewall.isGranted(ssh, 4, '192.0.2.0', wide), true)
+      await firewall.ensureServices([ssh])
+      assert.equal(await firewall.isGranted(wide, 4, '192.0.2.0', ssh), true)
+    },
+  },
+  {
+    name: 'a rearrangement that is called off, or that wants a port of another, changes nothing',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh, mail])
+      const seen: Rearrangement[] = []
+      const callOff = (plan: Rearrangement) => {
+        seen.push(plan)
+        return Promise.reject(new Error('called off'))
+      }
+      await unchanged(nft, () =>
+        assert.rejects(firewall.rearrange({ specs: [web], remove: 'others' }, callOff), /called off/),
+      )
+      assert.deepEqual(named(seen[0]?.added ?? []), ['web'])
+      const shell = service('shell', { ports: ports([1, 24]) })
+      await unchanged(nft, () =>
+        assert.rejects(firewall.rearrange({ specs: [{ ...shell, ports: ports(1001) }], remove: [] }), FirewallError),
+      )
+      await unchanged(nft, () => assert.rejects(firewall.rearrange({ specs: [shell], remove: [] }), FirewallError))
+      await firewall.rearrange({ specs: [shell], remove: [], replace: true })
+      assert.deepEqual(await specs(firewall), [mail, shell])
+    },
+  },
+]
