@@ -1,6 +1,6 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { applyCommand } from './commands/apply.js'
+import { applyCommand, confirmCommand } from './commands/apply.js'
 import { checkCommand } from './commands/check.js'
 import { closeCommand } from './commands/close.js'
 import { completionCommand } from './commands/completion.js'
@@ -42,6 +42,7 @@ export function createProgram(terminal: Terminal): Command {
     initCommand,
     removeCommand,
     applyCommand,
+    confirmCommand,
     addCommand,
     deleteCommand,
     listCommand,

@@ -1,10 +1,11 @@
-/** The daemon's Unix socket: a request is a line of JSON, and so is its answer; then the connection ends. */
+/** Unix sockets of pkctl: a request is a line of JSON, and so is its answer; then the connection ends. */
 import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
 import { execute } from '../nft/nft.js'
 import { CliError } from './terminal.js'
 
+/** What the daemon's socket takes. */
 export const requests = ['status', 'reload', 'refresh'] as const
 export type Request = (typeof requests)[number]
 
@@ -36,7 +37,7 @@ export interface Listener {
 
 export async function listen(
   socket: { path: string; group: string | null },
-  handle: (request: Request) => Promise<Answer>,
+  handle: (message: unknown) => Promise<Answer>,
 ): Promise<Listener> {
   const group = socket.group === null ? null : await groupId(socket.group)
   await makeWay(socket.path)
@@ -104,7 +105,7 @@ async function makeWay(socketPath: string): Promise<void> {
 /** Whoever has not asked by then is not pkctl. */
 const askWithinMilliseconds = 5_000
 
-function serve(connection: net.Socket, handle: (request: Request) => Promise<Answer>): void {
+function serve(connection: net.Socket, handle: (message: unknown) => Promise<Answer>): void {
   let text = ''
   const deadline = setTimeout(() => connection.destroy(), askWithinMilliseconds)
   connection.setEncoding('utf8')
@@ -122,24 +123,30 @@ function serve(connection: net.Socket, handle: (request: Request) => Promise<Ans
   })
 }
 
-async function answer(text: string, handle: (request: Request) => Promise<Answer>): Promise<Answer> {
+async function answer(text: string, handle: (message: unknown) => Promise<Answer>): Promise<Answer> {
   try {
-    const { request } = JSON.parse(text) as { request?: unknown }
-    const known = requests.find(name => name === request)
-    return known ? await handle(known) : { ok: false, problems: [{ message: 'unknown request' }] }
+    return await handle(JSON.parse(text))
   } catch (error) {
     return { ok: false, problems: [{ message: (error as Error).message }] }
   }
 }
 
-/** Asks the daemon. Rejects with the system's error when nobody answers there. */
-export function ask(socketPath: string, request: Request, withinMilliseconds = 30_000): Promise<Answer> {
+/** The name of a request; undefined for anything else. */
+export function requestIn<R extends string>(message: unknown, known: readonly R[]): R | undefined {
+  const request = (message as { request?: unknown } | null)?.request
+  return known.find(name => name === request)
+}
+
+export const unknownRequest: Answer = { ok: false, problems: [{ message: 'unknown request' }] }
+
+/** Asks whoever serves the socket. Rejects with the system's error when nobody does. */
+export function ask(socketPath: string, request: string, withinMilliseconds = 30_000): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let text = ''
     const connection = net.connect(socketPath)
     connection
       .setEncoding('utf8')
-      .setTimeout(withinMilliseconds, () => connection.destroy(new Error('the daemon does not answer')))
+      .setTimeout(withinMilliseconds, () => connection.destroy(new Error('no answer comes')))
     connection.on('error', reject)
     connection.on('connect', () => connection.end(JSON.stringify({ request })))
     connection.on('data', (chunk: string) => (text += chunk))
@@ -147,7 +154,7 @@ export function ask(socketPath: string, request: Request, withinMilliseconds = 3
       try {
         resolve(JSON.parse(text) as Answer)
       } catch {
-        reject(new Error('the daemon gave no answer that could be read'))
+        reject(new Error('the answer cannot be read'))
       }
     })
   })

@@ -47,7 +47,7 @@ export interface Arrangement {
 
 /** What `rearrange` is about to do. */
 export interface Rearrangement {
-  /** The services of before; those in `removed` with their grants, others perhaps without. */
+  /** The services of before; with their grants if any is removed, or grants by other prefixes from now on. */
   readonly before: ReadonlyMap<string, ServiceState>
   readonly after: ReadonlyMap<string, ServiceSpec>
   readonly added: readonly ServiceSpec[]
@@ -134,14 +134,15 @@ export class Firewall {
       const asked = arrangement.remove
       const unwanted = asked === 'others' ? others : others.filter(name => asked.includes(name))
       const { commands, details, replaced } = await this.#serviceCommands(specs, listing, replace, unwanted)
-      const before = replaced.length > 0 ? await this.services() : existing
+      const masksChange = specs.some(spec => prefixesDiffer(spec, existing.get(spec.name)?.spec))
+      const before = replaced.length > 0 || masksChange ? await this.services() : existing
       const plan = rearrangementOf(specs, replaced, before)
       const more = await prepare(plan)
       const given = this.#masked([...grants, ...more], plan.after).flatMap(putGrant)
       const taken = this.#masked(revoke, plan.after).flatMap(takeGrant)
       const gone = plan.after.size === 0 ? dropTableIfEmpty(replaced, listing) : []
       const all = [...details, ...more.map(({ source }) => `${source} granted`)]
-      return { ...(await this.#apply([...commands, ...given, ...taken, ...gone], all)), plan }
+      return { ...(await this.#apply([...commands, ...taken, ...given, ...gone], all)), plan }
     })
   }
 
@@ -286,10 +287,7 @@ export class Firewall {
     })
     for (const name of unwanted) details.push(`service ${name} removed`)
     for (const name of superseded) details.push(`service ${name} gave way to those that guard its ports now`)
-    const masked = differing.filter(spec => {
-      const { prefix4, prefix6 } = existing.get(spec.name)?.spec ?? spec
-      return prefix4 !== spec.prefix4 || prefix6 !== spec.prefix6
-    })
+    const masked = differing.filter(spec => prefixesDiffer(spec, existing.get(spec.name)?.spec))
     const full = masked.length > 0 ? await this.nft.list() : listing
     const remasked = masked.flatMap(spec =>
       remaskGrants(spec, full, (address, version) => this.mask(address, version, prefixOf(spec, version))),
@@ -334,6 +332,9 @@ export class Firewall {
     return { changed: true, details, commands }
   }
 }
+
+export const prefixesDiffer = (spec: ServiceSpec, other: ServiceSpec = spec): boolean =>
+  spec.prefix4 !== other.prefix4 || spec.prefix6 !== other.prefix6
 
 function rearrangementOf(
   specs: readonly ServiceSpec[],

@@ -1,10 +1,11 @@
 /** `pkctl apply`: services as a file says, a way back that needs nobody, and warnings for whoever would be shut out. */
 import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
-import { pkctl, run } from '../support/commands.js'
+import { pkctl, run, sleep, until } from '../support/commands.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
-import { startSshd } from '../support/sshd.js'
+import { startSshd, user } from '../support/sshd.js'
 
 interface Listed {
   readonly name: string
@@ -15,14 +16,18 @@ interface Listed {
 describe('pkctl apply', () => {
   let lab: Lab
   let sshd: Background
+  let ssh: string[]
 
   before(async () => {
     lab = await Lab.create()
-    sshd = (await startSshd(lab)).sshd
+    const started = await startSshd(lab)
+    sshd = started.sshd
+    ssh = ['ssh', ...started.options]
     await lab.serve(2222, 8080)
   })
   after(() => lab.remove())
   afterEach(async () => {
+    await pk('confirm')
     for (const { name } of await list()) await must('remove', name)
   })
 
@@ -117,5 +122,139 @@ describe('pkctl apply', () => {
     assert.match(stderr, /services\.ssh\.port: [^]*services\.web: 'port' is missing/)
     assert.equal(await ruleset(), before)
     assert.equal((await pk('apply', '/nonexistent.yaml')).status, 1)
+  })
+
+  // ---- --confirm
+
+  const pendingFile = '/run/pkctl/pending.json'
+  const isPending = async () => (await on('test', '-e', pendingFile)).status === 0
+  /** Does not wait until the time is over. */
+  async function rollBackNow(): Promise<void> {
+    for (const pid of await waitingProcesses()) process.kill(pid, 'SIGTERM')
+    await rolledBack()
+  }
+  const rolledBack = () => until(async () => !(await isPending()))
+  /** All packets are judged, and nobody is let in. */
+  const cutting = 'services:\n  ssh: { port: 22, syn: false }\n  web: { port: 8080 }'
+  /** What a user's ssh does with these words on the server. */
+  const overSsh = (...words: string[]) =>
+    lab.start('client', [...ssh, '-tt', '-b', client4, `${user}@${server4}`, ...words])
+  /** Kills the processes of sshd that serve a connection, with which their terminals end. */
+  async function killSessions(): Promise<void> {
+    const { stdout } = await run(['pgrep', '--parent', String(sshd.child.pid)])
+    for (const pid of stdout.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL')
+  }
+  /** Those that wait to roll back, of this lab alone. */
+  async function waitingProcesses(): Promise<number[]> {
+    const { stdout } = await run(['pgrep', '--full', '^pkctl-rollback'])
+    const mounts = (pid: number | undefined) => fs.readlinkSync(`/proc/${pid}/ns/mnt`)
+    const pids = stdout.split('\n').filter(Boolean).map(Number)
+    return pids.filter(pid => mounts(pid) === mounts(sshd.child.pid))
+  }
+  const program = `${process.execPath} ${pkctl}`
+
+  it('--confirm: a real ssh session that the change cuts off gets its port back, and others theirs', async () => {
+    await must('init', 'web', '--port', '8080', '--syn', '--reject', 'reset', '--window', '5m')
+    await must('init', 'old', '--port', '2222', '--syn', '--allow', '192.0.2.0/24')
+    await must('add', client4, '--service', 'web')
+    await must('add', stranger4, '--service', 'old', '--for', '1h')
+    const services = async () =>
+      (await list()).map(({ grants, ...rest }) => ({ ...rest, grants: grants.map(g => g.source) }))
+    const withoutCounters = (all: unknown) =>
+      JSON.parse(JSON.stringify(all).replace(/(\w+Packets":)\d+/g, '$10')) as unknown
+    const before = withoutCounters(await services())
+    const file = lab.config(cutting)
+    const session = overSsh(`echo here; ${program} apply ${file} --prune --confirm 10s; sleep 60`)
+    await until(isPending)
+    await until(async () => (await names()).join() === 'ssh,web')
+    assert.equal(await lab.opens(server4, client4), 'timeout', 'shut out')
+    assert.equal(await lab.opens(server4, client4, 2222), 'open', 'old was pruned')
+    await killSessions()
+    await rolledBack()
+    assert.deepEqual(withoutCounters(await services()), before)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    const again = await lab.from([...ssh, '-b', client4, `${user}@${server4}`, 'echo in again'])
+    assert.equal(again.stdout, 'in again\n')
+    await session.stop('SIGKILL')
+  })
+
+  it('--confirm: pkctl confirm keeps the change, and only once', async () => {
+    const file = lab.config(both)
+    assert.match(await must('apply', file, '--confirm', '1m'), /\npkctl confirm within 60 s keeps it; otherwise all/)
+    assert.equal((await on('stat', '-c', '%a', pendingFile)).stdout, '600\n')
+    assert.equal((await on('stat', '-c', '%a', '/run/pkctl/rollback.sock')).stdout, '600\n')
+    assert.equal(await must('confirm'), 'the change is kept\n')
+    assert.equal(await isPending(), false)
+    const { status, stderr } = await pk('confirm')
+    assert.equal(status, 1)
+    assert.match(stderr, /error: no change waits to be confirmed\n.*hint: .*rolled back/)
+    await until(async () => (await waitingProcesses()).length === 0)
+    assert.deepEqual(await names(), ['ssh', 'web'])
+    assert.match(await must('apply', file, '--confirm', '3s'), /^nothing to change: [^\n]*\n$/)
+    assert.equal(await isPending(), false, 'there is nothing to confirm')
+  })
+
+  it('--confirm: a second change waits its turn, one after a confirmed one need not', async () => {
+    const file = lab.config(both)
+    await must('apply', file, '--confirm', '30s')
+    for (const more of [[], ['--confirm', '5s']]) {
+      const { status, stderr } = await pk('apply', lab.config('services: {}'), '--prune', ...more)
+      assert.equal(status, 1)
+      assert.match(stderr, /an earlier change is not confirmed yet\n.*hint: pkctl confirm keeps it/)
+    }
+    assert.deepEqual(await names(), ['ssh', 'web'])
+    assert.match(await must('apply', file, '--prune', '--dry-run'), /- service web/, 'looking is allowed')
+    await must('confirm')
+    const json = JSON.parse(await must('apply', file, '--prune', '--confirm', '1s', '--json')) as Record<
+      string,
+      unknown
+    >
+    assert.equal(json['confirm-within'], 1)
+    await rolledBack()
+    assert.deepEqual(await names(), ['ssh', 'web'])
+  })
+
+  it('--confirm: grants that a wider prefix would swallow come back as they were', async () => {
+    await must('init', 'ssh', '--port', '22', '--syn')
+    await must('add', client4, '--service', 'ssh', '--for', '1h')
+    await must('apply', lab.config('services: { ssh: { port: 22, prefix4: 24 } }'), '--confirm', '1m')
+    assert.equal(await lab.opens(server4, stranger4), 'open')
+    await rollBackNow()
+    const [service] = await list()
+    assert.deepEqual(
+      service?.grants.map(({ source, by }) => [source, by]),
+      [[client4, 'hand']],
+    )
+    assert.ok(
+      service.grants.every(({ secondsLeft }) => secondsLeft !== null && secondsLeft > 3400 && secondsLeft < 3600),
+    )
+  })
+
+  it('--confirm: what others did meanwhile stays, as far as it does not stand in the way', async () => {
+    await must('apply', lab.config('services: { old: { port: 22 }, web: { port: 8080 } }'))
+    await must('apply', lab.config('services: { ssh: { port: 22 } }'), '--prune', '--confirm', '1m')
+    await must('init', 'mine', '--port', '8000-8100', '--syn')
+    await rollBackNow()
+    assert.deepEqual(await names(), ['mine', 'old'])
+  })
+
+  it('--confirm: the process that waits rolls back at once when it is ended, and needs no daemon', async () => {
+    await must('apply', lab.config(both), '--confirm', '1h')
+    const [waiting] = await waitingProcesses()
+    assert.ok(waiting)
+    process.kill(waiting, 'SIGHUP')
+    await sleep(500)
+    assert.equal(await isPending(), true)
+    process.kill(waiting, 'SIGTERM')
+    await rolledBack()
+    assert.deepEqual(await names(), [])
+  })
+
+  it('--confirm: takes a time from a second to a day', async () => {
+    for (const time of ['0', '2d', 'soon', '-1']) {
+      const { status, stderr } = await pk('apply', lab.config(both), '--confirm', time)
+      assert.equal(status, 2, stderr)
+    }
+    assert.deepEqual(await names(), [])
   })
 })

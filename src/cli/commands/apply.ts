@@ -1,17 +1,21 @@
 import { Command } from 'commander'
 import { loadConfig } from '../../controller/config/load.js'
+import { parseDuration } from '../../controller/config/values.js'
 import { mended } from '../../nft/differences.js'
 import type { Change, Rearrangement } from '../../nft/firewall.js'
 import type { ServiceSpec } from '../../nft/service.js'
 import type { ChangeFlags } from '../change.js'
 import { defaultConfig, tellDaemon } from '../change.js'
 import { realFirewall } from '../firewall.js'
+import { arm, confirm, refuseWhilePending, savedOf } from '../rollback.js'
 import type { Terminal } from '../terminal.js'
+import { usageError } from '../terminal.js'
 import { mannerOf } from './list.js'
 import { portsText } from './services.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'> {
   readonly prune?: boolean
+  readonly confirm?: string
   readonly socket?: string
 }
 
@@ -19,8 +23,12 @@ const applyHelp = `
 Makes the services in the kernel what the file says, in one transaction; grants that run go on. Services that the file
 does not have stay, unless --prune takes them away. Credentials are the daemon's: pkctl reload makes it read them.
 
+With --confirm the change is rolled back after that time unless pkctl confirm keeps it, whatever becomes of the terminal.
+Services are then again what they were before, and grants of services that stayed go on.
+
 Examples:
   pkctl apply --dry-run
+  pkctl apply --confirm 60s
   pkctl apply /etc/pkctl/pkctl.yaml --prune`
 
 export function applyCommand(terminal: Terminal): Command {
@@ -28,6 +36,7 @@ export function applyCommand(terminal: Terminal): Command {
     .description('make the services in the kernel what a configuration file says')
     .argument('[file]', 'configuration', defaultConfig)
     .option('--prune', 'take services away that the file does not have')
+    .option('--confirm <time>', 'roll back by itself unless pkctl confirm follows within 1s to 1d, such as 60s')
     .option('--dry-run', 'show the differences and change nothing')
     .option('--json', 'print {"changed": …} and the result as one JSON object')
     .option('--socket <path>', 'where the daemon is told of the change, if it runs (default: as the file says)')
@@ -36,19 +45,59 @@ export function applyCommand(terminal: Terminal): Command {
 }
 
 async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promise<void> {
+  const seconds = flags.confirm === undefined ? undefined : confirmSeconds(flags.confirm)
   const { config, warnings } = loadConfig(file)
   for (const warning of warnings) terminal.warn(warning)
   const remove = flags.prune ? ('others' as const) : []
-  const firewall = realFirewall(flags)
-  const result = await firewall.rearrange({ specs: config.services, remove, replace: true })
-  if (result.changed) await tellDaemon(terminal, { ...flags, socket: flags.socket ?? config.socket.path })
-  if (flags.json) terminal.out(JSON.stringify(asJson(config.file, flags, result)))
-  else print(terminal, config.file, flags, result)
+  const daemonSocket = flags.socket ?? config.socket.path
+  if (!flags.dryRun) await refuseWhilePending()
+  const rollback = { armed: false }
+  const arrangement = { specs: config.services, remove, replace: true }
+  const work = realFirewall(flags).rearrange(arrangement, async plan => {
+    if (seconds !== undefined && !flags.dryRun && isChange(plan)) {
+      await arm(savedOf(plan, [], { seconds, daemonSocket }))
+      rollback.armed = true
+    }
+    return []
+  })
+  const result = await work.catch(async (error: unknown) => {
+    // Nothing was changed; if this fails as well, there will be nothing to roll back.
+    if (rollback.armed) await confirm().catch(() => undefined)
+    throw error
+  })
+  if (result.changed) await tellDaemon(terminal, { ...flags, socket: daemonSocket })
+  const outcome = { ...result, confirmWithin: rollback.armed ? seconds : undefined }
+  if (flags.json) terminal.out(JSON.stringify(asJson(config.file, flags, outcome)))
+  else print(terminal, config.file, flags, outcome)
 }
 
-type Result = Change & { readonly plan: Rearrangement }
+const isChange = ({ added, modified, removed }: Rearrangement) => added.length + modified.length + removed.length > 0
 
-function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, plan }: Result): void {
+const longestWaitSeconds = 86_400
+
+function confirmSeconds(text: string): number {
+  const seconds = parseDuration(text)
+  if (seconds >= 1 && seconds <= longestWaitSeconds) return seconds
+  throw usageError(`--confirm takes a time from 1s to 1d, not '${text}'`)
+}
+
+export function confirmCommand(terminal: Terminal): Command {
+  return new Command('confirm')
+    .description('keep what pkctl apply --confirm changed; exit status 1 when it is rolled back already')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: { json?: boolean }) => {
+      await confirm()
+      terminal.out(flags.json ? JSON.stringify({ confirmed: true }) : 'the change is kept')
+    })
+}
+
+interface Result extends Change {
+  readonly plan: Rearrangement
+  /** Seconds. */
+  readonly confirmWithin: number | undefined
+}
+
+function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, plan, confirmWithin }: Result): void {
   for (const spec of plan.added) terminal.difference('+', `service ${summary(spec)}`)
   for (const { spec, differences, sound } of plan.modified) {
     for (const { option, is, shall } of differences) {
@@ -60,11 +109,15 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, p
   for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune takes it away`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)
+  if (confirmWithin !== undefined) {
+    terminal.out(`pkctl confirm within ${confirmWithin} s keeps it; otherwise all is rolled back`)
+  }
 }
 
 const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${mannerOf(spec)}`
 
-function asJson(file: string, { dryRun }: ApplyFlags, { changed, details, commands, plan }: Result): object {
+function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
+  const { changed, details, commands, plan, confirmWithin } = result
   return {
     changed,
     details,
@@ -73,6 +126,7 @@ function asJson(file: string, { dryRun }: ApplyFlags, { changed, details, comman
     modified: plan.modified.map(({ spec }) => spec.name),
     removed: plan.removed.map(({ spec }) => spec.name),
     left: plan.left,
+    ...(confirmWithin === undefined ? {} : { 'confirm-within': confirmWithin }),
     ...(dryRun ? { 'dry-run': true, transaction: { nftables: commands } } : {}),
   }
 }

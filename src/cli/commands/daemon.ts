@@ -19,7 +19,7 @@ import { problemsOf } from '../problems.js'
 import type { ServiceManager } from '../servicemanager.js'
 import { serviceManager } from '../servicemanager.js'
 import type { Answer, Request } from '../socket.js'
-import { listen } from '../socket.js'
+import { listen, requestIn, requests, unknownRequest } from '../socket.js'
 import type { Terminal } from '../terminal.js'
 import { CliError } from '../terminal.js'
 import { version } from '../version.js'
@@ -83,7 +83,10 @@ async function runDaemon(file: string): Promise<void> {
   // Nobody may be left who reads what we say; that is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it tells a second daemon that there is one already, before anything is touched.
-  const listener = await listen(config.socket, handle)
+  const listener = await listen(config.socket, message => {
+    const request = requestIn(message, requests)
+    return request ? handle(request) : Promise.resolve(unknownRequest)
+  })
   try {
     await daemon.start()
     started()
