@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
 import { pkctl, run, sleep, until } from '../support/commands.js'
-import { client4, Lab, server4, stranger4 } from '../support/lab.js'
+import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import { startSshd, user } from '../support/sshd.js'
 
 interface Listed {
@@ -164,7 +164,7 @@ describe('pkctl apply', () => {
       JSON.parse(JSON.stringify(all).replace(/(\w+Packets":)\d+/g, '$10')) as unknown
     const before = withoutCounters(await services())
     const file = lab.config(cutting)
-    const session = overSsh(`echo here; ${program} apply ${file} --prune --confirm 10s; sleep 60`)
+    const session = overSsh(`echo here; ${program} apply ${file} --prune --confirm 10s --force; sleep 60`)
     await until(isPending)
     await until(async () => (await names()).join() === 'ssh,web')
     assert.equal(await lab.opens(server4, client4), 'timeout', 'shut out')
@@ -255,6 +255,87 @@ describe('pkctl apply', () => {
       const { status, stderr } = await pk('apply', lab.config(both), '--confirm', time)
       assert.equal(status, 2, stderr)
     }
+    assert.deepEqual(await names(), [])
+  })
+
+  // ---- the session
+
+  /** Runs pkctl as a user who is logged in by ssh, through another program if there are words for one. */
+  const fromSession = (words: string, from = client4, to = server4) =>
+    lab.from([...ssh, '-b', from, '-o', 'ConnectTimeout=10', `${user}@${to}`, words.replace('pkctl', program)])
+
+  it('init and apply refuse to cut off the session in which they are typed, unless --force says so', async () => {
+    const file = lab.config(cutting)
+    for (const [from, to] of [
+      [client4, server4],
+      [client6, server6],
+    ] as const) {
+      for (const words of ['pkctl init ssh --port 20-30', `pkctl apply ${file}`, `pkctl apply ${file} --confirm 10s`]) {
+        const { status, stdout, stderr } = await fromSession(words, from, to)
+        assert.equal(status, 1, words)
+        assert.equal(stdout, '')
+        assert.match(
+          stderr,
+          new RegExp(`error: your ssh session from ${from} would be cut off: service ssh judges every`),
+        )
+        assert.match(stderr, /hint: --allow-me lets it in/)
+      }
+    }
+    assert.deepEqual(await names(), [])
+    assert.equal(await isPending(), false)
+    const shown = await fromSession(`pkctl apply ${file} --dry-run`)
+    assert.equal(shown.status, 0)
+    assert.match(shown.stderr, /warning: your ssh session from \S+ would be cut off/)
+    const other = await fromSession('pkctl init web --port 8080')
+    assert.equal(other.status, 0)
+    assert.doesNotMatch(other.stderr, /your ssh session/, 'its port is another')
+  })
+
+  it('they find the session behind sudo, which takes SSH_CONNECTION away, and believe none that is over', async () => {
+    const { status } = await fromSession('env -u SSH_CONNECTION pkctl init ssh --port 22; exit $?')
+    assert.equal(status, 1)
+    const over = ['env', `SSH_CONNECTION=${client4} 50000 ${server4} 22`]
+    const { stdout, stderr } = await on(...over, process.execPath, pkctl, 'init', 'ssh', '--port', '22')
+    assert.match(stdout, /guards 22/)
+    assert.doesNotMatch(stderr, /your ssh session/)
+  })
+
+  it('warn that the next connection would be refused where only new ones are judged', async () => {
+    const first = await fromSession('pkctl init ssh --port 22 --syn; echo still here')
+    assert.match(first.stdout, /service ssh guards 22\/tcp\nstill here\n/)
+    assert.match(
+      first.stderr,
+      new RegExp(`session from ${client4} goes on, but the next one from there will not be let in: service ssh guards`),
+    )
+    await must('add', client4, '--service', 'ssh')
+    const granted = await fromSession('pkctl init ssh --port 22 --syn --window 90')
+    assert.deepEqual([granted.status, granted.stderr], [0, ''])
+    await must('delete', client4, '--service', 'ssh')
+    await must('init', 'ssh', '--port', '22', '--syn', '--allow', '10.77.0.0/30')
+    const file = lab.config("services: { ssh: { port: 22, allow: ['10.77.0.0/30'] }, web: { port: 8080 } }")
+    const allowed = await fromSession(`pkctl apply ${file}`)
+    assert.deepEqual([allowed.status, allowed.stderr], [0, ''])
+  })
+
+  it('--allow-me grants the session access in the same transaction, and is undone with the change', async () => {
+    const { stdout, stderr, status } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
+    assert.equal(status, 0, stderr)
+    assert.match(stdout, /still here/)
+    assert.match(stderr, new RegExp(`hint: .*pkctl delete ${client4} --service ssh takes that back`))
+    assert.deepEqual((await list())[0]?.grants, [{ source: client4, by: 'hand', secondsLeft: null }])
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+    const again = await fromSession('pkctl init ssh --port 22 --allow-me --json')
+    assert.equal((JSON.parse(again.stdout) as { changed: boolean }).changed, false)
+    await must('remove', 'ssh')
+    const file = lab.config(cutting)
+    const applied = await fromSession(`pkctl apply ${file} --allow-me --confirm 1m`)
+    assert.match(applied.stdout, new RegExp(`\\+ grant ${client4} for ssh, without end\n`))
+    assert.equal(await lab.opens(server4, client4), 'open')
+    await rollBackNow()
+    assert.deepEqual(await names(), [])
+    const { status: alone, stderr: why } = await pk('init', 'ssh', '--port', '22', '--allow-me')
+    assert.equal(alone, 1)
+    assert.match(why, /there is no ssh session whose address could be let in/)
     assert.deepEqual(await names(), [])
   })
 })

@@ -3,17 +3,20 @@ import { loadConfig } from '../../controller/config/load.js'
 import { parseDuration } from '../../controller/config/values.js'
 import { mended } from '../../nft/differences.js'
 import type { Change, Rearrangement } from '../../nft/firewall.js'
+import type { GivenGrant } from '../../nft/grants.js'
 import type { ServiceSpec } from '../../nft/service.js'
 import type { ChangeFlags } from '../change.js'
 import { defaultConfig, tellDaemon } from '../change.js'
 import { realFirewall } from '../firewall.js'
+import type { LockoutFlags } from '../lockout.js'
+import { allowedJson, guardSession, hintAtAllowed, withLockoutFlags } from '../lockout.js'
 import { arm, confirm, refuseWhilePending, savedOf } from '../rollback.js'
 import type { Terminal } from '../terminal.js'
 import { usageError } from '../terminal.js'
 import { mannerOf } from './list.js'
 import { portsText } from './services.js'
 
-interface ApplyFlags extends Omit<ChangeFlags, 'socket'> {
+interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
   readonly prune?: boolean
   readonly confirm?: string
   readonly socket?: string
@@ -32,7 +35,7 @@ Examples:
   pkctl apply /etc/pkctl/pkctl.yaml --prune`
 
 export function applyCommand(terminal: Terminal): Command {
-  return new Command('apply')
+  const command = new Command('apply')
     .description('make the services in the kernel what a configuration file says')
     .argument('[file]', 'configuration', defaultConfig)
     .option('--prune', 'take services away that the file does not have')
@@ -41,7 +44,7 @@ export function applyCommand(terminal: Terminal): Command {
     .option('--json', 'print {"changed": …} and the result as one JSON object')
     .option('--socket <path>', 'where the daemon is told of the change, if it runs (default: as the file says)')
     .addHelpText('after', applyHelp)
-    .action((file: string, flags: ApplyFlags) => apply(terminal, file, flags))
+  return withLockoutFlags(command).action((file: string, flags: ApplyFlags) => apply(terminal, file, flags))
 }
 
 async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promise<void> {
@@ -51,14 +54,17 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   const remove = flags.prune ? ('others' as const) : []
   const daemonSocket = flags.socket ?? config.socket.path
   if (!flags.dryRun) await refuseWhilePending()
+  const firewall = realFirewall(flags)
   const rollback = { armed: false }
+  let allowed: readonly GivenGrant[] = []
   const arrangement = { specs: config.services, remove, replace: true }
-  const work = realFirewall(flags).rearrange(arrangement, async plan => {
-    if (seconds !== undefined && !flags.dryRun && isChange(plan)) {
-      await arm(savedOf(plan, [], { seconds, daemonSocket }))
+  const work = firewall.rearrange(arrangement, async plan => {
+    allowed = await guardSession(terminal, firewall, flags, plan)
+    if (seconds !== undefined && !flags.dryRun && (isChange(plan) || allowed.length > 0)) {
+      await arm(savedOf(plan, allowed, { seconds, daemonSocket }))
       rollback.armed = true
     }
-    return []
+    return allowed
   })
   const result = await work.catch(async (error: unknown) => {
     // Nothing was changed; if this fails as well, there will be nothing to roll back.
@@ -66,7 +72,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
     throw error
   })
   if (result.changed) await tellDaemon(terminal, { ...flags, socket: daemonSocket })
-  const outcome = { ...result, confirmWithin: rollback.armed ? seconds : undefined }
+  const outcome = { ...result, allowed, confirmWithin: rollback.armed ? seconds : undefined }
   if (flags.json) terminal.out(JSON.stringify(asJson(config.file, flags, outcome)))
   else print(terminal, config.file, flags, outcome)
 }
@@ -93,11 +99,14 @@ export function confirmCommand(terminal: Terminal): Command {
 
 interface Result extends Change {
   readonly plan: Rearrangement
+  /** By --allow-me. */
+  readonly allowed: readonly GivenGrant[]
   /** Seconds. */
   readonly confirmWithin: number | undefined
 }
 
-function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, plan, confirmWithin }: Result): void {
+function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Result): void {
+  const { changed, plan, allowed, confirmWithin } = result
   for (const spec of plan.added) terminal.difference('+', `service ${summary(spec)}`)
   for (const { spec, differences, sound } of plan.modified) {
     for (const { option, is, shall } of differences) {
@@ -106,9 +115,11 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, p
     if (!sound) terminal.difference('~', mended(spec.name))
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
+  for (const { service, source } of allowed) terminal.difference('+', `grant ${source} for ${service}, without end`)
   for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune takes it away`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)
+  if (!flags.dryRun) hintAtAllowed(terminal, allowed)
   if (confirmWithin !== undefined) {
     terminal.out(`pkctl confirm within ${confirmWithin} s keeps it; otherwise all is rolled back`)
   }
@@ -117,7 +128,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, { changed, p
 const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${mannerOf(spec)}`
 
 function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
-  const { changed, details, commands, plan, confirmWithin } = result
+  const { changed, details, commands, plan, allowed, confirmWithin } = result
   return {
     changed,
     details,
@@ -126,6 +137,7 @@ function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
     modified: plan.modified.map(({ spec }) => spec.name),
     removed: plan.removed.map(({ spec }) => spec.name),
     left: plan.left,
+    ...allowedJson(allowed),
     ...(confirmWithin === undefined ? {} : { 'confirm-within': confirmWithin }),
     ...(dryRun ? { 'dry-run': true, transaction: { nftables: commands } } : {}),
   }

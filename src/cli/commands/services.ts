@@ -10,11 +10,14 @@ import {
 } from '../../controller/config/values.js'
 import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/service.js'
 import type { Hook } from '../../nft/json.js'
+import type { GivenGrant } from '../../nft/grants.js'
 import { hooks } from '../../nft/places.js'
 import { defaultWindowSeconds, protocols } from '../../nft/service.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { realFirewall } from '../firewall.js'
+import type { LockoutFlags } from '../lockout.js'
+import { allowedJson, guardSession, hintAtAllowed, withLockoutFlags } from '../lockout.js'
 import type { Terminal } from '../terminal.js'
 import { usageError } from '../terminal.js'
 
@@ -39,7 +42,7 @@ export interface ServiceFlags {
   readonly hook: Hook
 }
 
-type InitFlags = ServiceFlags & ChangeFlags
+type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 
 /** What holds where flags do not say otherwise. */
 export const serviceDefaults = {
@@ -90,16 +93,22 @@ export function initCommand(terminal: Terminal): Command {
         .default(serviceDefaults.hook),
     )
     .addHelpText('after', initHelp)
-  return withChangeFlags(command).action(async (name: string, flags: InitFlags) => {
+  return withChangeFlags(withLockoutFlags(command)).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
-    const change = await realFirewall(flags).ensureServices([spec])
+    const firewall = realFirewall(flags)
+    let allowed: readonly GivenGrant[] = []
+    const change = await firewall.rearrange({ specs: [spec], remove: [] }, async plan => {
+      allowed = await guardSession(terminal, firewall, flags, plan)
+      return allowed
+    })
     if (change.changed) warnOfCuts(terminal, spec)
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed
       ? `service ${name} guards ${portsText(spec)}${details ? ` (${details})` : ''}`
       : `service ${name} guards ${portsText(spec)} already`
-    report(terminal, flags, { service: name }, change, sentence)
+    report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
+    if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
   })
 }
 

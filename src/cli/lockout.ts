@@ -1,0 +1,98 @@
+/** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
+import type { Command } from 'commander'
+import { maskAddress } from '../controller/config/values.js'
+import type { Firewall, Rearrangement } from '../nft/firewall.js'
+import type { GivenGrant } from '../nft/grants.js'
+import type { ServiceSpec } from '../nft/service.js'
+import type { Session } from './session.js'
+import { findSession } from './session.js'
+import type { Terminal } from './terminal.js'
+import { CliError } from './terminal.js'
+
+export interface LockoutFlags {
+  readonly allowMe?: boolean
+  readonly force?: boolean
+  readonly dryRun?: boolean
+}
+
+export function withLockoutFlags(command: Command): Command {
+  return command
+    .option('--allow-me', 'let the address of your ssh session in, by a grant without end')
+    .option('--force', 'go on even if that cuts off your ssh session')
+}
+
+/**
+ * The grants that --allow-me asks for. Without it, warns when the session's next connection would be refused, and
+ * throws when the session itself would end.
+ */
+export async function guardSession(
+  terminal: Terminal,
+  firewall: Firewall,
+  flags: LockoutFlags,
+  plan: Rearrangement,
+  session: Session | undefined = findSession(),
+): Promise<GivenGrant[]> {
+  if (!session) {
+    if (!flags.allowMe) return []
+    throw new CliError(
+      'there is no ssh session whose address could be let in',
+      'name an address with allow, or with pkctl add',
+    )
+  }
+  const { address } = session
+  const shut: ServiceSpec[] = []
+  for (const spec of plan.after.values()) {
+    if (plan.left.includes(spec.name) || !judges(spec, session)) continue
+    const now = plan.before.get(spec.name)?.spec
+    const isGranted = now !== undefined && (await firewall.isGranted(spec, session.version, address, now))
+    if (!isGranted) shut.push(spec)
+  }
+  if (flags.allowMe) {
+    return shut.map(({ name }) => ({ service: name, source: address, by: 'hand' as const, secondsLeft: null }))
+  }
+  const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])
+  const now = shut.filter(spec => isNew.has(spec))
+  const cutting = now.find(({ syn }) => !syn)
+  if (cutting) cutOff(terminal, flags, session, cutting)
+  else if (now[0]) {
+    terminal.warn(
+      `your ssh session from ${address} goes on, but the next one from there will not be let in: ` +
+        `service ${now[0].name} guards port ${session.port}, and nothing lets ${address} in`,
+    )
+    terminal.hint('--allow-me lets it in; make sure that you can knock, otherwise')
+  }
+  return []
+}
+
+function cutOff(terminal: Terminal, flags: LockoutFlags, { address, port }: Session, { name }: ServiceSpec): void {
+  const message =
+    `your ssh session from ${address} would be cut off: ` +
+    `service ${name} judges every packet to port ${port}, and nothing lets ${address} in`
+  const hint = '--allow-me lets it in; where only new connections are judged (syn), it goes on; --force cuts it off'
+  if (!flags.force && !flags.dryRun) throw new CliError(message, hint)
+  terminal.warn(message)
+  if (!flags.force) terminal.hint(hint)
+}
+
+/** Whether the service decides on packets of the session, and has no prefix that always lets them in. */
+function judges(spec: ServiceSpec, { address, version, port }: Session): boolean {
+  const { protocol, ports, closing, allow } = spec
+  if (protocol !== 'tcp' && protocol !== 'any') return false
+  if (closing === 'accept' || !ports.some(({ first, last }) => first <= port && port <= last)) return false
+  return !allow.some(prefix => {
+    const [network = '', length] = prefix.split('/')
+    const sameVersion = network.includes(':') === (version === 6)
+    return sameVersion && maskAddress(address, Number(length)) === maskAddress(network, Number(length))
+  })
+}
+
+/** How what --allow-me did is taken back. */
+export function hintAtAllowed(terminal: Terminal, grants: readonly GivenGrant[]): void {
+  for (const { service, source } of grants) {
+    terminal.hint(`you are let in without end; pkctl delete ${source} --service ${service} takes that back`)
+  }
+}
+
+/** What --json says of it. */
+export const allowedJson = (grants: readonly GivenGrant[]): object =>
+  grants.length === 0 ? {} : { allowed: grants.map(({ service, source }) => ({ service, address: source })) }
