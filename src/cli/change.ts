@@ -36,7 +36,7 @@ export function report(terminal: Terminal, flags: ChangeFlags, what: object, cha
 export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promise<void> {
   if (flags.dryRun) return
   try {
-    const answer = await ask(flags.socket, 'refresh')
+    const answer = await ask(flags.socket, { request: 'refresh' })
     if (!answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.problems[0]?.message ?? 'unknown'}`)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException

@@ -71,7 +71,7 @@ export async function refuseWhilePending(): Promise<void> {
 }
 
 async function isPending(): Promise<boolean> {
-  return ask(rollbackSocket, 'show').then(
+  return ask(rollbackSocket, { request: 'show' }).then(
     answer => answer.ok,
     () => false,
   )
@@ -113,7 +113,7 @@ export async function arm(saved: Saved): Promise<void> {
 export async function confirm(): Promise<void> {
   let answer
   try {
-    answer = await ask(rollbackSocket, 'confirm')
+    answer = await ask(rollbackSocket, { request: 'confirm' })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EACCES') throw new CliError(`no right to ask at ${rollbackSocket}`, 'run as root')

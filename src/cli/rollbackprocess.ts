@@ -57,7 +57,7 @@ async function undo(): Promise<void> {
     try {
       const elapsed = Number((process.hrtime.bigint() - start) / 1_000_000_000n)
       const { details } = await rollBack(realFirewall(), saved, elapsed)
-      await ask(saved.daemonSocket, 'refresh').catch(() => undefined)
+      await ask(saved.daemonSocket, { request: 'refresh' }).catch(() => undefined)
       await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
       break
     } catch (error) {

@@ -3,11 +3,8 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
 import { execute } from '../nft/nft.js'
+import type { Message } from './requests.js'
 import { CliError } from './terminal.js'
-
-/** What the daemon's socket takes. */
-export const requests = ['status', 'reload', 'refresh'] as const
-export type Request = (typeof requests)[number]
 
 export type Answer =
   { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly problems: readonly Problem[] }
@@ -30,6 +27,9 @@ export class RefusedByDaemon extends Error {
 /** No request is longer; what sends more is not pkctl. */
 const maxRequestBytes = 4096
 
+/** At a time; more are turned away. */
+const maxConnections = 64
+
 export interface Listener {
   /** Ends every connection, and the socket. */
   close(): Promise<void>
@@ -47,6 +47,7 @@ export async function listen(
     connection.on('close', () => connections.delete(connection))
     serve(connection, handle)
   })
+  server.maxConnections = maxConnections
   // Nobody may connect before the mode is what it should be.
   const umask = process.umask(0o177)
   try {
@@ -140,7 +141,11 @@ export function requestIn<R extends string>(message: unknown, known: readonly R[
 export const unknownRequest: Answer = { ok: false, problems: [{ message: 'unknown request' }] }
 
 /** Asks whoever serves the socket. Rejects with the system's error when nobody does. */
-export function ask(socketPath: string, request: string, withinMilliseconds = 30_000): Promise<Answer> {
+export function ask(
+  socketPath: string,
+  message: { readonly request: string },
+  withinMilliseconds = 30_000,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let text = ''
     const connection = net.connect(socketPath)
@@ -148,7 +153,7 @@ export function ask(socketPath: string, request: string, withinMilliseconds = 30
       .setEncoding('utf8')
       .setTimeout(withinMilliseconds, () => connection.destroy(new Error('no answer comes')))
     connection.on('error', reject)
-    connection.on('connect', () => connection.end(JSON.stringify({ request })))
+    connection.on('connect', () => connection.end(JSON.stringify(message)))
     connection.on('data', (chunk: string) => (text += chunk))
     connection.on('end', () => {
       try {
@@ -160,11 +165,30 @@ export function ask(socketPath: string, request: string, withinMilliseconds = 30
   })
 }
 
-/** `ask`, with an error for a person. */
-export async function askOrExplain(socketPath: string, request: Request): Promise<unknown> {
+/**
+ * The socket of the configured group. Node does not tell who is at the other end of a socket; the modes of two files do,
+ * of which each answers what its users may ask.
+ */
+export const groupSocketOf = (socketPath: string): string => `${socketPath}.group`
+
+/** Asks the daemon at its own socket or, where that is not allowed, at the group's. */
+export async function askDaemon(socketPath: string, message: Message): Promise<Answer> {
+  try {
+    return await ask(socketPath, message)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    return ask(groupSocketOf(socketPath), message).catch((cause: unknown) => {
+      // Without a group there is no such socket; what stands in the way is still the right to the first one.
+      throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? error : cause
+    })
+  }
+}
+
+/** `askDaemon`, with an error for a person. */
+export async function askOrExplain(socketPath: string, request: Message['request']): Promise<unknown> {
   let reply: Answer
   try {
-    reply = await ask(socketPath, request)
+    reply = await askDaemon(socketPath, { request })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {

@@ -339,24 +339,6 @@ describe('the daemon', () => {
     assert.equal((await status()).waitedConnections, 1)
   })
 
-  it('lets root alone use its socket, or a group', async () => {
-    const mode = () => (fs.statSync(lab.socket).mode & 0o777).toString(8)
-    const daemon = await lab.daemon(lab.config(plain))
-    assert.equal(mode(), '600')
-    await daemon.stop()
-    assert.equal(fs.existsSync(lab.socket), false)
-    const file = lab.config(plain)
-    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('socket: {', 'socket: { group: adm,'))
-    await lab.daemon(file)
-    assert.equal(mode(), '660')
-    const asMember = ['setpriv', '--reuid=65534', '--regid=65534', '--groups', String(fs.statSync(lab.socket).gid)]
-    const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
-    fs.chmodSync(lab.directory, 0o711)
-    const ask = (as: string[]) => lab.on([...as, process.execPath, pkctl, 'status', '--socket', lab.socket])
-    assert.equal((await ask(asMember)).status, 0)
-    assert.match((await ask(asNobody)).stderr, /no right to ask pkctld/)
-  })
-
   it('shows in its status what it did', async () => {
     await lab.daemon(lab.config(plain))
     assert.equal(await knock(), 'open')

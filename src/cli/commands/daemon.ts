@@ -1,25 +1,19 @@
 import { Command } from 'commander'
 import { randomInt } from 'node:crypto'
 import { loadConfig } from '../../controller/config/load.js'
-import type { Config } from '../../controller/config/types.js'
 import { Daemon } from '../../controller/daemon.js'
 import { DueFile } from '../../controller/duefile.js'
 import { readOneTimeFile } from '../../controller/onetimefile.js'
 import { Triggers } from '../../controller/triggers.js'
 import { Marks } from '../../nft/queueing.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { keepServices } from '../../controller/keptservices.js'
 import { defaultConfig } from '../change.js'
 import { commandRunner } from '../commandrunner.js'
+import { keepForBoot, listenAt, requestHandler, summaryOf } from '../daemonrequests.js'
 import { realFirewall } from '../firewall.js'
-import type { ConfiguredLog } from '../log.js'
 import { createLog } from '../log.js'
 import { startPacketThread } from '../packetthread.js'
-import { problemsOf } from '../problems.js'
-import type { ServiceManager } from '../servicemanager.js'
 import { serviceManager } from '../servicemanager.js'
-import type { Answer, Request } from '../socket.js'
-import { listen, requestIn, requests, unknownRequest } from '../socket.js'
 import type { Terminal } from '../terminal.js'
 import { CliError } from '../terminal.js'
 import { version } from '../version.js'
@@ -51,10 +45,11 @@ async function runDaemon(file: string): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
 
+  const firewall = realFirewall()
   const daemon = new Daemon(config, {
     version,
     log,
-    firewall: realFirewall(),
+    firewall,
     triggers: new Triggers({ log, due: openDue(config.stateDirectory), run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks: new Marks(config.marks.mask),
@@ -67,8 +62,8 @@ async function runDaemon(file: string): Promise<void> {
   // From here on SIGHUP means reload, also while the start is still under way.
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
-  const handle = requestHandler(daemon, file, log, ready, manager)
-  process.on('SIGHUP', () => void handle('reload'))
+  const handle = requestHandler({ daemon, firewall, file, log, manager, ready })
+  process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
   const dump = (say: () => Promise<void>) => () => {
     ready.then(say).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
   }
@@ -83,22 +78,19 @@ async function runDaemon(file: string): Promise<void> {
   // Nobody may be left who reads what we say; that is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it tells a second daemon that there is one already, before anything is touched.
-  const listener = await listen(config.socket, message => {
-    const request = requestIn(message, requests)
-    return request ? handle(request) : Promise.resolve(unknownRequest)
-  })
+  const listeners = await listenAt(config.socket, handle)
   try {
     await daemon.start()
     started()
-    keep(config, log)
-    manager.ready(summary(config))
+    keepForBoot(config, log)
+    manager.ready(summaryOf(config))
     manager.watch(() => daemon.answers())
     await Promise.race([asked, failed])
     manager.stopping()
     await daemon.stop()
   } finally {
     manager.close()
-    await listener.close()
+    for (const listener of listeners) await listener.close()
     await log.close()
   }
 }
@@ -110,62 +102,3 @@ function openDue(directory: string): DueFile {
     throw new CliError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
   }
 }
-
-function requestHandler(
-  daemon: Daemon,
-  file: string,
-  log: ConfiguredLog,
-  ready: Promise<void>,
-  manager: ServiceManager,
-): (request: Request) => Promise<Answer> {
-  return async request => {
-    await ready
-    try {
-      switch (request) {
-        case 'status':
-          return { ok: true, result: await daemon.status() }
-        case 'refresh':
-          return { ok: true, result: (await daemon.refresh()).changed }
-        case 'reload':
-          return { ok: true, result: await reload(daemon, file, log, manager) }
-      }
-    } catch (error) {
-      const problems = problemsOf(error)
-      if (request !== 'reload') return { ok: false, problems }
-      for (const { message } of problems) {
-        log.error(`the configuration is refused, the old one stays in force: ${message}`)
-      }
-      return { ok: false, problems: [...problems, { message: 'the old configuration stays in force' }] }
-    }
-  }
-}
-
-async function reload(daemon: Daemon, file: string, log: ConfiguredLog, manager: ServiceManager) {
-  let state = 'the last configuration was refused, the one before is in force'
-  manager.reloading()
-  try {
-    const { config, warnings } = loadConfig(file)
-    const useLog = log.prepare(config.log)
-    const { details } = await daemon.reload(config)
-    useLog()
-    for (const warning of warnings) log.warn(warning)
-    log.info('configuration reloaded')
-    keep(config, log)
-    state = summary(config)
-    return { warnings, details }
-  } finally {
-    manager.ready(state)
-  }
-}
-
-/** For the next boot; see `pkctl close`. */
-function keep({ stateDirectory, services }: Config, log: ConfiguredLog): void {
-  try {
-    keepServices(stateDirectory, services)
-  } catch (error) {
-    log.warn(`the services cannot be kept for the next boot: ${(error as Error).message}`)
-  }
-}
-
-const summary = ({ queue, services, credentials }: Config) =>
-  `knocks come by queue ${queue.number}; ${services.length} services, ${credentials.length} credentials`

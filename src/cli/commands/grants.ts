@@ -1,8 +1,11 @@
 import { Command } from 'commander'
 import { parseAddress, parseWindow } from '../../controller/config/values.js'
+import type { Change, Firewall } from '../../nft/firewall.js'
 import type { ChangeFlags } from '../change.js'
 import { report, withChangeFlags } from '../change.js'
 import { realFirewall } from '../firewall.js'
+import { kernelOrDaemon } from '../kernelordaemon.js'
+import type { Message } from '../requests.js'
 import type { Terminal } from '../terminal.js'
 import { usageError } from '../terminal.js'
 import { checkName } from './services.js'
@@ -17,6 +20,12 @@ function serviceOf({ service }: GrantFlags): string {
   return checkName(service)
 }
 
+/** By the daemon where the rights are missing, which cannot be asked what it would do. */
+function changeGrant(flags: GrantFlags, message: Message, work: (firewall: Firewall) => Promise<Change>) {
+  const firewall = realFirewall(flags)
+  return flags.dryRun ? work(firewall) : kernelOrDaemon(flags.socket, message, () => work(firewall))
+}
+
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
     .description('let an address in, until it is deleted or for a time; again, give it that time anew')
@@ -27,7 +36,9 @@ export function addCommand(terminal: Terminal): Command {
     const service = serviceOf(flags)
     const { version, address } = parseAddress(text)
     const seconds = flags.for === undefined ? null : parseWindow(flags.for)
-    const change = await realFirewall(flags).addGrant(service, version, address, seconds)
+    const change = await changeGrant(flags, { request: 'add', service, address, seconds }, firewall =>
+      firewall.addGrant(service, version, address, seconds),
+    )
     const time = seconds === null ? '' : ` for ${seconds} s`
     const sentence = change.changed
       ? `${address} may use ${service}${time}`
@@ -44,7 +55,9 @@ export function deleteCommand(terminal: Terminal): Command {
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
     const service = serviceOf(flags)
     const { version, address } = parseAddress(text)
-    const change = await realFirewall(flags).deleteGrant(service, version, address)
+    const change = await changeGrant(flags, { request: 'delete', service, address }, firewall =>
+      firewall.deleteGrant(service, version, address),
+    )
     const sentence = change.changed
       ? `${address} may no longer use ${service}`
       : `${address} has no grant for ${service}`

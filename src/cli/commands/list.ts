@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import type { ServiceSpec } from '../../nft/service.js'
 import type { ServiceState } from '../../nft/state.js'
+import { defaultSocket } from '../change.js'
 import { realFirewall } from '../firewall.js'
+import { kernelOrDaemon } from '../kernelordaemon.js'
 import type { Terminal } from '../terminal.js'
 import { CliError } from '../terminal.js'
 import { checkName, portsText } from './services.js'
@@ -11,9 +13,12 @@ export function listCommand(terminal: Terminal): Command {
     .description('show services and grants, as they stand in the kernel')
     .argument('[name]', 'only this service')
     .option('--json', 'print one JSON object')
-    .action(async (name: string | undefined, flags: { json?: boolean }) => {
+    .option('--socket <path>', 'where the daemon is asked by users without rights to the kernel', defaultSocket)
+    .action(async (name: string | undefined, flags: { json?: boolean; socket: string }) => {
       if (name !== undefined) checkName(name)
-      const services = [...(await realFirewall().services()).values()]
+      const services = await kernelOrDaemon(flags.socket, { request: 'list' }, async () => [
+        ...(await realFirewall().services()).values(),
+      ])
       const wanted = services.filter(({ spec }) => name === undefined || spec.name === name)
       if (name !== undefined && wanted.length === 0) {
         throw new CliError(`there is no service ${name}`, `pkctl init ${name} --port PORT makes it`)

@@ -11,7 +11,7 @@ const patienceMilliseconds = 5000
 export async function daemonFacts(socket: string, queue: number, notSeen: NotSeen): Promise<DaemonFacts> {
   const common = { socket, queueReader: queueReader(queue) }
   try {
-    const answer = await ask(socket, 'status', patienceMilliseconds)
+    const answer = await ask(socket, { request: 'status' }, patienceMilliseconds)
     if (answer.ok) return { ...common, state: 'answers', status: answer.result as Status }
     return { ...common, state: 'mute' }
   } catch (error) {

@@ -64,7 +64,7 @@ function loadSettings({ merged, findings }: Context): Omit<Config, 'file' | 'ser
     },
     openPorts: data['open-ports'],
     stateDirectory: data['state-directory'],
-    socket: data.socket,
+    socket: { path: data.socket.path, group: data.socket.group, groupMay: data.socket['group-may'] },
     log: data.log,
   }
 }

@@ -21,7 +21,7 @@ import {
   whole,
 } from './schema-parts.js'
 import { triggerSchema } from './trigger-schema.js'
-import { logFormats, logLevels } from './types.js'
+import { groupRequests, logFormats, logLevels } from './types.js'
 import * as v from './values.js'
 
 const queue = mapping({
@@ -71,8 +71,8 @@ const limits = mapping({
     .describe('How many of them may wait for their turn; more are not run, and the log says so. Default: 1000'),
 })
 
-// A socket's address has 108 bytes, the last one a zero.
-const maxSocketPath = 107
+// A socket's address has 108 bytes, the last one a zero; the group's socket has .group at its end.
+const maxSocketPath = 101
 
 const socket = mapping({
   path: parsed(text('an absolute path'), checkSocketPath)
@@ -81,14 +81,17 @@ const socket = mapping({
   group: parsed(z.union([z.string(), z.number()], { error: expected('the name of a group') }), checkGroup)
     .nullable()
     .prefault(null)
-    .describe('The group that may use the socket besides root; null means root only. Default: null'),
+    .describe('The group that has a socket of its own, PATH.group, besides root; null means root only. Default: null'),
+  'group-may': listOf('requests', oneOf(groupRequests))
+    .prefault(['status', 'list'])
+    .describe('What the group may ask for: status, list, add, delete, reload. Default: ["status","list"]'),
 })
 
 function checkSocketPath(value: string): string {
   const bytes = Buffer.byteLength(value)
   if (bytes > maxSocketPath) {
     throw new v.ValueError(
-      `expected a path of at most ${maxSocketPath} bytes, which is what a socket can have, got ${bytes}`,
+      `expected a path of at most ${maxSocketPath} bytes, for sockets have no longer ones, got ${bytes}`,
     )
   }
   return v.parseAbsolutePath(value)

@@ -38,8 +38,10 @@ export interface Config {
   readonly stateDirectory: string
   readonly socket: {
     readonly path: string
-    /** May use the socket besides root; null = nobody. */
+    /** Has a socket of its own; null = nobody has. */
     readonly group: string | null
+    /** What may be asked there. */
+    readonly groupMay: readonly GroupRequest[]
   }
   readonly log: {
     readonly level: LogLevel
@@ -50,6 +52,10 @@ export interface Config {
   readonly services: readonly ServiceSpec[]
   readonly credentials: readonly Credential[]
 }
+
+/** What can be asked for by others than root. */
+export const groupRequests = ['status', 'list', 'add', 'delete', 'reload'] as const
+export type GroupRequest = (typeof groupRequests)[number]
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof logLevels)[number]

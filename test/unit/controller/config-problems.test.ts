@@ -87,6 +87,11 @@ describe('loadConfig: problems', () => {
         "3:11: log.to: expected console, syslog or an absolute path, got 'z'",
       ],
     },
+    {
+      name: 'what a group may',
+      yaml: 'socket: {group: adm, group-may: [status, init]}',
+      want: ["1:42: socket.group-may[1]: expected status, list, add, delete or reload, got 'init'"],
+    },
     { name: 'no port', yaml: 'services: {ssh: {}}', want: ["1:17: services.ssh: 'port' is missing"] },
     { name: 'nothing', yaml: 'services:\n  ssh:', want: ['2:3: services.ssh: expected a mapping, got nothing'] },
     {

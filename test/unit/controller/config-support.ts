@@ -84,7 +84,7 @@ export const defaults = {
     triggersWaiting: 1000,
   },
   stateDirectory: '/var/lib/pkctl',
-  socket: { path: '/run/pkctl/pkctl.sock', group: null },
+  socket: { path: '/run/pkctl/pkctl.sock', group: null, groupMay: ['status', 'list'] },
   log: { level: 'info', to: 'console', format: 'auto' },
   services: [],
   credentials: [],

@@ -36,7 +36,7 @@ describe('loadConfig: what it gives', () => {
       limits: {per-source: 1, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16, triggers-at-once: 7,
         triggers-waiting: 8}
       state-directory: /tmp/../var/x
-      socket: {path: /run/s, group: adm}
+      socket: {path: /run/s, group: adm, group-may: [add]}
       log: {level: debug, to: /var/log/pkctl.log, format: json}`)
     assert.deepEqual(config, {
       ...defaults,
@@ -52,7 +52,7 @@ describe('loadConfig: what it gives', () => {
         triggersWaiting: 8,
       },
       stateDirectory: '/var/x',
-      socket: { path: '/run/s', group: 'adm' },
+      socket: { path: '/run/s', group: 'adm', groupMay: ['add'] },
       log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json' },
     })
   })
