@@ -65,6 +65,10 @@ export interface DaemonParts {
   readonly onFatal: (error: Error) => void
 }
 
+/** How long services with fail-open stay closed after a daemon that is gone. */
+const aliveSeconds = 15
+const sayAliveEveryMilliseconds = 5000
+
 export class Daemon {
   readonly #parts: DaemonParts
   readonly #plans: PlanBook
@@ -76,6 +80,7 @@ export class Daemon {
   #path: PathThread | undefined
   #nativeQueue = false
   #turnTimer: NodeJS.Timeout | undefined
+  #aliveTimer: NodeJS.Timeout | undefined
   #startedAt = 0
   /** Unix milliseconds. */
   #configuredAt = 0
@@ -181,6 +186,7 @@ export class Daemon {
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
     clearTimeout(this.#turnTimer)
+    clearInterval(this.#aliveTimer)
     await this.#parts.triggers.stop()
     await this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
@@ -241,6 +247,7 @@ export class Daemon {
     for (const detail of change.details) log.info(detail)
     this.#warnOfMissing(enabled)
     this.#waitForTurn(enabled)
+    await this.#sayAlive([...known.values()].some(({ failOpen }) => failOpen))
     return change
   }
 
@@ -271,6 +278,20 @@ export class Daemon {
       excessLimit: config.limits.excess,
       totalLimit: config.limits.total,
     }
+  }
+
+  // A service with fail-open lets everyone in unless the kernel hears of the daemon again and again.
+  async #sayAlive(wanted: boolean): Promise<void> {
+    clearInterval(this.#aliveTimer)
+    if (!wanted) return
+    const { firewall, log } = this.#parts
+    const say = () => firewall.stayAlive(aliveSeconds)
+    await say()
+    this.#aliveTimer = setInterval(() => {
+      say().catch((error: unknown) => {
+        log.error(`services with fail-open may open, for the kernel cannot be told: ${(error as Error).message}`)
+      })
+    }, sayAliveEveryMilliseconds)
   }
 
   // Rotating sequences change at the turn of the hour, and at the ends of the grace around it.

@@ -17,7 +17,7 @@ import { covers, overlap, placesOf } from './places.js'
 import { buildQueueing, onlyQueueing, queueInUse, removeQueueing, stopQueueing } from './queueing.js'
 import { buildServices, dropTableIfEmpty, removeService } from './scaffold.js'
 import type { ServiceSpec } from './service.js'
-import { chainOf, decodeSpec, prefixOf, setOf } from './service.js'
+import { chainOf, decodeSpec, prefixOf, sayAlive, setOf } from './service.js'
 import type { GrantSpec } from './grants.js'
 import type { ServiceState } from './state.js'
 import { readServices } from './state.js'
@@ -220,6 +220,11 @@ export class Firewall {
   /** The queue to which a packet path in the kernel sends, whoever made it. */
   async queueInUse(): Promise<number | undefined> {
     return queueInUse(await this.nft.list({ elements: false }))
+  }
+
+  /** Says to services with fail-open that knocks are listened for, for so many seconds. */
+  stayAlive(seconds: number): Promise<void> {
+    return this.exclusive(() => this.nft.apply(sayAlive(seconds)))
   }
 
   /** Lets nothing more leave the kernel. Answers to what has left already still grant. */

@@ -16,7 +16,7 @@ import {
   takenPlaces,
 } from './places.js'
 import type { ServiceSpec } from './service.js'
-import { buildChain, chainOf, dropChain, setNames } from './service.js'
+import { aliveSet, buildChain, chainOf, dropChain, setNames } from './service.js'
 
 /**
  * The commands that make these services as their specs say, whatever of them is there already, in the stead of those
@@ -65,7 +65,7 @@ export function removeService(service: string, listing: Listing): Command[] {
 export function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
   const own = services.map(chainOf)
   const chains = new Set([...own, ...hooks.map(gateOf)])
-  const sets = new Set(services.flatMap(setNames))
+  const sets = new Set([...services.flatMap(setNames), aliveSet])
   const isEmpty =
     [...takenPlaces(listing).keys()].every(chain => own.includes(chain)) &&
     [...listing.chains.keys()].every(name => chains.has(name)) &&

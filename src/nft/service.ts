@@ -7,6 +7,7 @@
  *       source in @pk-NAME.allow-4                       accept    prefixes that may always in
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
  *       source in @pk-NAME.add-4                         accept    granted by hand
+ *       [fail-open]  nothing in @alive                   accept    nobody listens for knocks
  *       [log]                                            log
  *                                                        drop | reject | accept
  *
@@ -49,6 +50,8 @@ export interface ServiceSpec {
   readonly window: number
   /** A grant is used up by the first connection. */
   readonly singleUse: boolean
+  /** Everyone is let in while no daemon says that it listens for knocks. */
+  readonly failOpen: boolean
   /** Prefixes in CIDR notation that are always let in. */
   readonly allow: readonly string[]
   /** How many leading bits of a source are granted together. */
@@ -75,6 +78,9 @@ export function setOf(service: string, role: SetRole, version: IpFamily): string
   return role === 'knock' ? `pk-${service}-${version}` : `pk-${service}.${role}-${version}`
 }
 
+/** The protocols of services, while a daemon is there that listens for knocks. */
+export const aliveSet = 'alive'
+
 const versions = [4, 6] as const
 const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
 
@@ -97,6 +103,16 @@ function setsOf(spec: ServiceSpec): j.SetDefinition[] {
   })
 }
 
+const aliveSetDefinition: j.SetDefinition = { name: aliveSet, type: 'inet_proto', flags: ['timeout'] }
+
+/** The commands by which a daemon says that it is there, for so many seconds. */
+export function sayAlive(seconds: number): Command[] {
+  const elements = Object.values(protocolNumbers)
+  const timed = elements.map(val => ({ elem: { val, timeout: seconds } }))
+  // An element that is there keeps its time when it is added; and what is not there cannot be deleted.
+  return [j.addElements(aliveSet, timed), j.deleteElements(aliveSet, elements), j.addElements(aliveSet, timed)]
+}
+
 function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
   const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn')
   // Broadcast, multicast and anycast reach local services as well; only what is routed onward is not ours to judge.
@@ -109,10 +125,15 @@ function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
       comment: 'always allowed',
     })),
     ...versions.flatMap(version => grantRules(spec, version)),
+    ...(spec.failOpen
+      ? [{ expr: [nobodyListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
+      : []),
     ...(spec.log ? [{ expr: logStatement(spec.log), comment: 'log' }] : []),
     ...closingRules(spec),
   ]
 }
+
+const nobodyListens = j.match(j.meta('l4proto'), '!=', `@${aliveSet}`)
 
 function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[]; comment: string }[] {
   const source = j.source(version, prefixOf(spec, version))
@@ -173,7 +194,7 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
   return [
     // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
     // and adding it once more would be refused for the difference.
-    ...setsOf(spec)
+    ...[...setsOf(spec), ...(spec.failOpen ? [aliveSetDefinition] : [])]
       .filter(({ name }) => !listing.sets.has(name))
       .map(j.addSet),
     ...versions.flatMap(version => allowed(spec, version)),
@@ -227,22 +248,25 @@ function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
 // The comment of a chain's last rule says what cannot be seen from the rules alone without guessing: pkctl writes it
 // and reads it back, so that the kernel is the only place where a service is kept.
 
-const specPattern = /^pkctl (\w+) (\w+) (syn|all) (once|many) window=(\d+) prefix=(\d+)\/(\d+)$/
+const specPattern = /^pkctl (\w+) (\w+) (syn|all) (once|many) window=(\d+) prefix=(\d+)\/(\d+)( fail-open)?$/
 
 function encodeSpec(spec: ServiceSpec): string {
-  const { protocol, closing, syn, singleUse, window, prefix4, prefix6 } = spec
-  return `pkctl ${protocol} ${closing} ${syn ? 'syn' : 'all'} ${singleUse ? 'once' : 'many'} window=${window} prefix=${prefix4}/${prefix6}`
+  const { protocol, closing, syn, singleUse, failOpen, window, prefix4, prefix6 } = spec
+  const uses = singleUse ? 'once' : 'many'
+  const end = failOpen ? ' fail-open' : ''
+  return `pkctl ${protocol} ${closing} ${syn ? 'syn' : 'all'} ${uses} window=${window} prefix=${prefix4}/${prefix6}${end}`
 }
 
 /** What the comment of a chain's last rule says of the service; undefined when it is not one of ours. */
 export function decodeSpec(comment: string | undefined) {
-  const [, protocol, closing, syn, uses, window, prefix4, prefix6] = specPattern.exec(comment ?? '') ?? []
+  const [, protocol, closing, syn, uses, window, prefix4, prefix6, end] = specPattern.exec(comment ?? '') ?? []
   if (!isOneOf(protocols, protocol) || !isOneOf(closings, closing)) return undefined
   return {
     protocol,
     closing,
     syn: syn === 'syn',
     singleUse: uses === 'once',
+    failOpen: end !== undefined,
     window: Number(window),
     prefix4: Number(prefix4),
     prefix6: Number(prefix6),

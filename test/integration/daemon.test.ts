@@ -197,6 +197,20 @@ describe('the daemon', () => {
     assert.doesNotMatch((await lab.on(['nft', 'list', 'ruleset'])).stdout, /pk-ssh-4|chain pk-ssh /)
   })
 
+  it('fail-open, only where asked: a port opens while the daemon is away, and closes when it is back', async () => {
+    const config = lab.config('services: { ssh: { port: 22 }, web: { port: 8080, fail-open: true } }')
+    const results = async () => [await lab.opens(server4, client4), await lab.opens(server4, client4, 8080)]
+    const daemon = await lab.daemon(config)
+    await sleep(6000)
+    assert.deepEqual(await results(), ['timeout', 'timeout'])
+    await daemon.stop('SIGKILL')
+    assert.deepEqual(await results(), ['timeout', 'timeout'], 'not at once: it may be back soon')
+    await until(async () => (await lab.opens(server4, client4, 8080)) === 'open')
+    assert.deepEqual(await results(), ['timeout', 'open'])
+    await lab.daemon(config)
+    assert.deepEqual(await results(), ['timeout', 'timeout'])
+  })
+
   it('a changed queue number waits for a restart, and knocks go on', async () => {
     const file = lab.config(plain)
     const daemon = await lab.daemon(file)

@@ -26,6 +26,7 @@ const variants: Readonly<Record<string, Partial<ServiceSpec>>> = {
   icmp: { closing: 'icmp' },
   'watching only': { closing: 'accept' },
   'single use': { singleUse: true },
+  'fail-open': { failOpen: true },
   'single use, syn': { singleUse: true, syn: true },
   'single use, by prefix': { singleUse: true, prefix4: 24, prefix6: 64 },
   'another window': { window: 86_400 },

@@ -24,6 +24,7 @@ export function service(name: string, change: Partial<ServiceSpec> = {}): Servic
     closing: 'drop',
     window: 60,
     singleUse: false,
+    failOpen: false,
     allow: [],
     prefix4: 32,
     prefix6: 128,

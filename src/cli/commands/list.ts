@@ -30,8 +30,8 @@ export function listCommand(terminal: Terminal): Command {
 }
 
 function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: ServiceState) {
-  const { singleUse, ...rest } = spec
-  return { ...rest, 'single-use': singleUse, sound, refusedPackets, admittedPackets, grants }
+  const { singleUse, failOpen, ...rest } = spec
+  return { ...rest, 'single-use': singleUse, 'fail-open': failOpen, sound, refusedPackets, admittedPackets, grants }
 }
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
@@ -55,6 +55,7 @@ export function mannerOf(spec: ServiceSpec): string {
     spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
     `${spec.window} s a knock`,
     ...(spec.singleUse ? ['single use'] : []),
+    ...(spec.failOpen ? ['fail-open'] : []),
     ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
     ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
     ...(spec.log ? ['logged'] : []),

@@ -36,6 +36,7 @@ export interface ServiceFlags {
   readonly logBurst?: string
   readonly window: string
   readonly singleUse?: boolean
+  readonly failOpen?: boolean
   readonly allow?: readonly string[]
   readonly prefix4: string
   readonly prefix6: string
@@ -84,6 +85,7 @@ export function initCommand(terminal: Terminal): Command {
     .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
     .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', serviceDefaults.window)
     .option('--single-use', 'a grant is used up by the first connection')
+    .option('--fail-open', 'let everyone in while pkctld does not run')
     .option('--allow <prefixes>', 'address or prefix that is always let in, or several; may be repeated', collect)
     .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', serviceDefaults.prefix4)
     .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', serviceDefaults.prefix6)
@@ -154,6 +156,7 @@ export function serviceSpec(name: string, flags: ServiceFlags): ServiceSpec {
     closing: closing(flags, protocol),
     window: parseWindow(flags.window),
     singleUse: flags.singleUse ?? false,
+    failOpen: flags.failOpen ?? false,
     allow: withoutContained((flags.allow ?? []).flatMap(text => text.split(',')).map(parsePrefix)),
     prefix4: parseCount('--prefix4', flags.prefix4, 8, 32),
     prefix6: parseCount('--prefix6', flags.prefix6, 16, 128),

@@ -123,6 +123,7 @@ function serviceOf(name: string, data: z.output<typeof serviceSchema>, ports: re
     closing: data.accept ? 'accept' : (data.reject ?? 'drop'),
     window: data.window,
     singleUse: data['single-use'],
+    failOpen: data['fail-open'],
     allow: data.allow,
     prefix4: data.prefix4,
     prefix6: data.prefix6,

@@ -175,6 +175,7 @@ export const serviceSchema = mapping({
   window: duration(v.parseWindow)
     .prefault(60)
     .describe('How long a grant lasts where the credential does not say; seconds, or 10m, 8h, 2d. Default: 60'),
+  'fail-open': flag().prefault(false).describe('Let everyone in while the daemon does not run. Default: false'),
   'single-use': flag().prefault(false).describe('A grant is used up by the first connection. Default: false'),
   allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), v.parsePrefix))
     .transform(v.withoutContained)

@@ -100,6 +100,7 @@ export const plainService: ServiceSpec = {
   closing: 'drop',
   window: 60,
   singleUse: false,
+  failOpen: false,
   allow: [],
   prefix4: 32,
   prefix6: 128,

@@ -67,6 +67,7 @@ describe('loadConfig: what it gives', () => {
     ['port: 22, reject: reset', { closing: 'reset' }],
     ['port: 22, accept: true', { closing: 'accept' }],
     ['port: 22, accept: false, reject: icmp', { closing: 'icmp' }],
+    ['port: 22, fail-open: true', { failOpen: true }],
     ['port: 22, window: 8h', { window: 28_800 }],
     ['port: 22, single-use: true, hook: prerouting', { singleUse: true, hook: 'prerouting' }],
     ['port: 22, prefix4: 8, prefix6: 64', { prefix4: 8, prefix6: 64 }],

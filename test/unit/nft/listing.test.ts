@@ -218,6 +218,7 @@ describe('a service as printed by', () => {
           closing: 'drop',
           syn: true,
           singleUse: false,
+          failOpen: false,
           window: 60,
           prefix4: 32,
           prefix6: 128,

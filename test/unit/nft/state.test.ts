@@ -56,6 +56,7 @@ const spec: fc.Arbitrary<ServiceSpec> = fc.record(
     closing: fc.constantFrom(...closings),
     window: fc.integer({ min: 1, max: 1e9 }),
     singleUse: fc.boolean(),
+    failOpen: fc.boolean(),
     allow,
     prefix4: fc.integer({ min: 0, max: 32 }),
     prefix6: fc.integer({ min: 0, max: 128 }),
