@@ -6,11 +6,11 @@ import { addressText, forgedBase } from './addresses.js'
 import type { Row } from './report.js'
 import { grouped, median, percent, progress, spread } from './report.js'
 
-const port = 8080
+export const port = 8080
 const rounds = 15
 const cpuSeconds = 0.3
 
-interface Variant {
+export interface Variant {
   readonly name: string
   /** Resolves to what must be said of it. */
   readonly prepare: (lab: Lab) => Promise<string | undefined>
@@ -78,7 +78,10 @@ const variants: readonly Variant[] = [
   { name: 'a chain of 10,000 rules', prepare: ruleForEach(10_000) },
 ]
 
-export async function connectionsPart(): Promise<Row[]> {
+export const connectionsPart = (): Promise<Row[]> => compare(variants, barestName)
+
+/** The rate of new connections in each variant, and its ratio to that of one of them. */
+export async function compare(variants: readonly Variant[], baseline: string): Promise<Row[]> {
   const labs = new Map<string, Lab>()
   const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]))
   const notes = new Map<string, string | undefined>()
@@ -96,8 +99,8 @@ export async function connectionsPart(): Promise<Row[]> {
   } finally {
     for (const lab of labs.values()) await lab.remove()
   }
-  const barestRates = rates.get(barestName) ?? []
-  return [...rates].map(([name, all]) => row(name, all, barestRates, notes.get(name)))
+  const baselineRates = rates.get(baseline) ?? []
+  return [...rates].map(([name, all]) => row(name, all, { name: baseline, rates: baselineRates }, notes.get(name)))
 }
 
 async function connectionRate(lab: Lab): Promise<number> {
@@ -108,13 +111,18 @@ async function connectionRate(lab: Lab): Promise<number> {
   return Number(stdout.split(' ')[1])
 }
 
-function row(name: string, rates: readonly number[], barestRates: readonly number[], note?: string): Row {
-  const ratios = rates.map((rate, i) => rate / (barestRates[i] ?? NaN))
+function row(
+  name: string,
+  rates: readonly number[],
+  baseline: { readonly name: string; readonly rates: readonly number[] },
+  note?: string,
+): Row {
+  const ratios = rates.map((rate, i) => rate / (baseline.rates[i] ?? NaN))
   const microseconds = (all: readonly number[]) => 1e6 / median(all)
-  const more = microseconds(rates) - microseconds(barestRates)
+  const more = microseconds(rates) - microseconds(baseline.rates)
   return {
     what: `new connections: ${name}`,
-    figure: `${grouped(median(rates))}/s; ratio to the barest ${median(ratios).toFixed(3)} (${more < 0 ? '' : '+'}${more.toFixed(2)} µs each)`,
+    figure: `${grouped(median(rates))}/s; ratio to ${baseline.name} ${median(ratios).toFixed(3)} (${more < 0 ? '' : '+'}${more.toFixed(2)} µs each)`,
     how: `for each second of one processor, both ends and no other work; ${rates.length} rounds in turn; spread of the rate ${percent(spread(rates))}, of the ratio ${percent(spread(ratios))}${note === undefined ? '' : `; ${note}`}`,
     values: { rates, ratios, microsecondsMore: more },
   }

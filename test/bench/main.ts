@@ -13,6 +13,7 @@ import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
 import type { Row } from './report.js'
 import { markdownTable, progress } from './report.js'
+import { stepsPart } from './steps.js'
 import { throughputPart } from './throughput.js'
 
 const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
@@ -20,6 +21,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   throughput: throughputPart,
   flood: floodPart,
   connections: connectionsPart,
+  steps: stepsPart,
   idle: idlePart,
 }
 
