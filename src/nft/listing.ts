@@ -1,8 +1,13 @@
 import type { Json } from './json.js'
+import { table } from './json.js'
 
 /** What `nft -j list` said about pkctl's table, sorted by kind. Unknown fields are left alone. */
 export interface Listing {
   readonly present: boolean
+  /** The kernel's number for the table, which one of the same name made anew does not have. */
+  readonly handle: number
+  /** Whether the table has flags: pkctl gives it none, and `dormant` puts all of its chains to sleep. */
+  readonly flagged: boolean
   readonly chains: ReadonlyMap<string, ListedChain>
   readonly sets: ReadonlyMap<string, ListedSet>
   readonly maps: ReadonlyMap<string, ListedSet>
@@ -11,6 +16,8 @@ export interface Listing {
 export interface ListedChain {
   readonly name: string
   readonly hook?: string
+  /** Of a base chain: type, hook, priority and policy, such as `filter input -140 accept`. */
+  readonly base?: string
   readonly rules: readonly ListedRule[]
 }
 
@@ -35,7 +42,14 @@ export interface ListedElement {
   readonly target?: string
 }
 
-export const emptyListing = (): Listing => ({ present: false, chains: new Map(), sets: new Map(), maps: new Map() })
+export const emptyListing = (): Listing => ({
+  present: false,
+  handle: 0,
+  flagged: false,
+  chains: new Map(),
+  sets: new Map(),
+  maps: new Map(),
+})
 
 /** Reads nft's JSON leniently: its shape differs between releases in what is an array and what is not. */
 export function parseListing(json: unknown): Listing {
@@ -43,19 +57,27 @@ export function parseListing(json: unknown): Listing {
   const sets = new Map<string, ListedSet>()
   const maps = new Map<string, ListedSet>()
   let present = false
+  let handle = 0
+  let flagged = false
   for (const item of asArray(asObject(json)['nftables'])) {
     const [kind, body] = Object.entries(asObject(item))[0] ?? ['', null]
     const object = asObject(body)
     const name = asText(object['name'])
-    if (kind === 'table') present = true
-    else if (kind === 'chain') {
-      const hook = object['hook']
-      chains.set(name, { name, ...(typeof hook === 'string' ? { hook } : {}), rules: [] })
+    // A listing of the whole ruleset has the tables of others as well.
+    if (asText(kind === 'table' ? name : object['table']) !== table) continue
+    if (kind === 'table') {
+      present = true
+      handle = Number(object['handle'] ?? 0)
+      flagged = asArray(object['flags']).length > 0
+    } else if (kind === 'chain') {
+      const { hook, type, prio, policy } = object
+      const base = [type, hook, prio, policy].map(asText).join(' ')
+      chains.set(name, { name, ...(typeof hook === 'string' ? { hook, base } : {}), rules: [] })
     } else if (kind === 'rule') chains.get(asText(object['chain']))?.rules.push(rule(object))
     else if (kind === 'set') sets.set(name, { name, elements: asArray(object['elem']).map(element) })
     else if (kind === 'map') maps.set(name, { name, elements: asArray(object['elem']).map(element) })
   }
-  return { present: present || sets.size + maps.size > 0, chains, sets, maps }
+  return { present: present || sets.size + maps.size > 0, handle, flagged, chains, sets, maps }
 }
 
 function rule(object: Record<string, Json>): ListedRule {
@@ -91,17 +113,17 @@ export function parseElementText(text: string): ListedElement | undefined {
   const expires = /\bexpires (\S+)/.exec(attributes)?.[1]
   return {
     value,
-    ...(timeout === undefined ? {} : { timeout: parseTime(timeout) }),
-    ...(expires === undefined ? {} : { expires: parseTime(expires) }),
+    ...(timeout === undefined ? {} : { timeout: Math.floor(parseTime(timeout)) }),
+    ...(expires === undefined ? {} : { expires: Math.floor(parseTime(expires)) }),
   }
 }
 
 const secondsIn: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1, ms: 0.001 }
 
-/** Seconds of a time such as `1d2h3m4s5ms`, rounded down. */
-function parseTime(text: string): number {
+/** Seconds of a time such as `1d2h3m4s5ms`. */
+export function parseTime(text: string): number {
   const parts = [...text.matchAll(/(\d+)(ms|[dhms])/g)]
-  return Math.floor(parts.reduce((sum, [, count, unit]) => sum + Number(count) * (secondsIn[unit ?? ''] ?? 0), 0))
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (secondsIn[unit ?? ''] ?? 0), 0)
 }
 
 /** A string or number as text; anything else is empty. */

@@ -78,7 +78,13 @@ export function realNft(run: Execute = execute): Nft {
     async check(commands) {
       if (commands.length > 0) await nft('nft --check', ['-j', '-c'], batch(commands))
     },
-    list: ({ elements = true } = {}) => listing([...(elements ? [] : ['-t']), 'list', 'table', family, table]),
+    async list({ elements = true } = {}) {
+      const all = ['list', 'table', family, table]
+      if (elements) return listing(all)
+      // Only this way nft does not read all elements from the kernel, to leave them out afterwards. Tables of others are
+      // listed, too: should nft choke on one of them, ours is listed alone.
+      return listing(['-t', 'list', 'ruleset', family]).catch(() => listing(['-t', ...all]))
+    },
     listSet: (kind, name) => listing(['list', kind, family, table, name]),
     async getElement(set, value) {
       try {

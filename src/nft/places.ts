@@ -15,6 +15,8 @@ export const hooks = ['input', 'prerouting'] as const
 const gatePriority = -140
 
 export const gateOf = (hook: Hook): string => `gate-${hook}`
+/** How a listing describes the gate's base chain. */
+export const gateBase = (hook: Hook): string => `filter ${hook} ${gatePriority} accept`
 const portMapOf = (hook: Hook) => `services-${hook}`
 const rangeMapOf = (hook: Hook) => `ranges-${hook}`
 

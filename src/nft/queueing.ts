@@ -120,6 +120,11 @@ export class Marks {
   plan(number: number): number {
     return this.#bits(number * 4)
   }
+
+  /** The number of the plan whose mark this is. */
+  planOf(mark: number): number {
+    return ((mark & this.mask) >>> 0) / this.#bits(4)
+  }
 }
 
 const versions = [4, 6] as const

@@ -10,8 +10,11 @@ import type { Hook } from './json.js'
 import type { Execute } from './nft.js'
 
 export interface XtQueue {
-  /** Puts the rule in place, instead of any that pkctl left there before. `mark` is the bit to queue by. */
-  install(hook: Hook, mark: number, queue: number): Promise<void>
+  /**
+   * Puts the rule in place, instead of any that pkctl left there before; false when all was so already. `mark` is the
+   * bit to queue by.
+   */
+  install(hook: Hook, mark: number, queue: number): Promise<boolean>
   /** Takes away whatever `install` made, in this process or an earlier one. */
   remove(): Promise<void>
 }
@@ -79,6 +82,7 @@ export function realXtQueue(run: Execute): XtQueue {
 
   return {
     async install(hook, mark, queue) {
+      let changed = false
       for (const side of families) {
         // A rule that is right stays: while it is away, knocks find no queue.
         const wanted = (rule: OwnRule) =>
@@ -89,7 +93,9 @@ export function realXtQueue(run: Execute): XtQueue {
         if (rules.length === 1 && rules.every(wanted)) continue
         await removeFrom(side)
         await installIn(side, hook, mark, queue)
+        changed = true
       }
+      return changed
     },
     async remove() {
       for (const side of families) await removeFrom(side)

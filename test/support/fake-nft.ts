@@ -338,9 +338,9 @@ function overlap(a: Json, b: Json): boolean {
 export class FakeXtQueue implements XtQueue {
   readonly calls: string[] = []
 
-  install(hook: string, mark: number, queue: number): Promise<void> {
+  install(hook: string, mark: number, queue: number): Promise<boolean> {
     this.calls.push(`install ${hook} 0x${mark.toString(16)} ${queue}`)
-    return Promise.resolve()
+    return Promise.resolve(true)
   }
 
   remove(): Promise<void> {

@@ -163,7 +163,7 @@ describe('realNft', () => {
     await nft.listSet('map', 'm')
     assert.deepEqual(
       runs.map(({ argv }) => argv.join(' ')),
-      ['nft -j list table inet pkctl', 'nft -j -t list table inet pkctl', 'nft -j list map inet pkctl m'],
+      ['nft -j list table inet pkctl', 'nft -j -t list ruleset inet', 'nft -j list map inet pkctl m'],
     )
   })
 

@@ -27,7 +27,8 @@ describe('parseListing', () => {
 
   it('of an empty table knows that it is there', () => {
     const table = { table: { family: 'inet', name: 'pkctl', handle: 7 } }
-    assert.deepEqual(listed(table), { ...emptyListing(), present: true })
+    assert.deepEqual(listed(table), { ...emptyListing(), present: true, handle: 7 })
+    assert.equal(listed({ table: { ...table.table, flags: 'inet' } }).flagged, true, 'as nft 1.0.6 lists dormant')
   })
 
   const elements: readonly (readonly [string, unknown, ListedElement[]])[] = [
@@ -95,6 +96,7 @@ describe('parseListing', () => {
         {
           name: 'b',
           hook: 'input',
+          base: 'filter input -140 accept',
           rules: [
             { handle: 3, expr: [{ accept: null }], comment: 'first' },
             { handle: 5, expr: [{ accept: null }] },
