@@ -7,6 +7,7 @@ import type { MidwaySource, PathMessage } from '../controller/events.js'
 import { Counters } from '../controller/events.js'
 import type { GateCredential } from '../controller/gatekeeper.js'
 import type { GateSequence } from '../controller/stepkeeper.js'
+import type { RecentAnswers } from '../nft/recent.js'
 import { QueueError } from '../queue/libraries.js'
 
 /** What the thread is given at its start. */
@@ -16,6 +17,7 @@ export interface PacketWorkerData {
   readonly stateDirectory: string
   readonly limits: { readonly entries: number; readonly anyClockEntries: number }
   readonly counters: SharedArrayBuffer
+  readonly recent: SharedArrayBuffer
 }
 
 export type PacketWorkerRequest =
@@ -29,7 +31,7 @@ export type PacketWorkerRequest =
   | { readonly kind: 'stop' }
 
 /** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
-export function startPacketThread(config: Config, events: PathEvents): Promise<PathThread> {
+export function startPacketThread(recent: RecentAnswers, config: Config, events: PathEvents): Promise<PathThread> {
   const counters = new Counters()
   const workerData: PacketWorkerData = {
     queue: config.queue,
@@ -37,6 +39,7 @@ export function startPacketThread(config: Config, events: PathEvents): Promise<P
     stateDirectory: config.stateDirectory,
     limits: { entries: config.limits.replayEntries, anyClockEntries: config.limits.anyClockEntries },
     counters: counters.memory,
+    recent: recent.memory,
   }
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./packetworker.js', import.meta.url), { workerData, trackUnmanagedFds: false })

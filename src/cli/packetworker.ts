@@ -11,6 +11,7 @@ import { PacketPath } from '../controller/packetpath.js'
 import { StepKeeper } from '../controller/stepkeeper.js'
 import type { PkdKey } from '../knock/pkd.js'
 import { Marks } from '../nft/queueing.js'
+import { RecentAnswers, steadySeconds } from '../nft/recent.js'
 import { QueueError } from '../queue/libraries.js'
 import { PacketQueue } from '../queue/nfqueue.js'
 import { addressText, sourceText } from '../queue/packet.js'
@@ -35,7 +36,7 @@ function spend(line: OneTimeLine): void {
 }
 
 function run(): void {
-  const { queue: options, mask, stateDirectory, limits, counters } = workerData as PacketWorkerData
+  const { queue: options, mask, stateDirectory, limits, counters, recent } = workerData as PacketWorkerData
   const queue = PacketQueue.open(options)
   const journal = openJournal(stateDirectory, limits)
   if (journal.damaged > 0) {
@@ -50,6 +51,8 @@ function run(): void {
     journal,
     counters: new Counters(counters),
     clock,
+    recent: new RecentAnswers(recent),
+    steadySeconds,
     addressText: sourceText,
     onEvents: (events, suppressed) => {
       post({ kind: 'knocks', events, suppressed })

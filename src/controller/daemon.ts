@@ -3,6 +3,7 @@
  * questions, go. Nothing here is on the packet path.
  */
 import type { Change, Firewall } from '../nft/firewall.js'
+import type { Mending } from '../nft/mender.js'
 import type { Marks, Plan, Queueing } from '../nft/queueing.js'
 import type { ServiceSpec } from '../nft/service.js'
 import type { QueueStatistics } from '../queue/statistics.js'
@@ -26,6 +27,8 @@ import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
 import type { GateSequence } from './stepkeeper.js'
 import type { Triggers } from './triggers.js'
+import type { HealingParts } from './healer.js'
+import { Healer } from './healer.js'
 
 /** The packet path in its own thread. */
 export interface PathThread {
@@ -55,6 +58,7 @@ export interface DaemonParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly marks: Marks
+  readonly healing: HealingParts
   readonly startPath: (config: Config, events: PathEvents) => Promise<PathThread>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Unix milliseconds. */
@@ -72,6 +76,7 @@ const sayAliveEveryMilliseconds = 5000
 export class Daemon {
   readonly #parts: DaemonParts
   readonly #plans: PlanBook
+  readonly #healer: Healer
   #config: Config
   /** Bound at the start, and for good. */
   readonly #queue: number
@@ -93,6 +98,7 @@ export class Daemon {
     this.#plans = new PlanBook(parts.marks.maxPlans, parts.random)
     this.#queue = config.queue.number
     this.#configuredAt = parts.now()
+    this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#mend(queueRule))
   }
 
   /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
@@ -121,6 +127,7 @@ export class Daemon {
       await this.#path.stop()
       throw error
     }
+    this.#healer.start(!this.#nativeQueue)
     log.info(`listening on queue ${this.#queue} ${this.#queueWay()}`, {
       queue: this.#queue,
       native: this.#nativeQueue,
@@ -179,6 +186,7 @@ export class Daemon {
         ),
       },
       waitedConnections: count('pending'),
+      healed: this.#healer.healed,
       strayPackets: count('stray'),
     }
   }
@@ -187,6 +195,7 @@ export class Daemon {
   async stop(): Promise<void> {
     clearTimeout(this.#turnTimer)
     clearInterval(this.#aliveTimer)
+    this.#healer.stop()
     await this.#parts.triggers.stop()
     await this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
@@ -225,30 +234,57 @@ export class Daemon {
   }
 
   async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
-    const { firewall, log } = this.#parts
-    const enabled = config.credentials.filter(credential => credential.enabled)
-    const doors = doorsOf(enabled, this.#parts.now() / 1000, file => this.#oneTime(file))
-    let drawing: Drawing | undefined
-    let known: ReadonlyMap<string, ServiceSpec> = new Map()
-    const change = await firewall.install(specs, services => {
-      known = services
-      drawing = this.#plans.draw(doors.map(openingOf), services)
-      return this.#queueing(config, doors, drawing.plans, services)
-    })
-    const { planOf, keep } = drawing as unknown as Drawing
-    keep()
-    const planned = doors.map((door, i) => ({ door, plan: planOf[i] as Plan }))
-    await this.#path?.configure(
-      planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door, plan.number)] : [])),
-      planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
-    )
-    this.#parts.triggers.configure(config.credentials, known, config.limits)
-    this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
+    const { firewall, log, healing } = this.#parts
+    const drawn = this.#draw(config)
+    const change = await firewall.install(specs, drawn.queueingOf)
+    await drawn.settle()
+    const made = drawn.made()
+    if (made) await healing.mender.adopt(change.commands, made.services, made.queueing)
     for (const detail of change.details) log.info(detail)
-    this.#warnOfMissing(enabled)
-    this.#waitForTurn(enabled)
-    await this.#sayAlive([...known.values()].some(({ failOpen }) => failOpen))
     return change
+  }
+
+  /** Puts back what somebody else took away. */
+  #mend(queueRule: boolean): Promise<Mending> {
+    return this.#inTurn(async () => {
+      const drawn = this.#draw(this.#config)
+      const mending = await this.#parts.healing.mender.mend(drawn.queueingOf, queueRule)
+      await drawn.settle()
+      return mending
+    })
+  }
+
+  /** The packet path for the services that there are; `settle` makes it count when the kernel has it. */
+  #draw(config: Config) {
+    const enabled = config.credentials.filter(credential => credential.enabled)
+    let made:
+      { doors: Door[]; drawing: Drawing; queueing: Queueing; services: ReadonlyMap<string, ServiceSpec> } | undefined
+    return {
+      queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => {
+        const doors = doorsOf(enabled, this.#parts.now() / 1000, file => this.#oneTime(file))
+        const drawing = this.#plans.draw(doors.map(openingOf), services)
+        made = { doors, drawing, services, queueing: this.#queueing(config, doors, drawing.plans, services) }
+        return made.queueing
+      },
+      made: () => made,
+      settle: async () => {
+        if (!made) return
+        const { doors } = made
+        const { planOf, plans, keep } = made.drawing
+        keep()
+        this.#parts.healing.book.usePlans(plans)
+        const planned = doors.map((door, i) => ({ door, plan: planOf[i] as Plan }))
+        await this.#path?.configure(
+          planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door, plan.number)] : [])),
+          planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
+        )
+        this.#parts.triggers.configure(config.credentials, made.services, config.limits)
+        this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
+        this.#warnOfMissing(enabled)
+        this.#waitForTurn(enabled)
+        await this.#sayAlive([...made.services.values()].some(({ failOpen }) => failOpen))
+      },
+    }
   }
 
   #queueing(
@@ -257,7 +293,9 @@ export class Daemon {
     plans: Queueing['plans'],
     services: ReadonlyMap<string, ServiceSpec>,
   ): Queueing {
-    const opened = doors.flatMap(({ credential }) => credential.opens.flatMap(name => services.get(name) ?? []))
+    const opened = doors.flatMap(({ credential: { opens, closes } }) =>
+      [...opens, ...closes].flatMap(name => services.get(name) ?? []),
+    )
     const pkd = doors.flatMap(door => (door.kind === 'pkd' ? [door.credential] : []))
     return {
       // Earlier is right for both: a grant made before routing is there when the packet comes to the input hook.

@@ -3,6 +3,7 @@
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
 import type { Marks } from '../nft/queueing.js'
+import type { RecentAnswers } from '../nft/recent.js'
 import type { Batch } from '../queue/nfqueue.js'
 import type { Packet } from '../queue/packet.js'
 import type { Counters, Effect, KnockEvent, Suppressed } from './events.js'
@@ -17,6 +18,9 @@ export interface PacketPathParts {
   readonly journal: Journal
   readonly counters: Counters
   readonly clock: Clock
+  /** Where answers that grant or take back are noted, with seconds of a clock that all threads share. */
+  readonly recent: RecentAnswers
+  readonly steadySeconds: () => number
   readonly addressText: (packet: Packet) => string
   readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
   readonly onEffects: (effects: readonly Effect[]) => void
@@ -42,6 +46,8 @@ export class PacketPath {
   /** Those of knocks that must be noted on disk before they count. */
   #promised: Effect[] = []
   #granted: number[] = []
+  /** Steps that completed a sequence. */
+  readonly #completed: number[] = []
   #clockOffset: number | undefined
 
   constructor(gatekeeper: Gatekeeper, steps: StepKeeper, parts: PacketPathParts) {
@@ -54,6 +60,7 @@ export class PacketPath {
   onBatch(batch: Batch): void {
     const { journal, clock } = this.#parts
     this.#granted.length = 0
+    this.#completed.length = 0
     this.#noticeClock()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
     try {
@@ -64,6 +71,7 @@ export class PacketPath {
     }
     this.#promised = []
     this.#parts.counters.add('granted', this.#granted.length)
+    if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
     this.#flushEvents()
     if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
     this.#effects = []
@@ -84,7 +92,7 @@ export class PacketPath {
       counters.add('pending')
       return packet.mark
     }
-    if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, mine === marks.strayStep)
+    if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, index, mine === marks.strayStep)
     if (mine !== marks.candidate) {
       // Somebody else queues to our number. Without our mark it can open nothing; it goes on as it came.
       counters.add('stray')
@@ -115,7 +123,7 @@ export class PacketPath {
   }
 
   /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
-  #step(packet: Packet, stray: boolean): number {
+  #step(packet: Packet, index: number, stray: boolean): number {
     const { marks, counters, clock } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     counters.add('steps')
@@ -124,6 +132,7 @@ export class PacketPath {
     const { sequence } = decision
     const refused = decision.kind === 'refuse'
     counters.add(refused ? decision.reason : sequence.revokes ? 'revoked' : 'granted')
+    if (!refused) this.#completed.push(index)
     if (this.#verified.pass(clock.monotonic())) {
       this.#events.push({
         kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
@@ -143,6 +152,18 @@ export class PacketPath {
 
   #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {
     return { kind, credential, address: this.#parts.addressText(packet) }
+  }
+
+  /** Before the verdicts are sent, so that nothing lives longer by this note than by the kernel's. */
+  #remember({ packets, answers }: Batch): void {
+    const { recent, steadySeconds } = this.#parts
+    const time = steadySeconds()
+    for (const indexes of [this.#granted, this.#completed]) {
+      for (const index of indexes) {
+        const { version, buffer, sourceAt } = packets[index] as Packet
+        if (version !== 0) recent.note(version, buffer, sourceAt, answers[index] as number, time)
+      }
+    }
   }
 
   #note(credential: GateCredential, packet: Packet, time: number): void {

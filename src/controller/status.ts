@@ -25,6 +25,8 @@ export interface Status {
   }
   /** Connections that came right behind a knock and waited for its answer. */
   readonly waitedConnections: number
+  /** How often the rules were put back after somebody else changed or deleted them. */
+  readonly healed: number
   /** Packets that somebody else's rule queued here; they went on as they came. */
   readonly strayPackets: number
 }

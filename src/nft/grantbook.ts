@@ -85,12 +85,12 @@ export class GrantBook {
     const now = this.now()
     const ours = events.filter(event => event.family === family && event.table === table)
     const tableWent = ours.some(({ kind, verb }) => kind === 'table' && isDeletion(verb))
-    // What comes together with its set was saved some time ago, and has ended since, or was put back by ourselves.
-    const made = new Set(ours.flatMap(({ kind, verb, name }) => (kind === 'set' && verb === 'add' ? [name] : [])))
+    // What comes together with the table was saved some time ago, and has ended since or was taken back.
+    const tableCame = ours.some(({ kind, verb }) => kind === 'table' && verb === 'add')
     for (const { kind, verb, name, elements } of ours) {
       if (!isGrantSet(name)) continue
       if (kind === 'set' && isDeletion(verb) && !tableWent) this.#forget(name, now)
-      if (kind !== 'element' || made.has(name)) continue
+      if (kind !== 'element' || tableCame) continue
       for (const { value, timeout, expires } of elements) {
         if (isDeletion(verb)) this.#delete(name, this.#canonical(value), now)
         else this.#add(name, value, now, timeout, expires)

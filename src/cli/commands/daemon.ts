@@ -5,7 +5,11 @@ import { Daemon } from '../../controller/daemon.js'
 import { DueFile } from '../../controller/duefile.js'
 import { readOneTimeFile } from '../../controller/onetimefile.js'
 import { Triggers } from '../../controller/triggers.js'
+import { GrantBook } from '../../nft/grantbook.js'
+import { Mender } from '../../nft/mender.js'
+import { watchRuleset } from '../../nft/monitor.js'
 import { Marks } from '../../nft/queueing.js'
+import { RecentAnswers, steadySeconds } from '../../nft/recent.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import { defaultConfig } from '../change.js'
 import { commandRunner } from '../commandrunner.js'
@@ -46,14 +50,18 @@ async function runDaemon(file: string): Promise<void> {
   })
 
   const firewall = realFirewall()
+  const marks = new Marks(config.marks.mask)
+  const recent = new RecentAnswers()
+  const book = new GrantBook(marks, firewall.mask, steadySeconds, recent)
   const daemon = new Daemon(config, {
     version,
     log,
     firewall,
     triggers: new Triggers({ log, due: openDue(config.stateDirectory), run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
-    marks: new Marks(config.marks.mask),
-    startPath: startPacketThread,
+    marks,
+    healing: { mender: new Mender(firewall, book), book, watch: watchRuleset },
+    startPath: (config, events) => startPacketThread(recent, config, events),
     queueStatistics,
     now: Date.now,
     random: randomInt,

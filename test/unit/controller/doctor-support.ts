@@ -22,6 +22,7 @@ export const status: Status = {
   credentials: 1,
   knocks: { accepted: 0, refused: {} },
   waitedConnections: 0,
+  healed: 0,
   strayPackets: 0,
 }
 

@@ -9,6 +9,7 @@ import { StepKeeper } from '../../../src/controller/stepkeeper.js'
 import { PacketPath } from '../../../src/controller/packetpath.js'
 import { ReplayMemory } from '../../../src/controller/replay.js'
 import { Marks } from '../../../src/nft/queueing.js'
+import { RecentAnswers } from '../../../src/nft/recent.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { sourceText } from '../../../src/queue/packet.js'
 import type { KnockParts } from './knock-support.js'
@@ -21,6 +22,7 @@ const others = 0x8001
 class Bench {
   readonly clock = new TestClock()
   readonly counters = new Counters()
+  readonly recent = new RecentAnswers()
   readonly notes: string[] = []
   readonly events: KnockEvent[] = []
   readonly suppressed: Suppressed[] = []
@@ -49,6 +51,8 @@ class Bench {
         journal: journal as unknown as Journal,
         counters: this.counters,
         clock: this.clock,
+        recent: this.recent,
+        steadySeconds: () => 5,
         addressText: sourceText,
         onEvents: (events, suppressed) => {
           this.events.push(...events)
@@ -284,5 +288,29 @@ describe('PacketPath tells', () => {
     for (let i = 0; i < 3; i++) bench.path.onOverrun()
     assert.deepEqual([bench.trouble.length, bench.counters.get('overruns')], [1, 3])
     assert.match(bench.trouble[0] ?? '', /^warn: /)
+  })
+})
+
+describe('PacketPath remembers for a time when the kernel forgets', () => {
+  const noted = (bench: Bench) => {
+    const all: string[] = []
+    bench.recent.latestFirst(0, ({ version, source, mark, time }) => {
+      all.push(`${version} ${source.join('.')} plan ${marks.planOf(mark)} at ${time}`)
+      return true
+    })
+    return all
+  }
+
+  it('what it granted, and nothing else', () => {
+    const bench = new Bench()
+    bench.answers(candidate(), candidate(), knock({ mark: marks.pending }), knock())
+    assert.match(noted(bench).join('\n'), /^4 [\d.]+ plan 3 at 5$/)
+  })
+
+  it('not what could not be noted on disk', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    bench.answers(candidate())
+    assert.deepEqual(noted(bench), [])
   })
 })

@@ -68,6 +68,14 @@ describe('GrantBook', () => {
     assert.deepEqual(running(), ['pk-wide-4 192.0.2.0 35 of 40'])
   })
 
+  it('knows grants without end, and more that come with a new service', () => {
+    book.usePlans([plan(5, Infinity)])
+    answer(5)
+    happens('add set inet pkctl pk-wide.add-4 { type ipv4_addr; }', 'add element inet pkctl pk-wide.add-4 { 10.0.0.0 }')
+    now += 1e6
+    assert.deepEqual(running(), ['pk-ssh-4 192.0.2.7 for ever', 'pk-wide.add-4 10.0.0.0 for ever'])
+  })
+
   it('does not know who has used up what', () => {
     answer(3)
     happens('add element inet pkctl pk-once.add-4 { 192.0.2.1 }')
@@ -103,10 +111,10 @@ describe('GrantBook', () => {
     assert.equal(running().length, 1)
   })
 
-  it('goes through a flush of everything, and does not believe what comes with its set', () => {
+  it('goes through a flush of everything, and does not believe what comes with the table', () => {
     happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 }')
     happens('delete set inet pkctl pk-ssh.add-4', 'delete table inet pkctl')
-    happens('add set inet pkctl pk-ssh.add-4 { type ipv4_addr; }', 'add element inet pkctl pk-ssh.add-4 { 192.0.2.9 }')
+    happens('add table inet pkctl', 'add element inet pkctl pk-ssh.add-4 { 192.0.2.9 }')
     assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.1 for ever'])
   })
 
