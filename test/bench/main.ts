@@ -9,6 +9,7 @@ import * as os from 'node:os'
 import { parseArgs } from 'node:util'
 import { connectionsPart } from './connections.js'
 import { floodPart } from './flood.js'
+import { healingPart } from './healing.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
 import type { Row } from './report.js'
@@ -22,6 +23,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   flood: floodPart,
   connections: connectionsPart,
   steps: stepsPart,
+  healing: healingPart,
   idle: idlePart,
 }
 
