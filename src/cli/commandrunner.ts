@@ -1,6 +1,5 @@
 /** Runs the commands of triggers: without a terminal and without our environment, for a time, with what they say logged. */
 import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { Log } from '../controller/log.js'
 import type { CommandRun, RunCommand } from '../controller/triggers.js'
@@ -57,11 +56,13 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
       end('SIGTERM')
       setTimeout(() => end('SIGKILL'), graceMilliseconds).unref()
     }, run.timeout * 1000)
-    logLines([child.stdout, child.stderr], say)
     child.on('error', error => {
       clearTimeout(timer)
       reject(error)
     })
+    // Where there are no more descriptors, there are no pipes, whatever the types say; the error comes in a moment.
+    const pipes = [child.stdout, child.stderr].filter((pipe: Readable | undefined) => pipe !== undefined)
+    logLines(pipes, say)
     child.on('exit', (status, signal) => {
       clearTimeout(timer)
       setTimeout(() => {
@@ -76,11 +77,25 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
 
 function logLines(streams: readonly Readable[], say: (line: string) => void): void {
   let lines = 0
+  const count = (line: string) => {
+    lines++
+    if (lines <= maxLines) say(oneLine(line.replace(/\r$/, '')))
+    else if (lines === maxLines + 1) say('says more, which is not logged')
+  }
   for (const stream of streams) {
-    createInterface({ input: stream }).on('line', line => {
-      lines++
-      if (lines <= maxLines) say(oneLine(line.slice(0, maxLineLength)))
-      else if (lines === maxLines + 1) say('says more, which is not logged')
+    // No more of a line is kept than is logged: there may be no end of it.
+    let begun = ''
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (lines > maxLines) return
+      const [first = '', ...others] = text.split('\n')
+      begun = (begun + first).slice(0, maxLineLength)
+      for (const other of others) {
+        count(begun)
+        begun = other.slice(0, maxLineLength)
+      }
+    })
+    stream.on('close', () => {
+      if (begun !== '') count(begun)
     })
     stream.on('error', () => undefined)
   }

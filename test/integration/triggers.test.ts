@@ -73,6 +73,17 @@ describe('triggers', () => {
     assert.match(said, /on-open of c: a\\\\u001b\[31mb"/)
   })
 
+  it('what it says without ever ending the line is cut, and harms nobody', async () => {
+    const daemon = await start(
+      `  c: { type: pkd, tag: SSHK, key: test, on-open: { shell: 'head -c 600000000 /dev/zero | tr "\\0" x; exit 5' } }`,
+    )
+    await knock()
+    const said = await daemon.says(/on-open of c: ended with exit status 5/)
+    await daemon.says(/on-open of c: x{1000}"/)
+    assert.ok(said.length < 10_000)
+    await lab.mustPkctl('status')
+  })
+
   it('as another user and group, with nothing of the daemon in its environment', async () => {
     const line = `(id -u; id -g; grep Groups: /proc/self/status; env | cut -d= -f1 | sort | tr "\\n" " "; pwd; cat) > ${out}/new; mv ${out}/new ${out}/who`
     await start(
