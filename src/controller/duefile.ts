@@ -75,6 +75,13 @@ export class DueFile {
     }
   }
 
+  /** Takes one before its time, as `takeUntil` does. */
+  take(grant: DueGrant): void {
+    const key = keyOf(grant)
+    if (!this.#entries.delete(key)) return
+    this.#taken.set(key, grant)
+  }
+
   /** Those that are due at `now`, in Unix seconds; each is given once, and stays on disk until it is removed. */
   takeUntil(now: number): DueGrant[] {
     if (now < this.#earliest) return []

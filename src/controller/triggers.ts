@@ -5,6 +5,7 @@
 import type { ServiceSpec } from '../nft/service.js'
 import type { Command, Credential, Trigger } from './config/types.js'
 import type { DueFile, DueGrant } from './duefile.js'
+import { EventValve } from './events.js'
 import type { Log } from './log.js'
 
 export type TriggerEvent = 'open' | 'close' | 'expiry'
@@ -42,8 +43,10 @@ const defaultWindowSeconds = 60
 /** More than anybody lets in; each is a line of a file, and some hundred bytes of memory. */
 const maxDue = 100_000
 const stopMilliseconds = 5000
-/** setTimeout takes no more. */
-const maxWaitMilliseconds = 2 ** 31 - 1
+/** The clock may be set ahead meanwhile, as on a machine that has none when it is off. */
+const maxWaitMilliseconds = 30_000
+/** Sources can be forged: what is not run may not fill the log. */
+const refusalsPerSecond = 5
 
 export class Triggers {
   readonly #parts: TriggersParts
@@ -52,6 +55,7 @@ export class Triggers {
   #limits: Limits = { triggersAtOnce: 1, triggersWaiting: 1 }
   readonly #running = new Set<Promise<void>>()
   readonly #waiting: (() => void)[] = []
+  readonly #refusals = new EventValve(refusalsPerSecond)
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -73,6 +77,8 @@ export class Triggers {
     if (!credential) return
     const seconds = this.#seconds(credential)
     const expires = seconds === Infinity ? null : Math.floor(this.#parts.now() / 1000) + seconds
+    const run = this.#runFor('open', credential, address, expires)
+    if (run && !this.#hasRoom(run)) return
     const { due } = this.#parts
     if (credential.triggers.expiry && expires !== null) {
       try {
@@ -80,12 +86,12 @@ export class Triggers {
         due.put({ credential: name, address, expires })
       } catch (error) {
         const what = `on-open of ${name} is not run for ${address}, because its on-expiry cannot be noted`
-        this.#parts.log.error(`${what}: ${(error as Error).message}`, { credential: name, source: address })
+        this.#refuse(`${what}: ${(error as Error).message}`)
         return
       }
       this.#awaitDue()
     }
-    void this.#start('open', credential, address, expires)
+    if (run) void this.#inTurn(run)
   }
 
   /** A knock took the grant of `address` back. */
@@ -95,9 +101,15 @@ export class Triggers {
     const now = Math.floor(this.#parts.now() / 1000)
     const noted = this.#parts.due.get(name, address)
     if (credential.triggers.close) {
+      const run = this.#runFor('close', credential, address, now)
+      // What is not run now leaves its end to on-expiry.
+      if (run && !this.#hasRoom(run)) return
       if (noted) this.#parts.due.remove(noted)
-      void this.#start('close', credential, address, now)
-    } else if (noted) void this.#expire(noted)
+      if (run) void this.#inTurn(run)
+    } else if (noted) {
+      this.#parts.due.take(noted)
+      void this.#expire(noted)
+    }
   }
 
   /** Starts no more commands, and gives those that run a little time to end. What is due stays noted. */
@@ -130,8 +142,11 @@ export class Triggers {
   async #expire(grant: DueGrant): Promise<void> {
     const { credential: name, address, expires } = grant
     const credential = this.#credentials.get(name)
-    if (credential?.triggers.expiry) await this.#start('expiry', credential, address, expires)
-    else {
+    if (credential?.triggers.expiry) {
+      const run = this.#runFor('expiry', credential, address, expires)
+      // However many wait: what was begun must be ended, and no more are due than were noted.
+      if (run) await this.#inTurn(run)
+    } else {
       const message = `on-expiry for ${address} by ${name} is due, and the configuration has none any more`
       this.#parts.log.warn(message, { credential: name, source: address })
     }
@@ -145,13 +160,19 @@ export class Triggers {
     return windows.length > 0 ? Math.max(...windows) : defaultWindowSeconds
   }
 
-  #start(event: TriggerEvent, credential: Credential, address: string, expires: number | null): Promise<void> {
+  /** Nothing where there is no command for the event, or none for addresses of this family. */
+  #runFor(
+    event: TriggerEvent,
+    credential: Credential,
+    address: string,
+    expires: number | null,
+  ): CommandRun | undefined {
     const trigger = credential.triggers[event]
     const command = trigger && (address.includes(':') ? trigger.command6 : trigger.command)
-    if (!command) return Promise.resolve()
+    if (!command) return undefined
     const names = [...credential.opens, ...credential.closes]
     const services = names.flatMap(service => this.#services.get(service) ?? [])
-    const run = commandRun(event, credential.name, command, trigger, {
+    return commandRun(event, credential.name, command, trigger, {
       ip: address,
       family: address.includes(':') ? '6' : '4',
       port: services.flatMap(({ ports }) => ports.map(formatPorts)).join(','),
@@ -159,15 +180,23 @@ export class Triggers {
       credential: credential.name,
       expires: expires === null ? 'never' : String(expires),
     })
-    return this.#inTurn(run)
+  }
+
+  #hasRoom({ name }: CommandRun): boolean {
+    const { triggersAtOnce, triggersWaiting } = this.#limits
+    if (this.#running.size < triggersAtOnce || this.#waiting.length < triggersWaiting) return true
+    this.#refuse(`${name} is not run: ${this.#waiting.length} commands are waiting already`)
+    return false
+  }
+
+  #refuse(message: string): void {
+    if (!this.#refusals.pass(this.#parts.now() / 1000)) return
+    const others = this.#refusals.takeSuppressed()
+    this.#parts.log.error(others > 0 ? `${message}; and ${others} more since the last such message` : message)
   }
 
   #inTurn(run: CommandRun): Promise<void> {
     if (this.#running.size < this.#limits.triggersAtOnce) return this.#run(run)
-    if (this.#waiting.length >= this.#limits.triggersWaiting) {
-      this.#parts.log.error(`${run.name} is not run: ${this.#waiting.length} commands are waiting already`)
-      return Promise.resolve()
-    }
     return new Promise(resolve => {
       this.#waiting.push(() => void this.#run(run).then(resolve))
     })

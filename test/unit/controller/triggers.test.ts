@@ -148,6 +148,60 @@ describe('triggers', () => {
     assert.deepEqual(argvs().slice(2), ['/bin/a 192.0.2.3'])
   })
 
+  it('what cannot be run because too many wait is not noted either, and fills no log', () => {
+    const triggers = make(expiring)
+    for (let last = 1; last <= 100; last++) triggers.opened('c', `192.0.2.${last}`)
+    assert.equal(DueFile.open(directory).takeUntil(Infinity).length, 3)
+    assert.ok(said.length > 0 && said.length < 10, `${said.length} lines`)
+    now += 1
+    triggers.opened('c', '192.0.2.1')
+    assert.match(said.at(-1) ?? '', /on-open of c is not run: .*; and 9\d more/)
+  })
+
+  it('on-expiry runs for all, however many end at once', async () => {
+    const due = DueFile.open(directory)
+    for (let last = 1; last <= 50; last++) due.put({ credential: 'c', address: `192.0.2.${last}`, expires: now - last })
+    due.close()
+    make(expiring)
+    for (let ended = 0; ended < 50; ended++) {
+      assert.ok(runs.length - ended <= limits.triggersAtOnce)
+      runs[ended]?.end()
+      await settle()
+    }
+    assert.equal(new Set(argvs()).size, 50)
+    assert.deepEqual(said, [])
+    assert.deepEqual(DueFile.open(directory).takeUntil(Infinity), [])
+  })
+
+  it('closed twice, or closed as its time ends, it runs on-expiry once', () => {
+    const triggers = make(expiring)
+    triggers.opened('c', '192.0.2.1')
+    triggers.closed('c', '192.0.2.1')
+    triggers.closed('c', '192.0.2.1')
+    pass(100)
+    runs[0]?.end()
+    assert.deepEqual(argvs(), ['/bin/on', '/bin/off 192.0.2.1'])
+  })
+
+  it('a close that cannot be run leaves its end to on-expiry', async () => {
+    const triggers = make(`${expiring}, on-close: {command: [/bin/close]}`)
+    for (const last of [1, 2, 3]) triggers.opened('c', `192.0.2.${last}`)
+    triggers.closed('c', '192.0.2.1')
+    for (let ended = 0; ended < 3; ended++) {
+      runs[ended]?.end()
+      await settle()
+    }
+    pass(60)
+    assert.ok(argvs().includes('/bin/off 192.0.2.1'), argvs().join())
+  })
+
+  it('a clock that is set ahead is noticed soon', () => {
+    make(expiring).opened('c', '192.0.2.1')
+    now += 50
+    pass(30)
+    assert.deepEqual(argvs(), ['/bin/on', '/bin/off 192.0.2.1'])
+  })
+
   it('does not begin what it could not end: on-expiry that cannot be noted', () => {
     const full = mock.method(DueFile.prototype, 'put', () => {
       throw new Error('ENOSPC: no space left on device')
