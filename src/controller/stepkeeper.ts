@@ -65,10 +65,14 @@ export class StepKeeper {
 
   /** What this knock completes, if anything. `stray`: its source has been elsewhere since its last one. */
   step(packet: Packet, stray: boolean): StepDecision | undefined {
-    if (packet.version === 0) return undefined
-    const { buffer, sourceAt, version, protocol, tcpFlags } = packet
-    const length = version === 4 ? 4 : 16
+    const { buffer, sourceAt, version, addressVersion, protocol, tcpFlags } = packet
+    const length = addressVersion === 4 ? 4 : 16
     const source = buffer.toString('latin1', sourceAt, sourceAt + length)
+    if (version === 0) {
+      // The kernel took it for a step, and with it the note that its source had been elsewhere, if there was one.
+      if (addressVersion !== 0) this.#tracker.forget(source)
+      return undefined
+    }
     const now = this.clock.monotonic()
     if (stray) this.#tracker.forget(source)
     const counts = ({ flags, targets }: GateSequence) =>

@@ -31,7 +31,7 @@ export function readQueuedPacket(packet: Packet, at: number, length: number): bo
   const end = at + Math.min(length, buffer.readUInt32LE(at))
   if (buffer.readUInt16LE(at + 4) !== messagePacket) return false
   packet.mark = 0
-  packet.version = 0
+  packet.version = packet.addressVersion = 0
   let hasId = false
   let payloadAt = -1
   let payloadEnd = -1

@@ -16,6 +16,8 @@ export class Packet {
   buffer: Buffer
   /** 4 or 6; 0 when the headers could not be read: then nothing below means anything. */
   version: 0 | 4 | 6 = 0
+  /** 4 or 6 when the addresses could be read, also where nothing behind them could; else 0. */
+  addressVersion: 0 | 4 | 6 = 0
   /** Offset of the source address: 4 or 16 bytes; the destination's follows it. */
   sourceAt = 0
   /** IANA protocol number. */
@@ -46,7 +48,7 @@ const maxExtensions = 8
  * itself, or is not the first fragment; then `version` is 0. Never reads outside the range and never throws.
  */
 export function decodePacket(packet: Packet, start: number, end: number): boolean {
-  packet.version = 0
+  packet.version = packet.addressVersion = 0
   if (end - start < 20) return false
   const version = (packet.buffer[start] as number) >> 4
   if (version === 4) return decodeIpv4(packet, start, end)
@@ -61,6 +63,7 @@ function decodeIpv4(packet: Packet, start: number, end: number): boolean {
   const fragmentOffset = buffer.readUInt16BE(start + 6) & 0x1fff
   if (headerLength < 20 || totalLength < headerLength || fragmentOffset !== 0) return false
   packet.sourceAt = start + 12
+  packet.addressVersion = 4
   packet.protocol = buffer[start + 9] as number
   return decodeTransport(packet, 4, start + headerLength, Math.min(end, start + totalLength))
 }
@@ -70,6 +73,7 @@ function decodeIpv6(packet: Packet, start: number, end: number): boolean {
   if (end - start < 40) return false
   const limit = Math.min(end, start + 40 + buffer.readUInt16BE(start + 4))
   packet.sourceAt = start + 8
+  packet.addressVersion = 6
   let next = buffer[start + 6] as number
   let at = start + 40
   for (let i = 0; i <= maxExtensions; i++) {

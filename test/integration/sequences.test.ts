@@ -160,6 +160,30 @@ describe('sequences', () => {
     assert.equal(await last(...tries(client4, 7000, 7010, 7020), thenConnect(client4)), 'open', 'knocked, it opens')
   })
 
+  it('a scan that sends a cut-off packet before each whole one opens nothing either', async () => {
+    const ascending = '  scan: { type: sequence, sequence: [7000, 7010, 7020], opens: [ssh], timeout: 60 }\n'
+    await lab.daemon(lab.config(services + ascending))
+    // Cut off behind its flags, so that the kernel takes it for a step; raw sockets write what they are given.
+    const script = lab.file(
+      'scan.pl',
+      [
+        'use Socket;',
+        'my ($from, $to) = map { inet_aton($_) } @ARGV;',
+        'sub sum { my $s = 0; $s += $_ for unpack("n*", $_[0]); $s = ($s >> 16) + ($s & 0xffff) while $s >> 16; ~$s & 0xffff }',
+        'socket(my $raw, PF_INET, SOCK_RAW, 6) or die $!;',
+        'for my $port (6990 .. 7030) {',
+        '  my $tcp = pack("nnNNCCnnn", 40000, $port, 1, 0, 0x50, 2, 1024, 0, 0);',
+        '  substr($tcp, 16, 2) = pack("n", sum($from . $to . pack("CCn", 0, 6, 20) . $tcp));',
+        '  for (substr($tcp, 0, 16), $tcp) { send($raw, $_, 0, sockaddr_in(0, $to)) or die $!; select(undef, undef, undef, 0.01) }',
+        '}',
+      ].join('\n'),
+    )
+    const scan = await lab.from(['perl', script, client4, server4])
+    assert.equal(scan.status, 0, scan.stderr)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.equal((await status()).knocks.accepted, 0)
+  })
+
   it('sequences beside PKD, several for one service, one for several', async () => {
     const more = [
       '  pkd: { type: pkd, tag: SSHK, key: test, opens: [ssh] }\n',
