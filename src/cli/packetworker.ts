@@ -1,7 +1,7 @@
 /** The thread of the packet path: it waits for packets, judges them, answers, and does nothing else. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { PathMessage } from '../controller/events.js'
-import { Counters } from '../controller/events.js'
+import { Counters, EventValve } from '../controller/events.js'
 import type { Clock, GateCredential } from '../controller/gatekeeper.js'
 import { Gatekeeper } from '../controller/gatekeeper.js'
 import { Journal } from '../controller/journal.js'
@@ -25,12 +25,17 @@ const post = (message: PathMessage) => {
 
 const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
 
+/** Whoever has overheard a sequence can send it for ever. */
+const spendTrouble = new EventValve(1)
+
 /** Here, and not in the thread that reads the file: it must be done before the answer is given. */
 function spend(line: OneTimeLine): void {
   try {
     markUsed(line)
   } catch (error) {
-    post({ kind: 'trouble', level: 'error', message: `a right sequence is refused: ${(error as Error).message}` })
+    if (spendTrouble.pass(clock.monotonic())) {
+      post({ kind: 'trouble', level: 'error', message: `a right sequence is refused: ${(error as Error).message}` })
+    }
     throw error
   }
 }

@@ -103,12 +103,13 @@ async function makeWay(socketPath: string): Promise<void> {
   fs.rmSync(socketPath, { force: true })
 }
 
-/** Whoever has not asked by then is not pkctl. */
-const askWithinMilliseconds = 5_000
+/** Whoever has not asked by then, or not read the answer that long after it came, is not pkctl. */
+const patienceMilliseconds = 5_000
 
 function serve(connection: net.Socket, handle: (message: unknown) => Promise<Answer>): void {
   let text = ''
-  const deadline = setTimeout(() => connection.destroy(), askWithinMilliseconds)
+  const endSoon = () => setTimeout(() => connection.destroy(), patienceMilliseconds)
+  let deadline = endSoon()
   connection.setEncoding('utf8')
   connection.on('error', () => connection.destroy())
   connection.on('close', () => {
@@ -120,7 +121,11 @@ function serve(connection: net.Socket, handle: (message: unknown) => Promise<Ans
   })
   connection.on('end', () => {
     clearTimeout(deadline)
-    void answer(text, handle).then(reply => connection.end(`${JSON.stringify(reply)}\n`))
+    void answer(text, handle).then(reply => {
+      if (connection.destroyed) return
+      deadline = endSoon()
+      connection.end(`${JSON.stringify(reply)}\n`)
+    })
   })
 }
 
