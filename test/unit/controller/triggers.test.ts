@@ -173,13 +173,14 @@ describe('triggers', () => {
     assert.deepEqual(DueFile.open(directory).takeUntil(Infinity), [])
   })
 
-  it('closed twice, or closed as its time ends, it runs on-expiry once', () => {
+  it('closed twice, or closed as its time ends, it runs on-expiry once', async () => {
     const triggers = make(expiring)
     triggers.opened('c', '192.0.2.1')
     triggers.closed('c', '192.0.2.1')
     triggers.closed('c', '192.0.2.1')
     pass(100)
     runs[0]?.end()
+    await settle()
     assert.deepEqual(argvs(), ['/bin/on', '/bin/off 192.0.2.1'])
   })
 
