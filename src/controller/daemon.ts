@@ -196,12 +196,13 @@ export class Daemon {
     clearTimeout(this.#turnTimer)
     clearInterval(this.#aliveTimer)
     this.#healer.stop()
-    await this.#parts.triggers.stop()
     await this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
       await this.#path?.stop()
       await this.#parts.firewall.uninstall()
     })
+    // Not before: while knocks are answered, their commands have to be run or noted.
+    await this.#parts.triggers.stop()
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
   }
 

@@ -167,6 +167,20 @@ describe('triggers', () => {
     })
   }
 
+  it('a daemon that waits for its commands to end answers no more knocks', async () => {
+    const daemon = await start(
+      `  c: { type: pkd, tag: SSHK, key: test, on-open: { shell: 'echo slow > ${out}/slow; sleep 6' } }\n` +
+        `  d: { type: pkd, tag: LATE, key: test, opens: [ssh], on-open: { shell: 'echo late > ${out}/late' } }`,
+    )
+    await knock()
+    await writes('slow')
+    daemon.child.kill('SIGTERM')
+    await sleep(3000)
+    await knock('LATE')
+    await sleep(500)
+    assert.equal(written('late'), undefined)
+  })
+
   it('a closing sequence runs on-close', async () => {
     const { rotatingSteps, startOfHour } = await import('../../src/knock/rotating.js')
     const daemon = await start(
