@@ -72,6 +72,7 @@ export interface DaemonParts {
 /** How long services with fail-open stay closed after a daemon that is gone. */
 const aliveSeconds = 15
 const sayAliveEveryMilliseconds = 5000
+const maxOnBehalfWaiting = 100
 
 export class Daemon {
   readonly #parts: DaemonParts
@@ -86,6 +87,10 @@ export class Daemon {
   #nativeQueue = false
   #turnTimer: NodeJS.Timeout | undefined
   #aliveTimer: NodeJS.Timeout | undefined
+  #isEnding = false
+  /** Grants on behalf of others, one after the other, and how many wait. */
+  #onBehalf: Promise<unknown> = Promise.resolve()
+  #onBehalfWaiting = 0
   #startedAt = 0
   /** Unix milliseconds. */
   #configuredAt = 0
@@ -196,11 +201,13 @@ export class Daemon {
     clearTimeout(this.#turnTimer)
     clearInterval(this.#aliveTimer)
     this.#healer.stop()
-    await this.#inTurn(async () => {
+    const gone = this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
       await this.#path?.stop()
       await this.#parts.firewall.uninstall()
     })
+    this.#isEnding = true
+    await gone
     // Not before: while knocks are answered, their commands have to be run or noted.
     await this.#parts.triggers.stop()
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
@@ -355,7 +362,7 @@ export class Daemon {
     const { kind, credential } = effect
     if (kind === 'opened') triggers.opened(credential, effect.address)
     else if (kind === 'closed') triggers.closed(credential, effect.address)
-    else if (kind === 'on-behalf') void this.#grantOnBehalf(credential, effect.address)
+    else if (kind === 'on-behalf') this.#queueOnBehalf(credential, effect.address)
     else void this.#nextSequence(credential)
   }
 
@@ -367,6 +374,20 @@ export class Daemon {
     } catch (error) {
       log.error(`the next sequence of ${credential} could not be put in place: ${(error as Error).message}`)
     }
+  }
+
+  // Each starts processes; whoever sends many shall not keep the lock from commands.
+  #queueOnBehalf(name: string, asked: string): void {
+    if (this.#onBehalfWaiting >= maxOnBehalfWaiting) {
+      this.#parts.log.error(`${asked} is not let in on behalf, by ${name}: ${maxOnBehalfWaiting} others wait already`)
+      return
+    }
+    this.#onBehalfWaiting++
+    this.#onBehalf = this.#onBehalf
+      .then(() => this.#grantOnBehalf(name, asked))
+      .finally(() => {
+        this.#onBehalfWaiting--
+      })
   }
 
   // The kernel lets in only sources that it sees; this one comes in as by pkctl add.
@@ -452,6 +473,8 @@ export class Daemon {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    // What came after the end would put back what has just been taken away.
+    if (this.#isEnding) return Promise.reject(new Error('the daemon is about to end'))
     const result = this.#turn.then(work)
     this.#turn = result.catch(() => undefined)
     return result

@@ -28,6 +28,8 @@ export interface PacketPathParts {
 }
 
 const eventsPerSecond = 50
+/** Right knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
+const effectsPerSecond = 200
 /** Who holds a copy of one right knock can send it for ever. */
 const copiesPerSecond = 2
 /** A clock that differs from the monotonic one by more than this between two batches was set. */
@@ -41,6 +43,7 @@ export class PacketPath {
   readonly #copies = new EventValve(copiesPerSecond)
   readonly #strangers = new EventValve(eventsPerSecond)
   readonly #trouble = new EventValve(1)
+  readonly #followed = new EventValve(effectsPerSecond)
   #events: KnockEvent[] = []
   #effects: Effect[] = []
   /** Those of knocks that must be noted on disk before they count. */
@@ -99,7 +102,7 @@ export class PacketPath {
       return packet.mark
     }
     const others = (packet.mark & marks.others) >>> 0
-    const decision = this.gatekeeper.decide(packet)
+    const decision = this.#bounded(this.gatekeeper.decide(packet))
     this.#report(packet, decision)
     if (decision.kind === 'grant') {
       const { credential, requested } = decision
@@ -122,6 +125,15 @@ export class PacketPath {
     return others + marks.refused
   }
 
+  /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
+  #bounded(decision: Decision): Decision {
+    if (decision.kind === 'refuse') return decision
+    const { credential, requested, time, skewSeconds } = decision
+    if (!credential.triggers && !requested) return decision
+    if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
+    return { kind: 'refuse', reason: 'rate-limited', credential, time, skewSeconds }
+  }
+
   /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
   #step(packet: Packet, index: number, stray: boolean): number {
     const { marks, counters, clock } = this.#parts
@@ -130,13 +142,16 @@ export class PacketPath {
     const decision = this.steps.step(packet, stray)
     if (!decision) return others
     const { sequence } = decision
-    const refused = decision.kind === 'refuse'
-    counters.add(refused ? decision.reason : sequence.revokes ? 'revoked' : 'granted')
+    const tooMany = sequence.triggers && !this.#followed.pass(clock.monotonic())
+    if (sequence.once && decision.kind === 'complete') this.#effects.push({ kind: 'spent', credential: sequence.name })
+    const reason = decision.kind === 'refuse' ? decision.reason : tooMany ? 'rate-limited' : undefined
+    const refused = reason !== undefined
+    counters.add(refused ? reason : sequence.revokes ? 'revoked' : 'granted')
     if (!refused) this.#completed.push(index)
     if (this.#verified.pass(clock.monotonic())) {
       this.#events.push({
         kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
-        ...(refused ? { reason: decision.reason } : {}),
+        ...(refused ? { reason } : {}),
         source: this.#parts.addressText(packet),
         port: packet.destinationPort,
         credential: sequence.name,
@@ -146,7 +161,6 @@ export class PacketPath {
     if (sequence.triggers) {
       this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
     }
-    if (sequence.once) this.#effects.push({ kind: 'spent', credential: sequence.name })
     return others + marks.plan(sequence.plan)
   }
 

@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import type * as z from 'zod'
 import { fewLeft, readOneTime } from '../../knock/onetime.js'
-import { isAscending } from '../../knock/sequence.js'
+import { isAscending, synRule } from '../../knock/sequence.js'
 import { parseKey, PkdFormatError } from '../../knock/pkd.js'
 import type { Rotation } from '../../knock/rotating.js'
 import type { Context } from './context.js'
@@ -48,6 +48,7 @@ export function loadCredentials(context: Context): Credential[] {
     checkServices(data.opens ?? [], [...at, 'opens'], context)
     checkServices(data.closes ?? [], [...at, 'closes'], context)
     checkTriggers(data, at, context)
+    if (data.type !== 'pkd') checkFlags(data, at, context)
     const credential = credentialOf(name, data, secrets, at, context)
     return credential ? [credential] : []
   })
@@ -208,6 +209,16 @@ function checkServices(names: readonly string[], at: ConfigPath, { merged, findi
       findings.warn(place, `${formatPath(at)}${unknown}`)
     }
   })
+}
+
+/** Flags that packets of running connections have, too. */
+function checkFlags(data: Pick<DataOf<'sequence'>, 'tcp-flags'>, at: ConfigPath, { merged, findings }: Context): void {
+  const { mask, value } = data['tcp-flags']
+  if ((mask & synRule.mask) === synRule.mask && (value & synRule.mask) === synRule.value) return
+  const place = [...at, 'tcp-flags']
+  const message =
+    'packets of running connections can have these flags as well: each of them is looked at, and may count'
+  findings.warn(merged.placeOf(place), `${formatPath(place)}${message}`)
 }
 
 function checkOnBehalfOf(

@@ -314,3 +314,25 @@ describe('PacketPath remembers for a time when the kernel forgets', () => {
     assert.deepEqual(noted(bench), [])
   })
 })
+
+describe('knocks that are followed by more', () => {
+  it('are told of, each one, and refused above what the other thread may be asked for', () => {
+    const bench = new Bench([{ ...laptop, triggers: true }])
+    let count = 0
+    const some = () => Array.from({ length: 50 }, () => candidate({ name: String(count++) }))
+    for (let batch = 0; batch < 4; batch++) assert.ok(bench.answers(...some()).every(answer => answer === granted))
+    assert.equal(bench.effects.length, 200)
+    assert.ok(bench.answers(...some()).every(answer => answer === refused))
+    assert.equal(bench.effects.length, 200)
+    bench.clock.pass(1)
+    assert.deepEqual(bench.answers(candidate()), [granted])
+    assert.deepEqual(bench.effects.at(-1), { kind: 'opened', credential: 'laptop', address: '192.0.2.1' })
+  })
+
+  it('are not, when they could not be noted', () => {
+    const bench = new Bench([{ ...laptop, triggers: true }])
+    bench.disk = 'is full'
+    assert.deepEqual(bench.answers(candidate()), [refused])
+    assert.deepEqual(bench.effects, [])
+  })
+})
