@@ -5,7 +5,10 @@ cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps \
   socat knockd nmap hping3 faketime netbase openssh-client openssh-server \
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers \
-  qemu-system-x86 qemu-utils mmdebstrap cpio e2fsprogs busybox-static kmod
+  qemu-system-x86 qemu-utils mmdebstrap cpio e2fsprogs busybox-static kmod \
+  ansible-core vagrant vagrant-libvirt \
+  python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces \
+  python3-oauthlib python3-requests python3-serial
 
 fail() {
   echo "$1 failed"
