@@ -15,7 +15,7 @@ export interface Target {
 
 export interface Seen {
   tried: number
-  /** Unix milliseconds at which it was let in; the first hundred. */
+  /** Unix milliseconds at which it was let in; the first thousand. */
   open: number[]
 }
 
@@ -31,7 +31,7 @@ if (file !== undefined && targets !== undefined) {
       setTimeout(() => socket.destroy(), 900)
       socket.on('error', () => undefined)
       socket.on('connect', () => {
-        if (counted.open.length < 100) counted.open.push(Date.now())
+        if (counted.open.length < 1000) counted.open.push(Date.now())
         socket.destroy()
       })
     }, 100)

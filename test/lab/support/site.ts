@@ -19,7 +19,7 @@ credentials:
 log: { level: debug }
 `
 
-export type Outcome = 'open' | 'timeout' | 'reset'
+export type Outcome = 'open' | 'timeout' | 'reset' | 'unreachable'
 
 const key = 'a key for the laboratory alone'
 
@@ -87,6 +87,7 @@ export class Site extends Machines {
     if (status === 0) return 'open'
     if (stderr.includes('timed out')) return 'timeout'
     if (stderr.includes('refused')) return 'reset'
+    if (stderr.includes('No route')) return 'unreachable'
     throw new Error(stderr)
   }
 
