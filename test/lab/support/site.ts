@@ -126,6 +126,8 @@ export class Site extends Machines {
   async fresh(): Promise<void> {
     const script = [
       'systemctl stop firewalld box; rm -f /etc/firewalld/zones/*; grep -q ENABLED=yes /etc/ufw/ufw.conf && ufw --force reset',
+      // While it counts as started, firewalld would stop it, and what is part of it.
+      'if systemctl -q is-active nftables; then systemctl stop nftables; fi',
       'for table in "ip nat" "ip filter" "ip6 filter"; do nft delete table $table; done',
       'systemctl start pkctl-rules pkctld',
       'for set in $(nft list sets inet | grep -o "pk-[^ ]*"); do nft flush set inet pkctl $set; done',
