@@ -59,6 +59,11 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 1_500_
   describe('as installed', () => {
     before(() => site.fresh())
 
+    it('is confined by AppArmor, which enforces its profile', async () => {
+      const pid = (await server.must('systemctl show --property MainPID --value pkctld')).trim()
+      assert.match(await server.must(`cat /proc/${pid}/attr/current`), /pkctld \(enforce\)/)
+    })
+
     it('runs as a user of its own, and is to be started at boot', async () => {
       assert.equal(await active('pkctld'), 'active')
       assert.equal(await active('pkctl-rules'), 'active')
@@ -184,9 +189,10 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 1_500_
       await guards()
     })
 
-    it('`nft flush ruleset` opens all until `pkctl reload`', async t => {
+    it('`nft flush ruleset` is healed by the daemon by itself', async t => {
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
-      await server.must('nft flush ruleset && sleep 1 && pkctl reload')
+      await server.must('nft flush ruleset')
+      await until(async () => (await server.run('nft list chain inet pkctl gate-input')).status === 0, 120_000)
       await tellHowLong(t)
       await guards()
     })
