@@ -24,8 +24,6 @@ const calmMilliseconds = 10_000
 /** So many times in a row each is told of, after that all together, once a minute. */
 const namedMendings = 5
 const minuteMilliseconds = 60_000
-/** When to compare after the watch has begun, for it is not told when nft begins to see. */
-const looksMilliseconds = [0, 1000, 4000, 15_000]
 /** A watch that ended begins again after this; when it lasted for less than `calm`, after twice the time as before. */
 const firstRestartMilliseconds = 100
 const longestRestartMilliseconds = 10_000
@@ -91,11 +89,6 @@ export class Healer {
         this.#restartPause = Math.min(longestRestartMilliseconds, this.#restartPause * 2)
       },
     })
-    for (const pause of looksMilliseconds) {
-      this.#later(pause, () => {
-        this.#want(this.#fallback, '')
-      })
-    }
     this.#learnGrants()
   }
 
@@ -121,6 +114,7 @@ export class Healer {
   /** Until it is done: nft needs a moment before it sees, longer the more elements there are. */
   #learnGrants(pause = firstLearningMilliseconds): void {
     this.parts.book.goBlind()
+    this.#want(this.#fallback, '')
     const round = ++this.#learning
     const again = () => {
       this.#later(pause, () => {
@@ -129,8 +123,13 @@ export class Healer {
     }
     this.parts.mender.learnGrants().then(
       learnt => {
-        if (learnt) this.log.debug('the ruleset is watched, and running grants are known')
-        else again()
+        if (!learnt) {
+          again()
+          return
+        }
+        // What came between the first look and the watch.
+        this.#want(this.#fallback, '')
+        this.log.debug('the ruleset is watched, and running grants are known')
       },
       (error: unknown) => {
         // At first it may be that the table is not there just now.

@@ -58,20 +58,27 @@ export class Mender {
    */
   mend(queueingOf: QueueingOf, queueRule: boolean): Promise<Mending> {
     return this.firewall.exclusive(async () => {
-      const before = this.#imprint
-      if (!before) return { damages: [], restored: 0 }
-      const terse = await this.firewall.nft.list({ elements: false })
-      if (!terse.present) return this.#rebuild(before, terse, queueingOf, 'the table inet pkctl was deleted')
-      const listing = await this.#filled(terse)
-      if (listing.handle !== before.table) {
-        return this.#rebuild(before, listing, queueingOf, 'the table inet pkctl was replaced')
-      }
-      const judgement = judge(before, listing)
-      if (judgement.kind === 'damaged') return this.#repair(judgement, before, listing, queueingOf)
-      this.#imprint = judgement.imprint
-      const restored = queueRule && (await this.#putQueueRule())
-      return { damages: restored ? ['the rule that queues knocks was deleted'] : [], restored: 0 }
+      const mending = await this.#compare(queueingOf)
+      if (mending.damages.length > 0 || !queueRule || !(await this.#putQueueRule())) return mending
+      // It may have gone in the same flush as the table, just after that was looked at.
+      const { damages, restored } = await this.#compare(queueingOf)
+      return { damages: [...damages, 'the rule that queues knocks was deleted'], restored }
     })
+  }
+
+  async #compare(queueingOf: QueueingOf): Promise<Mending> {
+    const before = this.#imprint
+    if (!before) return { damages: [], restored: 0 }
+    const terse = await this.firewall.nft.list({ elements: false })
+    if (!terse.present) return this.#rebuild(before, terse, queueingOf, 'the table inet pkctl was deleted')
+    const listing = await this.#filled(terse)
+    if (listing.handle !== before.table) {
+      return this.#rebuild(before, listing, queueingOf, 'the table inet pkctl was replaced')
+    }
+    const judgement = judge(before, listing)
+    if (judgement.kind === 'damaged') return this.#repair(judgement, before, listing, queueingOf)
+    this.#imprint = judgement.imprint
+    return { damages: [], restored: 0 }
   }
 
   /** Takes over what the watch tells. */

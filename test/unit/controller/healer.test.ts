@@ -70,6 +70,7 @@ describe('Healer', () => {
     scene = new Scene()
     scene.healer.start(true)
     await pass(20_000)
+    assert.ok(scene.looks.length > 1, 'before nft sees, and when it does')
     scene.looks = []
   })
   afterEach(() => {
