@@ -61,7 +61,7 @@ describe('the log', () => {
         ['info', 'skewed'],
       ],
     )
-    assert.match(String(refused[1]?.['message']), /skewed by (14400|14399) s/)
+    assert.match(String(refused[1]?.['message']), /skewed by (14400|143\d\d) s/)
     fs.renameSync(file, `${file}.1`)
     daemon.child.kill('SIGHUP')
     await until(() => read().includes('reloaded'))

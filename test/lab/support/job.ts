@@ -32,7 +32,11 @@ export async function runJob(logs: string, script: string, seconds: number): Pro
     fs.writeFileSync(path.join(job, 'run'), script)
     const result = path.join(root, 'build/lab', logs)
     fs.mkdirSync(path.dirname(result), { recursive: true })
-    const running = new Background([path.join(scripts, 'run.sh'), await image(), job, result, String(seconds)])
+    const running = new Background([
+      // It ends with whoever runs it.
+      ...['setpriv', '--pdeathsig', 'KILL', path.join(scripts, 'run.sh')],
+      ...[await image(), job, result, String(seconds)],
+    ])
     const status = await running.exited
     const read = (name: string) => {
       const file = path.join(result, name)
