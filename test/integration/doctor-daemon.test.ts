@@ -4,7 +4,20 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import { dist, until } from '../support/commands.js'
+import type { Lab } from '../support/lab.js'
 import { idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
+
+/** The daemon cannot put back what is broken while somebody else has the lock of changes. */
+async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
+  const holder = ['flock', '--no-fork', '/run/pkctl/ruleset.lock', 'sh', '-c', 'echo held; exec sleep 60']
+  const held = lab.start('server', holder)
+  await held.says(/held/)
+  try {
+    await work()
+  } finally {
+    await held.stop()
+  }
+}
 
 describe('doctor, of the daemon and services', () => {
   const patient = patientOfSuite()
@@ -70,9 +83,11 @@ describe('doctor, of the daemon and services', () => {
     it("its rules gone: 'packet-path-missing', 'service-not-in-kernel', until the reload that it advises", async () => {
       const p = patient()
       await p.start()
-      await p.nft('flush ruleset')
-      const ids = idsOf(await p.findings())
-      assert.deepEqual(ids, ['packet-path-missing', 'service-not-in-kernel'])
+      await unhealed(p, async () => {
+        await p.nft('flush ruleset')
+        const ids = idsOf(await p.findings())
+        assert.deepEqual(ids, ['packet-path-missing', 'service-not-in-kernel'])
+      })
       await p.lab.mustPkctl('reload')
       await p.isSound()
     })
@@ -81,8 +96,10 @@ describe('doctor, of the daemon and services', () => {
       const p = patient()
       if (p.native) return context.skip("the kernel has nft's queue statement")
       await p.start()
-      await p.nft('delete table ip mangle')
-      await p.finds('queue-rule-missing', /table mangle/)
+      await unhealed(p, async () => {
+        await p.nft('delete table ip mangle')
+        await p.finds('queue-rule-missing', /table mangle/)
+      })
       await p.lab.mustPkctl('reload')
       await p.isSound()
     })
@@ -112,8 +129,10 @@ describe('doctor, of the daemon and services', () => {
     it("rules that were edited: 'service-damaged'", async () => {
       const p = patient()
       await p.start()
-      await p.nft('flush chain inet pkctl gate-input')
-      await p.finds('service-damaged', /22\/tcp may be open/)
+      await unhealed(p, async () => {
+        await p.nft('flush chain inet pkctl gate-input')
+        await p.finds('service-damaged', /22\/tcp may be open/)
+      })
     })
 
     it("what they do not close, and whom they cut off: 'watch-only', 'cuts-connections'", async () => {

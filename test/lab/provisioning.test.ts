@@ -30,8 +30,8 @@ interface Run {
   readonly sum: Readonly<Record<string, number>>
 }
 
-describe('the Ansible role', { skip: missing() ?? false, timeout: 1_500_000 }, () => {
-  const { server, directory } = new Machines('provisioning', 1500)
+describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, () => {
+  const { server, directory } = new Machines('provisioning', 2200)
   const file = (name: string) => path.join(directory, name)
   const inside = (argv: readonly string[]) => ['ip', 'netns', 'exec', network, ...argv]
   let lan: Background | undefined

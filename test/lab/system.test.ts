@@ -33,8 +33,8 @@ iptables -t nat -A DOCKER ! -i box0 -p tcp --dport ${ports.published} -j DNAT --
 iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o box0 -j MASQUERADE
 iptables -A FORWARD -d 172.17.0.2 ! -i box0 -o box0 -p tcp --dport ${ports.container} -j ACCEPT`
 
-describe('a server and its client', { skip: obstacle() ?? false, timeout: 1_500_000 }, () => {
-  const site = new Site('system', 1500)
+describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_000 }, () => {
+  const site = new Site('system', 2200)
   const { server, client } = site
 
   /** The rules, without who is granted what, and without the marks that each daemon chooses anew. */

@@ -30,6 +30,9 @@ const megabytes = { server: 1024, client: 640 }
 /** A machine that takes longer to start than this is broken, whatever else goes on beside it. */
 const bootSeconds = 180
 
+/** How long a command in a machine may take: emulated, and beside other work, the start of node takes a minute. */
+const commandSeconds = 300
+
 export class Machine {
   readonly #agent: Agent
   readonly #disk: string
@@ -112,12 +115,12 @@ export class Machine {
   }
 
   /** Runs a bash script as root. */
-  run(script: string, seconds = 60): Promise<Result> {
+  run(script: string, seconds = commandSeconds): Promise<Result> {
     return this.#agent.run(script, seconds)
   }
 
   /** Like `run`, and a failure is an error that tells what was said. */
-  async must(script: string, seconds = 60): Promise<string> {
+  async must(script: string, seconds = commandSeconds): Promise<string> {
     const { status, stdout, stderr } = await this.run(script, seconds)
     if (status !== 0) throw new Error(`${this.name}: ${script}: exit ${status}\n${stdout}${stderr}`)
     return stdout
