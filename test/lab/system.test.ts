@@ -176,9 +176,12 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
 
     /** Closed, and a knock opens. */
     async function guards(port: number = ports.guarded): Promise<void> {
-      assert.equal(await site.opens(port), 'timeout')
-      await site.knock()
-      assert.equal(await site.opens(port), 'open')
+      // An emulated daemon takes its time to notice, and to answer.
+      await until(async () => (await site.opens(port)) === 'timeout', 60_000)
+      await until(async () => {
+        await site.knock()
+        return (await site.opens(port)) === 'open'
+      }, 120_000)
       assert.equal(await site.opens(port, server4, stranger4), 'timeout')
     }
 

@@ -214,7 +214,7 @@ function checkServices(names: readonly string[], at: ConfigPath, { merged, findi
 /** Flags that packets of running connections have, too. */
 function checkFlags(data: Pick<DataOf<'sequence'>, 'tcp-flags'>, at: ConfigPath, { merged, findings }: Context): void {
   const { mask, value } = data['tcp-flags']
-  if ((mask & synRule.mask) === synRule.mask && (value & synRule.mask) === synRule.value) return
+  if ((mask & value & synRule.value) !== 0) return
   const place = [...at, 'tcp-flags']
   const message =
     'packets of running connections can have these flags as well: each of them is looked at, and may count'
