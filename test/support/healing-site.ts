@@ -1,0 +1,114 @@
+/** A server that guards ports and heals itself, and somebody else who changes its rules. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import type { Status } from '../../src/controller/status.js'
+import type { Background } from './commands.js'
+import { must, sleep, until } from './commands.js'
+import { knockHex, knockPort } from './knocks.js'
+import { client4, Lab, server4, server6, stranger4, stranger6 } from './lab.js'
+
+export const config = [
+  'services:',
+  '  ssh: { port: 22, window: 600 }',
+  '  once: { port: 2222, window: 600, single-use: true }',
+  'credentials:',
+  '  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }',
+  '  ticket: { type: pkd, tag: TICK, key: test, opens: [once] }',
+].join('\n')
+
+/** What the daemon says when nothing escapes it any more. */
+export const watched = /the ruleset is watched/
+
+export class HealingSite {
+  private constructor(
+    readonly lab: Lab,
+    public daemon: Background,
+  ) {}
+
+  static async create(): Promise<HealingSite> {
+    const lab = await Lab.create()
+    await lab.serve(22, 2222, 8080)
+    const site = new HealingSite(lab, await lab.daemon(lab.config(config)))
+    await site.daemon.says(watched)
+    return site
+  }
+
+  async restart(): Promise<void> {
+    await this.daemon.stop('SIGKILL')
+    this.daemon = await this.lab.daemon(this.lab.config(config))
+    await this.daemon.says(watched)
+  }
+
+  nft(...args: string[]): Promise<string> {
+    return must(['ip', 'netns', 'exec', this.lab.server, 'nft', ...args])
+  }
+
+  async healings(): Promise<number> {
+    return (JSON.parse(await this.lab.mustPkctl('status', '--json')) as Status).healed
+  }
+
+  async healed(times: number): Promise<void> {
+    await until(async () => (await this.healings()) >= times).catch((error: unknown) => {
+      throw new Error(`not healed:\n${this.daemon.output}`, { cause: error })
+    })
+  }
+
+  async knock(host: string, from: string, tag = 'SSHK'): Promise<void> {
+    await this.lab.peer({ send: { host, from, port: knockPort, hex: knockHex({ tag }) } })
+  }
+
+  async closedTo(host: string, from: string, port = 22): Promise<void> {
+    assert.equal(await this.lab.opens(host, from, port), 'timeout', `${from} to ${port}`)
+  }
+
+  async openTo(host: string, from: string, port = 22): Promise<void> {
+    assert.equal(await this.lab.opens(host, from, port), 'open', `${from} to ${port}`)
+  }
+
+  /** The number of the first rule of a chain that matches. */
+  async handleOf(chain: string, pattern: RegExp): Promise<string> {
+    const lines = (await this.nft('-a', 'list', 'chain', 'inet', 'pkctl', chain)).split('\n')
+    return /# handle (\d+)/.exec(lines.find(text => pattern.test(text)) ?? '')?.[1] ?? ''
+  }
+
+  /** The daemon's `nft monitor`. */
+  monitor(): number | undefined {
+    const { pid } = this.daemon.child
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
+    const commandOf = (child: number) => {
+      try {
+        return fs.readFileSync(`/proc/${child}/cmdline`, 'utf8')
+      } catch {
+        return ''
+      }
+    }
+    return children.find(child => commandOf(child).startsWith('nft\0monitor'))
+  }
+
+  /** Seconds that are left of the grants of a source, by set. */
+  async left(source: string): Promise<Record<string, number>> {
+    const { nftables } = JSON.parse(await this.nft('-j', 'list', 'table', 'inet', 'pkctl')) as {
+      nftables: { set?: { name: string; elem?: { elem?: { val: string; expires: number } }[] } }[]
+    }
+    const found = nftables.flatMap(({ set }) =>
+      (set?.elem ?? []).flatMap(({ elem }) => (set && elem?.val === source ? [[set.name, elem.expires] as const] : [])),
+    )
+    return Object.fromEntries(found)
+  }
+
+  /** All is as it was: strangers are kept out, knocks open, and the daemon does not mend any more. */
+  async allIsWell(times: number): Promise<void> {
+    const outcomes = await this.lab.peer(
+      { connect: { host: server4, port: 22, from: stranger4 } },
+      { connect: { host: server6, port: 22, from: stranger6 } },
+      { send: { host: server4, from: client4, port: knockPort, hex: knockHex() } },
+      { connect: { host: server4, port: 22, from: client4 } },
+    )
+    assert.deepEqual(
+      outcomes.map(({ result }) => result),
+      ['timeout', 'timeout', 'sent', 'open'],
+    )
+    await sleep(300)
+    assert.equal(await this.healings(), times)
+  }
+}
