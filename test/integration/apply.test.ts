@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
-import { pkctl, run, sleep, until } from '../support/commands.js'
+import { pkctl, run, sleep, terminalEnvironment, until } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import { startSshd, user } from '../support/sshd.js'
 
@@ -32,8 +32,9 @@ describe('pkctl apply', () => {
   })
 
   /** On the server, with the /run that sshd and all that it starts have. */
-  const on = (...argv: string[]): Promise<Result> =>
-    run(['nsenter', `--target=${sshd.child.pid}`, '--mount', '--net', ...argv])
+  const on = (...argv: string[]): Promise<Result> => onWith({}, ...argv)
+  const onWith = (env: NodeJS.ProcessEnv, ...argv: string[]): Promise<Result> =>
+    run(['nsenter', `--target=${sshd.child.pid}`, '--mount', '--net', ...argv], { env })
   const pk = (...args: string[]) => on(process.execPath, pkctl, ...args)
   async function must(...args: string[]): Promise<string> {
     const { status, stdout, stderr } = await pk(...args)
@@ -99,15 +100,12 @@ describe('pkctl apply', () => {
 
   it('colours differences on a terminal alone, and not with NO_COLOR', async () => {
     const file = lab.config(both)
-    const shown = async (...variables: string[]) =>
-      (
-        await on(
-          ...['env', 'TERM=xterm', ...variables, 'script', '-qec'],
-          ...[`${process.execPath} ${pkctl} apply ${file} --dry-run`, '/dev/null'],
-        )
-      ).stdout
-    assert.ok((await shown()).includes('\u001b[32m+ service ssh'))
-    assert.doesNotMatch(await shown('NO_COLOR=1'), /\[32m/)
+    const shown = async (env: NodeJS.ProcessEnv) => {
+      const command = `${process.execPath} ${pkctl} apply ${file} --dry-run`
+      return (await onWith({ ...terminalEnvironment, ...env }, 'script', '-qec', command, '/dev/null')).stdout
+    }
+    assert.ok((await shown({})).includes('\u001b[32m+ service ssh'))
+    assert.doesNotMatch(await shown({ NO_COLOR: '1' }), /\[32m/)
     assert.doesNotMatch(await must('apply', file, '--dry-run'), /\[32m/)
   })
 

@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import type { Finding } from '../../src/controller/doctor/finding.js'
-import { must } from '../support/commands.js'
+import { must, terminalEnvironment } from '../support/commands.js'
 import { idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 
 describe('doctor', () => {
@@ -37,7 +37,7 @@ describe('doctor', () => {
       assert.ok(!plain.stdout.includes('\u001b'))
       const onTerminal = (env: NodeJS.ProcessEnv) =>
         p.lab.on(['script', '-qec', argv.join(' '), '/dev/null'], {
-          env: { TERM: 'xterm', NO_COLOR: undefined, ...env },
+          env: { ...terminalEnvironment, ...env },
         })
       assert.ok((await onTerminal({})).stdout.includes('\u001b[31merror:\u001b[39m'))
       assert.ok(!(await onTerminal({ NO_COLOR: '1' })).stdout.includes('\u001b'))

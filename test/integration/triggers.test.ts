@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { Background } from '../support/commands.js'
 import { sleep, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6 } from '../support/lab.js'
@@ -21,9 +22,11 @@ describe('triggers', () => {
   })
   afterEach(() => lab.remove())
 
-  const start = (body: string, extra = '') => {
+  let daemon: Background | undefined
+  const start = async (body: string, extra = '') => {
     const services = 'services: { ssh: { port: 22, window: 30 }, range: { port: [80, 6000-6010], window: 40 } }\n'
-    return lab.daemon(lab.config(`${services}credentials:\n${body}`, extra))
+    daemon = await lab.daemon(lab.config(`${services}credentials:\n${body}`, extra))
+    return daemon
   }
   const knock = (tag = 'SSHK', from = client4, host = server4) =>
     lab.peer({ send: { host, port: knockPort, from, hex: knockHex({ tag }) } })
@@ -32,7 +35,9 @@ describe('triggers', () => {
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : undefined
   }
   const writes = async (name: string) => {
-    await until(() => (written(name) ?? '').endsWith('\n'))
+    await until(() => (written(name) ?? '').endsWith('\n')).catch((error: unknown) => {
+      throw new Error(`${name} was not written; the daemon said:\n${daemon?.output}`, { cause: error })
+    })
     return written(name) as string
   }
 

@@ -21,6 +21,16 @@ export interface Result {
   readonly stderr: string
 }
 
+/** The environment of a person at a terminal, in which nothing forbids colours. */
+export const terminalEnvironment: NodeJS.ProcessEnv = {
+  TERM: 'xterm',
+  NO_COLOR: undefined,
+  // Node takes the terminal of a build server for one without colours.
+  CI: undefined,
+  FORCE_COLOR: undefined,
+  NODE_DISABLE_COLORS: undefined,
+}
+
 export interface RunOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv
