@@ -12,7 +12,7 @@ import { configJsonSchema } from '../dist/src/controller/config/schema.js'
 const [folder = 'build/man', version = ownVersion] = process.argv.slice(2)
 const epoch = process.env.SOURCE_DATE_EPOCH
 const date = new Date(epoch === undefined ? Date.now() : Number(epoch) * 1000).toISOString().slice(0, 10)
-const program = commandTree(createProgram(realTerminal()))
+const program = commandTree(await createProgram(realTerminal()))
 const pktables = commandTree(createPktables(realTerminal()))
 mkdirSync(folder, { recursive: true })
 for (const [name, page] of Object.entries(

@@ -5,4 +5,5 @@ import { runProgram } from './program.js'
 import { realTerminal } from './terminal.js'
 
 const terminal = realTerminal('pktables')
-process.exitCode = await runProgram(createPktables(terminal), process.argv.slice(2), terminal, 'help')
+const [command = 'help', ...rest] = process.argv.slice(2)
+process.exitCode = await runProgram(createPktables(terminal), [command, ...rest], terminal)

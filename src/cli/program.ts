@@ -1,21 +1,5 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { applyCommand, confirmCommand } from './commands/apply.js'
-import { checkCommand } from './commands/check.js'
-import { closeCommand } from './commands/close.js'
-import { completionCommand } from './commands/completion.js'
-import { connectCommand } from './commands/connect.js'
-import { daemonCommand } from './commands/daemon.js'
-import { doctorCommand } from './commands/doctor.js'
-import { addCommand, deleteCommand } from './commands/grants.js'
-import { importCommand } from './commands/import.js'
-import { keygenCommand } from './commands/keygen.js'
-import { knockCommand } from './commands/knock.js'
-import { listCommand } from './commands/list.js'
-import { reloadCommand } from './commands/reload.js'
-import { sequenceCommand } from './commands/sequence.js'
-import { initCommand, removeCommand } from './commands/services.js'
-import { statusCommand } from './commands/status.js'
 import { exitStatusOf, problemsOf } from './problems.js'
 import type { Terminal } from './terminal.js'
 import { version } from './version.js'
@@ -30,7 +14,39 @@ Examples:
 Exit status: 0 done, or nothing to do; 1 failed; 2 wrong usage.
 pkctl(1) closes ports by nftables; pkctld(8), or pkctl daemon, listens for knocks.`
 
-export function createProgram(terminal: Terminal): Command {
+type MakeCommand = (terminal: Terminal) => Command
+
+/**
+ * In the order of the help. Loaded one by one: cron and knockd call one command at a time, and most need little of what
+ * the others do.
+ */
+const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
+  init: async () => (await import('./commands/services.js')).initCommand,
+  remove: async () => (await import('./commands/services.js')).removeCommand,
+  apply: async () => (await import('./commands/apply.js')).applyCommand,
+  confirm: async () => (await import('./commands/apply.js')).confirmCommand,
+  add: async () => (await import('./commands/grants.js')).addCommand,
+  delete: async () => (await import('./commands/grants.js')).deleteCommand,
+  list: async () => (await import('./commands/list.js')).listCommand,
+  status: async () => (await import('./commands/status.js')).statusCommand,
+  knock: async () => (await import('./commands/knock.js')).knockCommand,
+  connect: async () => (await import('./commands/connect.js')).connectCommand,
+  keygen: async () => (await import('./commands/keygen.js')).keygenCommand,
+  sequence: async () => (await import('./commands/sequence.js')).sequenceCommand,
+  daemon: async () => (await import('./commands/daemon.js')).daemonCommand,
+  reload: async () => (await import('./commands/reload.js')).reloadCommand,
+  check: async () => (await import('./commands/check.js')).checkCommand,
+  import: async () => (await import('./commands/import.js')).importCommand,
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+  close: async () => (await import('./commands/close.js')).closeCommand,
+  completion: async () => (await import('./commands/completion.js')).completionCommand,
+}
+
+/** These with all commands. */
+const needAll = new Set(['completion'])
+
+/** The program with the command that a line begins with; with all of them for every other line, such as `--help`. */
+export async function createProgram(terminal: Terminal, first = ''): Promise<Command> {
   const program = new Command('pkctl')
     .description('Keeps ports closed in the kernel until their users knock.')
     .version(version, '-V, --version', 'print the version')
@@ -38,48 +54,25 @@ export function createProgram(terminal: Terminal): Command {
     .addHelpText('after', help)
     .enablePositionalOptions()
     .showSuggestionAfterError()
-  const commands = [
-    initCommand,
-    removeCommand,
-    applyCommand,
-    confirmCommand,
-    addCommand,
-    deleteCommand,
-    listCommand,
-    statusCommand,
-    knockCommand,
-    connectCommand,
-    keygenCommand,
-    sequenceCommand,
-    daemonCommand,
-    reloadCommand,
-    checkCommand,
-    importCommand,
-    doctorCommand,
-    closeCommand,
-    completionCommand,
-  ]
-  for (const make of commands) program.addCommand(make(terminal))
+  const isOne = Object.hasOwn(commands, first) && !needAll.has(first)
+  const makers = isOne ? [commands[first] as () => Promise<MakeCommand>] : Object.values(commands)
+  for (const load of makers) program.addCommand((await load())(terminal))
   return program
 }
 
 /** Runs one command line, without the program's own name, and resolves to the exit status. */
-export function main(argv: readonly string[], terminal: Terminal): Promise<number> {
-  return runProgram(createProgram(terminal), argv, terminal, 'status')
+export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const line = argv.length === 0 ? ['status'] : argv
+  return runProgram(await createProgram(terminal, line[0]), line, terminal)
 }
 
-/** `main` for any program; `whenEmpty` is the command that an empty line stands for. */
-export async function runProgram(
-  program: Command,
-  argv: readonly string[],
-  terminal: Terminal,
-  whenEmpty: string,
-): Promise<number> {
+/** `main` for any program. */
+export async function runProgram(program: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
   }
   try {
-    await program.parseAsync(argv.length === 0 ? [whenEmpty] : [...argv], { from: 'user' })
+    await program.parseAsync([...argv], { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
     return explain(error, terminal)

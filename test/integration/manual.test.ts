@@ -10,9 +10,10 @@ import { realTerminal } from '../../src/cli/terminal.js'
 import { configJsonSchema, knownKeys } from '../../src/controller/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 
+const program = commandTree(await createProgram(realTerminal()))
+
 describe('the manual pages', () => {
   const directory = fs.mkdtempSync('/tmp/pkctl-manual-')
-  const program = commandTree(createProgram(realTerminal()))
   const text = new Map<string, string>()
 
   before(async () => {
