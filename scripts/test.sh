@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
   qemu-system-x86 qemu-utils mmdebstrap cpio e2fsprogs busybox-static kmod \
   ansible-core vagrant vagrant-libvirt \
   python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces \
-  python3-oauthlib python3-requests python3-serial
+  python3-oauthlib python3-requests python3-scapy python3-serial
 
 fail() {
   echo "$1 failed"

@@ -104,6 +104,8 @@ function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: numb
   packet.tcpFlags = 0
   if (packet.protocol === protocolTcp) {
     if (at + tcpHeaderLength > limit) return false
+    const headerLength = ((buffer[at + 12] as number) >> 4) * 4
+    if (headerLength < tcpHeaderLength || at + headerLength > limit) return false
     packet.tcpFlags = (buffer[at + 13] as number) & 63
   }
   if (packet.protocol === protocolUdp) {
