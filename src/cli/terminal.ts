@@ -1,5 +1,6 @@
 /** How pkctl speaks: results on stdout; `pkctl: error: …`, then `pkctl: hint: …` on stderr, lower case, no full stop. */
 import { styleText } from 'node:util'
+import { oneLine } from '../controller/config/values.js'
 
 /** Ends a command with one clear line. Exit status 1, or 2 where the words of the command were wrong. */
 export class CliError extends Error {
@@ -43,7 +44,7 @@ export const columns = (): number =>
 export function realTerminal(program = 'pkctl'): Terminal {
   const label = (name: string, colour: Colour) => (coloured(process.stderr) ? styleText(colour, name) : name)
   const say = (name: string, colour: Colour) => (message: string) => {
-    process.stderr.write(`${program}: ${label(`${name}:`, colour)} ${message}\n`)
+    process.stderr.write(`${program}: ${label(`${name}:`, colour)} ${oneLine(message)}\n`)
   }
   // `pkctl list | head` is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
