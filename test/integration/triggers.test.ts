@@ -47,12 +47,7 @@ describe('triggers', () => {
     await start(
       `  c: { type: pkd, tag: SSHK, key: test, opens: [ssh, range], on-open: { command: [${script}, ${hostile}] } }`,
     )
-    // A datagram can be lost.
-    await until(async () => {
-      await knock()
-      await sleep(500)
-      return (written('shown') ?? '').endsWith('\n')
-    })
+    await knock()
     assert.equal(
       await writes('shown'),
       `<a b><$(touch ${out}/owned)><; touch ${out}/owned><${client4}&ssh,range><\`id\`><${client4}><22,80,6000-6010><"*>\n`,
