@@ -11,8 +11,8 @@ if (why !== undefined) {
   process.exit(1)
 }
 
-/** What concerns packages, shells and manuals has nothing to do with the kernel, and needs programs that the machine lacks. */
-const elsewhere = ['completion', 'manual', 'packages']
+/** What has nothing to do with the kernel, and needs programs that the machine lacks. */
+const elsewhere = ['completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
 
 const words = process.argv.slice(2)
 const files = fs

@@ -47,12 +47,6 @@ describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, (
     await until(async () => (await run(['ip', '-n', network, 'link', 'show', 'eth0'])).status === 0)
     await must(['ip', '-n', network, 'addr', 'add', `${stranger4}/24`, 'dev', 'eth0'])
     fs.writeFileSync(file('id'), await server.must('cat /root/.ssh/id_ed25519'), { mode: 0o600 })
-    // The units' times are those of real machines, and not of emulated ones.
-    for (const unit of ['pkctld', 'pkctl-rules']) {
-      await server.must(`mkdir -p /etc/systemd/system/${unit}.service.d`)
-      const patient = '[Service]\nTimeoutStartSec=300\nWatchdogSec=0\n'
-      await server.write(`/etc/systemd/system/${unit}.service.d/lab.conf`, patient, '644')
-    }
     await until(() => opens(client4), 60_000)
   })
   after(async () => {

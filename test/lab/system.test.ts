@@ -45,6 +45,7 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       .replace(/0x\w+ : goto grant-\d+|grant-\d+/g, 'grant')
   }
 
+  const mainPid = async () => (await server.must('systemctl show pkctld -p MainPID --value')).trim()
   const active = async (unit: string) => (await server.run(`systemctl is-active ${unit}`)).stdout.trim()
 
   before(async () => {
@@ -60,8 +61,7 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
     before(() => site.fresh())
 
     it('is confined by AppArmor, which enforces its profile', async () => {
-      const pid = (await server.must('systemctl show --property MainPID --value pkctld')).trim()
-      assert.match(await server.must(`cat /proc/${pid}/attr/current`), /pkctld \(enforce\)/)
+      assert.match(await server.must(`cat /proc/${await mainPid()}/attr/current`), /pkctld \(enforce\)/)
     })
 
     it('runs as a user of its own, and is to be started at boot', async () => {
@@ -99,16 +99,19 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
   describe('when the daemon is killed', () => {
     before(() => site.fresh())
 
+    /** Waits until systemd has started another one. */
+    const isBack = (before: string) =>
+      until(async () => !['0', before].includes(await mainPid()) && (await active('pkctld')) === 'active', 180_000)
+
     it('systemd starts it again, nothing opens meanwhile, and a running grant stays', async () => {
       await site.knock()
       await site.tryAllAlong([
         { name: 'stranger', host: server4, port: ports.guarded, from: stranger4 },
         { name: 'granted', host: server4, port: ports.guarded, from: client4 },
       ])
-      const pid = async () => (await server.must('systemctl show pkctld -p MainPID --value')).trim()
-      const before = await pid()
+      const before = await mainPid()
       await server.must(`kill -9 ${before}`)
-      await until(async () => !['0', before].includes(await pid()) && (await active('pkctld')) === 'active', 180_000)
+      await isBack(before)
       const { stranger, granted } = await site.tried()
       await site.tryNoMore()
       assert.deepEqual(stranger?.open, [])
@@ -116,6 +119,17 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.equal(await site.opens(ports.guarded, server6, client6), 'timeout')
       await site.knock(server6)
       assert.equal(await site.opens(ports.guarded, server6, client6), 'open', 'the new daemon listens')
+    })
+
+    it('one that hangs is ended by the watchdog and started again', async () => {
+      await site.fresh()
+      const before = await mainPid()
+      await server.must(`kill -STOP ${before}`)
+      await isBack(before)
+      assert.match(await server.must('journalctl -b -u pkctld'), /Watchdog timeout/)
+      assert.equal(await site.opens(ports.guarded), 'timeout')
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
     })
   })
 
@@ -272,6 +286,32 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       ]
       assert.equal((await server.run(left.join('\n'))).stdout, '')
       assert.equal(await site.opens(ports.guarded), 'open')
+    })
+  })
+
+  describe("Fedora's package", () => {
+    it('is installed, guards, is upgraded with its grants, and erased', async () => {
+      await install(server, await packaged(version, 'rpm'))
+      await server.must('systemctl is-enabled pkctld pkctl-rules')
+      await site.configure()
+      assert.equal(await site.opens(ports.guarded), 'timeout')
+      await site.knock()
+      assert.equal(await site.opens(ports.guarded), 'open')
+      const before = await server.must('sha256sum /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop')
+      const pid = await mainPid()
+      await install(server, await packaged(newer, 'rpm'))
+      assert.equal((await server.must('pkctl --version')).trim(), newer)
+      assert.equal(await server.must('sha256sum /etc/pkctl/pkctl.yaml /etc/pkctl/keys/laptop'), before)
+      await until(async () => (await active('pkctld')) === 'active')
+      assert.notEqual(await mainPid(), pid)
+      assert.equal(await site.opens(ports.guarded), 'open', 'the grant runs on')
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
+      assert.match(await server.must('rpm -e pkctl 2>&1', 240), /what it closed stays closed until the next boot/)
+      assert.equal(await active('pkctld'), 'inactive')
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
+      const left = '/etc/pkctl/pkctl.yaml.rpmsave\n/etc/pkctl/keys/laptop\n'
+      assert.equal(await server.must('ls /etc/pkctl/pkctl.yaml.rpmsave /etc/pkctl/keys/laptop'), left)
+      await server.must('! command -v pkctl && ! ls /usr/lib/pkctl /usr/lib/systemd/system/pkctl*')
     })
   })
 })

@@ -19,9 +19,9 @@ version=${kernel#linux-image-}
 system=systemd-sysv,udev,dbus,kmod,procps,util-linux,iproute2,iputils-ping,netbase,libstdc++6,openssh-server,openssh-client
 system+=,qemu-guest-agent
 firewalls=nftables,iptables,libnetfilter-queue1,conntrack,ufw,firewalld,apparmor
-senders=knockd,nmap,socat,netcat-openbsd
+senders=knockd,nmap,hping3,python3-scapy,faketime,socat,netcat-openbsd
 # What Ansible and packages need.
-system+=,python3-minimal,python3-apt,sudo,adduser
+system+=,python3-minimal,python3-apt,sudo,adduser,rpm
 
 mmdebstrap --quiet --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
   --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -23,21 +23,23 @@ export type Outcome = 'open' | 'timeout' | 'reset' | 'unreachable'
 
 const key = 'a key for the laboratory alone'
 
-/** Builds the Debian package under this version, and gives its path. */
-export async function packaged(version: string): Promise<string> {
+/** Builds the package for Debian or Fedora under this version, and gives its path. */
+export async function packaged(version: string, format: 'deb' | 'rpm' = 'deb'): Promise<string> {
   const folder = path.join(root, 'build/lab/packages')
-  const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), folder, 'deb'], {
+  const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), folder, format], {
     cwd: root,
     env: { PKCTL_VERSION: version },
   })
   if ((await building.exited) !== 0) throw new Error(`no package could be built:\n${building.output}`)
-  return path.join(folder, `pkctl_${version}_amd64.deb`)
+  return path.join(folder, format === 'deb' ? `pkctl_${version}_amd64.deb` : `pkctl-${version}-1.x86_64.rpm`)
 }
 
-/** Installs a package and says what dpkg said. */
-export async function install(machine: Machine, deb: string): Promise<string> {
-  await machine.write('/root/pkctl.deb', fs.readFileSync(deb))
-  return machine.must('dpkg -i /root/pkctl.deb 2>&1', 400)
+/** Installs a package, whatever version of it is there, and says what was said. */
+export async function install(machine: Machine, file: string): Promise<string> {
+  const name = `/root/pkctl${path.extname(file)}`
+  await machine.write(name, fs.readFileSync(file))
+  // What it needs was not installed by rpm, but is there.
+  return machine.must(`${name.endsWith('.rpm') ? 'rpm -U --nodeps' : 'dpkg -i'} ${name} 2>&1`, 400)
 }
 
 /** Puts a package's files on a machine that is only to knock: node is all that this needs. */
@@ -55,12 +57,6 @@ export class Site extends Machines {
       await this.server.write(`/etc/systemd/system/lab-${port}.socket`, socket(port), '644')
       const service = '[Service]\nExecStart=/usr/bin/sleep infinity\n'
       await this.server.write(`/etc/systemd/system/lab-${port}.service`, service, '644')
-    }
-    // The units' times are those of real machines; emulated beside other work, node alone may need a minute to start.
-    const patient = '[Service]\nTimeoutStartSec=300\nWatchdogSec=0\n'
-    for (const unit of ['pkctld', 'pkctl-rules']) {
-      await this.server.must(`mkdir -p /etc/systemd/system/${unit}.service.d`)
-      await this.server.write(`/etc/systemd/system/${unit}.service.d/lab.conf`, patient, '644')
     }
     await this.server.must(`systemctl enable --now lab-${ports.guarded}.socket lab-${ports.open}.socket`)
     await this.client.copy(dist, ['test/lab/support/prober.js'], '/opt/lab')
