@@ -13,13 +13,16 @@ import { fewLeft } from '../knock/onetime.js'
 import { udpLength } from '../knock/pkd.js'
 import { nextTurn } from '../knock/rotating.js'
 import type { Config, Credential } from './config/types.js'
-import { parseAddress } from './config/values.js'
 import type { Door, ReadOneTime } from './doors.js'
 import { doorsOf, gateCredential, gateSequence, openingOf, steppingOf } from './doors.js'
 import type { CounterName, Counters, Effect, KnockEvent, MidwaySource, Suppressed } from './events.js'
 import type { GateCredential } from './gatekeeper.js'
 import { refusals } from './gatekeeper.js'
+import type { HealingParts } from './healer.js'
+import { Healer } from './healer.js'
+import { Heartbeat } from './heartbeat.js'
 import type { Log } from './log.js'
+import { OnBehalf } from './onbehalf.js'
 import type { Drawing } from './plans.js'
 import { PlanBook } from './plans.js'
 import type { Granted } from './sentences.js'
@@ -27,8 +30,6 @@ import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
 import type { GateSequence } from './stepkeeper.js'
 import type { Triggers } from './triggers.js'
-import type { HealingParts } from './healer.js'
-import { Healer } from './healer.js'
 
 /** The packet path in its own thread. */
 export interface PathThread {
@@ -69,15 +70,12 @@ export interface DaemonParts {
   readonly onFatal: (error: Error) => void
 }
 
-/** How long services with fail-open stay closed after a daemon that is gone. */
-const aliveSeconds = 15
-const sayAliveEveryMilliseconds = 5000
-const maxOnBehalfWaiting = 100
-
 export class Daemon {
   readonly #parts: DaemonParts
   readonly #plans: PlanBook
   readonly #healer: Healer
+  readonly #heartbeat: Heartbeat
+  readonly #onBehalf: OnBehalf
   #config: Config
   /** Bound at the start, and for good. */
   readonly #queue: number
@@ -86,11 +84,7 @@ export class Daemon {
   #path: PathThread | undefined
   #nativeQueue = false
   #turnTimer: NodeJS.Timeout | undefined
-  #aliveTimer: NodeJS.Timeout | undefined
   #isEnding = false
-  /** Grants on behalf of others, one after the other, and how many wait. */
-  #onBehalf: Promise<unknown> = Promise.resolve()
-  #onBehalfWaiting = 0
   #startedAt = 0
   /** Unix milliseconds. */
   #configuredAt = 0
@@ -103,6 +97,8 @@ export class Daemon {
     this.#plans = new PlanBook(parts.marks.maxPlans, parts.random)
     this.#queue = config.queue.number
     this.#configuredAt = parts.now()
+    this.#heartbeat = new Heartbeat(parts.firewall, parts.log)
+    this.#onBehalf = new OnBehalf(parts.firewall, parts.triggers, parts.log, name => this.#granted.get(name))
     this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#mend(queueRule))
   }
 
@@ -199,7 +195,7 @@ export class Daemon {
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
     clearTimeout(this.#turnTimer)
-    clearInterval(this.#aliveTimer)
+    this.#heartbeat.stop()
     this.#healer.stop()
     const gone = this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
@@ -290,7 +286,8 @@ export class Daemon {
         this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
         this.#warnOfMissing(enabled)
         this.#waitForTurn(enabled)
-        await this.#sayAlive([...made.services.values()].some(({ failOpen }) => failOpen))
+        if ([...made.services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
+        else this.#heartbeat.stop()
       },
     }
   }
@@ -326,20 +323,6 @@ export class Daemon {
     }
   }
 
-  // A service with fail-open lets everyone in unless the kernel hears of the daemon again and again.
-  async #sayAlive(wanted: boolean): Promise<void> {
-    clearInterval(this.#aliveTimer)
-    if (!wanted) return
-    const { firewall, log } = this.#parts
-    const say = () => firewall.stayAlive(aliveSeconds)
-    await say()
-    this.#aliveTimer = setInterval(() => {
-      say().catch((error: unknown) => {
-        log.error(`services with fail-open may open, for the kernel cannot be told: ${(error as Error).message}`)
-      })
-    }, sayAliveEveryMilliseconds)
-  }
-
   // Rotating sequences change at the turn of the hour, and at the ends of the grace around it.
   #waitForTurn(credentials: readonly Credential[]): void {
     clearTimeout(this.#turnTimer)
@@ -362,7 +345,7 @@ export class Daemon {
     const { kind, credential } = effect
     if (kind === 'opened') triggers.opened(credential, effect.address)
     else if (kind === 'closed') triggers.closed(credential, effect.address)
-    else if (kind === 'on-behalf') this.#queueOnBehalf(credential, effect.address)
+    else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address)
     else void this.#nextSequence(credential)
   }
 
@@ -373,36 +356,6 @@ export class Daemon {
       log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
     } catch (error) {
       log.error(`the next sequence of ${credential} could not be put in place: ${(error as Error).message}`)
-    }
-  }
-
-  // Each starts processes; whoever sends many shall not keep the lock from commands.
-  #queueOnBehalf(name: string, asked: string): void {
-    if (this.#onBehalfWaiting >= maxOnBehalfWaiting) {
-      this.#parts.log.error(`${asked} is not let in on behalf, by ${name}: ${maxOnBehalfWaiting} others wait already`)
-      return
-    }
-    this.#onBehalfWaiting++
-    this.#onBehalf = this.#onBehalf
-      .then(() => this.#grantOnBehalf(name, asked))
-      .finally(() => {
-        this.#onBehalfWaiting--
-      })
-  }
-
-  // The kernel lets in only sources that it sees; this one comes in as by pkctl add.
-  async #grantOnBehalf(name: string, asked: string): Promise<void> {
-    const { firewall, log, triggers } = this.#parts
-    const credential = this.#config.credentials.find(one => one.name === name)
-    if (!credential) return
-    try {
-      const { version, address } = parseAddress(asked)
-      for (const { service, seconds } of this.#granted.get(name) ?? []) {
-        await firewall.addGrant(service.name, version, address, seconds === Infinity ? null : seconds)
-      }
-      triggers.opened(name, address)
-    } catch (error) {
-      log.error(`${asked} could not be let in on behalf, by ${name}: ${(error as Error).message}`, { credential: name })
     }
   }
 

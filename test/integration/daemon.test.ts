@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, pkctl, sleep, until } from '../support/commands.js'
+import { must, sleep, until } from '../support/commands.js'
 import type { KnockOptions } from '../support/knocks.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
@@ -235,7 +235,7 @@ describe('the daemon', () => {
   it('does not die of SIGHUP while it starts', async () => {
     const config = lab.config(plain)
     // The socket is there before the queue and the ruleset are; SIGHUP then waits for them.
-    const daemon = lab.start('server', [process.execPath, pkctl, 'daemon', '--config', config])
+    const daemon = lab.startDaemon(config)
     await until(() => fs.existsSync(lab.socket))
     daemon.child.kill('SIGHUP')
     await daemon.says(/listening on queue/)

@@ -114,7 +114,7 @@ credentials:
 `,
     )
     await lab.serve(22)
-    const daemon = lab.start('server', [process.execPath, pkctl, 'daemon', '--config', config])
+    const daemon = lab.startDaemon(config)
     await until(async () => (await lab.pkctl('status')).status === 0 || daemon.child.exitCode !== null)
     assert.equal(daemon.child.exitCode, null, daemon.output)
     for (const [tag, key] of [

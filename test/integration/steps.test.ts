@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Status } from '../../src/controller/status.js'
 import { rotatingSteps } from '../../src/knock/rotating.js'
 import type { Background } from '../support/commands.js'
-import { must, pkctl, run, sleep, until } from '../support/commands.js'
+import { must, run, sleep, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import type { Step } from '../support/peer.js'
@@ -215,7 +215,7 @@ describe('sequences, in more detail', () => {
     const turn = 1_795_168_800
     const startAt = async (secondsBefore: number, grace: number): Promise<Background> => {
       const preload = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
-      const daemon = lab.start('server', [process.execPath, pkctl, 'daemon', '--config', lab.config(rotating(grace))], {
+      const daemon = lab.startDaemon(lab.config(rotating(grace)), {
         env: { LD_PRELOAD: preload, FAKETIME: `@${stamp(turn - secondsBefore)}`, TZ: 'UTC', DONT_FAKE_MONOTONIC: '1' },
       })
       await daemon.says(/listening on queue/)

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { dist } from '../support/commands.js'
 import { obstacle } from './support/image.js'
-import { emulated, runJob } from './support/job.js'
+import { confined, emulated, runJob } from './support/job.js'
 
 const why = obstacle()
 if (why !== undefined) {
@@ -26,7 +26,7 @@ if (files.length === 0) {
 
 process.stdout.write('This takes long; what has been done so far: tail -f build/lab/all/console\n')
 const names = files.map(file => `integration/${file}`).join(' ')
-const script = `${emulated} node scripts/run-tests.js ${names} > >(tee /dev/console) 2>&1`
+const script = `${confined}\n${emulated} node scripts/run-tests.js ${names} > >(tee /dev/console) 2>&1`
 const { status, stdout, stderr } = await runJob('all', script, 2 * 3600)
 process.stdout.write(`${stdout}${stderr}`)
 process.exitCode = status === 0 ? 0 : 1

@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { obstacle } from './support/image.js'
-import { emulated, runJob } from './support/job.js'
+import { confined, emulated, runJob } from './support/job.js'
 
 describe('on a Debian kernel, with nft queue', { skip: obstacle() ?? false, timeout: 600_000 }, () => {
   it('the demo, and the tests of the knock', async () => {
     const { status, stdout, stderr } = await runJob(
       'native',
-      `${emulated} node dist/test/demo.js && ${emulated} node scripts/run-tests.js integration/knock`,
+      `${confined}\n${emulated} node dist/test/demo.js && ${emulated} node scripts/run-tests.js integration/knock`,
       420,
     )
     const said = `${stdout}${stderr}`

@@ -235,9 +235,13 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout', 'ufw started again')
     })
 
-    it('firewalld: a knock opens only what its zone allows, too; its reload changes nothing', async () => {
+    it('firewalld: it ends nftables and its rules, not pkctld; a knock opens only what its zone allows, too', async () => {
+      await server.must('systemctl start nftables', 240)
+      const pid = await mainPid()
       // Its service counts as started before its rules are there; it answers after that.
       await server.must('systemctl start firewalld && firewall-cmd --list-all', 240)
+      assert.deepEqual([await active('nftables'), await mainPid()], ['inactive', pid])
+      await until(async () => (await server.run('nft list chain inet pkctl gate-input')).status === 0, 120_000)
       await site.knock()
       assert.equal(await site.opens(ports.guarded), 'unreachable', 'firewalld rejects what pkctl lets in')
       await server.must(`firewall-cmd --permanent --add-port=${ports.guarded}/tcp && firewall-cmd --reload`, 240)

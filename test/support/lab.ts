@@ -22,6 +22,9 @@ export const client6 = 'fd77::2'
 export const stranger4 = '10.77.0.3'
 export const stranger6 = 'fd77::3'
 
+/** In a machine of the lab, daemons have the profile that the package brings: see test/lab/support/job.ts. */
+const confinement = process.env['PKCTL_TEST_CONFINED'] === '1' ? ['aa-exec', '--profile=pkctld', '--'] : []
+
 let made = 0
 
 export class Lab {
@@ -125,10 +128,19 @@ export class Lab {
     return this.file('pkctl.yaml', `${head.join('\n')}\n${body}\n`)
   }
 
+  /** Starts the daemon, confined where the machine has the profile for it. */
+  startDaemon(config: string, options: RunOptions = {}): Background {
+    return this.start('server', [...confinement, process.execPath, pkctl, 'daemon', '--config', config], options)
+  }
+
   /** Starts the daemon and waits until it listens. */
   async daemon(config: string): Promise<Background> {
-    const daemon = this.start('server', [process.execPath, pkctl, 'daemon', '--config', config])
+    const daemon = this.startDaemon(config)
     await daemon.says(/listening on queue/)
+    if (confinement.length > 0) {
+      const profile = fs.readFileSync(`/proc/${daemon.child.pid}/attr/current`, 'utf8').trim()
+      if (profile !== 'pkctld (enforce)') throw new Error(`the daemon's profile is ${profile}`)
+    }
     return daemon
   }
 

@@ -3,7 +3,9 @@
 # It can be booted in two ways: with systemd, as a server or client (support/machines.ts), and with lab.init=/usr/sbin/job-init,
 # which runs one job and ends (run.sh). About a minute and 700 MB; needs root, and Debian on amd64.
 #
-#   build.sh OUT
+#   build.sh OUT [SUITE]
+#
+# SUITE is a release of Debian, such as trixie; without it, the one that this machine has.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "$1")
@@ -12,10 +14,8 @@ root=$work/root
 rm -rf "$out"
 mkdir -p "$work"
 
-suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+suite=${2:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
-kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-version=${kernel#linux-image-}
 system=systemd-sysv,udev,dbus,kmod,procps,util-linux,iproute2,iputils-ping,netbase,libstdc++6,openssh-server,openssh-client
 system+=,qemu-guest-agent
 firewalls=nftables,iptables,libnetfilter-queue1,conntrack,ufw,firewalld,apparmor
@@ -23,22 +23,42 @@ senders=knockd,nmap,hping3,python3-scapy,faketime,socat,netcat-openbsd
 # What Ansible and packages need.
 system+=,python3-minimal,python3-apt,sudo,adduser,rpm
 
+# The node that runs the tests, where Debian's own is too old.
+[ "$suite" = bookworm ] || system+=,nodejs
+
+# The kernel's package alone, without what installing it would bring.
+cat >"$work/fetch-kernel" <<'EOF'
+#!/bin/sh
+set -e
+kernel=$(chroot "$1" apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+chroot "$1" sh -c "cd /var/tmp && apt-get -qq download $kernel" 2>/dev/null
+EOF
+chmod 755 "$work/fetch-kernel"
+
 mmdebstrap --quiet --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
   --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --customize-hook="$work/fetch-kernel" \
   --include="$system,$firewalls,$senders" "$suite" "$root" "$mirror"
-install -m755 "$(readlink -f "$(command -v node)")" "$root/usr/bin/node"
+[ -e "$root/usr/bin/node" ] || install -m755 "$(readlink -f "$(command -v node)")" "$root/usr/bin/node"
 
 # The kernel, its network modules and what a virtual machine needs; it loads them by itself, by modules.dep.
-(cd "$work" && apt-get -qq download "$kernel" 2>/dev/null)
-dpkg-deb -x "$work/$kernel"_*.deb "$work/kernel"
+mv "$root"/var/tmp/linux-image-*.deb "$work/kernel.deb"
+dpkg-deb -x "$work/kernel.deb" "$work/kernel"
+[ -d "$work/kernel/lib/modules" ] || ln -s usr/lib "$work/kernel/lib"
+version=$(ls "$work/kernel/lib/modules")
 cp "$work/kernel/boot/vmlinuz-$version" "$out/vmlinuz"
+find "$work/kernel/" -name '*.ko.xz' -exec unxz {} +
 modules=$root/usr/lib/modules/$version
 mkdir -p "$modules"
-(cd "$work/kernel/lib/modules/$version" && cp -r --parents modules.builtin modules.builtin.modinfo modules.order \
-  kernel/net kernel/lib kernel/crypto kernel/arch/x86/crypto kernel/fs/autofs kernel/drivers/virtio \
-  kernel/drivers/char/{hw_random,virtio_console.ko} kernel/drivers/block/virtio_blk.ko \
-  kernel/drivers/net/{veth,dummy,virtio_net,net_failover}.ko "$modules/")
+# Some are in the kernel itself, in one release or the other.
+cd "$work/kernel/lib/modules/$version"
+for part in modules.{builtin,builtin.modinfo,order} kernel/{net,lib,crypto,arch/x86/crypto,fs/autofs} \
+  kernel/drivers/{virtio,char/hw_random,char/virtio_console.ko,block/virtio_blk.ko} \
+  kernel/drivers/net/{veth,dummy,virtio_net,net_failover}.ko; do
+  [ ! -e "$part" ] || cp -r --parents "$part" "$modules/"
+done
+cd "$OLDPWD"
 depmod -b "$root" "$version"
 
 : >"$root/etc/fstab"
@@ -91,7 +111,7 @@ cat >"$initrd/init" <<'EOF'
 #!/bin/sh
 b=/bin/busybox
 $b mount -t devtmpfs dev /dev; $b mount -t proc proc /proc; $b mount -t sysfs sys /sys
-cd /m; for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do $b insmod $m.ko; done
+cd /m; for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do [ ! -e $m.ko ] || $b insmod $m.ko; done
 $b mount -t ext4 -o rw,noatime /dev/vda /new
 init=/sbin/init
 for w in $($b cat /proc/cmdline); do case $w in lab.init=*) init=${w#*=} ;; esac; done

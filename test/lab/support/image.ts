@@ -19,6 +19,9 @@ const needed = [
   'setpriv',
 ]
 
+/** A release of Debian other than the one at hand: PKCTL_LAB_SUITE=trixie. */
+const suite = process.env['PKCTL_LAB_SUITE'] ?? ''
+
 /** Why there can be no machine here, if so. */
 export function obstacle(): string | undefined {
   if (process.arch !== 'x64') return 'the machine is built for amd64'
@@ -36,16 +39,16 @@ export async function image(): Promise<string> {
   for (const name of ['build.sh', 'job-init']) hash.update(fs.readFileSync(path.join(scripts, name)))
   // A new kernel is a new machine; other packages are taken as they were.
   hash.update((await run(['apt-cache', 'depends', 'linux-image-cloud-amd64'])).stdout)
-  hash.update(`${process.version} ${fs.readFileSync('/etc/os-release', 'utf8')}`)
+  hash.update(`${suite} ${process.version} ${fs.readFileSync('/etc/os-release', 'utf8')}`)
   const folder = path.join(kept, `machine-${hash.digest('hex').slice(0, 12)}`)
   if (fs.existsSync(folder)) return folder
 
   fs.mkdirSync(kept, { recursive: true })
-  const script = '[ -d "$2" ] || { rm -rf "$3"/machine-* && "$1" "$2.new" && mv "$2.new" "$2"; }'
+  const script = '[ -d "$2" ] || { rm -rf "$3"/machine-* && "$1" "$2.new" $4 && mv "$2.new" "$2"; }'
   const lock = path.join(kept, 'machine.lock')
   const building = new Background([
-    ...['flock', lock, 'timeout', '-k', '5', '300', 'bash', '-c', script],
-    ...['bash', path.join(scripts, 'build.sh'), folder, kept],
+    ...['flock', lock, 'timeout', '-k', '5', '600', 'bash', '-c', script],
+    ...['bash', path.join(scripts, 'build.sh'), folder, kept, suite],
   ])
   if ((await building.exited) !== 0) throw new Error(`the machine could not be built:\n${building.output}`)
   return folder

@@ -12,6 +12,29 @@ import { image, productionPackages, scripts } from './image.js'
  */
 export const emulated = 'env PKCTL_TEST_PATIENCE=950 PKCTL_TEST_SLOWNESS=10'
 
+/**
+ * Before the tests in a job: daemons are confined by the profile of the package. It is told where the tests have what
+ * they run and make, and which programs triggers run there, as an administrator would tell it.
+ */
+export const confined = `
+mount -t securityfs securityfs /sys/kernel/security
+cp templates/apparmor/usr.bin.pkctld /etc/apparmor.d/
+mkdir -p /etc/apparmor.d/local
+cat >/etc/apparmor.d/local/usr.bin.pkctld <<'END'
+/job/** r,
+/job/node_modules/@yuuang/**.node mr,
+/tmp/pkctl-*/ rw,
+/tmp/pkctl-*/** mrwkix,
+# Triggers: ordinary programs, and as other users.
+/{usr/,}bin/* mrix,
+capability setuid,
+capability setgid,
+capability kill,
+END
+apparmor_parser --replace /etc/apparmor.d/usr.bin.pkctld || exit 1
+export PKCTL_TEST_CONFINED=1
+`
+
 /** `logs` is the folder of build/lab which keeps what the machine said. */
 export async function runJob(logs: string, script: string, seconds: number): Promise<Result> {
   const job = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-job-'))
