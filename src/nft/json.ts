@@ -60,7 +60,6 @@ export const addVerdictMap = (map: SetDefinition): Command => ({ add: { map: { .
 export const deleteSet = (name: string): Command => ({ delete: { set: { ...here, name } } })
 export const deleteMap = (name: string): Command => ({ delete: { map: { ...here, name } } })
 export const flushSet = (name: string): Command => ({ flush: { set: { ...here, name } } })
-export const flushMap = (name: string): Command => ({ flush: { map: { ...here, name } } })
 
 export const addElements = (name: string, elem: readonly Json[]): Command => ({
   add: { element: { ...here, name, elem } },

@@ -115,6 +115,10 @@ export function gateIsSound(hook: Hook, listing: Listing): boolean {
   return maps.every(looksInto) && rules.every(({ expr }) => JSON.stringify(expr).includes('"vmap"'))
 }
 
+/**
+ * Takes the hook's gate away, and its maps with all that is in them. Their elements must not be deleted as well: where
+ * both are undone, as after a mere check, Linux 6.1 counts the chains behind them twice and never lets them go again.
+ */
 export function dropGate(hook: Hook, listing: Listing): Command[] {
   if (!listing.chains.has(gateOf(hook))) return []
   return [

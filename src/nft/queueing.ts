@@ -176,7 +176,7 @@ export function removeQueueing(listing: Listing): Command[] {
   return [
     ...[...bases, ...regular].map(j.flushChain),
     ...bases.map(j.deleteChain),
-    ...(listing.maps.has('grants') ? [j.flushMap('grants')] : []),
+    // With its elements, and never those before it: see dropGate in places.ts.
     ...(listing.maps.has('grants') ? [j.deleteMap('grants')] : []),
     ...regular.map(j.deleteChain),
     ...sets.map(j.deleteSet),

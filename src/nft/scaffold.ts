@@ -39,10 +39,12 @@ export function buildServices(
     ...used.flatMap(hook => buildGate(hook, hasRanges(all, hook))),
     ...specs.flatMap(spec => buildChain(spec, listing)),
     // All places are left before any is taken, so that services can exchange their ports.
-    ...taken.filter(place => named.has(place.chain) && !staying.has(takenId(place))).map(leavePlace),
+    ...taken
+      .filter(place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook))
+      .map(leavePlace),
+    ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
     ...replaced.flatMap(service => dropChain(service, listing)),
     ...wanted.map(place => takePlace(place, place.chain)),
-    ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
   ]
 }
 
@@ -54,7 +56,7 @@ export function removeService(service: string, listing: Listing): Command[] {
   const taken = [...takenPlaces(listing).values()].flat()
   const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && place.chain !== chain))
   return [
-    ...taken.filter(place => place.chain === chain).map(leavePlace),
+    ...taken.filter(place => place.chain === chain && !idle.includes(place.hook)).map(leavePlace),
     ...idle.flatMap(hook => dropGate(hook, listing)),
     ...dropChain(service, listing),
     ...dropTableIfEmpty([service], listing),

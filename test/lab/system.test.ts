@@ -72,6 +72,11 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.match(await server.must('pkctl status'), /queue 62: nft queue/)
     })
 
+    it('is denied nothing that it wants', async () => {
+      assert.doesNotMatch(await server.must('journalctl -b -u pkctld -u pkctl-rules'), /"level":"error"|pkctl: error/)
+      assert.doesNotMatch(await server.must('journalctl -b -k'), /apparmor="DENIED"/)
+    })
+
     for (const [family, host, from, stranger] of [
       ['IPv4', server4, client4, stranger4],
       ['IPv6', server6, client6, stranger6],
@@ -206,12 +211,14 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       await guards()
     })
 
-    it('`nft flush ruleset` is healed by the daemon by itself', async t => {
+    it('`nft flush ruleset` is healed by the daemon by itself, with the grants that run', async t => {
+      await site.knock()
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
       await server.must('nft flush ruleset')
       await until(async () => (await server.run('nft list chain inet pkctl gate-input')).status === 0, 120_000)
       await tellHowLong(t)
-      await guards()
+      await until(async () => (await site.opens(ports.guarded)) === 'open', 60_000)
+      assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
     })
 
     /** For how long the stranger got in; a matter of the machine's speed, so that nothing is asserted of it. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { Firewall as RealFirewall, FirewallError } from '../../src/nft/firewall.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
-import { addRule, concat, deleteElements, deleteRule, flushChain, flushMap, goto } from '../../src/nft/json.js'
+import { addRule, concat, deleteElements, deleteRule, flushChain, goto } from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
 import { protocolNumbers } from '../../src/nft/places.js'
 import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
@@ -145,7 +145,7 @@ const damages: readonly (readonly [string, ServiceSpec, (rules: Rules, gate: Rul
   ['gate emptied', ssh, () => [flushChain('gate-input')]],
   ['gate without its first rule', wide, (_, gate) => [deleteRule('gate-input', gate[0]?.handle ?? 0)]],
   ['gate without its second rule', wide, (_, gate) => [deleteRule('gate-input', gate[1]?.handle ?? 0)]],
-  ['map emptied', ssh, () => [flushMap('services-input')]],
+  ['map emptied', ssh, () => [{ flush: { map: { family: 'inet', table: 'pkctl', name: 'services-input' } } }]],
   ...Object.entries(protocolNumbers).flatMap(([name, number]) => [
     [`${name} taken out of the map`, any, () => [leave('services-input', number, 22)]] as const,
     [`${name} taken out of the ranges`, anyWide, () => [leave('ranges-input', number, { range: [100, 200] })]] as const,

@@ -85,7 +85,6 @@ describe('commands', () => {
       j.deleteSet('x'),
       j.deleteMap('x'),
       j.flushSet('x'),
-      j.flushMap('x'),
       j.addElements('x', []),
       j.deleteElements('x', []),
     ]
