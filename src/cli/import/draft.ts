@@ -204,8 +204,8 @@ interface Made {
   readonly entry: Entry
   readonly protocol: Protocol
   readonly ports: readonly PortRange[]
-  /** Those that open it, as indices, with what they said of it. */
-  readonly users: ReadonlyMap<number, Opening>
+  /** Those that open it, as indices, with what they said of it; more than once where several rules are one here. */
+  readonly users: ReadonlyMap<number, readonly Opening[]>
   readonly window: number | undefined
 }
 
@@ -217,24 +217,26 @@ function servicesFor(credentials: readonly CredentialDraft[], names: Names): Mad
     divide(
       openings.map(({ opening }, id) => (opening.protocol === protocol ? { id, ports: opening.ports } : null)),
     ).map(({ ids, ports }): Made => {
-      const users = new Map(
-        ids.map(id => {
-          const { user, opening } = openings[id] as (typeof openings)[number]
-          return [user, opening]
-        }),
-      )
+      const users = new Map<number, Opening[]>()
+      for (const id of ids) {
+        const { user, opening } = openings[id] as (typeof openings)[number]
+        users.set(user, [...(users.get(user) ?? []), opening])
+      }
       const notes: Note[] = []
-      const rejects = new Set([...users.values()].map(({ reject = 'drop' }) => reject))
+      const said = [...users].flatMap(([user, all]) =>
+        all.map(({ window, reject = 'drop' }) => ({ user, window, reject })),
+      )
+      const rejects = new Set(said.map(({ reject }) => reject))
       const reject = rejects.size > 1 ? 'drop' : ([...rejects][0] ?? 'drop')
       if (rejects.size > 1) {
-        const said = [...users]
+        const ways = said
           .slice(0, 5)
-          .map(([user, opening]) => `${opening.reject ?? 'drop'} by ${shorten(credentials[user]?.name ?? '')}`)
+          .map(({ user, reject }) => `${reject} by ${shorten(credentials[user]?.name ?? '')}`)
         const what = formatPorts(protocol, ports)
-        notes.push(caution(`${what} is refused in different ways there (${said.join(', ')}); here it is dropped`))
+        notes.push(caution(`${what} is refused in different ways there (${ways.join(', ')}); here it is dropped`))
       }
       // Only where a credential cannot say it itself.
-      const windows = new Set([...users].filter(([user]) => !uniform[user]).map(([, { window }]) => window))
+      const windows = new Set(said.filter(({ user }) => !uniform[user]).map(({ window }) => window))
       const [window] = windows
       const own = windows.size === 1 && typeof window === 'number' ? window : undefined
       const entry = {
@@ -312,9 +314,10 @@ function entryOf(credential: CredentialDraft, user: number, made: readonly Made[
 
 /** The window of a credential; none where each of its services has the right one. */
 function windowFor(user: number, services: readonly Made[]): { window?: Window; note?: Note } {
-  const wanted = services.map(({ users }) => users.get(user)?.window)
-  if (services.every((service, i) => service.window !== undefined && service.window === wanted[i])) return {}
-  const windows = [...new Set(wanted)].filter(window => window !== undefined)
+  const wanted = services.map(({ users }) => (users.get(user) ?? []).map(({ window }) => window))
+  const isItsOwn = ({ window }: Made, i: number) => window !== undefined && wanted[i]?.every(one => one === window)
+  if (services.every(isItsOwn)) return {}
+  const windows = [...new Set(wanted.flat())].filter(window => window !== undefined)
   const shortest = Math.min(...windows.map(window => (window === 'unlimited' ? Infinity : window)))
   const [only] = windows
   if (windows.length === 0 || only === undefined) return {}

@@ -1,7 +1,7 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
 import { parseKey, parseTag, PkdFormatError } from '../../knock/pkd.js'
 import type { Draft, Note, Opening, TriggerDraft } from './draft.js'
-import { caution } from './draft.js'
+import { bound, caution } from './draft.js'
 
 export interface PkdRule {
   readonly name: string
@@ -32,6 +32,7 @@ export function unusable(tag: string, key: string): string | undefined {
 
 /** Rules whose tags and keys can be used, those that knock alike as one credential. */
 export function addPkdRules(draft: Draft, rules: readonly PkdRule[]): void {
+  bound(rules.length)
   const merged = new Map<string, PkdRule>()
   for (const rule of rules) {
     const secret = `${parseTag(rule.tag).toString('hex')} ${parseKey(rule.key).toString('hex')}`

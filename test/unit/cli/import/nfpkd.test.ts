@@ -107,6 +107,21 @@ describe('import nf-pkd', () => {
     assert.match(warnings.join('\n'), /ssh: 22\/tcp is refused in different ways there \(reset by ssh, drop by two\)/)
   })
 
+  it('rules for one port with one tag and key: the shorter window holds, and it is dropped', () => {
+    for (const windows of [
+      [30, 86_400],
+      [86_400, 30],
+    ]) {
+      const { config, warnings } = rules(
+        { ...ssh, window: windows[0], reject: 'reset' },
+        { ...ssh, name: 'two', window: windows[1] },
+      )
+      assert.equal(config.credentials[0]?.window, 30)
+      assert.equal(config.services[0]?.closing, 'drop')
+      assert.match(warnings.join('\n'), /refused in different ways[^]*open for different times there \(\d+, \d+ s\)/)
+    }
+  })
+
   it('commands: without a shell where none is needed, as the user', () => {
     const command = (object: object) =>
       rules({ name: 'x', key: 'k', ...object }).value['credentials']?.['x']?.['on-open']
@@ -228,5 +243,6 @@ describe('import nf-pkd', () => {
       () => from(JSON.stringify(Array.from({ length: 1001 }, (_, i) => ({ ...ssh, key: `k${i}` })))),
       CliError,
     )
+    assert.throws(() => from(`[${'{"key":"k","port":1},'.repeat(45_000)}]`), CliError)
   })
 })
