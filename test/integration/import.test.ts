@@ -142,6 +142,16 @@ describe('pkctl import', () => {
     assert.match((await call(['knockd', '-'], conf)).stdout, /^# From knockd, stdin\.[^]*opens: \[ssh\]/)
   })
 
+  it('does not wait for a file of sequences that is a pipe, or has no end', async () => {
+    const pipe = path.join(directory, 'pipe')
+    await must(['mkfifo', pipe])
+    for (const file of [pipe, '/dev/zero']) {
+      const { status, stderr } = await call(['knockd', '-'], `[a]\none_time_sequences=${file}\ncommand=/bin/true\n`)
+      assert.equal(status, 0)
+      assert.match(stderr, /its file of sequences, \S+, cannot be used: it is no regular file/)
+    }
+  })
+
   const failures: readonly [string, () => string[], 1 | 2, RegExp][] = [
     ['a missing file', () => ['knockd', 'nowhere'], 1, /nowhere cannot be read: there is no such file/],
     ['a directory', () => ['knockd', '.'], 1, /cannot be read: it is a directory/],
@@ -156,6 +166,22 @@ describe('pkctl import', () => {
     ['zero bytes', () => ['knockd', write('zeros', 'a\0b')], 1, /is not text/],
     ['a missing directory', () => ['nf-pkd', 'nowhere'], 1, /nowhere cannot be read: there is no such file/],
     ['no action files', () => ['nf-pkd', path.dirname(write('empty/x', ''))], 1, /no file in \S+ ends with \.json/],
+    [
+      'action files that lead to each other',
+      () => {
+        fs.mkdirSync(path.join(directory, 'loop'))
+        fs.symlinkSync('a.json', path.join(directory, 'loop/a.json'))
+        return ['nf-pkd', 'loop']
+      },
+      1,
+      /^pkctl: error: loop\/a\.json cannot be read: .*symbolic links/,
+    ],
+    [
+      'directories without end',
+      () => (write(`d/${'d/'.repeat(21)}a.json`, '[]'), ['nf-pkd', 'd']),
+      1,
+      /more than 20 deep/,
+    ],
     [
       'an action file that means nothing',
       () => ['nf-pkd', path.dirname(write('broken/a.json', '[\n{"name": }]'))],

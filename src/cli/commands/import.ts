@@ -2,7 +2,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
 import { nearest } from '../../controller/config/errors.js'
-import { decodeText, nodeReader, reasonOf } from '../../controller/config/sources.js'
+import { decodeText, reasonOf } from '../../controller/config/sources.js'
 import { oneLine } from '../../controller/config/values.js'
 import type { Plan } from '../import/draft.js'
 import { Names } from '../import/draft.js'
@@ -81,7 +81,7 @@ const placesHeading = (source: string) => `From ${source}, for ~/.config/pkctl/h
 type Importer = (source: readonly string[]) => { plan: Plan; from: string }
 
 const importers: Readonly<Record<string, Importer>> = {
-  knockd: fromFile('knockd', text => importKnockd(text, nodeReader)),
+  knockd: fromFile('knockd', text => importKnockd(text, { readFile: readNamed })),
   'nf-pkd': source => {
     const directory = onlyOne(source, 'nf-pkd DIR')
     return { plan: importNfPkd(readActions(directory)), from: directory }
@@ -152,6 +152,12 @@ function readText(file: string): string {
   return text
 }
 
+/** A file that an input names: it shall neither keep us waiting nor come to no end. */
+function readNamed(file: string): Buffer {
+  if (!fs.statSync(file).isFile()) throw new Error('it is no regular file')
+  return readBytes(file)
+}
+
 /** At most so much as can be meant, also of what never ends. */
 function readBytes(file: string): Buffer {
   const handle = file === '-' ? 0 : fs.openSync(expandHome(file), 'r')
@@ -202,6 +208,7 @@ function readActions(directory: string): { file: string; text: string }[] {
 }
 
 function findActions(directory: string, depth: number): string[] {
+  if (depth > maxDepth) throw new CliError(`${oneLine(directory)} is more than ${maxDepth} deep`)
   let entries: fs.Dirent[]
   try {
     entries = fs.readdirSync(expandHome(directory), { withFileTypes: true })
@@ -212,11 +219,18 @@ function findActions(directory: string, depth: number): string[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap(entry => {
       const file = path.join(directory, entry.name)
-      if (entry.isDirectory()) return depth < maxDepth ? findActions(file, depth + 1) : []
-      // Nobody waits for a pipe or a device here.
-      const isRegular = fs.statSync(expandHome(file), { throwIfNoEntry: false })?.isFile() ?? true
-      return entry.name.endsWith('.json') && isRegular ? [file] : []
+      if (entry.isDirectory()) return findActions(file, depth + 1)
+      return entry.name.endsWith('.json') && canBeRead(expandHome(file)) ? [file] : []
     })
+}
+
+/** Nobody waits for a pipe or a device here. What cannot be looked at is an error when it is read. */
+function canBeRead(file: string): boolean {
+  try {
+    return fs.statSync(file).isFile()
+  } catch {
+    return true
+  }
 }
 
 // ---- writing
