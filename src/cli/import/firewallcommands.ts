@@ -63,7 +63,7 @@ function fromNft(words: readonly string[]): FirewallCommand | undefined {
     .replace(/ counter(?= )/, '')
     .replace(/ ct state new(?= )/, '')
   const pattern =
-    /^(?:add|insert) rule (?:ip|ip6|inet) \S+ input (?:ip6?) saddr %IP% (tcp|udp|sctp) dport (\{ ?[\w, -]+ ?\}|[\w-]+) accept$/i
+    /^(?:add|insert) rule (?:ip|ip6|inet) \S+ (?:input|INPUT) (?:ip6?) saddr %IP% (tcp|udp|sctp) dport (\{ ?[\w, -]+ ?\}|[\w-]+) accept$/
   const [, protocol = '', given = ''] = pattern.exec(text) ?? []
   const ports = portsOf(given.replace(/[{} ]/g, '').replaceAll('-', ':'), protocol as Protocol)
   return protocol === '' || !ports ? undefined : opening('open', protocol as Protocol, ports)
@@ -87,11 +87,12 @@ function fromUfw(words: readonly string[]): FirewallCommand | undefined {
     /^(?:proto (tcp|udp) )?from %IP% to any port ([\w:,]+)(?: proto (tcp|udp))?$/.exec(rest) ?? []
   const given = before ?? after
   const protocols: readonly Protocol[] = given === undefined ? ['tcp', 'udp'] : [given as Protocol]
+  // Of a port by name, those that know it.
   const opens = protocols.flatMap(protocol => {
-    const ports = portsOf(port, /^\d/.test(port) ? protocol : 'tcp')
+    const ports = portsOf(port, protocol)
     return ports ? [{ protocol, ports }] : []
   })
-  if (rest === '' || port === '' || opens.length < protocols.length) return undefined
+  if (rest === '' || port === '' || opens.length === 0) return undefined
   return { action: remove === undefined ? 'open' : 'close', opens, limits: [] }
 }
 
@@ -111,7 +112,9 @@ function fromFirewalld(words: readonly string[]): FirewallCommand | undefined {
   const number = port ?? portOf(service, 'tcp')
   const ports = number === undefined ? undefined : portsOf(String(number).replace('-', ':'), protocol as Protocol)
   if (!ports) return undefined
-  const command = opening(only.option.startsWith('--add') ? 'open' : 'close', protocol as Protocol, ports)
+  const zones = words.filter(word => word.startsWith('--zone=')).map(word => `zone ${word.slice(7)}`)
+  const action = only.option.startsWith('--add') ? 'open' : 'close'
+  const command = { ...opening(action, protocol as Protocol, ports), limits: zones }
   const unit = { s: 1, m: 60, h: 3600, '': 1 }[timeout?.[2] ?? ''] ?? 1
   return timeout ? { ...command, seconds: Number(timeout[1]) * unit } : command
 }

@@ -124,6 +124,7 @@ export function portsOfRule(rule: IptablesRule): { protocol: Protocol; ports: Po
   if (protocol === undefined) return 'it does not say tcp, udp or sctp'
   const text = valueOf(rule, '--dport') ?? valueOf(rule, '--dports')
   if (text === undefined) return 'it names no port'
+  if (rule.options.has('--dport') && rule.options.has('--dports')) return 'it names ports in two ways'
   const ports = portsOf(text, protocol)
   return ports ? { protocol, ports } : 'its port is not known here'
 }

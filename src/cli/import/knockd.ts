@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import type { ConfigReader } from '../../controller/config/sources.js'
 import { reasonOf } from '../../controller/config/sources.js'
-import { namePattern, parseAddress } from '../../controller/config/values.js'
+import { namePattern, oneLine, parseAddress } from '../../controller/config/values.js'
 import { placeholders } from '../../controller/config/trigger-schema.js'
 import { readOneTime } from '../../knock/onetime.js'
 import { formatStep, maxSteps, parseFlags, parseStep } from '../../knock/sequence.js'
@@ -55,19 +55,22 @@ const isOptions = ({ name }: Section) => name.toLowerCase() === 'options'
 
 function readSections(text: string, draft: Draft): Section[] {
   const sections: Section[] = []
+  let section: Section | undefined
   const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
   lines.forEach((raw, i) => {
     const line = raw.trim()
     if (line === '' || line.startsWith('#')) return
     const name = /^\[(.*)\]$/s.exec(line)?.[1]
     if (name !== undefined) {
-      sections.push({ name, values: new Map() })
+      section = { name, values: new Map() }
+      sections.push(section)
       return
     }
+    // What follows belongs to whatever was meant to begin here, and not to the door before it.
+    if (line.startsWith('[')) section = undefined
     const at = line.indexOf('=')
     const key = (at < 0 ? line : line.slice(0, at)).trim()
     const value = at < 0 ? undefined : line.slice(at + 1).trim()
-    const section = sections.at(-1)
     const flag = key.toLowerCase() === 'usesyslog'
     if (!section || key === '' || (value === undefined && !flag)) {
       draft.caution(`left out: line ${i + 1}: neither [name] nor key = value of a section: ${shorten(line)}`)
@@ -91,8 +94,8 @@ function readOptions(section: string, values: ReadonlyMap<string, string>, draft
       if (file === undefined) draft.set('log', { to: 'syslog' })
       else draft.caution('left out: UseSyslog, because the log goes to one place, which is that of LogFile')
     } else if (key === 'logfile') {
-      if (path.isAbsolute(value) && !/\p{Cc}/u.test(value)) draft.set('log', { to: value })
-      else draft.caution(`left out: LogFile = ${shorten(value)}: it is no absolute path`)
+      if (path.isAbsolute(value) && oneLine(value) === value) draft.set('log', { to: value })
+      else draft.caution(`left out: LogFile = ${shorten(value)}: it is no absolute path that can be typed`)
     } else if (key === 'pidfile') draft.remark(`left out: PidFile = ${shorten(value)}: pkctld needs none`)
     else if (key === 'interface') {
       const how = 'pkctld takes knocks on all interfaces; target limits a credential to an address'
@@ -121,6 +124,8 @@ const doorKeys = [
 interface Commands {
   readonly start: FirewallCommand | undefined
   readonly stop: FirewallCommand | undefined
+  /** What opening is limited to, over either version of IP. */
+  readonly limits: readonly string[]
   /** Whether all that is given is understood, and IPv6 has nothing of its own. */
   readonly plain: boolean
 }
@@ -229,15 +234,17 @@ class Door {
     }
     const start = read('start_command')
     const stop = read('stop_command')
+    const limits = [...new Set([...(start?.limits ?? []), ...(read('start_command_6')?.limits ?? [])])]
     const isGiven = (key: string) => (this.values.get(key) ?? '') !== ''
     const sameForIpv6 = (key: string, ipv4: FirewallCommand | undefined) => {
       if (!this.values.has(`${key}_6`)) return true
       const ipv6 = read(`${key}_6`)
-      return ipv4 !== undefined && ipv6?.action === ipv4.action && keysOf(ipv6).join() === keysOf(ipv4).join()
+      if (!ipv4 || !ipv6 || ipv6.seconds !== ipv4.seconds) return false
+      return ipv6.action === ipv4.action && keysOf(ipv6).join() === keysOf(ipv4).join()
     }
     const understood = start !== undefined && (stop !== undefined || !isGiven('stop_command'))
     const plain = understood && sameForIpv6('start_command', start) && sameForIpv6('stop_command', stop)
-    return { start, stop, plain }
+    return { start, stop, limits, plain }
   }
 
   #effect(opened: ReadonlySet<string>, closed: ReadonlySet<string>): Partial<CredentialDraft> | string {
@@ -264,13 +271,13 @@ class Door {
     stop: FirewallCommand | undefined,
     closed: ReadonlySet<string>,
   ): Partial<CredentialDraft> | string {
-    for (const limit of start.limits)
+    for (const limit of this.commands.limits)
       this.#caution(`left out: ${shorten(limit)}: a grant is for an address, wherever it comes in`)
-    const window: Window = stop
-      ? this.#seconds('cmd_timeout', defaultCommandSeconds)
-      : start.seconds !== undefined && start.seconds >= 1 && start.seconds <= maxWindow
-        ? start.seconds
-        : 'unlimited'
+    const timeout = stop ? this.#seconds('cmd_timeout', defaultCommandSeconds) : Infinity
+    const { seconds = 0 } = start
+    // 0 is no end there, either.
+    const shortest = Math.min(timeout, seconds > 0 ? seconds : Infinity)
+    const window: Window = shortest <= maxWindow ? shortest : 'unlimited'
     if (window === 'unlimited') {
       const other = keysOf(start).every(key => closed.has(key))
       const until = other ? 'another door closes it' : 'pkctl delete'
@@ -323,16 +330,33 @@ class Door {
     const line = this.values.get(key)
     const line6 = this.values.get(`${key}_6`)
     if (!line && !line6) return undefined
-    const usable = [line, line6].every(text => !text?.includes('\0'))
-    if (!usable) return undefined
-    const naps = [...`${line} ${line6}`.matchAll(/\bsleep (\d{1,5})\b/g)].map(([, seconds]) => Number(seconds))
-    const asleep = naps.reduce((sum, seconds) => sum + seconds, 0)
+    if ([line, line6].some(text => text?.includes('\0'))) return undefined
+    const asleep = Math.max(secondsAsleep(line ?? ''), secondsAsleep(line6 ?? ''))
+    const usable = Number.isFinite(asleep) && asleep + 30 <= maxCommandSeconds
+    if (!usable) {
+      this.#caution(
+        `it cannot be told how long ${key} sleeps, or it is more than a day: what it does afterwards is done only ` +
+          'within the timeout, which is 30 s unless it is given',
+      )
+    }
     return {
       ...commandOf(line ?? '', ''),
       ...(line6 === undefined || line6 === line ? {} : commandOf(line6, '6')),
-      ...(asleep > 0 ? { timeout: Math.min(asleep + 30, 86_400) } : {}),
+      ...(asleep > 0 && usable ? { timeout: asleep + 30 } : {}),
     }
   }
+}
+
+const maxCommandSeconds = 86_400
+const secondsPerUnit: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** How long a line sleeps in all, as far as it says so in numbers; NaN where it does not. */
+function secondsAsleep(line: string): number {
+  const times = [...line.matchAll(/\bsleep((?:\s+[^\s;&|)]+)+)/g)].flatMap(([, all = '']) => all.trim().split(/\s+/))
+  return times.reduce((sum, time) => {
+    const [, digits, unit = ''] = /^(\d{1,5})([smhd]?)$/.exec(time) ?? []
+    return sum + Number(digits) * (secondsPerUnit[unit] ?? NaN)
+  }, 0)
 }
 
 /** Without a shell where none is needed. */

@@ -1,5 +1,5 @@
 /** Ports as other programs write them, and the names of services that are made for them. */
-import { parsePort } from '../../controller/config/values.js'
+import { mergePorts, parsePort } from '../../controller/config/values.js'
 import type { PortRange } from '../../nft/service.js'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
@@ -38,10 +38,10 @@ export function portOf(text: string, protocol: Protocol): number | undefined {
   }
 }
 
-/** `22`, `ssh`, `6000:6010` and `6000:`, several with commas between them, as iptables has them. */
+/** `22`, `ssh`, `6000:6010` and `6000:`, several with commas between them, as iptables has them; merged. */
 export function portsOf(text: string, protocol: Protocol): PortRange[] | undefined {
   const ranges = text.split(',').map(part => rangeOf(part, protocol))
-  return ranges.every(range => range !== undefined) ? ranges : undefined
+  return ranges.every(range => range !== undefined) ? mergePorts(ranges) : undefined
 }
 
 function rangeOf(text: string, protocol: Protocol): PortRange | undefined {

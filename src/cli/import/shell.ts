@@ -29,6 +29,8 @@ export function literalWords(line: string): readonly string[] | undefined {
 
 const separators = '\n;&|()'
 const expands = '$`*?['
+// No other space is one to a shell; the last is of lines that end as in DOS.
+const blanks = ' \t\r'
 
 class Reader {
   readonly commands: ShellCommand[] = []
@@ -56,7 +58,7 @@ class Reader {
       if (character !== '\n') this.plain = false
       this.#endCommand()
       if (character === '\n') this.#line++
-    } else if (/\s/.test(character)) this.#endWord()
+    } else if (blanks.includes(character)) this.#endWord()
     else if (character === '#' && this.#word === undefined) {
       this.plain = false
       const end = this.text.indexOf('\n', this.#at)

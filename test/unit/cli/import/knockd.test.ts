@@ -73,6 +73,12 @@ describe('import knockd', () => {
     ],
     ['a source port', '/sbin/iptables -A INPUT -s %IP% -p tcp --sport 22 -j ACCEPT'],
     ['a set of nft', '/usr/sbin/nft add element inet filter open { %IP% }'],
+    [
+      'ports in two ways, of which both must be right',
+      '/sbin/iptables -A INPUT -s %IP% -p tcp --dport 1:1000 -m multiport --dports 22,2222 -j ACCEPT',
+    ],
+    ['letters that nft does not take', '/usr/sbin/nft add rule inet filter input ip saddr %IP% TCP dport 22 accept'],
+    ['a space that is none', '/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j\u00a0ACCEPT'],
     ['a removal by number', '/sbin/iptables -D INPUT 1'],
     ['two ports of ufw', '/usr/sbin/ufw allow from %IP% to any app OpenSSH'],
     [
@@ -147,6 +153,27 @@ describe('import knockd', () => {
     assert.equal(door(`command = ${line}`).value['credentials']?.['door']?.['window'], 300)
   })
 
+  it('of a time of firewalld and cmd_timeout, the shorter one is the window', () => {
+    const rule = (option: string) =>
+      `firewall-cmd ${option}-rich-rule='rule source address=%IP% service name=ssh accept'`
+    for (const [time, want] of [
+      ['30s', 30],
+      ['1h', 60],
+      ['0', 60],
+    ] as const) {
+      const lines = [`start_command = ${rule(`--timeout=${time} --add`)}`, `stop_command = ${rule('--remove')}`]
+      assert.equal(door(...lines, 'cmd_timeout = 60').value['credentials']?.['door']?.['window'], want)
+    }
+  })
+
+  it('ufw opens a port by its name for the protocols that have it', () => {
+    const ports = (line: string) => door(`command = ufw allow from %IP% to any port ${line}`).value['services']
+    assert.deepEqual(ports('ssh'), { ssh: { port: 22 } })
+    assert.deepEqual(ports('isakmp'), { isakmp: { port: 500, protocol: 'udp' } })
+    assert.deepEqual(Object.keys(ports('domain') ?? {}), ['domain', 'domain-udp'])
+    assert.equal(ports('ssh proto udp'), undefined)
+  })
+
   it('ufw without a protocol opens both', () => {
     const { value } = door('command = ufw allow from %IP% to any port 500')
     assert.deepEqual(value['services'], { 'tcp-500': { port: 500 }, isakmp: { port: 500, protocol: 'udp' } })
@@ -157,6 +184,16 @@ describe('import knockd', () => {
     const { warnings, value } = door(`command = ${line}`)
     assert.deepEqual(value['services'], { isakmp: { port: 500, protocol: 'udp' } })
     assert.match(warnings.join('\n'), /interface eth0[^]*destination 192\.0\.2\.1/)
+  })
+
+  it('so are those of IPv6 alone, and a zone', () => {
+    const rule = (option: string) => `ip6tables -A INPUT ${option} -s %IP% -p tcp --dport 22 -j ACCEPT`
+    const six = door(`start_command = ${rule('')}`, `start_command_6 = ${rule('-i eth1')}`)
+    assert.match(six.warnings.join('\n'), /left out: interface eth1/)
+    const zone = door(
+      "command = firewall-cmd --zone=dmz --add-rich-rule='rule source address=%IP% service name=ssh accept'",
+    )
+    assert.match(zone.warnings.join('\n'), /left out: zone dmz/)
   })
 
   it('a door that closes takes grants back, for one service or several', () => {
@@ -198,7 +235,16 @@ describe('import knockd', () => {
     ]) {
       assert.deepEqual(trigger(line), { shell: line.trim() }, line)
     }
-    assert.deepEqual(trigger('sleep 60; /bin/a'), { shell: 'sleep 60; /bin/a', timeout: 90 })
+    for (const [line, timeout] of [
+      ['sleep 60; /bin/a', 90],
+      ['/bin/a; (sleep  5m && sleep 1s) &', 331],
+      ['sleep 1h 30m', 5430],
+    ] as const) {
+      assert.deepEqual(trigger(line), { shell: line, timeout })
+    }
+    for (const line of ['/bin/a; sleep $N; /bin/b', 'sleep 1.5; /bin/b', 'sleep 2d; /bin/b', 'sleep "$N"; /bin/b']) {
+      assert.match(door(`command = ${line}`).warnings.join('\n'), /how long start_command sleeps/, line)
+    }
   })
 
   it('a stop_command that is no counterpart runs when the time is over', () => {
@@ -266,6 +312,7 @@ describe('import knockd', () => {
     ['a line without a value', '[options]\nfoo', /line 2: neither/],
     ['an interface', '[options]\nInterface=eth0', /Interface = eth0/],
     ['a relative log', '[options]\nLogFile=knockd.log', /LogFile = knockd\.log/],
+    ['a log that cannot be typed', '[options]\nLogFile=/a\u2028b', /LogFile = \/a\\u2028b/],
     ['an unknown option', '[options]\nfoo=bar', /foo in \[options\]/],
   ]
   for (const [name, text, why] of leftOut) {
@@ -277,6 +324,12 @@ describe('import knockd', () => {
       assert.match(yaml, /^# left out|^# line/m)
     })
   }
+
+  it('a heading that is none ends the door before it', () => {
+    const { value, warnings } = from('[a]\nsequence=1\ncommand=/bin/a\n[b] # c\nsequence=2\ncommand=/bin/b\n')
+    assert.deepEqual(value['credentials']?.['a']?.['on-open'], { command: ['/bin/a'] })
+    assert.equal(warnings.filter(line => line.includes('neither [name]')).length, 3)
+  })
 
   it('a second value and an unknown key are told', () => {
     const { warnings, value } = door('command=/bin/a', 'start_command=/bin/b', 'foo=1', 'seq_timeout=soon')

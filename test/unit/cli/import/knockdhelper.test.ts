@@ -98,5 +98,6 @@ describe('import knockd-helper', () => {
     from('pktables add 192.0.2.1 --service s\n'.repeat(30_000))
     from(`'${'x'.repeat(900_000)}`)
     from('('.repeat(900_000))
+    from(['1,', '2,'].map((port, i) => `pktables init s${i} --syn --port ${port.repeat(200_000)}9\n`).join(''))
   })
 })
