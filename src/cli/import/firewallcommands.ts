@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import type { Opening } from './draft.js'
 import type { IptablesRule } from './iptables.js'
-import { portsOfRule, readRule, valueOf } from './iptables.js'
+import { isAboutNew, portsOfRule, readRule, valueOf } from './iptables.js'
 import type { Protocol } from './ports.js'
 import { portOf, portsOf } from './ports.js'
 import { literalWords } from './shell.js'
@@ -51,10 +51,10 @@ function fromIptables(words: readonly string[]): FirewallCommand | undefined {
 }
 
 const harmless = ['tcp', 'udp', 'sctp', 'multiport', 'state', 'conntrack', 'comment']
-const isHarmless = ({ matches, options }: IptablesRule) =>
-  matches.every(match => harmless.includes(match)) &&
-  (options.get('--ctstate')?.[0] ?? 'NEW').toUpperCase().split(',').includes('NEW') &&
-  ['--set', '--rcheck', '--update', '--key', '--tag', '--window'].every(option => !options.has(option))
+const isHarmless = (rule: IptablesRule) =>
+  rule.matches.every(match => harmless.includes(match)) &&
+  isAboutNew(rule) &&
+  ['--set', '--rcheck', '--update', '--key', '--tag', '--window'].every(option => !rule.options.has(option))
 
 /** `nft add rule inet filter input ip saddr %IP% tcp dport 22 accept` */
 function fromNft(words: readonly string[]): FirewallCommand | undefined {

@@ -108,6 +108,10 @@ export function readRule(words: readonly string[]): IptablesRule {
 
 export const valueOf = ({ options }: IptablesRule, option: string): string | undefined => options.get(option)?.[0]
 
+/** Whether the start of a connection is among what the rule is about. */
+export const isAboutNew = (rule: IptablesRule): boolean =>
+  (valueOf(rule, '--ctstate') ?? 'NEW').toUpperCase().split(',').includes('NEW')
+
 const protocols: Readonly<Record<string, Protocol>> = {
   tcp: 'tcp',
   udp: 'udp',

@@ -2,7 +2,7 @@
 import type { Note, Opening, Plan, Window } from './draft.js'
 import { bound, caution, Draft, maxWindow, shorten } from './draft.js'
 import type { IptablesRule } from './iptables.js'
-import { portsOfRule, readRule, savedWords, valueOf } from './iptables.js'
+import { isAboutNew, portsOfRule, readRule, savedWords, valueOf } from './iptables.js'
 import type { PkdRule } from './pkdrules.js'
 import { addPkdRules, maxSkew, unusable } from './pkdrules.js'
 import { formatPorts, portOf } from './ports.js'
@@ -20,19 +20,27 @@ export function importIptPkd(text: string): Plan {
   bound(knocks.length)
   if (knocks.length === 0) draft.caution('no rule uses ipt_pkd (-m pkd)')
   const checks = lines.filter(({ rule }) => rule.options.has('--rcheck') || rule.options.has('--update'))
+  const setting = settingOf(lines)
+  const called = new Set(knocks.map(({ rule, table }) => chainOf(table, valueOf(rule, '--jump'))))
+  const inCalled = [...called].flatMap(chain => [...(setting.get(chain)?.values() ?? [])].flat())
+  const entering = [...knocks.filter(({ rule }) => rule.options.has('--set')), ...inCalled]
   const lists = new Map<string, Opening[]>()
-  for (const name of new Set(knocks.flatMap(knock => listsOf(knock, lines)))) {
+  for (const name of new Set(entering.map(({ rule }) => listName(rule)))) {
     const opens = checks.filter(({ rule }) => listName(rule) === name).flatMap(check => openingOf(check, name, draft))
     lists.set(name, opens)
   }
   const rules = knocks.flatMap(knock => {
-    const rule = ruleOf(knock, lines, lists)
+    const rule = ruleOf(knock, enteringFor(knock, setting), lists)
     if (typeof rule !== 'string') return [rule]
     draft.caution(`left out: line ${knock.number}: ${rule}`)
     return []
   })
   addPkdRules(draft, rules)
-  const others = lines.length - knocks.length - checks.length
+  const known = new Set([...knocks, ...checks, ...entering])
+  const changing = lines.filter(line => !known.has(line) && lists.has(listName(line.rule)) && isChanging(line.rule))
+  for (const { rule, number } of changing)
+    draft.caution(`left out: line ${number}: it changes the list ${shorten(listName(rule))} without a knock of ipt_pkd`)
+  const others = lines.length - known.size - changing.length
   if (others > 0)
     draft.remark(`${others} other rules have no part in knocks; they stay in iptables, where a port must be let pass`)
   return draft.finish()
@@ -45,21 +53,48 @@ function readLines(text: string): Line[] {
     const line = raw.trim().replace(/^\[\d+:\d+\] /, '')
     if (line.startsWith('*')) table = line.slice(1)
     if (!/^(ip6?tables\S* .*)?(-A|-I|--append|--insert) /.test(line)) return []
-    return [{ rule: readRule(savedWords(line.replace(/^ip6?tables\S* /, ''))), table, number: i + 1 }]
+    const rule = readRule(savedWords(line.replace(/^ip6?tables\S* /, '')))
+    return [{ rule, table: valueOf(rule, '--table') ?? table, number: i + 1 }]
   })
 }
 
 const listName = (rule: IptablesRule) => valueOf(rule, '--name') ?? 'DEFAULT'
 
-/** The lists that a knock enters its source into, by its own rule or in the chain that it goes to. */
-function listsOf({ rule, table }: Line, lines: readonly Line[]): string[] {
-  const target = valueOf(rule, '--jump')
-  const inChain = lines.filter(other => other.table === table && other.rule.chain === target)
-  return [rule, ...inChain.map(other => other.rule)].filter(one => one.options.has('--set')).map(listName)
+const isChanging = ({ matches, options, odd }: IptablesRule) =>
+  matches.includes('recent') && (options.has('--set') || odd.includes('--remove'))
+
+const chainOf = (table: string, chain: string | undefined) => `${table} ${chain}`
+
+/** By chain, and there by what is entered into which list, the rules that do it. */
+function settingOf(lines: readonly Line[]): Map<string, Map<string, Line[]>> {
+  const chains = new Map<string, Map<string, Line[]>>()
+  for (const line of lines.filter(({ rule }) => rule.options.has('--set'))) {
+    const chain = chainOf(line.table, line.rule.chain)
+    const alike = chains.get(chain) ?? new Map<string, Line[]>()
+    chains.set(chain, alike)
+    const what = `${listName(line.rule)} ${valueOf(line.rule, '--mask')}`
+    const before = alike.get(what)
+    if (before) before.push(line)
+    else alike.set(what, [line])
+  }
+  return chains
 }
 
-function ruleOf(knock: Line, lines: readonly Line[], lists: ReadonlyMap<string, Opening[]>): PkdRule | string {
-  const { rule } = knock
+/** The rules that enter the source of a knock: its own, and one of those that do the same in the chain it goes to. */
+function enteringFor(knock: Line, setting: ReadonlyMap<string, ReadonlyMap<string, readonly Line[]>>): Line[] {
+  const own = knock.rule.options.has('--set') ? [knock] : []
+  const alike = setting.get(chainOf(knock.table, valueOf(knock.rule, '--jump')))?.values() ?? []
+  return [...own, ...[...alike].flatMap(([first]) => first ?? [])]
+}
+
+/** What is said of a list whose entries stand for more than one address. */
+function maskOf(rule: IptablesRule): string | undefined {
+  const mask = valueOf(rule, '--mask')
+  if (mask === undefined || /^(255\.255\.255\.255|ffff(:ffff){7})$/i.test(mask)) return undefined
+  return `left out: --mask ${shorten(mask)}: a knock is for the one address that it comes from; prefix4 makes it more`
+}
+
+function ruleOf({ rule }: Line, entering: readonly Line[], lists: ReadonlyMap<string, Opening[]>): PkdRule | string {
   const notes: Note[] = []
   if (rule.odd.length > 0) notes.push(caution(`left out: ${shorten(rule.odd.join(' '))}: it has no meaning here`))
   for (const option of ['--source', '--destination', '--in-interface']) {
@@ -71,11 +106,12 @@ function ruleOf(knock: Line, lines: readonly Line[], lists: ReadonlyMap<string, 
   const tag = valueOf(rule, '--tag') ?? 'PKD0'
   const wrong = unusable(tag, key)
   if (wrong !== undefined) return wrong
-  const names = listsOf(knock, lines)
+  const names = [...new Set(entering.map(one => listName(one.rule)))]
+  for (const mask of new Set(entering.map(one => maskOf(one.rule)))) if (mask !== undefined) notes.push(caution(mask))
   if (names.length === 0) return 'its knocks are entered into no list (-m recent --set)'
   const opens = names.flatMap(name => lists.get(name) ?? [])
   if (opens.length === 0) return `no rule accepts ports for the list ${shorten(names.join(', '))}`
-  const given = valueOf(rule, '--dport')
+  const given = valueOf(rule, '--dport') ?? valueOf(rule, '--dports')
   const port = given === undefined ? undefined : portOf(given, 'udp')
   if (given !== undefined && port === undefined)
     notes.push(caution(`its port ${shorten(given)} is not one port; here it may be any`))
@@ -110,13 +146,22 @@ function openingOf({ rule, table, number }: Line, list: string, draft: Draft): O
     return []
   }
   if (table !== 'filter') return leave(`it is in the table ${shorten(table)}`)
-  if (rule.chain === 'FORWARD') return leave('it is for packets to other machines, which pkctl does not guard')
+  if (['FORWARD', 'OUTPUT'].includes(rule.chain))
+    return leave('it is for packets to other machines, which pkctl does not guard')
   if (rule.odd.length > 0) return leave(`${shorten(rule.odd.join(' '))} has no meaning here`)
   if (valueOf(rule, '--jump') !== 'ACCEPT')
     return leave(`its target is ${shorten(valueOf(rule, '--jump') ?? 'none')} and not ACCEPT`)
+  if (!isAboutNew(rule))
+    return leave(`it is for connections that are ${shorten(valueOf(rule, '--ctstate') ?? '')}, not NEW`)
   const ports = portsOfRule(rule)
   if (typeof ports === 'string') return leave(`${ports}; a service with port: 1-65535 and except can guard all ports`)
   const what = formatPorts(ports.protocol, ports.ports)
+  if (rule.chain !== 'INPUT') {
+    const chain = shorten(rule.chain)
+    draft.caution(`line ${number}: ${what}: what calls the chain ${chain} is not looked at; here it is for all packets`)
+  }
+  const mask = maskOf(rule)
+  if (mask !== undefined) draft.caution(`line ${number}: ${mask}`)
   if (rule.options.has('--update'))
     draft.caution(`${what}: there, each packet makes the time anew (--update); here, a knock does`)
   for (const option of ['--source', '--destination', '--in-interface']) {

@@ -78,6 +78,8 @@ describe('import ipt_pkd', () => {
     ['another target', [knock, check.replace('ACCEPT', 'LOG')], /LOG and not ACCEPT/],
     ['a negated rule', [knock, check.replace('--dport', '! --dport')], /! has no meaning/],
     ['hits', [knock, check.replace('--seconds', '--hitcount 2 --seconds')], /--hitcount/],
+    ['running connections', [knock, check.replace('-m recent', '-m state --state ESTABLISHED -m recent')], /not NEW/],
+    ['another table in the line', [knock, check.replace(/^/, 'iptables -t nat ')], /in the table nat/],
     ['another table', ['COMMIT', '*nat', knock, check], /in the table nat/],
   ]
   for (const [name, lines, why] of leftOut) {
@@ -99,6 +101,46 @@ describe('import ipt_pkd', () => {
     )
   })
 
+  it('a rule in a chain of its own counts wherever that is called, which is said', () => {
+    const { value, warnings } = from(knock, check.replace('INPUT', 'KNOCKED'), '-A FORWARD -j KNOCKED')
+    assert.deepEqual(value['credentials']?.['SSHK']?.['opens'], ['ssh'])
+    assert.match(warnings.join('\n'), /line 3: .*chain KNOCKED/)
+  })
+
+  it('a mask and several ports to knock at are said', () => {
+    const mask = '--mask 255.255.255.0 --rsource'
+    for (const lines of [
+      [knock.replace('--rsource', mask), check],
+      [knock, check.replace('--rsource', mask)],
+    ]) {
+      assert.match(from(...lines).warnings.join('\n'), /left out: [^]*--mask 255\.255\.255\.0/)
+    }
+    const several = from(knock.replace('-m pkd', '-m multiport --dports 1000,2000 -m pkd'), check)
+    assert.match(several.warnings.join('\n'), /its port 1000,2000 is not one port/)
+  })
+
+  it('what else changes a list is said', () => {
+    const { warnings, yaml } = from(
+      knock,
+      check,
+      '-A INPUT -p tcp --dport 7000 -m recent --set --name pkd -j DROP',
+      '-A INPUT -p tcp --dport 7001 -m recent --remove --name pkd -j DROP',
+      '-A INPUT -m recent --set --name other',
+    )
+    assert.equal(warnings.length, 2)
+    const chain = '-A LIST -m recent --set --name pkd'
+    const twice = from(knock.replace(/-m recent.*/, '-j LIST'), chain, chain, check)
+    assert.deepEqual(twice.warnings, [])
+    for (const line of [4, 5]) assert.match(warnings.join('\n'), new RegExp(`line ${line}: it changes the list pkd`))
+    assert.match(yaml, /# 1 other rules/)
+  })
+
+  it('two rules for a port: the shorter time, with a comment', () => {
+    const { value, warnings } = from(knock, check.replace('60', '3600'), check)
+    assert.equal(value['credentials']?.['SSHK']?.['window'], 60)
+    assert.match(warnings.join('\n'), /different times/)
+  })
+
   it('hostile text stays text, and huge text comes to an end', () => {
     for (const text of hostile) {
       const quoted = `"${text.slice(0, 12).replace(/["\\]/g, '\\$&')}"`
@@ -113,6 +155,9 @@ describe('import ipt_pkd', () => {
     from(`${check}\n`.repeat(5000), knock.replace('pkd --rsource', 'none --rsource'))
     assert.throws(() => from(`${knock}\n`.repeat(1001)), CliError)
     assert.throws(() => from(knock, `${check}\n`.repeat(5000)), CliError)
+    const chain = `${knock.replace(/-m recent.*/, '-j LIST')}\n${'-A LIST -m recent --set --name pkd\n'.repeat(10_000)}`
+    assert.throws(() => from(chain, `${check}\n`.repeat(5000)), CliError)
+    from(`${knock}\n`.repeat(1000).replaceAll('SSHK', 'SSHKEY'), '-A a b\n'.repeat(100_000))
   })
 })
 
