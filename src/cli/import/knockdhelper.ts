@@ -21,35 +21,57 @@ export function importKnockdHelper(text: string): Plan {
   const draft = new Draft()
   const { commands } = readShell(text)
   const added = addedIn(commands)
+  const made = new Set<string>()
   for (const command of commands.filter(isAboutPktables)) {
-    const verb = command.words[1] ?? ''
-    const at = `line ${command.line}`
-    if (command.words.includes('init')) addService(command, added, draft)
-    else if (verb === 'add' && !(command.literal && readAdd(command.words.slice(2)))) {
-      draft.caution(`left out: ${at}: an address that is not plain: ${shorten(command.words.join(' '))}`)
+    const { words, literal, line } = command
+    const verb = words[1] ?? ''
+    const at = `line ${line}`
+    const address = literal ? readAdd(words.slice(2)) : undefined
+    if (words.includes('init')) addService(command, added, made, draft)
+    else if (words.includes('add') && !(address && isProgram(command))) {
+      const why = literal && !isProgram(command) ? onlyProgram : 'an address that is not plain'
+      draft.caution(`left out: ${at}: ${why}: ${shorten(words.join(' '))}`)
+    } else if (verb === 'delete' && address && added.get(address.service)?.includes(address.prefix)) {
+      const what = address.prefix.replace(/\/.*/, '')
+      draft.caution(`${at}: ${what} is taken away again there; here it is let in as long as it is in allow`)
     } else if (!['add', 'delete', 'remove', 'list', 'help'].includes(verb)) {
       draft.caution(`left out: ${at}: it cannot be told what this does: ${shorten(command.words.join(' '))}`)
     }
   }
+  for (const service of added.keys()) {
+    if (!made.has(service))
+      draft.caution(`left out: the addresses for ${shorten(service)}: there is no such service here`)
+  }
+  if (added.size > 0 && commands.some(({ words: [first = ''] }) => conditions.includes(first)))
+    draft.caution('conditions of the script are not looked at: see whether those in allow are to be let in always')
   return draft.finish()
 }
+
+const conditions = ['if', 'elif', 'while', 'until', 'for', '[', '[[', 'test']
+const onlyProgram = 'only the program itself can be read'
+const isProgram = ({ words }: Pick<ShellCommand, 'words'>) => path.basename(words[0] ?? '') === 'pktables'
 
 /** Also where its name is in a variable, or another word is in front of it. */
 function isAboutPktables({ words }: ShellCommand): boolean {
   const [program = '', verb = ''] = words
   if (program.includes('=') || /^(echo|printf|logger|test|\[)$/.test(program)) return false
-  if (path.basename(program) === 'pktables') return true
+  if (isProgram({ words })) return true
   return (
-    (verb === 'init' && program.startsWith('$')) ||
-    (words.some(word => /(^|\/)pktables$/i.test(word)) && words.includes('init'))
+    (['init', 'add'].includes(verb) && program.startsWith('$')) ||
+    (words.some(word => /(^|\/)pktables$/i.test(word)) && ['init', 'add'].some(one => words.includes(one)))
   )
 }
 
-function addService(command: ShellCommand, added: ReadonlyMap<string, string[]>, draft: Draft): void {
+function addService(
+  command: ShellCommand,
+  added: ReadonlyMap<string, string[]>,
+  made: Set<string>,
+  draft: Draft,
+): void {
   const notes: Note[] = []
   const leave = (why: string) =>
     draft.caution(`left out: line ${command.line}: ${why}: ${shorten(command.words.join(' '))}`)
-  if (path.basename(command.words[0] ?? '') !== 'pktables') return leave('only the program itself can be read')
+  if (!isProgram(command)) return leave(onlyProgram)
   if (!command.literal) return leave('only plain words can be read, and nothing that the shell replaces')
   const init = readInit(command.words.slice(2))
   if (typeof init === 'string') return leave(init)
@@ -83,8 +105,8 @@ function addService(command: ShellCommand, added: ReadonlyMap<string, string[]>,
     },
     notes,
   )
-  if (taken === name) leave('a service of this name is there already')
-  else if (taken !== undefined) leave(`a port of it belongs to ${taken} already`)
+  if (taken === undefined) made.add(name)
+  else leave(taken === name ? 'a service of this name is there already' : `a port of it belongs to ${taken} already`)
 }
 
 /** Names and options in any order; or what is wrong. */
@@ -136,10 +158,7 @@ function logOf(flags: Init['flags']): object | string | undefined {
 function addedIn(commands: readonly ShellCommand[]): Map<string, string[]> {
   const added = new Map<string, string[]>()
   for (const { words, literal } of commands) {
-    const found =
-      literal && path.basename(words[0] ?? '') === 'pktables' && words[1] === 'add'
-        ? readAdd(words.slice(2))
-        : undefined
+    const found = literal && isProgram({ words }) && words[1] === 'add' ? readAdd(words.slice(2)) : undefined
     if (!found) continue
     const prefixes = added.get(found.service) ?? []
     added.set(found.service, prefixes)

@@ -43,6 +43,9 @@ class Reader {
   #literal = true
   #redirected = false
   #start = 1
+  // Whether the next word is the end of a here-document, and whether tabs may stand before that.
+  #document: { tabs: boolean } | undefined
+  #documents: { end: string; tabs: boolean }[] = []
 
   constructor(readonly text: string) {}
 
@@ -57,7 +60,10 @@ class Reader {
     else if (separators.includes(character)) {
       if (character !== '\n') this.plain = false
       this.#endCommand()
-      if (character === '\n') this.#line++
+      if (character === '\n') {
+        this.#line++
+        this.#skipDocuments()
+      }
     } else if (blanks.includes(character)) this.#endWord()
     else if (character === '#' && this.#word === undefined) {
       this.plain = false
@@ -69,7 +75,11 @@ class Reader {
       this.#redirected = true
       this.#skipWord = true
       // `>>` and `>&1` are one operator.
+      const begin = this.#at - 1
       while ('<>&|'.includes(this.text[this.#at] ?? ' ')) this.#at++
+      if (this.text.slice(begin, this.#at) !== '<<') return
+      this.#document = { tabs: this.text[this.#at] === '-' }
+      if (this.#document.tabs) this.#at++
     } else {
       if (expands.includes(character) || (character === '~' && this.#word === undefined)) this.#literal = false
       this.#add(character)
@@ -109,9 +119,25 @@ class Reader {
   #endWord(): void {
     if (this.#word !== undefined) {
       if (!this.#skipWord) this.#words.push(this.#word)
+      // In arithmetic, `<<` is followed by a number.
+      else if (this.#document && !/^\d/.test(this.#word)) this.#documents.push({ ...this.#document, end: this.#word })
       this.#skipWord = false
+      this.#document = undefined
     }
     this.#word = undefined
+  }
+
+  /** Text for a program, which may well look like commands. */
+  #skipDocuments(): void {
+    for (const { end, tabs } of this.#documents.splice(0)) {
+      for (let line: string | undefined; line !== end && this.#at < this.text.length; this.#line++) {
+        const newline = this.text.indexOf('\n', this.#at)
+        const next = newline < 0 ? this.text.length : newline
+        line = this.text.slice(this.#at, next).replace(/\r$/, '')
+        if (tabs) line = line.replace(/^\t+/, '')
+        this.#at = next + 1
+      }
+    }
   }
 
   #endCommand(): void {
@@ -124,5 +150,6 @@ class Reader {
     this.#literal = true
     this.#redirected = false
     this.#skipWord = false
+    this.#document = undefined
   }
 }

@@ -22,6 +22,11 @@ describe('import knockd-helper', () => {
     ],
     ['pktables init s --port 22 --syn --log-prefix x', { port: 22 }],
     ['pktables init s \\\n  --port 22 \\\n --syn >/dev/null 2>&1 || exit 1 # here', { port: 22 }],
+    [
+      'cat <<-"END" <<E2\n  pktables add 192.0.2.9 --service s\n\tEND\nEND\nE2\npktables init s --port 22 --syn\n',
+      { port: 22 },
+    ],
+    ['echo $((1 << 2))\npktables init s --port 22 --syn', { port: 22 }],
     ['case $1 in\nstart) pktables init s --port 22 --syn;;\nesac', { port: 22 }],
     ['if true; then (pktables init "s" --port \'22\' --syn) & fi', { port: 22 }],
     ['pktables add 192.0.2.9/24 --service s\npktables init s --port 22 --syn', { port: 22, allow: ['192.0.2.9/32'] }],
@@ -64,6 +69,10 @@ describe('import knockd-helper', () => {
     ["pktables init s --port 22 --log --log-prefix 'a\"b'", /--log-prefix cannot/],
     ['pktables frobnicate s', /cannot be told what this does/],
     ['pktables add $IP --service s', /not plain/],
+    ['for i in 1.2.3.4; do pktables add $i --service s; done', /line 1: an address that is not plain/],
+    ['if true; then pktables add 192.0.2.9 --service s; fi', /only the program itself/],
+    ['$PKTABLES add 192.0.2.9 --service s', /not plain/],
+    ['pktables add 192.0.2.9 --service s', /the addresses for s: there is no such service/],
   ]
   for (const [text, why] of leftOut) {
     it(`left out: ${JSON.stringify(text)}`, () => {
@@ -72,6 +81,16 @@ describe('import knockd-helper', () => {
       assert.match(warnings.join('\n'), why)
     })
   }
+
+  it('an address that is not let in whatever happens is told', () => {
+    const add = 'pktables init s --port 22 --syn\npktables add 192.0.2.9 --service s\n'
+    const taken = from(`${add}pktables delete --service s 192.0.2.9\n`)
+    assert.match(taken.warnings.join('\n'), /line 3: 192\.0\.2\.9 is taken away again/)
+    for (const condition of ['if x\nthen\n', '[ -e y ] &&\n', 'while x; do\n']) {
+      assert.match(from(condition + add).warnings.join('\n'), /conditions of the script are not looked at/)
+    }
+    assert.deepEqual(from(`${add}pktables delete --service s 192.0.2.8\n`).warnings, [])
+  })
 
   it('names and ports are given once', () => {
     const { value, warnings } = from(
@@ -98,6 +117,7 @@ describe('import knockd-helper', () => {
     from('pktables add 192.0.2.1 --service s\n'.repeat(30_000))
     from(`'${'x'.repeat(900_000)}`)
     from('('.repeat(900_000))
+    from('<<a\n'.repeat(250_000))
     from(['1,', '2,'].map((port, i) => `pktables init s${i} --syn --port ${port.repeat(200_000)}9\n`).join(''))
   })
 })
