@@ -128,6 +128,21 @@ describe('pkctl import', () => {
     )
   })
 
+  it('overwrites files alone, and no pipe, device or directory, before which nothing is written', async () => {
+    write('forced/actions/a.json', '[{"name":"a","key":"ka","port":1}]')
+    const keys = path.join(directory, 'forced/keys')
+    write('forced/keys/other', '')
+    const pipe = path.join(directory, 'forced/pipe')
+    await must(['mkfifo', pipe])
+    for (const output of [pipe, keys]) {
+      const { status, stderr } = await call(['nf-pkd', 'forced/actions', '--keys', keys, '--output', output, '--force'])
+      assert.equal(status, 1)
+      assert.equal(stderr, `pkctl: error: ${output} cannot be written: it is no regular file\n`)
+    }
+    assert.ok(fs.statSync(pipe).isFIFO())
+    assert.deepEqual(fs.readdirSync(keys), ['other'])
+  })
+
   it('writes all files or none', async () => {
     write('some/actions/a.json', '[{"name":"a","key":"ka","port":1},{"name":"b","key":"kb","port":2}]')
     const keys = path.join(directory, 'some/keys')

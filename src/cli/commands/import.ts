@@ -246,8 +246,11 @@ function writeAll(files: readonly NewFile[], force: boolean): void {
   const done: string[] = []
   try {
     for (const { path: file, content, at } of temporary) {
-      if (!force && fs.lstatSync(file, { throwIfNoEntry: false }))
-        throw Object.assign(new Error(), { code: 'EEXIST', path: file })
+      const there = fs.lstatSync(file, { throwIfNoEntry: false })
+      if (there && !force) throw Object.assign(new Error(), { code: 'EEXIST', path: file })
+      // A file in place of /dev/null would harm others.
+      if (there && !there.isFile() && !there.isSymbolicLink())
+        throw Object.assign(new Error('it is no regular file'), { path: file })
       const handle = fs.openSync(at, 'wx', 0o600)
       done.push(at)
       try {
