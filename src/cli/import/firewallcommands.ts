@@ -92,7 +92,8 @@ function fromUfw(words: readonly string[]): FirewallCommand | undefined {
     const ports = portsOf(port, protocol)
     return ports ? [{ protocol, ports }] : []
   })
-  if (rest === '' || port === '' || opens.length === 0) return undefined
+  const isTwice = before !== undefined && after !== undefined
+  if (rest === '' || port === '' || opens.length === 0 || isTwice) return undefined
   return { action: remove === undefined ? 'open' : 'close', opens, limits: [] }
 }
 

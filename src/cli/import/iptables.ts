@@ -38,7 +38,6 @@ const longNames: Readonly<Record<string, string>> = {
   '-m': '--match',
   '--destination-port': '--dport',
   '--destination-ports': '--dports',
-  '--ports': '--dports',
   '--state': '--ctstate',
 }
 

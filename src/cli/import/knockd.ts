@@ -277,7 +277,7 @@ class Door {
     const { seconds = 0 } = start
     // 0 is no end there, either.
     const shortest = Math.min(timeout, seconds > 0 ? seconds : Infinity)
-    const window: Window = shortest <= maxWindow ? shortest : 'unlimited'
+    const window: Window = shortest === Infinity ? 'unlimited' : Math.min(shortest, maxWindow)
     if (window === 'unlimited') {
       const other = keysOf(start).every(key => closed.has(key))
       const until = other ? 'another door closes it' : 'pkctl delete'

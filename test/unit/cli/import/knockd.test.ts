@@ -77,6 +77,8 @@ describe('import knockd', () => {
       'ports in two ways, of which both must be right',
       '/sbin/iptables -A INPUT -s %IP% -p tcp --dport 1:1000 -m multiport --dports 22,2222 -j ACCEPT',
     ],
+    ['ports of either side', '/sbin/iptables -A INPUT -s %IP% -p tcp -m multiport --ports 22,80 -j ACCEPT'],
+    ['two protocols of ufw', '/usr/sbin/ufw allow proto tcp from %IP% to any port 22 proto udp'],
     ['letters that nft does not take', '/usr/sbin/nft add rule inet filter input ip saddr %IP% TCP dport 22 accept'],
     ['a space that is none', '/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j\u00a0ACCEPT'],
     ['a removal by number', '/sbin/iptables -D INPUT 1'],
@@ -151,6 +153,8 @@ describe('import knockd', () => {
   it('a time of firewalld is the window', () => {
     const line = `firewall-cmd --timeout=5m --add-rich-rule='rule source address=%IP% service name=ssh accept'`
     assert.equal(door(`command = ${line}`).value['credentials']?.['door']?.['window'], 300)
+    const long = door(`command = ${line.replace('5m', '9999h')}`).value['credentials']?.['door']
+    assert.equal(long?.['window'], 31_536_000)
   })
 
   it('of a time of firewalld and cmd_timeout, the shorter one is the window', () => {
