@@ -188,6 +188,7 @@ export class Daemon {
       },
       waitedConnections: count('pending'),
       healed: this.#healer.healed,
+      watched: this.#healer.watched,
       strayPackets: count('stray'),
     }
   }

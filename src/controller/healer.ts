@@ -37,6 +37,8 @@ const longestLearningMilliseconds = 10_000
 export class Healer {
   /** How often something was put back. */
   healed = 0
+  /** False from the end of a watch until another one sees. */
+  watched = true
   #monitor: Monitor | undefined
   #running = false
   #fallback = false
@@ -81,6 +83,7 @@ export class Healer {
       },
       ended: reason => {
         if (!this.#running) return
+        this.watched = false
         if (performance.now() - startedAt > calmMilliseconds) this.#restartPause = firstRestartMilliseconds
         this.#complain(`nft monitor ended and is started again: ${reason}`)
         this.#later(this.#restartPause, () => {
@@ -127,6 +130,7 @@ export class Healer {
           again()
           return
         }
+        this.watched = true
         // What came between the first look and the watch.
         this.#want(this.#fallback, '')
         this.log.debug('the ruleset is watched, and running grants are known')

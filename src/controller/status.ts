@@ -27,6 +27,8 @@ export interface Status {
   readonly waitedConnections: number
   /** How often the rules were put back after somebody else changed or deleted them. */
   readonly healed: number
+  /** Whether such changes are noticed at once; if not, the log says why. */
+  readonly watched: boolean
   /** Packets that somebody else's rule queued here; they went on as they came. */
   readonly strayPackets: number
 }

@@ -34,7 +34,7 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${queue.overruns} overruns`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
-    `  healed: ${status.healed}`,
+    `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets of somebody else's rule for this queue`] : []),
   ]
 }

@@ -23,6 +23,7 @@ export const status: Status = {
   knocks: { accepted: 0, refused: {} },
   waitedConnections: 0,
   healed: 0,
+  watched: true,
   strayPackets: 0,
 }
 

@@ -107,6 +107,17 @@ describe('Healer', () => {
     assert.deepEqual(scene.looks, [false])
   })
 
+  it('says whether there is a watch that sees', async () => {
+    assert.equal(scene.healer.watched, true)
+    scene.learnings = 0
+    scene.watches.at(-1)?.ended('setpriv: activate capabilities: Operation not permitted')
+    assert.match(scene.said.join(), /error: nft monitor ended and is started again: setpriv/)
+    await pass(200)
+    assert.equal(scene.healer.watched, false)
+    await pass(20_000)
+    assert.equal(scene.healer.watched, true)
+  })
+
   it('says who did what, and counts', async () => {
     await scene.damage()
     assert.equal(scene.healer.healed, 1)

@@ -17,11 +17,11 @@ export function udp({ sourcePort = 1234, port = 40_000, payload = Buffer.alloc(0
   return Buffer.concat([header, payload])
 }
 
-export function tcp({ sourcePort = 1234, port = 22 } = {}): Buffer {
+export function tcp({ sourcePort = 1234, port = 22, words = 5 } = {}): Buffer {
   const header = Buffer.alloc(20)
   header.writeUInt16BE(sourcePort, 0)
   header.writeUInt16BE(port, 2)
-  header[12] = 0x50
+  header[12] = words << 4
   header[13] = 0x02
   return header
 }

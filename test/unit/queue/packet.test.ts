@@ -94,6 +94,8 @@ describe('decodePacket', () => {
     ['IPv4, UDP length 0', ipv4(udp({ payload, length: 0 }))],
     ['IPv4, UDP length one too many', ipv4(udp({ payload, length: datagram.length + 1 }))],
     ['IPv4, UDP length 65535', ipv4(udp({ payload, length: 65_535 }))],
+    ['IPv4, TCP header of 16 bytes', ipv4(tcp({ words: 4 }), { protocol: 6 })],
+    ['IPv4, TCP header longer than the packet', ipv4(tcp({ words: 6 }), { protocol: 6 })],
     ['IPv6, payload length 0', ipv6(datagram, { payloadLength: 0 })],
     ['IPv6, payload length that cuts the payload', ipv6(datagram, { payloadLength: datagram.length - 1 })],
     ['IPv6, UDP length one too many', ipv6(udp({ payload, length: datagram.length + 1 }))],
