@@ -7,19 +7,35 @@ import { compare } from './connections.js'
 import type { Row } from './report.js'
 import { grouped, progress } from './report.js'
 
+const config = (lab: Lab, credential: string) =>
+  lab.config(`services: { guarded: { port: 22 } }\ncredentials:\n  bench: { ${credential}, opens: [guarded] }`)
+
 const withSequences = (credential: string) => async (lab: Lab) => {
-  const services = 'services: { guarded: { port: 22 } }'
-  await lab.daemon(lab.config(`${services}\ncredentials:\n  bench: { ${credential}, opens: [guarded] }`))
+  await lab.daemon(config(lab, credential))
   return undefined
 }
 
+/** The chains that are needed where nft has its own `queue`. Whoever does not knock meets no more of it than these. */
+const withoutFallback = (credential: string) => async (lab: Lab) => {
+  const daemon = await lab.daemon(config(lab, credential))
+  // It would put back what is deleted now; its rules stay without it.
+  await daemon.stop('SIGKILL')
+  for (const family of ['ip', 'ip6']) await lab.on(['nft', 'delete', 'table', family, 'mangle'])
+  return "without the two chains of iptables-nft, as with nft's own statement"
+}
+
 const baseline = 'the same port without any rule'
+const rotating = 'type: rotating, open-secret: x, close-secret: y, digest: sha512, range: 1-65535'
 const variants: readonly Variant[] = [
   { name: baseline, prepare: () => Promise.resolve(undefined) },
   { name: `${baseline}, another time`, prepare: () => Promise.resolve(undefined) },
   {
     name: 'a port in the range of a rotating sequence of 32',
-    prepare: withSequences('type: rotating, open-secret: x, close-secret: y, digest: sha512, range: 1-65535'),
+    prepare: withSequences(rotating),
+  },
+  {
+    name: 'such a port, where nft has its own queue statement',
+    prepare: withoutFallback(rotating),
   },
   {
     name: 'a fixed sequence of other ports',

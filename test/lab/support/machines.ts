@@ -76,7 +76,8 @@ export class Machine {
         '-M',
         'q35',
         '-cpu',
-        'max',
+        // Without one instruction that QEMU 7.2 gets wrong now and then, so that Linux 6.12 panics.
+        'max,-cx16',
         '-accel',
         'tcg,thread=multi,tb-size=512',
         '-smp',
