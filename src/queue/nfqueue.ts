@@ -50,7 +50,9 @@ const solSocket = 1
 const soRcvbufForce = 33
 const solNetlink = 270
 const netlinkNoEnobufs = 5
+const fSetfd = 2
 const fSetfl = 4
+const fdCloexec = 1
 const oNonblock = 0o4000
 const oCloexec = 0o2000000
 const pollIn = 1
@@ -75,6 +77,8 @@ export class PacketQueue {
     this.#queue = queue
     this.#number = number
     this.#descriptor = c.int('nfq_fd', handle)
+    // The library leaves it open for every program that is started: it could answer packets, and hold the queue.
+    c.int('fcntl', this.#descriptor, fSetfd, fdCloexec)
     const ends = Buffer.alloc(8)
     c.int('pipe2', ends, oNonblock | oCloexec)
     this.#wakeReader = ends.readInt32LE(0)

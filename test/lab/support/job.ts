@@ -25,11 +25,12 @@ cat >/etc/apparmor.d/local/usr.bin.pkctld <<'END'
 /job/node_modules/@yuuang/**.node mr,
 /tmp/pkctl-*/ rw,
 /tmp/pkctl-*/** mrwkix,
-# Triggers: ordinary programs, and as other users.
+# Triggers: ordinary programs, and as other users. The daemon is root, and in no group that a socket is given to.
 /{usr/,}bin/* mrix,
 capability setuid,
 capability setgid,
 capability kill,
+capability chown,
 END
 apparmor_parser --replace /etc/apparmor.d/usr.bin.pkctld || exit 1
 export PKCTL_TEST_CONFINED=1
