@@ -54,6 +54,8 @@ export async function runJob(logs: string, script: string, seconds: number): Pro
       fs.cpSync(path.join(root, name), path.join(job, name), { recursive: true })
     }
     fs.writeFileSync(path.join(job, 'run'), script)
+    // Some tests run pkctl as somebody who is not root.
+    fs.chmodSync(job, 0o755)
     const result = path.join(root, 'build/lab', logs)
     fs.mkdirSync(path.dirname(result), { recursive: true })
     const running = new Background([
