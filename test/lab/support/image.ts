@@ -37,7 +37,7 @@ export function obstacle(): string | undefined {
 export async function image(): Promise<string> {
   const hash = createHash('sha256')
   for (const name of ['build.sh', 'job-init']) hash.update(fs.readFileSync(path.join(scripts, name)))
-  // A new kernel is a new machine; other packages are taken as they were.
+  // Where there is a new kernel for this machine, those get what is new as well; else all is taken as it was.
   hash.update((await run(['apt-cache', 'depends', 'linux-image-cloud-amd64'])).stdout)
   hash.update(`${suite} ${process.version} ${fs.readFileSync('/etc/os-release', 'utf8')}`)
   const folder = path.join(kept, `machine-${hash.digest('hex').slice(0, 12)}`)
