@@ -104,6 +104,20 @@ describe('doctor, of the daemon and services', () => {
       await p.isSound()
     })
 
+    it("that it sees no changes: 'ruleset-not-watched', until nft can be asked for them", async () => {
+      const p = patient()
+      const blind = p.lab.file('blind/blind', '')
+      const nft = '#!/bin/sh\n[ "$1" = monitor ] && [ -e "${0%/*}/blind" ] && exit 1\nexec /usr/sbin/nft "$@"\n'
+      const programs = path.dirname(p.lab.file('blind/nft', nft, 0o755))
+      const env = { ...process.env, PATH: `${programs}:${process.env['PATH']}` }
+      p.daemon = p.lab.startDaemon(p.lab.config(soundConfig), { env })
+      await p.daemon.says(/listening on queue/)
+      await until(async () => idsOf(await p.findings()).includes('ruleset-not-watched'))
+      await p.finds('ruleset-not-watched', /ports that they open stay open/)
+      fs.rmSync(blind)
+      await until(async () => idsOf(await p.findings()).length === 0)
+    })
+
     it("strays: 'foreign-queue', 'queue-shared'", async () => {
       const p = patient()
       await p.start()

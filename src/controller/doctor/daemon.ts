@@ -140,5 +140,12 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'pkctl reload puts it back',
     )
   }
+  if (!status.watched) {
+    say(
+      'ruleset-not-watched',
+      'pkctld does not see what others do to the ruleset: ports that they open stay open',
+      'its log says why nft monitor ends; pkctl reload puts back what they took away',
+    )
+  }
   return findings
 }

@@ -30,6 +30,7 @@ export const catalogue = {
   'queue-shared': 'warning',
   'packet-path-missing': 'error',
   'queue-rule-missing': 'error',
+  'ruleset-not-watched': 'warning',
   // The configuration, and what of it the kernel has
   'no-configuration': 'note',
   'configuration-invalid': 'error',
