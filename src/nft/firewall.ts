@@ -2,6 +2,7 @@
  * What pkctl can do to the kernel's ruleset, in its own words: each method is one transaction at most, leaves things as
  * they are when they are right already, and says what it changed.
  */
+import { buildAnew } from './anew.js'
 import { differences, optionsThatDiffer, text } from './differences.js'
 import type { Difference } from './differences.js'
 import { NftError } from './errors.js'
@@ -203,8 +204,16 @@ export class Firewall {
       for (const name of replaced) services.delete(name)
       for (const spec of specs) services.set(spec.name, spec)
       const queueing = queueingOf(services)
-      const all = [...commands, ...buildQueueing(queueing, listing)]
-      await this.nft.check(all)
+      let all = [...commands, ...buildQueueing(queueing, listing)]
+      try {
+        await this.nft.check(all)
+      } catch (error) {
+        if (!(error instanceof NftError) || error.kind !== 'busy') throw error
+        // Somebody's rule leads into our chains, or the kernel lost count of what does (6.1 up to 6.1.0-50 on Debian).
+        all = buildAnew(services, queueing, this.#masked(await this.#grants(), services))
+        details.push('something held on to chains of the table inet pkctl, so that it was made anew, with its grants')
+        await this.nft.check(all)
+      }
       try {
         // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
         if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
@@ -328,6 +337,10 @@ export class Firewall {
       const address = grant.source.replace(/\/.*/, '')
       return [{ ...grant, source: this.mask(address, version, prefixOf(spec, version)) }]
     })
+  }
+
+  async #grants(): Promise<GivenGrant[]> {
+    return [...(await this.services())].flatMap(([service, { grants }]) => grants.map(grant => ({ service, ...grant })))
   }
 
   async #apply(commands: readonly Command[], details: readonly string[]): Promise<Change> {

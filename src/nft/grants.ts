@@ -34,8 +34,12 @@ const grantSet = (grant: GivenGrant) => setOf(grant.service, grant.by === 'knock
 
 /** Makes a grant just so, whatever is there of it. */
 export function putGrant(grant: GivenGrant): Command[] {
-  return [...takeGrant(grant), addElements(grantSet(grant), [elementOf(grant.source, grant.secondsLeft)])]
+  return [...takeGrant(grant), giveGrant(grant)]
 }
+
+/** Makes a grant where there is none. */
+export const giveGrant = (grant: GivenGrant): Command =>
+  addElements(grantSet(grant), [elementOf(grant.source, grant.secondsLeft)])
 
 export function takeGrant(grant: GivenGrant): Command[] {
   const set = grantSet(grant)

@@ -2,12 +2,13 @@
  * Keeps in mind what pkctl's table should be like, services made by command included, and puts it back when somebody
  * else deleted or changed it, with the grants that run. Commands of pkctl are no damage: what they leave is kept.
  */
+import { buildAnew } from './anew.js'
 import type { Firewall } from './firewall.js'
 import type { GrantBook, RunningGrant } from './grantbook.js'
 import type { Imprint, Judgement } from './imprint.js'
 import { judge, judgedMaps, judgedSets, takeImprint } from './imprint.js'
 import type { Command, Json } from './json.js'
-import { addChain, addElements, addTable, deleteChain, deleteTable } from './json.js'
+import { addChain, addElements, addTable, deleteChain } from './json.js'
 import type { Listing } from './listing.js'
 import { emptyListing } from './listing.js'
 import type { RulesetEvent, RulesetTransaction } from './monitor.js'
@@ -147,19 +148,12 @@ export class Mender {
     for (const { spec, sound } of readServices(listing).values()) {
       if (sound && !services.has(spec.name) && !collides(spec, services)) services.set(spec.name, spec)
     }
-    const nothing = emptyListing()
     const queueing = queueingOf(services)
     const sign = this.#sign()
-    const commands = [
-      addTable(),
-      deleteTable(),
-      addTable(),
-      ...buildServices([...services.values()], nothing),
-      ...buildQueueing(queueing, nothing),
-    ]
+    const commands = buildAnew(services, queueing)
     await this.firewall.nft.apply([...commands, ...sign.commands])
     await this.#after(commands, services, queueing)
-    return { damages: [damage], restored: await this.#restore(services, nothing, sign.seen) }
+    return { damages: [damage], restored: await this.#restore(services, emptyListing(), sign.seen) }
   }
 
   /**

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Firewall } from '../../src/nft/firewall.js'
 import { FirewallError, Firewall as RealFirewall } from '../../src/nft/firewall.js'
-import { addElements } from '../../src/nft/json.js'
+import { addChain, addElements, addRule, jump } from '../../src/nft/json.js'
 import type { ServiceSpec } from '../../src/nft/service.js'
 import { sleep } from './commands.js'
 import { rearrangingCases } from './firewall-rearranging.js'
@@ -242,6 +242,22 @@ const queueCases: FirewallCase[] = [
         (await chainNames(nft)).filter(name => /^grant-\d/.test(name)),
         ['grant-1', 'grant-2'],
       )
+    },
+  },
+  {
+    name: 'install makes the table anew when somebody leads into its chains, and grants go on',
+    async run(firewall, nft) {
+      const queueing = await queueingOf(firewall)
+      await firewall.install([ssh], queueing)
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
+      await firewall.addGrant('ssh', 6, '2001:db8::1', null)
+      await nft.apply([addChain('theirs'), addRule('theirs', [jump('candidate')])])
+      const { details } = await firewall.install([web], queueing)
+      assert.match(details.join(), /service web added,something held on to chains/)
+      assert.deepEqual(await specs(firewall), [ssh, web])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500', '2001:db8::1 hand for ever'])
+      assert.equal((await nft.list()).chains.has('theirs'), false)
+      await unchanged(nft, () => firewall.install([ssh, web], queueing))
     },
   },
   {

@@ -1,0 +1,28 @@
+/** The table as a whole, in place of whatever goes by its name: for when what is there cannot be changed in part. */
+import type { GivenGrant } from './grants.js'
+import { giveGrant } from './grants.js'
+import type { Command } from './json.js'
+import { addTable, deleteTable } from './json.js'
+import { emptyListing } from './listing.js'
+import type { Queueing } from './queueing.js'
+import { buildQueueing } from './queueing.js'
+import { buildServices } from './scaffold.js'
+import type { ServiceSpec } from './service.js'
+
+/** One transaction: no packet meets the table without its services. */
+export function buildAnew(
+  services: ReadonlyMap<string, ServiceSpec>,
+  queueing: Queueing,
+  grants: readonly GivenGrant[] = [],
+): Command[] {
+  const nothing = emptyListing()
+  return [
+    // There may be none to delete.
+    addTable(),
+    deleteTable(),
+    addTable(),
+    ...buildServices([...services.values()], nothing),
+    ...buildQueueing(queueing, nothing),
+    ...grants.map(giveGrant),
+  ]
+}
