@@ -194,7 +194,7 @@ describe('pkctl apply', () => {
 
   it('--confirm: a second change waits its turn, one after a confirmed one need not', async () => {
     const file = lab.config(both)
-    await must('apply', file, '--confirm', '30s')
+    await must('apply', file, '--confirm', '5m')
     for (const more of [[], ['--confirm', '5s']]) {
       const { status, stderr } = await pk('apply', lab.config('services: {}'), '--prune', ...more)
       assert.equal(status, 1)

@@ -60,11 +60,11 @@ describe('the daemon', () => {
   })
 
   it('refuses by name what is not right, in the order shape, tag, hash, time, replay, rate', async () => {
-    await lab.daemon(lab.config(plain.replace('opens', 'rate: 2/1h, opens')))
+    await lab.daemon(lab.config(plain.replace('opens', 'rate: 2/1h, skew: 120, opens')))
     const hex = knockHex()
     assert.equal(await knock({ key: 'wrong' }), 'timeout')
     assert.equal(await knock({ ahead: 3600 * 4 }), 'timeout')
-    assert.equal(await knock({ ahead: -11 }), 'timeout')
+    assert.equal(await knock({ ahead: -121 }), 'timeout')
     assert.equal(await knock({ hex, port: 40_001 }), 'timeout', 'another port than it was made for')
     assert.equal(await knock({ hex }), 'open')
     assert.equal(await knock({ hex }), 'open', 'still granted, and the replay changes nothing')
@@ -90,7 +90,7 @@ describe('the daemon', () => {
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     it(`refuses a replay after a restart by ${signal}, and nothing opens meanwhile`, async () => {
-      const file = lab.config(plain)
+      const file = lab.config(plain.replace('opens', 'skew: 120, opens'))
       const daemon = await lab.daemon(file)
       const hex = knockHex()
       assert.equal(await knock({ hex }), 'open')
