@@ -1,30 +1,35 @@
-// Runs the compiled tests and ends with their sum. Arguments: parts of file names, to run only those.
+// Runs the compiled tests and ends with their sum. Arguments: parts of file names, to run only those, in that order.
+//
+// For machines that are slow or stall, as emulated ones do:
+//   PKCTL_TEST_SLOWNESS=10     how many times slower than usual: see test/support/commands.ts
+//   PKCTL_TEST_BUDGET=1800     no file is begun after so many seconds; what is left out is told, and counts as skipped
+//   PKCTL_TEST_SECOND_TRY=1    a file that failed is run once more, alone, and that one counts; it is told, too
 import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
+const { PKCTL_TEST_SLOWNESS: slowness = 1, PKCTL_TEST_BUDGET: budget, PKCTL_TEST_SECOND_TRY: secondTry } = process.env
 const wanted = process.argv.slice(2)
+const rank = file => wanted.findIndex(part => file.includes(part))
 const files = readdirSync('dist/test', { recursive: true, encoding: 'utf8' })
-  .filter(file => file.endsWith('.test.js'))
-  .filter(file => wanted.length === 0 || wanted.some(part => file.includes(part)))
-  .sort()
-// Emulated machines take all processors: each of these files runs alone, and first.
+  .filter(file => file.endsWith('.test.js') && (wanted.length === 0 || rank(file) >= 0))
+  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 const isLab = file => file.startsWith('lab/')
-const atOnce = Math.max(1, availableParallelism())
-const turns = [
-  { files: files.filter(isLab), concurrency: 1 },
-  { files: files.filter(file => !isLab(file)), concurrency: atOnce },
-].map(turn => ({ ...turn, files: turn.files.map(file => path.resolve('dist/test', file)) }))
+const deadline = budget === undefined ? Infinity : Date.now() + budget * 1000
+// The reporter ends with them each time.
+// eslint-disable-next-line no-control-regex -- colours
+const countsOfOneFile = /^(\x1b\[\d+m)*ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm
+const sums = new Map()
+const remarks = []
 
-const sum = { passed: 0, failed: 0, skipped: 0 }
-// An emulated machine takes longer: see test/support/commands.ts.
-const slowness = Number(process.env.PKCTL_TEST_SLOWNESS ?? 1)
-
-function take(turn) {
-  const isLeaf = data => data.details?.type !== 'suite' && !turn.files.includes(data.name)
-  const stream = run({ ...turn, timeout: 2_400_000 * slowness })
+/** Runs one file and prints its report when it is done. */
+async function take(name) {
+  const file = path.resolve('dist/test', name)
+  const sum = { passed: 0, failed: 0, skipped: 0 }
+  const isLeaf = data => data.details?.type !== 'suite' && data.name !== file
+  const stream = run({ files: [file], timeout: 2_400_000 * slowness })
   stream.on('test:pass', data => {
     if (!isLeaf(data)) return
     if (data.skip !== undefined || data.todo !== undefined) sum.skipped++
@@ -34,11 +39,42 @@ function take(turn) {
     // A file that could not be run at all counts, too.
     if (isLeaf(data) || data.details?.error?.failureType !== 'subtestsFailed') sum.failed++
   })
-  const report = stream.compose(new spec())
-  report.pipe(process.stdout, { end: false })
-  return new Promise(done => report.on('end', done))
+  let report = ''
+  for await (const part of stream.compose(new spec())) report += part
+  process.stdout.write(report.replace(countsOfOneFile, ''))
+  sums.set(name, sum)
 }
 
-for (const turn of turns) if (turn.files.length > 0) await take(turn)
-console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ''}`)
-process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0
+async function takeAll(names, lanes) {
+  const queue = [...names]
+  const lane = async () => {
+    for (let name; (name = queue.shift()) !== undefined;) {
+      if (Date.now() < deadline) {
+        await take(name)
+        continue
+      }
+      remarks.push(`not run for want of time: ${name}`)
+      sums.set(name, { passed: 0, failed: 0, skipped: 1 })
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+}
+
+// Emulated machines take all processors: each of these files runs alone, and first.
+await takeAll(files.filter(isLab), 1)
+await takeAll(
+  files.filter(file => !isLab(file)),
+  Math.max(1, availableParallelism()),
+)
+const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
+if (secondTry && failed.length > 0) {
+  remarks.push(...failed.map(name => `failed at first and was tried again: ${name}`))
+  await takeAll(failed, 1)
+}
+
+const total = what => [...sums.values()].reduce((sum, one) => sum + one[what], 0)
+for (const remark of remarks) console.log(remark)
+console.log(
+  `${total('passed')} passed, ${total('failed')} failed${total('skipped') > 0 ? `, ${total('skipped')} skipped` : ''}`,
+)
+process.exitCode = total('failed') > 0 || total('passed') === 0 ? 1 : 0

@@ -1,5 +1,6 @@
 /** `pkctl knock` against the daemon: where the key comes from, where the knock goes, and what --connect tells. */
 import assert from 'node:assert/strict'
+import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { RunOptions } from '../support/commands.js'
 import { pkctl } from '../support/commands.js'
@@ -53,8 +54,11 @@ describe('pkctl knock', () => {
 
   it('asks for the key on a terminal, and does not show it', async () => {
     const command = `${process.execPath} ${pkctl} knock ${server4} --tag SSHK --connect 22`
+    const shown = path.join(lab.directory, 'shown')
     // script(1) makes the terminal; what is typed there comes back on stdout if it is echoed.
-    const typed = `(sleep 1; printf '%s\\r' '${key}'; sleep 2) | script -qec '${command}' /dev/null`
+    const typed = `
+      shows() { for i in $(seq 300); do grep -qs "$1" ${shown} && return; sleep 0.1; done; }
+      (shows 'key: '; printf '%s\\r' '${key}'; shows 'is open') | script -qefc '${command}' ${shown}`
     const { stdout } = await lab.from(['/bin/sh', '-c', typed])
     assert.match(stdout, /key: /)
     assert.match(stdout, /port 22\/tcp is open/)

@@ -4,6 +4,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import { Background, root } from '../../support/commands.js'
 import type { Result } from '../../support/commands.js'
+import { bundlePrograms } from './bundle.js'
 import { image, productionPackages, scripts } from './image.js'
 
 /**
@@ -53,6 +54,7 @@ export async function runJob(logs: string, script: string, seconds: number): Pro
     for (const name of [...names, ...(await productionPackages())]) {
       fs.cpSync(path.join(root, name), path.join(job, name), { recursive: true })
     }
+    await bundlePrograms(path.join(job, 'dist/src/cli'))
     fs.writeFileSync(path.join(job, 'run'), script)
     // Some tests run pkctl as somebody who is not root.
     fs.chmodSync(job, 0o755)
