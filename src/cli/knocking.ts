@@ -1,10 +1,11 @@
 /** What `pkctl knock` and `pkctl connect` share: their options, whom they know, and what they say. */
+import * as fs from 'node:fs'
 import { Command } from 'commander'
 import { defaultTag } from '../knock/pkd.js'
 import { findIptPkdPlace } from './iptpkd.js'
 import type { Place } from './places.js'
-import { findPlace } from './places.js'
 import type { Address } from './sending.js'
+import { placesFile } from './userfiles.js'
 
 export interface FamilyFlags {
   readonly 4?: boolean
@@ -36,8 +37,19 @@ export function knockingCommand(name: string, portOption: string, timeout: strin
 }
 
 /** The place of that name: of hosts.yaml, else of ipt_pkd's client, else the network's host. */
-export const placeNamed = (name: string): Place =>
-  findPlace(name) ?? findIptPkdPlace(name) ?? { type: 'pkd', host: name }
+export async function placeNamed(name: string): Promise<Place> {
+  // What reads them takes longer to load than a knock takes.
+  const place = mayBeThere(placesFile()) ? (await import('./places.js')).findPlace(name) : undefined
+  return place ?? findIptPkdPlace(name) ?? { type: 'pkd', host: name }
+}
+
+function mayBeThere(file: string): boolean {
+  try {
+    return fs.statSync(file, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return true
+  }
+}
 
 /** What is said when a port stays closed. */
 export const closedHint = 'wrong key, tag or port of the knock, or a clock that differs; the log of pkctld tells'

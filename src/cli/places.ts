@@ -3,8 +3,6 @@
  * way: by PKD, at fixed ports, or at ports that a secret and the hour give.
  */
 import * as fs from 'node:fs'
-import * as os from 'node:os'
-import * as path from 'node:path'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { rotatingSchema, sequenceSchema } from '../controller/config/credential-schema.js'
@@ -15,6 +13,7 @@ import type { ConfigPath } from '../controller/config/sources.js'
 import { parsePort, quote } from '../controller/config/values.js'
 import { parseMilliseconds } from './stepping.js'
 import { CliError } from './terminal.js'
+import { placesFile } from './userfiles.js'
 
 const port = parsed(text('a port from 1 to 65535'), parsePort)
 const filled = (what: string) => text(what).min(1, { error: () => `expected ${what}, got empty text` })
@@ -88,11 +87,6 @@ export type PkdPlace = Entry<'pkd'> & Closable
 export type SequencePlace = Entry<'sequence'> & Closable
 export type RotatingPlace = Entry<'rotating'> & Closable
 export type Place = PkdPlace | SequencePlace | RotatingPlace
-
-export function placesFile(): string {
-  const config = process.env['XDG_CONFIG_HOME'] ?? path.join(os.homedir(), '.config')
-  return path.join(config, 'pkctl', 'hosts.yaml')
-}
 
 /** The place of that name, or undefined when the file has none or is not there. Messages never show a secret. */
 export function findPlace(name: string, file = placesFile()): Place | undefined {
@@ -176,6 +170,3 @@ function wayOf(entry: object, fail: (message: string, hint: string) => never): W
   }
   return first?.type ?? 'pkd'
 }
-
-/** `~/x` in the home directory. */
-export const expandHome = (file: string): string => file.replace(/^~(?=\/)/, os.homedir())

@@ -42,8 +42,10 @@ const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   completion: async () => (await import('./commands/completion.js')).completionCommand,
 }
 
+const all = Object.values(commands)
 /** These with all commands. */
 const needAll = new Set(['completion'])
+const needNone = new Set(['-V', '--version'])
 
 /** The program with the command that a line begins with; with all of them for every other line, such as `--help`. */
 export async function createProgram(terminal: Terminal, first = ''): Promise<Command> {
@@ -55,7 +57,7 @@ export async function createProgram(terminal: Terminal, first = ''): Promise<Com
     .enablePositionalOptions()
     .showSuggestionAfterError()
   const isOne = Object.hasOwn(commands, first) && !needAll.has(first)
-  const makers = isOne ? [commands[first] as () => Promise<MakeCommand>] : Object.values(commands)
+  const makers = isOne ? [commands[first] as () => Promise<MakeCommand>] : needNone.has(first) ? [] : all
   for (const load of makers) program.addCommand((await load())(terminal))
   return program
 }

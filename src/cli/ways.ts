@@ -10,11 +10,11 @@ import type { Step } from '../knock/sequence.js'
 import { formatStep, parseStep } from '../knock/sequence.js'
 import type { FamilyFlags, KnockFlags } from './knocking.js'
 import type { PkdPlace, Place, RotatingPlace } from './places.js'
-import { expandHome } from './places.js'
 import type { Address } from './sending.js'
 import { resolve, sendDatagram } from './sending.js'
 import { knockSteps, parseMilliseconds } from './stepping.js'
 import { CliError, usageError } from './terminal.js'
+import { expandHome } from './userfiles.js'
 
 /** How to knock at a server, and where. */
 export interface Way {

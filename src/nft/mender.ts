@@ -116,7 +116,10 @@ export class Mender {
       commands: [addChain(name), deleteChain(name)],
       seen: async () => {
         let timer: NodeJS.Timeout | undefined
-        const late = new Promise<boolean>(resolve => (timer = setTimeout(resolve, patienceMilliseconds, false)))
+        const late = new Promise<boolean>(resolve => {
+          // Whoever ends meanwhile is not kept by it.
+          timer = setTimeout(resolve, patienceMilliseconds, false).unref()
+        })
         const seen = await Promise.race([told, late])
         clearTimeout(timer)
         this.#waiting.delete(name)

@@ -38,7 +38,7 @@ export function connectCommand(terminal: Terminal): Command {
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseDuration(flags.timeout) * 1000
-  const place = placeNamed(name)
+  const place = await placeNamed(name)
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
   const opening = await openingWay(place, openingFlags, () => askOnTerminal('key: '))

@@ -14,9 +14,9 @@ import { importNfPkd } from '../import/nfpkd.js'
 import { importNfqknockd } from '../import/nfqknockd.js'
 import type { Printed, SecretPath } from '../import/print.js'
 import { printConfig, printPlaces } from '../import/print.js'
-import { expandHome } from '../places.js'
 import type { Terminal } from '../terminal.js'
 import { CliError, usageError } from '../terminal.js'
+import { expandHome } from '../userfiles.js'
 
 interface ImportFlags {
   readonly output?: string

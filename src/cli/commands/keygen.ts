@@ -4,10 +4,10 @@ import * as path from 'node:path'
 import { Command } from 'commander'
 import { namePattern } from '../../controller/config/values.js'
 import { maxKeyLength } from '../../knock/pkd.js'
-import { expandHome } from '../places.js'
 import type { Terminal } from '../terminal.js'
 import { CliError } from '../terminal.js'
 import { parseCount } from './services.js'
+import { expandHome } from '../userfiles.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16

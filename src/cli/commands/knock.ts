@@ -50,7 +50,7 @@ export function knockCommand(terminal: Terminal): Command {
 }
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
-  const place = placeNamed(name)
+  const place = await placeNamed(name)
   const timeout = parseDuration(flags.timeout) * 1000
   const ask = () => askSecret('key: ')
   const way = flags.close ? await closing(name, place, ports, flags, ask) : await openingWay(place, flags, ask, ports)
