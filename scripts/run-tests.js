@@ -29,7 +29,7 @@ async function take(name) {
   const file = path.resolve('dist/test', name)
   const sum = { passed: 0, failed: 0, skipped: 0 }
   const isLeaf = data => data.details?.type !== 'suite' && data.name !== file
-  const stream = run({ files: [file], timeout: 2_400_000 * slowness })
+  const stream = run({ files: [file], timeout: 4_200_000 * slowness })
   stream.on('test:pass', data => {
     if (!isLeaf(data)) return
     if (data.skip !== undefined || data.todo !== undefined) sum.skipped++

@@ -59,7 +59,8 @@ export type Watch = (events: MonitorEvents) => Monitor
 const maxEvents = 100_000
 
 /**
- * The real thing. The kernel ends nft when the process that started it dies, also when that was killed.
+ * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Where AppArmor has
+ * it forget to (seen with Linux 6.1), nft ends when it next has something to tell, and nobody to tell it to.
  */
 export const watchRuleset: Watch = events => {
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nft', 'monitor'], {
