@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { pkctl, until } from '../support/commands.js'
+import { pkctl, slowness, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 
@@ -94,7 +94,8 @@ describe('the log', () => {
     await lab.peer({ wait: 1100 }, send(knockHex({ key: 'wrong' })))
     await daemon.says(/more wrong knocks, too many to name/)
     const lines = daemon.output.split('\n').filter(line => line.includes('bad-hash'))
-    assert.ok(lines.length > 0 && lines.length <= 55, `${lines.length} lines`)
+    // 50 a second; where all is slow, they come in two seconds.
+    assert.ok(lines.length > 0 && lines.length <= (slowness > 1 ? 85 : 55), `${lines.length} lines`)
   })
 
   it('warns of a configuration with a key that everyone can read', async () => {

@@ -1,7 +1,7 @@
 /** Service chains as an administrator, cron or Ansible would use them: without the daemon, on the real kernel. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { sleep } from '../support/commands.js'
+import { sleep, slowness } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
 interface Listed {
@@ -180,13 +180,16 @@ describe('service chains', () => {
   })
 
   it('with --syn connections outlive their grant, without it they end with it', async () => {
+    // Longer than it takes to begin a connection.
+    const life = slowness > 1 ? 6 : 1
     for (const [flags, want] of [
       [['--syn'], 'held'],
       [[], 'cut'],
     ] as const) {
       await lab.mustPkctl('init', 'ssh', '--port', '22', ...flags)
-      await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1s')
-      const [outcome] = await lab.peer({ connect: { host: server4, port: 22, from: client4, hold: 1800 } })
+      await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', `${life}s`)
+      const hold = life * 1000 + 800
+      const [outcome] = await lab.peer({ connect: { host: server4, port: 22, from: client4, hold } })
       assert.equal(outcome?.result, want)
     }
   })

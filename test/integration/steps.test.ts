@@ -331,7 +331,7 @@ describe('sequences, in more detail', () => {
 
   it('SIGUSR1 says who is let in, SIGUSR2 who is in mid-sequence', async () => {
     const daemon = await lab.daemon(
-      lab.config(`${services}  c: { type: sequence, sequence: [7000, 9000, 8000], opens: [ssh] }`),
+      lab.config(`${services}  c: { type: sequence, sequence: [7000, 9000, 8000], opens: [ssh], timeout: 60 }`),
     )
     await lab.mustPkctl('add', stranger4, '--service', 'ssh')
     await knock(7000, 9000)

@@ -13,7 +13,7 @@ export const pkctl = path.join(dist, 'src/cli/pkctl.js')
  * How many times slower than usual the machine is, such as one in emulation: what is waited for may take as much longer.
  * How long a packet may take is another matter: see PKCTL_TEST_PATIENCE in peer.ts.
  */
-const slowness = Number(process.env['PKCTL_TEST_SLOWNESS'] ?? 1)
+export const slowness = Number(process.env['PKCTL_TEST_SLOWNESS'] ?? 1)
 
 export interface Result {
   readonly status: number | null
