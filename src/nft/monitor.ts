@@ -59,8 +59,8 @@ export type Watch = (events: MonitorEvents) => Monitor
 const maxEvents = 100_000
 
 /**
- * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Where AppArmor has
- * it forget to (seen with Linux 6.1), nft ends when it next has something to tell, and nobody to tell it to.
+ * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Under AppArmor
+ * Linux 6.1 forgets that it was asked to when nft is started; there, systemd ends what is left of the unit.
  */
 export const watchRuleset: Watch = events => {
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nft', 'monitor'], {

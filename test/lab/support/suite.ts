@@ -8,21 +8,14 @@ import { confined, emulated, runJob } from './job.js'
 /** They need programs that the machine lacks, and no kernel. */
 const elsewhere = ['completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
 
-/** What takes longest comes first, so that two that run beside each other end at the same time. */
+/** What takes longest comes first, so that those that run beside each other end at the same time. */
 const longest = [
-  'daemon',
-  'apply',
-  'services',
-  'steps',
-  'doctor-rules',
-  'doctor-daemon',
-  'connect',
-  'client',
-  'triggers',
+  ...['firewall', 'steps', 'daemon', 'healing', 'services', 'apply', 'doctor-daemon', 'connect-sequences', 'pktables'],
+  ...['doctor-rules', 'connect', 'client', 'triggers', 'sequences', 'healing-rules', 'mistakes', 'scapy', 'group'],
 ]
 
 /** The names of those whose names contain one of the words; without words, of all. */
-export function suite(words: readonly string[] = []): string[] {
+export function suite(words: readonly string[]): string[] {
   const rank = (name: string) => (longest.includes(name) ? longest.indexOf(name) : longest.length)
   return fs
     .readdirSync(path.join(dist, 'test/integration'))
