@@ -211,7 +211,9 @@ export class Firewall {
         if (!(error instanceof NftError) || error.kind !== 'busy') throw error
         // Somebody's rule leads into our chains, or the kernel lost count of what does (6.1 up to 6.1.0-50 on Debian).
         all = buildAnew(services, queueing, this.#masked(await this.#grants(), services))
-        details.push('something held on to chains of the table inet pkctl, so that it was made anew, with its grants')
+        details.push(
+          'something held on to chains of the table inet pkctl, so that it was made anew, with all grants but those of single use',
+        )
         await this.nft.check(all)
       }
       try {
@@ -339,8 +341,11 @@ export class Firewall {
     })
   }
 
+  /** Those that may be given again: not of single use, for one may be used up before it is there again. */
   async #grants(): Promise<GivenGrant[]> {
-    return [...(await this.services())].flatMap(([service, { grants }]) => grants.map(grant => ({ service, ...grant })))
+    return [...(await this.services())].flatMap(([service, { spec, grants }]) =>
+      spec.singleUse ? [] : grants.map(grant => ({ service, ...grant })),
+    )
   }
 
   async #apply(commands: readonly Command[], details: readonly string[]): Promise<Change> {

@@ -248,14 +248,18 @@ const queueCases: FirewallCase[] = [
     name: 'install makes the table anew when somebody leads into its chains, and grants go on',
     async run(firewall, nft) {
       const queueing = await queueingOf(firewall)
-      await firewall.install([ssh], queueing)
+      const once = service('once', { ports: ports(2222), singleUse: true })
+      await firewall.install([ssh, once], queueing)
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
       await firewall.addGrant('ssh', 6, '2001:db8::1', null)
+      await firewall.addGrant('once', 4, '192.0.2.1', 500)
       await nft.apply([addChain('theirs'), addRule('theirs', [jump('candidate')])])
       const { details } = await firewall.install([web], queueing)
       assert.match(details.join(), /service web added,something held on to chains/)
-      assert.deepEqual(await specs(firewall), [ssh, web])
+      assert.deepEqual(await specs(firewall), [once, ssh, web])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500', '2001:db8::1 hand for ever'])
+      const all = [...(await firewall.services()).values()].flatMap(state => state.grants)
+      assert.equal(all.length, 2, 'one of single use may have been used up meanwhile')
       assert.equal((await nft.list()).chains.has('theirs'), false)
       await unchanged(nft, () => firewall.install([ssh, web], queueing))
     },
