@@ -10,7 +10,8 @@ import { problemsOf } from './problems.js'
 import type { Request } from './requests.js'
 import { isOpenTo, readRequest } from './requests.js'
 import type { ServiceManager } from './servicemanager.js'
-import type { Answer, Listener } from './socket.js'
+import type { Answer } from './answers.js'
+import type { Listener } from './socket.js'
 import { groupSocketOf, listen } from './socket.js'
 
 /** Answers a request; `asker` is whoever can have made it. */

@@ -1,7 +1,8 @@
 /** Commands of users without rights to the ruleset: the daemon does for them what its configuration lets them ask. */
 import { NftError } from '../nft/errors.js'
 import type { Message } from './requests.js'
-import { askDaemon, RefusedByDaemon } from './socket.js'
+import { RefusedByDaemon } from './answers.js'
+import { askDaemon } from './socket.js'
 import { CliError } from './terminal.js'
 
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */

@@ -8,7 +8,7 @@ import { Counters } from '../controller/events.js'
 import type { GateCredential } from '../controller/gatekeeper.js'
 import type { GateSequence } from '../controller/stepkeeper.js'
 import type { RecentAnswers } from '../nft/recent.js'
-import { QueueError } from '../queue/libraries.js'
+import { QueueError } from '../queue/errors.js'
 
 /** What the thread is given at its start. */
 export interface PacketWorkerData {

@@ -1,13 +1,12 @@
 /** Every failure that pkctl knows, as lines for a person. */
 import { ConfigError, formatPlace } from '../controller/config/errors.js'
 import { ValueError } from '../controller/config/values.js'
-import { PkdFormatError } from '../knock/pkd.js'
+import { PkdFormatError } from '../knock/errors.js'
 import type { NftErrorKind } from '../nft/errors.js'
-import { NftError } from '../nft/errors.js'
-import { FirewallError } from '../nft/firewall.js'
-import { QueueError } from '../queue/libraries.js'
-import type { Problem } from './socket.js'
-import { RefusedByDaemon } from './socket.js'
+import { FirewallError, NftError } from '../nft/errors.js'
+import { QueueError } from '../queue/errors.js'
+import type { Problem } from './answers.js'
+import { RefusedByDaemon } from './answers.js'
 import { CliError } from './terminal.js'
 
 export function problemsOf(error: unknown): readonly Problem[] {

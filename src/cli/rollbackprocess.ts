@@ -4,7 +4,7 @@ import { execute } from '../nft/nft.js'
 import { realFirewall } from './firewall.js'
 import type { Saved } from './rollback.js'
 import { pendingFile, rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
-import type { Answer } from './socket.js'
+import type { Answer } from './answers.js'
 import { ask, listen, requestIn, unknownRequest } from './socket.js'
 
 const tries = 20

@@ -3,26 +3,10 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
 import { execute } from '../nft/nft.js'
+import type { Answer } from './answers.js'
+import { RefusedByDaemon } from './answers.js'
 import type { Message } from './requests.js'
 import { CliError } from './terminal.js'
-
-export type Answer =
-  { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly problems: readonly Problem[] }
-
-/** One line for a person, and perhaps what to do about it. */
-export interface Problem {
-  readonly message: string
-  readonly hint?: string
-}
-
-/** The daemon's own words on why it did not do it. */
-export class RefusedByDaemon extends Error {
-  override readonly name = 'RefusedByDaemon'
-
-  constructor(readonly problems: readonly Problem[]) {
-    super(problems.map(({ message }) => message).join('; '))
-  }
-}
 
 /** No request is longer; what sends more is not pkctl. */
 const maxRequestBytes = 4096

@@ -13,6 +13,7 @@
  * The source address is not hashed: whoever repeats a captured knock before the original arrives opens for himself.
  */
 import * as crypto from 'node:crypto'
+import { PkdFormatError } from './errors.js'
 
 export const payloadLength = 56
 /** The UDP header's length field for a knock. */
@@ -28,11 +29,6 @@ const hashOffset = 24
 /** Tag, time and random bytes. */
 export const headerLength = hashOffset
 const blockLength = 4 + hashOffset + maxKeyLength
-
-/** A tag or key that cannot be one; the message is for the person who wrote it. */
-export class PkdFormatError extends Error {
-  override readonly name = 'PkdFormatError'
-}
 
 export interface PkdFields {
   /** 4 bytes. */

@@ -48,3 +48,16 @@ function firstComplaint(stderr: string): string {
   const complaint = lines.find(line => /\bError:|^nft:|Netlink/i.test(line)) ?? lines[0] ?? 'failed without a message'
   return complaint.replace(/^.*?Error: /, '').trim()
 }
+
+/** A change that cannot be made as asked; nothing was touched. */
+export class FirewallError extends Error {
+  override readonly name = 'FirewallError'
+
+  constructor(
+    readonly kind: 'no-service' | 'port-taken',
+    message: string,
+    readonly hint?: string,
+  ) {
+    super(message)
+  }
+}

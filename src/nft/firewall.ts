@@ -5,7 +5,7 @@
 import { buildAnew } from './anew.js'
 import { differences, optionsThatDiffer, text } from './differences.js'
 import type { Difference } from './differences.js'
-import { NftError } from './errors.js'
+import { FirewallError, NftError } from './errors.js'
 import { addGrant, deleteGrant, putGrant, remaskGrants, takeGrant, versionOf } from './grants.js'
 import type { GivenGrant } from './grants.js'
 import type { Command, Hook, IpFamily } from './json.js'
@@ -63,19 +63,6 @@ export interface ServiceChange {
   readonly differences: readonly Difference[]
   /** False when its rules were edited by somebody. */
   readonly sound: boolean
-}
-
-/** A change that cannot be made as asked; nothing was touched. */
-export class FirewallError extends Error {
-  override readonly name = 'FirewallError'
-
-  constructor(
-    readonly kind: 'no-service' | 'port-taken',
-    message: string,
-    readonly hint?: string,
-  ) {
-    super(message)
-  }
 }
 
 /** Masks an address to so many leading bits; address arithmetic is the caller's, who also parses addresses. */

@@ -1,21 +1,9 @@
 /** The C functions that the queue needs, through ffi-rs: the only file that knows of it. */
 import ffi from 'ffi-rs'
 import type { JsExternal } from 'ffi-rs'
+import { QueueError } from './errors.js'
 
 const { DataType: T, define, isNullPointer, load, open } = ffi
-
-/** The queue could not be had. `hint` tells what to do about it. */
-export class QueueError extends Error {
-  override readonly name = 'QueueError'
-
-  constructor(
-    message: string,
-    readonly hint?: string,
-    options?: { cause?: unknown },
-  ) {
-    super(message, options)
-  }
-}
 
 interface WithErrno<T> {
   readonly value: T

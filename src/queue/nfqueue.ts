@@ -6,7 +6,8 @@
  */
 import * as fs from 'node:fs'
 import type { Handle, Libraries } from './libraries.js'
-import { CallError, QueueError, openLibraries } from './libraries.js'
+import { QueueError } from './errors.js'
+import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictAccept, verdictBuffer, verdictDrop, verdictLength, writeVerdict } from './netlink.js'
 import { Packet } from './packet.js'
 import { queueOwner } from './statistics.js'

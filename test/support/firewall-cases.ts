@@ -1,7 +1,8 @@
 /** What a Firewall must do, on whatever Nft: one table for the fake and for the kernel. Each case finds no table. */
 import assert from 'node:assert/strict'
 import type { Firewall } from '../../src/nft/firewall.js'
-import { FirewallError, Firewall as RealFirewall } from '../../src/nft/firewall.js'
+import { FirewallError } from '../../src/nft/errors.js'
+import { Firewall as RealFirewall } from '../../src/nft/firewall.js'
 import { addChain, addElements, addRule, jump } from '../../src/nft/json.js'
 import type { ServiceSpec } from '../../src/nft/service.js'
 import { sleep } from './commands.js'

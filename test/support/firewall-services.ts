@@ -1,6 +1,7 @@
 /** The cases that are about services. */
 import assert from 'node:assert/strict'
-import { Firewall as RealFirewall, FirewallError } from '../../src/nft/firewall.js'
+import { FirewallError } from '../../src/nft/errors.js'
+import { Firewall as RealFirewall } from '../../src/nft/firewall.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
 import { addRule, concat, deleteElements, deleteRule, flushChain, goto } from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'

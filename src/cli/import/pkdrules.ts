@@ -1,5 +1,6 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
-import { parseKey, parseTag, PkdFormatError } from '../../knock/pkd.js'
+import { PkdFormatError } from '../../knock/errors.js'
+import { parseKey, parseTag } from '../../knock/pkd.js'
 import type { Draft, Note, Opening, TriggerDraft } from './draft.js'
 import { bound, caution } from './draft.js'
 

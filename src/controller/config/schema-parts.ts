@@ -1,6 +1,6 @@
 /** What the schemas of the configuration are made of: kinds of values, and how a wrong one is put into words. */
 import * as z from 'zod'
-import { PkdFormatError } from '../../knock/pkd.js'
+import { PkdFormatError } from '../../knock/errors.js'
 import * as v from './values.js'
 
 type Complaint = (issue: { readonly input?: unknown }) => string

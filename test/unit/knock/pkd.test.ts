@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { PkdFormatError } from '../../../src/knock/errors.js'
 import {
   decodePkd,
   digestOffset,
@@ -12,7 +13,6 @@ import {
   parseKey,
   parseTag,
   payloadLength,
-  PkdFormatError,
   readTime,
   verifyPkd,
 } from '../../../src/knock/pkd.js'

@@ -1,0 +1,4 @@
+/** A tag or key that cannot be one; the message is for the person who wrote it. */
+export class PkdFormatError extends Error {
+  override readonly name = 'PkdFormatError'
+}
