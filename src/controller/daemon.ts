@@ -2,6 +2,7 @@
  * The daemon's life: bind the queue, put the ruleset in place, report what the packet path decides, reload, answer
  * questions, go. Nothing here is on the packet path.
  */
+import type { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall } from '../nft/firewall.js'
 import type { Mending } from '../nft/mender.js'
 import type { Marks, Plan, Queueing } from '../nft/queueing.js'
@@ -11,7 +12,6 @@ import { oboUdpLength } from '../knock/obo.js'
 import type { OneTimeList } from '../knock/onetime.js'
 import { fewLeft } from '../knock/onetime.js'
 import { udpLength } from '../knock/pkd.js'
-import { nextTurn } from '../knock/rotating.js'
 import type { Config, Credential } from './config/types.js'
 import type { Door, ReadOneTime } from './doors.js'
 import { doorsOf, gateCredential, gateSequence, openingOf, steppingOf } from './doors.js'
@@ -25,11 +25,15 @@ import type { Log } from './log.js'
 import { OnBehalf } from './onbehalf.js'
 import type { Drawing } from './plans.js'
 import { PlanBook } from './plans.js'
+import { Renewal } from './renewal.js'
 import type { Granted } from './sentences.js'
 import { knockSentence } from './sentences.js'
 import type { Status } from './status.js'
 import type { GateSequence } from './stepkeeper.js'
 import type { Triggers } from './triggers.js'
+
+/** How often to begin again where somebody takes the table away at just that moment. */
+const installAttempts = 3
 
 /** The packet path in its own thread. */
 export interface PathThread {
@@ -75,6 +79,7 @@ export class Daemon {
   readonly #plans: PlanBook
   readonly #healer: Healer
   readonly #heartbeat: Heartbeat
+  readonly #renewal: Renewal
   readonly #onBehalf: OnBehalf
   #config: Config
   /** Bound at the start, and for good. */
@@ -83,7 +88,6 @@ export class Daemon {
   #granted: ReadonlyMap<string, Granted> = new Map()
   #path: PathThread | undefined
   #nativeQueue = false
-  #turnTimer: NodeJS.Timeout | undefined
   #isEnding = false
   #startedAt = 0
   /** Unix milliseconds. */
@@ -98,8 +102,9 @@ export class Daemon {
     this.#queue = config.queue.number
     this.#configuredAt = parts.now()
     this.#heartbeat = new Heartbeat(parts.firewall, parts.log)
+    this.#renewal = new Renewal(() => this.refresh(), parts.log)
     this.#onBehalf = new OnBehalf(parts.firewall, parts.triggers, parts.log, name => this.#granted.get(name))
-    this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#mend(queueRule))
+    this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#inTurn(() => this.#mend(queueRule)))
   }
 
   /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
@@ -123,8 +128,9 @@ export class Daemon {
       },
     })
     try {
-      await this.#install(this.#config)
+      await this.#install(this.#config, this.#config.services)
     } catch (error) {
+      this.halt()
       await this.#path.stop()
       throw error
     }
@@ -140,23 +146,18 @@ export class Daemon {
     const readAt = this.#parts.now()
     return this.#inTurn(async () => {
       const before = this.#config
+      const change = await this.#mendAndInstall(config)
       this.#config = config
-      try {
-        const change = await this.#install(config)
-        this.#configuredAt = readAt
-        await this.#warnOfOrphans(before, config)
-        this.#warnOfRestart(before, config)
-        return change
-      } catch (error) {
-        this.#config = before
-        throw error
-      }
+      this.#configuredAt = readAt
+      await this.#warnOfOrphans(before, config)
+      this.#warnOfRestart(before, config)
+      return change
     })
   }
 
   /** Looks at the services in the kernel again, after a command changed them. */
   refresh(): Promise<Change> {
-    return this.#inTurn(() => this.#install(this.#config, []))
+    return this.#inTurn(() => this.#mendAndInstall(this.#config, []))
   }
 
   /** Resolves when the packet path has answered, too. */
@@ -195,19 +196,24 @@ export class Daemon {
 
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
-    clearTimeout(this.#turnTimer)
-    this.#heartbeat.stop()
-    this.#healer.stop()
     const gone = this.#inTurn(async () => {
       await this.#parts.firewall.quiesce()
       await this.#path?.stop()
       await this.#parts.firewall.uninstall()
     })
-    this.#isEnding = true
+    this.halt()
     await gone
     // Not before: while knocks are answered, their commands have to be run or noted.
     await this.#parts.triggers.stop()
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
+  }
+
+  /** Begins nothing any more, and waits for nothing; what is under way goes on to its end. */
+  halt(): void {
+    this.#isEnding = true
+    this.#renewal.stop()
+    this.#heartbeat.stop()
+    this.#healer.stop()
   }
 
   /** Says in the log who is let in. */
@@ -238,10 +244,10 @@ export class Daemon {
     throw new Error(`another pkctld listens on queue ${queue} here`)
   }
 
-  async #install(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+  async #install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {
     const { firewall, log, healing } = this.#parts
     const drawn = this.#draw(config)
-    const change = await firewall.install(specs, drawn.queueingOf)
+    const change = await firewall.install(specs, drawn.queueingOf, healing.mender.table)
     await drawn.settle()
     const made = drawn.made()
     if (made) await healing.mender.adopt(change.commands, made.services, made.queueing)
@@ -250,13 +256,25 @@ export class Daemon {
   }
 
   /** Puts back what somebody else took away. */
-  #mend(queueRule: boolean): Promise<Mending> {
-    return this.#inTurn(async () => {
-      const drawn = this.#draw(this.#config)
-      const mending = await this.#parts.healing.mender.mend(drawn.queueingOf, queueRule)
-      await drawn.settle()
-      return mending
-    })
+  async #mend(queueRule: boolean): Promise<Mending> {
+    const drawn = this.#draw(this.#config)
+    const mending = await this.#parts.healing.mender.mend(drawn.queueingOf, queueRule)
+    await drawn.settle()
+    return mending
+  }
+
+  /** What somebody else did to the table a moment ago must not be taken for what should be there from now on. */
+  async #mendAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+    for (let attempt = 1; ; attempt++) {
+      this.#healer.mended(await this.#mend(false))
+      try {
+        return await this.#install(config, specs)
+      } catch (error) {
+        // It happened between the two.
+        const again = (error as Partial<FirewallError>).kind === 'replaced' && attempt < installAttempts
+        if (!again) throw error
+      }
+    }
   }
 
   /** The packet path for the services that there are; `settle` makes it count when the kernel has it. */
@@ -286,7 +304,8 @@ export class Daemon {
         this.#parts.triggers.configure(config.credentials, made.services, config.limits)
         this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
         this.#warnOfMissing(enabled)
-        this.#waitForTurn(enabled)
+        if (this.#isEnding) return
+        this.#renewal.waitForTurn(enabled, this.#parts.now() / 1000)
         if ([...made.services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
         else this.#heartbeat.stop()
       },
@@ -324,22 +343,6 @@ export class Daemon {
     }
   }
 
-  // Rotating sequences change at the turn of the hour, and at the ends of the grace around it.
-  #waitForTurn(credentials: readonly Credential[]): void {
-    clearTimeout(this.#turnTimer)
-    const now = this.#parts.now() / 1000
-    const turns = credentials.flatMap(credential =>
-      credential.type === 'rotating' ? [nextTurn(now, credential.hour, credential.grace)] : [],
-    )
-    if (turns.length === 0) return
-    const wait = Math.min(...turns) - now
-    this.#turnTimer = setTimeout(() => {
-      this.refresh().catch((error: unknown) => {
-        this.#parts.log.error(`the sequences of this hour could not be put in place: ${(error as Error).message}`)
-      })
-    }, wait * 1000)
-  }
-
   /** What follows a decision, outside of the packet path. */
   #follow(effect: Effect): void {
     const { triggers } = this.#parts
@@ -351,13 +354,8 @@ export class Daemon {
   }
 
   async #nextSequence(credential: string): Promise<void> {
-    const { log } = this.#parts
-    try {
-      await this.refresh()
-      log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
-    } catch (error) {
-      log.error(`the next sequence of ${credential} could not be put in place: ${(error as Error).message}`)
-    }
+    if (!(await this.#renewal.at(`the next sequence of ${credential} could not be put in place`))) return
+    this.#parts.log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
   }
 
   #oneTime(file: string): OneTimeList {

@@ -45,7 +45,9 @@ export class Healer {
   #timers = new Set<NodeJS.Timeout>()
   #wanted: { queueRule: boolean; by: string; since: number } | undefined
   #busy = false
+  /** Raised by everything after which grants have to be learnt anew. */
   #learning = 0
+  #isLearning = false
   #suspecting = false
   #row = 0
   #failures = 0
@@ -84,6 +86,7 @@ export class Healer {
       ended: reason => {
         if (!this.#running) return
         this.watched = false
+        this.#forget()
         if (performance.now() - startedAt > calmMilliseconds) this.#restartPause = firstRestartMilliseconds
         this.#complain(`nft monitor ended and is started again: ${reason}`)
         this.#later(this.#restartPause, () => {
@@ -93,6 +96,12 @@ export class Healer {
       },
     })
     this.#learnGrants()
+  }
+
+  /** What was mended by the way, before something else was done. */
+  mended(mending: Mending): void {
+    const { by = '', since = performance.now() } = this.#wanted ?? {}
+    if (mending.damages.length > 0) this.#tell(mending, by, performance.now() - since)
   }
 
   #follow(transaction: RulesetTransaction): void {
@@ -116,32 +125,45 @@ export class Healer {
 
   /** Until it is done: nft needs a moment before it sees, longer the more elements there are. */
   #learnGrants(pause = firstLearningMilliseconds): void {
-    this.parts.book.goBlind()
+    this.#forget()
     this.#want(this.#fallback, '')
-    const round = ++this.#learning
-    const again = () => {
-      this.#later(pause, () => {
-        if (round === this.#learning) this.#learnGrants(Math.min(longestLearningMilliseconds, pause * 2))
-      })
+    if (!this.#isLearning) void this.#learn(pause)
+  }
+
+  /** From now on it is not known which grants run, whatever is about to be learnt. */
+  #forget(): void {
+    this.parts.book.goBlind()
+    this.#learning++
+  }
+
+  async #learn(pause: number): Promise<void> {
+    const round = this.#learning
+    const isCurrent = () => round === this.#learning
+    let learnt = false
+    this.#isLearning = true
+    try {
+      learnt = await this.parts.mender.learnGrants(isCurrent)
+    } catch (error) {
+      // At first it may be that the table is not there just now.
+      if (pause >= longestLearningMilliseconds)
+        this.#complain(`the running grants could not be read: ${(error as Error).message}`)
     }
-    this.parts.mender.learnGrants().then(
-      learnt => {
-        if (!learnt) {
-          again()
-          return
-        }
-        this.watched = true
-        // What came between the first look and the watch.
-        this.#want(this.#fallback, '')
-        this.log.debug('the ruleset is watched, and running grants are known')
-      },
-      (error: unknown) => {
-        // At first it may be that the table is not there just now.
-        if (pause >= longestLearningMilliseconds)
-          this.#complain(`the running grants could not be read: ${(error as Error).message}`)
-        again()
-      },
-    )
+    this.#isLearning = false
+    if (learnt && isCurrent()) {
+      this.watched = true
+      // What came between the first look and the watch.
+      this.#want(this.#fallback, '')
+      this.log.debug('the ruleset is watched, and running grants are known')
+      return
+    }
+    // What was overtaken has not failed.
+    const [wait, next] = isCurrent()
+      ? [pause, Math.min(longestLearningMilliseconds, pause * 2)]
+      : [firstLearningMilliseconds, firstLearningMilliseconds]
+    const latest = this.#learning
+    this.#later(wait, () => {
+      if (latest === this.#learning && !this.#isLearning) this.#learnGrants(next)
+    })
   }
 
   #want(queueRule: boolean, by: string): void {

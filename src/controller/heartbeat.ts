@@ -5,8 +5,6 @@
 import type { Firewall } from '../nft/firewall.js'
 import type { Log } from './log.js'
 
-/** How long such services stay closed after a daemon that is gone. */
-const aliveSeconds = 15
 const everyMilliseconds = 5000
 
 export class Heartbeat {
@@ -17,16 +15,19 @@ export class Heartbeat {
     readonly log: Log,
   ) {}
 
-  /** Resolves when the kernel has been told for the first time. Rejects with an NftError. */
+  /** Resolves when the kernel has been told for the first time, or refused. */
   async start(): Promise<void> {
     this.stop()
-    await this.firewall.stayAlive(aliveSeconds)
-    this.#timer = setInterval(() => {
-      this.firewall.stayAlive(aliveSeconds).catch((error: unknown) => {
-        const reason = (error as Error).message
-        this.log.error(`services with fail-open may open, for the kernel cannot be told: ${reason}`)
-      })
-    }, everyMilliseconds)
+    this.#timer = setInterval(() => void this.#beat(), everyMilliseconds)
+    await this.#beat()
+  }
+
+  async #beat(): Promise<void> {
+    try {
+      await this.firewall.stayAlive()
+    } catch (error) {
+      this.log.error(`services with fail-open may open, for the kernel cannot be told: ${(error as Error).message}`)
+    }
   }
 
   stop(): void {

@@ -8,8 +8,9 @@ import type { Queueing } from './queueing.js'
 import { buildQueueing } from './queueing.js'
 import { buildServices } from './scaffold.js'
 import type { ServiceSpec } from './service.js'
+import { sayAlive } from './service.js'
 
-/** One transaction: no packet meets the table without its services. */
+/** One transaction of a daemon's: no packet meets the table without its services, nor those with fail-open open. */
 export function buildAnew(
   services: ReadonlyMap<string, ServiceSpec>,
   queueing: Queueing,
@@ -23,6 +24,7 @@ export function buildAnew(
     addTable(),
     ...buildServices([...services.values()], nothing),
     ...buildQueueing(queueing, nothing),
+    ...([...services.values()].some(({ failOpen }) => failOpen) ? sayAlive() : []),
     ...grants.map(giveGrant),
   ]
 }

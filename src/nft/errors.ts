@@ -54,7 +54,7 @@ export class FirewallError extends Error {
   override readonly name = 'FirewallError'
 
   constructor(
-    readonly kind: 'no-service' | 'port-taken',
+    readonly kind: 'no-service' | 'port-taken' | 'replaced',
     message: string,
     readonly hint?: string,
   ) {

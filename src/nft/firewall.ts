@@ -136,13 +136,21 @@ export class Firewall {
 
   /** Whether a grant for the address runs, and will once the service is as `spec` says. */
   async isGranted(spec: GrantSpec, version: IpFamily, address: string, now: GrantSpec = spec): Promise<boolean> {
+    return (await this.secondsGranted(spec, version, address, now)) > 0
+  }
+
+  /** How long it will run, by knock or by hand: Infinity without end, and 0 where there is none. */
+  async secondsGranted(spec: GrantSpec, version: IpFamily, address: string, now: GrantSpec = spec): Promise<number> {
     const source = this.mask(address, version, prefixOf(now, version))
     const length = prefixOf(spec, version)
-    if (this.mask(source, version, length) !== this.mask(address, version, length)) return false
+    if (this.mask(source, version, length) !== this.mask(address, version, length)) return 0
+    let longest = 0
     for (const role of ['knock', 'add'] as const) {
-      if (await this.#grantIn(setOf(spec.name, role, version), source)) return true
+      const grant = await this.#grantIn(setOf(spec.name, role, version), source)
+      // One that is in its last second still runs.
+      if (grant) longest = Math.max(longest, grant.left, 1)
     }
-    return false
+    return longest
   }
 
   removeService(name: string): Promise<Change> {
@@ -178,14 +186,19 @@ export class Firewall {
 
   /**
    * Services and packet path together, in one transaction; what `queueingOf` makes of the services there will be. A
-   * service of another name that guards nothing but what the new ones guard gives way to them.
+   * service of another name that guards nothing but what the new ones guard gives way to them. `table` is the number
+   * that the table must have, for its services to be believed.
    */
   install(
     specs: readonly ServiceSpec[],
     queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => Queueing,
+    table?: number,
   ): Promise<Change> {
     return this.exclusive(async () => {
       const listing = await this.#structure()
+      if (table !== undefined && !(listing.present && listing.handle === table)) {
+        throw new FirewallError('replaced', 'somebody else took the table inet pkctl away just now; try again')
+      }
       const { commands, details, replaced } = await this.#serviceCommands(specs, listing, true)
       const services = new Map([...readServices(listing)].map(([name, state]) => [name, state.spec]))
       for (const name of replaced) services.delete(name)
@@ -220,9 +233,9 @@ export class Firewall {
     return queueInUse(await this.nft.list({ elements: false }))
   }
 
-  /** Says to services with fail-open that knocks are listened for, for so many seconds. */
-  stayAlive(seconds: number): Promise<void> {
-    return this.exclusive(() => this.nft.apply(sayAlive(seconds)))
+  /** Says to services with fail-open that knocks are listened for. */
+  stayAlive(): Promise<void> {
+    return this.exclusive(() => this.nft.apply(sayAlive()))
   }
 
   /** Lets nothing more leave the kernel. Answers to what has left already still grant. */

@@ -48,6 +48,11 @@ export class Mender {
     readonly book: GrantBook,
   ) {}
 
+  /** The number of the table that is as it should be. */
+  get table(): number | undefined {
+    return this.#imprint?.table
+  }
+
   /** What was installed is what should be there from now on. */
   adopt(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, queueing: Queueing): Promise<void> {
     return this.firewall.exclusive(() => this.#adopt(commands, services, queueing))
@@ -90,16 +95,16 @@ export class Mender {
 
   /**
    * Asks the kernel which grants run: at the start, and when something may have happened that was not told. False when
-   * the watch does not see yet, so that it has to be asked again.
+   * the watch does not see yet, or `isCurrent` no longer, so that it has to be asked again.
    */
-  async learnGrants(): Promise<boolean> {
+  async learnGrants(isCurrent: () => boolean): Promise<boolean> {
     if (!this.#imprint) return false
     const sign = this.#sign()
     await this.firewall.nft.apply(sign.commands)
     if (!(await sign.seen())) return false
     const startedAt = this.book.now()
     const listing = await this.firewall.nft.list()
-    if (!listing.present || listing.handle !== this.#imprint.table) return false
+    if (!isCurrent() || !listing.present || listing.handle !== this.#imprint.table) return false
     this.book.takeOver(listing, startedAt)
     return true
   }
@@ -170,18 +175,22 @@ export class Mender {
   ): Promise<number> {
     const missing = () => this.book.running(services.values()).filter(({ set }) => !before.sets.has(set))
     if (!(await seen())) return 0
-    const { length } = missing()
-    for (let done = 0; done < length; done += grantsAtOnce) {
-      // Asked for again each time: what is left of them gets less meanwhile.
-      const grants = missing().slice(done, done + grantsAtOnce)
+    const wanted = new Set(missing().map(nameOf))
+    for (let restored = 0; ;) {
+      // Asked for again each time: what is left of them gets less meanwhile, and some have ended or were taken away.
+      const grants = missing()
+        .filter(grant => wanted.has(nameOf(grant)))
+        .slice(0, grantsAtOnce)
+      if (grants.length === 0) return restored
       try {
         await this.firewall.nft.apply(restoring(grants))
       } catch {
         // Flushed once more in between, most likely; then all begins anew.
-        return done
+        return restored
       }
+      restored += grants.length
+      for (const grant of grants) wanted.delete(nameOf(grant))
     }
-    return length
   }
 
   async #after(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, queueing: Queueing) {
@@ -228,6 +237,8 @@ function collides(spec: ServiceSpec, services: ReadonlyMap<string, ServiceSpec>)
   const places = placesOf(spec)
   return [...services.values()].some(other => placesOf(other).some(x => places.some(y => overlap(x, y))))
 }
+
+const nameOf = ({ set, source }: RunningGrant): string => `${set} ${source}`
 
 function restoring(grants: readonly RunningGrant[]): Command[] {
   const bySet = new Map<string, Json[]>()

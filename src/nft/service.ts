@@ -105,10 +105,13 @@ function setsOf(spec: ServiceSpec): j.SetDefinition[] {
 
 const aliveSetDefinition: j.SetDefinition = { name: aliveSet, type: 'inet_proto', flags: ['timeout'] }
 
-/** The commands by which a daemon says that it is there, for so many seconds. */
-export function sayAlive(seconds: number): Command[] {
+/** How long services with fail-open stay closed after a daemon that is gone. */
+const aliveSeconds = 15
+
+/** The commands by which a daemon says that it is there, for `aliveSeconds`. */
+export function sayAlive(): Command[] {
   const elements = Object.values(protocolNumbers)
-  const timed = elements.map(val => ({ elem: { val, timeout: seconds } }))
+  const timed = elements.map(val => ({ elem: { val, timeout: aliveSeconds } }))
   // An element that is there keeps its time when it is added; and what is not there cannot be deleted.
   return [j.addElements(aliveSet, timed), j.deleteElements(aliveSet, elements), j.addElements(aliveSet, timed)]
 }

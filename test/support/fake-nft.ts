@@ -40,7 +40,9 @@ interface FakeSet {
 }
 
 interface Model {
-  table: boolean
+  /** Its number; 0 when there is none. */
+  table: number
+  tables: number
   handle: number
   readonly chains: Map<string, FakeChain>
   readonly sets: Map<string, FakeSet>
@@ -86,7 +88,7 @@ export class FakeNft implements Nft {
   readonly applied: (readonly Command[])[] = []
   readonly #now: () => number
   readonly #queueStatement: boolean
-  #model: Model = { table: false, handle: 0, chains: new Map(), sets: new Map() }
+  #model: Model = { table: 0, tables: 0, handle: 0, chains: new Map(), sets: new Map() }
 
   constructor({ now = () => Date.now() / 1000, queueStatement = true }: FakeOptions = {}) {
     this.#now = now
@@ -107,12 +109,12 @@ export class FakeNft implements Nft {
 
   list({ elements = true } = {}): Promise<Listing> {
     const { table, chains, sets } = this.#model
-    if (!table) return Promise.resolve(emptyListing())
+    if (table === 0) return Promise.resolve(emptyListing())
     const rules = [...chains.values()].flatMap(chain => chain.rules)
     return Promise.resolve(
       parse([
         { metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 } },
-        { table: { family: 'inet', name: 'pkctl', handle: 1 } },
+        { table: { family: 'inet', name: 'pkctl', handle: table } },
         ...[...chains.values()].map(({ body }) => ({ chain: body })),
         ...[...sets.values()].map(set => this.#listed(set, elements)),
         ...rules.map(({ handle, body }) => ({ rule: { ...body, handle } })),
@@ -164,17 +166,19 @@ export class FakeNft implements Nft {
     if (body['family'] !== 'inet' || asText(body[kind === 'table' ? 'name' : 'table']) !== 'pkctl') {
       throw new Error(`pkctl has no business in ${JSON.stringify(body)}`)
     }
-    if (kind !== 'table' && !model.table) fail('missing', 'table pkctl')
+    if (kind !== 'table' && model.table === 0) fail('missing', 'table pkctl')
     const action = this.#actions[`${verb} ${kind}`]
     if (!action) throw new Error(`the fake does not know ${verb} ${kind}`)
     action(model, body, asText(body['name']))
   }
 
   readonly #actions: Readonly<Record<string, (model: Model, body: Body, name: string) => void>> = {
-    'add table': model => (model.table = true),
+    'add table': model => {
+      if (model.table === 0) model.table = ++model.tables
+    },
     'delete table': model => {
-      if (!model.table) fail('missing', 'table pkctl')
-      model.table = false
+      if (model.table === 0) fail('missing', 'table pkctl')
+      model.table = 0
       model.chains.clear()
       model.sets.clear()
     },

@@ -11,6 +11,8 @@ class Scene {
   damages: string[] = []
   failing = false
   learnings = 0
+  /** Instead of an answer at once, with the question whether it still matters. */
+  learn: ((isCurrent: () => boolean) => Promise<boolean>) | undefined
   looks: boolean[] = []
   watches: MonitorEvents[] = []
   said: string[] = []
@@ -19,7 +21,10 @@ class Scene {
   constructor() {
     const say = (level: string) => (message: string) => void this.said.push(`${level}: ${message}`)
     const log = { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') }
-    const learnGrants = () => Promise.resolve(++this.learnings > 3)
+    const learnGrants = (isCurrent: () => boolean) => {
+      this.learnings++
+      return this.learn?.(isCurrent) ?? Promise.resolve(this.learnings > 3)
+    }
     const mender = { learnGrants, follow: () => undefined } as unknown as Mender
     const book = { goBlind: () => undefined } as unknown as GrantBook
     const watch = (events: MonitorEvents) => {
@@ -185,5 +190,29 @@ describe('Healer', () => {
     scene.watches.at(-1)?.ended('killed')
     await pass(20_000)
     assert.deepEqual([scene.looks.length, scene.watches.length], [0, 1])
+  })
+
+  it('what was learnt before the watch ended, or lost something, counts no more; and one learning goes on at a time', async () => {
+    const asked: { isCurrent: () => boolean; answer: (learnt: boolean) => void }[] = []
+    scene.learn = isCurrent => new Promise(answer => asked.push({ isCurrent, answer }))
+    const lose = () => scene.watches.at(-1)?.transaction({ events: [], by: '', lost: true })
+    lose()
+    lose()
+    assert.deepEqual([asked.length, asked[0]?.isCurrent()], [1, false])
+    asked[0]?.answer(true)
+    await pass(1000)
+    assert.deepEqual([asked.length, asked[1]?.isCurrent()], [2, true])
+    scene.watches.at(-1)?.ended('killed')
+    assert.equal(asked[1]?.isCurrent(), false)
+    asked[1]?.answer(true)
+    await settle()
+    assert.equal(scene.healer.watched, false)
+    await pass(1000)
+    assert.equal(asked.length, 3, 'the next watch learns for itself')
+    asked[2]?.answer(true)
+    await settle()
+    assert.equal(scene.healer.watched, true)
+    await pass(60_000)
+    assert.equal(asked.length, 3)
   })
 })

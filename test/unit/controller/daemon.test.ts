@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict'
+import { afterEach, describe, it, mock } from 'node:test'
+import type { Config } from '../../../src/controller/config/types.js'
+import type { DaemonParts, PathThread } from '../../../src/controller/daemon.js'
+import { Daemon } from '../../../src/controller/daemon.js'
+import { maskAddress } from '../../../src/controller/config/values.js'
+import { Firewall } from '../../../src/nft/firewall.js'
+import { GrantBook } from '../../../src/nft/grantbook.js'
+import type { Command } from '../../../src/nft/json.js'
+import { deleteTable } from '../../../src/nft/json.js'
+import { Mender } from '../../../src/nft/mender.js'
+import type { MonitorEvents } from '../../../src/nft/monitor.js'
+import { Marks } from '../../../src/nft/queueing.js'
+import { RecentAnswers } from '../../../src/nft/recent.js'
+import type { ServiceSpec } from '../../../src/nft/service.js'
+import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { ports, service } from '../../support/firewall-tools.js'
+import { load } from './config-support.js'
+
+const ssh = service('ssh')
+const web = service('web', { ports: ports(80) })
+
+const rotating = `
+  hourly: { type: rotating, open-secret: a, range: 1000-2000, hour: utc, opens: [ssh] }`
+
+/** A daemon on the fake, with a watch that tells of what is applied when it is asked to. */
+class Scene {
+  now = Date.UTC(2026, 0, 1, 10, 59)
+  readonly nft = new FakeNft({ now: () => this.now / 1000 })
+  readonly said: string[] = []
+  readonly daemon: Daemon
+  readonly firewall: Firewall
+  /** Rejects for as long as it is set. */
+  trouble: Error | undefined
+  /** Done before each transaction. */
+  before: (commands: readonly Command[]) => Promise<void> | void = () => undefined
+  #watch: MonitorEvents | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    services: readonly ServiceSpec[],
+    readonly config: Config,
+  ) {
+    this.config = { ...config, services }
+    const say = (level: string) => (message: string) => void this.said.push(`${level}: ${message}`)
+    const log = { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') }
+    const apply = this.nft.apply.bind(this.nft)
+    this.nft.apply = async commands => {
+      await this.before(commands)
+      if (this.trouble) throw this.trouble
+      await apply(commands)
+      for (const name of signsIn(commands)) setImmediate(() => this.tell('add', 'chain', name))
+    }
+    const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
+    this.firewall = new Firewall(this.nft, new FakeXtQueue(), mask, false, work => {
+      const result = this.#turn.then(work)
+      this.#turn = result.catch(() => undefined)
+      return result
+    })
+    const marks = new Marks(0xffff0000)
+    const book = new GrantBook(marks, mask, () => this.now / 1000, new RecentAnswers())
+    const path: PathThread = {
+      counters: { get: () => 0 } as unknown as PathThread['counters'],
+      configure: () => Promise.resolve(),
+      midway: () => Promise.resolve([]),
+      answers: () => Promise.resolve(),
+      stop: () => Promise.resolve(),
+    }
+    this.daemon = new Daemon(this.config, {
+      version: '0',
+      log,
+      firewall: this.firewall,
+      triggers: { configure: () => undefined, stop: () => Promise.resolve() } as unknown as DaemonParts['triggers'],
+      readOneTime: () => ({ unused: [] }),
+      marks,
+      healing: {
+        mender: new Mender(this.firewall, book),
+        book,
+        watch: events => {
+          this.#watch = events
+          return { pid: 1, stop: () => undefined }
+        },
+      },
+      startPath: () => Promise.resolve(path),
+      queueStatistics: () => undefined,
+      now: () => this.now,
+      random: () => 3,
+      onFatal: error => assert.fail(error),
+    })
+  }
+
+  tell(verb: string, kind: string, name = ''): void {
+    const event = { verb, kind, family: 'inet', table: 'pkctl', name, elements: [] }
+    this.#watch?.transaction({ events: [event], by: 'process 7 (nft)', lost: false })
+  }
+
+  async names(): Promise<string[]> {
+    return [...(await this.firewall.services()).keys()]
+  }
+
+  async knockPorts(): Promise<string> {
+    return JSON.stringify((await this.nft.list()).sets.get('knock-ports')?.elements.map(({ value }) => value))
+  }
+
+  async start(): Promise<void> {
+    await this.daemon.start()
+    await settle()
+  }
+}
+
+const signsIn = (commands: readonly Command[]): string[] =>
+  [...JSON.stringify(commands).matchAll(/"add":\{"chain":\{[^{}]*"name":"(sign-\d+)"/g)].map(
+    ([, name]) => name as string,
+  )
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 200; i++) await new Promise(done => setImmediate(done))
+}
+
+const configOf = (credentials = '\n  c: { type: pkd, key: a long enough key, opens: [ssh] }'): Config =>
+  load(`services: { ssh: { port: 22 } }\ncredentials:${credentials}`).config
+
+describe('Daemon: what somebody else did is no wish', () => {
+  const damages: readonly [string, Command[], string, RegExp][] = [
+    ['the table', [deleteTable()], 'the table inet pkctl was deleted', /^delete table/],
+    [
+      'the rules of a service',
+      [{ flush: { chain: { family: 'inet', table: 'pkctl', name: 'pk-web' } } }],
+      'service web was changed',
+      /^delete rule pk-web/,
+    ],
+  ]
+  for (const [name, commands, damage] of damages) {
+    for (const how of ['refresh', 'reload'] as const) {
+      it(`${name} went, and a ${how} comes before the healer looks`, async () => {
+        const scene = new Scene([ssh], configOf())
+        await scene.start()
+        await scene.firewall.addService(web)
+        await scene.daemon.refresh()
+        await scene.nft.apply(commands)
+        await (how === 'refresh' ? scene.daemon.refresh() : scene.daemon.reload(scene.config))
+        assert.deepEqual(await scene.names(), ['ssh', 'web'])
+        const told = scene.said.filter(line => line.startsWith(`warn: ${damage} by somebody else; put back`))
+        assert.equal(told.length, 1, scene.said.join('\n'))
+        assert.equal((await scene.daemon.status()).healed, 1)
+        await scene.daemon.stop()
+      })
+    }
+  }
+
+  it('the table goes between that look and the refresh itself', async () => {
+    const scene = new Scene([ssh], configOf())
+    await scene.start()
+    await scene.firewall.addService(web)
+    await scene.daemon.refresh()
+    const { install } = scene.firewall
+    let times = 0
+    scene.firewall.install = async (...given) => {
+      if (++times === 1) await scene.nft.apply([deleteTable()])
+      return install.apply(scene.firewall, given)
+    }
+    await scene.daemon.refresh()
+    assert.deepEqual([times, await scene.names()], [2, ['ssh', 'web']])
+    await scene.daemon.stop()
+  })
+
+  it('a service that a command removed stays away', async () => {
+    const scene = new Scene([ssh], configOf())
+    await scene.start()
+    await scene.firewall.addService(web)
+    await scene.daemon.refresh()
+    await scene.firewall.removeService('web')
+    await scene.daemon.refresh()
+    assert.deepEqual([await scene.names(), (await scene.daemon.status()).healed], [['ssh'], 0])
+    await scene.daemon.stop()
+  })
+})
+
+describe('Daemon, as time goes by', () => {
+  const minute = 60_000
+  let scene: Scene
+  afterEach(() => mock.timers.reset())
+
+  async function pass(milliseconds: number, step = 5000): Promise<void> {
+    for (let gone = 0; gone < milliseconds; gone += step) {
+      scene.now += step
+      mock.timers.tick(step)
+      await settle()
+    }
+  }
+  async function begin(services: readonly ServiceSpec[], credentials?: string): Promise<void> {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+    scene = new Scene(services, configOf(credentials))
+    await scene.start()
+  }
+
+  it('a turn of the hour that failed is tried again', async () => {
+    await begin([ssh], rotating)
+    const before = await scene.knockPorts()
+    scene.trouble = new Error('another pkctl has been changing the ruleset for 30 s')
+    await pass(6 * minute)
+    assert.equal(await scene.knockPorts(), before)
+    const errors = scene.said.filter(line => /of this hour could not .* tried again: another pkctl/.test(line)).length
+    assert.ok(errors > 3 && errors < 15, `${errors} times`)
+    scene.trouble = undefined
+    await pass(2 * minute)
+    const at11 = await scene.knockPorts()
+    assert.notEqual(at11, before)
+    await pass(60 * minute)
+    assert.notEqual(await scene.knockPorts(), at11, 'and the next turn comes in its time')
+    await scene.daemon.stop()
+  })
+
+  it('fail-open services are told again and again, also when they could not be told at first', async () => {
+    await begin([{ ...ssh, failOpen: true }])
+    const alive = async () => (await scene.nft.list()).sets.get('alive')?.elements.length ?? 0
+    assert.ok((await alive()) > 0)
+    await pass(minute)
+    assert.ok((await alive()) > 0)
+
+    // What is told alone, that is.
+    scene.before = commands => {
+      if (commands.length === 3 && JSON.stringify(commands[0]).includes('alive')) throw new Error('no')
+    }
+    await scene.nft.apply([deleteTable()])
+    scene.tell('delete', 'table')
+    await settle()
+    assert.ok((await alive()) > 0, 'with the table itself')
+    scene.before = () => undefined
+    await pass(minute)
+    assert.ok((await alive()) > 0)
+    assert.equal((await scene.daemon.status()).healed, 1)
+    await scene.daemon.stop()
+  })
+
+  for (const [what, services, credentials] of [
+    ['fail-open services', [{ ...ssh, failOpen: true }], undefined],
+    ['rotating sequences', [ssh], rotating],
+  ] as const) {
+    it(`nothing is waited for after the end, though ${what} were being drawn anew`, async () => {
+      await begin(services, credentials)
+      const refreshed = scene.daemon.refresh()
+      await scene.daemon.stop()
+      await refreshed
+      const { length } = scene.nft.applied
+      const lines = scene.said.length
+      await pass(70 * minute, minute)
+      assert.deepEqual([scene.nft.applied.length, scene.said.length], [length, lines], scene.said.join('\n'))
+    })
+  }
+})
