@@ -21,9 +21,15 @@ export function withLockoutFlags(command: Command): Command {
     .option('--force', 'go on even if that cuts off your ssh session')
 }
 
+/** A service that decides on the session, and for how many seconds from now on a grant still lets it in. */
+interface Shut {
+  readonly spec: ServiceSpec
+  readonly secondsLeft: number
+}
+
 /**
  * The grants that --allow-me asks for. Without it, warns when the session's next connection would be refused, and
- * throws when the session itself would end.
+ * throws when the session itself would end, be it only when a grant does: who has just knocked has not got in for good.
  */
 export async function guardSession(
   terminal: Terminal,
@@ -40,34 +46,42 @@ export async function guardSession(
     )
   }
   const { address } = session
-  const shut: ServiceSpec[] = []
+  const shut: Shut[] = []
   for (const spec of plan.after.values()) {
     if (plan.left.includes(spec.name) || !judges(spec, session)) continue
     const now = plan.before.get(spec.name)?.spec
-    const isGranted = now !== undefined && (await firewall.isGranted(spec, session.version, address, now))
-    if (!isGranted) shut.push(spec)
+    const secondsLeft = now ? await firewall.secondsGranted(spec, session.version, address, now) : 0
+    if (secondsLeft < Infinity) shut.push({ spec, secondsLeft })
   }
   if (flags.allowMe) {
-    return shut.map(({ name }) => ({ service: name, source: address, by: 'hand' as const, secondsLeft: null }))
+    return shut.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
   }
   const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])
-  const now = shut.filter(spec => isNew.has(spec))
-  const cutting = now.find(({ syn }) => !syn)
+  const now = shut.filter(({ spec }) => isNew.has(spec))
+  const cutting = now.find(({ spec }) => !spec.syn)
+  // Where new connections alone are judged, a grant that ends cuts nothing off, and shows that he can knock.
+  const refusing = now.find(({ secondsLeft }) => secondsLeft === 0)
   if (cutting) cutOff(terminal, flags, session, cutting)
-  else if (now[0]) {
+  else if (refusing) {
     terminal.warn(
       `your ssh session from ${address} goes on, but the next one from there will not be let in: ` +
-        `service ${now[0].name} guards port ${session.port}, and nothing lets ${address} in`,
+        `service ${refusing.spec.name} guards port ${session.port}, and nothing lets ${address} in`,
     )
     terminal.hint('--allow-me lets it in; make sure that you can knock, otherwise')
   }
   return []
 }
 
-function cutOff(terminal: Terminal, flags: LockoutFlags, { address, port }: Session, { name }: ServiceSpec): void {
+function cutOff(
+  terminal: Terminal,
+  flags: LockoutFlags,
+  { address, port }: Session,
+  { spec, secondsLeft }: Shut,
+): void {
+  const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
   const message =
     `your ssh session from ${address} would be cut off: ` +
-    `service ${name} judges every packet to port ${port}, and nothing lets ${address} in`
+    `service ${spec.name} judges every packet to port ${port}, and nothing lets ${address} in${until}`
   const hint = '--allow-me lets it in; where only new connections are judged (syn), it goes on; --force cuts it off'
   if (!flags.force && !flags.dryRun) throw new CliError(message, hint)
   terminal.warn(message)

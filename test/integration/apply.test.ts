@@ -315,6 +315,21 @@ describe('pkctl apply', () => {
     assert.deepEqual([allowed.status, allowed.stderr], [0, ''])
   })
 
+  it('a knock that lets the session in for a while does not keep it: that is said, and --allow-me makes up for it', async () => {
+    await must('init', 'ssh', '--port', '22')
+    const { status } = await on('nft', 'add element inet pkctl pk-ssh-4', `{ ${client4} timeout 300s }`)
+    assert.equal(status, 0)
+    const refused = await fromSession('pkctl init ssh --port 22 --window 90')
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, new RegExp(`would be cut off: .* lets ${client4} in for longer than 2\\d\\d s\\n`))
+    assert.equal((await list())[0]?.window, 60)
+    const { stdout, stderr } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
+    assert.match(stdout, /still here/)
+    assert.match(stderr, /hint: you are let in without end/)
+    const byHand = (await list())[0]?.grants.filter(({ by }) => by === 'hand')
+    assert.deepEqual(byHand, [{ source: client4, by: 'hand', secondsLeft: null }])
+  })
+
   it('--allow-me grants the session access in the same transaction, and is undone with the change', async () => {
     const { stdout, stderr, status } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.equal(status, 0, stderr)
