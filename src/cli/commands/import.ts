@@ -14,6 +14,7 @@ import { importNfPkd } from '../import/nfpkd.js'
 import { importNfqknockd } from '../import/nfqknockd.js'
 import type { Printed, SecretPath } from '../import/print.js'
 import { printConfig, printPlaces } from '../import/print.js'
+import { privateMode, shareFile } from '../sharedfiles.js'
 import type { Terminal } from '../terminal.js'
 import { CliError, usageError } from '../terminal.js'
 import { expandHome } from '../userfiles.js'
@@ -44,8 +45,8 @@ export function importCommand(terminal: Terminal): Command {
     .description('print the configuration of another system as one of pkctl')
     .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, ipt_pkd or ipt_pkd.ini')
     .argument('[source...]', 'file, directory, or arguments')
-    .option('--output <file>', 'a new file for it, of mode 600 (default: print it)')
-    .option('--keys <dir>', 'write each key into a file in this directory, of mode 600, instead of the YAML')
+    .option('--output <file>', 'a new file for it, shut to others (default: print it)')
+    .option('--keys <dir>', 'write each key into a file in this directory, shut to others, instead of the YAML')
     .option('--force', 'overwrite files that are there')
     .addHelpText('after', help)
     .action((system: string, source: string[], flags: ImportFlags) => {
@@ -251,9 +252,11 @@ function writeAll(files: readonly NewFile[], force: boolean): void {
       // A file in place of /dev/null would harm others.
       if (there && !there.isFile() && !there.isSymbolicLink())
         throw Object.assign(new Error('it is no regular file'), { path: file })
-      const handle = fs.openSync(at, 'wx', 0o600)
+      const handle = fs.openSync(at, 'wx', privateMode)
       done.push(at)
       try {
+        // What a link leads to is not replaced, and says nothing.
+        shareFile(handle, at, there?.isFile() ? there : undefined)
         fs.writeFileSync(handle, content)
         fs.fsyncSync(handle)
       } finally {
@@ -281,7 +284,6 @@ function explained(
   if (error.code === 'EEXIST')
     return new CliError(`${file} is there already`, 'take another name, or add --force to overwrite it')
   const directory = path.dirname(file)
-  if (error.code === 'ENOENT')
-    return new CliError(`there is no directory ${directory}`, `install -d -m 700 ${directory}`)
+  if (error.code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
   return new CliError(`${file} cannot be written: ${reasonOf(error)}`)
 }

@@ -4,6 +4,7 @@ import * as path from 'node:path'
 import { Command } from 'commander'
 import { namePattern } from '../../controller/config/values.js'
 import { maxKeyLength } from '../../knock/pkd.js'
+import { privateMode, shareFile } from '../sharedfiles.js'
 import type { Terminal } from '../terminal.js'
 import { CliError } from '../terminal.js'
 import { parseCount } from './services.js'
@@ -54,16 +55,15 @@ function places(file: string): string[] {
 function writeNew(file: string, content: string): string {
   let handle: number
   try {
-    handle = fs.openSync(file, 'wx', 0o600)
+    handle = fs.openSync(file, 'wx', privateMode)
   } catch (error) {
     throw explained(file, error as NodeJS.ErrnoException)
   }
   try {
-    const shared = sharedGroup(file, handle)
-    if (shared) fs.fchmodSync(handle, 0o640)
+    const isShared = shareFile(handle, file)
     fs.writeSync(handle, content)
     fs.fsyncSync(handle)
-    return shared ? "its owner and its directory's group" : 'its owner alone'
+    return isShared ? "its owner and its directory's group" : 'its owner alone'
   } catch (error) {
     fs.rmSync(file, { force: true })
     throw explained(file, error as NodeJS.ErrnoException)
@@ -72,16 +72,10 @@ function writeNew(file: string, content: string): string {
   }
 }
 
-/** A directory that hands its group on (setgid) and is shut to others, as the packages make it, is shared on purpose. */
-function sharedGroup(file: string, handle: number): boolean {
-  const { mode, gid } = fs.statSync(path.dirname(file))
-  return (mode & 0o2000) !== 0 && (mode & 0o007) === 0 && gid !== 0 && fs.fstatSync(handle).gid === gid
-}
-
 function explained(file: string, { code, message }: NodeJS.ErrnoException): CliError {
   const directory = path.dirname(file)
   if (code === 'EEXIST')
     return new CliError(`${file} is there already`, 'a key is never overwritten: take another name')
-  if (code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `install -d -m 700 ${directory}`)
+  if (code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
   return new CliError(`${file} cannot be written: ${message}`)
 }

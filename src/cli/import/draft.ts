@@ -60,6 +60,11 @@ export interface Note {
 export const remark = (text: string): Note => ({ text, warning: false })
 export const caution = (text: string): Note => ({ text, warning: true })
 
+/** knockd and its like run as root; the daemon of the packages does not. */
+export const rightsOfCommands =
+  'under the units of the packages, commands are run as the user pkctl, with CAP_NET_ADMIN alone, on a read-only system: ' +
+  'what needs root or another user fails (docs/installation.md, commands on a knock)'
+
 export interface Entry {
   readonly name: string
   readonly options: Readonly<Record<string, unknown>>

@@ -7,7 +7,7 @@ import { placeholders } from '../../controller/config/trigger-schema.js'
 import { readOneTime } from '../../knock/onetime.js'
 import { formatStep, maxSteps, parseFlags, parseStep } from '../../knock/sequence.js'
 import type { CredentialDraft, Note, TriggerDraft, Window } from './draft.js'
-import { caution, Draft, maxWindow, remark, shorten } from './draft.js'
+import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
 import type { Plan } from './draft.js'
 import type { FirewallCommand } from './firewallcommands.js'
 import { readFirewallCommand } from './firewallcommands.js'
@@ -45,6 +45,7 @@ export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'
     draft.remark(
       'knockd waits for commands as long as they take; here they are ended after 30 s, or the time of timeout',
     )
+    draft.remark(`knockd runs commands as root; ${rightsOfCommands}`)
   }
   return draft.finish()
 }

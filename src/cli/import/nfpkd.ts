@@ -2,7 +2,7 @@
 import { parsePort } from '../../controller/config/values.js'
 import { CliError } from '../terminal.js'
 import type { Note, Opening, Plan, Reject, TriggerDraft, Window } from './draft.js'
-import { caution, Draft, maxWindow, remark, shorten } from './draft.js'
+import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
 import type { PkdRule } from './pkdrules.js'
 import { addPkdRules, maxSkew, unusable } from './pkdrules.js'
 import type { Protocol } from './ports.js'
@@ -29,6 +29,7 @@ export function importNfPkd(files: readonly ActionFile[]): Plan {
       return []
     }),
   )
+  if (rules.some(({ onOpen }) => onOpen)) draft.remark(rightsOfCommands)
   addPkdRules(draft, rules)
   return draft.finish()
 }

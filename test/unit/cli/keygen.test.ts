@@ -99,7 +99,7 @@ describe('pkctl keygen', () => {
     const missing = await pkctl('keygen', '--out', path.join(parent, 'laptop'))
     assert.deepEqual(
       [missing.status, missing.error, missing.hint],
-      [1, [`there is no directory ${parent}`], [`install -d -m 700 ${parent}`]],
+      [1, [`there is no directory ${parent}`], [`mkdir -p -m 700 ${parent}`]],
     )
     fs.writeFileSync(parent, '')
     const { status, error } = await pkctl('keygen', '--out', path.join(parent, 'laptop'))

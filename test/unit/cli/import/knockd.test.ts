@@ -251,6 +251,13 @@ describe('import knockd', () => {
     }
   })
 
+  it('commands: what they may not do under the units of the packages is said, and only where there are any', () => {
+    const text = door('command = /usr/bin/systemctl restart apache2').yaml.replace(/\n *# ?/g, ' ')
+    assert.match(text, /under the units of the packages, commands are run as the user pkctl, with CAP_NET_ADMIN alone/)
+    assert.match(text, /what needs root or another user fails \(docs\/installation\.md, commands on a knock\)/)
+    assert.doesNotMatch(door('command = ufw allow from %IP% to any port 22 proto tcp').yaml, /units/)
+  })
+
   it('a stop_command that is no counterpart runs when the time is over', () => {
     const { value, warnings } = door(
       'start_command = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',

@@ -136,6 +136,16 @@ describe('import nf-pkd', () => {
     assert.match(warnings.join('\n'), /left out: ext-command: no body is no name/)
   })
 
+  it('commands: what they may not do under the units of the packages is said once, and only where there are any', () => {
+    const rights = /under the units of the packages, commands are run as the user pkctl/g
+    const run = { 'ext-command': '/bin/a', 'ext-user': 'nobody' }
+    const { yaml } = rules({ ...ssh, ...run }, { name: 'two', key: 'other', ...run })
+    const text = yaml.replace(/\n *# ?/g, ' ')
+    assert.equal(text.match(rights)?.length, 1, yaml)
+    assert.match(text, /what needs root or another user fails \(docs\/installation\.md, commands on a knock\)/)
+    assert.doesNotMatch(rules(ssh).yaml, /units/)
+  })
+
   const leftOut: readonly [object, RegExp][] = [
     [{ ...ssh, key: '' }, /the key is empty/],
     [{ ...ssh, key: undefined }, /the key is empty/],
