@@ -1,4 +1,5 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
+import { serviceUser } from '../../controller/config/sources.js'
 import type { Facts } from '../../controller/doctor/facts.js'
 import { defaultSocket } from '../change.js'
 import { realFirewall } from '../firewall.js'
@@ -33,6 +34,7 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     files: filesOf(configuration, at),
     session: sessionOf(process.env['SSH_CONNECTION']),
     trusted: user === undefined ? [root] : [root, user],
+    daemonGroup: serviceUser()?.gid ?? null,
     notSeen: entries,
   }
 }

@@ -17,6 +17,8 @@ export interface Facts {
   readonly session: { readonly address: string; readonly port: number } | null
   /** Users whose files may be relied on: root, and that of the daemon. */
   readonly trusted: readonly number[]
+  /** The group in which the daemon reads keys; null where it has none of its own. */
+  readonly daemonGroup: number | null
   /** What could not be looked at, and why. */
   readonly notSeen: readonly { readonly what: string; readonly why: string }[]
 }

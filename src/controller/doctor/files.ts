@@ -7,12 +7,15 @@ const root = 0
 const groupWrites = 0o020
 const othersWrite = 0o002
 const othersRead = 0o004
+const groupReads = 0o040
 const sticky = 0o1000
 const directory = 0o040000
 const typeBits = 0o170000
 
-export function judgeFiles({ files, trusted }: Pick<Facts, 'files' | 'trusted'>): Finding[] {
-  return dedupe(files.flatMap(file => [...readable(file), ...writable(file, trusted), ...program(file)]))
+type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup'>
+
+export function judgeFiles({ files, trusted, daemonGroup }: Known): Finding[] {
+  return dedupe(files.flatMap(file => [...readable(file, daemonGroup), ...writable(file, trusted), ...program(file)]))
 }
 
 const names = {
@@ -29,15 +32,16 @@ const subjectOf = ({ credential }: FileFacts, path: string) => ({
   ...(credential === undefined ? {} : { credential }),
 })
 
-function readable(file: FileFacts): Finding[] {
-  const { path, what, mode = 0, holdsSecrets } = file
+function readable(file: FileFacts, daemonGroup: number | null): Finding[] {
+  const { path, what, mode = 0, gid, holdsSecrets } = file
   const subject = subjectOf(file, path)
-  if (what === 'secret' && (mode & 0o044) !== 0) {
+  const isDaemons = gid !== undefined && gid === daemonGroup
+  if (what === 'secret' && (mode & (isDaemons ? othersRead : groupReads | othersRead)) !== 0) {
     return [
       finding(
         'secrets-readable',
         `${path} holds a secret, and ${whoReads(mode)} can read it`,
-        `chmod 600 ${path}`,
+        `chmod ${isDaemons ? '640' : '600'} ${path}`,
         subject,
       ),
     ]

@@ -68,6 +68,7 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
     files: [],
     session: null,
     trusted: [0],
+    daemonGroup: 999,
     notSeen: [],
   }
 }

@@ -214,6 +214,9 @@ describe('of files', () => {
   const cases: readonly [string, Partial<FileFacts> & { mode: number }, ...FindingId[]][] = [
     ['a key of mode 0600', { mode: 0o600 }],
     ['a key of mode 0640', { mode: 0o640 }, 'secrets-readable'],
+    ["one for another group than the daemon's", { mode: 0o640, gid: 5 }, 'secrets-readable'],
+    ["one for the daemon's", { mode: 0o640, gid: 999 }],
+    ["one for the daemon's, and all others", { mode: 0o644, gid: 999 }, 'secrets-readable'],
     ['a configuration of mode 0644', { mode: 0o644, what: 'configuration' }],
     ['one with secrets', { mode: 0o644, what: 'configuration', holdsSecrets: true }, 'secrets-readable'],
     ['one with secrets for a group', { mode: 0o640, what: 'configuration', holdsSecrets: true }],
