@@ -151,6 +151,22 @@ describe('the daemon as a user of its own', () => {
     assert.match(group.stderr, /not in the group daemon.*\n.*hint: .*SupplementaryGroups=daemon/)
   })
 
+  it('says of sequences that are good for once that it cannot mark them as used', async () => {
+    const shut = lab.file('pkctl/sequences', '7000,8000,9000\n'.repeat(20), 0o644)
+    const marked = '/var/lib/pkctl/sequences'
+    await must(inside(['install', '-o', String(uid), '-m', '600', shut, marked]))
+    const once = (file: string) => `{ type: one-time, sequences-file: ${file}, opens: [ssh] }`
+    const settings = fs.readFileSync(config, 'utf8')
+    fs.writeFileSync(config, settings.replace('laptop:', `marked: ${once(marked)}, shut: ${once(shut)}, laptop:`))
+
+    const { stderr } = await asRoot('check', '--config', config)
+    assert.match(stderr, /^pkctl: warning: the service, .* can mark no line of \S+\/pkctl\/sequences as used, .*\n$/)
+    assert.match(stderr, new RegExp(`install -o pkctl -g pkctl -m 600 ${shut} /var/lib/pkctl/`))
+    const { output } = await start()
+    assert.match(output, /"warn".*credentials\.shut\.sequences-file: \S+ cannot be written \(permission denied\)/)
+    assert.doesNotMatch(output, /credentials\.marked/)
+  })
+
   /** Stops the one thread that waits for packets in poll(2) where it stands, for as long as the result runs. */
   async function holdPacketThread(pid: number): Promise<Background> {
     const [poll, ptrace] = process.arch === 'x64' ? ['7', 101] : ['73', 117]

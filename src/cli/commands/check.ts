@@ -27,30 +27,42 @@ export function checkCommand(terminal: Terminal): Command {
         },
       })
       for (const warning of warnings) terminal.warn(warning)
-      warnOfHidden(files, terminal)
+      const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
+      warnOfHidden(files, marked, terminal)
       terminal.out(
         `${config.file} is valid: ${config.services.length} services, ${config.credentials.length} credentials`,
       )
     })
 }
 
+/** Where the unit lets the daemon write, unless a drop-in has more. */
+const writable = '/var/lib/pkctl/'
+
 /** What root can read and the daemon cannot would be found out at its next start, when nobody can knock. */
-function warnOfHidden(files: readonly string[], terminal: Terminal): void {
+function warnOfHidden(files: readonly string[], written: readonly string[], terminal: Terminal): void {
   const user = serviceUser()
   if (!user || process.geteuid?.() !== 0) return
-  const shut = new Set(files.flatMap(file => hiddenFrom(user, fs.realpathSync(file)) ?? []))
+  const shut = new Set(files.flatMap(file => hiddenFrom(user, fs.realpathSync(file), 0o4) ?? []))
   for (const file of shut) {
     const mode = fs.statSync(file).isDirectory() ? 'g+x' : 'g+r'
     terminal.warn(
       `user pkctl, as whom the service runs, cannot read ${file}; chgrp pkctl ${file}; chmod ${mode} ${file}`,
     )
   }
+  for (const file of written.map(name => fs.realpathSync(name))) {
+    const isShut = !file.startsWith(writable) || hiddenFrom(user, file, 0o2) !== undefined
+    if (!isShut) continue
+    terminal.warn(
+      `the service, which runs as user pkctl, can mark no line of ${file} as used, so that none opens anything; ` +
+        `install -o pkctl -g pkctl -m 600 ${file} ${writable}`,
+    )
+  }
 }
 
-/** The file, or the first directory on the way to it, that the user has no right to. */
-function hiddenFrom(user: { uid: number; gid: number }, file: string): string | undefined {
+/** The file, to which a right is wanted, or the first directory on the way to it that the user cannot pass. */
+function hiddenFrom(user: { uid: number; gid: number }, file: string, right: number): string | undefined {
   const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
-  const way = [...new Set(directories)].map(place => ({ place, bit: 0o1 })).concat({ place: file, bit: 0o4 })
+  const way = [...new Set(directories)].map(place => ({ place, bit: 0o1 })).concat({ place: file, bit: right })
   return way.find(({ place, bit }) => {
     const { mode, uid, gid } = fs.statSync(place)
     const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0

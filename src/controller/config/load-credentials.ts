@@ -169,6 +169,12 @@ function oneTimeCredential(
     findings.problem(merged.placeOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
     return undefined
   }
+  try {
+    reader.canWrite(file)
+  } catch (cause) {
+    const why = `cannot be written (${reasonOf(cause)}): no line can be marked as used, so none opens anything`
+    findings.warn(merged.placeOf(place), `${about} ${why}`)
+  }
   return { ...common, ...stepsOptions(data), type: 'one-time', file }
 }
 

@@ -11,6 +11,8 @@ import { kindOf, oneLine, quote } from './values.js'
 export interface ConfigReader {
   readFile(file: string): Buffer
   readDirectory(directory: string): string[]
+  /** Throws where this process may not write it. */
+  canWrite(file: string): void
   stat(file: string): { readonly mode: number; readonly size: number; readonly gid: number; isFile(): boolean }
   /** The group in which the daemon reads its keys, where it has a user of its own. */
   readonly daemonGroup: number | undefined
@@ -20,6 +22,7 @@ export const nodeReader: ConfigReader = {
   readFile: file => fs.readFileSync(file),
   readDirectory: directory => fs.readdirSync(directory),
   stat: file => fs.statSync(file),
+  canWrite: file => fs.accessSync(file, fs.constants.W_OK),
   get daemonGroup() {
     return process.geteuid?.() === 0 ? serviceUser()?.gid : process.getegid?.()
   },
@@ -83,6 +86,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EISDIR: 'it is a directory',
   ENOTDIR: 'it is not a directory',
+  EROFS: 'read-only file system',
 }
 
 /** Why a file could not be read, in a few words. */

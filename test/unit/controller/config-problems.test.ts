@@ -452,6 +452,16 @@ describe('loadConfig: key files', () => {
       ],
     },
     {
+      name: 'sequences of which none can be marked as used',
+      files: {
+        'pkctl.yaml': 'services: {s: {port: 1}}\ncredentials: {a: {type: one-time, sequences-file: kept, opens: [s]}}',
+        kept: { text: '1,2\n'.repeat(20), mode: 0o400 },
+      },
+      want: [
+        'pkctl.yaml:2:51: credentials.a.sequences-file: kept cannot be written (read-only file system): no line can be marked as used, so none opens anything',
+      ],
+    },
+    {
       name: 'a readable key file that is allowed',
       files: { 'pkctl.yaml': `${yaml()}\nallow-readable-keys: true`, k: { text: 'x', mode: 0o604 } },
       want: [`${at} can be read by group or others (mode 0604); chmod 600 k`],

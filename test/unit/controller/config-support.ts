@@ -38,6 +38,10 @@ export function fakeReader(files: Files): ConfigReader {
       const { text, mode = 0o600, gid = 0, kind } = find(file)
       return { mode: 0o100000 | mode, size: text.length, gid, isFile: () => kind === undefined }
     },
+    canWrite: file => {
+      if (((find(file).mode ?? 0o600) & 0o200) === 0)
+        throw Object.assign(new Error('EROFS: read-only file system, access'), { code: 'EROFS' })
+    },
     daemonGroup,
   }
 }

@@ -309,7 +309,10 @@ describe('the sample, the documentation and the JSON schema', () => {
   /** Loads `text` from a real file. */
   function loadReal(text: string): LoadedConfig {
     const file = path.join(directory, 'pkctl.yaml')
-    fs.writeFileSync(file, text.replaceAll('/etc/pkctl/keys', path.join(directory, 'keys')), { mode: 0o600 })
+    const here = text
+      .replaceAll('/etc/pkctl/keys', path.join(directory, 'keys'))
+      .replaceAll('/var/lib/pkctl/sequences', path.join(directory, 'sequences'))
+    fs.writeFileSync(file, here, { mode: 0o600 })
     return loadConfig(file)
   }
 
