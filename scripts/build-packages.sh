@@ -100,11 +100,15 @@ system() {
   copy 644 templates/sysusers.conf /usr/lib/sysusers.d/pkctl.conf
   copy 644 templates/tmpfiles.conf /usr/lib/tmpfiles.d/pkctl.conf
   copy 644 templates/logrotate /etc/logrotate.d/pkctl
-  for name in README.md CHANGELOG.md docs; do
+  for name in README.md CHANGELOG.md COMPATIBILITY.md CONTRIBUTING.md docs; do
     mkdir -p "$tree/usr/share/doc/pkctl"
     cp -r $name "$tree/usr/share/doc/pkctl/"
   done
   copy 644 templates/pkctl.yaml /usr/share/doc/pkctl/examples/pkctl.yaml
+  for name in templates/examples/*; do copy 644 "$name" "/usr/share/doc/pkctl/examples/${name##*/}"; done
+  # By name: beside them there may be an inventory and a vault of whoever builds. vagrant.yml is of use in a clone only.
+  mkdir "$tree/usr/share/doc/pkctl/examples/ansible"
+  cp -r templates/ansible/{site.yml,inventory.example.yml,roles} "$tree/usr/share/doc/pkctl/examples/ansible/"
   for name in "$work"/man/*; do compressed "$name" "/usr/share/man/man${name##*.}/${name##*/}"; done
   copy 644 "$work/completion/bash" /usr/share/bash-completion/completions/pkctl
   copy 644 "$work/completion/fish" /usr/share/fish/vendor_completions.d/pkctl.fish

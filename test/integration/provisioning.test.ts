@@ -134,15 +134,15 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
     ].entries())
       file(`case${i}.json`, JSON.stringify(variables))
     const play = `ansible-playbook -i localhost, -c local -e ${python}`
-    // /etc, /usr/local and /var are copies that are gone afterwards, and systemd is not to be seen.
+    // /etc, /usr and /var are copies that are gone afterwards, and systemd is not to be seen.
     const script = `
       mount -t tmpfs tmpfs /mnt
-      for name in etc usr/local var; do
+      for name in etc usr var; do
         mkdir -p /mnt/upper/$name /mnt/work/$name
         mount -t overlay overlay -o lowerdir=/$name,upperdir=/mnt/upper/$name,workdir=/mnt/work/$name /$name
       done
       mount -t tmpfs tmpfs /run
-      for time in 1 2; do ${play} -e pkctl_package=${archive} ${parts[0]}; done
+      for time in 1 2; do ${play} -e pkctl_package=${archive} -e pkctl_apt_update=false ${parts[0]}; done
       /usr/local/bin/pkctl --version
       ls /etc/systemd/system/pkctld.service /etc/systemd/system/pkctl-rules.service
       grep ^ExecStart= /etc/systemd/system/pkctld.service
