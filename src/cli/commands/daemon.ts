@@ -97,6 +97,7 @@ async function runDaemon(file: string): Promise<void> {
     manager.stopping()
     await daemon.stop()
   } finally {
+    daemon.halt()
     manager.close()
     for (const listener of listeners) await listener.close()
     await log.close()

@@ -153,11 +153,11 @@ describe('Daemon: what somebody else did is no wish', () => {
     await scene.start()
     await scene.firewall.addService(web)
     await scene.daemon.refresh()
-    const { install } = scene.firewall
+    const install = scene.firewall.install.bind(scene.firewall)
     let times = 0
     scene.firewall.install = async (...given) => {
       if (++times === 1) await scene.nft.apply([deleteTable()])
-      return install.apply(scene.firewall, given)
+      return install(...given)
     }
     await scene.daemon.refresh()
     assert.deepEqual([times, await scene.names()], [2, ['ssh', 'web']])
