@@ -30,8 +30,14 @@ interface Entry {
   readonly timeout: number
 }
 
-/** More than these are not kept: what comes after is not put back. */
+/** In each set more than these are not kept: what comes after is not put back. */
 const maxEntries = 262_144
+/** Of all sets together. When there are more, nothing given before is put back. */
+const maxDeletions = 262_144
+/** A few less than RecentAnswers keeps: when there are so many, older ones may have been forgotten. */
+const manyAnswers = 260_000
+/** To look for entries that have ended takes some milliseconds; it is not done more often than this. */
+const tidyingSeconds = 1
 
 /** A number gets a new meaning only after two reloads. */
 const maxMeanings = 8
@@ -46,13 +52,16 @@ export class GrantBook {
   #entries = new Map<string, Map<string, Entry>>()
   /** When sources were last taken out of sets by a command, by anyone. */
   #deleted = new Map<string, Map<string, number>>()
+  /** How many `#deleted` has. */
   #deletions = 0
+  #tidiedAt = -Infinity
   /** Nothing given before counts; by set, and for all. */
   readonly #forgotten = new Map<string, number>()
   #allForgotten = -Infinity
   /** What a plan's number means, the latest meaning first. */
   readonly #plans = new Map<number, { from: number; plan: Plan }[]>()
-  #longestSeconds = 0
+  /** So far back answers matter: as long as the longest life of what they gave, or may have taken back since. */
+  #lookBackSeconds = 0
   #blind = true
 
   /** `now` gives seconds of the clock by which `answers` were noted. */
@@ -70,7 +79,7 @@ export class GrantBook {
       const known = this.#plans.get(plan.number) ?? []
       const same = known[0] && meaning(known[0].plan) === meaning(plan)
       if (!same) this.#plans.set(plan.number, [{ from, plan }, ...known].slice(0, maxMeanings))
-      this.#longestSeconds = Math.max(this.#longestSeconds, ...plan.grants.map(({ seconds }) => seconds))
+      this.#lookBackSeconds = Math.max(this.#lookBackSeconds, ...plan.grants.map(({ seconds }) => seconds))
     }
   }
 
@@ -98,17 +107,21 @@ export class GrantBook {
     }
   }
 
-  /** Replaces everything by what a listing shows, which was begun at `startedAt`. */
+  /**
+   * Replaces everything by what a listing shows, which was begun at `startedAt`, but for what was followed since: the
+   * listing may have been made before that.
+   */
   takeOver(listing: Listing, startedAt: number): void {
-    this.#entries = new Map()
+    this.#dropOlder(startedAt)
     this.#allForgotten = startedAt
     this.#blind = false
     for (const { name, elements } of listing.sets.values()) {
       if (!isGrantSet(name)) continue
       for (const { value, timeout, expires } of elements) {
-        const source = asText(value)
-        const deleted = this.#deleted.get(name)?.get(this.#canonical(source)) ?? -Infinity
-        if (deleted < startedAt) this.#add(name, source, startedAt, timeout ?? null, expires ?? timeout ?? null)
+        const source = this.#canonical(asText(value))
+        const deleted = this.#deleted.get(name)?.get(source) ?? -Infinity
+        if (deleted >= startedAt || this.#entries.get(name)?.has(source)) continue
+        this.#add(name, source, startedAt, timeout ?? null, expires ?? timeout ?? null)
       }
     }
   }
@@ -129,7 +142,7 @@ export class GrantBook {
       const life = entry.end === Infinity ? null : { timeout: Math.max(1, Math.ceil(entry.timeout)), left }
       grants.push({ set, source, life })
     }
-    this.#answered(now, wanted, (set, source, entry) => {
+    const answersKnownAfter = this.#answered(now, wanted, (set, source, entry) => {
       const key = `${set} ${source}`
       if (seen.has(key)) return true
       seen.add(key)
@@ -142,6 +155,8 @@ export class GrantBook {
       for (const set of grantSets(spec.name)) {
         for (const [source, entry] of this.#entries.get(set) ?? []) {
           if (grants.length >= most) return grants
+          // The packet path may have taken it back, or given it less.
+          if (isKnockSet(set) && entry.time <= answersKnownAfter) continue
           if (!seen.has(`${set} ${source}`) && this.#counts(set, source, entry.time)) take(set, source, entry)
         }
       }
@@ -149,13 +164,20 @@ export class GrantBook {
     return grants
   }
 
+  /** Visits what answers gave and took back, the latest first. Returns the time after which all answers are known. */
   #answered(
     now: number,
     services: ReadonlyMap<string, ServiceSpec>,
     visit: (set: string, source: string, entry: Entry) => boolean,
-  ): void {
-    this.answers.latestFirst(now - this.#longestSeconds, ({ version, source, mark, time }) => {
-      const plan = this.#plans.get(this.marks.planOf(mark))?.find(({ from }) => from <= time)?.plan
+  ): number {
+    let count = 0
+    let knownAfter = -Infinity
+    this.answers.latestFirst(now - this.#lookBackSeconds, ({ version, source, mark, time }) => {
+      const meanings = this.#plans.get(this.marks.planOf(mark))
+      const plan = meanings?.find(({ from }) => from <= time)?.plan
+      const meaningForgotten = meanings !== undefined && plan === undefined
+      if (++count >= manyAnswers || meaningForgotten) knownAfter = time
+      if (meaningForgotten) return false
       const address = plan && textOf(version, source)
       for (const { service, seconds } of plan?.grants ?? []) {
         const spec = services.get(service.name)
@@ -166,6 +188,7 @@ export class GrantBook {
       }
       return true
     })
+    return knownAfter
   }
 
   #counts(set: string, source: string, time: number): boolean {
@@ -176,29 +199,51 @@ export class GrantBook {
   #add(set: string, value: string, now: number, timeout: number | null, expires: number | null): void {
     const source = this.#canonical(value)
     const ofSet = this.#entries.get(set) ?? new Map<string, Entry>()
+    if (ofSet.size >= maxEntries && !ofSet.has(source)) this.#dropEnded(now)
     if (ofSet.size >= maxEntries && !ofSet.has(source)) return
     this.#entries.set(set, ofSet)
-    const end = timeout === null ? Infinity : now + (expires ?? timeout)
-    ofSet.set(source, { time: now, end, timeout: timeout ?? 0 })
-    this.#deleted.get(set)?.delete(source)
+    const life = timeout === null ? Infinity : (expires ?? timeout)
+    ofSet.set(source, { time: now, end: now + life, timeout: timeout ?? 0 })
+    if (isKnockSet(set)) this.#lookBackSeconds = Math.max(this.#lookBackSeconds, life)
+    if (this.#deleted.get(set)?.delete(source)) this.#deletions--
   }
 
   #delete(set: string, source: string, now: number): void {
     this.#entries.get(set)?.delete(source)
-    if (++this.#deletions > maxEntries) {
-      this.#deleted = new Map()
-      this.#deletions = 0
-      this.#forget(set, now)
-      this.#allForgotten = now
-    }
+    if (this.#deletions >= maxDeletions && !this.#deleted.get(set)?.has(source)) this.#forgetAll(set, now)
     const ofSet = this.#deleted.get(set) ?? new Map<string, number>()
+    if (!ofSet.has(source)) this.#deletions++
     this.#deleted.set(set, ofSet.set(source, now))
   }
 
   #forget(set: string, now: number): void {
+    this.#deletions -= this.#deleted.get(set)?.size ?? 0
     this.#entries.delete(set)
     this.#deleted.delete(set)
     this.#forgotten.set(set, now)
+  }
+
+  /** In `set` also what was given just now. */
+  #forgetAll(set: string, now: number): void {
+    this.#forget(set, now)
+    this.#deleted = new Map()
+    this.#deletions = 0
+    this.#dropOlder(now)
+    this.#allForgotten = now
+  }
+
+  #dropOlder(than: number): void {
+    for (const ofSet of this.#entries.values()) dropWhere(ofSet, ({ time }) => time < than)
+  }
+
+  #dropEnded(now: number): void {
+    if (now < this.#tidiedAt + tidyingSeconds) return
+    this.#tidiedAt = now
+    for (const [set, ofSet] of this.#entries) {
+      // As long as an older answer is looked at, what came after it has to be known, too.
+      const unneededUpTo = isKnockSet(set) ? now - this.#lookBackSeconds : now
+      dropWhere(ofSet, ({ time, end }) => end <= now && time <= unneededUpTo)
+    }
   }
 
   /** One spelling for each address. */
@@ -210,10 +255,17 @@ export class GrantBook {
 const grantSets = (service: string) =>
   ([4, 6] as const).flatMap(version => [setOf(service, 'knock', version), setOf(service, 'add', version)])
 
+function dropWhere(entries: Map<string, Entry>, dropped: (entry: Entry) => boolean): void {
+  for (const [source, entry] of entries) if (dropped(entry)) entries.delete(source)
+}
+
 const isDeletion = (verb: string) => verb === 'delete' || verb === 'destroy'
 
 /** Sets whose elements are grants; that they come and go damages nothing. */
 const isGrantSet = (name: string) => /^pk-.*-[46]$/.test(name) && !/\.(allow|used)-[46]$/.test(name)
+
+/** What the packet path fills as well. */
+const isKnockSet = (name: string) => !/\.add-[46]$/.test(name)
 
 function textOf(version: IpFamily, source: Buffer): string {
   if (version === 4) return source.join('.')

@@ -8,7 +8,7 @@ import type { GrantBook, RunningGrant } from './grantbook.js'
 import type { Imprint, Judgement } from './imprint.js'
 import { judge, judgedMaps, judgedSets, takeImprint } from './imprint.js'
 import type { Command, Json } from './json.js'
-import { addChain, addElements, addTable, deleteChain } from './json.js'
+import { addChain, addElements, addTable, deleteChain, family as ownFamily, table as ownTable } from './json.js'
 import type { Listing } from './listing.js'
 import { emptyListing } from './listing.js'
 import type { RulesetEvent, RulesetTransaction } from './monitor.js'
@@ -231,7 +231,8 @@ export class Mender {
 
 const signPrefix = 'sign-'
 /** What the mender does for the watch alone. */
-const isSign = ({ kind, name }: RulesetEvent): boolean => kind === 'chain' && name.startsWith(signPrefix)
+const isSign = ({ family, table, kind, name }: RulesetEvent): boolean =>
+  family === ownFamily && table === ownTable && kind === 'chain' && name.startsWith(signPrefix)
 
 function collides(spec: ServiceSpec, services: ReadonlyMap<string, ServiceSpec>): boolean {
   const places = placesOf(spec)

@@ -31,13 +31,16 @@ export interface MonitoredElement {
   readonly expires: number | null
 }
 
-/** All events of one transaction. */
+/** What happened in one transaction. */
 export interface RulesetTransaction {
-  /** None when nft shows nothing of it, which happens with elements of interval sets and maps. */
+  /**
+   * All of pkctl's table; of each other table the first of each verb and kind, because others may load big lists.
+   * None when nft shows nothing of it, which happens with elements of interval sets and maps.
+   */
   readonly events: readonly RulesetEvent[]
   /** The process that made it, as far as nft knows: `process 123 (nft)`. */
   readonly by: string
-  /** More happened than could be read. */
+  /** More happened to pkctl's table than could be read. */
   readonly lost: boolean
 }
 
@@ -55,7 +58,7 @@ export interface MonitorEvents {
 /** Starts to watch. nft needs some time, longer the more elements there are, until it sees what happens. */
 export type Watch = (events: MonitorEvents) => Monitor
 
-/** More than this in one transaction, and it is enough to know that there was much. */
+/** More than this of pkctl's table in one transaction, and it is enough to know that there was much. */
 const maxEvents = 100_000
 
 /**
@@ -103,6 +106,9 @@ export const watchRuleset: Watch = events => {
 /** Puts the lines of `nft monitor` together to transactions. */
 export class MonitorReader {
   #events: RulesetEvent[] = []
+  #ours = 0
+  /** What others did, without its repetitions. */
+  readonly #foreign = new Set<string>()
   #lost = false
 
   constructor(readonly onTransaction: (transaction: RulesetTransaction) => void) {}
@@ -122,17 +128,31 @@ export class MonitorReader {
     }
     const event = parseEvent(line)
     if (!event) return
-    if (this.#events.length < maxEvents) this.#events.push(event)
+    if (!isOurs(event)) this.#keepForeign(event)
+    else if (++this.#ours <= maxEvents) this.#events.push(event)
     else this.#lost = true
+  }
+
+  #keepForeign(event: RulesetEvent): void {
+    const { verb, kind, family, table } = event
+    const what = `${verb} ${kind} ${family} ${table}`
+    if (this.#foreign.has(what)) return
+    this.#foreign.add(what)
+    this.#events.push(event)
   }
 
   #end(by: string): void {
     const transaction = { events: this.#events, by, lost: this.#lost }
     this.#events = []
+    this.#ours = 0
+    this.#foreign.clear()
     this.#lost = false
     this.onTransaction(transaction)
   }
 }
+
+const isOurs = ({ family, table }: Pick<RulesetEvent, 'family' | 'table'>): boolean =>
+  family === ownFamily && table === ownTable
 
 const eventPattern =
   /^(add|insert|replace|delete|destroy) ([a-z]+) (ip|ip6|inet|arp|bridge|netdev) (\S+)(?: (\S+))?(.*)$/
@@ -141,8 +161,7 @@ const eventPattern =
 export function parseEvent(line: string): RulesetEvent | undefined {
   const [, verb = '', kind = '', family = '', table = '', name = '', rest = ''] = eventPattern.exec(line) ?? []
   if (verb === '') return undefined
-  const ours = family === ownFamily && table === ownTable
-  const elements = ours && kind === 'element' ? parseElements(rest) : []
+  const elements = kind === 'element' && isOurs({ family, table }) ? parseElements(rest) : []
   return { verb, kind, family, table, name: kind === 'table' ? '' : name, elements }
 }
 

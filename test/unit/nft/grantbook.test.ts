@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { maskAddress } from '../../../src/controller/config/values.js'
 import { GrantBook } from '../../../src/nft/grantbook.js'
+import type { ListedElement, Listing } from '../../../src/nft/listing.js'
 import { emptyListing } from '../../../src/nft/listing.js'
 import { MonitorReader } from '../../../src/nft/monitor.js'
 import type { Plan } from '../../../src/nft/queueing.js'
@@ -19,6 +20,14 @@ const plan = (number: number, seconds: number, services = [ssh], revokes = false
 })
 const four = Buffer.from([192, 0, 2, 7])
 const six = Buffer.from('20010db8000000000000000000000007', 'hex')
+const listing = (name: string, ...elements: ListedElement[]): Listing => ({
+  ...emptyListing(),
+  sets: new Map([[name, { name, elements }]]),
+})
+/** One address for each number. */
+const address = (number: number) => `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`
+/** More than are kept of anything. */
+const tooMany = 270_000
 
 describe('GrantBook', () => {
   let now: number
@@ -30,6 +39,19 @@ describe('GrantBook', () => {
     const reader = new MonitorReader(transaction => book.follow(transaction))
     for (const line of [...lines, '# new generation 2 by process 1 (nft)']) reader.line(line)
   }
+  /** For so many addresses of a set, some thousands in each transaction: what `verbs` say, one after the other. */
+  const happenMany = (count: number, verbs: string[], set: string, timeout: number | null = null) => {
+    const atOnce = 10_000
+    for (let from = 0; from < count; from += atOnce) {
+      const elements = Array.from({ length: atOnce }, (_, i) => ({
+        value: address(from + i),
+        timeout,
+        expires: timeout,
+      }))
+      const what = { kind: 'element', family: 'inet', table: 'pkctl', name: set, elements }
+      book.follow({ events: verbs.map(verb => ({ verb, ...what })), by: '', lost: false })
+    }
+  }
   const running = () =>
     book
       .running(all)
@@ -40,7 +62,7 @@ describe('GrantBook', () => {
     recent = new RecentAnswers()
     book = new GrantBook(
       marks,
-      (address, _, length) => maskAddress(address, length),
+      (address, version, length) => (version === 4 && length === 32 ? address : maskAddress(address, length)),
       () => now,
       recent,
     )
@@ -125,12 +147,142 @@ describe('GrantBook', () => {
     const startedAt = now
     now += 1
     happens('delete element inet pkctl pk-ssh-4 { 192.0.2.8 }')
-    const elements = [
-      { value: '192.0.2.8', timeout: 60, expires: 50 },
-      { value: '192.0.2.9', timeout: 60, expires: 50 },
-    ]
-    book.takeOver({ ...emptyListing(), sets: new Map([['pk-ssh-4', { name: 'pk-ssh-4', elements }]]) }, startedAt)
+    const elements = [8, 9].map(last => ({ value: `192.0.2.${last}`, timeout: 60, expires: 50 }))
+    book.takeOver(listing('pk-ssh-4', ...elements), startedAt)
     assert.deepEqual(running(), ['pk-ssh-4 192.0.2.9 49 of 60'])
+  })
+
+  it('keeps what was given while the listing was made', () => {
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1, 192.0.2.5 }')
+    now += 1
+    const startedAt = now
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.2 }')
+    now += 1
+    happens('delete element inet pkctl pk-ssh.add-4 { 192.0.2.3 timeout 1m expires 5s }')
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.3 timeout 1h }')
+    happens(
+      'add element inet pkctl pk-ssh.add-6 { 2001:db8::1 }',
+      'add element inet pkctl pk-ssh.add-6 { 2001:db8::2 }',
+    )
+    happens('delete element inet pkctl pk-ssh.add-6 { 2001:db8::2 }')
+    const before = { value: '192.0.2.3', timeout: 60, expires: 5 }
+    book.takeOver(listing('pk-ssh.add-4', before, { value: '192.0.2.4' }, { value: '192.0.2.5' }), startedAt)
+    now += 1
+    assert.deepEqual(running().sort(), [
+      'pk-ssh.add-4 192.0.2.2 for ever',
+      'pk-ssh.add-4 192.0.2.3 3599 of 3600',
+      'pk-ssh.add-4 192.0.2.4 for ever',
+      'pk-ssh.add-4 192.0.2.5 for ever',
+      'pk-ssh.add-6 2001:db8::1 for ever',
+    ])
+  })
+
+  const hours = { timeout: 28_800, expires: 28_000 }
+  const source = '192.0.2.7'
+  const longLives: readonly (readonly [string, () => void])[] = [
+    ['hours, listed', () => book.takeOver(listing('pk-ssh-4', { value: source, ...hours }), now)],
+    ['no end, listed', () => book.takeOver(listing('pk-ssh-4', { value: source }), now)],
+    ['hours, put back', () => happens(`add element inet pkctl pk-ssh-4 { ${source} timeout 8h expires 7h }`)],
+    ['no end, put back', () => happens(`add element inet pkctl pk-ssh-4 { ${source} }`)],
+  ]
+  for (const [life, give] of longLives) {
+    for (const [knock, number] of [
+      ['closed', 2],
+      ['renewed for less', 1],
+    ] as const) {
+      it(`does not forget that a knock ${knock} what had more time than any plan gives: ${life}`, () => {
+        give()
+        now += 1
+        assert.equal(running().length, 1)
+        answer(number)
+        now += 3600
+        assert.deepEqual(running(), [])
+      })
+    }
+  }
+
+  it('does not count what a knock may have closed that is forgotten', () => {
+    const sets = ['pk-ssh-4', 'pk-ssh.add-4'].map(name => [name, { name, elements: [{ value: source }] }] as const)
+    book.takeOver({ ...emptyListing(), sets: new Map(sets) }, now)
+    now += 1
+    answer(2)
+    now += 1
+    for (let i = 0; i < 250_000; i++) answer(3)
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.7 for ever'], 'not forgotten yet')
+    for (let i = 0; i < 20_000; i++) answer(3)
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.7 for ever'])
+    now += 1
+    happens('add element inet pkctl pk-ssh-4 { 192.0.2.8 }')
+    assert.equal(running().length, 2, 'what came after the oldest answer counts')
+  })
+
+  it('does not count what a knock may have closed whose plan is forgotten', () => {
+    book.takeOver(listing('pk-ssh-4', { value: source }), now)
+    now += 1
+    answer(2)
+    for (let seconds = 1; seconds < 10; seconds++) {
+      now += 1
+      book.usePlans([plan(2, seconds)])
+    }
+    assert.deepEqual(running(), [])
+  })
+
+  it('forgets nothing by grants by hand that come and go, however many', () => {
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 }')
+    now += 1
+    // As `pkctl add` does it; no more than 10,000 are there at any time.
+    for (let round = 0; round < 27; round++) happenMany(10_000, ['add', 'delete', 'add'], 'pk-ssh.add-4', 3600)
+    assert.equal(book.running([ssh]).length, 10_001)
+    for (let round = 0; round < 27; round++) happenMany(10_000, ['delete'], 'pk-ssh.add-4')
+    happens('delete element inet pkctl pk-ssh.add-4 { 192.0.2.2 }')
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.1 for ever'])
+  })
+
+  it('forgets nothing by what was deleted from sets that went', () => {
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 }')
+    for (let round = 0; round < 3; round++) {
+      now += 1
+      happenMany(100_000, ['delete'], 'pk-wide.add-4')
+      happens('delete set inet pkctl pk-wide.add-4')
+    }
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.1 for ever'])
+  })
+
+  it('forgets all that was given before when too much was deleted', () => {
+    happenMany(tooMany, ['add'], 'pk-ssh.add-4')
+    answer(1)
+    now += 1
+    happenMany(tooMany, ['delete'], 'pk-wide.add-4')
+    assert.deepEqual(running(), [])
+    now += 1
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.2 }')
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.2 for ever'])
+  })
+
+  it('has room for new grants when old ones have ended', () => {
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 }')
+    happenMany(tooMany, ['add'], 'pk-ssh.add-4', 10)
+    assert.equal(book.running([ssh]).length, 262_144)
+    now += 5
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.2 }')
+    assert.equal(book.running([ssh]).length, 262_144, 'no room while all run')
+    now += 5
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.3 }')
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.1 for ever', 'pk-ssh.add-4 192.0.2.3 for ever'])
+  })
+
+  it('brings no older knock back when it makes room', () => {
+    book.usePlans([plan(1, 600)])
+    answer(1)
+    now += 1
+    happens(
+      'delete element inet pkctl pk-ssh-4 { 192.0.2.7 timeout 10m }',
+      'add element inet pkctl pk-ssh-4 { 192.0.2.7 timeout 5s }',
+    )
+    happenMany(tooMany, ['add'], 'pk-ssh.add-4', 5)
+    now += 10
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.2 }')
+    assert.deepEqual(running(), ['pk-ssh.add-4 192.0.2.2 for ever'])
   })
 
   it('knows of nothing while it may have missed something', () => {

@@ -65,7 +65,32 @@ describe('nft monitor, read', () => {
   it('says when more happened than could be read', () => {
     const [only] = read('# ERROR: We lost some netlink events!')
     assert.equal(only?.lost, true)
-    const many = read(`${'delete table inet x\n'.repeat(100_001)}# new generation 2`)
+    const line = 'delete rule inet pkctl x handle 4\n'
+    const many = read(`${line.repeat(100_001)}# new generation 2\n${line}# new generation 3`)
     assert.deepEqual([many[0]?.lost, many[0]?.events.length], [true, 100_000])
+    assert.deepEqual([many[1]?.lost, many[1]?.events.length], [false, 1])
+  })
+
+  it('loses nothing of ours by how much others do', () => {
+    const foreign = [
+      'add element inet blocklist bad { 198.51.100.1 }\n',
+      'delete rule ip nat kube handle 9\n',
+      'add element ip pkctl pk-ssh-4 { 198.51.100.1 }\n',
+    ]
+    const flood = foreign.map(line => line.repeat(100_001)).join('')
+    const ours = 'delete rule ip mangle INPUT handle 4\ndelete table inet pkctl\n'
+    const [first, second] = read(`${flood}${ours}${flood}# new generation 2\n${foreign.join('')}# new generation 3`)
+    assert.equal(first?.lost, false)
+    assert.deepEqual(
+      first.events.map(({ verb, kind, family, table }) => `${verb} ${kind} ${family} ${table}`),
+      [
+        'add element inet blocklist',
+        'delete rule ip nat',
+        'add element ip pkctl',
+        'delete rule ip mangle',
+        'delete table inet pkctl',
+      ],
+    )
+    assert.equal(second?.events.length, 3, 'that there was something is told each time')
   })
 })
