@@ -88,6 +88,16 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.doesNotMatch(await server.must('journalctl -b -k'), /apparmor="DENIED"/)
     })
 
+    it('has nothing that the doctor calls an error', async () => {
+      const { stdout } = await server.run('pkctl doctor --json')
+      const findings = JSON.parse(stdout) as { level: string; message: string }[]
+      const errors = findings.filter(({ level }) => level === 'error')
+      assert.deepEqual(
+        errors.map(({ message }) => message),
+        [],
+      )
+    })
+
     for (const [family, host, from, stranger] of [
       ['IPv4', server4, client4, stranger4],
       ['IPv6', server6, client6, stranger6],
@@ -126,8 +136,10 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
         { name: 'granted', host: server4, port: ports.guarded, from: client4 },
       ])
       const before = await mainPid()
+      const watching = (await server.must(`pgrep -P ${before} -f "^nft monitor"`)).trim()
       await server.must(`kill -9 ${before}`)
       await isBack(before)
+      assert.notEqual((await server.run(`[ -d /proc/${watching} ]`)).status, 0, 'its watch on the ruleset is gone, too')
       const { stranger, granted } = await site.tried()
       await site.tryNoMore()
       assert.deepEqual(stranger?.open, [])
