@@ -16,7 +16,9 @@ const rank = file => wanted.findIndex(part => file.includes(part))
 const files = readdirSync('dist/test', { recursive: true, encoding: 'utf8' })
   .filter(file => file.endsWith('.test.js') && (wanted.length === 0 || rank(file) >= 0))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
-const isLab = file => file.startsWith('lab/')
+const isLab = file => file.startsWith('lab/') && !isLongest(file)
+// What it has no time for is left out, so that all others come first.
+const isLongest = file => file.startsWith('lab/native')
 const deadline = budget === undefined ? Infinity : Date.now() + budget * 1000
 // The reporter ends with them each time.
 // eslint-disable-next-line no-control-regex -- colours
@@ -63,9 +65,10 @@ async function takeAll(names, atOnce) {
 // Emulated machines take all processors: each of these files runs alone, and first.
 await takeAll(files.filter(isLab), 1)
 await takeAll(
-  files.filter(file => !isLab(file)),
+  files.filter(file => !isLab(file) && !isLongest(file)),
   Math.max(1, availableParallelism()),
 )
+await takeAll(files.filter(isLongest), 1)
 const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
 for (const name of secondTry ? failed : []) {
   // The first result stands where there is no time for another.

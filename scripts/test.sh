@@ -2,6 +2,8 @@
 # Everything that must hold before a change lands: lint with import boundaries, types, unit tests, integration tests on
 # the real kernel in network namespaces. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
+# For lab/native: how much time is left.
+export PKCTL_TEST_BEGAN=${PKCTL_TEST_BEGAN:-$(date +%s)}
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps \
   socat knockd nmap hping3 faketime netbase openssh-client openssh-server \
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers \

@@ -62,8 +62,9 @@ export type Watch = (events: MonitorEvents) => Monitor
 const maxEvents = 100_000
 
 /**
- * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Under AppArmor
- * Linux 6.1 forgets that it was asked to when nft is started; there, systemd ends what is left of the unit.
+ * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Not where root
+ * is confined by AppArmor: there, setpriv keeps only the capabilities of the profile, nft regains root's others, and who
+ * gains capabilities is not ended so. For the unit's user, who has no others, it holds.
  */
 export const watchRuleset: Watch = events => {
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nft', 'monitor'], {
