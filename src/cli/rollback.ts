@@ -39,10 +39,11 @@ export interface Saved {
   readonly made: readonly GivenGrant[]
 }
 
-/** What must be known to undo the change; `granted` are the grants that it makes by the way. */
+/** What must be known to undo the change; `granted` are the grants that it makes by the way, in place of `replaced`. */
 export function savedOf(
   { before, added, modified, removed }: Rearrangement,
   granted: readonly GivenGrant[],
+  replaced: readonly GivenGrant[],
   options: Pick<Saved, 'seconds' | 'daemonSocket'>,
 ): Saved {
   const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
@@ -54,12 +55,13 @@ export function savedOf(
       return { ...grant, source: maskAddress(address, prefixOf(spec, versionOf(grant))) }
     }),
   )
+  const whole = [...removed, ...remasked].map(({ spec }) => spec.name)
   const altered = [...modified, ...removed].map(({ spec }) => spec.name)
   return {
     ...options,
     services: altered.flatMap(name => before.get(name)?.spec ?? []),
     added: added.map(({ name }) => name),
-    grants: [...removed, ...remasked].flatMap(({ spec }) => grantsOf(spec.name)),
+    grants: [...whole.flatMap(grantsOf), ...replaced.filter(({ service }) => !whole.includes(service))],
     made: [...granted, ...masked],
   }
 }

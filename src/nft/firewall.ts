@@ -134,12 +134,10 @@ export class Firewall {
     })
   }
 
-  /** Whether a grant for the address runs, and will once the service is as `spec` says. */
-  async isGranted(spec: GrantSpec, version: IpFamily, address: string, now: GrantSpec = spec): Promise<boolean> {
-    return (await this.secondsGranted(spec, version, address, now)) > 0
-  }
-
-  /** How long it will run, by knock or by hand: Infinity without end, and 0 where there is none. */
+  /**
+   * How long a grant for the address will run once the service is as `spec` says, by knock or by hand: Infinity without
+   * end, and 0 where there is none.
+   */
   async secondsGranted(spec: GrantSpec, version: IpFamily, address: string, now: GrantSpec = spec): Promise<number> {
     const source = this.mask(address, version, prefixOf(now, version))
     const length = prefixOf(spec, version)
@@ -151,6 +149,20 @@ export class Firewall {
       if (grant) longest = Math.max(longest, grant.left, 1)
     }
     return longest
+  }
+
+  /** The grants by hand in whose place these would come. */
+  async replacedBy(
+    grants: readonly GivenGrant[],
+    services: ReadonlyMap<string, ServiceState>,
+  ): Promise<readonly GivenGrant[]> {
+    const specs = new Map([...services].map(([name, { spec }]) => [name, spec]))
+    const replaced: GivenGrant[] = []
+    for (const grant of this.#masked(grants, specs)) {
+      const there = await this.#grantIn(setOf(grant.service, 'add', versionOf(grant)), grant.source)
+      if (there) replaced.push({ ...grant, secondsLeft: there.left === Infinity ? null : there.left })
+    }
+    return replaced
   }
 
   removeService(name: string): Promise<Change> {

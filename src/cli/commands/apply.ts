@@ -61,7 +61,8 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   const work = firewall.rearrange(arrangement, async plan => {
     allowed = await guardSession(terminal, firewall, flags, plan)
     if (seconds !== undefined && !flags.dryRun && (isChange(plan) || allowed.length > 0)) {
-      await arm(savedOf(plan, allowed, { seconds, daemonSocket }))
+      const replaced = await firewall.replacedBy(allowed, plan.before)
+      await arm(savedOf(plan, allowed, replaced, { seconds, daemonSocket }))
       rollback.armed = true
     }
     return allowed
