@@ -97,6 +97,7 @@ system() {
   for name in pkctld pkctl-rules; do
     copy 644 templates/$name.service /usr/lib/systemd/system/$name.service
   done
+  copy 644 templates/nftables.service.d.conf /usr/lib/systemd/system/nftables.service.d/pkctl.conf
   copy 644 templates/sysusers.conf /usr/lib/sysusers.d/pkctl.conf
   copy 644 templates/tmpfiles.conf /usr/lib/tmpfiles.d/pkctl.conf
   copy 644 templates/logrotate /etc/logrotate.d/pkctl

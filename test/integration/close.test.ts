@@ -73,6 +73,7 @@ describe('pkctl close', () => {
     ['is no copy', undefined],
     ['is a damaged copy', '{"services": ['],
     ['is a copy of something else', '[]'],
+    ['is a copy of no services', '{"services": []}'],
   ] as const) {
     it(`closes what it can read of a broken configuration, where there ${name}`, async () => {
       if (damaged !== undefined) lab.file('state/services.json', damaged)

@@ -35,6 +35,7 @@ const everywhere = [
   '/usr/lib/pkctl/package.json',
   '/usr/lib/systemd/system/pkctl-rules.service',
   '/usr/lib/systemd/system/pkctld.service',
+  '/usr/lib/systemd/system/nftables.service.d/pkctl.conf',
   '/usr/lib/sysusers.d/pkctl.conf',
   '/usr/lib/tmpfiles.d/pkctl.conf',
   '/usr/share/bash-completion/completions/pkctl',

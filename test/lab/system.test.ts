@@ -285,6 +285,10 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       const pid = await mainPid()
       // Its service counts as started before its rules are there; it answers after that.
       await server.must('systemctl start firewalld && firewall-cmd --list-all', 240)
+      await server.must('systemctl enable nftables firewalld')
+      const boot = await server.must('/lib/systemd/systemd --test --system --unit=multi-user.target 2>&1')
+      await server.must('systemctl disable nftables firewalld')
+      assert.match(boot, /firewalld\.service.*start/, 'it would be started at the next boot')
       // Before Debian 13, the two units conflict.
       assert.deepEqual(
         [await active('nftables'), await mainPid()],
@@ -325,6 +329,17 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.equal(await active('pkctld'), 'active')
       assert.equal(await site.opens(ports.guarded), 'open', 'the grant runs on')
       assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
+    })
+
+    it('what was removed is there again when it is installed again', async () => {
+      await server.must('dpkg --remove pkctl 2>&1', 240)
+      assert.equal(await active('pkctld'), 'inactive')
+      await site.knock(server6)
+      assert.equal(await site.opens(ports.guarded, server6, client6), 'timeout', 'nobody listens')
+      await install(server, await packaged(newer))
+      assert.deepEqual([await active('pkctl-rules'), await active('pkctld')], ['active', 'active'])
+      await site.knock(server6)
+      assert.equal(await site.opens(ports.guarded, server6, client6), 'open')
     })
 
     it('a purge leaves nothing', async () => {

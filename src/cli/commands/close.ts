@@ -48,10 +48,11 @@ function servicesToClose(file: string, terminal: Terminal): Closing {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const kept = keptServices(error.readable.stateDirectory ?? defaultStateDirectory)
-    const services = kept ?? error.readable.services
+    const isKept = kept !== undefined && kept.length > 0
+    const services = isKept ? kept : error.readable.services
     if (services.length === 0) throw error
     for (const { message } of problemsOf(error)) terminal.warn(message)
-    const which = kept ? 'services of the last good configuration' : 'services that can be read'
+    const which = isKept ? 'services of the last good configuration' : 'services that can be read'
     terminal.warn(`the configuration cannot be used; the ${which} are closed instead`)
     return { services }
   }

@@ -9,8 +9,8 @@ import { ConfigError, Findings, formatPlace } from './errors.js'
 import type { Place } from './errors.js'
 import { formatPath, reportIssues } from './issues.js'
 import { mappingSections, serviceSchema, settingsSchema } from './schema.js'
-import { isMapping, mergeSources, nodeReader, readSources } from './sources.js'
-import type { ConfigPath, ConfigReader } from './sources.js'
+import { isMapping, mergeSources, nodeReader, readSources, startOf } from './sources.js'
+import type { ConfigPath, ConfigReader, SourceFile } from './sources.js'
 import type { Config, LoadedConfig } from './types.js'
 import { warnOfReadableConfig } from './secrets.js'
 import * as v from './values.js'
@@ -21,6 +21,7 @@ export type { ConfigReader } from './sources.js'
 export function loadConfig(file: string, reader: ConfigReader = nodeReader): LoadedConfig {
   const findings = new Findings()
   const sources = readSources(file, reader, findings)
+  refuseNothing(file, sources, findings)
   const merged = mergeSources(file, sources, mappingSections, findings)
   const allowReadableKeys = merged.value['allow-readable-keys'] === true
   const context: Context = { merged, findings, reader, allowReadableKeys }
@@ -34,6 +35,14 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
     throw new ConfigError([...findings.problems].sort(byPlace(file)), { services, ...settings })
   }
   return { config: { file: path.resolve(file), ...settings, services, credentials }, warnings: findings.warnings }
+}
+
+/** Rather a file that was cut off than the wish to guard nothing, which must not open everything at the next boot. */
+function refuseNothing(file: string, sources: readonly SourceFile[], findings: Findings): void {
+  const isEmpty = ({ document: { contents, comment, commentBefore } }: SourceFile) =>
+    contents === null && !comment && !commentBefore
+  if (findings.problems.length > 0 || !sources.every(isEmpty)) return
+  findings.problem(startOf(file), 'the configuration is empty', "'services: {}' says that nothing is to be guarded")
 }
 
 /** The main file first, conf.d by name, as they are read. */

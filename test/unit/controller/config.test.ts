@@ -23,11 +23,21 @@ import {
 } from './config-support.js'
 
 describe('loadConfig: what it gives', () => {
-  for (const text of ['', '\n', '# nothing\n', '---\n', '{}', 'services:\ncredentials:\nlimits:\n', '\ufeff']) {
+  for (const text of ['# nothing\n', '---\n', '{}', 'services:\ncredentials:\nlimits:\n']) {
     it(`has every default for ${JSON.stringify(text)}`, () => {
       assert.deepEqual(load(text), { config: defaults, warnings: [] })
     })
   }
+
+  for (const text of ['', '\n', '\ufeff']) {
+    it(`takes ${JSON.stringify(text)} for a file that was cut off`, () => {
+      assert.match(only(problemsOf(text)), /^pkctl\.yaml:1:1: the configuration is empty/)
+    })
+  }
+
+  it('takes an empty file beside others in conf.d', () => {
+    assert.deepEqual(problemsOf({ 'pkctl.yaml': '', 'conf.d/a.yaml': 'services: {s: {port: 1}}' }), [])
+  })
 
   it('reads every setting', () => {
     const { config } = load(`
