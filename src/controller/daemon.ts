@@ -102,7 +102,11 @@ export class Daemon {
     this.#queue = config.queue.number
     this.#configuredAt = parts.now()
     this.#heartbeat = new Heartbeat(parts.firewall, parts.log)
-    this.#renewal = new Renewal(() => this.refresh(), parts.log)
+    this.#renewal = new Renewal(
+      () => this.refresh(),
+      () => parts.now() / 1000,
+      parts.log,
+    )
     this.#onBehalf = new OnBehalf(parts.firewall, parts.triggers, parts.log, name => this.#granted.get(name))
     this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#inTurn(() => this.#mend(queueRule)))
   }
@@ -197,14 +201,21 @@ export class Daemon {
   /** Lets no more knocks out of the kernel, answers those that are out, and goes. Ports stay closed, grants run on. */
   async stop(): Promise<void> {
     const gone = this.#inTurn(async () => {
-      await this.#parts.firewall.quiesce()
-      await this.#path?.stop()
+      try {
+        await this.#parts.firewall.quiesce()
+      } finally {
+        // Whatever else fails: nobody listens any more.
+        await this.#path?.stop()
+      }
       await this.#parts.firewall.uninstall()
     })
     this.halt()
-    await gone
-    // Not before: while knocks are answered, their commands have to be run or noted.
-    await this.#parts.triggers.stop()
+    try {
+      await gone
+    } finally {
+      // Not before: while knocks are answered, their commands have to be run or noted.
+      await this.#parts.triggers.stop()
+    }
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
   }
 
@@ -305,7 +316,7 @@ export class Daemon {
         this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
         this.#warnOfMissing(enabled)
         if (this.#isEnding) return
-        this.#renewal.waitForTurn(enabled, this.#parts.now() / 1000)
+        this.#renewal.waitForTurn(enabled)
         if ([...made.services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
         else this.#heartbeat.stop()
       },

@@ -28,6 +28,7 @@ class Scene {
   now = Date.UTC(2026, 0, 1, 10, 59)
   readonly nft = new FakeNft({ now: () => this.now / 1000 })
   readonly said: string[] = []
+  readonly stopped: string[] = []
   readonly daemon: Daemon
   readonly firewall: Firewall
   /** Rejects for as long as it is set. */
@@ -64,13 +65,16 @@ class Scene {
       configure: () => Promise.resolve(),
       midway: () => Promise.resolve([]),
       answers: () => Promise.resolve(),
-      stop: () => Promise.resolve(),
+      stop: () => Promise.resolve(void this.stopped.push('path')),
     }
     this.daemon = new Daemon(this.config, {
       version: '0',
       log,
       firewall: this.firewall,
-      triggers: { configure: () => undefined, stop: () => Promise.resolve() } as unknown as DaemonParts['triggers'],
+      triggers: {
+        configure: () => undefined,
+        stop: () => Promise.resolve(void this.stopped.push('triggers')),
+      } as unknown as DaemonParts['triggers'],
       readOneTime: () => ({ unused: [] }),
       marks,
       healing: {
@@ -209,6 +213,26 @@ describe('Daemon, as time goes by', () => {
     await pass(60 * minute)
     assert.notEqual(await scene.knockPorts(), at11, 'and the next turn comes in its time')
     await scene.daemon.stop()
+  })
+
+  it('a clock that is set, ahead or back, is noticed soon', async () => {
+    await begin([ssh], rotating)
+    const before = await scene.knockPorts()
+    scene.now += 5 * 60 * minute
+    await pass(30_000)
+    const ahead = await scene.knockPorts()
+    assert.notEqual(ahead, before)
+    scene.now -= 5 * 60 * minute + 40_000
+    await pass(30_000)
+    assert.equal(await scene.knockPorts(), before)
+    await scene.daemon.stop()
+  })
+
+  it('when the rules cannot be taken away at the end, nobody listens all the same', async () => {
+    await begin([ssh])
+    scene.trouble = new Error('another pkctl has been changing the ruleset for 30 s')
+    await assert.rejects(scene.daemon.stop(), /another pkctl/)
+    assert.deepEqual(scene.stopped, ['path', 'triggers'])
   })
 
   it('fail-open services are told again and again, also when they could not be told at first', async () => {
