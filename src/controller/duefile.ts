@@ -137,11 +137,13 @@ export class DueFile {
     const next = `${this.#file}.new`
     const descriptor = fs.openSync(next, 'w', 0o600)
     try {
-      fs.writeSync(descriptor, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''))
+      // All of it, or an error: writeSync would be content with what a full disk still takes.
+      fs.writeFileSync(descriptor, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''))
       fs.fdatasyncSync(descriptor)
       fs.renameSync(next, this.#file)
     } catch (error) {
       fs.closeSync(descriptor)
+      fs.rmSync(next, { force: true })
       throw error
     }
     this.close()

@@ -55,6 +55,9 @@ export class Triggers {
   #limits: Limits = { triggersAtOnce: 1, triggersWaiting: 1 }
   readonly #running = new Set<Promise<void>>()
   readonly #waiting: (() => void)[] = []
+  /** The last command for an address by a credential, and how many wait for one before them. */
+  readonly #last = new Map<string, Promise<void>>()
+  #behind = 0
   readonly #refusals = new EventValve(refusalsPerSecond)
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -78,7 +81,7 @@ export class Triggers {
     const seconds = this.#seconds(credential)
     const expires = seconds === Infinity ? null : Math.floor(this.#parts.now() / 1000) + seconds
     const run = this.#runFor('open', credential, address, expires)
-    if (run && !this.#hasRoom(run)) return
+    if (run && !this.#hasRoom(run, name, address)) return
     const { due } = this.#parts
     if (credential.triggers.expiry && expires !== null) {
       try {
@@ -91,7 +94,7 @@ export class Triggers {
       }
       this.#awaitDue()
     }
-    if (run) void this.#inTurn(run)
+    if (run) void this.#inOrder(run, name, address)
   }
 
   /** A knock took the grant of `address` back. */
@@ -103,9 +106,9 @@ export class Triggers {
     if (credential.triggers.close) {
       const run = this.#runFor('close', credential, address, now)
       // What is not run now leaves its end to on-expiry.
-      if (run && !this.#hasRoom(run)) return
+      if (run && !this.#hasRoom(run, name, address)) return
       if (noted) this.#parts.due.remove(noted)
-      if (run) void this.#inTurn(run)
+      if (run) void this.#inOrder(run, name, address)
     } else if (noted) {
       this.#parts.due.take(noted)
       void this.#expire(noted)
@@ -116,7 +119,7 @@ export class Triggers {
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    const { length } = this.#waiting.splice(0)
+    const length = this.#waiting.splice(0).length + this.#behind
     if (length > 0) this.#parts.log.warn(`${length} commands of triggers were waiting and are not run`)
     const patience = new Promise(done => setTimeout(done, stopMilliseconds).unref())
     await Promise.race([Promise.all(this.#running), patience])
@@ -145,7 +148,7 @@ export class Triggers {
     if (credential?.triggers.expiry) {
       const run = this.#runFor('expiry', credential, address, expires)
       // However many wait: what was begun must be ended, and no more are due than were noted.
-      if (run) await this.#inTurn(run)
+      if (run) await this.#inOrder(run, name, address)
     } else {
       const message = `on-expiry for ${address} by ${name} is due, and the configuration has none any more`
       this.#parts.log.warn(message, { credential: name, source: address })
@@ -182,10 +185,12 @@ export class Triggers {
     })
   }
 
-  #hasRoom({ name }: CommandRun): boolean {
+  #hasRoom({ name }: CommandRun, credential: string, address: string): boolean {
     const { triggersAtOnce, triggersWaiting } = this.#limits
-    if (this.#running.size < triggersAtOnce || this.#waiting.length < triggersWaiting) return true
-    this.#refuse(`${name} is not run: ${this.#waiting.length} commands are waiting already`)
+    const waiting = this.#waiting.length + this.#behind
+    const runsNow = this.#running.size < triggersAtOnce && !this.#last.has(keyOf(credential, address))
+    if (runsNow || waiting < triggersWaiting) return true
+    this.#refuse(`${name} is not run: ${waiting} commands are waiting already`)
     return false
   }
 
@@ -195,7 +200,30 @@ export class Triggers {
     this.#parts.log.error(others > 0 ? `${message}; and ${others} more since the last such message` : message)
   }
 
+  /** What ends something for an address runs after what began it, however long that takes. */
+  #inOrder(run: CommandRun, credential: string, address: string): Promise<void> {
+    const key = keyOf(credential, address)
+    const done = this.#after(this.#last.get(key), run)
+    this.#last.set(key, done)
+    void done.then(() => {
+      if (this.#last.get(key) === done) this.#last.delete(key)
+    })
+    return done
+  }
+
+  async #after(before: Promise<void> | undefined, run: CommandRun): Promise<void> {
+    if (before) {
+      this.#behind++
+      await before
+      this.#behind--
+    }
+    await this.#inTurn(run)
+  }
+
   #inTurn(run: CommandRun): Promise<void> {
+    // What waited for another one stays noted, and is never done here.
+    if (this.#stopped) return new Promise(() => undefined)
+
     if (this.#running.size < this.#limits.triggersAtOnce) return this.#run(run)
     return new Promise(resolve => {
       this.#waiting.push(() => void this.#run(run).then(resolve))
@@ -210,6 +238,8 @@ export class Triggers {
     this.#waiting.shift()?.()
   }
 }
+
+const keyOf = (credential: string, address: string) => `${credential} ${address}`
 
 type Replacements = Readonly<Record<'ip' | 'family' | 'port' | 'service' | 'credential' | 'expires', string>>
 

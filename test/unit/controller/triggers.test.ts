@@ -46,6 +46,13 @@ describe('triggers', () => {
     mock.timers.tick(seconds * 1000)
   }
   const settle = () => new Promise(done => setImmediate(done))
+  /** Those that begin meanwhile, too. */
+  const endAll = async () => {
+    for (const run of runs) {
+      run.end()
+      await settle()
+    }
+  }
   const argvs = () => runs.map(({ argv }) => argv.join(' '))
   const timed = 'type: pkd, key: x, opens: [ssh]'
 
@@ -90,8 +97,7 @@ describe('triggers', () => {
     triggers.opened('c', '192.0.2.1')
     pass(50)
     triggers.opened('c', '192.0.2.1')
-    for (const run of runs) run.end()
-    await settle()
+    await endAll()
     pass(50)
     assert.deepEqual(argvs(), ['/bin/on', '/bin/on'])
     pass(10)
@@ -122,20 +128,53 @@ describe('triggers', () => {
     assert.match(said.join('\n'), /on-expiry for 192\.0\.2\.1 by c is due, and the configuration has none any more/)
   })
 
-  it('a close runs on-close, or on-expiry at once, and nothing later', () => {
+  it('a close runs on-close, or on-expiry at once, and nothing later', async () => {
     const triggers = make(expiring)
     triggers.opened('c', '192.0.2.1')
     triggers.closed('c', '192.0.2.1')
+    await endAll()
     assert.deepEqual(argvs(), ['/bin/on', '/bin/off 192.0.2.1'])
     runs = []
     const both = make(`${expiring}, on-close: {command: [/bin/close]}`)
     both.opened('c', '192.0.2.2')
     both.closed('c', '192.0.2.2')
+    await endAll()
     pass(100)
     assert.deepEqual(
       argvs().filter(line => !line.endsWith('2.1')),
       ['/bin/on', '/bin/close'],
     )
+  })
+
+  it('what ends something runs after what began it, however long that takes', async () => {
+    const triggers = make(`${expiring}, on-close: {command: [/bin/close]}`)
+    triggers.opened('c', '192.0.2.1')
+    triggers.closed('c', '192.0.2.1')
+    triggers.opened('c', '192.0.2.2')
+    await settle()
+    assert.deepEqual(argvs(), ['/bin/on', '/bin/on'])
+    assert.match(runs[0]?.name ?? '', /on-open/)
+    runs[0]?.end()
+    await settle()
+    assert.deepEqual(argvs(), ['/bin/on', '/bin/on', '/bin/close'])
+    pass(61)
+    await settle()
+    assert.equal(runs.length, 3, 'on-expiry of the other waits as well')
+    runs[1]?.end()
+    await settle()
+    assert.deepEqual(argvs().slice(3), ['/bin/off 192.0.2.2'])
+  })
+
+  it('nothing that waits for another command begins after the end', async () => {
+    const triggers = make(`${expiring}, on-close: {command: [/bin/close]}`)
+    triggers.opened('c', '192.0.2.1')
+    triggers.closed('c', '192.0.2.1')
+    const stopped = triggers.stop()
+    runs[0]?.end()
+    await stopped
+    await settle()
+    assert.deepEqual(argvs(), ['/bin/on'])
+    assert.match(said.join(), /1 commands of triggers were waiting and are not run/)
   })
 
   it('no more at once than asked, no more waiting than asked', async () => {
@@ -196,8 +235,9 @@ describe('triggers', () => {
     assert.ok(argvs().includes('/bin/off 192.0.2.1'), argvs().join())
   })
 
-  it('a clock that is set ahead is noticed soon', () => {
+  it('a clock that is set ahead is noticed soon', async () => {
     make(expiring).opened('c', '192.0.2.1')
+    await endAll()
     now += 50
     pass(30)
     assert.deepEqual(argvs(), ['/bin/on', '/bin/off 192.0.2.1'])
