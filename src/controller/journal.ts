@@ -221,9 +221,13 @@ function* lastingRecords({ id, memory, configured }: Kept, now: number): Generat
     if (expired(time)) floor = Math.max(floor, time)
   })
   if (floor > -Infinity) yield recordOf([0, 0, 0, 0], floor, id)
-  if (!configured || skew >= 0) return
+  if (!configured) return
+  // All others expire before the older file goes. Those of times to come were honoured before the clock was set back.
+  const stays = (time: number) => skew < 0 || time > now + skew
   const records: Buffer[] = []
-  memory.forEach((words, time) => records.push(recordOf(words, time, id)))
+  memory.forEach((words, time) => {
+    if (stays(time)) records.push(recordOf(words, time, id))
+  })
   yield* records
 }
 

@@ -227,6 +227,19 @@ describe('Journal', () => {
 })
 
 describe('Journal, when its file has grown', () => {
+  it('a clock that is set back makes no knock of before new again, however many came since', () => {
+    state.open()
+    state.honour(laptop, 'early', now)
+    state.journal.commit(now)
+    const back = now - 6 * 3600
+    state.open(back)
+    state.journal.memoryOf(laptop)
+    for (let round = 1; round <= 3; round++) state.fill(laptop, back + 100 * round)
+    assert.equal(state.judge(laptop, 'early', now), 'replayed')
+    state.open(back + 400)
+    assert.equal(state.judge(laptop, 'early', now), 'replayed', 'also after a restart')
+  })
+
   it('begins a new one, and the older one stays for as long as its knocks are acceptable', () => {
     state.fill(laptop, now)
     state.honour(laptop, 'early', now + 20)
