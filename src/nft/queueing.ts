@@ -281,6 +281,8 @@ function candidateRules(q: Queueing): Command[] {
   const within = (rate: number) => j.limit({ count: rate, unit: 'second' }, 2 * rate)
   const synOnly = j.match(synAck, '==', 'syn')
   const local = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
+  // What is routed onward comes by there as well.
+  const here = hook === 'prerouting' ? [local] : []
   return [
     j.addChain('candidate'),
     // Sources can be forged: whoever sends in the name of another must not use up what that one needs.
@@ -313,9 +315,7 @@ function candidateRules(q: Queueing): Command[] {
     j.addRule(base, [j.match(j.and(j.meta('mark'), marks.mask), '!=', 0), clearMark(marks)]),
     // Most packets are of connections that run: they are through with this chain.
     ...(onlyStarts(q) ? [j.addRule(base, [j.match(synAck, '!=', 'syn'), j.accept()])] : []),
-    ...shapes(q.candidates).map(shape =>
-      j.addRule(base, [...shape, ...(hook === 'prerouting' ? [local] : []), j.goto('candidate')]),
-    ),
+    ...shapes(q.candidates).map(shape => j.addRule(base, [...shape, ...here, j.goto('candidate')])),
     ...(q.stepping
       ? stepRules(base, q.stepping, marks, {
           overLimit: version =>
@@ -323,14 +323,15 @@ function candidateRules(q: Queueing): Command[] {
           pend: version => j.updateSet(pendingOf(version), j.source(version), pendingSeconds),
           mark,
           send,
+          here,
         })
       : []),
     ...versions.flatMap(version => {
       const waiting = j.inSet(j.source(version), pendingOf(version))
       return [
-        j.addRule(base, [synOnly, waiting, j.goto('pending')]),
+        j.addRule(base, [synOnly, waiting, ...here, j.goto('pending')]),
         // Connections of the other protocols have no first packet that could be told; while a knock is in flight, all wait.
-        j.addRule(base, [j.anyOf(j.meta('l4proto'), [17, 33, 132, 136]), waiting, j.goto('pending')]),
+        j.addRule(base, [j.anyOf(j.meta('l4proto'), [17, 33, 132, 136]), waiting, ...here, j.goto('pending')]),
       ]
     }),
   ]

@@ -86,9 +86,11 @@ export function stepRules(
     readonly pend: (version: IpFamily) => Expression
     readonly mark: (bits: number) => Expression
     readonly send: readonly Expression[]
+    /** What tells packets for this machine, where others come by. */
+    readonly here: readonly Expression[]
   },
 ): Command[] {
-  const { overLimit, pend, mark, send } = parts
+  const { overLimit, pend, mark, send, here } = parts
   const { seconds } = stepping
   const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
   return [
@@ -112,10 +114,10 @@ export function stepRules(
     j.addChain('astray'),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
     ...versions.map(version => j.addRule('astray', [notedAstray(version)])),
-    ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, j.goto('step')])),
+    ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, ...here, j.goto('step')])),
     ...versions.flatMap(version =>
       starts(stepping).map(start =>
-        j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), j.jump('astray')]),
+        j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
       ),
     ),
   ]

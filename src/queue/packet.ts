@@ -65,13 +65,14 @@ function decodeIpv4(packet: Packet, start: number, end: number): boolean {
   packet.sourceAt = start + 12
   packet.addressVersion = 4
   packet.protocol = buffer[start + 9] as number
-  return decodeTransport(packet, 4, start + headerLength, Math.min(end, start + totalLength))
+  return decodeTransport(packet, 4, start + headerLength, Math.min(end, start + totalLength), start + totalLength)
 }
 
 function decodeIpv6(packet: Packet, start: number, end: number): boolean {
   const { buffer } = packet
   if (end - start < 40) return false
-  const limit = Math.min(end, start + 40 + buffer.readUInt16BE(start + 4))
+  const declared = start + 40 + buffer.readUInt16BE(start + 4)
+  const limit = Math.min(end, declared)
   packet.sourceAt = start + 8
   packet.addressVersion = 6
   let next = buffer[start + 6] as number
@@ -82,7 +83,7 @@ function decodeIpv6(packet: Packet, start: number, end: number): boolean {
     if (next !== extensionHopByHop && next !== extensionRouting && next !== extensionDestination) {
       if (!isFragment && !isAuthentication) {
         packet.protocol = next
-        return decodeTransport(packet, 6, at, limit)
+        return decodeTransport(packet, 6, at, limit, declared)
       }
     }
     if (at + 8 > limit) return false
@@ -94,7 +95,8 @@ function decodeIpv6(packet: Packet, start: number, end: number): boolean {
   return false
 }
 
-function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: number): boolean {
+/** `declared` is where the packet ends by its own account, and `limit` where what there is of it does. */
+function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: number, declared: number): boolean {
   const { buffer } = packet
   if (at + 8 > limit) return false
   packet.sourcePort = buffer.readUInt16BE(at)
@@ -110,8 +112,9 @@ function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: numb
   }
   if (packet.protocol === protocolUdp) {
     const length = buffer.readUInt16BE(at + 4)
-    if (length < 8 || at + length > limit) return false
-    packet.payloadLength = length - 8
+    if (length < 8 || at + length > declared) return false
+    // Of a long one the queue has the beginning alone: it can be a step of a sequence, and no knock by its payload.
+    packet.payloadLength = at + length > limit ? 0 : length - 8
   }
   packet.version = version
   return true

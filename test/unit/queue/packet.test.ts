@@ -122,8 +122,9 @@ describe('decodePacket', () => {
   for (const [name, whole] of wholes) {
     it(`${name}, cut off at every byte, is refused or read without its end`, () => {
       for (let length = 0; length < whole.length; length++) {
-        const want = name === 'TCP' && length >= 40
-        assert.equal(decode(whole.subarray(0, length)).version !== 0, want, `${length} bytes`)
+        const packet = decode(whole.subarray(0, length))
+        const want = length >= (name === 'TCP' ? 40 : whole.length - payload.length)
+        assert.deepEqual([packet.version !== 0, packet.payloadLength], [want, 0], `${length} bytes`)
       }
     })
   }
