@@ -102,9 +102,12 @@ async function reload(asker: string, { daemon, file, log, manager }: RequestPart
   manager.reloading()
   try {
     const { config, warnings } = loadConfig(file)
-    const useLog = log.prepare(config.log)
-    const { details } = await daemon.reload(config)
-    useLog()
+    const nextLog = log.prepare(config.log)
+    const { details } = await daemon.reload(config).catch((error: unknown) => {
+      nextLog.drop()
+      throw error
+    })
+    nextLog.use()
     for (const warning of warnings) log.warn(warning)
     log.info('configuration reloaded', { asker })
     keepForBoot(config, log)

@@ -1,8 +1,9 @@
 /** The daemon's log, through winston: a sentence a line for people, one JSON object a line for machines. */
-import { spawn } from 'node:child_process'
+import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../controller/config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/log.js'
+import { LogFile, LogProgram } from './logsinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */
 const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
@@ -22,10 +23,10 @@ const syslogLine = winston.format.printf(
 
 export interface ConfiguredLog extends Log {
   /**
-   * Opens what another configuration names, also anew a file that logrotate has moved away, and throws when it cannot;
-   * the log goes over to it when the result is called.
+   * Opens what another configuration names, also anew a file that logrotate has moved away, and throws a CliError when
+   * it cannot. The log goes over to it by `use`; without that, `drop` closes it.
    */
-  prepare(config: Config['log']): () => void
+  prepare(config: Config['log']): { use(): void; drop(): void }
   /** Resolves when everything is written. */
   close(): Promise<void>
 }
@@ -42,10 +43,15 @@ export function createLog(config: Config['log']): ConfiguredLog {
     debug: write('debug'),
     prepare(config) {
       const next = build(config)
-      return () => {
-        const old = logger
-        logger = next
-        old.end()
+      return {
+        use() {
+          const old = logger
+          logger = next
+          old.end()
+        },
+        drop() {
+          next.end()
+        },
       }
     },
     close: () =>
@@ -68,14 +74,16 @@ function build({ level, to, format }: Config['log']): winston.Logger {
 }
 
 function transport(to: Config['log']['to'], style: winston.Logform.Format): winston.transport {
-  if (to === 'console') return new winston.transports.Stream({ stream: process.stderr, format: style })
-  if (to !== 'syslog') return new winston.transports.File({ filename: to.file, format: style })
-  const args = ['--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
-  const child = spawn('logger', args, { stdio: ['pipe', 'ignore', 'inherit'] })
-  child.on('error', error => process.stderr.write(`pkctld: syslog cannot be reached: ${error.message}\n`))
-  child.stdin.on('error', () => undefined)
-  const syslog = new winston.transports.Stream({ stream: child.stdin, format: syslogLine })
-  // logger(1) ends with its input, and we with it.
-  syslog.on('finish', () => child.stdin.end())
-  return syslog
+  const { Stream } = winston.transports
+  if (to === 'console') return new Stream({ stream: process.stderr, format: style })
+  if (to !== 'syslog') return ending(new LogFile(to.file), style)
+  const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
+  return ending(new LogProgram(argv), syslogLine)
+}
+
+/** winston leaves the end of a stream to whoever made it. */
+function ending(stream: Writable, format: winston.Logform.Format): winston.transport {
+  const transport = new winston.transports.Stream({ stream, format, eol: '\n' })
+  transport.on('finish', () => stream.end())
+  return transport
 }

@@ -86,6 +86,13 @@ describe('the log', () => {
     assert.match(read(), /<30>.*pkctld\[\d+\]: listening on queue 62/)
   })
 
+  it('a daemon that cannot start ends, though it would have talked to syslog', async () => {
+    fs.writeFileSync(path.join(lab.directory, 'state'), 'a file in the place of the directory')
+    const { status, stderr } = await lab.pkctl('daemon', '--config', configWith('{ to: syslog }'))
+    assert.equal(status, 1, stderr)
+    assert.match(stderr, /error: the state directory .* cannot be used/)
+  })
+
   it('says little, at debug, of what strangers send, and counts the rest', async () => {
     const daemon = await lab.daemon(configWith('{ level: debug, format: json }'))
     const wrong = Array.from({ length: 90 }, () => send(knockHex({ key: 'wrong' })))

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { randomInt } from 'node:crypto'
 import { loadConfig } from '../../controller/config/load.js'
+import type { Config } from '../../controller/config/types.js'
 import { Daemon } from '../../controller/daemon.js'
 import { DueFile } from '../../controller/duefile.js'
 import { readOneTimeFile } from '../../controller/onetimefile.js'
@@ -15,6 +16,7 @@ import { defaultConfig } from '../change.js'
 import { commandRunner } from '../commandrunner.js'
 import { keepForBoot, listenAt, requestHandler, summaryOf } from '../daemonrequests.js'
 import { realFirewall } from '../firewall.js'
+import type { ConfiguredLog } from '../log.js'
 import { createLog } from '../log.js'
 import { startPacketThread } from '../packetthread.js'
 import { serviceManager } from '../servicemanager.js'
@@ -39,6 +41,14 @@ async function runDaemon(file: string): Promise<void> {
   const { config, warnings } = loadConfig(file)
   const log = createLog(config.log)
   for (const warning of warnings) log.warn(warning)
+  try {
+    await runConfigured(file, config, log)
+  } finally {
+    await log.close()
+  }
+}
+
+async function runConfigured(file: string, config: Config, log: ConfiguredLog): Promise<void> {
   const manager = serviceManager(message => {
     log.warn(message)
   })
@@ -100,7 +110,6 @@ async function runDaemon(file: string): Promise<void> {
     daemon.halt()
     manager.close()
     for (const listener of listeners) await listener.close()
-    await log.close()
   }
 }
 
