@@ -218,6 +218,28 @@ function checkServices(names: readonly string[], at: ConfigPath, { merged, findi
   })
 }
 
+/** Of sequences that one and the same knock completes, one counts. */
+export function warnOfTails(credentials: readonly Credential[], { merged, findings }: Context): void {
+  const sequences = credentials.flatMap(one => (one.type === 'sequence' && one.enabled ? [one] : []))
+  const textOf = ({ steps, flags, targets }: SequenceCredential, from = 0) =>
+    JSON.stringify([steps.slice(from), flags, [...targets].sort()])
+  const wholes = new Map<string, string>()
+  const warn = (name: string, other: string) => {
+    const at = ['credentials', name, 'sequence']
+    const why = `whoever knocks it completes that of ${other} as well, and only one of them counts`
+    findings.warn(merged.placeOf(at), `${formatPath(at)}${why}`)
+  }
+  for (const one of sequences) {
+    const same = wholes.get(textOf(one))
+    if (same === undefined) wholes.set(textOf(one), one.name)
+    else warn(one.name, same)
+  }
+  for (const one of sequences) {
+    const tail = one.steps.map((_, i) => (i === 0 ? undefined : wholes.get(textOf(one, i)))).find(Boolean)
+    if (tail !== undefined) warn(one.name, tail)
+  }
+}
+
 /** Flags that packets of running connections have, too. */
 function checkFlags(data: Pick<DataOf<'sequence'>, 'tcp-flags'>, at: ConfigPath, { merged, findings }: Context): void {
   const { mask, value } = data['tcp-flags']

@@ -4,7 +4,7 @@ import type * as z from 'zod'
 import type { LogRule, PortRange, ServiceSpec } from '../../nft/service.js'
 import type { Context } from './context.js'
 import { namedEntries } from './context.js'
-import { checkTwins, loadCredentials } from './load-credentials.js'
+import { checkTwins, loadCredentials, warnOfTails } from './load-credentials.js'
 import { ConfigError, Findings, formatPlace } from './errors.js'
 import type { Place } from './errors.js'
 import { formatPath, reportIssues } from './issues.js'
@@ -29,6 +29,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const services = loadServices(context)
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
+  warnOfTails(credentials, context)
   warnOfReadableConfig(context)
 
   if (findings.problems.length > 0 || settings === undefined) {

@@ -452,6 +452,25 @@ describe('loadConfig: key files', () => {
       ],
     },
     {
+      name: 'sequences that one knock completes',
+      files: {
+        'pkctl.yaml': [
+          'services: {s: {port: 1}}',
+          'credentials:',
+          '  short: {type: sequence, sequence: [8000, 7000], opens: [s]}',
+          '  same: {type: sequence, sequence: [8000, 7000], opens: [s]}',
+          '  long: {type: sequence, sequence: [9000, 8000, 7000], opens: [s]}',
+          '  other: {type: sequence, sequence: [9000, "8000:udp", 7000], opens: [s]}',
+          '  elsewhere: {type: sequence, sequence: [8000, 7000], target: [192.0.2.1], opens: [s]}',
+          '  off: {type: sequence, sequence: [8000, 7000], opens: [s], enabled: false}',
+        ].join('\n'),
+      },
+      want: [
+        'pkctl.yaml:4:36: credentials.same.sequence: whoever knocks it completes that of short as well, and only one of them counts',
+        'pkctl.yaml:5:36: credentials.long.sequence: whoever knocks it completes that of short as well, and only one of them counts',
+      ],
+    },
+    {
       name: 'sequences of which none can be marked as used',
       files: {
         'pkctl.yaml': 'services: {s: {port: 1}}\ncredentials: {a: {type: one-time, sequences-file: kept, opens: [s]}}',
