@@ -249,6 +249,13 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       await guards()
     })
 
+    it('the same without the daemon: pkctl-rules closes again', async () => {
+      await server.must('systemctl stop pkctld && systemctl restart nftables', 240)
+      await until(async () => (await server.run('nft list chain inet pkctl gate-input')).status === 0, 60_000)
+      assert.equal(await active('pkctld'), 'inactive')
+      assert.equal(await site.opens(ports.guarded), 'timeout')
+    })
+
     it('`nft flush ruleset` is healed by the daemon by itself, with the grants that run', async t => {
       await site.knock()
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
