@@ -55,8 +55,9 @@ export class Triggers {
   #limits: Limits = { triggersAtOnce: 1, triggersWaiting: 1 }
   readonly #running = new Set<Promise<void>>()
   readonly #waiting: (() => void)[] = []
-  /** The last command for an address by a credential, and how many wait for one before them. */
-  readonly #last = new Map<string, Promise<void>>()
+  /** What runs, or is to run, for an address by a credential. */
+  readonly #rows = new Map<string, Row>()
+  /** How many wait for another command of their row. */
   #behind = 0
   readonly #refusals = new EventValve(refusalsPerSecond)
   #timer: NodeJS.Timeout | undefined
@@ -81,7 +82,7 @@ export class Triggers {
     const seconds = this.#seconds(credential)
     const expires = seconds === Infinity ? null : Math.floor(this.#parts.now() / 1000) + seconds
     const run = this.#runFor('open', credential, address, expires)
-    if (run && !this.#hasRoom(run, name, address)) return
+    if (run && !this.#hasRoom(run, this.#rows.get(keyOf(name, address))?.ends)) return
     const { due } = this.#parts
     if (credential.triggers.expiry && expires !== null) {
       try {
@@ -94,7 +95,7 @@ export class Triggers {
       }
       this.#awaitDue()
     }
-    if (run) void this.#inOrder(run, name, address)
+    if (run) void this.#begin(run, name, address)
   }
 
   /** A knock took the grant of `address` back. */
@@ -106,9 +107,9 @@ export class Triggers {
     if (credential.triggers.close) {
       const run = this.#runFor('close', credential, address, now)
       // What is not run now leaves its end to on-expiry.
-      if (run && !this.#hasRoom(run, name, address)) return
+      if (run && !this.#hasRoom(run, this.#rows.get(keyOf(name, address))?.all)) return
       if (noted) this.#parts.due.remove(noted)
-      if (run) void this.#inOrder(run, name, address)
+      if (run) void this.#end(run, name, address)
     } else if (noted) {
       this.#parts.due.take(noted)
       void this.#expire(noted)
@@ -148,7 +149,7 @@ export class Triggers {
     if (credential?.triggers.expiry) {
       const run = this.#runFor('expiry', credential, address, expires)
       // However many wait: what was begun must be ended, and no more are due than were noted.
-      if (run) await this.#inOrder(run, name, address)
+      if (run) await this.#end(run, name, address)
     } else {
       const message = `on-expiry for ${address} by ${name} is due, and the configuration has none any more`
       this.#parts.log.warn(message, { credential: name, source: address })
@@ -185,10 +186,10 @@ export class Triggers {
     })
   }
 
-  #hasRoom({ name }: CommandRun, credential: string, address: string): boolean {
+  #hasRoom({ name }: CommandRun, before: Promise<void> | undefined): boolean {
     const { triggersAtOnce, triggersWaiting } = this.#limits
     const waiting = this.#waiting.length + this.#behind
-    const runsNow = this.#running.size < triggersAtOnce && !this.#last.has(keyOf(credential, address))
+    const runsNow = this.#running.size < triggersAtOnce && before === undefined
     if (runsNow || waiting < triggersWaiting) return true
     this.#refuse(`${name} is not run: ${waiting} commands are waiting already`)
     return false
@@ -200,15 +201,26 @@ export class Triggers {
     this.#parts.log.error(others > 0 ? `${message}; and ${others} more since the last such message` : message)
   }
 
-  /** What ends something for an address runs after what began it, however long that takes. */
-  #inOrder(run: CommandRun, credential: string, address: string): Promise<void> {
-    const key = keyOf(credential, address)
-    const done = this.#after(this.#last.get(key), run)
-    this.#last.set(key, done)
-    void done.then(() => {
-      if (this.#last.get(key) === done) this.#last.delete(key)
-    })
+  /** Beside others that begin something, and after those that end it. */
+  #begin(run: CommandRun, credential: string, address: string): Promise<void> {
+    const { all, ends } = this.#rows.get(keyOf(credential, address)) ?? {}
+    const done = this.#after(ends, run)
+    this.#keepRow(keyOf(credential, address), { all: Promise.all([all, done]).then(() => undefined), ends })
     return done
+  }
+
+  /** What ends something for an address runs after what began it, however long that takes. */
+  #end(run: CommandRun, credential: string, address: string): Promise<void> {
+    const done = this.#after(this.#rows.get(keyOf(credential, address))?.all, run)
+    this.#keepRow(keyOf(credential, address), { all: done, ends: done })
+    return done
+  }
+
+  #keepRow(key: string, row: Row): void {
+    this.#rows.set(key, row)
+    void row.all.then(() => {
+      if (this.#rows.get(key) === row) this.#rows.delete(key)
+    })
   }
 
   async #after(before: Promise<void> | undefined, run: CommandRun): Promise<void> {
@@ -240,6 +252,13 @@ export class Triggers {
 }
 
 const keyOf = (credential: string, address: string) => `${credential} ${address}`
+
+interface Row {
+  /** Resolves when all of its commands have ended. */
+  readonly all: Promise<void>
+  /** Resolves when those have ended that end something. */
+  readonly ends: Promise<void> | undefined
+}
 
 type Replacements = Readonly<Record<'ip' | 'family' | 'port' | 'service' | 'credential' | 'expires', string>>
 
