@@ -108,12 +108,18 @@ export class Triggers {
       const run = this.#runFor('close', credential, address, now)
       // What is not run now leaves its end to on-expiry.
       if (run && !this.#hasRoom(run, this.#rows.get(keyOf(name, address))?.all)) return
-      if (noted) this.#parts.due.remove(noted)
-      if (run) void this.#end(run, name, address)
+      if (noted) this.#parts.due.take(noted)
+      void this.#close(run, noted, name, address)
     } else if (noted) {
       this.#parts.due.take(noted)
       void this.#expire(noted)
     }
+  }
+
+  // Noted until it has run: if it never does, on-expiry ends what was begun.
+  async #close(run: CommandRun | undefined, noted: DueGrant | undefined, name: string, address: string): Promise<void> {
+    if (run) await this.#end(run, name, address)
+    if (noted) this.#parts.due.remove(noted)
   }
 
   /** Starts no more commands, and gives those that run a little time to end. What is due stays noted. */
@@ -235,7 +241,6 @@ export class Triggers {
   #inTurn(run: CommandRun): Promise<void> {
     // What waited for another one stays noted, and is never done here.
     if (this.#stopped) return new Promise(() => undefined)
-
     if (this.#running.size < this.#limits.triggersAtOnce) return this.#run(run)
     return new Promise(resolve => {
       this.#waiting.push(() => void this.#run(run).then(resolve))

@@ -174,6 +174,7 @@ describe('triggers', () => {
     await stopped
     await settle()
     assert.deepEqual(argvs(), ['/bin/on'])
+    assert.equal(DueFile.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
     assert.match(said.join(), /1 commands of triggers were waiting and are not run/)
   })
 
