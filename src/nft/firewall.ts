@@ -267,17 +267,15 @@ export class Firewall {
   /** Whether the kernel has nft's `queue` statement. NftError when nothing can be done here at all. */
   async probe(hook: Hook): Promise<{ nativeQueue: boolean }> {
     const base = [addTable(), addBaseChain('probe', hook, 0)]
-    await this.nft.check(base)
     const queue = addRule('probe', [{ queue: { num: 0, flags: ['bypass'] } }])
-    return this.nft.check([...base, queue]).then(
-      () => ({ nativeQueue: true }),
-      (error: unknown) => {
-        if (error instanceof NftError && (error.kind === 'not-found' || error.kind === 'unsupported')) {
-          return { nativeQueue: false }
-        }
-        throw error
-      },
-    )
+    try {
+      await this.nft.check([...base, queue])
+      return { nativeQueue: true }
+    } catch (error) {
+      if (!(error instanceof NftError) || (error.kind !== 'not-found' && error.kind !== 'unsupported')) throw error
+    }
+    await this.nft.check(base)
+    return { nativeQueue: false }
   }
 
   /** Chains and rules, the maps that lead to services, and the prefixes that are always allowed. */

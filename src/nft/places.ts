@@ -92,7 +92,9 @@ export function buildGate(hook: Hook, withRanges: boolean): Command[] {
   const type = ['inet_proto', 'inet_service']
   return [
     j.addVerdictMap({ name: portMapOf(hook), type }),
-    j.addVerdictMap({ name: rangeMapOf(hook), type, flags: ['interval'] }),
+    // Once made it stays until the gate goes: emptied and deleted in one transaction it would fall into the trap that
+    // is told at dropGate.
+    ...(withRanges ? [j.addVerdictMap({ name: rangeMapOf(hook), type, flags: ['interval'] })] : []),
     j.addBaseChain(gateOf(hook), hook, gatePriority),
     j.flushChain(gateOf(hook)),
     ...lookups(hook, withRanges).map(expr => j.addRule(gateOf(hook), [expr])),

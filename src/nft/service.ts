@@ -88,7 +88,7 @@ const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_
 export const prefixOf = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
   version === 4 ? spec.prefix4 : spec.prefix6
 
-/** Every set that the service has, in an order in which they can be made. */
+/** The sets of the service: nothing is kept, looked up or listed that it does not need. */
 function setsOf(spec: ServiceSpec): j.SetDefinition[] {
   const timed = { flags: ['timeout'], size: setSize, gcInterval: collectEverySeconds }
   return versions.flatMap(version => {
@@ -97,11 +97,17 @@ function setsOf(spec: ServiceSpec): j.SetDefinition[] {
     return [
       { name: name('knock'), type, ...timed },
       { name: name('add'), type, ...timed },
-      { name: name('allow'), type, flags: ['interval'] },
-      { name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed },
+      ...(allowedBy(spec, version).length > 0 ? [{ name: name('allow'), type, flags: ['interval'] }] : []),
+      ...(spec.singleUse ? [{ name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed }] : []),
     ]
   })
 }
+
+/** The names of the sets that a sound service has. */
+export const setNamesOf = (spec: ServiceSpec): string[] => setsOf(spec).map(({ name }) => name)
+
+const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
+  spec.allow.filter(prefix => prefix.includes(':') === (version === 6))
 
 const aliveSetDefinition: j.SetDefinition = { name: aliveSet, type: 'inet_proto', flags: ['timeout'] }
 
@@ -123,10 +129,12 @@ function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
   return [
     ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
     ...(spec.syn ? [{ expr: [synOnly, j.return_()], comment: 'already connected' }] : []),
-    ...versions.map(version => ({
-      expr: [j.inSet(j.source(version), setOf(spec.name, 'allow', version)), j.counter(), j.accept()],
-      comment: 'always allowed',
-    })),
+    ...versions
+      .filter(version => allowedBy(spec, version).length > 0)
+      .map(version => ({
+        expr: [j.inSet(j.source(version), setOf(spec.name, 'allow', version)), j.counter(), j.accept()],
+        comment: 'always allowed',
+      })),
     ...versions.flatMap(version => grantRules(spec, version)),
     ...(spec.failOpen
       ? [{ expr: [nobodyListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
@@ -194,6 +202,7 @@ function closingRules(spec: ServiceSpec): { expr: Expression[]; comment: string 
 /** The commands that make the service's chain and sets; the maps do not lead there yet. */
 export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
   const chain = chainOf(spec.name)
+  const wanted = setNamesOf(spec)
   return [
     // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
     // and adding it once more would be refused for the difference.
@@ -203,6 +212,9 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
     ...versions.flatMap(version => allowed(spec, version)),
     j.addChain(chain),
     j.flushChain(chain),
+    ...setNames(spec.name)
+      .filter(name => listing.sets.has(name) && !wanted.includes(name))
+      .map(j.deleteSet),
     ...rulesOf(spec).map(({ expr, comment }) => j.addRule(chain, expr, comment)),
   ]
 }
@@ -221,6 +233,7 @@ export function dropChain(service: string, listing: Listing): Command[] {
 
 const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
 
+/** Whatever sets there may be of the service. */
 export const setNames = (service: string): string[] =>
   versions.flatMap(version => roles.map(role => setOf(service, role, version)))
 
@@ -240,12 +253,11 @@ const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(n
 
 function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
   const set = setOf(spec.name, 'allow', version)
-  const mine = spec.allow.filter(prefix => prefix.includes(':') === (version === 6))
-  const elements = mine.map(prefix => {
+  const elements = allowedBy(spec, version).map(prefix => {
     const [addr, len] = prefix.split('/')
     return { prefix: { addr: addr ?? '', len: Number(len ?? (version === 4 ? 32 : 128)) } }
   })
-  return [j.flushSet(set), ...(elements.length > 0 ? [j.addElements(set, elements)] : [])]
+  return elements.length > 0 ? [j.flushSet(set), j.addElements(set, elements)] : []
 }
 
 // The comment of a chain's last rule says what cannot be seen from the rules alone without guessing: pkctl writes it

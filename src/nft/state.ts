@@ -4,7 +4,7 @@ import type { ListedChain, ListedElement, Listing } from './listing.js'
 import { asObject, asText } from './listing.js'
 import type { LogRule, PortRange, ServiceSpec } from './service.js'
 import { gateIsSound, placeId, placesOf, takenPlaces } from './places.js'
-import { chainOf, commentsOf, decodeSpec, prefixOf, setNames, setOf } from './service.js'
+import { chainOf, commentsOf, decodeSpec, prefixOf, setNamesOf, setOf } from './service.js'
 
 export interface ServiceState {
   readonly spec: ServiceSpec
@@ -58,7 +58,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
   return {
     spec,
     sound:
-      setNames(name).every(set => listing.sets.has(set)) &&
+      setNamesOf(spec).every(set => listing.sets.has(set)) &&
       gateIsSound(spec.hook, listing) &&
       places.length > 0 &&
       places.length === wanted.size &&

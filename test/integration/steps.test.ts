@@ -148,12 +148,12 @@ describe('sequences, in more detail', () => {
   describe('one-time', () => {
     let file: string
     const list = ' 7000,9000,8000\n 7100,7300:udp,7200\n#1,2\n 7500,7400\n'
-    const config = () =>
-      lab.config(`${services}  c: { type: one-time, sequences-file: ${file}, opens: [ssh], window: 1 }`)
+    const config = (window = 30) =>
+      lab.config(`${services}  c: { type: one-time, sequences-file: ${file}, opens: [ssh], window: ${window} }`)
     beforeEach(() => (file = lab.file('sequences', list)))
 
     it('each opens once, is marked in the file, and the next one counts', async () => {
-      let daemon = await lab.daemon(config())
+      let daemon = await lab.daemon(config(1))
       assert.match(daemon.output, /sequences has only 3 sequences left/)
       const ask = () => lab.pkctl('sequence', 'c', '--config', `${lab.directory}/pkctl.yaml`)
       assert.equal((await ask()).stdout, 'OPEN: 7000 9000 8000\nCLOSE:\n')
@@ -165,7 +165,7 @@ describe('sequences, in more detail', () => {
       await knock(7000, 9000, 8000)
       assert.equal(await opens(), 'timeout')
       await daemon.stop('SIGKILL')
-      daemon = await lab.daemon(config())
+      daemon = await lab.daemon(config(1))
       await knock(7000, 9000, 8000)
       assert.equal(await opens(), 'timeout')
       await knock(7100, '7300:udp', 7200)

@@ -8,7 +8,7 @@ import type { ListedRule } from '../../src/nft/listing.js'
 import { protocolNumbers } from '../../src/nft/places.js'
 import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
 import type { FirewallCase } from './firewall-tools.js'
-import { changed, grants, nothing, ports, service, specs, ssh, unchanged, web } from './firewall-tools.js'
+import { changed, grants, nothing, ports, service, setNamesIn, specs, ssh, unchanged, web } from './firewall-tools.js'
 
 /** Every way in which a service can differ from a plain one. */
 const variants: Readonly<Record<string, Partial<ServiceSpec>>> = {
@@ -55,8 +55,9 @@ const roundTrips: FirewallCase[] = Object.entries(variants).map(([name, change])
 
 const changes: FirewallCase[] = Object.entries(variants).map(([name, change]) => ({
   name: `a service becomes another (${name}) and a plain one again, and its grants stay`,
-  async run(firewall) {
+  async run(firewall, nft) {
     await firewall.ensureServices([ssh])
+    const sets = await setNamesIn(nft)
     await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
     await firewall.addGrant('ssh', 6, '2001:db8::1', null)
     const there = service('ssh', change)
@@ -66,6 +67,7 @@ const changes: FirewallCase[] = Object.entries(variants).map(([name, change]) =>
     assert.deepEqual(await specs(firewall), [there])
     await firewall.ensureServices([ssh])
     assert.deepEqual(await specs(firewall), [ssh])
+    assert.deepEqual(await setNamesIn(nft), sets)
     if (there.prefix4 === 32) {
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500', '2001:db8::1 hand for ever'])
     }
@@ -237,8 +239,11 @@ const services: FirewallCase[] = [
       await firewall.ensureServices([wide('prerouting')])
       assert.deepEqual(await there(), onPrerouting)
       await firewall.ensureServices([web])
-      assert.deepEqual(await there(), [...onInput, ...onPrerouting].sort())
+      assert.deepEqual(await there(), ['gate-input', ...onPrerouting, 'services-input'].sort())
       await firewall.ensureServices([wide('input')])
+      assert.deepEqual(await there(), onInput)
+      // Without a range again: nothing looks into its map any more, which goes with the gate.
+      await firewall.ensureServices([service('ssh')])
       assert.deepEqual(await there(), onInput)
     },
   },

@@ -85,7 +85,8 @@ export async function specs(firewall: Firewall): Promise<ServiceSpec[]> {
 export async function grants(firewall: Firewall, name = 'ssh'): Promise<string[]> {
   const state = (await firewall.services()).get(name)
   assert.ok(state, `service ${name} is there`)
-  const life = (seconds: number | null) => (seconds === null ? 'for ever' : Math.round(seconds / 10) * 10)
+  // A slow machine has let some seconds go by.
+  const life = (seconds: number | null) => (seconds === null ? 'for ever' : Math.ceil(seconds / 10) * 10)
   return state.grants.map(({ source, by, secondsLeft }) => `${source} ${by} ${life(secondsLeft)}`).sort()
 }
 
@@ -117,4 +118,6 @@ export async function queueingOf(firewall: Firewall, change: Partial<Queueing> =
   })
 }
 
+export const setNamesIn = async (nft: Nft) =>
+  [...(await nft.list()).sets.keys()].filter(name => name.startsWith('pk-')).sort()
 export const chainNames = async (nft: Nft) => [...(await nft.list()).chains.keys()].sort()

@@ -9,8 +9,9 @@ import { client4, Lab, server4, server6, stranger4, stranger6 } from './lab.js'
 
 export const config = [
   'services:',
-  '  ssh: { port: 22, window: 600 }',
+  '  ssh: { port: 22, window: 600, allow: [192.168.99.0/24] }',
   '  once: { port: 2222, window: 600, single-use: true }',
+  '  many: { port: 9100-9110 }',
   'credentials:',
   '  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }',
   '  ticket: { type: pkd, tag: TICK, key: test, opens: [once] }',
