@@ -1,7 +1,8 @@
 /** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
 import type { Command } from 'commander'
 import { maskAddress } from '../controller/config/values.js'
-import type { Firewall, Rearrangement } from '../nft/firewall.js'
+import type { Rearrangement } from '../nft/arrangement.js'
+import type { Firewall } from '../nft/firewall.js'
 import type { GivenGrant } from '../nft/grants.js'
 import type { ServiceSpec } from '../nft/service.js'
 import type { Session } from './session.js'

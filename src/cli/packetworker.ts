@@ -74,9 +74,6 @@ function run(): void {
     onBatch: batch => {
       path.onBatch(batch)
     },
-    onOverrun: () => {
-      path.onOverrun()
-    },
     onWake: () => handleRequests(path, journal),
   })
   queue.close()

@@ -174,16 +174,16 @@ export class Daemon {
     const number = this.#queue
     const counters = this.#path?.counters
     const count = (name: CounterName) => counters?.get(name) ?? 0
-    const services = [...(await firewall.services()).values()]
-    const statistics = queueStatistics(number) ?? { waiting: null, droppedByKernel: null, droppedInUserSpace: null }
+    const { services, unanswered } = await firewall.overview()
+    const { waiting } = queueStatistics(number) ?? { waiting: null }
     return {
       version,
       pid: process.pid,
       uptimeSeconds: Math.floor((now() - this.#startedAt) / 1000),
       config: this.#config.file,
       configuredAt: this.#configuredAt / 1000,
-      queue: { number, native: this.#nativeQueue, ...statistics, overruns: count('overruns') },
-      services: services.map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
+      queue: { number, native: this.#nativeQueue, waiting, unanswered },
+      services: [...services.values()].map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
       credentials: this.#config.credentials.filter(credential => credential.enabled).length,
       knocks: {
         accepted: count('granted'),

@@ -51,7 +51,7 @@ export type PathMessage =
   | { readonly kind: 'midway'; readonly sources: readonly MidwaySource[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
-const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', 'overruns', ...refusals] as const
+const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', ...refusals] as const
 export type CounterName = (typeof names)[number]
 
 /** Counters in memory that both threads see; only the packet path's writes. */

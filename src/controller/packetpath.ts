@@ -80,13 +80,6 @@ export class PacketPath {
     this.#effects = []
   }
 
-  onOverrun(): void {
-    this.#parts.counters.add('overruns')
-    if (this.#trouble.pass(this.#parts.clock.monotonic())) {
-      this.#parts.onTrouble('warn', 'knocks came faster than they could be read, and some were lost')
-    }
-  }
-
   #answer(packet: Packet, index: number): number {
     const { marks, counters } = this.#parts
     const mine = (packet.mark & marks.mask) >>> 0

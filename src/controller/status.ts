@@ -10,12 +10,10 @@ export interface Status {
     readonly number: number
     /** By nft's own statement, or by a rule of iptables-nft. */
     readonly native: boolean
-    /** These three as the kernel counts them, which it tells root alone: null where the daemon is not root. */
+    /** Packets without an answer yet. The kernel tells this to root alone: null where the daemon is not root. */
     readonly waiting: number | null
-    readonly droppedByKernel: number | null
-    readonly droppedInUserSpace: number | null
-    /** How often the socket's buffer ran over. */
-    readonly overruns: number
+    /** Knocks that nobody answered, since the packet path was made: the queue was full, or nobody read it. */
+    readonly unanswered: number
   }
   readonly services: readonly { readonly name: string; readonly grants: number }[]
   readonly credentials: number

@@ -3,8 +3,10 @@
  * they are when they are right already, and says what it changed.
  */
 import { buildAnew } from './anew.js'
-import { differences, optionsThatDiffer, text } from './differences.js'
-import type { Difference } from './differences.js'
+import type { Arrangement, Rearrangement } from './arrangement.js'
+import { prefixesDiffer, rearrangementOf } from './arrangement.js'
+import { refuseTakenPorts, supersededBy } from './conflicts.js'
+import { differences } from './differences.js'
 import { FirewallError, NftError } from './errors.js'
 import { addGrant, deleteGrant, putGrant, remaskGrants, takeGrant, versionOf } from './grants.js'
 import type { GivenGrant } from './grants.js'
@@ -14,8 +16,7 @@ import type { Listing } from './listing.js'
 import type { Exclusive } from './lock.js'
 import type { Nft } from './nft.js'
 import type { Queueing } from './queueing.js'
-import { covers, overlap, placesOf } from './places.js'
-import { buildQueueing, onlyQueueing, queueInUse, removeQueueing, stopQueueing } from './queueing.js'
+import { buildQueueing, onlyQueueing, queueInUse, removeQueueing, stopQueueing, unansweredPackets } from './queueing.js'
 import { buildServices, dropTableIfEmpty, removeService } from './scaffold.js'
 import type { ServiceSpec } from './service.js'
 import { chainOf, decodeSpec, prefixOf, sayAlive, setOf } from './service.js'
@@ -30,39 +31,6 @@ export interface Change {
   /** What is different now, in a few words each, such as `reject: drop -> reset`. */
   readonly details: readonly string[]
   readonly commands: readonly Command[]
-}
-
-/** What `rearrange` shall bring about. */
-export interface Arrangement {
-  /** Services that shall be there, just so. */
-  readonly specs: readonly ServiceSpec[]
-  /** Names of services that shall go; `others` are all that `specs` does not name. */
-  readonly remove: readonly string[] | 'others'
-  /** Let a service go, too, that guards nothing but what `specs` guard: it has been renamed. */
-  readonly replace?: boolean
-  /** Grants that are put back with a service that is made anew; what names no service is left out. */
-  readonly grants?: readonly GivenGrant[]
-  /** Grants by hand that are taken back. */
-  readonly revoke?: readonly GivenGrant[]
-}
-
-/** What `rearrange` is about to do. */
-export interface Rearrangement {
-  /** The services of before; with their grants if any is removed, or grants by other prefixes from now on. */
-  readonly before: ReadonlyMap<string, ServiceState>
-  readonly after: ReadonlyMap<string, ServiceSpec>
-  readonly added: readonly ServiceSpec[]
-  readonly modified: readonly ServiceChange[]
-  readonly removed: readonly ServiceState[]
-  /** Services that stay though they are not asked for. */
-  readonly left: readonly string[]
-}
-
-export interface ServiceChange {
-  readonly spec: ServiceSpec
-  readonly differences: readonly Difference[]
-  /** False when its rules were edited by somebody. */
-  readonly sound: boolean
 }
 
 /** Masks an address to so many leading bits; address arithmetic is the caller's, who also parses addresses. */
@@ -82,6 +50,12 @@ export class Firewall {
 
   async services(): Promise<Map<string, ServiceState>> {
     return readServices(await this.nft.list())
+  }
+
+  /** The services, and how many knocks nobody answered. */
+  async overview(): Promise<{ services: Map<string, ServiceState>; unanswered: number }> {
+    const listing = await this.nft.list()
+    return { services: readServices(listing), unanswered: unansweredPackets(listing) }
   }
 
   /**
@@ -366,60 +340,6 @@ export class Firewall {
   }
 }
 
-export const prefixesDiffer = (spec: ServiceSpec, other: ServiceSpec = spec): boolean =>
-  spec.prefix4 !== other.prefix4 || spec.prefix6 !== other.prefix6
-
-function rearrangementOf(
-  specs: readonly ServiceSpec[],
-  replaced: readonly string[],
-  before: ReadonlyMap<string, ServiceState>,
-): Rearrangement {
-  const removed = replaced.flatMap(name => before.get(name) ?? [])
-  const left = [...before.keys()].filter(name => !replaced.includes(name) && specs.every(spec => spec.name !== name))
-  const staying = left.flatMap(name => before.get(name)?.spec ?? [])
-  return {
-    before,
-    after: new Map([...staying, ...specs].map(spec => [spec.name, spec])),
-    added: specs.filter(({ name }) => !before.has(name)),
-    modified: specs.flatMap(spec => {
-      const state = before.get(spec.name)
-      if (!state) return []
-      const change = { spec, differences: optionsThatDiffer(spec, state), sound: state.sound }
-      return change.differences.length > 0 || !change.sound ? [change] : []
-    }),
-    removed,
-    left,
-  }
-}
-
 function ignoreMissingTool(error: unknown): void {
   if (!(error instanceof NftError) || error.kind !== 'missing-tool') throw error
-}
-
-function refuseTakenPorts(
-  specs: readonly ServiceSpec[],
-  existing: ReadonlyMap<string, ServiceState>,
-  replaced: readonly string[],
-): void {
-  const names = new Set([...specs.map(spec => spec.name), ...replaced])
-  const others = [...existing.values()].map(state => state.spec).filter(spec => !names.has(spec.name))
-  for (const spec of specs) {
-    const taken = [...others, ...specs].find(other => other.name !== spec.name && collide(spec, other))
-    if (!taken) continue
-    const message = `service ${spec.name}: port ${text(spec.ports)} is guarded by service ${taken.name} already`
-    throw new FirewallError('port-taken', message, `pkctl list ${taken.name} shows it`)
-  }
-}
-
-const collide = (a: ServiceSpec, b: ServiceSpec) => placesOf(a).some(x => placesOf(b).some(y => overlap(x, y)))
-
-/** Services in the kernel that are not asked for, and all of whose ports those asked for will guard. */
-function supersededBy(specs: readonly ServiceSpec[], existing: ReadonlyMap<string, ServiceState>): string[] {
-  const names = new Set(specs.map(spec => spec.name))
-  const wanted = specs.flatMap(placesOf)
-  return [...existing.values()]
-    .map(state => state.spec)
-    .filter(spec => !names.has(spec.name) && spec.ports.length > 0)
-    .filter(spec => placesOf(spec).every(place => wanted.some(other => covers(other, place))))
-    .map(spec => spec.name)
 }

@@ -126,6 +126,12 @@ export function parseTime(text: string): number {
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (secondsIn[unit ?? ''] ?? 0), 0)
 }
 
+/** How many packets the counters of a rule have seen. */
+export function packetsOf({ expr }: ListedRule): number {
+  const counts = expr.map(one => Number(asObject(asObject(one)['counter'])['packets'] ?? 0))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
 /** A string or number as text; anything else is empty. */
 export function asText(value: Json | undefined): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : ''

@@ -3,6 +3,7 @@
  * else deleted or changed it, with the grants that run. Commands of pkctl are no damage: what they leave is kept.
  */
 import { buildAnew } from './anew.js'
+import { collide } from './conflicts.js'
 import type { Firewall } from './firewall.js'
 import type { GrantBook, RunningGrant } from './grantbook.js'
 import type { Imprint, Judgement } from './imprint.js'
@@ -12,7 +13,6 @@ import { addChain, addElements, addTable, deleteChain, family as ownFamily, tabl
 import type { Listing } from './listing.js'
 import { emptyListing } from './listing.js'
 import type { RulesetEvent, RulesetTransaction } from './monitor.js'
-import { overlap, placesOf } from './places.js'
 import type { Queueing } from './queueing.js'
 import { buildQueueing } from './queueing.js'
 import { buildServices } from './scaffold.js'
@@ -154,7 +154,8 @@ export class Mender {
     const services = new Map([...before.services].map(([name, { spec }]) => [name, spec]))
     // Somebody may have made a service by command in the meantime.
     for (const { spec, sound } of readServices(listing).values()) {
-      if (sound && !services.has(spec.name) && !collides(spec, services)) services.set(spec.name, spec)
+      if (sound && !services.has(spec.name) && [...services.values()].every(other => !collide(spec, other)))
+        services.set(spec.name, spec)
     }
     const queueing = queueingOf(services)
     const sign = this.#sign()
@@ -233,11 +234,6 @@ const signPrefix = 'sign-'
 /** What the mender does for the watch alone. */
 const isSign = ({ family, table, kind, name }: RulesetEvent): boolean =>
   family === ownFamily && table === ownTable && kind === 'chain' && name.startsWith(signPrefix)
-
-function collides(spec: ServiceSpec, services: ReadonlyMap<string, ServiceSpec>): boolean {
-  const places = placesOf(spec)
-  return [...services.values()].some(other => placesOf(other).some(x => places.some(y => overlap(x, y))))
-}
 
 const nameOf = ({ set, source }: RunningGrant): string => `${set} ${source}`
 

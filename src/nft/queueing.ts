@@ -14,6 +14,7 @@
 import type { Command, Expression, Hook, IpFamily, Json } from './json.js'
 import * as j from './json.js'
 import type { Listing } from './listing.js'
+import { packetsOf } from './listing.js'
 import type { ServiceSpec } from './service.js'
 import { hooks } from './places.js'
 import { prefixOf, setOf } from './service.js'
@@ -199,6 +200,15 @@ export function queueInUse(listing: Listing): number | undefined {
   return number === undefined ? undefined : Number(number)
 }
 
+/** Knocks that came by the queue without an answer: it was full, or nobody read it. */
+export function unansweredPackets(listing: Listing): number {
+  return (listing.chains.get('answered')?.rules ?? [])
+    .filter(rule => rule.comment === unansweredComment)
+    .reduce((sum, rule) => sum + packetsOf(rule), 0)
+}
+
+const unansweredComment = 'unanswered'
+
 /** Whether the table would be empty but for the packet path. */
 export function onlyQueueing(listing: Listing): boolean {
   return (
@@ -253,7 +263,7 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
     j.addChain('answered'),
     j.addRule('answered', [j.vmap(ours, 'grants')]),
     // Refused, or never answered: a queue that nobody reads, or that overflows, lets its packets go on to here.
-    j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], 'unanswered'),
+    j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
     ...shapes(candidates).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
     ...(stepping ? [j.addChain('stepped'), ...stepAnswers(ours, stepping)] : []),

@@ -1,7 +1,7 @@
 /** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
 import type { IpFamily, Rate } from './json.js'
 import type { ListedChain, ListedElement, Listing } from './listing.js'
-import { asObject, asText } from './listing.js'
+import { asObject, asText, packetsOf } from './listing.js'
 import type { LogRule, PortRange, ServiceSpec } from './service.js'
 import { gateIsSound, placeId, placesOf, takenPlaces } from './places.js'
 import { chainOf, commentsOf, decodeSpec, prefixOf, setNamesOf, setOf } from './service.js'
@@ -97,10 +97,7 @@ function prefixText(element: ListedElement): string {
 }
 
 function packets(chain: ListedChain, wanted: (comment: string) => boolean): number {
-  return chain.rules
-    .filter(rule => wanted(rule.comment ?? ''))
-    .flatMap(rule => rule.expr.map(expr => Number(asObject(asObject(expr)['counter'])['packets'] ?? 0)))
-    .reduce((sum, count) => sum + count, 0)
+  return chain.rules.filter(rule => wanted(rule.comment ?? '')).reduce((sum, rule) => sum + packetsOf(rule), 0)
 }
 
 function readLog(expr: readonly unknown[]): LogRule {

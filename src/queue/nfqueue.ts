@@ -35,8 +35,6 @@ export interface QueueLoop {
   onBatch(batch: Batch): void
   /** Called when the descriptor for waking up became readable. Return true to end the loop. */
   onWake(): boolean
-  /** Packets were lost because the socket's buffer ran over; the queue goes on. */
-  onOverrun(): void
 }
 
 const batchSize = 64
@@ -106,9 +104,10 @@ export class PacketQueue {
       return buffer
     }
     this.#c.int('setsockopt', this.#descriptor, solSocket, soRcvbufForce, number(receiveBuffer), 4)
+    // Otherwise a full buffer is told as an error of the next read; see below what becomes of the packets.
     this.#c.int('setsockopt', this.#descriptor, solNetlink, netlinkNoEnobufs, number(1), 4)
     this.#c.int('nfq_set_queue_maxlen', this.#queue, maxLength)
-    // What does not fit in the queue goes on unanswered, and the ruleset refuses unanswered knocks: nothing opens by
+    // What does not fit in the queue, or in the socket's buffer, goes on unanswered, and the ruleset refuses unanswered knocks: nothing opens by
     // it, and the connections of those who are let in anyway do not suffer from somebody's flood.
     this.#c.int('nfq_set_queue_flags', this.#queue, flagFailOpen, flagFailOpen)
     this.#c.int('nfq_set_mode', this.#queue, copyPacket, copyRange)
@@ -127,7 +126,7 @@ export class PacketQueue {
     interest.writeInt32LE(this.#wakeReader, 8)
     interest.writeInt16LE(pollIn, 12)
     for (let ending = false; ;) {
-      const more = this.#receive(batch, buffer, loop)
+      const more = this.#receive(batch, buffer)
       if (batch.count > 0) {
         loop.onBatch(batch)
         this.#answer(batch, verdicts)
@@ -149,7 +148,7 @@ export class PacketQueue {
   }
 
   /** Fills the batch with what is there. True when there may be more. */
-  #receive(batch: Batch, buffer: Buffer, loop: QueueLoop): boolean {
+  #receive(batch: Batch, buffer: Buffer): boolean {
     batch.count = 0
     while (batch.count < batchSize) {
       const packet = batch.packets[batch.count] as Packet
@@ -161,9 +160,7 @@ export class PacketQueue {
         const { code } = error as NodeJS.ErrnoException
         if (code === 'EAGAIN') return false
         if (code === 'EINTR') continue
-        if (code !== 'ENOBUFS') throw error
-        loop.onOverrun()
-        continue
+        throw error
       }
       if (readQueuedPacket(packet, at, length)) {
         batch.answers[batch.count] = packet.mark

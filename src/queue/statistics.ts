@@ -1,12 +1,12 @@
 import * as fs from 'node:fs'
 
-/** The kernel's own counters of a queue. */
+/**
+ * What the kernel tells of a queue. Its counters of dropped packets stay at zero for queues as pkctl binds them: what
+ * finds no place goes on instead, and is counted by the ruleset.
+ */
 export interface QueueStatistics {
   /** Packets that wait for their verdict. */
   readonly waiting: number
-  /** Packets that found the queue full, or nobody's buffer to go to. */
-  readonly droppedByKernel: number
-  readonly droppedInUserSpace: number
 }
 
 const file = '/proc/net/netfilter/nfnetlink_queue'
@@ -14,13 +14,7 @@ const file = '/proc/net/netfilter/nfnetlink_queue'
 /** Reads them for one queue number; undefined when nobody reads that queue, or the kernel has none. */
 export function queueStatistics(number: number): QueueStatistics | undefined {
   const fields = queueFields(number)
-  if (!fields) return undefined
-  const [, , waiting, , , droppedByKernel, droppedInUserSpace] = fields.map(Number)
-  return {
-    waiting: waiting ?? 0,
-    droppedByKernel: droppedByKernel ?? 0,
-    droppedInUserSpace: droppedInUserSpace ?? 0,
-  }
+  return fields && { waiting: Number(fields[2] ?? 0) }
 }
 
 /** Who reads the queue, if anybody does: the kernel names the port of the socket, which is mostly the process's id. */

@@ -9,6 +9,5 @@ queue.run({
   onBatch: batch => {
     batch.answers.fill(dropPacket, 0, batch.count)
   },
-  onOverrun: () => undefined,
   onWake: () => true,
 })

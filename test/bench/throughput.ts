@@ -192,13 +192,13 @@ function overloadRow(factor: number, storms: Measured[], after: TryResult[], bar
 async function afterwardsRow(site: Site, daemon: Background): Promise<Row> {
   const usage = Usage.of(daemon)
   const { queue, knocks } = JSON.parse(await site.lab.mustPkctl('status', '--json')) as {
-    queue: { overruns: number }
+    queue: { unanswered: number }
     knocks: { accepted: number; refused: Record<string, number> }
   }
   const [bytes, peak] = [usage.residentBytes, usage.peakBytes]
   return {
     what: 'right knocks: the daemon after all that',
-    figure: `${megabytes(bytes)} resident, ${megabytes(peak)} at most; ${queue.overruns} overruns of the socket`,
+    figure: `${megabytes(bytes)} resident, ${megabytes(peak)} at most; ${grouped(queue.unanswered)} knocks unanswered`,
     how: `by its own account ${grouped(knocks.accepted)} knocks accepted, all of which it remembers; refused: ${JSON.stringify(knocks.refused)}`,
     values: { queue, knocks, bytes, peak },
   }

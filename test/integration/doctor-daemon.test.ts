@@ -4,8 +4,10 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import { dist, until } from '../support/commands.js'
+import { knockHex } from '../support/knocks.js'
 import type { Lab } from '../support/lab.js'
-import { idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
+import { client4, server4 } from '../support/lab.js'
+import { goodKey, idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 
 /** The daemon cannot put back what is broken while somebody else has the lock of changes. */
 async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
@@ -116,6 +118,16 @@ describe('doctor, of the daemon and services', () => {
       await p.finds('ruleset-not-watched', /ports that they open stay open/)
       fs.rmSync(blind)
       await until(async () => idsOf(await p.findings()).length === 0)
+    })
+
+    it("knocks that nobody answered: 'queue-overflow'", async () => {
+      const p = patient()
+      await p.start(`${soundConfig}\nqueue: { max-length: 16 }`)
+      p.daemon?.child.kill('SIGSTOP')
+      const knock = { host: server4, port: 4000, from: client4, hex: knockHex({ key: goodKey, port: 4000 }) }
+      await p.lab.peer(...Array.from({ length: 30 }, () => ({ send: knock })))
+      p.daemon?.child.kill('SIGCONT')
+      await p.finds('queue-overflow', /^14 knocks went by queue 62 unanswered/)
     })
 
     it("strays: 'foreign-queue', 'queue-shared'", async () => {

@@ -11,14 +11,14 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--json', 'print one JSON object')
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
-      const status = withCounters((await askOrExplain(flags.socket, 'status')) as Status)
+      const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
       if (flags.json) terminal.out(JSON.stringify(status))
       else for (const line of lines(status, terminal)) terminal.out(line)
     })
 }
 
-/** A daemon that is not root may not look at the queue's counters; whoever asks it may be. */
-function withCounters(status: Status): Status {
+/** A daemon that is not root may not see how much waits in the queue; whoever asks it may be. */
+function withWaiting(status: Status): Status {
   if (status.queue.waiting !== null) return status
   return { ...status, queue: { ...status.queue, ...queueStatistics(status.queue.number) } }
 }
@@ -30,8 +30,8 @@ function lines(status: Status, terminal: Terminal): string[] {
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `  configuration: ${status.config}, ${status.credentials} credentials`,
-    `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ${counters(queue)}, ` +
-      `${queue.overruns} overruns`,
+    `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ` +
+      `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
@@ -39,10 +39,8 @@ function lines(status: Status, terminal: Terminal): string[] {
   ]
 }
 
-function counters({ waiting, droppedByKernel, droppedInUserSpace }: Status['queue']): string {
-  if (waiting === null) return 'its counters are for root'
-  return `${waiting} waiting, ${droppedByKernel} dropped by the kernel, ${droppedInUserSpace} in user space`
-}
+const waiting = ({ waiting }: Status['queue']): string =>
+  waiting === null ? 'how many wait is for root' : `${waiting} waiting`
 
 function duration(seconds: number): string {
   const [d, h, m, s] = [

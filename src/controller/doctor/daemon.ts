@@ -111,11 +111,10 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'systemctl restart pkctld',
     )
   }
-  const dropped = (queue.droppedByKernel ?? 0) + (queue.droppedInUserSpace ?? 0)
-  if (dropped + queue.overruns > 0) {
+  if (queue.unanswered > 0) {
     say(
       'queue-overflow',
-      `queue ${queue.number} ran over: ${dropped} packets were passed by, ${queue.overruns} times its buffer was full; right knocks may have been among them`,
+      `${queue.unanswered} knocks went by queue ${queue.number} unanswered: it was full, or nobody read it; right ones may have been among them`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
     )
   }

@@ -17,7 +17,7 @@ export const status: Status = {
   uptimeSeconds: 10,
   config: main,
   configuredAt: 1000,
-  queue: { number: 62, native: true, waiting: 0, droppedByKernel: 0, droppedInUserSpace: 0, overruns: 0 },
+  queue: { number: 62, native: true, waiting: 0, unanswered: 0 },
   services: [],
   credentials: 1,
   knocks: { accepted: 0, refused: {} },

@@ -282,13 +282,6 @@ describe('PacketPath tells', () => {
     bench.answers()
     assert.deepEqual(bench.trouble, ['warn: the clock was set ahead by 60 s', 'warn: the clock was set back by 61 s'])
   })
-
-  it('once a second that the buffer ran over, and counts each time', () => {
-    const bench = new Bench()
-    for (let i = 0; i < 3; i++) bench.path.onOverrun()
-    assert.deepEqual([bench.trouble.length, bench.counters.get('overruns')], [1, 3])
-    assert.match(bench.trouble[0] ?? '', /^warn: /)
-  })
 })
 
 describe('PacketPath remembers for a time when the kernel forgets', () => {
