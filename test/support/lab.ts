@@ -12,7 +12,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import type { Result, RunOptions } from './commands.js'
-import { Background, dist, must, pkctl, run } from './commands.js'
+import { Background, dist, must, pkctl, run, slowness } from './commands.js'
 import type { Outcome, Step } from './peer.js'
 
 export const server4 = '10.77.0.1'
@@ -44,19 +44,18 @@ export class Lab {
     await must(['ip', 'netns', 'add', server])
     await must(['ip', 'netns', 'add', client])
     await must(['ip', 'link', 'add', 's0', 'netns', server, 'type', 'veth', 'peer', 'name', 'c0', 'netns', client])
-    const commands = [
-      `-n ${server} addr add ${server4}/24 dev s0`,
-      `-n ${server} addr add ${server6}/64 dev s0 nodad`,
-      `-n ${client} addr add ${client4}/24 dev c0`,
-      `-n ${client} addr add ${stranger4}/24 dev c0`,
-      `-n ${client} addr add ${client6}/64 dev c0 nodad`,
-      `-n ${client} addr add ${stranger6}/64 dev c0 nodad`,
-      `-n ${server} link set lo up`,
-      `-n ${client} link set lo up`,
-      `-n ${server} link set s0 up`,
-      `-n ${client} link set c0 up`,
-    ]
-    for (const command of commands) await must(['ip', ...command.split(' ')])
+    await ip(server, [
+      `addr add ${server4}/24 dev s0`,
+      `addr add ${server6}/64 dev s0 nodad`,
+      'link set s0 up',
+      'link set lo up',
+    ])
+    await ip(client, [
+      ...[client4, stranger4].map(address => `addr add ${address}/24 dev c0`),
+      ...[client6, stranger6].map(address => `addr add ${address}/64 dev c0 nodad`),
+      'link set c0 up',
+      'link set lo up',
+    ])
     return lab
   }
 
@@ -145,7 +144,8 @@ export class Lab {
   }
 
   async remove(): Promise<void> {
-    for (const background of this.#running.reverse()) await background.stop()
+    // How a daemon ends is tested where it matters; where all is slow, there is no time for it each time.
+    for (const background of this.#running.reverse()) await background.stop(slowness > 1 ? 'SIGKILL' : 'SIGTERM')
     process.removeListener('exit', this.#abandon)
     this.#removeNow()
   }
@@ -157,6 +157,10 @@ export class Lab {
     }
     fs.rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+async function ip(namespace: string, commands: readonly string[]): Promise<void> {
+  await must(['ip', '-n', namespace, '-batch', '-'], { input: commands.join('\n') })
 }
 
 function removeNamespace(name: string): void {
