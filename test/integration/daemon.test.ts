@@ -225,7 +225,8 @@ describe('the daemon', () => {
     const daemon = await lab.daemon(lab.config(plain))
     daemon.child.kill('SIGSTOP')
     const connecting = knock()
-    await sleep(300)
+    const waits = /^ *62 +\d+ +[1-9]/m
+    await until(async () => waits.test((await lab.on(['cat', '/proc/net/netfilter/nfnetlink_queue'])).stdout))
     daemon.child.kill('SIGTERM')
     daemon.child.kill('SIGCONT')
     assert.equal(await connecting, 'open')
