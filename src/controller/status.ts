@@ -10,9 +10,12 @@ export interface Status {
     readonly number: number
     /** By nft's own statement, or by a rule of iptables-nft. */
     readonly native: boolean
-    /** Packets without an answer yet. The kernel tells this to root alone: null where the daemon is not root. */
+    /** Packets without an answer yet. The kernel tells this to root alone, and of queues that are read: else null. */
     readonly waiting: number | null
-    /** Knocks that nobody answered, since the packet path was made: the queue was full, or nobody read it. */
+    /**
+     * Knocks, and steps of sequences, that nobody answered since the packet path was made: at the start, by a reload, by
+     * commands, at the turn of a rotating sequence. The queue was full, or nobody read it.
+     */
     readonly unanswered: number
   }
   readonly services: readonly { readonly name: string; readonly grants: number }[]

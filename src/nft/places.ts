@@ -1,5 +1,5 @@
 /**
- * Where services hang: one base chain for each hook, the *gate*, and two verdict maps that lead from protocol and port
+ * Where services hang: one base chain for each hook, the *gate*, and verdict maps that lead from protocol and port
  * to the chain of a service. However many services there are, a packet costs one lookup, or two where anybody guards
  * a range of ports, for which a map needs another structure.
  */

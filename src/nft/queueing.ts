@@ -200,14 +200,15 @@ export function queueInUse(listing: Listing): number | undefined {
   return number === undefined ? undefined : Number(number)
 }
 
-/** Knocks that came by the queue without an answer: it was full, or nobody read it. */
+const unansweredComment = 'unanswered'
+
+/** Knocks, and steps of sequences, that came by the queue without an answer: it was full, or nobody read it. */
 export function unansweredPackets(listing: Listing): number {
-  return (listing.chains.get('answered')?.rules ?? [])
+  return ['answer', 'answered']
+    .flatMap(chain => listing.chains.get(chain)?.rules ?? [])
     .filter(rule => rule.comment === unansweredComment)
     .reduce((sum, rule) => sum + packetsOf(rule), 0)
 }
-
-const unansweredComment = 'unanswered'
 
 /** Whether the table would be empty but for the packet path. */
 export function onlyQueueing(listing: Listing): boolean {
@@ -255,10 +256,11 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
     j.addVerdictMap({ name: 'grants', type: 'mark' }),
     ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
     j.addChain('answer'),
-    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait. A step
-    // of a sequence that nobody answered goes on as well.
-    ...[marks.pending, ...(stepping ? [marks.step, marks.strayStep] : [])].map(bits =>
-      j.addRule('answer', [j.match(ours, '==', bits), clearMark(marks), j.return_()]),
+    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
+    j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
+    // A step of a sequence that nobody answered goes on as well.
+    ...(stepping ? [marks.step, marks.strayStep] : []).map(bits =>
+      j.addRule('answer', [j.match(ours, '==', bits), j.counter(), clearMark(marks), j.return_()], unansweredComment),
     ),
     j.addChain('answered'),
     j.addRule('answered', [j.vmap(ours, 'grants')]),

@@ -4,7 +4,7 @@
  *     protocol . port in map "services-input" ──> chain pk-NAME
  *       [prerouting] to be routed onward                 return
  *       [syn]        not the start of a connection       return
- *       source in @pk-NAME.allow-4                       accept    prefixes that may always in
+ *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that may always in
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
  *       source in @pk-NAME.add-4                         accept    granted by hand
  *       [fail-open]  nothing in @alive                   accept    nobody listens for knocks
@@ -212,9 +212,10 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
     ...versions.flatMap(version => allowed(spec, version)),
     j.addChain(chain),
     j.flushChain(chain),
+    // What somebody else's rule looks into cannot be deleted.
     ...setNames(spec.name)
       .filter(name => listing.sets.has(name) && !wanted.includes(name))
-      .map(j.deleteSet),
+      .map(name => (isUsedBeside(chain, name, listing) ? j.flushSet(name) : j.deleteSet(name))),
     ...rulesOf(spec).map(({ expr, comment }) => j.addRule(chain, expr, comment)),
   ]
 }
@@ -248,6 +249,11 @@ function rulesThatName(sets: readonly string[], listing: Listing): Command[] {
         .map(rule => j.deleteRule(chain.name, rule.handle)),
     )
 }
+
+const isUsedBeside = (own: string, set: string, listing: Listing) =>
+  [...listing.chains.values()]
+    .filter(({ name }) => name !== own)
+    .some(({ rules }) => rules.some(({ expr }) => mentions(JSON.stringify(expr), new Set([`"@${set}"`]))))
 
 const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(name => text.includes(name))
 

@@ -107,8 +107,8 @@ export class PacketQueue {
     // Otherwise a full buffer is told as an error of the next read; see below what becomes of the packets.
     this.#c.int('setsockopt', this.#descriptor, solNetlink, netlinkNoEnobufs, number(1), 4)
     this.#c.int('nfq_set_queue_maxlen', this.#queue, maxLength)
-    // What does not fit in the queue, or in the socket's buffer, goes on unanswered, and the ruleset refuses unanswered knocks: nothing opens by
-    // it, and the connections of those who are let in anyway do not suffer from somebody's flood.
+    // What does not fit in the queue, or in the socket's buffer, goes on unanswered, and the ruleset refuses unanswered
+    // knocks: nothing opens by it, and the connections of those who are let in anyway do not suffer from somebody's flood.
     this.#c.int('nfq_set_queue_flags', this.#queue, flagFailOpen, flagFailOpen)
     this.#c.int('nfq_set_mode', this.#queue, copyPacket, copyRange)
     this.#c.int('fcntl', this.#descriptor, fSetfl, oNonblock)

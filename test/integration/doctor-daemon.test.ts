@@ -122,12 +122,15 @@ describe('doctor, of the daemon and services', () => {
 
     it("knocks that nobody answered: 'queue-overflow'", async () => {
       const p = patient()
-      await p.start(`${soundConfig}\nqueue: { max-length: 16 }`)
+      const sequence = '  c: { type: sequence, sequence: [7000, 15000, 9000, 12000, 8000], opens: [ssh] }'
+      await p.start(`${soundConfig}\n${sequence}\nqueue: { max-length: 16 }`)
       p.daemon?.child.kill('SIGSTOP')
       const knock = { host: server4, port: 4000, from: client4, hex: knockHex({ key: goodKey, port: 4000 }) }
-      await p.lab.peer(...Array.from({ length: 30 }, () => ({ send: knock })))
+      const step = { host: server4, port: 7000, from: client4, timeout: 30 }
+      await p.lab.peer(...Array.from({ length: 30 }, () => ({ send: knock })), { connect: step }, { connect: step })
       p.daemon?.child.kill('SIGCONT')
-      await p.finds('queue-overflow', /^14 knocks went by queue 62 unanswered/)
+      // 14 knocks and 2 steps found no place.
+      await p.finds('queue-overflow', /^16 knocks went by queue 62 unanswered/)
     })
 
     it("strays: 'foreign-queue', 'queue-shared'", async () => {

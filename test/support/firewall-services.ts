@@ -3,7 +3,18 @@ import assert from 'node:assert/strict'
 import { FirewallError } from '../../src/nft/errors.js'
 import { Firewall as RealFirewall } from '../../src/nft/firewall.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
-import { addRule, concat, deleteElements, deleteRule, flushChain, goto } from '../../src/nft/json.js'
+import {
+  accept,
+  addChain,
+  addRule,
+  concat,
+  deleteElements,
+  deleteRule,
+  flushChain,
+  goto,
+  inSet,
+  source,
+} from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
 import { protocolNumbers } from '../../src/nft/places.js'
 import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
@@ -245,6 +256,17 @@ const services: FirewallCase[] = [
       // Without a range again: nothing looks into its map any more, which goes with the gate.
       await firewall.ensureServices([service('ssh')])
       assert.deepEqual(await there(), onInput)
+    },
+  },
+  {
+    name: 'a set into which somebody else looks stays, and is empty',
+    async run(firewall, nft) {
+      await firewall.ensureServices([service('ssh', { allow: ['10.0.0.0/8'] })])
+      const looks = addRule('mine', [inSet(source(4), 'pk-ssh.allow-4'), accept()])
+      await nft.apply([addChain('mine'), looks])
+      changed(await firewall.ensureServices([ssh]))
+      assert.deepEqual(await specs(firewall), [ssh])
+      assert.ok((await setNamesIn(nft)).includes('pk-ssh.allow-4'))
     },
   },
   {

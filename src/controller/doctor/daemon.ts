@@ -114,7 +114,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (queue.unanswered > 0) {
     say(
       'queue-overflow',
-      `${queue.unanswered} knocks went by queue ${queue.number} unanswered: it was full, or nobody read it; right ones may have been among them`,
+      `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or nobody read it${queue.native ? '' : ', or somebody took its rule away'}; right ones may have been among them`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
     )
   }
