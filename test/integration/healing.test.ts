@@ -111,6 +111,7 @@ describe('healing', () => {
     assert.equal(await site.lab.opens(server4, stranger4), 'reset', 'as the last command made it')
     await site.lab.mustPkctl('remove', 'web')
     await site.lab.mustPkctl('remove', 'ssh')
+    await site.lab.mustPkctl('remove', 'many')
     await sleep(300)
     assert.equal(await site.healings(), 1)
     await site.openTo(server4, stranger4)
@@ -129,7 +130,11 @@ describe('healing', () => {
   })
 
   it("puts the rule in iptables' table back, where it queues by one", async t => {
-    if (site.daemon.output.includes('"native":true')) return t.skip('this kernel has the queue statement')
+    if (site.daemon.output.includes('"native":true')) {
+      // Node 20 leaves out what is to be done after each test.
+      await site.lab.remove()
+      return t.skip('this kernel has the queue statement')
+    }
     await must(['ip', 'netns', 'exec', site.lab.server, 'iptables-nft', '-t', 'mangle', '-F'])
     await site.daemon.says(/the rule that queues knocks was deleted/)
     await site.healed(1)
@@ -172,8 +177,8 @@ describe('healing', () => {
     assert.ok((await site.healings()) >= 15)
   })
 
-  it('leaves no nft behind when it is killed', async t => {
-    if (process.env['PKCTL_TEST_CONFINED'] === '1') return t.skip('AppArmor takes the signal away: see monitor.ts')
+  const confined = process.env['PKCTL_TEST_CONFINED'] === '1' && 'AppArmor takes the signal away: see monitor.ts'
+  it('leaves no nft behind when it is killed', { skip: confined }, async () => {
     const pid = site.monitor()
     assert.ok(pid)
     await site.daemon.stop('SIGKILL')
