@@ -110,7 +110,8 @@ describe('service chains', () => {
     const [ssh] = await list('ssh')
     assert.ok(ssh?.sound)
     assert.equal(ssh.admittedPackets, 1)
-    assert.equal(ssh.refusedPackets, 1)
+    // A stranger may have repeated the SYN, where it takes a second to give up.
+    assert.ok(ssh.refusedPackets === 1 || (slowness > 1 && ssh.refusedPackets === 2), `${ssh.refusedPackets} refused`)
     const [first, second] = ssh.grants
     assert.equal(first?.source, client4)
     assert.ok(first.secondsLeft !== null && first.secondsLeft > 590 && first.secondsLeft <= 600)

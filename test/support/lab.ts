@@ -14,6 +14,7 @@ import path from 'node:path'
 import type { Result, RunOptions } from './commands.js'
 import { Background, dist, must, pkctl, run, slowness } from './commands.js'
 import type { Outcome, Step } from './peer.js'
+import { PeerProcess } from './peerprocess.js'
 
 export const server4 = '10.77.0.1'
 export const server6 = 'fd77::1'
@@ -25,6 +26,8 @@ export const stranger6 = 'fd77::3'
 /** In a machine of the lab, daemons have the profile that the package brings: see test/lab/support/job.ts. */
 const confinement = process.env['PKCTL_TEST_CONFINED'] === '1' ? ['aa-exec', '--profile=pkctld', '--'] : []
 
+const peerProgram = path.join(dist, 'test/support/peer.js')
+
 let made = 0
 
 export class Lab {
@@ -35,6 +38,7 @@ export class Lab {
   readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-lab-'))
   readonly socket = path.join(this.directory, 'pkctl.sock')
   readonly #running: Background[] = []
+  #peer: PeerProcess | undefined
   readonly #abandon = () => this.#removeNow()
 
   static async create(): Promise<Lab> {
@@ -83,10 +87,8 @@ export class Lab {
 
   /** Takes these steps on the client, one right after the other. */
   async peer(...steps: Step[]): Promise<Outcome[]> {
-    const peer = path.join(dist, 'test/support/peer.js')
-    const { status, stdout, stderr } = await this.from([process.execPath, peer, JSON.stringify(steps)])
-    if (status !== 0) throw new Error(`the peer failed: ${stderr}`)
-    return JSON.parse(stdout) as Outcome[]
+    this.#peer ??= new PeerProcess(['ip', 'netns', 'exec', this.client, process.execPath, peerProgram])
+    return this.#peer.take(steps)
   }
 
   /** Whether a TCP port of the server opens for this source, without any retransmission. */
@@ -97,8 +99,7 @@ export class Lab {
 
   /** A server for these ports on the server, TCP and UDP, both families. */
   async serve(...ports: number[]): Promise<Background> {
-    const peer = path.join(dist, 'test/support/peer.js')
-    const background = this.start('server', [process.execPath, peer, JSON.stringify([{ serve: ports }])])
+    const background = this.start('server', [process.execPath, peerProgram, JSON.stringify([{ serve: ports }])])
     await background.says(/serving/)
     return background
   }
@@ -151,6 +152,8 @@ export class Lab {
   }
 
   #removeNow(): void {
+    this.#peer?.stop()
+    this.#peer = undefined
     for (const background of this.#running) background.child.kill('SIGKILL')
     for (const name of [this.server, this.client]) {
       if (fs.existsSync(`/run/netns/${name}`)) removeNamespace(name)

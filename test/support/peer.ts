@@ -1,10 +1,11 @@
 /**
  * The other side of a test, run in a namespace: takes the steps given as JSON, one right after the other in the same
  * process, and prints what came of each. Starting a process takes longer than a knock does, so "connect right after the
- * knock" has to be one process's work.
+ * knock" has to be one process's work. Without an argument it stays, and takes a line of steps from stdin each time.
  */
 import * as dgram from 'node:dgram'
 import * as net from 'node:net'
+import { createInterface } from 'node:readline'
 
 interface Target {
   readonly host: string
@@ -126,12 +127,31 @@ async function serve(ports: readonly number[]): Promise<'done'> {
   return new Promise(() => undefined)
 }
 
-if (process.argv[2] !== undefined) {
+async function takeAll(steps: readonly Step[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
-  for (const step of JSON.parse(process.argv[2]) as Step[]) {
+  for (const step of steps) {
     const start = process.hrtime.bigint()
     const result = await take(step)
     outcomes.push({ result, milliseconds: Number(process.hrtime.bigint() - start) / 1e6 })
   }
-  process.stdout.write(`${JSON.stringify(outcomes)}\n`)
+  return outcomes
 }
+
+/** What is asked of one that stays, and its answer. */
+export interface Request {
+  readonly id: number
+  readonly steps: readonly Step[]
+}
+export type Answer = { readonly id: number } & ({ readonly outcomes: Outcome[] } | { readonly error: string })
+
+async function answer({ id, steps }: Request): Promise<void> {
+  const result = await takeAll(steps).then(
+    outcomes => ({ id, outcomes }),
+    (error: unknown) => ({ id, error: String(error) }),
+  )
+  process.stdout.write(`${JSON.stringify(result satisfies Answer)}\n`)
+}
+
+const [, , argument] = process.argv
+if (argument !== undefined) process.stdout.write(`${JSON.stringify(await takeAll(JSON.parse(argument) as Step[]))}\n`)
+else createInterface({ input: process.stdin }).on('line', line => void answer(JSON.parse(line) as Request))
