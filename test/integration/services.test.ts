@@ -106,12 +106,12 @@ describe('service chains', () => {
     await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '10m')
     await lab.mustPkctl('add', client6, '--service', 'ssh')
     await lab.opens(server4, client4)
-    await lab.opens(server4, stranger4)
+    // Gives up long before the SYN is repeated, also where all is slow.
+    await lab.peer({ connect: { host: server4, port: 22, from: stranger4, timeout: 300 } })
     const [ssh] = await list('ssh')
     assert.ok(ssh?.sound)
     assert.equal(ssh.admittedPackets, 1)
-    // A stranger may have repeated the SYN, where it takes a second to give up.
-    assert.ok(ssh.refusedPackets === 1 || (slowness > 1 && ssh.refusedPackets === 2), `${ssh.refusedPackets} refused`)
+    assert.equal(ssh.refusedPackets, 1)
     const [first, second] = ssh.grants
     assert.equal(first?.source, client4)
     assert.ok(first.secondsLeft !== null && first.secondsLeft > 590 && first.secondsLeft <= 600)
