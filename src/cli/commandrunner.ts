@@ -63,12 +63,15 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
     // Where there are no more descriptors, there are no pipes, whatever the types say; the error comes in a moment.
     const pipes = [child.stdout, child.stderr].filter((pipe: Readable | undefined) => pipe !== undefined)
     logLines(pipes, say)
-    child.on('exit', (status, signal) => {
+    child.on('exit', () => {
       clearTimeout(timer)
       setTimeout(() => {
         child.stdout.destroy()
         child.stderr.destroy()
       }, leftoverMilliseconds)
+    })
+    // How it ended is said after all that it said.
+    child.on('close', (status, signal) => {
       if (late) resolve(`took longer than ${run.timeout} s and was ended`)
       else resolve(status === 0 ? undefined : `ended with ${signal ?? `exit status ${status}`}`)
     })
