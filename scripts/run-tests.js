@@ -29,7 +29,7 @@ const remarks = []
 /** Runs one file and prints its report when it is done. */
 async function take(name) {
   const file = path.resolve('dist/test', name)
-  const sum = { passed: 0, failed: 0, skipped: 0 }
+  const sum = { passed: 0, failed: 0, skipped: 0, failures: [] }
   const isLeaf = data => data.details?.type !== 'suite' && data.name !== file
   const stream = run({ files: [file], timeout: 4_200_000 * slowness })
   stream.on('test:pass', data => {
@@ -39,7 +39,13 @@ async function take(name) {
   })
   stream.on('test:fail', data => {
     // A file that could not be run at all counts, too.
-    if (isLeaf(data) || data.details?.error?.failureType !== 'subtestsFailed') sum.failed++
+    const { error } = data.details ?? {}
+    if (!isLeaf(data) && error?.failureType === 'subtestsFailed') return
+    sum.failed++
+    // What was not run for another's failure says nothing of its own.
+    if (error?.failureType === 'cancelledByParent') return
+    const why = String(error?.cause?.message ?? error?.cause ?? error).trim()
+    sum.failures.push(`failed: ${name}: ${data.name}: ${why.replace(/\s+/g, ' ').slice(0, 400)}`)
   })
   let report = ''
   for await (const part of stream.compose(new spec())) report += part
@@ -56,7 +62,7 @@ async function takeAll(names, atOnce) {
         continue
       }
       remarks.push(`not run for want of time: ${name}`)
-      sums.set(name, { passed: 0, failed: 0, skipped: 1 })
+      sums.set(name, { passed: 0, failed: 0, skipped: 1, failures: [] })
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
@@ -73,12 +79,14 @@ const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : [])
 for (const name of secondTry ? failed : []) {
   // The first result stands where there is no time for another.
   if (Date.now() >= deadline) break
+  remarks.push(...sums.get(name).failures.map(failure => `at first ${failure}`))
   remarks.push(`failed at first and was tried again: ${name}`)
   await take(name)
 }
 
 const total = what => [...sums.values()].reduce((sum, one) => sum + one[what], 0)
-for (const remark of remarks) console.log(remark)
+// Again at the end, in a line each: what comes before may be long.
+for (const line of [...remarks, ...[...sums.values()].flatMap(({ failures }) => failures)]) console.log(line)
 console.log(
   `${total('passed')} passed, ${total('failed')} failed${total('skipped') > 0 ? `, ${total('skipped')} skipped` : ''}`,
 )

@@ -40,7 +40,7 @@ describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, (
   before(async () => {
     await must(['ip', 'netns', 'add', network])
     deb = await packaged(version)
-    await server.start()
+    await server.first()
     // Frames go between the server's socket and an interface of the namespace.
     const tap = `TUN:${client4}/24,tun-type=tap,iff-no-pi,iff-up,tun-name=eth0`
     lan = new Background(inside(['socat', tap, `UNIX-SENDTO:${file('server.lan')},bind=${file('client.lan')}`]))

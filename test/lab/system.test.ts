@@ -61,7 +61,8 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
   before(async () => {
     const [deb] = await Promise.all([packaged(version), site.start()])
     await site.furnish()
-    assert.equal(await site.opens(ports.guarded), 'open', 'nothing is closed before pkctl is there')
+    // Nothing is closed before pkctl is there; but the machines may still be bringing up their network.
+    await until(async () => (await site.opens(ports.guarded)) === 'open', 60_000)
     await Promise.all([install(server, deb), unpack(client, deb)])
     await site.configure()
   })

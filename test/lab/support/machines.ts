@@ -55,6 +55,19 @@ export class Machine {
     return path.join(this.directory, `${this.name}.console`)
   }
 
+  /** Switches it on for the first time. Should the emulation fail, then it does so again, once, and says that it did. */
+  async first(): Promise<void> {
+    try {
+      await this.start()
+    } catch (error) {
+      console.error(`${(error as Error).message}\n${this.name} is started again`)
+      await this.kill()
+      fs.renameSync(`${this.logs}/console`, `${this.logs}/console.first`)
+      fs.rmSync(this.#disk)
+      await this.start()
+    }
+  }
+
   /** Switches it on; what an earlier run of it wrote is there. */
   async start(): Promise<void> {
     const folder = await image()
@@ -109,7 +122,8 @@ export class Machine {
     try {
       await this.#agent.ready(bootSeconds)
     } catch (error) {
-      throw new Error(`${this.name} does not answer; see ${this.logs}/console\n${this.#qemu?.output ?? ''}`, {
+      const console = fs.readFileSync(`${this.logs}/console`, 'utf8').slice(-1000)
+      throw new Error(`${this.name} does not answer; its console: ${console}\n${this.#qemu?.output ?? ''}`, {
         cause: error,
       })
     }
@@ -193,7 +207,7 @@ export class Machines {
 
   async start(): Promise<void> {
     await image()
-    await Promise.all([this.server.start(), this.client.start()])
+    await Promise.all([this.server.first(), this.client.first()])
   }
 
   async stop(): Promise<void> {
