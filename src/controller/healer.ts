@@ -67,7 +67,8 @@ export class Healer {
   start(fallback: boolean): void {
     this.#running = true
     this.#fallback = fallback
-    this.#watch()
+    // All was put in place a moment ago, and is looked at once the watch sees.
+    this.#watch(false)
   }
 
   /** Changes nothing any more, but for what is under way. */
@@ -77,7 +78,7 @@ export class Healer {
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
-  #watch(): void {
+  #watch(look = true): void {
     const startedAt = performance.now()
     this.#monitor = this.parts.watch({
       transaction: transaction => {
@@ -95,7 +96,7 @@ export class Healer {
         this.#restartPause = Math.min(longestRestartMilliseconds, this.#restartPause * 2)
       },
     })
-    this.#learnGrants()
+    this.#learnGrants({ look })
   }
 
   /** What was mended by the way, before something else was done. */
@@ -124,9 +125,9 @@ export class Healer {
   }
 
   /** Until it is done: nft needs a moment before it sees, longer the more elements there are. */
-  #learnGrants(pause = firstLearningMilliseconds): void {
+  #learnGrants({ pause = firstLearningMilliseconds, look = true } = {}): void {
     this.#forget()
-    this.#want(this.#fallback, '')
+    if (look) this.#want(this.#fallback, '')
     if (!this.#isLearning) void this.#learn(pause)
   }
 
@@ -162,7 +163,7 @@ export class Healer {
       : [firstLearningMilliseconds, firstLearningMilliseconds]
     const latest = this.#learning
     this.#later(wait, () => {
-      if (latest === this.#learning && !this.#isLearning) this.#learnGrants(next)
+      if (latest === this.#learning && !this.#isLearning) this.#learnGrants({ pause: next })
     })
   }
 

@@ -42,8 +42,9 @@ export const execute: Execute = (file, args, input = '') =>
   })
 
 /**
- * The real thing. nft reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it
- * a pipe, and needs no file that a full disk could refuse.
+ * The real thing. A batch is no argument: these are everybody's to read, and it tells which ports count as knocks. nft
+ * reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it a pipe, and needs no
+ * file that a full disk could refuse.
  */
 export function realNft(run: Execute = execute): Nft {
   async function nft(operation: string, args: readonly string[], input?: string): Promise<string> {

@@ -87,6 +87,7 @@ class Scene {
       },
       startPath: () => Promise.resolve(path),
       queueStatistics: () => undefined,
+      queuesRead: () => [],
       now: () => this.now,
       random: () => 3,
       onFatal: error => assert.fail(error),
