@@ -42,9 +42,10 @@ export async function askOnTerminal(question: string): Promise<string> {
 }
 
 async function readHidden(terminal: tty.ReadStream, question: string, write: (text: string) => void): Promise<string> {
-  write(question)
+  // Before the question: who answers it at once, or by a program, types nothing that is shown.
   terminal.setRawMode(true)
   try {
+    write(question)
     return await readLine(terminal)
   } finally {
     terminal.setRawMode(false)
