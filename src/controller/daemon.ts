@@ -66,8 +66,6 @@ export interface DaemonParts {
   readonly healing: HealingParts
   readonly startPath: (config: Config, events: PathEvents) => Promise<PathThread>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
-  /** The numbers of the queues that somebody reads. */
-  readonly queuesRead: () => readonly number[]
   /** Unix milliseconds. */
   readonly now: () => number
   /** A whole number below its argument. */
@@ -252,10 +250,9 @@ export class Daemon {
 
   // Two in one place would take each other's packet path away, and both would believe to be fine.
   async #refuseSecond(): Promise<void> {
-    const others = this.#parts.queuesRead().filter(queue => queue !== this.#queue)
-    if (others.length === 0) return
     const queue = await this.#parts.firewall.queueInUse()
-    if (queue !== undefined && others.includes(queue)) throw new Error(`another pkctld listens on queue ${queue} here`)
+    if (queue === undefined || queue === this.#queue || !this.#parts.queueStatistics(queue)) return
+    throw new Error(`another pkctld listens on queue ${queue} here`)
   }
 
   async #install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {

@@ -67,8 +67,7 @@ export class Healer {
   start(fallback: boolean): void {
     this.#running = true
     this.#fallback = fallback
-    // All was put in place a moment ago, and is looked at once the watch sees.
-    this.#watch(false)
+    this.#watch()
   }
 
   /** Changes nothing any more, but for what is under way. */
@@ -78,7 +77,7 @@ export class Healer {
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
-  #watch(look = true): void {
+  #watch(): void {
     const startedAt = performance.now()
     this.#monitor = this.parts.watch({
       transaction: transaction => {
@@ -96,7 +95,7 @@ export class Healer {
         this.#restartPause = Math.min(longestRestartMilliseconds, this.#restartPause * 2)
       },
     })
-    this.#learnGrants({ look })
+    this.#learnGrants()
   }
 
   /** What was mended by the way, before something else was done. */
@@ -125,9 +124,9 @@ export class Healer {
   }
 
   /** Until it is done: nft needs a moment before it sees, longer the more elements there are. */
-  #learnGrants({ pause = firstLearningMilliseconds, look = true } = {}): void {
+  #learnGrants(pause = firstLearningMilliseconds): void {
     this.#forget()
-    if (look) this.#want(this.#fallback, '')
+    this.#want(this.#fallback, '')
     if (!this.#isLearning) void this.#learn(pause)
   }
 
@@ -163,7 +162,7 @@ export class Healer {
       : [firstLearningMilliseconds, firstLearningMilliseconds]
     const latest = this.#learning
     this.#later(wait, () => {
-      if (latest === this.#learning && !this.#isLearning) this.#learnGrants({ pause: next })
+      if (latest === this.#learning && !this.#isLearning) this.#learnGrants(next)
     })
   }
 

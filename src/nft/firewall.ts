@@ -190,40 +190,28 @@ export class Firewall {
       for (const name of replaced) services.delete(name)
       for (const spec of specs) services.set(spec.name, spec)
       const queueing = queueingOf(services)
+      let all = [...commands, ...buildQueueing(queueing, listing)]
       try {
-        return await this.#putInPlace([...commands, ...buildQueueing(queueing, listing)], details, queueing, listing)
+        await this.nft.check(all)
       } catch (error) {
         if (!(error instanceof NftError) || error.kind !== 'busy') throw error
         // Somebody's rule leads into our chains, or the kernel lost count of what does (6.1 up to 6.1.0-50 on Debian).
-        const anew = buildAnew(services, queueing, this.#masked(await this.#grants(), services))
-        const told =
-          'something held on to chains of the table inet pkctl, so that it was made anew, with all grants but those of single use'
-        return this.#putInPlace(anew, [...details, told], queueing, listing)
+        all = buildAnew(services, queueing, this.#masked(await this.#grants(), services))
+        details.push(
+          'something held on to chains of the table inet pkctl, so that it was made anew, with all grants but those of single use',
+        )
+        await this.nft.check(all)
+      }
+      try {
+        // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
+        if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
+        else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
+        return await this.#apply(all, details)
+      } catch (error) {
+        if (queueInUse(listing) === undefined) await this.xtQueue.remove().catch(() => undefined)
+        throw error
       }
     })
-  }
-
-  /** The rules and, where the kernel needs it, the one in iptables' mangle table that queues what they mark. */
-  async #putInPlace(
-    commands: readonly Command[],
-    details: readonly string[],
-    { native, hook, marks, queue }: Queueing,
-    before: Listing,
-  ): Promise<Change> {
-    if (native) {
-      const change = await this.#apply(commands, details)
-      await this.xtQueue.remove().catch(ignoreMissingTool)
-      return change
-    }
-    await this.nft.check(commands)
-    try {
-      // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
-      await this.xtQueue.install(hook, marks.queued, queue)
-      return await this.#apply(commands, details)
-    } catch (error) {
-      if (queueInUse(before) === undefined) await this.xtQueue.remove().catch(() => undefined)
-      throw error
-    }
   }
 
   /** The queue to which a packet path in the kernel sends, whoever made it. */

@@ -34,20 +34,11 @@ export function queueReaderPort(number: number): number | undefined {
   return port === undefined ? undefined : Number(port)
 }
 
-/** The numbers of the queues that somebody reads; none where that is for root to know. */
-export function queuesRead(): number[] {
-  return allQueues().map(([queue]) => Number(queue))
-}
-
 function queueFields(number: number): string[] | undefined {
-  return allQueues().find(([queue]) => queue === String(number))
-}
-
-function allQueues(): string[][] {
   try {
-    const lines = fs.readFileSync(file, 'utf8').trimEnd().split('\n')
-    return lines.filter(line => line !== '').map(line => line.trim().split(/\s+/))
+    const lines = fs.readFileSync(file, 'utf8').split('\n')
+    return lines.map(line => line.trim().split(/\s+/)).find(([queue]) => queue === String(number))
   } catch {
-    return []
+    return undefined
   }
 }

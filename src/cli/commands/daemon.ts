@@ -11,7 +11,7 @@ import { Mender } from '../../nft/mender.js'
 import { watchRuleset } from '../../nft/monitor.js'
 import { Marks } from '../../nft/queueing.js'
 import { RecentAnswers, steadySeconds } from '../../nft/recent.js'
-import { queuesRead, queueStatistics } from '../../queue/statistics.js'
+import { queueStatistics } from '../../queue/statistics.js'
 import { defaultConfig } from '../change.js'
 import { commandRunner } from '../commandrunner.js'
 import { keepForBoot, listenAt, requestHandler, summaryOf } from '../daemonrequests.js'
@@ -73,7 +73,6 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
     healing: { mender: new Mender(firewall, book), book, watch: watchRuleset },
     startPath: (config, events) => startPacketThread(recent, config, events),
     queueStatistics,
-    queuesRead,
     now: Date.now,
     random: randomInt,
     onFatal: fail,

@@ -62,8 +62,8 @@ export class Machine {
     } catch (error) {
       console.error(`${(error as Error).message}\n${this.name} is started again`)
       await this.kill()
-      fs.renameSync(`${this.logs}/console`, `${this.logs}/console.first`)
-      fs.rmSync(this.#disk)
+      if (fs.existsSync(`${this.logs}/console`)) fs.renameSync(`${this.logs}/console`, `${this.logs}/console.first`)
+      fs.rmSync(this.#disk, { force: true })
       await this.start()
     }
   }
@@ -122,8 +122,10 @@ export class Machine {
     try {
       await this.#agent.ready(bootSeconds)
     } catch (error) {
-      const console = fs.readFileSync(`${this.logs}/console`, 'utf8').slice(-1000)
-      throw new Error(`${this.name} does not answer; its console: ${console}\n${this.#qemu?.output ?? ''}`, {
+      const file = `${this.logs}/console`
+      // There is none where QEMU did not even start.
+      const said = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').slice(-1000) : ''
+      throw new Error(`${this.name} does not answer; its console: ${said}\n${this.#qemu?.output ?? ''}`, {
         cause: error,
       })
     }

@@ -87,7 +87,6 @@ class Scene {
       },
       startPath: () => Promise.resolve(path),
       queueStatistics: () => undefined,
-      queuesRead: () => [],
       now: () => this.now,
       random: () => 3,
       onFatal: error => assert.fail(error),
