@@ -1,22 +1,6 @@
 import js from '@eslint/js'
 import ts from 'typescript-eslint'
 
-/** Imports run one way: cli -> controller -> knock; controller takes nft and queue as types; those import nobody. */
-function boundary(folder, forbidden) {
-  return {
-    files: [`src/${folder}/**/*.ts`],
-    rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: forbidden }] },
-  }
-}
-
-const folders = (names, extra = {}) => ({
-  group: names.flatMap(name => [`**/${name}/*`, `**/${name}/**`]),
-  message: `${names.join(', ')} must not be imported from here: see docs/architecture.md`,
-  ...extra,
-})
-
-const nothingElse = own => [folders(['cli', 'controller', 'knock', 'nft', 'queue'].filter(name => name !== own))]
-
 export default ts.config(
   { ignores: ['dist/', 'build/', 'node_modules/'] },
   js.configs.recommended,
@@ -55,7 +39,7 @@ export default ts.config(
     },
   },
   {
-    files: ['src/{controller,knock,queue}/**/*.ts'],
+    files: ['src/{controller,config,knock,net,queue}/**/*.ts'],
     rules: {
       'no-restricted-imports': [
         'error',
@@ -64,10 +48,6 @@ export default ts.config(
     },
   },
   { files: ['src/queue/libraries.ts', 'src/queue/datagram.ts'], rules: { 'no-restricted-imports': 'off' } },
-  boundary('knock', nothingElse('knock')),
-  boundary('queue', nothingElse('queue')),
-  boundary('nft', nothingElse('nft')),
-  boundary('controller', [folders(['cli']), folders(['nft', 'queue'], { allowTypeImports: true })]),
   {
     files: ['test/**/*.ts'],
     rules: {

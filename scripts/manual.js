@@ -1,13 +1,13 @@
 // Writes the manual pages into a folder: manual.js FOLDER [VERSION]. The date is that of SOURCE_DATE_EPOCH, or today.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { commandTree } from '../dist/src/cli/commandtree.js'
+import { commandTree } from '../dist/src/cli/command-tree.js'
 import { createPktables } from '../dist/src/cli/commands/pktables.js'
 import { manualPages } from '../dist/src/cli/manual.js'
 import { createProgram } from '../dist/src/cli/program.js'
 import { realTerminal } from '../dist/src/cli/terminal.js'
 import { version as ownVersion } from '../dist/src/cli/version.js'
-import { configJsonSchema } from '../dist/src/controller/config/schema.js'
+import { configJsonSchema } from '../dist/src/config/schema.js'
 
 const [folder = 'build/man', version = ownVersion] = process.argv.slice(2)
 const epoch = process.env.SOURCE_DATE_EPOCH

@@ -1,18 +1,15 @@
 /** What every command that changes the ruleset has in common: its flags, and how it says what it did. */
 import type { Command } from 'commander'
-import type { Change } from '../nft/firewall.js'
-import { ask } from './socket.js'
-import type { Terminal } from './terminal.js'
+import type { Change } from '../nft/reconcile/firewall.js'
+import { defaultSocket } from '../util/default-paths.js'
+import { ask } from '../util/socket/client.js'
+import type { Terminal } from '../util/terminal.js'
 
 export interface ChangeFlags {
   readonly json?: boolean
   readonly dryRun?: boolean
   readonly socket: string
 }
-
-export const defaultSocket = '/run/pkctl/pkctl.sock'
-export const defaultConfig = '/etc/pkctl/pkctl.yaml'
-export const defaultStateDirectory = '/var/lib/pkctl'
 
 export function withChangeFlags(command: Command): Command {
   return command

@@ -1,5 +1,5 @@
 /** Completion for bash, zsh and fish, made from the command tree. Services are asked of `pkctl list`. */
-import type { ArgumentNode, CommandNode, OptionNode, ValueKind } from './commandtree.js'
+import type { ArgumentNode, CommandNode, OptionNode, ValueKind } from './command-tree.js'
 
 export const shells = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof shells)[number]

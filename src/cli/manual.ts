@@ -1,7 +1,7 @@
 /** Manual pages, from the same words as the help texts and the schema of the configuration. */
-import type { CommandNode, OptionNode } from './commandtree.js'
+import type { CommandNode, OptionNode } from './command-tree.js'
 
-export interface ManualParts {
+interface ManualParts {
   readonly program: CommandNode
   readonly pktables: CommandNode
   /** As `pkctl check --schema` prints it. */

@@ -1,31 +1,7 @@
 /** How pkctl speaks: results on stdout; `pkctl: error: …`, then `pkctl: hint: …` on stderr, lower case, no full stop. */
 import { styleText } from 'node:util'
-import { oneLine } from '../controller/config/values.js'
-
-/** Ends a command with one clear line. Exit status 1, or 2 where the words of the command were wrong. */
-export class CliError extends Error {
-  override readonly name = 'CliError'
-
-  constructor(
-    message: string,
-    readonly hint?: string,
-    readonly status: 1 | 2 = 1,
-  ) {
-    super(message)
-  }
-}
-
-export const usageError = (message: string, hint?: string): CliError => new CliError(message, hint, 2)
-
-export interface Terminal {
-  out(line: string): void
-  error(message: string): void
-  hint(message: string): void
-  warn(message: string): void
-  strong(text: string): string
-  /** A line of a difference: what comes, goes, or changes. */
-  difference(sign: '+' | '-' | '~', text: string): void
-}
+import type { Terminal } from '../util/terminal.js'
+import { oneLine } from '../util/text.js'
 
 type Colour = 'red' | 'yellow' | 'cyan'
 

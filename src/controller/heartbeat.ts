@@ -2,7 +2,7 @@
  * Tells the kernel that the daemon is there. Services with fail-open let everyone in unless they hear of it again and
  * again; for all others nothing is told.
  */
-import type { Firewall } from '../nft/firewall.js'
+import type { Firewall } from '../nft/reconcile/firewall.js'
 import type { Log } from './log.js'
 
 const everyMilliseconds = 5000

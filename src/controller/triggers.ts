@@ -2,13 +2,14 @@
  * Commands that follow a knock: when it opens, when it closes, and when what it opened has ended by itself. What is due
  * is on disk before the first of them runs, so that whatever a knock began is ended after a restart, too.
  */
-import type { ServiceSpec } from '../nft/service.js'
-import type { Command, Credential, Trigger } from './config/types.js'
-import type { DueFile, DueGrant } from './duefile.js'
-import { EventValve } from './events.js'
+import type { Command, Credential, Trigger } from '../config/types.js'
+import { formatPorts } from '../net/ports.js'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { DueFile, DueGrant } from './expiry-store.js'
+import { EventValve } from './knock-events.js'
 import type { Log } from './log.js'
 
-export type TriggerEvent = 'open' | 'close' | 'expiry'
+type TriggerEvent = 'open' | 'close' | 'expiry'
 
 /** One command, ready to run. */
 export interface CommandRun {
@@ -25,7 +26,7 @@ export interface CommandRun {
 /** Resolves when the command has ended, however it did; the log has the rest. */
 export type RunCommand = (run: CommandRun) => Promise<void>
 
-export interface TriggersParts {
+interface TriggersParts {
   readonly log: Log
   readonly due: DueFile
   readonly run: RunCommand
@@ -185,7 +186,7 @@ export class Triggers {
     return commandRun(event, credential.name, command, trigger, {
       ip: address,
       family: address.includes(':') ? '6' : '4',
-      port: services.flatMap(({ ports }) => ports.map(formatPorts)).join(','),
+      port: formatPorts(services.flatMap(({ ports }) => ports)),
       service: names.join(','),
       credential: credential.name,
       expires: expires === null ? 'never' : String(expires),
@@ -284,6 +285,3 @@ function commandRun(
   )
   return { name: `on-${event} of ${credential}`, argv, environment, user, group, timeout }
 }
-
-const formatPorts = ({ first, last }: { first: number; last: number }) =>
-  first === last ? String(first) : `${first}-${last}`

@@ -67,13 +67,13 @@ export const formatStep = ({ port, protocol }: Step): string =>
   protocol === protocolUdp ? `${port}:udp` : String(port)
 
 /** The step as one number: equal for equal steps. */
-export const stepKey = (protocol: number, port: number): number => protocol * 65_536 + port
+const stepKey = (protocol: number, port: number): number => protocol * 65_536 + port
 
 /** Whether each step's port is higher than the one before: what a port scan in order goes through. */
 export const isAscending = (steps: readonly Step[]): boolean =>
   steps.length > 1 && steps.every((step, i) => i === 0 || step.port > (steps[i - 1] as Step).port)
 
-export interface Pattern<T> {
+interface Pattern<T> {
   readonly steps: readonly Step[]
   /** Seconds for the whole sequence, from its first step. */
   readonly timeoutSeconds: number

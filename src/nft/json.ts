@@ -3,6 +3,8 @@
  * Everything lives in one table, so the commands here never mention another.
  */
 
+import type { IpFamily } from '../net/addresses.js'
+
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 /** One statement or expression of a rule. */
@@ -13,8 +15,6 @@ export type Command = { readonly [verb in 'add' | 'delete' | 'flush']?: Json }
 
 export const family = 'inet'
 export const table = 'pkctl'
-
-export type IpFamily = 4 | 6
 
 const here = { family, table } as const
 const ipName = (version: IpFamily) => (version === 4 ? 'ip' : 'ip6')

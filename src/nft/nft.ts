@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process'
+import type { Execute } from '../util/run-program.js'
+import { execute } from '../util/run-program.js'
+import { NftError, nftErrorFrom } from './errors.js'
 import type { Command } from './json.js'
 import { family, table } from './json.js'
-import { NftError, nftErrorFrom } from './errors.js'
 import type { ListedElement, Listing } from './listing.js'
 import { emptyListing, parseElementText, parseListing } from './listing.js'
 
@@ -18,28 +19,6 @@ export interface Nft {
   /** One element of a set, if it is there: quick, however large the set is. */
   getElement(set: string, value: string): Promise<ListedElement | undefined>
 }
-
-/** Runs one program to its end. Resolves to stdout; a failure to start rejects with the system's error. */
-export type Execute = (
-  file: string,
-  args: readonly string[],
-  input?: string,
-) => Promise<{ status: number; stdout: string; stderr: string }>
-
-export const execute: Execute = (file, args, input = '') =>
-  new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-    child.stdin.on('error', () => undefined) // a program that does not read its input is judged by its exit status
-    child.on('error', reject)
-    child.on('close', status => {
-      resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
-    })
-    child.stdin.end(input)
-  })
 
 /**
  * The real thing. A batch is no argument: these are everybody's to read, and it tells which ports count as knocks. nft

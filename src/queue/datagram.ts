@@ -2,8 +2,8 @@
  * Datagrams to a Unix socket, which Node cannot send: this is how a service manager is told of things (sd_notify(3)).
  * Three calls of the C library, through ffi-rs; no process is started.
  */
-import ffi from 'ffi-rs'
 import * as fs from 'node:fs'
+import ffi from 'ffi-rs'
 
 const { DataType: T, define, open } = ffi
 

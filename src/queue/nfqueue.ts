@@ -5,8 +5,8 @@
  * costs a fraction of a call through FFI.
  */
 import * as fs from 'node:fs'
-import type { Handle, Libraries } from './libraries.js'
 import { QueueError } from './errors.js'
+import type { Handle, Libraries } from './libraries.js'
 import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictAccept, verdictBuffer, verdictDrop, verdictLength, writeVerdict } from './netlink.js'
 import { Packet } from './packet.js'
@@ -24,13 +24,13 @@ export interface Batch {
 /** An answer that ends the packet. */
 export const dropPacket = -1
 
-export interface QueueOptions {
+interface QueueOptions {
   readonly number: number
   /** Packets that may wait. */
   readonly maxLength: number
 }
 
-export interface QueueLoop {
+interface QueueLoop {
   /** Called with every batch; when it returns, the answers go out. */
   onBatch(batch: Batch): void
   /** Called when the descriptor for waking up became readable. Return true to end the loop. */

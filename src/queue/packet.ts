@@ -3,8 +3,8 @@
  * Nothing is copied: a Packet points into the buffer that the netlink message was read into, and is used again.
  */
 
-export const protocolTcp = 6
-export const protocolUdp = 17
+const protocolTcp = 6
+const protocolUdp = 17
 const tcpHeaderLength = 20
 
 export class Packet {

@@ -1,7 +1,7 @@
 /** How long ports are open after somebody else has flushed the ruleset, as the kernel's own events tell. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { MonitorReader } from '../../src/nft/monitor.js'
+import { MonitorReader } from '../../src/nft/reconcile/monitor.js'
 import { sleep, until } from '../support/commands.js'
 import type { Row } from './report.js'
 import { latency, progress } from './report.js'

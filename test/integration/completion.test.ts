@@ -1,10 +1,10 @@
 /** Completion in the shells themselves: what is typed, with a tab, and what comes of it. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { ShellOptions } from '../support/typing.js'
-import { typeInto } from '../support/typing.js'
 import { must, pkctl, run } from '../support/commands.js'
 import { client4, Lab, stranger4 } from '../support/lab.js'
+import type { ShellOptions } from '../support/typing.js'
+import { typeInto } from '../support/typing.js'
 
 describe('completion', () => {
   let lab: Lab

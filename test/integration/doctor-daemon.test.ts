@@ -4,10 +4,10 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import { dist, until } from '../support/commands.js'
+import { goodKey, idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 import { knockHex } from '../support/knocks.js'
 import type { Lab } from '../support/lab.js'
 import { client4, server4 } from '../support/lab.js'
-import { goodKey, idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 
 /** The daemon cannot put back what is broken while somebody else has the lock of changes. */
 async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
-import type { Finding } from '../../src/controller/doctor/finding.js'
+import type { Finding } from '../../src/doctor/finding.js'
 import { must, terminalEnvironment } from '../support/commands.js'
 import { idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 

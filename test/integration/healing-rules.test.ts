@@ -1,8 +1,8 @@
 /** Somebody else changes or deletes pkctl's rules while the daemon runs: they come back. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { server4, stranger4 } from '../support/lab.js'
 import { HealingSite } from '../support/healing-site.js'
+import { server4, stranger4 } from '../support/lab.js'
 
 describe('healing, of rules', () => {
   let site: HealingSite

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { commandTree } from '../../src/cli/commandtree.js'
+import { commandTree } from '../../src/cli/command-tree.js'
 import { createPktables } from '../../src/cli/commands/pktables.js'
 import { createProgram } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/terminal.js'
-import { configJsonSchema, knownKeys } from '../../src/controller/config/schema.js'
+import { configJsonSchema, knownKeys } from '../../src/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 
 const program = commandTree(await createProgram(realTerminal()))

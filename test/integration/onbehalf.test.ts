@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { encodeObo } from '../../src/knock/obo.js'
+import { encodeObo } from '../../src/knock/pkd-on-behalf.js'
 import { parseKey, parseTag } from '../../src/knock/pkd.js'
 import { pkctl, until } from '../support/commands.js'
 import { knockPort } from '../support/knocks.js'

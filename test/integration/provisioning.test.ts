@@ -4,8 +4,8 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { must, pkctl, root, run } from '../support/commands.js'
 import type { Result } from '../support/commands.js'
+import { must, pkctl, root, run } from '../support/commands.js'
 import { Lab } from '../support/lab.js'
 
 const templates = path.join(root, 'templates')

@@ -1,7 +1,7 @@
 /** The two machines of the lab, for a person to play in: npm run lab. */
+import { version } from '../../src/cli/version.js'
 import { obstacle } from './support/image.js'
 import { install, packaged, ports, Site, unpack } from './support/site.js'
-import { version } from '../../src/cli/version.js'
 
 const why = obstacle()
 if (why !== undefined) {

@@ -3,8 +3,8 @@
  * that others brought. Two emulated machines, booted once; see docs/lab.md for how to run a part alone.
  */
 import assert from 'node:assert/strict'
-import { after, afterEach, before, describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
+import { after, afterEach, before, describe, it } from 'node:test'
 import { version } from '../../src/cli/version.js'
 import { until } from '../support/commands.js'
 import { obstacle } from './support/image.js'

@@ -4,13 +4,13 @@
  *
  * It is stricter than some kernels in one thing: a chain with rules is never deleted.
  */
-import { maskAddress } from '../../src/controller/config/values.js'
+import { maskAddress } from '../../src/net/addresses.js'
 import { nftErrorFrom } from '../../src/nft/errors.js'
 import type { Command, Json } from '../../src/nft/json.js'
 import type { ListedElement, Listing } from '../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseListing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
-import type { XtQueue } from '../../src/nft/xtqueue.js'
+import type { XtQueue } from '../../src/nft/table/iptables-queue.js'
 
 interface Body {
   readonly [key: string]: Json

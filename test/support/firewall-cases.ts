@@ -1,10 +1,10 @@
 /** What a Firewall must do, on whatever Nft: one table for the fake and for the kernel. Each case finds no table. */
 import assert from 'node:assert/strict'
-import type { Firewall } from '../../src/nft/firewall.js'
 import { FirewallError } from '../../src/nft/errors.js'
-import { Firewall as RealFirewall } from '../../src/nft/firewall.js'
 import { addChain, addElements, addRule, jump } from '../../src/nft/json.js'
-import type { ServiceSpec } from '../../src/nft/service.js'
+import type { Firewall } from '../../src/nft/reconcile/firewall.js'
+import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
+import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import { sleep } from './commands.js'
 import { rearrangingCases } from './firewall-rearranging.js'
 import { serviceCases } from './firewall-services.js'
@@ -13,6 +13,7 @@ import {
   chainNames,
   changed,
   counting,
+  endsPlan,
   grants,
   nothing,
   ports,
@@ -22,7 +23,6 @@ import {
   ssh,
   unchanged,
   web,
-  endsPlan,
 } from './firewall-tools.js'
 
 export type { FirewallCase } from './firewall-tools.js'

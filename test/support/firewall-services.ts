@@ -1,7 +1,7 @@
 /** The cases that are about services. */
 import assert from 'node:assert/strict'
+import type { PortRange } from '../../src/net/ports.js'
 import { FirewallError } from '../../src/nft/errors.js'
-import { Firewall as RealFirewall } from '../../src/nft/firewall.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
 import {
   accept,
@@ -16,8 +16,9 @@ import {
   source,
 } from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
-import { protocolNumbers } from '../../src/nft/places.js'
-import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
+import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
+import { protocolNumbers } from '../../src/nft/table/protocols.js'
+import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import type { FirewallCase } from './firewall-tools.js'
 import { changed, grants, nothing, ports, service, setNamesIn, specs, ssh, unchanged, web } from './firewall-tools.js'
 

@@ -1,11 +1,12 @@
 /** What the cases for a Firewall are made of: services, and questions that they ask. */
 import assert from 'node:assert/strict'
-import type { Change, Firewall } from '../../src/nft/firewall.js'
+import type { PortRange } from '../../src/net/ports.js'
 import type { Listing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
-import type { Queueing } from '../../src/nft/queueing.js'
-import { Marks } from '../../src/nft/queueing.js'
-import type { PortRange, ServiceSpec } from '../../src/nft/service.js'
+import type { Change, Firewall } from '../../src/nft/reconcile/firewall.js'
+import type { Queueing } from '../../src/nft/table/packet-path.js'
+import { Marks } from '../../src/nft/table/packet-path.js'
+import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 
 export interface FirewallCase {
   readonly name: string

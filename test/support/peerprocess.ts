@@ -1,6 +1,6 @@
 /** A peer that stays, so that not each step of a test has to wait for a process to start. */
-import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { Answer, Outcome, Request, Step } from './peer.js'

@@ -1,11 +1,11 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { loadConfig } from '../../controller/config/load.js'
-import { configJsonSchema } from '../../controller/config/schema.js'
-import { nodeReader, serviceUser } from '../../controller/config/sources.js'
-import { defaultConfig } from '../change.js'
-import type { Terminal } from '../terminal.js'
+import { loadConfig } from '../../config/load.js'
+import { configJsonSchema } from '../../config/schema.js'
+import { nodeReader, serviceUser } from '../../config/sources.js'
+import { defaultConfig } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
 
 export function checkCommand(terminal: Terminal): Command {
   return new Command('check')

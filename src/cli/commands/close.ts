@@ -1,15 +1,16 @@
 import { Command } from 'commander'
-import { ConfigError } from '../../controller/config/errors.js'
-import { loadConfig } from '../../controller/config/load.js'
-import { keepServices, keptServices } from '../../controller/keptservices.js'
-import type { Change, Firewall } from '../../nft/firewall.js'
-import type { ServiceSpec } from '../../nft/service.js'
+import { ConfigError } from '../../config/errors.js'
+import { loadConfig } from '../../config/load.js'
+import { keepServices, keptServices } from '../../controller/saved-services.js'
+import { problemsOf } from '../../daemon/problems.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import type { Change, Firewall } from '../../nft/reconcile/firewall.js'
+import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import { defaultConfig, defaultStateDirectory } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
+import { UserError } from '../../util/user-error.js'
 import type { ChangeFlags } from '../change.js'
-import { defaultConfig, defaultStateDirectory, report, tellDaemon, withChangeFlags } from '../change.js'
-import { realFirewall } from '../firewall.js'
-import { problemsOf } from '../problems.js'
-import type { Terminal } from '../terminal.js'
-import { CliError } from '../terminal.js'
+import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { portsText } from './services.js'
 
 const help = `
@@ -78,7 +79,7 @@ async function closeAll(
         for (const { message } of problemsOf(cause)) terminal.warn(`service ${spec.name} is NOT closed: ${message}`)
       }
     }
-    if (closed.length === 0) throw new CliError('nothing could be closed', undefined, 1)
+    if (closed.length === 0) throw new UserError('nothing could be closed', undefined, 1)
     return {
       change: {
         changed: changes.some(({ changed }) => changed),

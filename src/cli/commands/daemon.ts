@@ -1,27 +1,27 @@
-import { Command } from 'commander'
 import { randomInt } from 'node:crypto'
-import { loadConfig } from '../../controller/config/load.js'
-import type { Config } from '../../controller/config/types.js'
+import { Command } from 'commander'
+import { loadConfig } from '../../config/load.js'
+import { readOneTimeFile } from '../../config/one-time-file.js'
+import type { Config } from '../../config/types.js'
 import { Daemon } from '../../controller/daemon.js'
-import { DueFile } from '../../controller/duefile.js'
-import { readOneTimeFile } from '../../controller/onetimefile.js'
+import { DueFile } from '../../controller/expiry-store.js'
 import { Triggers } from '../../controller/triggers.js'
-import { GrantBook } from '../../nft/grantbook.js'
-import { Mender } from '../../nft/mender.js'
-import { watchRuleset } from '../../nft/monitor.js'
-import { Marks } from '../../nft/queueing.js'
-import { RecentAnswers, steadySeconds } from '../../nft/recent.js'
+import { commandRunner } from '../../daemon/command-runner.js'
+import type { ConfiguredLog } from '../../daemon/log.js'
+import { createLog } from '../../daemon/log.js'
+import { startPacketThread } from '../../daemon/packet-thread.js'
+import { keepForBoot, listenAt, requestHandler, summaryOf } from '../../daemon/request-handler.js'
+import { serviceManager } from '../../daemon/service-manager.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import { GrantBook } from '../../nft/reconcile/grant-tracker.js'
+import { watchRuleset } from '../../nft/reconcile/monitor.js'
+import { RecentAnswers, steadySeconds } from '../../nft/reconcile/recent-grants.js'
+import { Mender } from '../../nft/reconcile/reconciler.js'
+import { Marks } from '../../nft/table/packet-path.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { defaultConfig } from '../change.js'
-import { commandRunner } from '../commandrunner.js'
-import { keepForBoot, listenAt, requestHandler, summaryOf } from '../daemonrequests.js'
-import { realFirewall } from '../firewall.js'
-import type { ConfiguredLog } from '../log.js'
-import { createLog } from '../log.js'
-import { startPacketThread } from '../packetthread.js'
-import { serviceManager } from '../servicemanager.js'
-import type { Terminal } from '../terminal.js'
-import { CliError } from '../terminal.js'
+import { defaultConfig } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
+import { UserError } from '../../util/user-error.js'
 import { version } from '../version.js'
 
 const daemonHelp = `
@@ -117,6 +117,6 @@ function openDue(directory: string): DueFile {
   try {
     return DueFile.open(directory)
   } catch (error) {
-    throw new CliError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
+    throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
   }
 }

@@ -1,23 +1,23 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { nearest } from '../../controller/config/errors.js'
-import { decodeText, reasonOf } from '../../controller/config/sources.js'
-import { oneLine } from '../../controller/config/values.js'
-import type { Plan } from '../import/draft.js'
-import { Names } from '../import/draft.js'
-import { importIptPkd } from '../import/iptpkd.js'
-import { importIptPkdPlaces } from '../import/iptpkdplaces.js'
-import { importKnockd } from '../import/knockd.js'
-import { importKnockdHelper } from '../import/knockdhelper.js'
-import { importNfPkd } from '../import/nfpkd.js'
-import { importNfqknockd } from '../import/nfqknockd.js'
-import type { Printed, SecretPath } from '../import/print.js'
-import { printConfig, printPlaces } from '../import/print.js'
-import { privateMode, shareFile } from '../groupfiles.js'
-import type { Terminal } from '../terminal.js'
-import { CliError, usageError } from '../terminal.js'
-import { expandHome } from '../userfiles.js'
+import { expandHome } from '../../client/user-files.js'
+import { nearest } from '../../config/errors.js'
+import { decodeText, reasonOf } from '../../config/sources.js'
+import type { Plan } from '../../import/draft.js'
+import { Names } from '../../import/draft.js'
+import { importIptPkdPlaces } from '../../import/ipt-pkd-client.js'
+import { importIptPkd } from '../../import/ipt-pkd-rules.js'
+import { importKnockdHelper } from '../../import/knockd-helper.js'
+import { importKnockd } from '../../import/knockd.js'
+import { importNfPkd } from '../../import/nf-pkd.js'
+import { importNfqknockd } from '../../import/nfqknockd.js'
+import type { Printed, SecretPath } from '../../import/print-yaml.js'
+import { printConfig, printPlaces } from '../../import/print-yaml.js'
+import { privateMode, shareFile } from '../../util/secret-file.js'
+import type { Terminal } from '../../util/terminal.js'
+import { oneLine } from '../../util/text.js'
+import { usageError, UserError } from '../../util/user-error.js'
 
 interface ImportFlags {
   readonly output?: string
@@ -144,12 +144,12 @@ function readText(file: string): string {
   try {
     bytes = readBytes(file)
   } catch (error) {
-    if (error instanceof CliError) throw error
-    throw new CliError(`${about} cannot be read: ${reasonOf(error)}`)
+    if (error instanceof UserError) throw error
+    throw new UserError(`${about} cannot be read: ${reasonOf(error)}`)
   }
   const text = decodeText(bytes)
-  if (text === undefined) throw new CliError(`${about} is not UTF-8 text`, 'iconv -f LATIN1 -t UTF-8 makes it so')
-  if (text.includes('\0')) throw new CliError(`${about} is not text`)
+  if (text === undefined) throw new UserError(`${about} is not UTF-8 text`, 'iconv -f LATIN1 -t UTF-8 makes it so')
+  if (text.includes('\0')) throw new UserError(`${about} is not text`)
   return text
 }
 
@@ -169,7 +169,7 @@ function readBytes(file: string): Buffer {
       const count = readSome(handle, buffer, length)
       length += count
       if (count === 0) return buffer.subarray(0, length)
-      if (length > maxBytes) throw new CliError(`${oneLine(nameOf(file))} is larger than 1 MiB`)
+      if (length > maxBytes) throw new UserError(`${oneLine(nameOf(file))} is larger than 1 MiB`)
     }
   } finally {
     if (handle !== 0) fs.closeSync(handle)
@@ -196,25 +196,25 @@ const maxDepth = 20
 
 function readActions(directory: string): { file: string; text: string }[] {
   const files = findActions(directory, 0)
-  if (files.length === 0) throw new CliError(`no file in ${oneLine(directory)} ends with .json`)
+  if (files.length === 0) throw new UserError(`no file in ${oneLine(directory)} ends with .json`)
   if (files.length > maxActionFiles)
-    throw new CliError(`more than ${maxActionFiles} files in ${oneLine(directory)} end with .json`)
+    throw new UserError(`more than ${maxActionFiles} files in ${oneLine(directory)} end with .json`)
   let bytes = 0
   return files.map(file => {
     const text = readText(file)
     bytes += text.length
-    if (bytes > maxActionBytes) throw new CliError(`the files in ${oneLine(directory)} are larger than 8 MiB together`)
+    if (bytes > maxActionBytes) throw new UserError(`the files in ${oneLine(directory)} are larger than 8 MiB together`)
     return { file, text }
   })
 }
 
 function findActions(directory: string, depth: number): string[] {
-  if (depth > maxDepth) throw new CliError(`${oneLine(directory)} is more than ${maxDepth} deep`)
+  if (depth > maxDepth) throw new UserError(`${oneLine(directory)} is more than ${maxDepth} deep`)
   let entries: fs.Dirent[]
   try {
     entries = fs.readdirSync(expandHome(directory), { withFileTypes: true })
   } catch (error) {
-    throw new CliError(`${oneLine(directory)} cannot be read: ${reasonOf(error)}`)
+    throw new UserError(`${oneLine(directory)} cannot be read: ${reasonOf(error)}`)
   }
   return entries
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -278,12 +278,13 @@ function writeAll(files: readonly NewFile[], force: boolean): void {
 function explained(
   error: NodeJS.ErrnoException & { dest?: string },
   files: readonly (NewFile & { at: string })[],
-): CliError {
+): UserError {
   const named = error.dest ?? error.path ?? ''
   const file = oneLine(files.find(({ at }) => at === named)?.path ?? named)
   if (error.code === 'EEXIST')
-    return new CliError(`${file} is there already`, 'take another name, or add --force to overwrite it')
+    return new UserError(`${file} is there already`, 'take another name, or add --force to overwrite it')
   const directory = path.dirname(file)
-  if (error.code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
-  return new CliError(`${file} cannot be written: ${reasonOf(error)}`)
+  if (error.code === 'ENOENT')
+    return new UserError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
+  return new UserError(`${file} cannot be written: ${reasonOf(error)}`)
 }

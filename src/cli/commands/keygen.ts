@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { namePattern } from '../../controller/config/values.js'
+import { expandHome } from '../../client/user-files.js'
+import { namePattern } from '../../config/values.js'
 import { maxKeyLength } from '../../knock/pkd.js'
-import { privateMode, shareFile } from '../groupfiles.js'
-import type { Terminal } from '../terminal.js'
-import { CliError } from '../terminal.js'
+import { privateMode, shareFile } from '../../util/secret-file.js'
+import type { Terminal } from '../../util/terminal.js'
+import { UserError } from '../../util/user-error.js'
 import { parseCount } from './services.js'
-import { expandHome } from '../userfiles.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16
@@ -72,10 +72,10 @@ function writeNew(file: string, content: string): string {
   }
 }
 
-function explained(file: string, { code, message }: NodeJS.ErrnoException): CliError {
+function explained(file: string, { code, message }: NodeJS.ErrnoException): UserError {
   const directory = path.dirname(file)
   if (code === 'EEXIST')
-    return new CliError(`${file} is there already`, 'a key is never overwritten: take another name')
-  if (code === 'ENOENT') return new CliError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
-  return new CliError(`${file} cannot be written: ${message}`)
+    return new UserError(`${file} is there already`, 'a key is never overwritten: take another name')
+  if (code === 'ENOENT') return new UserError(`there is no directory ${directory}`, `mkdir -p -m 700 ${directory}`)
+  return new UserError(`${file} cannot be written: ${message}`)
 }

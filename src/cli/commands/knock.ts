@@ -1,15 +1,17 @@
 import * as net from 'node:net'
 import type { Command } from 'commander'
-import { parseDuration, parsePort } from '../../controller/config/values.js'
-import type { KnockFlags } from '../knocking.js'
-import { closedHint, knockingCommand, millisecondsSince, noAnswer, placeNamed, reasonFor } from '../knocking.js'
-import type { Place } from '../places.js'
+import type { Place } from '../../client/hosts-file.js'
+import type { Way } from '../../client/knock-method.js'
+import { closingWay, openingWay } from '../../client/knock-method.js'
+import type { KnockFlags } from '../../client/knock-options.js'
+import { closedHint, millisecondsSince, noAnswer, placeNamed, reasonFor } from '../../client/knock-options.js'
+import type { Address } from '../../client/send.js'
+import { parsePort } from '../../net/ports.js'
+import { parseDuration } from '../../util/duration.js'
+import type { Terminal } from '../../util/terminal.js'
+import { usageError, UserError } from '../../util/user-error.js'
+import { knockingCommand } from '../knock-command.js'
 import { askSecret } from '../prompt.js'
-import type { Address } from '../sending.js'
-import type { Terminal } from '../terminal.js'
-import { CliError, usageError } from '../terminal.js'
-import type { Way } from '../ways.js'
-import { closingWay, openingWay } from '../ways.js'
 
 interface Flags extends KnockFlags {
   readonly connect?: string
@@ -68,7 +70,7 @@ async function knock(name: string, ports: readonly string[], flags: Flags, termi
       if (way.addresses.length === 1) throw error
     }
   }
-  if (sent === 0) throw new CliError(`no knock could be sent to ${way.host}`, 'is there a route to it?')
+  if (sent === 0) throw new UserError(`no knock could be sent to ${way.host}`, 'is there a route to it?')
   if (connectPort !== undefined && !flags.close) await tryPort(way.addresses, connectPort, timeout, started, terminal)
 }
 
@@ -103,7 +105,7 @@ async function tryPort(
   } catch (error) {
     const reasons = (error as AggregateError).errors as Error[]
     const why = reasons.map(({ message }) => message).join('; ')
-    throw new CliError(`port ${port}/tcp is not open after ${millisecondsSince(started)}: ${why}`, closedHint)
+    throw new UserError(`port ${port}/tcp is not open after ${millisecondsSince(started)}: ${why}`, closedHint)
   }
 }
 

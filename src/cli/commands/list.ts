@@ -1,11 +1,11 @@
 import { Command } from 'commander'
-import type { ServiceSpec } from '../../nft/service.js'
-import type { ServiceState } from '../../nft/state.js'
-import { defaultSocket } from '../change.js'
-import { realFirewall } from '../firewall.js'
-import { kernelOrDaemon } from '../kernelordaemon.js'
-import type { Terminal } from '../terminal.js'
-import { CliError } from '../terminal.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import type { ServiceState } from '../../nft/reconcile/service-state.js'
+import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import { defaultSocket } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
+import { UserError } from '../../util/user-error.js'
+import { kernelOrDaemon } from '../kernel-or-daemon.js'
 import { checkName, portsText } from './services.js'
 
 export function listCommand(terminal: Terminal): Command {
@@ -21,7 +21,7 @@ export function listCommand(terminal: Terminal): Command {
       ])
       const wanted = services.filter(({ spec }) => name === undefined || spec.name === name)
       if (name !== undefined && wanted.length === 0) {
-        throw new CliError(`there is no service ${name}`, `pkctl init ${name} --port PORT makes it`)
+        throw new UserError(`there is no service ${name}`, `pkctl init ${name} --port PORT makes it`)
       }
       if (flags.json) terminal.out(JSON.stringify({ services: wanted.map(asJson) }))
       else if (wanted.length === 0) terminal.out('no services; pkctl init NAME --port PORT makes one')

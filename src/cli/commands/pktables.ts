@@ -3,16 +3,18 @@
  * lists in iptables, and its silence when all went well. What it makes are services and grants like all others.
  */
 import { Command, Option } from 'commander'
-import { parseAddress } from '../../controller/config/values.js'
-import { execute } from '../../nft/nft.js'
-import { defaultSocket, tellDaemon } from '../change.js'
-import { realFirewall } from '../firewall.js'
-import type { Terminal } from '../terminal.js'
-import { usageError } from '../terminal.js'
+import { levelOf, rateOf } from '../../import/iptables-log.js'
+import { parseAddress } from '../../net/addresses.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import { defaultSocket } from '../../util/default-paths.js'
+import { execute } from '../../util/run-program.js'
+import type { Terminal } from '../../util/terminal.js'
+import { usageError } from '../../util/user-error.js'
+import { tellDaemon } from '../change.js'
 import { version } from '../version.js'
 import { listCommand } from './list.js'
 import type { ServiceFlags } from './services.js'
-import { checkName, levels, serviceDefaults, serviceSpec, warnOfCuts } from './services.js'
+import { checkName, serviceDefaults, serviceSpec, warnOfCuts } from './services.js'
 
 interface TablesFlags {
   readonly port: string
@@ -142,19 +144,4 @@ async function portsOf({ port, udp }: Pick<TablesFlags, 'port' | 'udp'>): Promis
   const number = /\s(\d+)\//.exec(stdout)?.[1]
   if (number !== undefined) return number
   throw usageError(`no port is known by the name ${port}`, 'give its number')
-}
-
-export function levelOf(text: string): string {
-  const names: Readonly<Record<string, string>> = { panic: 'emerg', error: 'err', warning: 'warn' }
-  const level = /^[0-7]$/.test(text) ? levels[Number(text)] : (names[text] ?? text)
-  if (level !== undefined && levels.includes(level)) return level
-  throw usageError(`--log-level takes a number from 0 to 7, or a name such as warning, not '${text}'`)
-}
-
-/** `5/minute`, of which iptables reads any beginning: `5/min`, `5/m`; and `5` is `5/second`. */
-export function rateOf(text: string): string {
-  const [, count = '', start = 'second'] = /^(\d+)(?:\/([a-z]+))?$/i.exec(text) ?? []
-  const unit = ['second', 'minute', 'hour', 'day'].find(name => name.startsWith(start.toLowerCase()))
-  if (count !== '' && unit !== undefined) return `${Number(count)}/${unit}`
-  throw usageError(`--log-limit takes a rate such as 5/minute, 5/min or 3/h, not '${text}'`)
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { defaultSocket } from '../change.js'
-import { askOrExplain } from '../socket.js'
-import type { Terminal } from '../terminal.js'
+import { askOrExplain } from '../../daemon/control-client.js'
+import { defaultSocket } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
 
 export function reloadCommand(terminal: Terminal): Command {
   return new Command('reload')

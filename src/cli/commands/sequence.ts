@@ -1,14 +1,14 @@
 import * as fs from 'node:fs'
 import { Command } from 'commander'
-import { loadConfig } from '../../controller/config/load.js'
-import type { RotatingCredential } from '../../controller/config/types.js'
-import { readOneTime } from '../../knock/onetime.js'
+import { loadConfig } from '../../config/load.js'
+import type { RotatingCredential } from '../../config/types.js'
+import { readOneTime } from '../../knock/one-time.js'
 import { rotatingSteps, startOfHour } from '../../knock/rotating.js'
 import type { Step } from '../../knock/sequence.js'
 import { formatStep } from '../../knock/sequence.js'
-import { defaultConfig } from '../change.js'
-import type { Terminal } from '../terminal.js'
-import { CliError, usageError } from '../terminal.js'
+import { defaultConfig } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
+import { usageError, UserError } from '../../util/user-error.js'
 
 interface SequenceFlags {
   readonly at?: string
@@ -52,7 +52,7 @@ export function sequenceCommand(terminal: Terminal): Command {
 function sequencesOf(name: string, file: string, at: number): Sequences {
   const { config } = loadConfig(file)
   const credential = config.credentials.find(one => one.name === name)
-  if (!credential) throw new CliError(`there is no credential ${name} in ${file}`)
+  if (!credential) throw new UserError(`there is no credential ${name} in ${file}`)
   switch (credential.type) {
     case 'sequence':
       return { open: credential.steps, close: [] }
@@ -61,7 +61,7 @@ function sequencesOf(name: string, file: string, at: number): Sequences {
     case 'rotating':
       return rotating(credential, at)
     case 'pkd':
-      throw new CliError(`credential ${name} is of type pkd, and has no sequence`)
+      throw new UserError(`credential ${name} is of type pkd, and has no sequence`)
   }
 }
 

@@ -1,25 +1,20 @@
 import { Command, Option } from 'commander'
-import {
-  namePattern,
-  nameRule,
-  parsePacketRate,
-  parsePorts,
-  parsePrefix,
-  parseWindow,
-  withoutContained,
-} from '../../controller/config/values.js'
-import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/service.js'
+import { kernelLogLevels, namePattern, nameRule, parsePacketRate, parseWindow } from '../../config/values.js'
+import { formatPorts, parsePorts } from '../../net/ports.js'
+import { parsePrefix, withoutContained } from '../../net/prefixes.js'
 import type { Hook } from '../../nft/json.js'
-import type { GivenGrant } from '../../nft/grants.js'
-import { hooks } from '../../nft/places.js'
-import { defaultWindowSeconds, protocols } from '../../nft/service.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import { hooks } from '../../nft/table/gate.js'
+import type { GivenGrant } from '../../nft/table/grant-elements.js'
+import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/table/service-spec.js'
+import { defaultWindowSeconds, protocols } from '../../nft/table/service-spec.js'
+import type { LockoutFlags } from '../../safety/lockout.js'
+import { allowedJson, guardSession, hintAtAllowed } from '../../safety/lockout.js'
+import type { Terminal } from '../../util/terminal.js'
+import { usageError } from '../../util/user-error.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
-import { realFirewall } from '../firewall.js'
-import type { LockoutFlags } from '../lockout.js'
-import { allowedJson, guardSession, hintAtAllowed, withLockoutFlags } from '../lockout.js'
-import type { Terminal } from '../terminal.js'
-import { usageError } from '../terminal.js'
+import { withLockoutFlags } from '../lockout-flags.js'
 
 /** A service as flags say it. */
 export interface ServiceFlags {
@@ -53,9 +48,6 @@ export const serviceDefaults = {
   hook: 'input',
 } as const
 
-/** From 0, as syslog numbers them. */
-export const levels: readonly string[] = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug']
-
 const initHelp = `
 A source is let in when a knock or pkctl add grants it, or when --allow names it. Everyone else meets the last rule:
 drop, unless --reject or --accept says otherwise. With --syn only the start of a connection is judged, so that running
@@ -80,7 +72,7 @@ export function initCommand(terminal: Terminal): Command {
     .addOption(new Option('--reject <how>', 'what strangers meet (default: drop)').choices(['drop', 'reset', 'icmp']))
     .option('--log', 'log packets of sources that have no grant')
     .option('--log-prefix <text>', 'text in front of each log line (default: "pk-NAME ")')
-    .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(levels))
+    .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(kernelLogLevels))
     .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour, /day, or none (default: 5/minute)')
     .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
     .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', serviceDefaults.window)
@@ -138,8 +130,7 @@ export function checkName(name: string): string {
 }
 
 export function portsText({ ports, protocol }: ServiceSpec): string {
-  const words = ports.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`))
-  return `${words.join(',')}/${protocol}`
+  return `${formatPorts(ports)}/${protocol}`
 }
 
 export function serviceSpec(name: string, flags: ServiceFlags): ServiceSpec {

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import type { Status } from '../../controller/status.js'
+import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { defaultSocket } from '../change.js'
-import { askOrExplain } from '../socket.js'
-import type { Terminal } from '../terminal.js'
+import { defaultSocket } from '../../util/default-paths.js'
+import type { Terminal } from '../../util/terminal.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')

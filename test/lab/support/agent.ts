@@ -3,8 +3,8 @@
  * any network, so that no firewall can come between. One JSON object a line, answers in the order of the questions.
  */
 import * as net from 'node:net'
-import { sleep, until } from '../../support/commands.js'
 import type { Result } from '../../support/commands.js'
+import { sleep, until } from '../../support/commands.js'
 
 type Answer = Record<string, unknown>
 

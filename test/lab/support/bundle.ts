@@ -3,7 +3,7 @@ import path from 'node:path'
 import { rolldown } from 'rolldown'
 import { dist } from '../../support/commands.js'
 
-const programs = ['pkctl', 'pkctld', 'pktables', 'packetworker', 'rollbackprocess']
+const programs = ['cli/pkctl', 'cli/pkctld', 'cli/pktables', 'daemon/packet-worker', 'safety/rollback-process']
 
 /**
  * Puts them into `folder`, a copy of dist/src/cli, in place of those that tsc made. Two hundred small files, most of them
@@ -11,7 +11,7 @@ const programs = ['pkctl', 'pkctld', 'pktables', 'packetworker', 'rollbackproces
  */
 export async function bundlePrograms(folder: string): Promise<void> {
   const bundle = await rolldown({
-    input: Object.fromEntries(programs.map(name => [name, path.join(dist, 'src/cli', `${name}.js`)])),
+    input: Object.fromEntries(programs.map(name => [path.basename(name), path.join(dist, 'src', `${name}.js`)])),
     platform: 'node',
     external: 'ffi-rs',
   })

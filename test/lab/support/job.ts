@@ -2,8 +2,8 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
-import { Background, root } from '../../support/commands.js'
 import type { Result } from '../../support/commands.js'
+import { Background, root } from '../../support/commands.js'
 import { bundlePrograms } from './bundle.js'
 import { image, productionPackages, scripts } from './image.js'
 

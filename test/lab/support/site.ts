@@ -3,8 +3,8 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { Background, dist, root } from '../../support/commands.js'
 import { knockHex, knockPort } from '../../support/knocks.js'
-import { client4, client6, Machines, server4, server6 } from './machines.js'
 import type { Machine } from './machines.js'
+import { client4, client6, Machines, server4, server6 } from './machines.js'
 import type { Seen, Target } from './prober.js'
 
 /** Always listening, from before there is a network on; `open` is not guarded, to know when there is one. */

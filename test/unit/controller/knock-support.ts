@@ -1,6 +1,6 @@
 /** Knocks as packets, and a clock that stands still until it is told to move. */
 import { createHash } from 'node:crypto'
-import type { Clock, GateCredential } from '../../../src/controller/gatekeeper.js'
+import type { Clock, GateCredential } from '../../../src/controller/verifier.js'
 import { encodePkd, parseKey, parseTag } from '../../../src/knock/pkd.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { decode, documentation6, ipv4, ipv6, udp } from '../queue/build-packet.js'

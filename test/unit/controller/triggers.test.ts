@@ -3,11 +3,11 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { DueFile } from '../../../src/controller/duefile.js'
+import { DueFile } from '../../../src/controller/expiry-store.js'
 import type { Log } from '../../../src/controller/log.js'
 import type { CommandRun } from '../../../src/controller/triggers.js'
 import { Triggers } from '../../../src/controller/triggers.js'
-import { credential, load, plainService } from './config-support.js'
+import { credential, load, plainService } from '../config/config-support.js'
 
 const limits = { triggersAtOnce: 2, triggersWaiting: 1 }
 

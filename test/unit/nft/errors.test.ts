@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { NftErrorKind } from '../../../src/nft/errors.js'
 import { NftError, nftErrorFrom } from '../../../src/nft/errors.js'
-import type { Execute } from '../../../src/nft/nft.js'
 import { realNft } from '../../../src/nft/nft.js'
+import type { Execute } from '../../../src/util/run-program.js'
 
 const couldNot = (what: string) => `internal:0:0-0: Error: Could not process rule: ${what}\n\n`
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { maskAddress } from '../../../src/controller/config/values.js'
+import { maskAddress } from '../../../src/net/addresses.js'
 import * as j from '../../../src/nft/json.js'
 
 describe('source', () => {

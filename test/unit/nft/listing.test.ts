@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import type { ListedElement } from '../../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseElementText, parseListing } from '../../../src/nft/listing.js'
-import { readServices } from '../../../src/nft/state.js'
+import { readServices } from '../../../src/nft/reconcile/service-state.js'
 
 const here = { family: 'inet', table: 'pkctl' }
 const metainfo = (version: string) => ({ metainfo: { version, release_name: 'x', json_schema_version: 1 } })

@@ -1,0 +1,117 @@
+// Checks which files import which: run by `npm run lint`.
+//
+// - A room (a folder of src/) imports only the rooms that `rooms` lists for it.
+// - No files import each other in a circle.
+// - What no other file imports is not exported.
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+
+/** What each room may import, besides itself. See docs/architecture.md. */
+const rooms = {
+  util: [],
+  net: ['util'],
+  knock: ['net', 'util'],
+  nft: ['net', 'util'],
+  queue: ['net', 'util'],
+  config: ['knock', 'nft', 'net', 'util'],
+  controller: ['config', 'knock', 'nft', 'queue', 'net', 'util'],
+  client: ['config', 'knock', 'net', 'util'],
+  safety: ['nft', 'net', 'util'],
+  import: ['config', 'knock', 'net', 'util'],
+  doctor: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  daemon: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  cli: [
+    ...['daemon', 'client', 'safety', 'import', 'doctor'],
+    ...['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  ],
+}
+
+const filesIn = folder =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts'))
+    .map(file => path.join(folder, file))
+
+const roomOf = file => file.split(path.sep)[1]
+const sources = filesIn('src')
+const tests = filesIn('test')
+const problems = []
+
+/** For each file, the files that it imports and the names that it takes from each. */
+const imports = new Map(
+  [...sources, ...tests].map(file => {
+    const text = readFileSync(file, 'utf8')
+    const found = [...text.matchAll(/(?:^(?:import|export)\s([^;'"]*?)from\s|import\()'(\.[^']+)\.js'/gm)]
+    return [
+      file,
+      found.map(([, names = '*', specifier]) => ({
+        target: path.normalize(path.join(path.dirname(file), `${specifier}.ts`)),
+        names,
+      })),
+    ]
+  }),
+)
+
+for (const file of sources) {
+  const room = roomOf(file)
+  if (!(room in rooms)) problems.push(`${file}: src/${room} is not a room; scripts/check-imports.js lists them`)
+  for (const { target } of imports.get(file)) {
+    const other = roomOf(target)
+    if (other !== room && !rooms[room]?.includes(other)) {
+      problems.push(`${file}: ${room} must not import ${other} (${target})`)
+    }
+  }
+}
+
+/** Strongly connected components (Tarjan): more than one file in one is a circle. */
+function circles() {
+  const order = new Map()
+  const lowest = new Map()
+  const stack = []
+  const found = []
+  const visit = file => {
+    order.set(file, order.size)
+    lowest.set(file, order.get(file))
+    stack.push(file)
+    for (const { target } of imports.get(file) ?? []) {
+      if (!order.has(target)) visit(target)
+      if (stack.includes(target)) lowest.set(file, Math.min(lowest.get(file), lowest.get(target)))
+    }
+    if (lowest.get(file) !== order.get(file)) return
+    const circle = stack.splice(stack.indexOf(file))
+    if (circle.length > 1) found.push(circle)
+  }
+  for (const file of sources) if (!order.has(file)) visit(file)
+  return found
+}
+for (const circle of circles()) problems.push(`${circle.join(', ')}: these import each other in a circle`)
+
+/** Names that other files take from each file; `*` for all of them. */
+const taken = new Map()
+for (const found of imports.values()) {
+  for (const { target, names } of found) {
+    const list = /\{([^}]*)\}/.exec(names)?.[1] ?? '*'
+    const words = list.split(',').map(
+      word =>
+        word
+          .replace(/^\s*type\s/, '')
+          .trim()
+          .split(/\s+as\s+/)[0],
+    )
+    taken.set(target, new Set([...(taken.get(target) ?? []), ...words]))
+  }
+}
+const scripts = readdirSync('scripts').map(file => readFileSync(path.join('scripts', file), 'utf8'))
+for (const file of sources) {
+  const names = taken.get(file) ?? new Set()
+  if (names.has('*')) continue
+  const text = readFileSync(file, 'utf8')
+  for (const [, name] of text.matchAll(
+    /^export (?:async )?(?:function\*?|const|let|class|interface|type|enum) (\w+)/gm,
+  )) {
+    if (!names.has(name) && !scripts.some(script => script.includes(name)))
+      problems.push(`${file}: no other file imports ${name}: do not export it`)
+  }
+}
+
+for (const problem of problems) console.error(problem)
+process.exitCode = problems.length > 0 ? 1 : 0

@@ -1,0 +1,173 @@
+/**
+ * Where the client knocks by name: `~/.config/pkctl/hosts.yaml`, a mapping from names to places. A place knocks in one
+ * way: by PKD, at fixed ports, or at ports that a secret and the hour give.
+ */
+import * as fs from 'node:fs'
+import { parse } from 'yaml'
+import * as z from 'zod'
+import { rotatingSchema, sequenceSchema } from '../config/credential-schema.js'
+import { nearest } from '../config/errors.js'
+import { formatPath } from '../config/issues.js'
+import { expectedSecret, oneOf, parsed, text } from '../config/schema-parts.js'
+import type { ConfigPath } from '../config/sources.js'
+import { parsePort } from '../net/ports.js'
+import { quote } from '../util/text.js'
+import { UserError } from '../util/user-error.js'
+import { parseMilliseconds } from './send-sequence.js'
+import { placesFile } from './user-files.js'
+
+const port = parsed(text('a port from 1 to 65535'), parsePort)
+const filled = (what: string) => text(what).min(1, { error: () => `expected ${what}, got empty text` })
+
+/** What every place may have. */
+const common = {
+  host: filled('a name or an address').describe('Name or address of the server.'),
+  family: oneOf(['4', '6']).optional().describe('Knock only over this version of IP.'),
+  connect: port.optional().describe('TCP port to try after the knock, as --connect does.'),
+  close: filled('the name of a place').optional().describe('The place to knock at for closing.'),
+  delay: parsed(text('milliseconds'), parseMilliseconds)
+    .optional()
+    .describe('Milliseconds between the knocks of a sequence. Default: 20.'),
+}
+
+const { digest, range, hour } = rotatingSchema.shape
+
+/** The ways of knocking, each with the options that belong to it alone. */
+const ways = {
+  pkd: {
+    port: port.optional().describe('UDP port to knock on. Default: a random one.'),
+    tag: text('text').optional().describe('Tag of the credential. Default: PKD0.'),
+    key: z
+      .string({ error: expectedSecret('text') })
+      .optional()
+      .describe('The key itself.'),
+    'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
+  },
+  sequence: {
+    sequence: sequenceSchema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
+    'close-sequence': sequenceSchema.shape.sequence.optional().describe('The same, for closing.'),
+  },
+  // What is the daemon's business alone stays there: grace and timeout.
+  rotating: {
+    'open-secret': rotatingSchema.shape['open-secret'],
+    'open-secret-file': rotatingSchema.shape['open-secret-file'],
+    'close-secret': rotatingSchema.shape['close-secret'],
+    'close-secret-file': rotatingSchema.shape['close-secret-file'],
+    digest,
+    range,
+    hour,
+  },
+}
+
+const schemas = {
+  pkd: z.object({ ...common, ...ways.pkd }).transform(place => ({ ...place, type: 'pkd' as const })),
+  sequence: z.object({ ...common, ...ways.sequence }).transform(place => ({ ...place, type: 'sequence' as const })),
+  rotating: z.object({ ...common, ...ways.rotating }).transform(place => ({ ...place, type: 'rotating' as const })),
+}
+
+type WayType = keyof typeof ways
+const wayTypes = Object.keys(ways) as WayType[]
+const knownKeys = [common, ...Object.values(ways)].flatMap(shape => Object.keys(shape))
+
+/** Of these, a place has one at most. */
+const exclusive = [
+  ['key', 'key-file'],
+  ['open-secret', 'open-secret-file'],
+  ['close-secret', 'close-secret-file'],
+  ['close', 'close-sequence'],
+  ['close', 'close-secret'],
+  ['close', 'close-secret-file'],
+] as const
+
+type Entry<T extends WayType> = Omit<z.output<(typeof schemas)[T]>, 'close'>
+interface Closable {
+  /** The other place that is knocked at for closing. */
+  readonly close?: Place
+}
+export type PkdPlace = Entry<'pkd'> & Closable
+export type SequencePlace = Entry<'sequence'> & Closable
+export type RotatingPlace = Entry<'rotating'> & Closable
+export type Place = PkdPlace | SequencePlace | RotatingPlace
+
+/** The place of that name, or undefined when the file has none or is not there. Messages never show a secret. */
+export function findPlace(name: string, file = placesFile()): Place | undefined {
+  const places = readPlaces(file)
+  const entry = places.get(name)
+  if (entry === undefined) return undefined
+  const { close, ...place } = readPlace(name, entry, file)
+  if (close === undefined) return place
+  const other = places.get(close)
+  if (other === undefined || close === name) {
+    const why = close === name ? 'a place cannot close itself' : `there is no place ${quote(close)}`
+    throw new UserError(`${file}: ${name}.close: ${why}`, 'it takes the name of another place in the file')
+  }
+  // What closes that one is of no interest here.
+  const { close: _, ...closing } = readPlace(close, other, file)
+  return { ...place, close: closing }
+}
+
+function readPlaces(file: string): ReadonlyMap<string, unknown> {
+  let content: string
+  try {
+    content = fs.readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
+    throw new UserError(`${file} cannot be read: ${(error as Error).message}`)
+  }
+  let places: unknown
+  try {
+    // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
+    places = parse(content, { schema: 'failsafe' }) ?? {}
+  } catch (error) {
+    throw new UserError(`${file} is not YAML: ${(error as Error).message.split('\n')[0] ?? ''}`)
+  }
+  // An empty file is empty text there.
+  if (places === '') return new Map()
+  if (!isMapping(places)) throw new UserError(`${file}: expected names and their places`)
+  return new Map(Object.entries(places))
+}
+
+const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function readPlace(name: string, entry: unknown, file: string): z.output<(typeof schemas)[WayType]> {
+  const fail = (message: string, hint?: string, at: ConfigPath = []): never => {
+    throw new UserError(`${file}: ${formatPath([name, ...at])}${message}`, hint)
+  }
+  if (!isMapping(entry)) return fail('expected a mapping, with a host')
+  for (const key of Object.keys(entry).filter(each => !knownKeys.includes(each))) {
+    const meant = nearest(key, knownKeys)
+    return fail(`unknown key ${quote(key)}`, meant === undefined ? undefined : `did you mean '${meant}'?`)
+  }
+  const type = wayOf(entry, fail)
+  for (const [one, other] of exclusive) {
+    if (one in entry && other in entry) return fail(`'${one}' and '${other}' are both given; one is needed`)
+  }
+  if (type === 'rotating' && !('open-secret' in entry) && !('open-secret-file' in entry)) {
+    return fail("'open-secret' or 'open-secret-file' is missing")
+  }
+  const { data, error } = schemas[type].safeParse(entry)
+  if (data) return data
+  const { path, message, ...issue } = error.issues[0] as z.core.$ZodIssue
+  const at = path as ConfigPath
+  const key = String(at[0])
+  if (!(key in entry)) return fail(`'${key}' is missing`)
+  const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined
+  return fail(message, typeof hint === 'string' ? hint : undefined, at)
+}
+
+/** How the place knocks; one that has a host alone, by PKD. */
+function wayOf(entry: object, fail: (message: string, hint: string) => never): WayType {
+  const given = wayTypes.flatMap(type => {
+    const key = Object.keys(ways[type]).find(each => each in entry)
+    return key === undefined ? [] : [{ type, key }]
+  })
+  const [first, second] = given
+  if (first && second) {
+    return fail(
+      `'${first.key}' and '${second.key}' do not go together`,
+      'a place knocks by PKD, a fixed sequence or a rotating one; give each a place of its own',
+    )
+  }
+  return first?.type ?? 'pkd'
+}

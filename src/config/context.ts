@@ -1,0 +1,30 @@
+import { quote, shown } from '../util/text.js'
+import type { Findings } from './errors.js'
+import type { ConfigReader, Merged } from './sources.js'
+import { isMapping } from './sources.js'
+import { namePattern, nameRule } from './values.js'
+
+/** What the checks have in common. */
+export interface Context {
+  readonly merged: Merged
+  readonly findings: Findings
+  readonly reader: ConfigReader
+  readonly allowReadableKeys: boolean
+}
+
+export function namedEntries(section: 'services' | 'credentials', { merged, findings }: Context): [string, unknown][] {
+  const entries = merged.value[section] ?? {}
+  if (!isMapping(entries)) {
+    findings.problem(merged.placeOf([section]), `${section}: expected a mapping of names, got ${shown(entries)}`)
+    return []
+  }
+  return Object.entries(entries).filter(([name]) => {
+    const isName = namePattern.test(name)
+    if (!isName) {
+      findings.problem(merged.placeOfKey([section, name]), `${section}: ${quote(name)} is not a name`, nameRule)
+    }
+    return isName
+  })
+}
+
+// Services

@@ -1,0 +1,77 @@
+/** What is wrong with a configuration, as data; the CLI and the log decide how it looks. */
+
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+
+/** A place in a file of the configuration. Lines and columns count from 1. */
+export interface Place {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+interface ConfigProblem extends Place {
+  /** One line, starting with the option's path where there is one: `services.ssh.port: expected …`. */
+  readonly message: string
+  /** What to do about it. */
+  readonly hint?: string
+}
+
+/** A configuration that cannot be used, with all its problems in the order of files and lines. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  constructor(
+    readonly problems: readonly ConfigProblem[],
+    /** What could be understood all the same: for closing ports, never for opening any. */
+    readonly readable: { readonly services: readonly ServiceSpec[]; readonly stateDirectory?: string },
+  ) {
+    super(problems.map(formatProblem).join('\n'))
+  }
+}
+
+export const formatPlace = ({ file, line, column }: Place): string => `${file}:${line}:${column}`
+
+/** `FILE:LINE:COL: message (hint)` */
+function formatProblem(problem: ConfigProblem): string {
+  return `${formatPlace(problem)}: ${problem.message}${problem.hint === undefined ? '' : ` (${problem.hint})`}`
+}
+
+/** Collects what is found while a configuration is read. */
+export class Findings {
+  readonly problems: ConfigProblem[] = []
+  readonly warnings: string[] = []
+
+  problem(place: Place, message: string, hint?: string): void {
+    this.problems.push({ ...place, message, ...(hint === undefined ? {} : { hint }) })
+  }
+
+  warn(place: Place, message: string): void {
+    this.warnings.push(`${formatPlace(place)}: ${message}`)
+  }
+}
+
+const longestSuggestion = 40
+
+/** The candidate that `word` was probably meant to be. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > longestSuggestion) return undefined
+  const allowed = Math.max(1, Math.floor(word.length / 3))
+  const ranked = candidates
+    .map(candidate => ({ candidate, distance: editDistance(word.toLowerCase(), candidate) }))
+    .filter(({ distance }) => distance <= allowed)
+    .sort((a, b) => a.distance - b.distance)
+  return ranked[0]?.candidate
+}
+
+/** Levenshtein's: how many characters must be put in, taken out or replaced. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let k = 1; k <= b.length; k++) {
+      const replaced = (row[k - 1] ?? 0) + (a[i - 1] === b[k - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[k] ?? 0) + 1, (next[k - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,87 @@
+/** What zod found, in the words of an administrator. */
+import type * as z from 'zod'
+import { kindOf, oneLine, quote } from '../util/text.js'
+import { credentialTypes } from './credential-schema.js'
+import type { Findings } from './errors.js'
+import { nearest } from './errors.js'
+import { knownKeys } from './schema.js'
+import type { ConfigPath, Merged } from './sources.js'
+import { isMapping } from './sources.js'
+
+type Issue = z.core.$ZodIssue
+
+/** Reports `issues`, whose paths start at `base`. */
+export function reportIssues(issues: readonly Issue[], base: ConfigPath, merged: Merged, findings: Findings): void {
+  for (const issue of issues) reportIssue(issue, [...base, ...(issue.path as (string | number)[])], merged, findings)
+}
+
+function reportIssue(issue: Issue, at: ConfigPath, merged: Merged, findings: Findings): void {
+  if (issue.code === 'unrecognized_keys') {
+    for (const key of issue.keys) reportUnknownKey(key, at, merged, findings)
+    return
+  }
+  const parent = valueAt(merged.value, at.slice(0, -1))
+  const key = at.at(-1)
+  const isMissing = isMapping(parent) && typeof key === 'string' && !(key in parent)
+  if (issue.code === 'invalid_union') {
+    if (issue.discriminator === 'type') {
+      reportType(isMissing, at, merged, findings)
+      return
+    }
+    const branch = issue.errors.find(errors => errors.some(isCloser))
+    if (branch) {
+      reportIssues(branch.filter(isCloser), at, merged, findings)
+      return
+    }
+  }
+  if (isMissing) {
+    findings.problem(merged.placeOf(at), `${formatPath(at.slice(0, -1))}'${key}' is missing`)
+    return
+  }
+  const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined
+  findings.problem(
+    merged.placeOf(at),
+    `${formatPath(at)}${oneLine(issue.message)}`,
+    typeof hint === 'string' ? hint : undefined,
+  )
+}
+
+/** Whether a branch of a union failed at something inside it, so that this branch must have been meant. */
+const isCloser = (issue: Issue) =>
+  issue.path.length > 0 || (issue.code !== 'invalid_type' && issue.code !== 'invalid_union')
+
+function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings: Findings): void {
+  const isNamed = at[0] === 'services' || at[0] === 'credentials'
+  const place = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
+  const meant = nearest(key, knownKeys(place))
+  findings.problem(
+    merged.placeOfKey([...at, key]),
+    `${formatPath(at)}unknown key ${quote(key)}`,
+    meant === undefined ? undefined : `did you mean '${meant}'?`,
+  )
+}
+
+function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings: Findings): void {
+  const known = `known: ${credentialTypes.join(', ')}`
+  if (isMissing) {
+    findings.problem(merged.placeOf(at), `${formatPath(at.slice(0, -1))}'type' is missing; ${known}`)
+    return
+  }
+  const given = valueAt(merged.value, at)
+  const shownType = typeof given === 'string' ? quote(given) : kindOf(given)
+  findings.problem(merged.placeOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
+}
+
+/** `services.ssh.allow[1]: `, or nothing for the top. */
+export function formatPath(at: ConfigPath): string {
+  if (at.length === 0) return ''
+  const text = at.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${part}`)).join('')
+  return `${oneLine(text)}: `
+}
+
+function valueAt(value: unknown, at: ConfigPath): unknown {
+  return at.reduce<unknown>((parent, part) => {
+    if (Array.isArray(parent)) return (parent as unknown[])[Number(part)]
+    return isMapping(parent) && Object.hasOwn(parent, part) ? parent[part] : undefined
+  }, value)
+}

@@ -1,0 +1,66 @@
+/** What the schemas of the configuration are made of: kinds of values, and how a wrong one is put into words. */
+import * as z from 'zod'
+import { PkdFormatError } from '../knock/errors.js'
+import { kindOf, quote, shown } from '../util/text.js'
+import { ValueError } from '../util/value-error.js'
+import { namePattern, nameRule, parseAbsolutePath } from './values.js'
+
+type Complaint = (issue: { readonly input?: unknown }) => string
+
+export const expected =
+  (what: string): Complaint =>
+  issue =>
+    `expected ${what}, got ${shown(issue.input)}`
+
+/** For values that may be secret. */
+export const expectedSecret =
+  (what: string): Complaint =>
+  issue =>
+    `expected ${what}, got ${kindOf(issue.input)}`
+
+/** `schema`, and its value then read by one of the functions that the command line uses, too. */
+export function parsed<I, T>(schema: z.ZodType<I, I>, parse: (value: I) => T) {
+  return schema.transform((value, context): T => {
+    try {
+      return parse(value)
+    } catch (cause) {
+      if (!(cause instanceof ValueError || cause instanceof PkdFormatError)) throw cause
+      const hint = cause instanceof ValueError ? cause.hint : undefined
+      context.addIssue({ code: 'custom', message: cause.message, ...(hint === undefined ? {} : { params: { hint } }) })
+      return z.NEVER
+    }
+  })
+}
+
+export const text = (what: string) => z.string({ error: expected(what) })
+export const textOrNumber = (what: string) => z.union([z.number(), z.string()], { error: expected(what) })
+export const flag = () => z.boolean({ error: expected('true or false') })
+export const listOf = <S extends z.ZodType>(what: string, item: S) =>
+  z.array(item, { error: expected(`a list of ${what}`) })
+
+export function whole(what: string, min: number, max: number) {
+  const error = expected(`${what} from ${min} to ${max}`)
+  return z.int({ error }).min(min, { error }).max(max, { error })
+}
+
+export function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  const names = [values.slice(0, -1).join(', '), values.at(-1)].filter(name => name !== '').join(' or ')
+  return z.enum(values, { error: expected(names) })
+}
+
+// The wording for unknown keys needs a schema's neighbours and is made in issues.ts.
+export const mapping = <S extends z.core.$ZodShape>(shape: S) =>
+  z.strictObject(shape, {
+    error: issue => (issue.code === 'unrecognized_keys' ? undefined : expected('a mapping')(issue)),
+  })
+
+export const name = (what: string) => parsed(text(what), checkName)
+function checkName(value: string): string {
+  if (!namePattern.test(value)) throw new ValueError(`${quote(value)} is not a name`, nameRule)
+  return value
+}
+
+export const absolutePath = () => parsed(text('an absolute path'), parseAbsolutePath)
+
+export const duration = (parse: (value: string | number) => number) =>
+  parsed(textOrNumber('seconds, or a duration such as 30s, 10m, 8h or 2d'), parse)

@@ -1,0 +1,79 @@
+/** One sentence for each decision: the log's side of what the sender never learns. */
+import type { KnockEvent } from './knock-events.js'
+import type { LogFields, LogLevel } from './log.js'
+import type { Refusal } from './verifier.js'
+import { refusedUnverified } from './verifier.js'
+
+interface Sentence {
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: LogFields
+}
+
+/** What the kernel grants for a credential, as far as its services exist. */
+export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
+
+/** What a stranger can cause is said at debug; what needs a right key, at info. */
+export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
+  const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
+  const fields = {
+    event: eventNames[kind],
+    source,
+    port,
+    ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
+    ...(reason ? { reason } : {}),
+    ...(credential ? { credential } : {}),
+    ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
+    ...(kind !== 'refuse' ? { services: granted.map(({ service }) => service.name) } : {}),
+  }
+  const by = credential ? ` by ${credential}` : ''
+  const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
+  if (kind === 'grant') {
+    const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
+    const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
+    const what = opens === '' ? 'is right, and opens nothing' : `opens ${opens}`
+    const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
+    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${clock}`, fields }
+  }
+  if (kind === 'revoke') {
+    const closes = granted.map(({ service }) => service.name).join(', ')
+    return { level: 'info', message: `knock${by} from ${source} closes ${closes}${clock}`, fields }
+  }
+  const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
+  return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }
+}
+
+const eventNames = { grant: 'knock-accepted', revoke: 'knock-closed', refuse: 'knock-refused' } as const
+
+const signed = (seconds: number) => (seconds > 0 ? `+${seconds}` : String(seconds))
+
+function because(reason: Refusal | undefined, skewSeconds = 0): string {
+  switch (reason) {
+    case 'malformed':
+      return 'malformed'
+    case 'unknown-tag':
+      return 'unknown tag'
+    case 'wrong-port':
+      return 'sent to the wrong port'
+    case 'bad-hash':
+      return 'bad hash: wrong key, or not meant for this port'
+    case 'skewed':
+      return `skewed by ${Math.abs(skewSeconds)} s`
+    case 'replayed':
+      return 'replayed'
+    case 'stale':
+      return 'stale: older than knocks that are forgotten already'
+    case 'rate-limited':
+      return 'rate-limited'
+    case 'address-not-allowed':
+      return 'asks for an address that it may not ask for'
+    case 'line-unmarked':
+      return 'its line could not be marked as used'
+    case 'memory-full':
+      return 'the memory of knocks is full'
+    case 'state-unwritable':
+      return 'the state directory cannot be written'
+    case undefined:
+      return 'refused'
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Grants to addresses that a knock asked for on behalf of another. The kernel lets in by itself only sources that it
+ * sees, so these come in as by pkctl add, one after the other.
+ */
+import { parseAddress } from '../net/addresses.js'
+import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { Granted } from './log-messages.js'
+import type { Log } from './log.js'
+import type { Triggers } from './triggers.js'
+
+/** Each starts processes; whoever sends many shall not keep the lock from commands. */
+const maxWaiting = 100
+
+export class OnBehalf {
+  #last: Promise<unknown> = Promise.resolve()
+  #waiting = 0
+
+  /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
+  constructor(
+    readonly firewall: Pick<Firewall, 'addGrant'>,
+    readonly triggers: Pick<Triggers, 'opened'>,
+    readonly log: Log,
+    readonly grantsOf: (credential: string) => Granted | undefined,
+  ) {}
+
+  /** Lets `asked` in when those before it are in; says in the log when that fails, and never rejects. */
+  request(credential: string, asked: string): void {
+    if (this.#waiting >= maxWaiting) {
+      this.log.error(`${asked} is not let in on behalf, by ${credential}: ${maxWaiting} others wait already`)
+      return
+    }
+    this.#waiting++
+    this.#last = this.#last
+      .then(() => this.#grant(credential, asked))
+      .finally(() => {
+        this.#waiting--
+      })
+  }
+
+  async #grant(credential: string, asked: string): Promise<void> {
+    const grants = this.grantsOf(credential)
+    if (!grants) return
+    try {
+      const { version, address } = parseAddress(asked)
+      for (const { service, seconds } of grants) {
+        await this.firewall.addGrant(service.name, version, address, seconds === Infinity ? null : seconds)
+      }
+      this.triggers.opened(credential, address)
+    } catch (error) {
+      const message = `${asked} could not be let in on behalf, by ${credential}: ${(error as Error).message}`
+      this.log.error(message, { credential })
+    }
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
+ * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
+ */
+import type { RecentAnswers } from '../nft/reconcile/recent-grants.js'
+import type { Marks } from '../nft/table/packet-path.js'
+import type { Batch } from '../queue/nfqueue.js'
+import type { Packet } from '../queue/packet.js'
+import type { Counters, Effect, KnockEvent, Suppressed } from './knock-events.js'
+import { EventValve } from './knock-events.js'
+import type { Journal } from './replay-journal.js'
+import type { StepKeeper } from './sequence-verifier.js'
+import type { Clock, Decision, GateCredential, Gatekeeper } from './verifier.js'
+import { digestOfKnock, refusedCopies, refusedUnverified } from './verifier.js'
+
+interface PacketPathParts {
+  readonly marks: Marks
+  readonly journal: Journal
+  readonly counters: Counters
+  readonly clock: Clock
+  /** Where answers that grant or take back are noted, with seconds of a clock that all threads share. */
+  readonly recent: RecentAnswers
+  readonly steadySeconds: () => number
+  readonly addressText: (packet: Packet) => string
+  readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
+  readonly onEffects: (effects: readonly Effect[]) => void
+  readonly onTrouble: (level: 'error' | 'warn', message: string) => void
+}
+
+const eventsPerSecond = 50
+/** Right knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
+const effectsPerSecond = 200
+/** Who holds a copy of one right knock can send it for ever. */
+const copiesPerSecond = 2
+/** A clock that differs from the monotonic one by more than this between two batches was set. */
+const clockJumpSeconds = 2
+
+export class PacketPath {
+  gatekeeper: Gatekeeper
+  steps: StepKeeper
+  readonly #parts: PacketPathParts
+  readonly #verified = new EventValve(eventsPerSecond)
+  readonly #copies = new EventValve(copiesPerSecond)
+  readonly #strangers = new EventValve(eventsPerSecond)
+  readonly #trouble = new EventValve(1)
+  readonly #followed = new EventValve(effectsPerSecond)
+  #events: KnockEvent[] = []
+  #effects: Effect[] = []
+  /** Those of knocks that must be noted on disk before they count. */
+  #promised: Effect[] = []
+  #granted: number[] = []
+  /** Steps that completed a sequence. */
+  readonly #completed: number[] = []
+  #clockOffset: number | undefined
+
+  constructor(gatekeeper: Gatekeeper, steps: StepKeeper, parts: PacketPathParts) {
+    this.gatekeeper = gatekeeper
+    this.steps = steps
+    this.#parts = parts
+  }
+
+  /** Decides the answers of a whole batch. */
+  onBatch(batch: Batch): void {
+    const { journal, clock } = this.#parts
+    this.#granted.length = 0
+    this.#completed.length = 0
+    this.#noticeClock()
+    for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
+    try {
+      journal.commit(clock.now())
+      this.#effects.push(...this.#promised)
+    } catch (error) {
+      this.#takeBack(batch, error as Error)
+    }
+    this.#promised = []
+    this.#parts.counters.add('granted', this.#granted.length)
+    if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
+    this.#flushEvents()
+    if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
+    this.#effects = []
+  }
+
+  #answer(packet: Packet, index: number): number {
+    const { marks, counters } = this.#parts
+    const mine = (packet.mark & marks.mask) >>> 0
+    counters.add('packets')
+    if (mine === marks.pending) {
+      counters.add('pending')
+      return packet.mark
+    }
+    if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, index, mine === marks.strayStep)
+    if (mine !== marks.candidate) {
+      // Somebody else queues to our number. Without our mark it can open nothing; it goes on as it came.
+      counters.add('stray')
+      return packet.mark
+    }
+    const others = (packet.mark & marks.others) >>> 0
+    const decision = this.#bounded(this.gatekeeper.decide(packet))
+    this.#report(packet, decision)
+    if (decision.kind === 'grant') {
+      const { credential, requested } = decision
+      this.#note(credential, packet, decision.time)
+      this.#granted.push(index)
+      if (requested) {
+        this.#promised.push({ kind: 'on-behalf', credential: credential.name, address: requested.address })
+        return others + marks.refused
+      }
+      if (credential.triggers) {
+        this.#promised.push(this.#trigger(credential.revokes ? 'closed' : 'opened', credential.name, packet))
+      }
+      return others + marks.plan(credential.plan)
+    }
+    counters.add(decision.reason)
+    // The right key, but too often, or for too much: the knock is used up like any other.
+    const { credential, time } = decision
+    const used = decision.reason === 'rate-limited' || decision.reason === 'address-not-allowed'
+    if (used && credential && time !== undefined) this.#note(credential, packet, time)
+    return others + marks.refused
+  }
+
+  /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
+  #bounded(decision: Decision): Decision {
+    if (decision.kind === 'refuse') return decision
+    const { credential, requested, time, skewSeconds } = decision
+    if (!credential.triggers && !requested) return decision
+    if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
+    return { kind: 'refuse', reason: 'rate-limited', credential, time, skewSeconds }
+  }
+
+  /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
+  #step(packet: Packet, index: number, stray: boolean): number {
+    const { marks, counters, clock } = this.#parts
+    const others = (packet.mark & marks.others) >>> 0
+    counters.add('steps')
+    const decision = this.steps.step(packet, stray)
+    if (!decision) return others
+    const { sequence } = decision
+    const tooMany = sequence.triggers && !this.#followed.pass(clock.monotonic())
+    if (sequence.once && decision.kind === 'complete') this.#effects.push({ kind: 'spent', credential: sequence.name })
+    const reason = decision.kind === 'refuse' ? decision.reason : tooMany ? 'rate-limited' : undefined
+    const refused = reason !== undefined
+    counters.add(refused ? reason : sequence.revokes ? 'revoked' : 'granted')
+    if (!refused) this.#completed.push(index)
+    if (this.#verified.pass(clock.monotonic())) {
+      this.#events.push({
+        kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
+        ...(refused ? { reason } : {}),
+        source: this.#parts.addressText(packet),
+        port: packet.destinationPort,
+        credential: sequence.name,
+      })
+    }
+    if (refused) return others
+    if (sequence.triggers) {
+      this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
+    }
+    return others + marks.plan(sequence.plan)
+  }
+
+  #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {
+    return { kind, credential, address: this.#parts.addressText(packet) }
+  }
+
+  /** Before the verdicts are sent, so that nothing lives longer by this note than by the kernel's. */
+  #remember({ packets, answers }: Batch): void {
+    const { recent, steadySeconds } = this.#parts
+    const time = steadySeconds()
+    for (const indexes of [this.#granted, this.#completed]) {
+      for (const index of indexes) {
+        const { version, buffer, sourceAt } = packets[index] as Packet
+        if (version !== 0) recent.note(version, buffer, sourceAt, answers[index] as number, time)
+      }
+    }
+  }
+
+  #note(credential: GateCredential, packet: Packet, time: number): void {
+    this.#parts.journal.append(credential, packet.buffer, digestOfKnock(packet), time)
+  }
+
+  // What cannot be remembered must not open anything: it could be sent again after a restart.
+  #takeBack(batch: Batch, error: Error): void {
+    const { marks, counters, clock, onTrouble } = this.#parts
+    for (const index of this.#granted) {
+      const others = ((batch.packets[index] as Packet).mark & marks.others) >>> 0
+      batch.answers[index] = others + marks.refused
+    }
+    counters.add('state-unwritable', this.#granted.length)
+    if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
+      onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
+    }
+    this.#events = this.#events.map(event =>
+      event.kind !== 'refuse' ? { ...event, kind: 'refuse', reason: 'state-unwritable' } : event,
+    )
+    this.#granted.length = 0
+  }
+
+  #report(packet: Packet, decision: Decision): void {
+    const valve = this.#valveFor(decision)
+    if (!valve.pass(this.#parts.clock.monotonic())) return
+    this.#events.push({
+      kind: decision.kind === 'grant' && decision.credential.revokes ? 'revoke' : decision.kind,
+      source: packet.version === 0 ? 'unknown' : this.#parts.addressText(packet),
+      port: packet.version === 0 ? 0 : packet.destinationPort,
+      ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
+      ...(decision.credential ? { credential: decision.credential.name } : {}),
+      ...(decision.kind === 'grant' && decision.requested ? { onBehalfOf: decision.requested.address } : {}),
+      ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
+    })
+  }
+
+  #valveFor(decision: Decision): EventValve {
+    if (decision.kind === 'grant') return this.#verified
+    if (refusedUnverified.has(decision.reason)) return this.#strangers
+    return refusedCopies.has(decision.reason) ? this.#copies : this.#verified
+  }
+
+  #flushEvents(): void {
+    if (this.#events.length === 0) return
+    const strangers = this.#strangers.takeSuppressed()
+    this.#parts.onEvents(this.#events, {
+      strangers,
+      others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
+    })
+    this.#events = []
+  }
+
+  #noticeClock(): void {
+    const { clock, onTrouble } = this.#parts
+    const offset = clock.now() - clock.monotonic()
+    const jump = this.#clockOffset === undefined ? 0 : offset - this.#clockOffset
+    this.#clockOffset = offset
+    if (Math.abs(jump) > clockJumpSeconds) {
+      onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(Math.round(jump))} s`)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The services of the last configuration that was good, kept beside the daemon's other state: what was closed before is
+ * closed again at the next boot, also when somebody has broken the configuration since.
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+
+const name = 'services.json'
+
+/** Throws the system's error when they cannot be kept; the copy from before is then still there. */
+export function keepServices(directory: string, services: readonly ServiceSpec[]): void {
+  const file = path.join(directory, name)
+  const text = `${JSON.stringify({ services }, null, 2)}\n`
+  if (readText(file) === text) return
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  // The directory is the daemon's, who may have put anything there; and what root writes must be open to the daemon.
+  fs.rmSync(`${file}.new`, { force: true })
+  const descriptor = fs.openSync(`${file}.new`, 'wx', 0o600)
+  try {
+    fs.writeFileSync(descriptor, text, { flush: true })
+    const { uid, gid } = fs.statSync(directory)
+    if (process.geteuid?.() === 0) fs.fchownSync(descriptor, uid, gid)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+  fs.renameSync(`${file}.new`, file)
+}
+
+/** Undefined when there is no copy, or none that can be used. */
+export function keptServices(directory: string): readonly ServiceSpec[] | undefined {
+  try {
+    const { services } = JSON.parse(readText(path.join(directory, name)) ?? '') as { services?: unknown }
+    return Array.isArray(services) ? (services as readonly ServiceSpec[]) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}

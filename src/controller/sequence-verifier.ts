@@ -1,0 +1,100 @@
+/** Who has knocked at all ports of a sequence: judges the single knocks that left the kernel. */
+import type { OneTimeLine } from '../config/one-time-file.js'
+import type { FlagRule, Step } from '../knock/sequence.js'
+import { protocolTcp, SequenceTracker } from '../knock/sequence.js'
+import type { Packet } from '../queue/packet.js'
+import type { Rate } from './rate-limiter.js'
+import { Limiter } from './rate-limiter.js'
+import type { Clock } from './verifier.js'
+
+/** A sequence, as far as the packet path needs it. */
+export interface GateSequence {
+  /** Of its credential. */
+  readonly name: string
+  readonly steps: readonly Step[]
+  readonly timeoutSeconds: number
+  readonly flags: FlagRule
+  /** The bytes of addresses that knocks must be sent to, as latin1; empty for any. */
+  readonly targets: readonly string[]
+  readonly rate: Rate | null
+  /** The number of the kernel's plan for it. */
+  readonly plan: number
+  /** Whether that plan takes a grant back. */
+  readonly revokes: boolean
+  /** Whether something is to be run as well. */
+  readonly triggers: boolean
+  /** Its line in a file, which must be marked as used before it counts. */
+  readonly once?: OneTimeLine
+}
+
+type StepDecision =
+  | { readonly kind: 'complete'; readonly sequence: GateSequence }
+  | { readonly kind: 'refuse'; readonly sequence: GateSequence; readonly reason: 'rate-limited' | 'line-unmarked' }
+
+/** Puts a line out of force on disk; throws when it cannot be done. */
+type SpendLine = (line: OneTimeLine) => void
+
+/** As many as the kernel notes. */
+const maxSources = 65_536
+
+export class StepKeeper {
+  readonly #tracker: SequenceTracker<GateSequence>
+  readonly #limiters = new Map<string, Limiter>()
+  readonly #spent = new Set<GateSequence>()
+
+  constructor(
+    sequences: readonly GateSequence[],
+    readonly clock: Pick<Clock, 'monotonic'>,
+    readonly spend: SpendLine,
+  ) {
+    const patterns = sequences.map(value => ({ steps: value.steps, timeoutSeconds: value.timeoutSeconds, value }))
+    this.#tracker = new SequenceTracker(patterns, maxSources)
+    for (const { name, rate } of sequences) if (rate) this.#limiters.set(name, new Limiter(rate))
+  }
+
+  get sourcesMidway(): number {
+    return this.#tracker.size
+  }
+
+  /** Each source in mid-sequence, as the bytes of its address in latin1, with how far it has come. */
+  midway(): { source: string; name: string; made: number; of: number }[] {
+    return this.#tracker
+      .attempts()
+      .map(({ source, value, made }) => ({ source, name: value.name, made, of: value.steps.length }))
+  }
+
+  /** What this knock completes, if anything. `stray`: its source has been elsewhere since its last one. */
+  step(packet: Packet, stray: boolean): StepDecision | undefined {
+    const { buffer, sourceAt, version, addressVersion, protocol, tcpFlags } = packet
+    const length = addressVersion === 4 ? 4 : 16
+    const source = buffer.toString('latin1', sourceAt, sourceAt + length)
+    if (version === 0) {
+      // The kernel took it for a step, and with it the note that its source had been elsewhere, if there was one.
+      if (addressVersion !== 0) this.#tracker.forget(source)
+      return undefined
+    }
+    const now = this.clock.monotonic()
+    if (stray) this.#tracker.forget(source)
+    const counts = ({ flags, targets }: GateSequence) =>
+      (protocol !== protocolTcp || (tcpFlags & flags.mask) === flags.value) &&
+      (targets.length === 0 || targets.includes(buffer.toString('latin1', sourceAt + length, sourceAt + 2 * length)))
+    const [sequence] = this.#tracker
+      .knock(source, protocol, packet.destinationPort, now, counts)
+      .filter(one => !this.#spent.has(one))
+    if (!sequence) return undefined
+    const within = this.#limiters.get(sequence.name)?.take(version, buffer, sourceAt, now) ?? true
+    return within ? this.#complete(sequence) : { kind: 'refuse', sequence, reason: 'rate-limited' }
+  }
+
+  #complete(sequence: GateSequence): StepDecision {
+    if (sequence.once) {
+      try {
+        this.spend(sequence.once)
+        this.#spent.add(sequence)
+      } catch {
+        return { kind: 'refuse', sequence, reason: 'line-unmarked' }
+      }
+    }
+    return { kind: 'complete', sequence }
+  }
+}

@@ -1,0 +1,119 @@
+/** Runs the commands of triggers: without a terminal and without our environment, for a time, with what they say logged. */
+import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import type { Log } from '../controller/log.js'
+import type { CommandRun, RunCommand } from '../controller/triggers.js'
+import { execute } from '../util/run-program.js'
+import { oneLine } from '../util/text.js'
+
+const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const maxLines = 50
+const maxLineLength = 1000
+/** Between asking a command to end and ending it. */
+const graceMilliseconds = 2000
+/** How long the pipes of a command that has ended may be held by what it left behind. */
+const leftoverMilliseconds = 500
+
+export function commandRunner(log: Log): RunCommand {
+  return async run => {
+    const say = (level: 'info' | 'warn', text: string) => log[level](`${run.name}: ${text}`, { trigger: run.name })
+    try {
+      const how = await start(run, await identityOf(run), line => say('info', line))
+      if (how !== undefined) say('warn', how)
+    } catch (error) {
+      say('warn', `cannot be run: ${(error as Error).message}`)
+    }
+  }
+}
+
+interface Identity {
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** Resolves to what went wrong, in words, or to nothing. */
+function start(run: CommandRun, identity: Identity, say: (line: string) => void): Promise<string | undefined> {
+  const [file = '', ...args] = run.argv
+  return new Promise((resolve, reject) => {
+    // Its own process group, so that all of it can be ended.
+    const child = spawn(file, args, {
+      cwd: '/',
+      env: { PATH: searchPath, LANG: 'C.UTF-8', ...run.environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      ...identity,
+    })
+    let late = false
+    const end = (signal: NodeJS.Signals) => {
+      try {
+        process.kill(-(child.pid as number), signal)
+      } catch {
+        // It has just ended by itself.
+      }
+    }
+    const timer = setTimeout(() => {
+      late = true
+      end('SIGTERM')
+      setTimeout(() => end('SIGKILL'), graceMilliseconds).unref()
+    }, run.timeout * 1000)
+    child.on('error', error => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    // Where there are no more descriptors, there are no pipes, whatever the types say; the error comes in a moment.
+    const pipes = [child.stdout, child.stderr].filter((pipe: Readable | undefined) => pipe !== undefined)
+    logLines(pipes, say)
+    child.on('exit', () => {
+      clearTimeout(timer)
+      setTimeout(() => {
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, leftoverMilliseconds)
+    })
+    // How it ended is said after all that it said.
+    child.on('close', (status, signal) => {
+      if (late) resolve(`took longer than ${run.timeout} s and was ended`)
+      else resolve(status === 0 ? undefined : `ended with ${signal ?? `exit status ${status}`}`)
+    })
+  })
+}
+
+function logLines(streams: readonly Readable[], say: (line: string) => void): void {
+  let lines = 0
+  const count = (line: string) => {
+    lines++
+    if (lines <= maxLines) say(oneLine(line.replace(/\r$/, '')))
+    else if (lines === maxLines + 1) say('says more, which is not logged')
+  }
+  for (const stream of streams) {
+    // No more of a line is kept than is logged: there may be no end of it.
+    let begun = ''
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (lines > maxLines) return
+      const [first = '', ...others] = text.split('\n')
+      begun = (begun + first).slice(0, maxLineLength)
+      for (const other of others) {
+        count(begun)
+        begun = other.slice(0, maxLineLength)
+      }
+    })
+    stream.on('close', () => {
+      if (begun !== '') count(begun)
+    })
+    stream.on('error', () => undefined)
+  }
+}
+
+/** The numbers of user and group; throws when there is no such one. */
+async function identityOf({ user, group }: Pick<CommandRun, 'user' | 'group'>): Promise<Identity> {
+  const account = user === null ? undefined : await entry('passwd', user)
+  const ofUser = account && { uid: Number(account[2]), gid: Number(account[3]) }
+  return { ...ofUser, ...(group === null ? {} : { gid: Number((await entry('group', group))[2]) }) }
+}
+
+async function entry(database: 'passwd' | 'group', name: string): Promise<string[]> {
+  const { status, stdout } = await execute('getent', [database, name])
+  const fields = stdout.trim().split(':')
+  if (status === 0 && /^\d+$/.test(fields[2] ?? '')) return fields
+  throw new Error(`there is no ${database === 'passwd' ? 'user' : 'group'} ${name}`)
+}

@@ -1,0 +1,47 @@
+/** Asks the daemon over its control socket. */
+import type { Answer } from '../util/socket/answer.js'
+import { RefusedByDaemon } from '../util/socket/answer.js'
+import { ask } from '../util/socket/client.js'
+import { UserError } from '../util/user-error.js'
+import type { Message } from './requests.js'
+
+/**
+ * The socket of the configured group. Node does not tell who is at the other end of a socket; the modes of two files do,
+ * of which each answers what its users may ask.
+ */
+export const groupSocketOf = (socketPath: string): string => `${socketPath}.group`
+
+/** Asks the daemon at its own socket or, where that is not allowed, at the group's. */
+export async function askDaemon(socketPath: string, message: Message): Promise<Answer> {
+  try {
+    return await ask(socketPath, message)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    return ask(groupSocketOf(socketPath), message).catch((cause: unknown) => {
+      // Without a group there is no such socket; what stands in the way is still the right to the first one.
+      throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? error : cause
+    })
+  }
+}
+
+/** `askDaemon`, with an error for a person. */
+export async function askOrExplain(socketPath: string, request: Message['request']): Promise<unknown> {
+  let reply: Answer
+  try {
+    reply = await askDaemon(socketPath, { request })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+      const hint = 'systemctl start pkctld; services in the kernel stay closed, and pkctl add still lets somebody in'
+      throw new UserError(`pkctld is not running: nobody answers at ${socketPath}`, hint)
+    }
+    if (code === 'EACCES')
+      throw new UserError(
+        `no right to ask pkctld at ${socketPath}`,
+        'run as root, or join the group set as socket: group',
+      )
+    throw new UserError(`pkctld at ${socketPath}: ${(error as Error).message}`)
+  }
+  if (!reply.ok) throw new RefusedByDaemon(reply.problems)
+  return reply.result
+}

@@ -1,0 +1,111 @@
+/** Where lines of the log go. A sink never fails for long: what cannot be written is lost, and said on stderr. */
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import { Writable } from 'node:stream'
+import { UserError } from '../util/user-error.js'
+
+type Done = (error?: Error | null) => void
+
+/** While it goes on, it is said this often. */
+const complaintMilliseconds = 60_000
+/** A program that ends at once is not started more often than this. */
+const restartMilliseconds = 1000
+
+class Complaint {
+  #saidAt = -Infinity
+
+  say(message: string): void {
+    if (performance.now() - this.#saidAt < complaintMilliseconds) return
+    this.#saidAt = performance.now()
+    process.stderr.write(`pkctld: ${message}\n`)
+  }
+}
+
+/**
+ * A file, at whose end lines are written one by one; also after another program has cut it off. Throws a UserError when
+ * it cannot be opened.
+ */
+export class LogFile extends Writable {
+  readonly #descriptor: number
+  readonly #complaint = new Complaint()
+  /** The disk was full in the middle of a line. */
+  #isTorn = false
+
+  constructor(readonly file: string) {
+    super({ decodeStrings: false })
+    try {
+      this.#descriptor = fs.openSync(file, 'a', 0o640)
+    } catch (error) {
+      throw new UserError(`the log ${file} cannot be opened: ${(error as Error).message}`)
+    }
+  }
+
+  override _write(line: string, _: string, done: Done): void {
+    const rest = Buffer.from(this.#isTorn ? `\n${line}` : line)
+    let written = 0
+    try {
+      while (written < rest.length) written += fs.writeSync(this.#descriptor, rest, written)
+      this.#isTorn = false
+    } catch (error) {
+      this.#isTorn ||= written > 0
+      this.#complaint.say(`the log ${this.file} cannot be written: ${(error as Error).message}`)
+    }
+    done()
+  }
+
+  override _final(done: Done): void {
+    fs.closeSync(this.#descriptor)
+    done()
+  }
+}
+
+/** A program that reads lines, and is started again when it ends. */
+export class LogProgram extends Writable {
+  #child: ChildProcess | undefined
+  #startedAt = -Infinity
+  readonly #complaint = new Complaint()
+
+  constructor(readonly argv: readonly string[]) {
+    super({ decodeStrings: false })
+    this.#start()
+  }
+
+  override _write(line: string, _: string, done: Done): void {
+    if (!this.#child && performance.now() - this.#startedAt > restartMilliseconds) this.#start()
+    const stdin = this.#child?.stdin
+    if (!stdin) {
+      done()
+      return
+    }
+    // Whether it was written or not: the next line is another one.
+    stdin.write(line, () => {
+      done()
+    })
+  }
+
+  /** It ends with its input, and we with it. */
+  override _final(done: Done): void {
+    this.#child?.stdin?.end()
+    done()
+  }
+
+  #start(): void {
+    const [file, ...args] = this.argv
+    this.#startedAt = performance.now()
+    const child = spawn(file as string, args, { stdio: ['pipe', 'ignore', 'inherit'] })
+    this.#child = child
+    const lost = (reason: string) => {
+      if (this.#child !== child || this.writableEnded) return
+      this.#child = undefined
+      this.#complaint.say(`the log cannot be written by ${file}, and it is started again: ${reason}`)
+    }
+    child.on('error', error => {
+      lost(error.message)
+    })
+    child.on('exit', (status, signal) => {
+      lost(signal ?? `exit status ${status}`)
+    })
+    child.stdin.on('error', () => undefined)
+  }
+}

@@ -1,0 +1,89 @@
+/** The daemon's log, through winston: a sentence a line for people, one JSON object a line for machines. */
+import type { Writable } from 'node:stream'
+import winston from 'winston'
+import type { Config } from '../config/types.js'
+import type { Log, LogFields, LogLevel } from '../controller/log.js'
+import { LogFile, LogProgram } from './log-sinks.js'
+
+/** RFC 5424 severities under the facility daemon (3). */
+const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
+
+const sentence = winston.format.printf(({ level, message, timestamp }) => {
+  return `${String(timestamp)} ${level.padEnd(5)} ${String(message)}`
+})
+
+const object = winston.format.printf(({ level, message, timestamp, ...fields }) =>
+  JSON.stringify({ time: timestamp, level, message, ...fields }),
+)
+
+/** For syslog's own timestamp and level; logger(1) reads the priority in front. */
+const syslogLine = winston.format.printf(
+  ({ level, message }) => `<${priorities[level as LogLevel]}>${String(message).replaceAll('\n', ' ')}`,
+)
+
+export interface ConfiguredLog extends Log {
+  /**
+   * Opens what another configuration names, also anew a file that logrotate has moved away, and throws a UserError when
+   * it cannot. The log goes over to it by `use`; without that, `drop` closes it.
+   */
+  prepare(config: Config['log']): { use(): void; drop(): void }
+  /** Resolves when everything is written. */
+  close(): Promise<void>
+}
+
+export function createLog(config: Config['log']): ConfiguredLog {
+  let logger = build(config)
+  const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
+    logger.log({ level, message, ...fields })
+  }
+  return {
+    error: write('error'),
+    warn: write('warn'),
+    info: write('info'),
+    debug: write('debug'),
+    prepare(config) {
+      const next = build(config)
+      return {
+        use() {
+          const old = logger
+          logger = next
+          old.end()
+        },
+        drop() {
+          next.end()
+        },
+      }
+    },
+    close: () =>
+      new Promise(resolve => {
+        logger.once('finish', () => {
+          resolve()
+        })
+        logger.end()
+      }),
+  }
+}
+
+function build({ level, to, format }: Config['log']): winston.Logger {
+  const asText = format === 'text' || (format === 'auto' && to === 'console' && process.stderr.isTTY)
+  const iso = winston.format.timestamp()
+  const style = winston.format.combine(iso, asText ? sentence : object)
+  const logger = winston.createLogger({ level, transports: [transport(to, style)] })
+  logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
+  return logger
+}
+
+function transport(to: Config['log']['to'], style: winston.Logform.Format): winston.transport {
+  const { Stream } = winston.transports
+  if (to === 'console') return new Stream({ stream: process.stderr, format: style })
+  if (to !== 'syslog') return ending(new LogFile(to.file), style)
+  const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
+  return ending(new LogProgram(argv), syslogLine)
+}
+
+/** winston leaves the end of a stream to whoever made it. */
+function ending(stream: Writable, format: winston.Logform.Format): winston.transport {
+  const transport = new winston.transports.Stream({ stream, format, eol: '\n' })
+  transport.on('finish', () => stream.end())
+  return transport
+}

@@ -1,0 +1,38 @@
+/** Every failure that pkctl knows, as lines for a person. */
+import { ConfigError, formatPlace } from '../config/errors.js'
+import { PkdFormatError } from '../knock/errors.js'
+import type { NftErrorKind } from '../nft/errors.js'
+import { FirewallError, NftError } from '../nft/errors.js'
+import { QueueError } from '../queue/errors.js'
+import type { Problem } from '../util/socket/answer.js'
+import { RefusedByDaemon } from '../util/socket/answer.js'
+import { UserError } from '../util/user-error.js'
+import { ValueError } from '../util/value-error.js'
+
+export function problemsOf(error: unknown): readonly Problem[] {
+  if (error instanceof RefusedByDaemon) return error.problems
+  if (error instanceof ConfigError) {
+    return error.problems.map(problem => problemOf(`${formatPlace(problem)}: ${problem.message}`, problem.hint))
+  }
+  if (error instanceof NftError) return [problemOf(error.message, nftHints[error.kind])]
+  const known = [UserError, ValueError, FirewallError, QueueError].some(type => error instanceof type)
+  const { message } = error as Error
+  return [problemOf(message, known ? (error as { hint?: string }).hint : undefined)]
+}
+
+const problemOf = (message: string, hint: string | undefined): Problem =>
+  hint === undefined ? { message } : { message, hint }
+
+/** 2 where the words of the command were wrong, 1 otherwise. */
+export function exitStatusOf(error: unknown): 1 | 2 {
+  if (error instanceof UserError) return error.status
+  return error instanceof ValueError || error instanceof PkdFormatError ? 2 : 1
+}
+
+const nftHints: Partial<Record<NftErrorKind, string>> = {
+  'missing-tool': 'install the packages nftables and, where the kernel lacks nft queue, iptables',
+  permission: 'run as root, or with the capability CAP_NET_ADMIN',
+  unsupported: 'the kernel needs nf_tables with the inet family (Linux 5.10 or later)',
+  busy: 'something else leads there; pkctld, where it runs, answers nft delete table inet pkctl with a new one, grants included',
+  full: 'a set of grants has reached its size; pkctl list shows who is in it',
+}

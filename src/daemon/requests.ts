@@ -1,0 +1,72 @@
+/** What can be asked of the daemon over its sockets, checked as strictly as the words of a command. */
+import type { GroupRequest } from '../config/types.js'
+import { groupRequests } from '../config/types.js'
+import { maxWindowSeconds, namePattern } from '../config/values.js'
+import type { IpFamily } from '../net/addresses.js'
+import { parseAddress } from '../net/addresses.js'
+import { ValueError } from '../util/value-error.js'
+
+interface GrantRequest {
+  readonly service: string
+  readonly version: IpFamily
+  readonly address: string
+}
+
+/** `refresh`: services came or went by a command. */
+export type Request =
+  | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
+  | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
+  | (GrantRequest & { readonly request: 'delete' })
+
+const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
+  status: [],
+  list: [],
+  reload: [],
+  refresh: [],
+  add: ['service', 'address', 'seconds'],
+  delete: ['service', 'address'],
+}
+
+/** As it goes over the socket. */
+export interface Message {
+  readonly request: Request['request']
+  readonly service?: string
+  readonly address?: string
+  /** null: without end. */
+  readonly seconds?: number | null
+}
+
+/** Throws a ValueError for whatever is no request. */
+export function readRequest(message: unknown): Request {
+  if (typeof message !== 'object' || message === null) throw new ValueError('unknown request')
+  const { request: name, ...rest } = message as Record<string, unknown>
+  const request = (Object.keys(keysOf) as Request['request'][]).find(known => known === name)
+  if (request === undefined) throw new ValueError('unknown request')
+  if (Object.keys(rest).sort().join() !== [...keysOf[request]].sort().join()) {
+    throw new ValueError(`the request ${request} has ${keysOf[request].join(', ') || 'nothing more to say'}`)
+  }
+  switch (request) {
+    case 'add':
+      return { request, ...grantIn(rest), seconds: secondsIn(rest['seconds']) }
+    case 'delete':
+      return { request, ...grantIn(rest) }
+    default:
+      return { request }
+  }
+}
+
+function grantIn({ service, address }: Record<string, unknown>): GrantRequest {
+  if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
+  if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
+  return { service, ...parseAddress(address) }
+}
+
+function secondsIn(value: unknown): number | null {
+  if (value === null) return null
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= maxWindowSeconds) return value
+  throw new ValueError(`expected seconds from 1 to ${maxWindowSeconds}, or null`)
+}
+
+/** Whether a group with these rights may ask for it. */
+export const isOpenTo = (may: readonly GroupRequest[], { request }: Request): boolean =>
+  groupRequests.some(known => known === request && may.includes(known))

@@ -1,0 +1,150 @@
+/** Whether somebody hears the knocks. */
+import type { Status } from '../../controller/status.js'
+import type { DaemonFacts, Facts } from '../facts.js'
+import type { Finding } from '../finding.js'
+import { finding } from '../finding.js'
+
+export function judgeDaemon(facts: Facts, version: string): Finding[] {
+  const { daemon } = facts
+  return daemon.state === 'answers' ? judgeRunning(daemon.status, facts, version) : judgeAbsent(daemon, facts)
+}
+
+const start = 'systemctl start pkctld'
+
+function judgeAbsent(
+  { state, socket, queueReader }: DaemonFacts,
+  { configuration: { config }, kernel }: Facts,
+): Finding[] {
+  const wanted = config?.credentials.some(({ enabled }) => enabled) ?? false
+  const number = config?.queue.number ?? kernel?.queue ?? null
+  const findings: Finding[] = []
+  if (queueReader !== null) {
+    const who = queueReader.name === null ? 'another program' : `process ${queueReader.port} (${queueReader.name})`
+    if (queueReader.isPkctld && state !== 'mute' && state !== 'forbidden') {
+      return [
+        finding(
+          'daemon-elsewhere',
+          `a pkctld, process ${queueReader.port}, reads queue ${number}, and does not answer at ${socket}`,
+          'name its socket with --socket, or its configuration with --config; if it hangs, restart it',
+          { path: socket },
+        ),
+      ]
+    }
+    if (!queueReader.isPkctld) {
+      findings.push(
+        finding(
+          'queue-taken',
+          `queue ${number} is read by ${who}: pkctld cannot listen there`,
+          "end that program, or choose another number with 'queue: number'",
+        ),
+      )
+    }
+  }
+  if (state === 'forbidden') return findings
+  if (state === 'mute') {
+    return [
+      ...findings,
+      finding(
+        'daemon-mute',
+        `pkctld takes the call at ${socket} and does not answer`,
+        'systemctl restart pkctld; its log may say why',
+        { path: socket },
+      ),
+    ]
+  }
+  if (wanted) {
+    const closed = 'what is closed stays closed, and grants end by themselves'
+    findings.push(finding('daemon-not-running', `pkctld is not running, so that nobody can knock; ${closed}`, start))
+  }
+  if (state === 'dead') {
+    findings.push(
+      finding(
+        'socket-dead',
+        `the socket ${socket} is there and nobody serves it: pkctld was killed, or crashed`,
+        `${start}; it takes the socket over`,
+        { path: socket },
+      ),
+    )
+  }
+  if (kernel !== null && kernel.queue !== null && queueReader === null && kernel.queue === number) {
+    findings.push(
+      finding(
+        'queue-unread',
+        `the ruleset still sends knocks to queue ${kernel.queue}, which nobody reads: they are dropped`,
+        `${start}; pkctl status shows whether it listens`,
+      ),
+    )
+  }
+  return findings
+}
+
+function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, version: string): Finding[] {
+  const findings: Finding[] = []
+  const say = (...parts: Parameters<typeof finding>) => findings.push(finding(...parts))
+  const { queue } = status
+  if (status.version !== version) {
+    say(
+      'daemon-other-version',
+      `pkctld is release ${status.version}, and pkctl is ${version}`,
+      'systemctl restart pkctld',
+    )
+  }
+  if (status.config !== configuration.file) {
+    say(
+      'daemon-other-configuration',
+      `pkctld reads ${status.config}, and this looks at ${configuration.file}`,
+      `pkctl doctor --config ${status.config}`,
+      { path: configuration.file },
+    )
+  } else if (configuration.changedAt !== null && configuration.changedAt > status.configuredAt) {
+    say(
+      'configuration-changed',
+      `${configuration.file} or a file of conf.d was changed after pkctld read it: what stands there is not in force`,
+      'pkctl check, then pkctl reload',
+      { path: configuration.file },
+    )
+  }
+  if (daemon.queueReader === null && configuration.config?.queue.number === queue.number) {
+    say(
+      'queue-unread',
+      `pkctld runs, and nobody reads queue ${queue.number}: no knock is heard`,
+      'systemctl restart pkctld',
+    )
+  }
+  if (queue.unanswered > 0) {
+    say(
+      'queue-overflow',
+      `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or nobody read it${queue.native ? '' : ', or somebody took its rule away'}; right ones may have been among them`,
+      "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
+    )
+  }
+  if (status.strayPackets > 0) {
+    say(
+      'queue-shared',
+      `${status.strayPackets} packets came to queue ${queue.number} by a rule that is not pkctl's`,
+      "nft list ruleset shows it; use another number there, or with 'queue: number' here",
+    )
+  }
+  if (kernel && status.credentials > 0 && kernel.queue === null) {
+    say(
+      'packet-path-missing',
+      'pkctld runs, and the kernel has no rules that bring knocks to it: somebody took them away, so that nobody can knock',
+      'pkctl reload puts them back; see below who flushes the ruleset',
+    )
+  }
+  if (kernel?.queued === false && kernel.queue !== null) {
+    say(
+      'queue-rule-missing',
+      'the rule of iptables-nft that brings knocks into the queue is gone from table mangle: nobody can knock',
+      'pkctl reload puts it back',
+    )
+  }
+  if (!status.watched) {
+    say(
+      'ruleset-not-watched',
+      'pkctld does not see what others do to the ruleset: ports that they open stay open',
+      'its log says why nft monitor ends; pkctl reload puts back what they took away',
+    )
+  }
+  return findings
+}

@@ -1,0 +1,47 @@
+/** Everything that `pkctl doctor` looks at, and nothing of it changed. */
+import { serviceUser } from '../../config/sources.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import { defaultSocket } from '../../util/default-paths.js'
+import type { Facts } from '../facts.js'
+import { notebook } from './not-inspected.js'
+import { clockState } from './probe-clock.js'
+import { configurationFacts, filesOf } from './probe-configuration.js'
+import { daemonFacts, userOf } from './probe-daemon.js'
+import { machineFacts } from './probe-machine.js'
+import { kernelFacts } from './probe-ruleset.js'
+
+const defaultQueue = 62
+const root = 0
+
+/** `socket` instead of the one that the configuration names. */
+export async function gatherFacts(file: string, socket: string | undefined): Promise<Facts> {
+  const { entries, note } = notebook()
+  const configuration = configurationFacts(file, note)
+  const { config } = configuration
+  const at = socket ?? config?.socket.path ?? defaultSocket
+  const [machine, daemon, kernel] = await Promise.all([
+    machineFacts(realFirewall({ dryRun: true }), note),
+    daemonFacts(at, config?.queue.number ?? defaultQueue, note),
+    kernelFacts(config, note),
+  ])
+  const user = userOf(daemon)
+  return {
+    machine,
+    daemon,
+    configuration,
+    kernel,
+    clock: clockState(),
+    files: filesOf(configuration, at),
+    session: sessionOf(process.env['SSH_CONNECTION']),
+    trusted: user === undefined ? [root] : [root, user],
+    daemonGroup: serviceUser()?.gid ?? null,
+    notSeen: entries,
+  }
+}
+
+function sessionOf(connection: string | undefined): Facts['session'] {
+  const [address, , , port] = (connection ?? '').split(' ')
+  return address === undefined || port === undefined
+    ? null
+    : { address: address.replace(/^::ffff:(?=.*\.)/, ''), port: Number(port) }
+}

@@ -1,0 +1,73 @@
+/** Places of ipt_pkd's client, ~/.ipt_pkd.ini, as places of pkctl's. */
+import { parsePort } from '../net/ports.js'
+import { IniError, parseIni } from '../util/ini.js'
+import { oneLine } from '../util/text.js'
+import { UserError } from '../util/user-error.js'
+import type { Entry, Note } from './draft.js'
+import { caution, shorten } from './draft.js'
+import { unusable } from './pkd-credentials.js'
+
+interface Places {
+  readonly places: readonly Entry[]
+  readonly notes: readonly Note[]
+}
+
+const known = ['host', 'key', 'tag', 'port', 'old']
+const maxPlaces = 1000
+
+export function importIptPkdPlaces(text: string, file: string): Places {
+  const notes: Note[] = []
+  const places = [...sectionsOf(text, file)].flatMap(([name, values]) => {
+    const place = placeOf(name, values)
+    if (typeof place !== 'string') return [place]
+    notes.push(caution(`left out: [${shorten(name)}]: ${place}`))
+    return []
+  })
+  if (places.length + notes.length > maxPlaces) throw new UserError(`there are more than ${maxPlaces} places in it`)
+  return { places, notes }
+}
+
+function sectionsOf(text: string, file: string) {
+  try {
+    return parseIni(text)
+  } catch (error) {
+    if (error instanceof IniError) throw new UserError(`${shorten(file)}:${error.line}: ${error.message}`)
+    throw error
+  }
+}
+
+/** Or why there can be none. Keys are never shown. */
+function placeOf(name: string, values: ReadonlyMap<string, string>): Entry | string {
+  const notes: Note[] = []
+  const host = values.get('host') ?? ''
+  const key = values.get('key') ?? ''
+  const tag = values.get('tag') ?? ''
+  const old = values.get('old') ?? '0'
+  if (oneLine(name) !== name) return 'its name has characters that cannot be typed'
+  if (host === '') return 'it has no host'
+  if (!/^(0|no|off|false|new)$/i.test(old)) return 'it asks for the old format of knocks, which nothing of today takes'
+  const wrong = unusable(tag || 'PKD0', key || 'x')
+  if (wrong !== undefined) return wrong
+  if (key === '') notes.push(caution('it has no key, which is asked for with each knock'))
+  for (const option of values.keys()) {
+    if (!known.includes(option))
+      notes.push(caution(`left out: ${shorten(option)}: places of ipt_pkd have no such option`))
+  }
+  return {
+    name,
+    options: { host, ...(tag === '' ? {} : { tag }), ...portOption(values.get('port'), notes) },
+    secrets: key === '' ? {} : { key },
+    notes,
+  }
+}
+
+function portOption(text: string | undefined, notes: Note[]): { port?: number } {
+  // 0 is a random one, as without port.
+  if (text === undefined || /^0+$/.test(text)) return {}
+  try {
+    return { port: parsePort(text) }
+  } catch {
+    notes.push(caution(`left out: port = ${shorten(text)}: it is none from 1 to 65535, and a random one is taken`))
+    return {}
+  }
+}

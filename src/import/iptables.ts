@@ -1,0 +1,133 @@
+/** Rules of iptables, as commands and as iptables-save print them: which options they have, and what is none of ours. */
+import type { PortRange } from '../net/ports.js'
+import type { Protocol } from './service-ports.js'
+import { portsOf } from './service-ports.js'
+
+export interface IptablesRule {
+  /** `append`, `insert`, `delete`, or another command's letter. */
+  readonly action: string
+  readonly chain: string
+  /** By their long names, with the words behind them. */
+  readonly options: ReadonlyMap<string, readonly string[]>
+  readonly matches: readonly string[]
+  /** Words that were not understood; with any of them, the rule may mean something else. */
+  readonly odd: readonly string[]
+}
+
+const actions: Readonly<Record<string, string>> = {
+  '-A': 'append',
+  '--append': 'append',
+  '-I': 'insert',
+  '--insert': 'insert',
+  '-D': 'delete',
+  '--delete': 'delete',
+}
+
+const longNames: Readonly<Record<string, string>> = {
+  '-t': '--table',
+  '-w': '--wait',
+  '-s': '--source',
+  '--src': '--source',
+  '-d': '--destination',
+  '--dst': '--destination',
+  '-i': '--in-interface',
+  '-o': '--out-interface',
+  '-p': '--protocol',
+  '--proto': '--protocol',
+  '-j': '--jump',
+  '-m': '--match',
+  '--destination-port': '--dport',
+  '--destination-ports': '--dports',
+  '--state': '--ctstate',
+}
+
+/** How many words follow. */
+const known: Readonly<Record<string, 0 | 1>> = {
+  '--table': 1,
+  '--source': 1,
+  '--destination': 1,
+  '--in-interface': 1,
+  '--protocol': 1,
+  '--jump': 1,
+  '--match': 1,
+  '--dport': 1,
+  '--dports': 1,
+  '--ctstate': 1,
+  '--comment': 1,
+  '--syn': 0,
+  '--name': 1,
+  '--mask': 1,
+  '--set': 0,
+  '--rcheck': 0,
+  '--update': 0,
+  '--rsource': 0,
+  '--seconds': 1,
+  '--key': 1,
+  '--tag': 1,
+  '--window': 1,
+}
+
+/** More than a rule of iptables can have in earnest. */
+const maxWords = 500
+
+/** The words of a line of iptables-save, which has quotes and nothing else of a shell. */
+export const savedWords = (line: string): string[] =>
+  (line.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? []).map(word =>
+    /^".*"$/s.test(word) ? word.slice(1, -1).replace(/\\(.)/gs, '$1') : word,
+  )
+
+/** Reads the words behind the program's name. */
+export function readRule(words: readonly string[]): IptablesRule {
+  if (words.length > maxWords)
+    return { action: '', chain: '', options: new Map(), matches: [], odd: ['too many words'] }
+  const left = words.flatMap(word => {
+    const [, option, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? []
+    return option !== undefined && value !== undefined ? [option, value] : [word]
+  })
+  const options = new Map<string, readonly string[]>()
+  const matches: string[] = []
+  const odd: string[] = []
+  let action = ''
+  let chain = ''
+  while (left.length > 0) {
+    const word = left.shift() as string
+    const option = longNames[word] ?? word
+    if (Object.hasOwn(actions, word) && action === '') {
+      action = actions[word] as string
+      chain = left.shift() ?? ''
+      if (action === 'insert' && /^\d+$/.test(left[0] ?? '')) left.shift()
+    } else if (option === '--wait') {
+      if (/^\d+$/.test(left[0] ?? '')) left.shift()
+    } else if (option === '--match') matches.push(left.shift() ?? '')
+    else if (!Object.hasOwn(known, option) || options.has(option)) odd.push(word)
+    else options.set(option, left.splice(0, known[option]))
+  }
+  return { action, chain, options, matches, odd }
+}
+
+export const valueOf = ({ options }: IptablesRule, option: string): string | undefined => options.get(option)?.[0]
+
+/** Whether the start of a connection is among what the rule is about. */
+export const isAboutNew = (rule: IptablesRule): boolean =>
+  (valueOf(rule, '--ctstate') ?? 'NEW').toUpperCase().split(',').includes('NEW')
+
+const protocols: Readonly<Record<string, Protocol>> = {
+  tcp: 'tcp',
+  udp: 'udp',
+  sctp: 'sctp',
+  '6': 'tcp',
+  '17': 'udp',
+  '132': 'sctp',
+}
+
+/** The ports that a rule is about, or what it lacks. */
+export function portsOfRule(rule: IptablesRule): { protocol: Protocol; ports: PortRange[] } | string {
+  const given = valueOf(rule, '--protocol')?.toLowerCase() ?? ''
+  const protocol = Object.hasOwn(protocols, given) ? protocols[given] : undefined
+  if (protocol === undefined) return 'it does not say tcp, udp or sctp'
+  const text = valueOf(rule, '--dport') ?? valueOf(rule, '--dports')
+  if (text === undefined) return 'it names no port'
+  if (rule.options.has('--dport') && rule.options.has('--dports')) return 'it names ports in two ways'
+  const ports = portsOf(text, protocol)
+  return ports ? { protocol, ports } : 'its port is not known here'
+}

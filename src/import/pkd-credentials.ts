@@ -1,0 +1,85 @@
+/** Credentials for PKD knocks, of which there can be one for each tag and key. */
+import { PkdFormatError } from '../knock/errors.js'
+import { parseKey, parseTag } from '../knock/pkd.js'
+import type { Draft, Note, Opening, TriggerDraft } from './draft.js'
+import { bound, caution } from './draft.js'
+
+export interface PkdRule {
+  readonly name: string
+  readonly tag: string
+  readonly key: string
+  /** Seconds, or -1 for any clock. */
+  readonly skew: number
+  /** The port to knock at; undefined = any. */
+  readonly port?: number | undefined
+  readonly opens: readonly Opening[]
+  readonly onOpen?: TriggerDraft | undefined
+  readonly notes: readonly Note[]
+}
+
+export const maxSkew = 86_400
+
+/** Why a tag or key cannot be one; undefined when both can. */
+export function unusable(tag: string, key: string): string | undefined {
+  try {
+    parseTag(tag)
+    parseKey(key)
+    return undefined
+  } catch (error) {
+    if (error instanceof PkdFormatError) return error.message
+    throw error
+  }
+}
+
+/** Rules whose tags and keys can be used, those that knock alike as one credential. */
+export function addPkdRules(draft: Draft, rules: readonly PkdRule[]): void {
+  bound(rules.length)
+  const merged = new Map<string, PkdRule>()
+  for (const rule of rules) {
+    const secret = `${parseTag(rule.tag).toString('hex')} ${parseKey(rule.key).toString('hex')}`
+    const earlier = merged.get(secret)
+    merged.set(secret, earlier ? join(earlier, rule) : rule)
+  }
+  for (const { name, tag, key, skew, port, opens, onOpen, notes } of merged.values()) {
+    draft.credential({
+      name,
+      options: {
+        type: 'pkd',
+        tag: printable(tag),
+        ...(port === undefined ? {} : { port }),
+        ...(skew === 10 ? {} : { skew }),
+      },
+      secrets: { key: printable(key) },
+      opens,
+      ...(onOpen ? { onOpen } : {}),
+      notes,
+    })
+  }
+}
+
+function join(one: PkdRule, other: PkdRule): PkdRule {
+  const notes = [...one.notes, ...other.notes]
+  const name = `'${other.name.slice(0, 60)}'`
+  notes.push(
+    caution(`${name} has the same tag and key: a knock by the one is a knock by the other, and they are one here`),
+  )
+  const strictness = (skew: number) => (skew === -1 ? Infinity : skew)
+  const skew = strictness(other.skew) < strictness(one.skew) ? other.skew : one.skew
+  if (one.skew !== other.skew)
+    notes.push(caution(`their skews differ (${one.skew} and ${other.skew}); here it is ${skew}`))
+  if (one.port !== other.port) notes.push(caution('they are knocked for at different ports; here at any'))
+  if (one.onOpen && other.onOpen) notes.push(caution(`left out: the command of ${name}, because one can be run`))
+  return {
+    ...one,
+    skew,
+    port: one.port === other.port ? one.port : undefined,
+    opens: [...one.opens, ...other.opens],
+    onOpen: one.onOpen ?? other.onOpen,
+    notes,
+  }
+}
+
+/** Control characters as hex, which a key file can hold, too. */
+function printable(text: string): string {
+  return /\p{C}/u.test(text) ? `0x${Buffer.from(text, 'utf8').toString('hex')}` : text
+}

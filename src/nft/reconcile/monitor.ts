@@ -1,0 +1,181 @@
+/**
+ * What happens to the ruleset, told by one `nft monitor` that runs for as long as it is wanted.
+ *
+ * Its text is read, not its JSON: only the text says where a transaction ends and who made it, and some releases end
+ * in the middle of the JSON of a deletion. What the packet path does to elements, and their expiry, is not told.
+ */
+import { spawn } from 'node:child_process'
+import { isIP, Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import { family as ownFamily, table as ownTable } from '../json.js'
+import { parseTime } from '../listing.js'
+
+/** One object that came or went. */
+export interface RulesetEvent {
+  /** `add`, `insert`, `replace`, `delete` or `destroy`. */
+  readonly verb: string
+  /** `table`, `chain`, `rule`, `set`, `map`, `element` and others. */
+  readonly kind: string
+  readonly family: string
+  readonly table: string
+  /** The chain, set or map; empty for a table. */
+  readonly name: string
+  /** Elements that came or went. */
+  readonly elements: readonly MonitoredElement[]
+}
+
+interface MonitoredElement {
+  readonly value: string
+  /** Seconds; null for one that stays. */
+  readonly timeout: number | null
+  readonly expires: number | null
+}
+
+/** What happened in one transaction. */
+export interface RulesetTransaction {
+  /**
+   * All of pkctl's table; of each other table the first of each verb and kind, because others may load big lists.
+   * None when nft shows nothing of it, which happens with elements of interval sets and maps.
+   */
+  readonly events: readonly RulesetEvent[]
+  /** The process that made it, as far as nft knows: `process 123 (nft)`. */
+  readonly by: string
+  /** More happened to pkctl's table than could be read. */
+  readonly lost: boolean
+}
+
+export interface Monitor {
+  readonly pid: number | undefined
+  stop(): void
+}
+
+export interface MonitorEvents {
+  transaction(transaction: RulesetTransaction): void
+  /** It ended, and was not asked to. */
+  ended(reason: string): void
+}
+
+/** Starts to watch. nft needs some time, longer the more elements there are, until it sees what happens. */
+export type Watch = (events: MonitorEvents) => Monitor
+
+/** More than this of pkctl's table in one transaction, and it is enough to know that there was much. */
+const maxEvents = 100_000
+
+/**
+ * The real thing. The kernel ends nft when the process that started it dies, also when that was killed. Not where root
+ * is confined by AppArmor: there, setpriv keeps only the capabilities of the profile, nft regains root's others, and who
+ * gains capabilities is not ended so. For the unit's user, who has no others, it holds.
+ */
+export const watchRuleset: Watch = events => {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nft', 'monitor'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
+  })
+  const reader = new MonitorReader(transaction => {
+    if (!stopped) events.transaction(transaction)
+  })
+  let stopped = false
+  let complaint = ''
+  const end = (reason: string) => {
+    if (stopped) return
+    stopped = true
+    events.ended(reason)
+  }
+  createInterface({ input: child.stdout }).on('line', line => {
+    reader.line(line)
+  })
+  child.stderr.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)))
+  child.on('error', error => {
+    end(error.message)
+  })
+  child.on('close', (status, signal) => {
+    const last = complaint.trim().split('\n').at(-1) ?? ''
+    end(last === '' ? (signal ?? `exit status ${status}`) : last)
+  })
+  // Nobody stays for the watch alone.
+  child.unref()
+  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
+  return {
+    pid: child.pid,
+    stop() {
+      stopped = true
+      child.kill('SIGKILL')
+    },
+  }
+}
+
+/** Puts the lines of `nft monitor` together to transactions. */
+export class MonitorReader {
+  #events: RulesetEvent[] = []
+  #ours = 0
+  /** What others did, without its repetitions. */
+  readonly #foreign = new Set<string>()
+  #lost = false
+
+  constructor(readonly onTransaction: (transaction: RulesetTransaction) => void) {}
+
+  line(line: string): void {
+    const by = /^# new generation \d+(?: by (.*))?$/.exec(line)
+    if (by) {
+      this.#end(by[1] ?? '')
+      return
+    }
+    if (line.startsWith('# ERROR')) {
+      this.#lost = true
+      this.#end('')
+      // What comes up to the next end is not whole, either.
+      this.#lost = true
+      return
+    }
+    const event = parseEvent(line)
+    if (!event) return
+    if (!isOurs(event)) this.#keepForeign(event)
+    else if (++this.#ours <= maxEvents) this.#events.push(event)
+    else this.#lost = true
+  }
+
+  #keepForeign(event: RulesetEvent): void {
+    const { verb, kind, family, table } = event
+    const what = `${verb} ${kind} ${family} ${table}`
+    if (this.#foreign.has(what)) return
+    this.#foreign.add(what)
+    this.#events.push(event)
+  }
+
+  #end(by: string): void {
+    const transaction = { events: this.#events, by, lost: this.#lost }
+    this.#events = []
+    this.#ours = 0
+    this.#foreign.clear()
+    this.#lost = false
+    this.onTransaction(transaction)
+  }
+}
+
+const isOurs = ({ family, table }: Pick<RulesetEvent, 'family' | 'table'>): boolean =>
+  family === ownFamily && table === ownTable
+
+const eventPattern =
+  /^(add|insert|replace|delete|destroy) ([a-z]+) (ip|ip6|inet|arp|bridge|netdev) (\S+)(?: (\S+))?(.*)$/
+
+/** One line; undefined when it tells of something else, such as a packet that somebody traces. */
+export function parseEvent(line: string): RulesetEvent | undefined {
+  const [, verb = '', kind = '', family = '', table = '', name = '', rest = ''] = eventPattern.exec(line) ?? []
+  if (verb === '') return undefined
+  const elements = kind === 'element' && isOurs({ family, table }) ? parseElements(rest) : []
+  return { verb, kind, family, table, name: kind === 'table' ? '' : name, elements }
+}
+
+const elementPattern = /([0-9a-f]*[.:][0-9a-f.:]*)(?: timeout (\S+))?(?: expires (\S+))?/g
+
+/** Addresses, with their times; elements of other types are left out. */
+function parseElements(text: string): MonitoredElement[] {
+  const bare = text.replace(/comment "[^"]*"/g, '')
+  return [...bare.matchAll(elementPattern)]
+    .map(([, value = '', timeout, expires]) => ({
+      value,
+      timeout: timeout === undefined ? null : parseTime(timeout),
+      expires: timeout === undefined ? null : parseTime(expires ?? timeout),
+    }))
+    .filter(({ value }) => isIP(value) !== 0)
+}

@@ -1,0 +1,38 @@
+/** How a service in the kernel differs from what it should be, in words. */
+import { formatPortRange } from '../../net/ports.js'
+import type { ServiceSpec } from '../table/service-spec.js'
+import type { ServiceState } from './service-state.js'
+
+/** An option that is another in the kernel than it should be. */
+export interface Difference {
+  readonly option: string
+  readonly is: string
+  readonly shall: string
+}
+
+/** What is said of a service whose rules somebody edited. */
+export const mended = (name: string): string => `service ${name} mended: its rules were not as pkctl made them`
+
+/** The options in which they differ. */
+export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {
+  const keys = Object.keys(spec) as (keyof ServiceSpec)[]
+  return keys
+    .map(option => ({ option, is: text(state.spec[option]), shall: text(spec[option]) }))
+    .filter(({ is, shall }) => is !== shall)
+}
+
+/** A sentence for each difference; none when the kernel has just this service. */
+export function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
+  if (!state) return [`service ${spec.name} added`]
+  const changes = optionsThatDiffer(spec, state).map(({ option, is, shall }) => `${option}: ${is} -> ${shall}`)
+  return state.sound ? changes : [...changes, mended(spec.name)]
+}
+
+/** A value of a spec; lists sorted, for their order means nothing. */
+export function text(value: ServiceSpec[keyof ServiceSpec]): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (!Array.isArray(value)) return JSON.stringify(value)
+  const items = value as readonly (string | { first: number; last: number })[]
+  const words = items.map(item => (typeof item === 'string' ? item : formatPortRange(item)))
+  return words.sort().join(',') || 'none'
+}

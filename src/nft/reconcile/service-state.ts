@@ -1,0 +1,123 @@
+/** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
+import type { IpFamily } from '../../net/addresses.js'
+import type { PortRange } from '../../net/ports.js'
+import type { Rate } from '../json.js'
+import type { ListedChain, ListedElement, Listing } from '../listing.js'
+import { asObject, asText, packetsOf } from '../listing.js'
+import { gateIsSound, placeId, placesOf, takenPlaces } from '../table/gate.js'
+import { commentsOf } from '../table/service-chain.js'
+import { decodeSpec } from '../table/service-comment.js'
+import { setNamesOf, setOf } from '../table/service-sets.js'
+import type { LogRule, ServiceSpec } from '../table/service-spec.js'
+import { chainOf, prefixOf } from '../table/service-spec.js'
+
+export interface ServiceState {
+  readonly spec: ServiceSpec
+  /** False when rules are missing or were edited: making the service again mends it. */
+  readonly sound: boolean
+  readonly grants: readonly Grant[]
+  /** Packets counted at the chain's end, and let in by a grant or an allowed prefix. */
+  readonly refusedPackets: number
+  readonly admittedPackets: number
+}
+
+interface Grant {
+  /** An address, or a prefix in CIDR notation where the service grants prefixes. */
+  readonly source: string
+  readonly by: 'knock' | 'hand'
+  /** Seconds left; null when the grant has no end. */
+  readonly secondsLeft: number | null
+}
+
+const versions = [4, 6] as const
+
+/** The services in the kernel, by name. What carries a service's name and is not pkctl's work is left out. */
+export function readServices(listing: Listing): Map<string, ServiceState> {
+  const services = new Map<string, ServiceState>()
+  for (const chain of listing.chains.values()) {
+    if (!chain.name.startsWith('pk-')) continue
+    const state = readService(chain, listing)
+    if (state) services.set(state.spec.name, state)
+  }
+  return new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function readService(chain: ListedChain, listing: Listing): ServiceState | undefined {
+  const name = chain.name.slice('pk-'.length)
+  const kept = decodeSpec(chain.rules.at(-1)?.comment)
+  const places = takenPlaces(listing).get(chainOf(name)) ?? []
+  if (!kept) return undefined
+  const log = chain.rules.find(rule => rule.comment === 'log')
+  const spec: ServiceSpec = {
+    name,
+    ...kept,
+    ports: distinct(places.map(place => place.ports)),
+    hook: places[0]?.hook ?? 'input',
+    allow: versions.flatMap(version =>
+      (listing.sets.get(setOf(name, 'allow', version))?.elements ?? []).map(prefixText),
+    ),
+    log: log ? readLog(log.expr) : null,
+  }
+  const expected = commentsOf(spec)
+  const wanted = new Set(placesOf(spec).map(placeId))
+  return {
+    spec,
+    sound:
+      setNamesOf(spec).every(set => listing.sets.has(set)) &&
+      gateIsSound(spec.hook, listing) &&
+      places.length > 0 &&
+      places.length === wanted.size &&
+      places.every(place => wanted.has(placeId(place))) &&
+      expected.length === chain.rules.length &&
+      expected.every((comment, i) => chain.rules[i]?.comment === comment),
+    grants: readGrants(spec, listing),
+    refusedPackets: packets(chain, comment => comment === 'refused' || decodeSpec(comment) !== undefined),
+    admittedPackets: packets(chain, comment => /^(always allowed|granted|the connection)/.test(comment)),
+  }
+}
+
+/** The grants of a service, those by knock first. */
+function readGrants(spec: ServiceSpec, listing: Listing): Grant[] {
+  return (['knock', 'add'] as const).flatMap(role =>
+    versions.flatMap(version =>
+      (listing.sets.get(setOf(spec.name, role, version))?.elements ?? []).map(element => ({
+        source: sourceText(element, prefixOf(spec, version), version),
+        by: role === 'knock' ? ('knock' as const) : ('hand' as const),
+        secondsLeft: element.timeout === undefined ? null : (element.expires ?? element.timeout),
+      })),
+    ),
+  )
+}
+
+function sourceText(element: ListedElement, prefix: number, version: IpFamily): string {
+  const address = asText(element.value)
+  return prefix === (version === 4 ? 32 : 128) ? address : `${address}/${prefix}`
+}
+
+function prefixText(element: ListedElement): string {
+  const { addr, len } = asObject(asObject(element.value)['prefix'])
+  if (addr !== undefined) return `${asText(addr)}/${asText(len)}`
+  const address = asText(element.value)
+  return `${address}/${address.includes(':') ? 128 : 32}`
+}
+
+function packets(chain: ListedChain, wanted: (comment: string) => boolean): number {
+  return chain.rules.filter(rule => wanted(rule.comment ?? '')).reduce((sum, rule) => sum + packetsOf(rule), 0)
+}
+
+function readLog(expr: readonly unknown[]): LogRule {
+  const log = expr.map(e => asObject(asObject(e)['log'])).find(e => Object.keys(e).length > 0) ?? {}
+  const limit = expr.map(e => asObject(asObject(e)['limit'])).find(e => Object.keys(e).length > 0)
+  const unit = (asText(limit?.['per']) || 'minute') as Rate['unit']
+  return {
+    prefix: asText(log['prefix']),
+    level: asText(log['level']) || 'warn',
+    rate: limit ? { count: Number(limit['rate']), unit } : null,
+    burst: Number(limit?.['burst'] ?? 0),
+  }
+}
+
+function distinct(ports: readonly PortRange[]): PortRange[] {
+  const byText = new Map(ports.map(range => [`${range.first}-${range.last}`, range]))
+  return [...byText.values()].sort((a, b) => a.first - b.first)
+}

@@ -1,0 +1,125 @@
+/**
+ * The part of the packet path that sends single knocks of sequences to user space: connection starts and datagrams to
+ * ports that belong to a sequence, and nothing else, whoever scans whatever.
+ *
+ *     to a port in @knock-ports ──> chain step: source into @midway and @pending ──> queue, marked as a step,
+ *                                               or as a stray's step if the source is in @astray
+ *     from a source in @midway, elsewhere ────> source into @astray; goes on
+ *
+ * A source in mid-sequence that turns to any other port is only noted: its next step carries the note, and begins anew
+ * in user space. So a scan costs no more than its few hits, and cannot go through a sequence. Whatever cannot be noted
+ * (a full set, a source above its limit) is not counted as a step: in doubt nothing opens.
+ *
+ * Steps go on to whoever listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
+ */
+import type { IpFamily } from '../../net/addresses.js'
+import type { Command, Expression } from '../json.js'
+import * as j from '../json.js'
+
+export interface Stepping {
+  /** Where the knocks of sequences go: IANA protocol number (TCP or UDP) and port. */
+  readonly ports: readonly { readonly protocol: number; readonly port: number }[]
+  /** Ports that a source in mid-sequence may use without beginning anew. */
+  readonly openPorts: readonly number[]
+  /** Which TCP packets are steps: those whose flags, under `mask`, are `value`. */
+  readonly flagRules: readonly { readonly mask: number; readonly value: number }[]
+  /** How long a source can be in mid-sequence. */
+  readonly seconds: number
+}
+
+interface StepMarks {
+  readonly step: number
+  readonly strayStep: number
+}
+
+const midwaySize = 65_536
+const versions = [4, 6] as const
+const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
+const midwayOf = (version: IpFamily) => `midway-${version}`
+const astrayOf = (version: IpFamily) => `astray-${version}`
+const portSet = 'knock-ports'
+const openPortSet = 'open-ports'
+
+export const stepSetNames = [...versions.flatMap(v => [midwayOf(v), astrayOf(v)]), portSet, openPortSet]
+
+const isUdp = j.match(j.meta('l4proto'), '==', 17)
+const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
+
+/** What starts something: TCP packets with the flags of a step, usually the start of a connection, and datagrams. */
+function starts({ flagRules }: Stepping): Expression[] {
+  const tcp = flagRules.map(({ mask, value }) => j.match(j.and(j.field('tcp', 'flags'), mask), '==', value))
+  return [...tcp, isUdp]
+}
+
+/** What a step looks like: such a packet to a port of a sequence. */
+export const stepShapes = (stepping: Stepping): Expression[][] =>
+  starts(stepping).map(start => [start, j.inSet(target, portSet)])
+
+/** The sets; those that only the kernel fills are empty after a change, and whoever is in mid-sequence begins anew. */
+export function stepSets({ ports, openPorts }: Stepping): Command[] {
+  const timed = { flags: ['timeout'], gcInterval: 1 }
+  return [
+    ...versions.flatMap(version => [
+      j.addSet({ name: midwayOf(version), type: addressType(version), size: midwaySize, ...timed }),
+      // Only sources that are in @midway come here, so that this one is never the first to be full.
+      j.addSet({ name: astrayOf(version), type: addressType(version), size: 2 * midwaySize, ...timed }),
+    ]),
+    j.addSet({ name: portSet, type: ['inet_proto', 'inet_service'] }),
+    j.addElements(
+      portSet,
+      ports.map(({ protocol, port }) => j.concat(protocol, port)),
+    ),
+    j.addSet({ name: openPortSet, type: 'inet_service' }),
+    ...(openPorts.length > 0 ? [j.addElements(openPortSet, openPorts)] : []),
+  ]
+}
+
+/**
+ * The chains, and the rules of the base chain. `overLimit` matches and counts a source above its share; `pend` notes
+ * the source as pending; `send` queues.
+ */
+export function stepRules(
+  base: string,
+  stepping: Stepping,
+  marks: StepMarks,
+  parts: {
+    readonly overLimit: (version: IpFamily) => Expression
+    readonly pend: (version: IpFamily) => Expression
+    readonly mark: (bits: number) => Expression
+    readonly send: readonly Expression[]
+    /** What tells packets for this machine, where others come by. */
+    readonly here: readonly Expression[]
+  },
+): Command[] {
+  const { overLimit, pend, mark, send, here } = parts
+  const { seconds } = stepping
+  const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
+  return [
+    j.addChain('step'),
+    ...versions.flatMap(version => {
+      const source = j.source(version)
+      return [
+        j.addRule('step', [overLimit(version), notedAstray(version), j.return_()]),
+        j.addRule('step', [pend(version)]),
+        j.addRule('step', [
+          j.inSet(source, astrayOf(version)),
+          j.deleteFromSet(astrayOf(version), source),
+          j.updateSet(midwayOf(version), source, seconds),
+          j.counter(),
+          mark(marks.strayStep),
+          ...send,
+        ]),
+        j.addRule('step', [j.updateSet(midwayOf(version), source, seconds), j.counter(), mark(marks.step), ...send]),
+      ]
+    }),
+    j.addChain('astray'),
+    j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
+    ...versions.map(version => j.addRule('astray', [notedAstray(version)])),
+    ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, ...here, j.goto('step')])),
+    ...versions.flatMap(version =>
+      starts(stepping).map(start =>
+        j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
+      ),
+    ),
+  ]
+}

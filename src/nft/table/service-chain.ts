@@ -1,0 +1,171 @@
+/**
+ * A service as the kernel guards it: its chain, its sets, and its places in the map that leads there.
+ *
+ *     protocol . port in map "services-input" ──> chain pk-NAME
+ *       [prerouting] to be routed onward                 return
+ *       [syn]        not the start of a connection       return
+ *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that may always in
+ *       source in @pk-NAME-4                             accept    granted by a knock, for a time
+ *       source in @pk-NAME.add-4                         accept    granted by hand
+ *       [fail-open]  nothing in @alive                   accept    nobody listens for knocks
+ *       [log]                                            log
+ *                                                        drop | reject | accept
+ *
+ * Grants by hand have a set of their own, because a knock's refresh sets the remaining time of its element anew,
+ * and would shorten what an administrator gave for longer.
+ */
+import type { IpFamily } from '../../net/addresses.js'
+import * as j from '../json.js'
+import type { Command, Expression } from '../json.js'
+import type { Listing } from '../listing.js'
+import { aliveSet, aliveSetDefinition } from './alive.js'
+import { protocolNumbers } from './protocols.js'
+import { encodeSpec } from './service-comment.js'
+import { allowedBy, setNames, setNamesOf, setOf, setsOf, versions } from './service-sets.js'
+import type { LogRule, ServiceSpec } from './service-spec.js'
+import { chainOf, prefixOf } from './service-spec.js'
+
+/** How long a single-use connection may repeat its SYN (RFC 6298: after 1, 3, 7, 15 and 31 s), or may be silent. */
+const synRepeatSeconds = 35
+const idleSeconds = 180
+
+function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
+  const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn')
+  // Broadcast, multicast and anycast reach local services as well; only what is routed onward is not ours to judge.
+  const elsewhere = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'unicast')
+  return [
+    ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
+    ...(spec.syn ? [{ expr: [synOnly, j.return_()], comment: 'already connected' }] : []),
+    ...versions
+      .filter(version => allowedBy(spec, version).length > 0)
+      .map(version => ({
+        expr: [j.inSet(j.source(version), setOf(spec.name, 'allow', version)), j.counter(), j.accept()],
+        comment: 'always allowed',
+      })),
+    ...versions.flatMap(version => grantRules(spec, version)),
+    ...(spec.failOpen
+      ? [{ expr: [nobodyListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
+      : []),
+    ...(spec.log ? [{ expr: logStatement(spec.log), comment: 'log' }] : []),
+    ...closingRules(spec),
+  ]
+}
+
+const nobodyListens = j.match(j.meta('l4proto'), '!=', `@${aliveSet}`)
+
+function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[]; comment: string }[] {
+  const source = j.source(version, prefixOf(spec, version))
+  const pass = [j.counter(), j.accept()]
+  if (!spec.singleUse) {
+    return (['knock', 'add'] as const).map(role => ({
+      expr: [j.inSet(source, setOf(spec.name, role, version)), ...pass],
+      comment: role === 'knock' ? 'granted by knock' : 'granted by hand',
+    }))
+  }
+  // The first packet of a connection may have to be repeated; it is known again by its ports. Where only first packets
+  // are judged, repeating it for ever would be a use for ever: that time is not extended.
+  const used = setOf(spec.name, 'used', version)
+  const connection = j.concat(j.source(version), j.field('th', 'sport'), j.field('th', 'dport'))
+  const remember = spec.syn
+    ? j.addToSet(used, connection, synRepeatSeconds)
+    : j.updateSet(used, connection, idleSeconds)
+  return [
+    { expr: [j.inSet(connection, used), ...(spec.syn ? [] : [remember]), ...pass], comment: 'the connection let in' },
+    ...(['knock', 'add'] as const).map(role => {
+      const set = setOf(spec.name, role, version)
+      return {
+        expr: [j.inSet(source, set), j.deleteFromSet(set, source), remember, ...pass],
+        comment: role === 'knock' ? 'granted by knock, once' : 'granted by hand, once',
+      }
+    }),
+  ]
+}
+
+function logStatement(log: LogRule): Expression[] {
+  const statement = { log: { ...(log.prefix === '' ? {} : { prefix: log.prefix }), level: log.level } }
+  return [...(log.rate ? [j.limit(log.rate, log.burst)] : []), statement]
+}
+
+function closingRules(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
+  const isTcp = j.match(j.meta('l4proto'), '==', protocolNumbers.tcp)
+  const unreachable = { reject: { type: 'icmpx', expr: 'port-unreachable' } }
+  const comment = encodeSpec(spec)
+  const last = (...expr: Expression[]) => ({ expr: [j.counter(), ...expr], comment })
+  switch (spec.closing) {
+    case 'drop':
+      return [last(j.drop())]
+    case 'accept':
+      return [last(j.accept())]
+    case 'icmp':
+      return [last(unreachable)]
+    case 'reset': {
+      // Only TCP can be reset; what else comes to the port gets the ICMP message.
+      const reset = { expr: [isTcp, j.counter(), { reject: { type: 'tcp reset' } }], comment: 'refused' }
+      return [reset, last(unreachable)]
+    }
+  }
+}
+
+/** The commands that make the service's chain and sets; the maps do not lead there yet. */
+export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
+  const chain = chainOf(spec.name)
+  const wanted = setNamesOf(spec)
+  return [
+    // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
+    // and adding it once more would be refused for the difference.
+    ...[...setsOf(spec), ...(spec.failOpen ? [aliveSetDefinition] : [])]
+      .filter(({ name }) => !listing.sets.has(name))
+      .map(j.addSet),
+    ...versions.flatMap(version => allowed(spec, version)),
+    j.addChain(chain),
+    j.flushChain(chain),
+    // What somebody else's rule looks into cannot be deleted.
+    ...setNames(spec.name)
+      .filter(name => listing.sets.has(name) && !wanted.includes(name))
+      .map(name => (isUsedBeside(chain, name, listing) ? j.flushSet(name) : j.deleteSet(name))),
+    ...rulesOf(spec).map(({ expr, comment }) => j.addRule(chain, expr, comment)),
+  ]
+}
+
+/** The commands that take chain and sets away; nothing may lead to the chain any more. */
+export function dropChain(service: string, listing: Listing): Command[] {
+  const chain = chainOf(service)
+  return [
+    ...rulesThatName(setNames(service), listing),
+    ...(listing.chains.has(chain) ? [j.flushChain(chain), j.deleteChain(chain)] : []),
+    ...setNames(service)
+      .filter(set => listing.sets.has(set))
+      .map(j.deleteSet),
+  ]
+}
+
+/** Rules of chains that are not the service's own: those in which the packet path grants. */
+function rulesThatName(sets: readonly string[], listing: Listing): Command[] {
+  const names = new Set(sets.map(set => `"@${set}"`))
+  return [...listing.chains.values()]
+    .filter(chain => chain.name.startsWith('grant-'))
+    .flatMap(chain =>
+      chain.rules
+        .filter(rule => mentions(JSON.stringify(rule.expr), names))
+        .map(rule => j.deleteRule(chain.name, rule.handle)),
+    )
+}
+
+const isUsedBeside = (own: string, set: string, listing: Listing) =>
+  [...listing.chains.values()]
+    .filter(({ name }) => name !== own)
+    .some(({ rules }) => rules.some(({ expr }) => mentions(JSON.stringify(expr), new Set([`"@${set}"`]))))
+
+const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(name => text.includes(name))
+
+function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
+  const set = setOf(spec.name, 'allow', version)
+  const elements = allowedBy(spec, version).map(prefix => {
+    const [addr, len] = prefix.split('/')
+    return { prefix: { addr: addr ?? '', len: Number(len ?? (version === 4 ? 32 : 128)) } }
+  })
+  return elements.length > 0 ? [j.flushSet(set), j.addElements(set, elements)] : []
+}
+
+/** The comments of the rules that a sound chain has, in their order; a chain that differs was edited by someone. */
+export const commentsOf = (spec: ServiceSpec): string[] => rulesOf(spec).map(rule => rule.comment)

@@ -1,0 +1,80 @@
+/** Services come and go: the transactions that make, change, replace and remove them. */
+import * as j from '../json.js'
+import type { Command } from '../json.js'
+import type { Listing } from '../listing.js'
+import { aliveSet } from './alive.js'
+import type { Place, TakenPlace } from './gate.js'
+import {
+  buildGate,
+  dropGate,
+  gateOf,
+  hasRanges,
+  hooks,
+  leavePlace,
+  placeId,
+  placesOf,
+  takenPlaces,
+  takePlace,
+} from './gate.js'
+import { buildChain, dropChain } from './service-chain.js'
+import { setNames } from './service-sets.js'
+import type { ServiceSpec } from './service-spec.js'
+import { chainOf } from './service-spec.js'
+
+/**
+ * The commands that make these services as their specs say, whatever of them is there already, in the stead of those
+ * that are to be `replaced`. Grants, and all services that are not named, stay as they are.
+ */
+export function buildServices(
+  specs: readonly ServiceSpec[],
+  listing: Listing,
+  replaced: readonly string[] = [],
+): Command[] {
+  if (specs.length === 0 && replaced.length === 0) return []
+  const wanted = specs.flatMap(spec => placesOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
+  const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
+  const taken = [...takenPlaces(listing).values()].flat()
+  const all: readonly Place[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
+  const used = hooks.filter(hook => all.some(place => place.hook === hook))
+  const staying = new Set(wanted.map(takenId))
+  return [
+    j.addTable(),
+    ...used.flatMap(hook => buildGate(hook, hasRanges(all, hook))),
+    ...specs.flatMap(spec => buildChain(spec, listing)),
+    // All places are left before any is taken, so that services can exchange their ports.
+    ...taken
+      .filter(place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook))
+      .map(leavePlace),
+    ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
+    ...replaced.flatMap(service => dropChain(service, listing)),
+    ...wanted.map(place => takePlace(place, place.chain)),
+  ]
+}
+
+const takenId = (place: TakenPlace) => `${placeId(place)} ${place.chain}`
+
+/** The commands that take the service away whole, with the last one of a hook its gate, and with the last the table. */
+export function removeService(service: string, listing: Listing): Command[] {
+  const chain = chainOf(service)
+  const taken = [...takenPlaces(listing).values()].flat()
+  const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && place.chain !== chain))
+  return [
+    ...taken.filter(place => place.chain === chain && !idle.includes(place.hook)).map(leavePlace),
+    ...idle.flatMap(hook => dropGate(hook, listing)),
+    ...dropChain(service, listing),
+    ...dropTableIfEmpty([service], listing),
+  ]
+}
+
+/** Deletes the table when these services are all that is in it. */
+export function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
+  const own = services.map(chainOf)
+  const chains = new Set([...own, ...hooks.map(gateOf)])
+  const sets = new Set([...services.flatMap(setNames), aliveSet])
+  const isEmpty =
+    [...takenPlaces(listing).keys()].every(chain => own.includes(chain)) &&
+    [...listing.chains.keys()].every(name => chains.has(name)) &&
+    [...listing.sets.keys()].every(name => sets.has(name)) &&
+    !listing.maps.has('grants')
+  return services.length > 0 && isEmpty ? [j.deleteTable()] : []
+}

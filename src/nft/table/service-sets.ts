@@ -1,0 +1,44 @@
+/** The sets of a service: their names and definitions. */
+import type { IpFamily } from '../../net/addresses.js'
+import type { SetDefinition } from '../json.js'
+import type { ServiceSpec } from './service-spec.js'
+
+const setSize = 1_048_576
+const collectEverySeconds = 10
+/** The sets of a service. `knock` is filled by the packet path, `add` and `allow` by commands. */
+type SetRole = 'knock' | 'add' | 'allow' | 'used'
+
+export function setOf(service: string, role: SetRole, version: IpFamily): string {
+  return role === 'knock' ? `pk-${service}-${version}` : `pk-${service}.${role}-${version}`
+}
+
+export const versions = [4, 6] as const
+const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
+
+/** The sets of the service: nothing is kept, looked up or listed that it does not need. */
+export function setsOf(spec: ServiceSpec): SetDefinition[] {
+  const timed = { flags: ['timeout'], size: setSize, gcInterval: collectEverySeconds }
+  return versions.flatMap(version => {
+    const name = (role: SetRole) => setOf(spec.name, role, version)
+    const type = addressType(version)
+    return [
+      { name: name('knock'), type, ...timed },
+      { name: name('add'), type, ...timed },
+      ...(allowedBy(spec, version).length > 0 ? [{ name: name('allow'), type, flags: ['interval'] }] : []),
+      ...(spec.singleUse ? [{ name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed }] : []),
+    ]
+  })
+}
+
+/** The names of the sets that a sound service has. */
+export const setNamesOf = (spec: ServiceSpec): string[] => setsOf(spec).map(({ name }) => name)
+
+/** The allowed prefixes of one address family. */
+export const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
+  spec.allow.filter(prefix => prefix.includes(':') === (version === 6))
+
+const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
+
+/** Whatever sets there may be of the service. */
+export const setNames = (service: string): string[] =>
+  versions.flatMap(version => roles.map(role => setOf(service, role, version)))

@@ -1,0 +1,49 @@
+/** A service as values: what is guarded, who is let through, and the names that it has in the table. */
+import type { IpFamily } from '../../net/addresses.js'
+import type { PortRange } from '../../net/ports.js'
+import type { Hook, Rate } from '../json.js'
+
+export const protocols = ['tcp', 'udp', 'sctp', 'any'] as const
+export type Protocol = (typeof protocols)[number]
+
+export const closings = ['drop', 'reset', 'icmp', 'accept'] as const
+/** What meets a source without a grant; `accept` only watches. */
+export type Closing = (typeof closings)[number]
+
+export interface LogRule {
+  readonly prefix: string
+  readonly level: string
+  readonly rate: Rate | null
+  readonly burst: number
+}
+
+export interface ServiceSpec {
+  readonly name: string
+  readonly protocol: Protocol
+  /** In ascending order, without overlap. */
+  readonly ports: readonly PortRange[]
+  /** Judge only packets that start a TCP connection. */
+  readonly syn: boolean
+  readonly closing: Closing
+  /** Seconds a grant by knock lasts where the credential names none. */
+  readonly window: number
+  /** A grant is used up by the first connection. */
+  readonly singleUse: boolean
+  /** Everyone is let in while no daemon says that it listens for knocks. */
+  readonly failOpen: boolean
+  /** Prefixes in CIDR notation that are always let in. */
+  readonly allow: readonly string[]
+  /** How many leading bits of a source are granted together. */
+  readonly prefix4: number
+  readonly prefix6: number
+  readonly hook: Hook
+  readonly log: LogRule | null
+}
+
+export const defaultWindowSeconds = 60
+
+export const chainOf = (service: string): string => `pk-${service}`
+
+/** The prefix bits that a grant for this address family covers. */
+export const prefixOf = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
+  version === 4 ? spec.prefix4 : spec.prefix6

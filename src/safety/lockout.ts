@@ -1,0 +1,106 @@
+/** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
+import { maskAddress } from '../net/addresses.js'
+import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { Rearrangement } from '../nft/reconcile/service-plan.js'
+import type { GivenGrant } from '../nft/table/grant-elements.js'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { Terminal } from '../util/terminal.js'
+import { UserError } from '../util/user-error.js'
+import type { Session } from './ssh-session.js'
+import { findSession } from './ssh-session.js'
+
+export interface LockoutFlags {
+  readonly allowMe?: boolean
+  readonly force?: boolean
+  readonly dryRun?: boolean
+}
+
+/** A service that decides on the session, and for how many seconds from now on a grant still lets it in. */
+interface Shut {
+  readonly spec: ServiceSpec
+  readonly secondsLeft: number
+}
+
+/**
+ * The grants that --allow-me asks for. Without it, warns when the session's next connection would be refused, and
+ * throws when the session itself would end, be it only when a grant does: who has just knocked has not got in for good.
+ */
+export async function guardSession(
+  terminal: Terminal,
+  firewall: Firewall,
+  flags: LockoutFlags,
+  plan: Rearrangement,
+  session: Session | undefined = findSession(),
+): Promise<GivenGrant[]> {
+  if (!session) {
+    if (!flags.allowMe) return []
+    throw new UserError(
+      'there is no ssh session whose address could be let in',
+      'name an address with allow, or with pkctl add',
+    )
+  }
+  const { address } = session
+  const shut: Shut[] = []
+  for (const spec of plan.after.values()) {
+    if (plan.left.includes(spec.name) || !judges(spec, session)) continue
+    const now = plan.before.get(spec.name)?.spec
+    const secondsLeft = now ? await firewall.secondsGranted(spec, session.version, address, now) : 0
+    if (secondsLeft < Infinity) shut.push({ spec, secondsLeft })
+  }
+  if (flags.allowMe) {
+    return shut.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
+  }
+  const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])
+  const now = shut.filter(({ spec }) => isNew.has(spec))
+  const cutting = now.find(({ spec }) => !spec.syn)
+  // Where new connections alone are judged, a grant that ends cuts nothing off, and shows that he can knock.
+  const refusing = now.find(({ secondsLeft }) => secondsLeft === 0)
+  if (cutting) cutOff(terminal, flags, session, cutting)
+  else if (refusing) {
+    terminal.warn(
+      `your ssh session from ${address} goes on, but the next one from there will not be let in: ` +
+        `service ${refusing.spec.name} guards port ${session.port}, and nothing lets ${address} in`,
+    )
+    terminal.hint('--allow-me lets it in; make sure that you can knock, otherwise')
+  }
+  return []
+}
+
+function cutOff(
+  terminal: Terminal,
+  flags: LockoutFlags,
+  { address, port }: Session,
+  { spec, secondsLeft }: Shut,
+): void {
+  const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
+  const message =
+    `your ssh session from ${address} would be cut off: ` +
+    `service ${spec.name} judges every packet to port ${port}, and nothing lets ${address} in${until}`
+  const hint = '--allow-me lets it in; where only new connections are judged (syn), it goes on; --force cuts it off'
+  if (!flags.force && !flags.dryRun) throw new UserError(message, hint)
+  terminal.warn(message)
+  if (!flags.force) terminal.hint(hint)
+}
+
+/** Whether the service decides on packets of the session, and has no prefix that always lets them in. */
+function judges(spec: ServiceSpec, { address, version, port }: Session): boolean {
+  const { protocol, ports, closing, allow } = spec
+  if (protocol !== 'tcp' && protocol !== 'any') return false
+  if (closing === 'accept' || !ports.some(({ first, last }) => first <= port && port <= last)) return false
+  return !allow.some(prefix => {
+    const [network = '', length] = prefix.split('/')
+    const sameVersion = network.includes(':') === (version === 6)
+    return sameVersion && maskAddress(address, Number(length)) === maskAddress(network, Number(length))
+  })
+}
+
+/** How what --allow-me did is taken back. */
+export function hintAtAllowed(terminal: Terminal, grants: readonly GivenGrant[]): void {
+  for (const { service, source } of grants) {
+    terminal.hint(`you are let in without end; pkctl delete ${source} --service ${service} takes that back`)
+  }
+}
+
+/** What --json says of it. */
+export const allowedJson = (grants: readonly GivenGrant[]): object =>
+  grants.length === 0 ? {} : { allowed: grants.map(({ service, source }) => ({ service, address: source })) }

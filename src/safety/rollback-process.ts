@@ -1,0 +1,77 @@
+/** The process that rolls a change back unless it is told to keep it: see rollback.ts, which starts it. */
+import * as fs from 'node:fs'
+import { realFirewall } from '../nft/kernel-firewall.js'
+import { execute } from '../util/run-program.js'
+import type { Answer } from '../util/socket/answer.js'
+import { requestIn, unknownRequest } from '../util/socket/answer.js'
+import { ask } from '../util/socket/client.js'
+import { listen } from '../util/socket/server.js'
+import type { Saved } from './rollback.js'
+import { pendingFile, rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
+
+const tries = 20
+const betweenTriesMilliseconds = 3_000
+/** Long enough for the answer to be read. */
+const lingerMilliseconds = 1_000
+
+let state: 'waiting' | 'rolling back' | 'confirmed' = 'waiting'
+
+process.title = 'pkctl-rollback'
+// The session that made the change may end by it.
+process.on('SIGHUP', () => undefined)
+process.stdout.on('error', () => undefined)
+const saved = JSON.parse(fs.readFileSync(pendingFile, 'utf8')) as Saved
+await listen({ path: rollbackSocket, group: null }, message => Promise.resolve(answer(message)))
+const start = process.hrtime.bigint()
+const timer = setTimeout(() => void undo(), saved.seconds * 1000)
+// Whoever wants it gone does not mean to leave a change for good that nobody has confirmed.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo())
+process.stdout.write('waiting\n')
+
+function answer(message: unknown): Answer {
+  switch (requestIn(message, rollbackRequests)) {
+    case 'show':
+      return state === 'confirmed' ? unknownRequest : { ok: true, result: { state } }
+    case 'confirm':
+      if (state !== 'waiting')
+        return { ok: false, problems: [{ message: 'too late: the change is being rolled back' }] }
+      state = 'confirmed'
+      clearTimeout(timer)
+      forget()
+      setTimeout(() => process.exit(0), lingerMilliseconds)
+      return { ok: true, result: null }
+    case undefined:
+      return unknownRequest
+  }
+}
+
+/** From now on another change can wait. */
+function forget(): void {
+  fs.rmSync(pendingFile, { force: true })
+  fs.rmSync(rollbackSocket, { force: true })
+}
+
+async function undo(): Promise<void> {
+  if (state !== 'waiting') return
+  state = 'rolling back'
+  clearTimeout(timer)
+  for (let i = 1; i <= tries; i++) {
+    try {
+      const elapsed = Number((process.hrtime.bigint() - start) / 1_000_000_000n)
+      const { details } = await rollBack(realFirewall(), saved, elapsed)
+      await ask(saved.daemonSocket, { request: 'refresh' }).catch(() => undefined)
+      await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
+      break
+    } catch (error) {
+      await say('err', `a change that was not confirmed could not be rolled back: ${(error as Error).message}`)
+      await new Promise(done => setTimeout(done, betweenTriesMilliseconds))
+    }
+  }
+  forget()
+  process.exit(0)
+}
+
+/** To syslog, if there is one: no terminal is left to say it to. */
+async function say(level: 'warning' | 'err', message: string): Promise<void> {
+  await execute('logger', ['-t', 'pkctl', '-p', `daemon.${level}`, '--', message]).catch(() => undefined)
+}

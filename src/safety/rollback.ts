@@ -1,0 +1,159 @@
+/**
+ * A change that undoes itself unless it is confirmed. What was there before is saved in /run, which a reboot empties
+ * like the ruleset, and a process of its own waits: it has no terminal and no parent that could take it along, needs no
+ * daemon, and counts by the kernel's monotonic clock. Who answers at its socket is waiting; nothing else says so.
+ */
+import { spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { maskAddress } from '../net/addresses.js'
+import { FirewallError } from '../nft/errors.js'
+import type { Change, Firewall } from '../nft/reconcile/firewall.js'
+import type { Rearrangement } from '../nft/reconcile/service-plan.js'
+import { prefixesDiffer } from '../nft/reconcile/service-plan.js'
+import type { GivenGrant } from '../nft/table/grant-elements.js'
+import { versionOf } from '../nft/table/grant-elements.js'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { prefixOf } from '../nft/table/service-spec.js'
+import { runDirectory } from '../util/default-paths.js'
+import { ask } from '../util/socket/client.js'
+import { UserError } from '../util/user-error.js'
+
+export const pendingFile = `${runDirectory}/pending.json`
+export const rollbackSocket = `${runDirectory}/rollback.sock`
+
+export const rollbackRequests = ['confirm', 'show'] as const
+
+/** What rolling back needs to know. */
+export interface Saved {
+  /** Seconds until the change is rolled back. */
+  readonly seconds: number
+  /** Where the daemon is told of it. */
+  readonly daemonSocket: string
+  /** Services that the change alters or takes away, as they were. */
+  readonly services: readonly ServiceSpec[]
+  /** Names of those that it adds. */
+  readonly added: readonly string[]
+  /** Grants that would not come back with their services. */
+  readonly grants: readonly GivenGrant[]
+  /** Grants that come about by the change. */
+  readonly made: readonly GivenGrant[]
+}
+
+/** What must be known to undo the change; `granted` are the grants that it makes by the way, in place of `replaced`. */
+export function savedOf(
+  { before, added, modified, removed }: Rearrangement,
+  granted: readonly GivenGrant[],
+  replaced: readonly GivenGrant[],
+  options: Pick<Saved, 'seconds' | 'daemonSocket'>,
+): Saved {
+  const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
+  // Masked more widely and then less so again, a grant would be left with the first address of its prefix alone.
+  const remasked = modified.filter(({ spec }) => prefixesDiffer(spec, before.get(spec.name)?.spec))
+  const masked = remasked.flatMap(({ spec }) =>
+    grantsOf(spec.name).map(grant => {
+      const address = grant.source.replace(/\/.*/, '')
+      return { ...grant, source: maskAddress(address, prefixOf(spec, versionOf(grant))) }
+    }),
+  )
+  const whole = [...removed, ...remasked].map(({ spec }) => spec.name)
+  const altered = [...modified, ...removed].map(({ spec }) => spec.name)
+  return {
+    ...options,
+    services: altered.flatMap(name => before.get(name)?.spec ?? []),
+    added: added.map(({ name }) => name),
+    grants: [...whole.flatMap(grantsOf), ...replaced.filter(({ service }) => !whole.includes(service))],
+    made: [...granted, ...masked],
+  }
+}
+
+/** Refuses to go on while another change waits to be confirmed. */
+export async function refuseWhilePending(): Promise<void> {
+  if (!(await isPending())) return
+  const hint = 'pkctl confirm keeps it; otherwise wait until it is rolled back'
+  throw new UserError('an earlier change is not confirmed yet', hint)
+}
+
+async function isPending(): Promise<boolean> {
+  return ask(rollbackSocket, { request: 'show' }).then(
+    answer => answer.ok,
+    () => false,
+  )
+}
+
+const armWithinMilliseconds = 15_000
+
+/** Starts the process that will roll back. Resolves when it is waiting; until then nothing may be changed. */
+export async function arm(saved: Saved): Promise<void> {
+  await refuseWhilePending()
+  fs.mkdirSync(runDirectory, { recursive: true, mode: 0o755 })
+  fs.writeFileSync(`${pendingFile}.new`, JSON.stringify(saved), { mode: 0o600 })
+  fs.renameSync(`${pendingFile}.new`, pendingFile)
+  const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
+  const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const fail = (why: string) => reject(new UserError(`the process that would roll back does not start: ${why}`))
+      const late = setTimeout(() => fail('it takes too long'), armWithinMilliseconds)
+      child.on('error', error => fail(error.message))
+      child.on('exit', status => fail(`exit status ${status}`))
+      child.stdout.once('data', () => {
+        clearTimeout(late)
+        resolve()
+      })
+    })
+  } catch (error) {
+    child.kill('SIGKILL')
+    fs.rmSync(pendingFile, { force: true })
+    throw error
+  } finally {
+    child.removeAllListeners()
+    child.stdout.destroy()
+    child.unref()
+  }
+}
+
+/** Keeps the change. Throws when there is none that waits. */
+export async function confirm(): Promise<void> {
+  let answer
+  try {
+    answer = await ask(rollbackSocket, { request: 'confirm' })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error
+    const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is in force'
+    throw new UserError('no change waits to be confirmed', hint)
+  }
+  if (!answer.ok) throw new UserError(answer.problems[0]?.message ?? 'it cannot be confirmed')
+}
+
+/** Puts back what was there before, `elapsed` seconds after it was saved. */
+export async function rollBack(firewall: Firewall, saved: Saved, elapsed: number): Promise<Change> {
+  const { services, added } = saved
+  const grants = saved.grants.flatMap(grant => {
+    const secondsLeft = grant.secondsLeft === null ? null : grant.secondsLeft - elapsed
+    return secondsLeft === null || secondsLeft >= 1 ? [{ ...grant, secondsLeft }] : []
+  })
+  const rest = { revoke: saved.made, grants, replace: true }
+  try {
+    return await firewall.rearrange({ specs: services, remove: added, ...rest })
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error
+  }
+  // Somebody has given one of the ports to another service meanwhile: put back what can be.
+  const changes = [await firewall.rearrange({ specs: [], remove: added, ...rest, grants: [] })]
+  for (const spec of services) {
+    const mine = grants.filter(({ service }) => service === spec.name)
+    try {
+      changes.push(await firewall.rearrange({ specs: [spec], remove: [], replace: true, grants: mine }))
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error
+    }
+  }
+  return {
+    changed: changes.some(({ changed }) => changed),
+    details: changes.flatMap(({ details }) => details),
+    commands: changes.flatMap(({ commands }) => commands),
+  }
+}

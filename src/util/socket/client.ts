@@ -1,0 +1,28 @@
+/** Asks a server of util/socket/server.ts. */
+import * as net from 'node:net'
+import type { Answer } from './answer.js'
+
+/** Asks whoever serves the socket. Rejects with the system's error when nobody does. */
+export function ask(
+  socketPath: string,
+  message: { readonly request: string },
+  withinMilliseconds = 30_000,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const connection = net.connect(socketPath)
+    connection
+      .setEncoding('utf8')
+      .setTimeout(withinMilliseconds, () => connection.destroy(new Error('no answer comes')))
+    connection.on('error', reject)
+    connection.on('connect', () => connection.end(JSON.stringify(message)))
+    connection.on('data', (chunk: string) => (text += chunk))
+    connection.on('end', () => {
+      try {
+        resolve(JSON.parse(text) as Answer)
+      } catch {
+        reject(new Error('the answer cannot be read'))
+      }
+    })
+  })
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { Healer } from '../../../src/controller/drift-watcher.js'
+import type { GrantBook } from '../../../src/nft/reconcile/grant-tracker.js'
+import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
+import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'
+import type { Mender, Mending } from '../../../src/nft/reconcile/reconciler.js'
+
+/** A ruleset that somebody else may have damaged, and a watch that is told so. */
+class Scene {
+  damages: string[] = []
+  failing = false
+  learnings = 0
+  /** Instead of an answer at once, with the question whether it still matters. */
+  learn: ((isCurrent: () => boolean) => Promise<boolean>) | undefined
+  looks: boolean[] = []
+  watches: MonitorEvents[] = []
+  said: string[] = []
+  readonly healer: Healer
+
+  constructor() {
+    const say = (level: string) => (message: string) => void this.said.push(`${level}: ${message}`)
+    const log = { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') }
+    const learnGrants = (isCurrent: () => boolean) => {
+      this.learnings++
+      return this.learn?.(isCurrent) ?? Promise.resolve(this.learnings > 3)
+    }
+    const mender = { learnGrants, follow: () => undefined } as unknown as Mender
+    const book = { goBlind: () => undefined } as unknown as GrantBook
+    const watch = (events: MonitorEvents) => {
+      this.watches.push(events)
+      return { pid: 1, stop: () => undefined }
+    }
+    this.healer = new Healer({ mender, book, watch }, log, queueRule => this.#mend(queueRule))
+  }
+
+  #mend(queueRule: boolean): Promise<Mending> {
+    this.looks.push(queueRule)
+    if (this.failing) return Promise.reject(new Error('nft: no'))
+    const damages = this.damages
+    this.damages = []
+    return Promise.resolve({ damages, restored: 0 })
+  }
+
+  async tell(...lines: string[]): Promise<void> {
+    const reader = new MonitorReader(transaction => this.watches.at(-1)?.transaction(transaction))
+    for (const line of [...lines, '# new generation 2 by process 7 (nft)']) reader.line(line)
+    await settle()
+  }
+
+  async damage(): Promise<void> {
+    this.damages = ['the table went']
+    await this.tell('delete table inet pkctl')
+  }
+}
+
+const settle = async () => {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+async function pass(milliseconds: number): Promise<void> {
+  for (let gone = 0; gone < milliseconds; gone += 25) {
+    now += 25
+    mock.timers.tick(25)
+    await settle()
+  }
+}
+let now = 0
+
+describe('Healer', () => {
+  let scene: Scene
+  beforeEach(async () => {
+    now = 100_000
+    mock.timers.enable({ apis: ['setTimeout'] })
+    mock.method(performance, 'now', () => now)
+    scene = new Scene()
+    scene.healer.start(true)
+    await pass(20_000)
+    assert.ok(scene.looks.length > 1, 'before nft sees, and when it does')
+    scene.looks = []
+  })
+  afterEach(() => {
+    scene.healer.stop()
+    mock.timers.reset()
+    mock.restoreAll()
+  })
+
+  const lines: readonly (readonly [string, boolean[]])[] = [
+    ['delete rule inet pkctl pk-ssh handle 4', [false]],
+    ['add element inet pkctl services-input { tcp . 23 : goto x }', [false]],
+    ['add element inet pkctl pk-ssh.allow-4 { 10.0.0.0/8 }', [false]],
+    ['add element inet pkctl pk-ssh-4 { 192.0.2.1 }', []],
+    ['delete element inet pkctl pk-ssh.add-4 { 192.0.2.1 }', []],
+    ['delete rule ip mangle INPUT handle 4', [true]],
+    ['delete table ip6 mangle', [true]],
+    ['insert rule ip mangle INPUT counter', []],
+    ['delete table inet filter', []],
+    ['delete table ip pkctl', []],
+    ['delete chain inet pkctl sign-7', []],
+  ]
+  for (const [line, looks] of lines) {
+    it(`${looks.length > 0 ? 'looks' : 'does not look'} after: ${line}`, async () => {
+      await scene.tell(line)
+      assert.deepEqual(scene.looks, looks)
+      assert.equal(scene.healer.healed, 0)
+    })
+  }
+
+  it('looks, a little later and once, after transactions of which nothing is shown', async () => {
+    for (let i = 0; i < 5; i++) await scene.tell()
+    assert.deepEqual(scene.looks, [])
+    await pass(1000)
+    assert.deepEqual(scene.looks, [false])
+  })
+
+  it('says whether there is a watch that sees', async () => {
+    assert.equal(scene.healer.watched, true)
+    scene.learnings = 0
+    scene.watches.at(-1)?.ended('setpriv: activate capabilities: Operation not permitted')
+    assert.match(scene.said.join(), /error: nft monitor ended and is started again: setpriv/)
+    await pass(200)
+    assert.equal(scene.healer.watched, false)
+    await pass(20_000)
+    assert.equal(scene.healer.watched, true)
+  })
+
+  it('says who did what, and counts', async () => {
+    await scene.damage()
+    assert.equal(scene.healer.healed, 1)
+    assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); put back after/)
+  })
+
+  it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {
+    for (let i = 0; i < 20; i++) await scene.damage()
+    assert.equal(scene.healer.healed, 20, 'at once')
+    const counts: number[] = []
+    for (let second = 0; second < 90; second++) {
+      const before = scene.healer.healed
+      for (let i = 0; i < 20; i++) {
+        await scene.damage()
+        await pass(50)
+      }
+      counts.push(scene.healer.healed - before)
+    }
+    assert.ok((counts[0] ?? 0) >= 3, counts.join())
+    const last = counts.slice(-30).reduce((sum, count) => sum + count, 0)
+    assert.ok(last >= 14 && last <= 17, `every two seconds: ${counts.join()}`)
+    assert.equal(scene.said.filter(text => text.includes('again and again')).length, 2)
+    await pass(12_000)
+    await scene.tell('add chain inet pkctl x')
+    await scene.damage()
+    assert.match(scene.said.at(-1) ?? '', /the table went by/, 'quick and named again after a calm')
+  })
+
+  it('tries again when it could not, with pauses, and complains once a minute', async () => {
+    scene.failing = true
+    await scene.damage()
+    await pass(10_000)
+    assert.ok(scene.looks.length > 5 && scene.looks.length < 20, String(scene.looks.length))
+    assert.equal(scene.said.filter(text => text.startsWith('error')).length, 1)
+    scene.failing = false
+    await pass(3000)
+    assert.equal(scene.healer.healed, 1)
+  })
+
+  it('looks, and asks for the queue rule as well, when more happened than it was told', async () => {
+    await scene.tell('# ERROR: We lost some netlink events!')
+    assert.deepEqual([...new Set(scene.looks)], [true])
+  })
+
+  it('starts a watch that ends again, slower each time, and looks after each start', async () => {
+    for (let i = 0, ended = 0; i < 400; i++) {
+      if (scene.watches.length > ended) scene.watches[ended++]?.ended('killed')
+      await pass(100)
+    }
+    assert.ok(scene.watches.length > 6 && scene.watches.length < 15, String(scene.watches.length))
+    assert.ok(scene.looks.length >= scene.watches.length - 1)
+  })
+
+  it('asks which grants run until it is told, and again when something was lost', async () => {
+    const before = scene.learnings
+    assert.equal(before, 4)
+    assert.match(scene.said.join(), /debug: the ruleset is watched/)
+    await scene.tell('# ERROR: We lost some netlink events!')
+    assert.ok(scene.learnings > before)
+  })
+
+  it('does nothing any more when it was stopped', async () => {
+    scene.healer.stop()
+    await scene.damage()
+    scene.watches.at(-1)?.ended('killed')
+    await pass(20_000)
+    assert.deepEqual([scene.looks.length, scene.watches.length], [0, 1])
+  })
+
+  it('what was learnt before the watch ended, or lost something, counts no more; and one learning goes on at a time', async () => {
+    const asked: { isCurrent: () => boolean; answer: (learnt: boolean) => void }[] = []
+    scene.learn = isCurrent => new Promise(answer => asked.push({ isCurrent, answer }))
+    const answer = (which: number) => asked[which]?.answer(true)
+    const lose = () => scene.watches.at(-1)?.transaction({ events: [], by: '', lost: true })
+    lose()
+    lose()
+    assert.deepEqual([asked.length, asked[0]?.isCurrent()], [1, false])
+    answer(0)
+    await pass(1000)
+    assert.deepEqual([asked.length, asked[1]?.isCurrent()], [2, true])
+    scene.watches.at(-1)?.ended('killed')
+    assert.equal(asked[1]?.isCurrent(), false)
+    answer(1)
+    await settle()
+    assert.equal(scene.healer.watched, false)
+    await pass(1000)
+    assert.equal(asked.length, 3, 'the next watch learns for itself')
+    answer(2)
+    await settle()
+    assert.equal(scene.healer.watched, true)
+    await pass(60_000)
+    assert.equal(asked.length, 3)
+  })
+})

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { KnockEvent } from '../../../src/controller/knock-events.js'
+import type { Granted } from '../../../src/controller/log-messages.js'
+import { knockSentence } from '../../../src/controller/log-messages.js'
+import { refusals } from '../../../src/controller/verifier.js'
+
+const at = { source: '192.0.2.1', port: 40_000 }
+const granted = (...grants: [string, number][]): Granted =>
+  grants.map(([name, seconds]) => ({ service: { name }, seconds }))
+const laptop = granted(['ssh', 60], ['web', 30])
+
+describe('knockSentence', () => {
+  const grants: readonly (readonly [Partial<KnockEvent>, Granted, string])[] = [
+    [
+      { credential: 'laptop', skewSeconds: 0 },
+      laptop,
+      'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: 0 s)',
+    ],
+    [
+      { credential: 'laptop', skewSeconds: 3 },
+      laptop,
+      'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: +3 s)',
+    ],
+    [
+      { credential: 'laptop', skewSeconds: -3 },
+      granted(['ssh', 5]),
+      'knock by laptop from 192.0.2.1 opens ssh for 5 s (its clock: -3 s)',
+    ],
+    [
+      { credential: 'laptop', onBehalfOf: '203.0.113.9' },
+      granted(['ssh', Infinity]),
+      'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without end',
+    ],
+    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is right, and opens nothing'],
+  ]
+  for (const [event, opener, want] of grants) {
+    it(want, () => {
+      const { level, message, fields } = knockSentence({ kind: 'grant', ...at, ...event }, opener)
+      assert.deepEqual([level, message], ['info', want])
+      assert.equal(fields.event, 'knock-accepted')
+      assert.deepEqual(
+        fields.services,
+        opener.map(({ service }) => service.name),
+      )
+    })
+  }
+
+  const reasons: Readonly<Record<(typeof refusals)[number], readonly ['debug' | 'info', RegExp]>> = {
+    malformed: ['debug', /^knock from 192\.0\.2\.1 refused: malformed$/],
+    'unknown-tag': ['debug', /refused: unknown tag$/],
+    'wrong-port': ['debug', /refused: sent to the wrong port$/],
+    'bad-hash': ['debug', /refused: bad hash: wrong key/],
+    skewed: ['info', /^knock by laptop from 192\.0\.2\.1 refused: skewed by 12 s \(its clock: -12 s\)$/],
+    replayed: ['info', /refused: replayed \(its clock/],
+    stale: ['info', /refused: stale: /],
+    'rate-limited': ['info', /refused: rate-limited/],
+    'address-not-allowed': ['info', /refused: asks for an address that it may not ask for/],
+    'line-unmarked': ['info', /refused: its line could not be marked as used/],
+    'memory-full': ['info', /refused: the memory of knocks is full/],
+    'state-unwritable': ['info', /refused: the state directory cannot be written/],
+  }
+  for (const reason of refusals) {
+    const [level, pattern] = reasons[reason]
+    it(`${reason}, at ${level}`, () => {
+      const known = level === 'info' ? { credential: 'laptop', skewSeconds: -12 } : {}
+      const sentence = knockSentence({ kind: 'refuse', reason, ...at, ...known }, laptop)
+      assert.equal(sentence.level, level)
+      assert.match(sentence.message, pattern)
+      assert.equal(sentence.fields.event, 'knock-refused')
+      assert.equal(sentence.fields.reason, reason)
+      assert.equal(sentence.fields.services, undefined)
+    })
+  }
+
+  it('fields carry the facts, and those alone that are known', () => {
+    const event: KnockEvent = { kind: 'grant', ...at, credential: 'laptop', skewSeconds: 2 }
+    assert.deepEqual(knockSentence(event, laptop).fields, {
+      event: 'knock-accepted',
+      ...at,
+      credential: 'laptop',
+      skew: 2,
+      services: ['ssh', 'web'],
+    })
+    assert.deepEqual(knockSentence({ kind: 'refuse', reason: 'malformed', ...at }, []).fields, {
+      event: 'knock-refused',
+      ...at,
+      reason: 'malformed',
+    })
+  })
+})

@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/knock-events.js'
+import { Counters } from '../../../src/controller/knock-events.js'
+import { PacketPath } from '../../../src/controller/packet-handler.js'
+import { ReplayMemory } from '../../../src/controller/replay-cache.js'
+import type { Journal } from '../../../src/controller/replay-journal.js'
+import { StepKeeper } from '../../../src/controller/sequence-verifier.js'
+import type { GateCredential } from '../../../src/controller/verifier.js'
+import { Gatekeeper } from '../../../src/controller/verifier.js'
+import { RecentAnswers } from '../../../src/nft/reconcile/recent-grants.js'
+import { Marks } from '../../../src/nft/table/packet-path.js'
+import type { Packet } from '../../../src/queue/packet.js'
+import { sourceText } from '../../../src/queue/packet.js'
+import type { KnockParts } from './knock-support.js'
+import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
+
+const marks = new Marks(0xffff0000)
+const others = 0x8001
+
+/** A packet path with a journal that only takes notes. */
+class Bench {
+  readonly clock = new TestClock()
+  readonly counters = new Counters()
+  readonly recent = new RecentAnswers()
+  readonly notes: string[] = []
+  readonly events: KnockEvent[] = []
+  readonly suppressed: Suppressed[] = []
+  readonly effects: Effect[] = []
+  readonly trouble: string[] = []
+  disk: 'works' | 'is full' = 'works'
+  #pending: string[] = []
+  readonly path: PacketPath
+
+  constructor(credentials: readonly GateCredential[] = [laptop]) {
+    const memoryOf = ({ skew }: GateCredential) => new ReplayMemory({ skew, entries: 1000 })
+    const journal = {
+      append: ({ tag }: GateCredential, digest: Buffer, at: number, time: number) =>
+        this.#pending.push(`${tag.toString()} ${digest.toString('hex', at, at + 4)} ${time}`),
+      commit: () => {
+        if (this.disk === 'is full' && this.#pending.length > 0) throw new Error('ENOSPC: no space left on device')
+        this.notes.push(...this.#pending)
+        this.#pending = []
+      },
+    }
+    this.path = new PacketPath(
+      new Gatekeeper(credentials, memoryOf, this.clock),
+      new StepKeeper([], this.clock, () => undefined),
+      {
+        marks,
+        journal: journal as unknown as Journal,
+        counters: this.counters,
+        clock: this.clock,
+        recent: this.recent,
+        steadySeconds: () => 5,
+        addressText: sourceText,
+        onEvents: (events, suppressed) => {
+          this.events.push(...events)
+          this.suppressed.push(suppressed)
+        },
+        onEffects: effects => this.effects.push(...effects),
+        onTrouble: (level, message) => this.trouble.push(`${level}: ${message}`),
+      },
+    )
+  }
+
+  /** The answers to these packets in one batch, of which one more is left over from before. */
+  answers(...packets: Packet[]): number[] {
+    const batch = { packets: [...packets, knock()], count: packets.length, answers: new Float64Array(64).fill(77) }
+    this.path.onBatch(batch)
+    assert.equal(batch.answers[packets.length], 77, 'what lies behind the batch is left alone')
+    return [...batch.answers.slice(0, packets.length)]
+  }
+}
+
+const candidate = (parts: KnockParts = {}) => knock({ mark: marks.candidate + others, ...parts })
+const granted = marks.plan(3) + others
+const refused = marks.refused + others
+const digest = payloadOf().toString('hex', 24, 28)
+
+describe('PacketPath answers', () => {
+  const table: readonly { name: string; packet: Packet; want: number; counts: string }[] = [
+    { name: 'right knock', packet: candidate(), want: granted, counts: 'granted' },
+    {
+      name: 'right knock, all other bits set',
+      packet: candidate({ mark: marks.candidate + 0xffff }),
+      want: marks.plan(3) + 0xffff,
+      counts: 'granted',
+    },
+    {
+      name: 'right knock, no other bits',
+      packet: candidate({ mark: marks.candidate }),
+      want: marks.plan(3),
+      counts: 'granted',
+    },
+    { name: 'wrong knock', packet: candidate({ key: 'x' }), want: refused, counts: 'bad-hash' },
+    { name: 'malformed', packet: candidate({ payload: Buffer.alloc(0) }), want: refused, counts: 'malformed' },
+    { name: 'unreadable', packet: Object.assign(candidate(), { version: 0 }), want: refused, counts: 'malformed' },
+    { name: 'skewed', packet: candidate({ time: start - 99 }), want: refused, counts: 'skewed' },
+    {
+      name: 'pending connection',
+      packet: knock({ mark: marks.pending + others }),
+      want: marks.pending + others,
+      counts: 'pending',
+    },
+    { name: 'stray without a mark', packet: knock(), want: 0, counts: 'stray' },
+    { name: "stray with others' bits", packet: knock({ mark: others }), want: others, counts: 'stray' },
+    { name: 'stray with a plan of ours', packet: knock({ mark: marks.plan(3) }), want: marks.plan(3), counts: 'stray' },
+    {
+      name: 'stray with a refusal of ours',
+      packet: knock({ mark: marks.refused }),
+      want: marks.refused,
+      counts: 'stray',
+    },
+    { name: 'stray with all bits', packet: knock({ mark: 0xffffffff }), want: 0xffffffff, counts: 'stray' },
+  ]
+  for (const { name, packet, want, counts } of table) {
+    it(`${name}: ${counts}`, () => {
+      const bench = new Bench()
+      assert.deepEqual(bench.answers(packet), [want])
+      assert.equal(bench.counters.get(counts as 'granted'), 1)
+      assert.equal(bench.counters.get('packets'), 1)
+      assert.equal(bench.notes.length, counts === 'granted' ? 1 : 0)
+      assert.equal(bench.events.length, ['pending', 'stray'].includes(counts) ? 0 : 1)
+    })
+  }
+
+  it('a whole batch, each for itself and in its order', () => {
+    const bench = new Bench()
+    const packets = [candidate(), knock(), candidate(), candidate({ key: 'x' }), candidate({ name: 'b' })]
+    assert.deepEqual(bench.answers(...packets), [granted, 0, refused, refused, granted])
+    const got = bench.events.map(({ kind, reason }) => reason ?? kind)
+    assert.deepEqual(got, ['grant', 'replayed', 'bad-hash', 'grant'])
+  })
+
+  it('none to an empty batch', () => {
+    const bench = new Bench()
+    assert.deepEqual([bench.answers(), bench.events, bench.suppressed], [[], [], []])
+  })
+
+  it('by the gatekeeper that was put in last', () => {
+    const bench = new Bench()
+    bench.path.gatekeeper = new Gatekeeper([], () => assert.fail(), bench.clock)
+    assert.deepEqual(bench.answers(candidate()), [refused])
+  })
+})
+
+describe('PacketPath and the journal', () => {
+  it('notes what is granted, before the answers go out', () => {
+    const bench = new Bench()
+    bench.answers(candidate(), candidate())
+    assert.deepEqual(bench.notes, [`SSHK ${digest} ${start}`])
+  })
+
+  it('notes a right knock that came too often: it is used up', () => {
+    const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
+    assert.deepEqual(bench.answers(candidate({ name: 'a' }), candidate()), [granted, refused])
+    assert.equal(bench.notes[1], `SSHK ${digest} ${start}`)
+  })
+
+  it('that cannot be written turns grants into refusals, and says so', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    const packets = [candidate(), candidate({ name: 'b' }), candidate({ key: 'x' }), knock({ mark: marks.pending })]
+    assert.deepEqual(bench.answers(...packets), [refused, refused, refused, marks.pending])
+    assert.deepEqual(
+      bench.events.map(({ kind, reason }) => `${kind} ${reason}`),
+      ['refuse state-unwritable', 'refuse state-unwritable', 'refuse bad-hash'],
+    )
+    const { counters } = bench
+    assert.deepEqual([counters.get('granted'), counters.get('state-unwritable'), counters.get('bad-hash')], [0, 2, 1])
+    assert.deepEqual(bench.trouble.length, 1)
+    assert.match(bench.trouble[0] ?? '', /^error: right knocks are refused.*ENOSPC/)
+  })
+
+  it('says once a second that it cannot be written, and grants again when it can', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    for (let i = 0; i < 5; i++) bench.answers(candidate({ name: String(i) }))
+    assert.equal(bench.trouble.length, 1)
+    bench.clock.pass(1)
+    bench.answers(candidate({ name: 'later' }))
+    assert.equal(bench.trouble.length, 2)
+    bench.disk = 'works'
+    assert.deepEqual(bench.answers(candidate({ name: 'again' }), candidate({ name: 'later' })), [granted, refused])
+  })
+})
+
+describe('PacketPath tells', () => {
+  it('what the log wants to know', () => {
+    const bench = new Bench()
+    bench.answers(
+      candidate({ version: 6, time: start + 2, port: 99 }),
+      candidate({ tag: 'XXXX' }),
+      Object.assign(candidate(), { version: 0 }),
+    )
+    assert.deepEqual(bench.events, [
+      { kind: 'grant', source: '2001:db8::1', port: 99, credential: 'laptop', skewSeconds: 2 },
+      { kind: 'refuse', reason: 'unknown-tag', source: '192.0.2.1', port: 40_000 },
+      { kind: 'refuse', reason: 'malformed', source: 'unknown', port: 0 },
+    ])
+  })
+
+  it('fifty events a second, and how many more there were', () => {
+    const bench = new Bench()
+    const batch = Array.from({ length: 60 }, () => candidate({ key: 'x' }))
+    bench.answers(...batch)
+    bench.answers(...batch)
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 10, others: 0 }]])
+    bench.clock.pass(1)
+    bench.answers(candidate({ key: 'x' }))
+    assert.equal(bench.events.length, 51)
+    assert.deepEqual(bench.suppressed[1], { strangers: 60, others: 0 })
+    assert.equal(bench.counters.get('bad-hash'), 121)
+  })
+
+  it('right knocks, however many wrong ones and copies there are', () => {
+    const bench = new Bench()
+    bench.answers(...Array.from({ length: 62 }, () => candidate({ key: 'x' })), candidate())
+    assert.equal(bench.events.filter(({ kind }) => kind === 'grant').length, 1)
+    bench.answers(...Array.from({ length: 61 }, () => candidate()), candidate({ name: 'b' }))
+    assert.equal(bench.events.filter(({ kind }) => kind === 'grant').length, 2)
+  })
+
+  it('two copies a second, of whatever kind, and how many more there were', () => {
+    const bench = new Bench()
+    bench.answers(candidate())
+    bench.clock.pass(1)
+    const copies = (name: string) => [
+      candidate(),
+      candidate({ name, time: start - 99 }),
+      candidate({ time: start + 99 }),
+    ]
+    bench.answers(...copies('a'), ...copies('b'), candidate({ name: 'c' }))
+    const kinds = () => bench.events.splice(0).map(({ kind, reason }) => reason ?? kind)
+    assert.deepEqual(kinds(), ['grant', 'replayed', 'skewed', 'grant'])
+    assert.deepEqual(bench.suppressed.splice(0), [
+      { strangers: 0, others: 0 },
+      { strangers: 0, others: 4 },
+    ])
+    bench.answers(...copies('d'))
+    assert.deepEqual([kinds(), bench.suppressed], [[], []], 'a batch of which nothing is told')
+    bench.clock.pass(1)
+    bench.answers(...copies('e'))
+    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ strangers: 0, others: 4 }]])
+  })
+
+  it('stale knocks as copies', () => {
+    const bench = new Bench([{ ...laptop, skew: -1 }])
+    const memory = new ReplayMemory({ skew: -1, entries: 1000 })
+    memory.raiseFloor(start)
+    bench.path.gatekeeper = new Gatekeeper([{ ...laptop, skew: -1 }], () => memory, bench.clock)
+    bench.answers(...['a', 'b', 'c'].map(name => candidate({ name })))
+    assert.deepEqual(
+      [bench.events.map(({ reason }) => reason), bench.suppressed],
+      [['stale', 'stale'], [{ strangers: 0, others: 1 }]],
+    )
+  })
+
+  it('knocks that came too often as right ones, fifty a second', () => {
+    const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
+    bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 0, others: 10 }]])
+    assert.deepEqual(
+      new Set(bench.events.map(({ kind, reason }) => reason ?? kind)),
+      new Set(['grant', 'rate-limited']),
+    )
+  })
+
+  it('that the clock was set, and not that time passes', () => {
+    const bench = new Bench()
+    bench.answers()
+    bench.clock.pass(1000)
+    bench.answers()
+    bench.clock.wall += 2
+    bench.answers()
+    assert.deepEqual(bench.trouble, [])
+    bench.clock.wall += 60
+    bench.answers()
+    bench.clock.wall -= 61.4
+    bench.answers()
+    bench.answers()
+    assert.deepEqual(bench.trouble, ['warn: the clock was set ahead by 60 s', 'warn: the clock was set back by 61 s'])
+  })
+})
+
+describe('PacketPath remembers for a time when the kernel forgets', () => {
+  const noted = (bench: Bench) => {
+    const all: string[] = []
+    bench.recent.latestFirst(0, ({ version, source, mark, time }) => {
+      all.push(`${version} ${source.join('.')} plan ${marks.planOf(mark)} at ${time}`)
+      return true
+    })
+    return all
+  }
+
+  it('what it granted, and nothing else', () => {
+    const bench = new Bench()
+    bench.answers(candidate(), candidate(), knock({ mark: marks.pending }), knock())
+    assert.match(noted(bench).join('\n'), /^4 [\d.]+ plan 3 at 5$/)
+  })
+
+  it('not what could not be noted on disk', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    bench.answers(candidate())
+    assert.deepEqual(noted(bench), [])
+  })
+})
+
+describe('knocks that are followed by more', () => {
+  it('are told of, each one, and refused above what the other thread may be asked for', () => {
+    const bench = new Bench([{ ...laptop, triggers: true }])
+    let count = 0
+    const some = () => Array.from({ length: 50 }, () => candidate({ name: String(count++) }))
+    for (let batch = 0; batch < 4; batch++) assert.ok(bench.answers(...some()).every(answer => answer === granted))
+    assert.equal(bench.effects.length, 200)
+    assert.ok(bench.answers(...some()).every(answer => answer === refused))
+    assert.equal(bench.effects.length, 200)
+    bench.clock.pass(1)
+    assert.deepEqual(bench.answers(candidate()), [granted])
+    assert.deepEqual(bench.effects.at(-1), { kind: 'opened', credential: 'laptop', address: '192.0.2.1' })
+  })
+
+  it('are not, when they could not be noted', () => {
+    const bench = new Bench([{ ...laptop, triggers: true }])
+    bench.disk = 'is full'
+    assert.deepEqual(bench.answers(candidate()), [refused])
+    assert.deepEqual(bench.effects, [])
+  })
+})

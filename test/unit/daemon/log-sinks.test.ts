@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import type { Writable } from 'node:stream'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { LogFile, LogProgram } from '../../../src/daemon/log-sinks.js'
+import { UserError } from '../../../src/util/user-error.js'
+import { sleep, until } from '../../support/commands.js'
+
+describe('where the log goes', () => {
+  let directory: string
+  let said: string
+  beforeEach(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-log-'))
+    said = ''
+    mock.method(process.stderr, 'write', (text: string) => {
+      said += text
+      return true
+    })
+  })
+  afterEach(() => {
+    mock.restoreAll()
+    fs.rmSync(directory, { recursive: true })
+  })
+
+  const file = () => path.join(directory, 'log')
+  const read = () => (fs.existsSync(file()) ? fs.readFileSync(file(), 'utf8') : '')
+  const write = (sink: Writable, line: string) => new Promise<unknown>(done => sink.write(`${line}\n`, done))
+
+  it('a file that cannot be opened is an error at once', () => {
+    assert.throws(
+      () => new LogFile(directory),
+      (error: unknown) => error instanceof UserError && error.message.includes('EISDIR'),
+    )
+  })
+
+  it('lines are added to a file, also after another program has cut it off', async () => {
+    fs.writeFileSync(file(), 'before\n')
+    const sink = new LogFile(file())
+    await write(sink, 'a')
+    assert.equal(read(), 'before\na\n')
+    fs.truncateSync(file())
+    await write(sink, 'b')
+    assert.equal(read(), 'b\n')
+    sink.end()
+    assert.equal(said, '')
+  })
+
+  it('a full disk is told once, and takes no line but those that come meanwhile', async () => {
+    const sink = new LogFile(file())
+    await write(sink, 'a')
+    const real = fs.writeSync
+    const full = mock.method(fs, 'writeSync', (descriptor: number, rest: Buffer, from: number) => {
+      if (from > 0 || rest.length < 3) throw new Error('ENOSPC: no space left on device')
+      return real(descriptor, rest, 0, 2)
+    })
+    syncBuiltinESMExports()
+    await write(sink, 'lost')
+    await write(sink, 'lost, too')
+    full.mock.restore()
+    syncBuiltinESMExports()
+    await write(sink, 'b')
+    assert.equal(read(), 'a\nlo\nl\nb\n')
+    assert.equal(said, `pkctld: the log ${file()} cannot be written: ENOSPC: no space left on device\n`)
+    sink.end()
+  })
+
+  it('a program that ends is started again, and what was written meanwhile is lost', async () => {
+    const sink = new LogProgram(['/bin/sh', '-c', 'read -r line; echo "$line" >>"$1"', 'sh', file()])
+    await write(sink, 'a')
+    await until(() => said.includes('started again'))
+    await write(sink, 'lost')
+    await sleep(1100)
+    await write(sink, 'b')
+    await until(() => read() === 'a\nb\n')
+    assert.equal(said, 'pkctld: the log cannot be written by /bin/sh, and it is started again: exit status 0\n')
+    sink.end()
+  })
+
+  it('a program that there is not keeps nobody waiting', async () => {
+    const sink = new LogProgram(['/nowhere/logger'])
+    await write(sink, 'a')
+    await until(() => said.includes('ENOENT'))
+    await write(sink, 'b')
+    sink.end()
+  })
+})

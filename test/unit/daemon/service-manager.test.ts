@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import type { ServiceManager } from '../../../src/daemon/service-manager.js'
+import { createServiceManager } from '../../../src/daemon/service-manager.js'
+
+describe('the service manager', () => {
+  let told: string[]
+  let troubles: string[]
+  let manager: ServiceManager
+  let refuse = false
+
+  function make(environment: NodeJS.ProcessEnv): void {
+    manager = createServiceManager({
+      environment,
+      pid: 42,
+      send: (address, text) => {
+        if (refuse) throw new Error('sendto: Connection refused')
+        told.push(`${address} ${text}`)
+      },
+      onTrouble: message => troubles.push(message),
+    })
+  }
+
+  beforeEach(() => {
+    told = []
+    troubles = []
+    refuse = false
+    mock.timers.enable({ apis: ['setInterval'] })
+  })
+  afterEach(() => {
+    manager.close()
+    mock.timers.reset()
+  })
+
+  /** Lets what was promised come about. */
+  const settle = () => new Promise(setImmediate)
+
+  it('hears what happens', () => {
+    make({ NOTIFY_SOCKET: '@n' })
+    manager.ready('two\nlines')
+    manager.reloading()
+    manager.stopping()
+    assert.deepEqual(
+      told.map(text => text.replace(/\d{3,}$/, 'N')),
+      ['@n READY=1\nSTATUS=two lines', '@n RELOADING=1\nMONOTONIC_USEC=N', '@n STOPPING=1'],
+    )
+  })
+
+  it('is not told of anything where there is none', async () => {
+    make({ WATCHDOG_USEC: '1000000' })
+    manager.ready('x')
+    manager.watch(() => assert.fail('asked'))
+    mock.timers.tick(10_000)
+    await settle()
+    assert.deepEqual(told, [])
+  })
+
+  it('hears of life twice in its time', async () => {
+    make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000', WATCHDOG_PID: '42' })
+    manager.watch(() => Promise.resolve())
+    await settle()
+    assert.equal(told.length, 1)
+    for (let i = 0; i < 4; i++) {
+      mock.timers.tick(500)
+      await settle()
+    }
+    assert.deepEqual(told, Array(5).fill('/n WATCHDOG=1'))
+  })
+
+  it('hears nothing while an answer stays out, and again when it has come, however late', async () => {
+    make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
+    let answer: () => void = () => assert.fail('not asked')
+    let asked = 0
+    manager.watch(() => {
+      asked++
+      return new Promise(done => (answer = done))
+    })
+    mock.timers.tick(5000)
+    await settle()
+    assert.deepEqual([asked, told], [1, []])
+    answer()
+    await settle()
+    assert.deepEqual(told, ['/n WATCHDOG=1'])
+    mock.timers.tick(500)
+    assert.equal(asked, 2)
+  })
+
+  for (const end of ['stopping', 'close'] as const) {
+    it(`hears of life no more after ${end}, and nobody is asked`, async () => {
+      make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
+      let asked = 0
+      manager.watch(() => Promise.resolve(void asked++))
+      manager[end]()
+      mock.timers.tick(5000)
+      await settle()
+      assert.deepEqual([asked, told], [1, end === 'close' ? [] : ['/n STOPPING=1']])
+    })
+  }
+
+  it('hears nothing when the question itself fails', async () => {
+    make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
+    manager.watch(() => Promise.reject(new Error('EPIPE')))
+    await settle()
+    assert.deepEqual(told, [])
+  })
+
+  for (const watchdog of [
+    {},
+    { WATCHDOG_USEC: '0' },
+    { WATCHDOG_USEC: 'x' },
+    { WATCHDOG_USEC: '9', WATCHDOG_PID: '7' },
+  ]) {
+    it(`does not watch with ${JSON.stringify(watchdog)}`, () => {
+      make({ NOTIFY_SOCKET: '/n', ...watchdog })
+      manager.watch(() => assert.fail('asked'))
+      mock.timers.tick(10_000)
+    })
+  }
+
+  it('that cannot be told is said once', () => {
+    make({ NOTIFY_SOCKET: '/n' })
+    refuse = true
+    manager.ready('x')
+    manager.stopping()
+    assert.deepEqual(troubles, ['the service manager cannot be told: sendto: Connection refused'])
+  })
+})

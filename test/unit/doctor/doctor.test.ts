@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { describe, it } from 'node:test'
+import { judge } from '../../../src/doctor/checks/check-all.js'
+import type { ClockState, Facts, FileFacts } from '../../../src/doctor/facts.js'
+import type { FindingId, Level } from '../../../src/doctor/finding.js'
+import { catalogue, finding, summary } from '../../../src/doctor/finding.js'
+import { parseStep } from '../../../src/knock/sequence.js'
+import { root } from '../../support/commands.js'
+import { facts, file, finds, goodKey, laptop, status, version } from './doctor-support.js'
+
+describe('of a sound machine', () => {
+  it('nothing is found', () => {
+    assert.deepEqual(judge(facts(), version), [])
+    assert.equal(summary([]), 'nothing to complain about')
+  })
+  it('what is found is counted, errors first', () => {
+    const levels: Level[] = ['error', 'error', 'warning', 'note', 'note']
+    assert.equal(summary(levels.map(level => finding('no-nft', '', '', { level }))), '2 errors, 1 warning, 2 notes')
+    const found = judge({ ...facts(laptop.replace('opens', 'rate: none, opens')), clock: 'not-synchronised' }, version)
+    assert.deepEqual(
+      found.map(({ level }) => level),
+      ['warning', 'note'],
+    )
+  })
+})
+
+describe('of the machine', () => {
+  const machine = (parts: Partial<Facts['machine']>): Facts => ({
+    ...facts(),
+    machine: { ...facts().machine, ...parts },
+  })
+  const cases: readonly [FindingId, Partial<Facts['machine']>][] = [
+    ['no-net-admin', { netAdmin: false }],
+    ['no-nft', { nft: null }],
+    ['old-nft', { nft: '0.9.8' }],
+    ['old-nft', { nft: '1.0.5' }],
+    ['no-flock', { flock: false }],
+    ['no-nf-tables', { nfTables: { works: false, why: 'Protocol not supported' } }],
+    ['no-way-to-queue', { nfTables: { works: true, nativeQueue: false } }],
+    ['queue-by-iptables', { nfTables: { works: true, nativeQueue: false }, iptablesNft: true }],
+    ['no-nfnetlink-queue', { nfnetlinkQueue: false }],
+    ['no-libnetfilter-queue', { libraryProblem: 'the library cannot be loaded' }],
+    ['ruleset-flushed-at-start', { nftablesServiceFlushes: true }],
+  ]
+  for (const [id, parts] of cases) it(`${id}: ${JSON.stringify(parts)}`, () => void finds(machine(parts), id))
+  for (const nft of ['1.0.6', '1.0.10', '1.1.0', '2'])
+    it(`nft ${nft} is late enough`, () => void finds(machine({ nft })))
+  it('what was not looked at', () => {
+    const found = finds({ ...facts(), notSeen: [{ what: 'the ruleset', why: 'no right' }] }, 'not-looked-at')
+    assert.equal(found.message, 'the ruleset could not be looked at: no right')
+  })
+})
+
+describe('of the daemon', () => {
+  const running = (parts: object): Facts => ({
+    ...facts(),
+    daemon: { ...facts().daemon, state: 'answers', status: { ...status, ...parts } },
+  })
+  it('another release, another file, a changed file', () => {
+    finds(running({ version: '1.0.0' }), 'daemon-other-version')
+    finds(running({ config: '/elsewhere' }), 'daemon-other-configuration')
+    finds(running({ configuredAt: 800 }), 'configuration-changed')
+  })
+  it('packets that were lost, and those of others', () => {
+    finds(running({ queue: { ...status.queue, unanswered: 1 } }), 'queue-overflow')
+    finds(running({ strayPackets: 3 }), 'queue-shared')
+  })
+  it('nobody at the queue although it runs', () => {
+    finds({ ...facts(), daemon: { ...facts().daemon, queueReader: null } }, 'queue-unread')
+  })
+  it('another program at the queue', () => {
+    for (const name of ['suricata', null]) {
+      const queueReader = { port: 7, name, isPkctld: false }
+      const found = finds(
+        { ...facts(), daemon: { socket: '/s', state: 'absent', queueReader } },
+        'queue-taken',
+        'daemon-not-running',
+      )
+      assert.match(found.message, name ? /process 7 \(suricata\)/ : /another program/)
+    }
+  })
+  it('none that is needed: without credentials nobody has to listen', () => {
+    const absent = { socket: '/s', state: 'absent', queueReader: null } as const
+    const given = facts(
+      'x: { type: pkd, key: test, opens: [s], enabled: false }',
+      's: { port: 22, allow: [192.0.2.1] }',
+    )
+    finds({ ...given, daemon: absent, kernel: { ...(given.kernel as NonNullable<Facts['kernel']>), queue: null } })
+  })
+})
+
+describe('of services', () => {
+  it('nobody who opens one: a credential, an allowed prefix or a grant by hand is enough', () => {
+    const two = 's: { port: 22 }\n  t: { port: 23 }'
+    assert.equal(finds(facts(laptop, two), 'nobody-opens').service, 't')
+    finds(facts(laptop.replace('[s]', '[s, t]'), two))
+    finds(facts(laptop, two.replace('23', '23, allow: [192.0.2.1]')))
+    finds(facts(laptop, two.replace('23', '23, accept: true')), 'watch-only')
+  })
+  it('a credential that opens what is not there', () => {
+    const found = finds(facts(laptop.replace('[s]', '[s, nfs]')), 'opens-nothing')
+    assert.match(found.message, /opens nfs, and there is no such service: the rest is opened/)
+  })
+  it('prefixes of a grant, for the session', () => {
+    const session = (address: string, services: string): Facts => ({
+      ...facts(laptop, services),
+      session: { address, port: 22 },
+    })
+    finds(session('198.51.100.9', 's: { port: 22 }'), 'session-shut-out')
+    finds(session('198.51.100.9', 's: { port: 22, allow: [198.51.100.0/24] }'))
+    finds(session('198.51.101.9', 's: { port: 22, allow: [198.51.100.0/24] }'), 'session-shut-out')
+    finds(session('2001:db8::9', "s: { port: 22, allow: ['2001:db8::/32'] }"))
+    finds(session('2001:db9::9', "s: { port: 22, allow: ['2001:db8::/32'] }"), 'session-shut-out')
+    finds(session('198.51.100.9', 's: { port: 2222 }'))
+  })
+})
+
+describe('of credentials', () => {
+  const pkd = (more: string, key = goodKey) => `c: { type: pkd, tag: X, key: '${key}', opens: [s], ${more} }`
+  const steps = (more: string) => `c: { type: sequence, opens: [s], ${more} }`
+  const rotating = (more: string, secret = 'correct horse battery staple') =>
+    `c: { type: rotating, open-secret: '${secret}', opens: [s], ${more} }`
+  const cases: readonly [string, ...FindingId[]][] = [
+    [pkd('skew: 30')],
+    [pkd('', 'test'), 'weak-key'],
+    [pkd('', '123456789012345'), 'weak-key'],
+    [pkd('', 'aaaaaaaaaaaaaaaaaaaaaaaa'), 'weak-key'],
+    [pkd('', '0x000102030405060708090a0b0c0d0e0f10'), 'weak-key'],
+    [pkd('', 'correcthcorrecthcorrecth'), 'weak-key'],
+    [pkd('', 'correct horse battery staple')],
+    [pkd('skew: -1'), 'any-clock'],
+    [pkd('rate: none'), 'no-rate'],
+    [pkd('enabled: false, skew: -1, rate: none'), 'nobody-opens'],
+    [pkd('obo: true, obo-prefixes: [192.0.2.0/24]')],
+    [pkd('obo: true, obo-prefixes: [0.0.0.0/0]'), 'obo-everywhere'],
+    [pkd("obo: true, obo-prefixes: ['::/0']"), 'obo-everywhere'],
+    [pkd('window: unlimited'), 'unlimited-window'],
+    [pkd("on-open: { shell: 'logger x' }"), 'shell-trigger'],
+    [pkd("on-expiry: { command: [], shell6: 'logger x' }"), 'shell-trigger'],
+    [pkd('on-open: { command: [/bin/true] }')],
+    [steps('sequence: [7000, 9000, 8000, 6000]')],
+    [steps('sequence: [7000, 8000, 9000]'), 'ascending-sequence'],
+    [steps('sequence: [9000, 8000]'), 'short-sequence'],
+    [steps('sequence: [9000, 8000, 9000, 8000]'), 'short-sequence'],
+    [rotating('')],
+    [rotating('', 'secret'), 'weak-secret'],
+    [rotating("close-secret: 'secret'"), 'weak-secret'],
+    [rotating('digest: md5'), 'md5-digest'],
+    [rotating('range: 1000-1008'), 'small-range'],
+    [rotating('grace: 300')],
+    [rotating('grace: 301'), 'long-grace'],
+  ]
+  for (const [credential, ...wanted] of cases) {
+    it(`${wanted.join(', ') || 'nothing'}: ${credential}`, () => {
+      finds(facts(credential), ...wanted)
+    })
+  }
+  it('very short keys are an error', () => {
+    assert.equal(finds(facts(pkd('', 'seven b')), 'weak-key').level, 'error')
+    assert.equal(finds(facts(pkd('', 'eight by')), 'weak-key').level, 'warning')
+  })
+  it('one tag for many', () => {
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, i) => `c${i}: { type: pkd, key: '${goodKey}0${i}', opens: [s] }`).join('\n  ')
+    finds(facts(many(4)))
+    assert.match(finds(facts(many(5)), 'shared-tag').message, /5 credentials have the tag PKD0, the default/)
+  })
+  it('lists of one-time sequences', () => {
+    const given = facts()
+    const config = given.configuration.config as NonNullable<Facts['configuration']['config']>
+    const { type: _type, ...common } = (
+      facts(steps('sequence: [7000, 9000, 8000]')).configuration.config as typeof config
+    ).credentials[0] as Extract<(typeof config.credentials)[number], { type: 'sequence' }>
+    const withLines = (...lines: string[]): Facts => ({
+      ...given,
+      configuration: {
+        ...given.configuration,
+        config: { ...config, credentials: [{ ...common, type: 'one-time', file: '/etc/pkctl/lines' }] },
+        oneTime: new Map([['c', lines.map(line => line.split(',').map(parseStep))]]),
+      },
+    })
+    const good = '7000,9000,8000'
+    finds(withLines(good, good, good, good, good))
+    assert.equal(finds(withLines(good, good, good, good), 'few-sequences').level, 'warning')
+    assert.equal(finds(withLines(), 'few-sequences').level, 'error')
+    assert.match(finds(withLines(good, good, good, good, '1,2,3'), 'ascending-sequence').message, /5\. of those left/)
+  })
+})
+
+describe('of the clock', () => {
+  const cases: readonly [ClockState, string, ...FindingId[]][] = [
+    ['not-synchronised', laptop, 'clock-unsynchronised'],
+    ['unknown', laptop, 'clock-unknown'],
+    ['unknown', laptop.replace('opens', 'skew: -1, opens'), 'any-clock'],
+    ['not-synchronised', 'c: { type: sequence, sequence: [7000, 9000, 8000], opens: [s] }'],
+    [
+      'not-synchronised',
+      "c: { type: rotating, open-secret: 'correct horse battery staple', opens: [s] }",
+      'clock-unsynchronised',
+    ],
+  ]
+  for (const [clock, credential, ...wanted] of cases) {
+    it(`${clock} with ${credential}`, () => {
+      finds({ ...facts(credential), clock }, ...wanted)
+    })
+  }
+})
+
+describe('of files', () => {
+  const cases: readonly [string, Partial<FileFacts> & { mode: number }, ...FindingId[]][] = [
+    ['a key of mode 0600', { mode: 0o600 }],
+    ['a key of mode 0640', { mode: 0o640 }, 'secrets-readable'],
+    ["one for another group than the daemon's", { mode: 0o640, gid: 5 }, 'secrets-readable'],
+    ["one for the daemon's", { mode: 0o640, gid: 999 }],
+    ["one for the daemon's, and all others", { mode: 0o644, gid: 999 }, 'secrets-readable'],
+    ['a configuration of mode 0644', { mode: 0o644, what: 'configuration' }],
+    ['one with secrets', { mode: 0o644, what: 'configuration', holdsSecrets: true }, 'secrets-readable'],
+    ['one with secrets for a group', { mode: 0o640, what: 'configuration', holdsSecrets: true }],
+    ['sequences of mode 0644', { mode: 0o644, what: 'sequences' }, 'secrets-readable'],
+    ['a state directory of mode 0755', { mode: 0o040755, what: 'state' }, 'state-readable'],
+    ['a file of mode 0622', { mode: 0o622, what: 'configuration' }, 'file-writable'],
+    ["a group's file of mode 0660", { mode: 0o660, gid: 5, what: 'configuration' }, 'file-writable'],
+    ["root's group", { mode: 0o660, what: 'configuration' }],
+    ["somebody's file", { mode: 0o600, uid: 5 }, 'file-writable'],
+    ['a socket for a group', { mode: 0o140660, gid: 5, what: 'socket' }],
+    ['a socket for all', { mode: 0o140666, gid: 5, what: 'socket' }, 'socket-open-to-all'],
+    ["somebody's program", { mode: 0o755, uid: 5, what: 'program' }, 'program-writable'],
+    ['a program that is not there', { mode: 0o644, what: 'program', usable: false }, 'program-missing'],
+  ]
+  for (const [name, parts, ...wanted] of cases) {
+    it(name, () => {
+      finds({ ...facts(), files: [file(parts)] }, ...wanted)
+    })
+  }
+  it("the daemon's own user may own what it uses", () => {
+    finds({ ...facts(), trusted: [0, 5], files: [file({ mode: 0o600, uid: 5 })] })
+  })
+  it('a directory above several files is said once', () => {
+    const components = [{ path: '/tmp', mode: 0o040777, uid: 0, gid: 0 }]
+    finds(
+      { ...facts(), files: [file({ mode: 0o600, components }), file({ mode: 0o600, path: '/y', components })] },
+      'file-writable',
+    )
+  })
+})
+
+describe('the catalogue', () => {
+  const textOf = (name: string) => fs.readFileSync(path.join(root, name), 'utf8')
+
+  it('stands in docs/doctor.md, whole, with its levels', () => {
+    const rows = [...textOf('docs/doctor.md').matchAll(/^\| `([a-z0-9-]+)` +\| ([a-z, ]+?) +\|/gm)]
+    assert.deepEqual(
+      rows.map(([, id]) => id),
+      Object.keys(catalogue),
+    )
+    for (const [, id = '', levels = ''] of rows) {
+      assert.ok(levels.split(', ').includes(catalogue[id as FindingId]), id)
+    }
+  })
+
+  it('is what tests make appear', () => {
+    const integration = fs.readdirSync(path.join(root, 'test/integration')).filter(name => name.startsWith('doctor'))
+    const tests = ['test/unit/doctor/doctor.test.ts', ...integration.map(name => `test/integration/${name}`)]
+    const text = tests.map(textOf).join('\n')
+    const untested = Object.keys(catalogue).filter(id => !text.includes(`'${id}'`))
+    assert.deepEqual(untested, [])
+  })
+})

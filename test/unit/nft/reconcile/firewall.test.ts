@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { maskAddress } from '../../../../src/net/addresses.js'
+import { NftError } from '../../../../src/nft/errors.js'
+import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
+import { FakeNft, FakeXtQueue } from '../../../support/fake-nft.js'
+import { firewallCases } from '../../../support/firewall-cases.js'
+import { counting, queueingOf, service, ssh } from '../../../support/firewall-tools.js'
+
+function bench({ queueStatement = true } = {}) {
+  const nft = new FakeNft({ queueStatement })
+  const xtQueue = new FakeXtQueue()
+  return { nft, xtQueue, firewall: new Firewall(nft, xtQueue, (address, _, prefix) => maskAddress(address, prefix)) }
+}
+
+describe('Firewall, on the fake', () => {
+  for (const { name, run } of firewallCases) {
+    it(name, () => {
+      const { firewall, nft } = bench()
+      return run(firewall, nft)
+    })
+  }
+})
+
+describe("Firewall and the way to the queue that is not nft's", () => {
+  let parts = bench()
+  beforeEach(() => (parts = bench()))
+
+  it('is taken away where nft has its own statement', async () => {
+    const { firewall, xtQueue } = parts
+    await firewall.install([ssh], await queueingOf(firewall))
+    assert.deepEqual(xtQueue.calls, ['remove'])
+  })
+
+  it('is made where nft has none, and taken away after the packet path', async () => {
+    const { firewall, xtQueue } = bench({ queueStatement: false })
+    await firewall.install([ssh], await queueingOf(firewall, { hook: 'prerouting' }))
+    assert.deepEqual(xtQueue.calls, ['install prerouting 0x10000 62'])
+    await firewall.uninstall()
+    assert.deepEqual(xtQueue.calls.slice(1), ['remove'])
+  })
+
+  it('is left alone when the rest would be refused', async () => {
+    const { firewall, xtQueue } = bench({ queueStatement: false })
+    const queueing = await queueingOf(firewall)
+    await assert.rejects(
+      firewall.install([ssh], services => ({ ...queueing(services), native: true })),
+      NftError,
+    )
+    assert.deepEqual(xtQueue.calls, [])
+  })
+
+  for (const there of [false, true]) {
+    it(`${there ? 'stays' : 'goes again'} when the rest fails after all, and there was ${there ? 'a' : 'no'} packet path before`, async () => {
+      const { nft, firewall, xtQueue } = bench({ queueStatement: false })
+      const queueing = await queueingOf(firewall)
+      if (there) await firewall.install([ssh], queueing)
+      const failing = counting(nft).nft
+      failing.apply = () => Promise.reject(new NftError('other', 'nft', 'no'))
+      const before = xtQueue.calls.length
+      await assert.rejects(new Firewall(failing, xtQueue, firewall.mask).install([ssh], queueing), NftError)
+      assert.deepEqual(xtQueue.calls.slice(before), ['install input 0x10000 62', ...(there ? [] : ['remove'])])
+    })
+  }
+
+  it('may lack its tool where it is not needed', async () => {
+    const { nft, firewall } = parts
+    const missing = () =>
+      Promise.reject(new NftError('missing-tool', 'iptables-nft', 'there is no iptables-nft program'))
+    const without = new Firewall(nft, { install: missing, remove: missing }, firewall.mask)
+    const queueing = await queueingOf(without)
+    await without.install([ssh], queueing)
+    await without.uninstall()
+    await assert.rejects(
+      without.install([ssh], services => ({ ...queueing(services), native: false })),
+      (error: unknown) => error instanceof NftError && error.kind === 'missing-tool',
+    )
+  })
+
+  it('is found out by a probe, which changes nothing', async () => {
+    for (const queueStatement of [true, false]) {
+      const { firewall, nft } = bench({ queueStatement })
+      assert.deepEqual(await firewall.probe('input'), { nativeQueue: queueStatement })
+      assert.equal((await nft.list()).present, false)
+      assert.deepEqual(nft.applied, [])
+    }
+  })
+
+  it('is not guessed at when nft cannot be used at all', async () => {
+    const refuse = () => Promise.reject(new NftError('permission', 'nft', 'Operation not permitted'))
+    const nft = { check: refuse, apply: refuse, list: refuse, listSet: refuse, getElement: refuse }
+    await assert.rejects(
+      new Firewall(nft, parts.xtQueue, parts.firewall.mask).probe('input'),
+      (error: unknown) => error instanceof NftError && error.kind === 'permission',
+    )
+  })
+})
+
+describe('Firewall', () => {
+  it('makes one transaction of one change', async () => {
+    const { firewall, nft } = bench()
+    const counts: number[] = []
+    for (const work of [
+      () => firewall.ensureServices([ssh, { ...ssh, name: 'web', ports: [{ first: 80, last: 80 }] }]),
+      () => firewall.ensureServices([ssh]),
+      () => firewall.addGrant('ssh', 4, '192.0.2.1', 500),
+      () => firewall.addGrant('ssh', 4, '192.0.2.1', 400),
+      () => firewall.ensureServices([{ ...ssh, prefix4: 24 }]),
+      () => firewall.deleteGrant('ssh', 4, '192.0.2.1'),
+      () => firewall.removeService('ssh'),
+      async () => firewall.install([ssh], await queueingOf(firewall)),
+      async () => firewall.install([service('shell')], await queueingOf(firewall)),
+      () => firewall.quiesce(),
+      () => firewall.uninstall(),
+    ]) {
+      const before = nft.applied.length
+      await work()
+      counts.push(nft.applied.length - before)
+    }
+    assert.deepEqual(counts, [1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1])
+  })
+})

@@ -1,0 +1,52 @@
+/** Rules whose words matter, whatever is read back from them. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { buildServices } from '../../../../src/nft/table/service-changes.js'
+import type { ServiceSpec } from '../../../../src/nft/table/service-spec.js'
+import { FakeNft } from '../../../support/fake-nft.js'
+import { service } from '../../../support/firewall-tools.js'
+
+async function rulesOf(change: Partial<ServiceSpec>) {
+  const nft = new FakeNft()
+  await nft.apply(buildServices([service('ssh', change)], await nft.list()))
+  return (await nft.list()).chains.get('pk-ssh')?.rules ?? []
+}
+
+describe('the rules of a service', () => {
+  for (const version of [4, 6] as const) {
+    for (const syn of [true, false]) {
+      it(`that grants a single use know a connection by source and both ports (IPv${version}, syn: ${syn})`, async () => {
+        const set = `@pk-ssh.used-${version}`
+        const rules = (await rulesOf({ singleUse: true, syn })).filter(({ expr }) => JSON.stringify(expr).includes(set))
+        const key = {
+          concat: [
+            { payload: { protocol: version === 4 ? 'ip' : 'ip6', field: 'saddr' } },
+            { payload: { protocol: 'th', field: 'sport' } },
+            { payload: { protocol: 'th', field: 'dport' } },
+          ],
+        }
+        assert.deepEqual(
+          rules.map(({ comment }) => comment),
+          ['the connection let in', 'granted by knock, once', 'granted by hand, once'],
+        )
+        assert.deepEqual(rules[0]?.expr[0], { match: { op: '==', left: key, right: set } })
+        // Where only the first packet is judged, repeating it does not make the use longer.
+        const remember = {
+          set: { op: syn ? 'add' : 'update', elem: { elem: { val: key, timeout: syn ? 35 : 180 } }, set },
+        }
+        assert.deepEqual(
+          rules
+            .map(({ expr }) => expr.filter(each => JSON.stringify(each).startsWith('{"set":')))
+            .map(all => all.at(-1)),
+          [syn ? undefined : remember, remember, remember],
+        )
+      })
+    }
+  }
+
+  it('before routing let go what is to be routed onward, and on input they do not ask', async () => {
+    const elsewhere = { match: { op: '==', left: { fib: { result: 'type', flags: ['daddr'] } }, right: 'unicast' } }
+    assert.deepEqual((await rulesOf({ hook: 'prerouting' }))[0]?.expr, [elsewhere, { return: null }])
+    assert.ok(!JSON.stringify(await rulesOf({ hook: 'input' })).includes('fib'))
+  })
+})

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { maskAddress } from '../../../src/net/addresses.js'
+import { Firewall } from '../../../src/nft/reconcile/firewall.js'
+import type { GivenGrant } from '../../../src/nft/table/grant-elements.js'
+import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
+import type { LockoutFlags } from '../../../src/safety/lockout.js'
+import { guardSession } from '../../../src/safety/lockout.js'
+import type { Session } from '../../../src/safety/ssh-session.js'
+import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { service } from '../../support/firewall-tools.js'
+
+const address = '198.51.100.7'
+const session: Session = { version: 4, address, port: 22 }
+const everyPacket = service('ssh')
+const newConnections = service('ssh', { syn: true })
+const grant = (by: 'knock' | 'hand', secondsLeft: number | null): GivenGrant => ({
+  service: 'ssh',
+  source: address,
+  by,
+  secondsLeft,
+})
+const lasting = grant('hand', null)
+
+describe('whoever types a command in an ssh session', () => {
+  let firewall: Firewall
+  let said: string[]
+
+  beforeEach(() => {
+    // Time stands still, so that the seconds that are left are those that were given.
+    firewall = new Firewall(new FakeNft({ now: () => 0 }), new FakeXtQueue(), (text, _, prefix) =>
+      maskAddress(text, prefix),
+    )
+    said = []
+  })
+
+  /** The grants that --allow-me makes when the service is changed in his session. */
+  async function change(spec: ServiceSpec, flags: LockoutFlags): Promise<readonly GivenGrant[]> {
+    const say = (message: string) => void said.push(message)
+    const terminal = { out: say, error: say, hint: say, warn: say, strong: String, difference: say }
+    let allowed: readonly GivenGrant[] = []
+    await firewall.rearrange({ specs: [{ ...spec, window: 90 }], remove: [] }, async plan => {
+      allowed = await guardSession(terminal, firewall, flags, plan, session)
+      return []
+    })
+    return allowed
+  }
+
+  const granted: readonly [string, readonly GivenGrant[], readonly GivenGrant[]][] = [
+    ['nothing', [], [lasting]],
+    ['a knock of 30 s ago', [grant('knock', 30)], [lasting]],
+    ['a grant by hand that ends', [grant('hand', 500)], [lasting]],
+    ['a grant by hand without end', [lasting], []],
+    ['a knock, and a grant by hand without end', [grant('knock', 30), lasting], []],
+    ['a knock that opens without end', [grant('knock', null)], []],
+  ]
+  for (const [name, grants, wanted] of granted) {
+    it(`is let in without end by --allow-me, having ${name}`, async () => {
+      for (const spec of [everyPacket, newConnections]) {
+        await firewall.rearrange({ specs: [spec], remove: [], grants })
+        assert.deepEqual(await change(spec, { allowMe: true }), wanted)
+      }
+    })
+  }
+
+  it('is told when he would be cut off, though his knock lets him in until then', async () => {
+    await firewall.rearrange({ specs: [everyPacket], remove: [], grants: [grant('knock', 30)] })
+    await assert.rejects(
+      change(everyPacket, {}),
+      /^UserError: your ssh session from 198\.51\.100\.7 would be cut off: service ssh judges every packet to port 22, and nothing lets 198\.51\.100\.7 in for longer than 30 s$/,
+    )
+    await change(everyPacket, { force: true })
+    assert.match(said.join('\n'), /would be cut off: .* for longer than 30 s$/)
+  })
+
+  it('is told the longest of what ends', async () => {
+    const grants = [grant('knock', 30), grant('hand', 500)]
+    await firewall.rearrange({ specs: [everyPacket], remove: [], grants })
+    await assert.rejects(change(everyPacket, {}), /in for longer than 500 s$/)
+  })
+
+  it('is told nothing where he is let in without end, or knocks for new connections alone', async () => {
+    await firewall.rearrange({ specs: [everyPacket], remove: [], grants: [lasting] })
+    assert.deepEqual(await change(everyPacket, {}), [])
+    await firewall.rearrange({ specs: [newConnections], remove: [], revoke: [lasting], grants: [grant('knock', 30)] })
+    assert.deepEqual(await change(newConnections, {}), [])
+    assert.deepEqual(said, [])
+  })
+
+  it('is warned where nothing lets his next connection in', async () => {
+    await firewall.rearrange({ specs: [newConnections], remove: [] })
+    assert.deepEqual(await change(newConnections, {}), [])
+    assert.match(said[0] ?? '', /the next one from there will not be let in: .* nothing lets 198\.51\.100\.7 in$/)
+  })
+})

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { maskAddress } from '../../../src/net/addresses.js'
+import { Firewall } from '../../../src/nft/reconcile/firewall.js'
+import type { GivenGrant } from '../../../src/nft/table/grant-elements.js'
+import type { Saved } from '../../../src/safety/rollback.js'
+import { rollBack, savedOf } from '../../../src/safety/rollback.js'
+import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { service } from '../../support/firewall-tools.js'
+
+const mine = (secondsLeft: number | null): GivenGrant => ({
+  service: 'ssh',
+  source: '198.51.100.7',
+  by: 'hand',
+  secondsLeft,
+})
+
+describe('a rollback', () => {
+  for (const [name, before, after] of [
+    ['takes back what --allow-me granted', [], []],
+    ['gives a grant that --allow-me prolonged what it had left', [mine(500)], [mine(440)]],
+    ['leaves no grant that would have ended meanwhile', [mine(30)], []],
+    ['leaves a grant without end as it was', [mine(null)], [mine(null)]],
+  ] as const) {
+    it(name, async () => {
+      let now = 0
+      const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
+      const firewall = new Firewall(new FakeNft({ now: () => now }), new FakeXtQueue(), mask)
+      await firewall.rearrange({ specs: [service('ssh')], remove: [], grants: before })
+      let saved: Saved | undefined
+      await firewall.rearrange({ specs: [service('ssh', { window: 90 })], remove: [] }, async plan => {
+        const replaced = await firewall.replacedBy([mine(null)], plan.before)
+        saved = savedOf(plan, [mine(null)], replaced, { seconds: 60, daemonSocket: '' })
+        return [mine(null)]
+      })
+      now += 60
+      await rollBack(firewall, saved as Saved, 60)
+      const { spec, grants } = (await firewall.services()).get('ssh') ?? assert.fail()
+      assert.equal(spec.window, 60)
+      assert.deepEqual(
+        grants.map(grant => ({ service: 'ssh', ...grant })),
+        after,
+      )
+    })
+  }
+})
