@@ -1,7 +1,7 @@
 /** What is knocked at the end of `pkctl connect`, however it ends. */
 import type { Terminal } from '../util/terminal.js'
 import { UserError } from '../util/user-error.js'
-import type { Way } from './knock-method.js'
+import type { KnockMethod } from './knock-method.js'
 import type { Address } from './send.js'
 
 /** What ends a program in a terminal or under ssh, which ends its ProxyCommand by SIGHUP. */
@@ -11,10 +11,10 @@ const endingSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
 const closingMs = 30_000
 
 /** Hands `work` the opening way, and knocks by `closing` when it has ended, at those addresses that were opened. */
-export async function openedAndClosed(
-  opening: Way,
-  closing: Way,
-  work: (opening: Way, signal: AbortSignal) => Promise<void>,
+export async function closeAfterwards(
+  opening: KnockMethod,
+  closing: KnockMethod,
+  work: (opening: KnockMethod, signal: AbortSignal) => Promise<void>,
   terminal: Terminal,
 ): Promise<void> {
   const opened = new Set<Address['family']>()
@@ -61,7 +61,7 @@ async function finished(work: (signal: AbortSignal) => Promise<void>, last: () =
 }
 
 /** Says in one line what could not be closed; that is no failure of what has been done. */
-async function close(way: Way, opened: ReadonlySet<Address['family']>, terminal: Terminal): Promise<void> {
+async function close(way: KnockMethod, opened: ReadonlySet<Address['family']>, terminal: Terminal): Promise<void> {
   const late = AbortSignal.timeout(closingMs)
   const knocks = [...opened].map(async family => {
     const address = way.addresses.find(each => each.family === family)

@@ -14,7 +14,7 @@ import { parsePort } from '../net/ports.js'
 import { quote } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
 import { parseMilliseconds } from './send-sequence.js'
-import { placesFile } from './user-files.js'
+import { hostsFile } from './user-files.js'
 
 const port = parsed(text('a port from 1 to 65535'), parsePort)
 const filled = (what: string) => text(what).min(1, { error: () => `expected ${what}, got empty text` })
@@ -82,19 +82,19 @@ const exclusive = [
 type Entry<T extends WayType> = Omit<z.output<(typeof schemas)[T]>, 'close'>
 interface Closable {
   /** The other place that is knocked at for closing. */
-  readonly close?: Place
+  readonly close?: HostEntry
 }
-export type PkdPlace = Entry<'pkd'> & Closable
-export type SequencePlace = Entry<'sequence'> & Closable
-export type RotatingPlace = Entry<'rotating'> & Closable
-export type Place = PkdPlace | SequencePlace | RotatingPlace
+export type PkdHostEntry = Entry<'pkd'> & Closable
+export type SequenceHostEntry = Entry<'sequence'> & Closable
+export type RotatingHostEntry = Entry<'rotating'> & Closable
+export type HostEntry = PkdHostEntry | SequenceHostEntry | RotatingHostEntry
 
 /** The place of that name, or undefined when the file has none or is not there. Messages never show a secret. */
-export function findPlace(name: string, file = placesFile()): Place | undefined {
-  const places = readPlaces(file)
+export function findHostEntry(name: string, file = hostsFile()): HostEntry | undefined {
+  const places = readHostsFile(file)
   const entry = places.get(name)
   if (entry === undefined) return undefined
-  const { close, ...place } = readPlace(name, entry, file)
+  const { close, ...place } = readHostEntry(name, entry, file)
   if (close === undefined) return place
   const other = places.get(close)
   if (other === undefined || close === name) {
@@ -102,11 +102,11 @@ export function findPlace(name: string, file = placesFile()): Place | undefined 
     throw new UserError(`${file}: ${name}.close: ${why}`, 'it takes the name of another place in the file')
   }
   // What closes that one is of no interest here.
-  const { close: _, ...closing } = readPlace(close, other, file)
+  const { close: _, ...closing } = readHostEntry(close, other, file)
   return { ...place, close: closing }
 }
 
-function readPlaces(file: string): ReadonlyMap<string, unknown> {
+function readHostsFile(file: string): ReadonlyMap<string, unknown> {
   let content: string
   try {
     content = fs.readFileSync(file, 'utf8')
@@ -130,7 +130,7 @@ function readPlaces(file: string): ReadonlyMap<string, unknown> {
 const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function readPlace(name: string, entry: unknown, file: string): z.output<(typeof schemas)[WayType]> {
+function readHostEntry(name: string, entry: unknown, file: string): z.output<(typeof schemas)[WayType]> {
   const fail = (message: string, hint?: string, at: ConfigPath = []): never => {
     throw new UserError(`${file}: ${formatPath([name, ...at])}${message}`, hint)
   }

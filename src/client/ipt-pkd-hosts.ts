@@ -9,12 +9,12 @@ import * as path from 'node:path'
 import type { Sections } from '../util/ini.js'
 import { IniError, parseIni } from '../util/ini.js'
 import { UserError } from '../util/user-error.js'
-import type { PkdPlace } from './hosts-file.js'
+import type { PkdHostEntry } from './hosts-file.js'
 
 const iptPkdFile = (): string => path.join(os.homedir(), '.ipt_pkd.ini')
 
 /** The place of that name, or undefined when the file has none or is not there. */
-export function findIptPkdPlace(name: string, file = iptPkdFile()): PkdPlace | undefined {
+export function findIptPkdHost(name: string, file = iptPkdFile()): PkdHostEntry | undefined {
   const section = readSections(file).get(name)
   if (section === undefined) return undefined
   const fail = (message: string, hint?: string): never => {

@@ -13,7 +13,7 @@
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../util/user-error.js'
-import type { Way } from './knock-method.js'
+import type { KnockMethod } from './knock-method.js'
 import { closedHint, millisecondsSince, noAnswer, reasonFor } from './knock-options.js'
 import type { Address } from './send.js'
 import { NotSent } from './send.js'
@@ -26,7 +26,12 @@ const otherFamilyAfterMs = 250
  * Resolves to a connection that is open both ways and not read from yet. Fails when all that was begun has ended, also
  * after the signal, with which it ends early.
  */
-export async function reach(way: Way, port: number, timeoutMs: number, signal?: AbortSignal): Promise<net.Socket> {
+export async function knockAndConnect(
+  way: KnockMethod,
+  port: number,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<net.Socket> {
   const started = process.hrtime.bigint()
   const deadline = Date.now() + timeoutMs
   const settled = new AbortController()
@@ -35,7 +40,7 @@ export async function reach(way: Way, port: number, timeoutMs: number, signal?: 
   signal?.addEventListener('abort', onSignal)
   let turn: Promise<unknown> = Promise.resolve()
   const attempts = way.addresses.map(address => {
-    const attempt = new Attempt(address, port, way, deadline, settled)
+    const attempt = new ConnectionAttempt(address, port, way, deadline, settled)
     const connection = turn.then(() => attempt.run())
     turn = attempt.next
     return connection
@@ -56,7 +61,7 @@ function explained(failures: readonly Error[], port: number, started: bigint): U
 }
 
 /** Knocking and connecting at one address. */
-class Attempt {
+class ConnectionAttempt {
   /** Resolves when another address may be tried as well: soon after the knock, or when there is trouble. */
   readonly next: Promise<void>
   #startNext: () => void = () => undefined
@@ -65,7 +70,7 @@ class Attempt {
   constructor(
     readonly address: Address,
     readonly port: number,
-    readonly way: Way,
+    readonly way: KnockMethod,
     readonly deadline: number,
     /** Aborted by the attempt that has its connection: the others end. */
     readonly settled: AbortController,

@@ -10,7 +10,7 @@ import { formatStep, parseStep } from '../knock/sequence.js'
 import { addressBytes, parseAddress } from '../net/addresses.js'
 import { parsePort } from '../net/ports.js'
 import { usageError, UserError } from '../util/user-error.js'
-import type { PkdPlace, Place, RotatingPlace } from './hosts-file.js'
+import type { PkdHostEntry, HostEntry, RotatingHostEntry } from './hosts-file.js'
 import type { FamilyFlags, KnockFlags } from './knock-options.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
@@ -18,7 +18,7 @@ import { resolve, sendDatagram } from './send.js'
 import { expandHome } from './user-files.js'
 
 /** How to knock at a server, and where. */
-export interface Way {
+export interface KnockMethod {
   readonly host: string
   /** At least one, at most one of each version of IP. */
   readonly addresses: readonly Address[]
@@ -43,12 +43,12 @@ const defaultDelayMs = 20
  * How to open: at `ports` where there are any, else as the place says. Flags come before what the place says. `ask`
  * gets the key of a PKD knock where neither names one.
  */
-export async function openingWay(
-  place: Place,
+export async function openMethod(
+  place: HostEntry,
   flags: KnockFlags,
   ask: () => Promise<string>,
   ports: readonly string[] = [],
-): Promise<Way> {
+): Promise<KnockMethod> {
   if (ports.length > 0) {
     const steps = ports.map(port => readStep(flags.udp && !port.includes(':') ? `${port}:udp` : port))
     return bySteps(place, flags, () => steps)
@@ -65,12 +65,12 @@ export async function openingWay(
 }
 
 /** How to close; undefined where the place has nothing that closes. */
-export async function closingWay(
-  place: Place,
+export async function closeMethod(
+  place: HostEntry,
   flags: KnockFlags,
   ask: () => Promise<string>,
-): Promise<Way | undefined> {
-  if (place.close) return openingWay(place.close, flags, ask)
+): Promise<KnockMethod | undefined> {
+  if (place.close) return openMethod(place.close, flags, ask)
   if (place.type === 'sequence') {
     const { 'close-sequence': steps } = place
     return steps && bySteps(place, flags, () => steps)
@@ -79,7 +79,7 @@ export async function closingWay(
   return bySteps(place, flags, rotating(place, 'close'))
 }
 
-async function byPkd(place: PkdPlace, flags: KnockFlags, ask: () => Promise<string>): Promise<Way> {
+async function byPkd(place: PkdHostEntry, flags: KnockFlags, ask: () => Promise<string>): Promise<KnockMethod> {
   if ((flags.delay ?? flags.answerTime) !== undefined) {
     throw usageError('a PKD knock is one packet, and has no --delay or --answer-time', 'they are for sequences')
   }
@@ -107,7 +107,7 @@ async function byPkd(place: PkdPlace, flags: KnockFlags, ask: () => Promise<stri
 /** Of an address in text. */
 const bytesOf = (text: string) => Buffer.from(addressBytes(parseAddress(text).address), 'latin1')
 
-async function bySteps(place: Place, flags: KnockFlags, current: () => readonly Step[]): Promise<Way> {
+async function bySteps(place: HostEntry, flags: KnockFlags, current: () => readonly Step[]): Promise<KnockMethod> {
   if ((flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf) !== undefined)
     throw usageError('a sequence has no tag, key or port of a knock, and no --on-behalf-of', 'they are for PKD knocks')
   const pauseMs = flags.delay === undefined ? (place.delay ?? defaultDelayMs) : parseMilliseconds(flags.delay)
@@ -125,7 +125,7 @@ async function bySteps(place: Place, flags: KnockFlags, current: () => readonly 
 }
 
 /** Reads the secret now; the sequence is that of the hour in which it is asked for. */
-function rotating(place: RotatingPlace, what: 'open' | 'close'): () => Step[] {
+function rotating(place: RotatingHostEntry, what: 'open' | 'close'): () => Step[] {
   const secret = place[`${what}-secret`] ?? readSecret(place[`${what}-secret-file`] ?? '')
   const rotation = { ...place.range, secret, digest: place.digest }
   return () => rotatingSteps(rotation, startOfHour(Date.now() / 1000, place.hour))
@@ -140,13 +140,13 @@ function readStep(text: string): Step {
 }
 
 /** Where the place is, as the flags and the place want it. */
-function addressesOf(place: Place, flags: FamilyFlags): Promise<Address[]> {
+function addressesOf(place: HostEntry, flags: FamilyFlags): Promise<Address[]> {
   if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   const ofPlace = place.family === undefined ? undefined : place.family === '4' ? 4 : 6
   return resolve(place.host, flags[4] ? 4 : flags[6] ? 6 : ofPlace)
 }
 
-async function findKey(flags: KnockFlags, place: PkdPlace, ask: () => Promise<string>): Promise<PkdKey> {
+async function findKey(flags: KnockFlags, place: PkdHostEntry, ask: () => Promise<string>): Promise<PkdKey> {
   const file = flags.keyFile ?? (flags.keyEnv === undefined ? place['key-file'] : undefined)
   if (file !== undefined) return parseKey(readFirstLine(file, 'key'))
   if (flags.keyEnv !== undefined) {

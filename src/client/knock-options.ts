@@ -1,9 +1,9 @@
 /** What `pkctl knock` and `pkctl connect` share: their options, whom they know, and what they say. */
 import * as fs from 'node:fs'
-import type { Place } from './hosts-file.js'
-import { findIptPkdPlace } from './ipt-pkd-hosts.js'
+import type { HostEntry } from './hosts-file.js'
+import { findIptPkdHost } from './ipt-pkd-hosts.js'
 import type { Address } from './send.js'
-import { placesFile } from './user-files.js'
+import { hostsFile } from './user-files.js'
 
 export interface FamilyFlags {
   readonly 4?: boolean
@@ -22,10 +22,10 @@ export interface KnockFlags extends FamilyFlags {
 }
 
 /** The place of that name: of hosts.yaml, else of ipt_pkd's client, else the network's host. */
-export async function placeNamed(name: string): Promise<Place> {
+export async function hostEntryNamed(name: string): Promise<HostEntry> {
   // What reads them takes longer to load than a knock takes.
-  const place = mayBeThere(placesFile()) ? (await import('./hosts-file.js')).findPlace(name) : undefined
-  return place ?? findIptPkdPlace(name) ?? { type: 'pkd', host: name }
+  const place = mayBeThere(hostsFile()) ? (await import('./hosts-file.js')).findHostEntry(name) : undefined
+  return place ?? findIptPkdHost(name) ?? { type: 'pkd', host: name }
 }
 
 function mayBeThere(file: string): boolean {

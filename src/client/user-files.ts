@@ -3,7 +3,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 
 /** Where they keep the places at which they knock. */
-export function placesFile(): string {
+export function hostsFile(): string {
   const config = process.env['XDG_CONFIG_HOME'] ?? path.join(os.homedir(), '.config')
   return path.join(config, 'pkctl', 'hosts.yaml')
 }

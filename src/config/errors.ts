@@ -3,13 +3,13 @@
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 
 /** A place in a file of the configuration. Lines and columns count from 1. */
-export interface Place {
+export interface SourcePosition {
   readonly file: string
   readonly line: number
   readonly column: number
 }
 
-interface ConfigProblem extends Place {
+interface ConfigProblem extends SourcePosition {
   /** One line, starting with the option's path where there is one: `services.ssh.port: expected …`. */
   readonly message: string
   /** What to do about it. */
@@ -28,11 +28,11 @@ export class ConfigError extends Error {
   }
 }
 
-export const formatPlace = ({ file, line, column }: Place): string => `${file}:${line}:${column}`
+export const formatPosition = ({ file, line, column }: SourcePosition): string => `${file}:${line}:${column}`
 
 /** `FILE:LINE:COL: message (hint)` */
 function formatProblem(problem: ConfigProblem): string {
-  return `${formatPlace(problem)}: ${problem.message}${problem.hint === undefined ? '' : ` (${problem.hint})`}`
+  return `${formatPosition(problem)}: ${problem.message}${problem.hint === undefined ? '' : ` (${problem.hint})`}`
 }
 
 /** Collects what is found while a configuration is read. */
@@ -40,12 +40,12 @@ export class Findings {
   readonly problems: ConfigProblem[] = []
   readonly warnings: string[] = []
 
-  problem(place: Place, message: string, hint?: string): void {
+  problem(place: SourcePosition, message: string, hint?: string): void {
     this.problems.push({ ...place, message, ...(hint === undefined ? {} : { hint }) })
   }
 
-  warn(place: Place, message: string): void {
-    this.warnings.push(`${formatPlace(place)}: ${message}`)
+  warn(place: SourcePosition, message: string): void {
+    this.warnings.push(`${formatPosition(place)}: ${message}`)
   }
 }
 

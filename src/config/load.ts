@@ -6,8 +6,8 @@ import { formatPortRange, subtractPorts } from '../net/ports.js'
 import type { LogRule, ServiceSpec } from '../nft/table/service-spec.js'
 import type { Context } from './context.js'
 import { namedEntries } from './context.js'
-import type { Place } from './errors.js'
-import { ConfigError, Findings, formatPlace } from './errors.js'
+import type { SourcePosition } from './errors.js'
+import { ConfigError, Findings, formatPosition } from './errors.js'
 import { formatPath, reportIssues } from './issues.js'
 import { checkTwins, loadCredentials, warnOfTails } from './load-credentials.js'
 import { mappingSections, serviceSchema, settingsSchema } from './schema.js'
@@ -48,7 +48,7 @@ function refuseNothing(file: string, sources: readonly SourceFile[], findings: F
 }
 
 /** The main file first, conf.d by name, as they are read. */
-const byPlace = (main: string) => (a: Place, b: Place) => {
+const byPlace = (main: string) => (a: SourcePosition, b: SourcePosition) => {
   if (a.file !== b.file) return a.file === main || (b.file !== main && a.file < b.file) ? -1 : 1
   return a.line - b.line || a.column - b.column
 }
@@ -157,7 +157,7 @@ function checkOverlaps(services: readonly ServiceSpec[], { merged, findings }: C
     for (const earlier of services.slice(0, i)) {
       const shared = sharedPort(service, earlier)
       if (shared === undefined) continue
-      const first = formatPlace(merged.placeOf(['services', earlier.name, 'port']))
+      const first = formatPosition(merged.placeOf(['services', earlier.name, 'port']))
       findings.problem(
         merged.placeOf(['services', service.name, 'port']),
         `services.${service.name}.port: ${shared} belongs to services.${earlier.name} already, at ${first}`,

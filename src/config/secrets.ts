@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import { oneLine } from '../util/text.js'
 import type { Context } from './context.js'
-import type { Place } from './errors.js'
+import type { SourcePosition } from './errors.js'
 import { formatPath } from './issues.js'
 import type { ConfigPath, ConfigReader } from './sources.js'
 import { decodeText, isMapping, reasonOf } from './sources.js'
@@ -104,7 +104,7 @@ function statOf(file: string, reader: ConfigReader) {
 /** One warning for each file that everyone can read and that holds a secret. */
 export function warnOfReadableConfig({ merged, findings, reader }: Context): void {
   const credentials = merged.value['credentials']
-  const first = new Map<string, Place>()
+  const first = new Map<string, SourcePosition>()
   for (const [name, credential] of isMapping(credentials) ? Object.entries(credentials) : []) {
     const option = secretOptions.find(one => isMapping(credential) && one in credential)
     if (option === undefined) continue

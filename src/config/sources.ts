@@ -4,8 +4,8 @@ import * as path from 'node:path'
 import type { Document, Pair } from 'yaml'
 import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
 import { kindOf, oneLine, quote } from '../util/text.js'
-import type { Findings, Place } from './errors.js'
-import { formatPlace } from './errors.js'
+import type { Findings, SourcePosition } from './errors.js'
+import { formatPosition } from './errors.js'
 
 /** What the loader needs of a file system. Each function throws what node:fs would. */
 export interface ConfigReader {
@@ -54,7 +54,7 @@ const maxFileSize = 4 * 1024 * 1024
 const maxFlowDepth = 200
 const tooDeepBlock = /^[ \t\-?:]{200}/m
 
-export const startOf = (file: string): Place => ({ file, line: 1, column: 1 })
+export const startOf = (file: string): SourcePosition => ({ file, line: 1, column: 1 })
 
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
@@ -196,11 +196,15 @@ function isSound(document: Document.Parsed, file: string, lines: LineCounter, fi
   return sound
 }
 
-function reportDuplicates(document: Document.Parsed, placeAt: (offset: number) => Place, findings: Findings): void {
+function reportDuplicates(
+  document: Document.Parsed,
+  placeAt: (offset: number) => SourcePosition,
+  findings: Findings,
+): void {
   if (!document.errors.some(({ code }) => code === 'DUPLICATE_KEY')) return
   visit(document, {
     Map: (_, { items }) => {
-      const first = new Map<string, Place>()
+      const first = new Map<string, SourcePosition>()
       for (const { key } of items) {
         if (!isScalar(key)) continue
         const at = placeAt(key.range?.[0] ?? 0)
@@ -212,9 +216,10 @@ function reportDuplicates(document: Document.Parsed, placeAt: (offset: number) =
   })
 }
 
-const givenTwice = (key: string, first: Place) => `${quote(key)} is given twice, first at ${formatPlace(first)}`
+const givenTwice = (key: string, first: SourcePosition) =>
+  `${quote(key)} is given twice, first at ${formatPosition(first)}`
 
-function place(file: string, lines: LineCounter, offset: number): Place {
+function place(file: string, lines: LineCounter, offset: number): SourcePosition {
   const { line, col } = lines.linePos(offset)
   return { file, line: Math.max(1, line), column: Math.max(1, col) }
 }
@@ -240,9 +245,9 @@ function keepSecretsAsWritten(document: Document.Parsed): void {
 export interface Merged {
   readonly value: Readonly<Record<string, unknown>>
   /** Where the value at `at` stands; where there is none, that of the mapping which should have it. */
-  placeOf(at: ConfigPath): Place
+  placeOf(at: ConfigPath): SourcePosition
   /** Where the key of the value at `at` stands. */
-  placeOfKey(at: ConfigPath): Place
+  placeOfKey(at: ConfigPath): SourcePosition
   /** The file that gives the value at `at`. */
   fileOf(at: ConfigPath): string
 }
@@ -301,7 +306,7 @@ export function mergeSources(
   }
 }
 
-function locate(source: SourceFile, at: ConfigPath, what: 'key' | 'value'): Place {
+function locate(source: SourceFile, at: ConfigPath, what: 'key' | 'value'): SourcePosition {
   let node: unknown = source.document.contents
   let found: unknown = node
   for (const part of at) {

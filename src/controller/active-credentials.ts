@@ -1,17 +1,17 @@
-/** What the credentials mean right now, piece by piece: each door is one thing that can be knocked, and its effect. */
+/** What the credentials mean right now, piece by piece: each one is one thing that can be knocked, and its effect. */
 import type { OneTimeLine } from '../config/one-time-file.js'
 import type { Credential, PkdCredential, StepsCredential } from '../config/types.js'
 import type { OneTimeList } from '../knock/one-time.js'
 import { currentHours, rotatingSteps } from '../knock/rotating.js'
 import type { Step } from '../knock/sequence.js'
 import { addressBytes } from '../net/addresses.js'
-import type { Plan } from '../nft/table/packet-path.js'
-import type { Stepping } from '../nft/table/sequence-rules.js'
-import type { Opening } from './mark-allocator.js'
-import type { GateSequence } from './sequence-verifier.js'
-import type { GateCredential } from './verifier.js'
+import type { GrantAction } from '../nft/table/packet-path.js'
+import type { SequencePorts } from '../nft/table/sequence-rules.js'
+import type { GrantRequest } from './mark-allocator.js'
+import type { PacketSequence } from './sequence-verifier.js'
+import type { PacketCredential } from './verifier.js'
 
-export type Door =
+export type ActiveCredential =
   | { readonly kind: 'pkd'; readonly credential: PkdCredential; readonly revokes: boolean }
   | {
       readonly kind: 'steps'
@@ -26,11 +26,15 @@ export type Door =
 export type ReadOneTime = (file: string) => OneTimeList
 
 /**
- * The doors at `now`, in Unix seconds: of a rotating credential, one for each hour that counts, to open and to close;
+ * The active credentials at `now`, in Unix seconds: of a rotating credential, one for each hour that counts, to open and to close;
  * of sequences that are good for once, the next one.
  */
-export function doorsOf(credentials: readonly Credential[], now: number, readOneTime: ReadOneTime): Door[] {
-  return credentials.flatMap((credential): Door[] => {
+export function activeCredentials(
+  credentials: readonly Credential[],
+  now: number,
+  readOneTime: ReadOneTime,
+): ActiveCredential[] {
+  return credentials.flatMap((credential): ActiveCredential[] => {
     const revokes = credential.closes.length > 0
     switch (credential.type) {
       case 'pkd':
@@ -53,20 +57,23 @@ export function doorsOf(credentials: readonly Credential[], now: number, readOne
   })
 }
 
-export function openingOf({ kind, credential, revokes }: Door): Opening {
+export function grantRequestOf({ kind, credential, revokes }: ActiveCredential): GrantRequest {
   const { opens, closes, window } = credential
   return { opens: closes.length > 0 ? closes : opens, window, revokes, passOn: kind === 'steps' }
 }
 
 const hasTriggers = ({ triggers }: Credential) => Object.values(triggers).some(trigger => trigger !== null)
 
-export function gateCredential({ credential, revokes }: Extract<Door, { kind: 'pkd' }>, plan: number): GateCredential {
+export function packetCredential(
+  { credential, revokes }: Extract<ActiveCredential, { kind: 'pkd' }>,
+  plan: number,
+): PacketCredential {
   const { name, tag, key, port, skew, rate, onBehalfOf } = credential
   return { name, tag, key, port, skew, rate, plan, onBehalfOf, revokes, triggers: hasTriggers(credential) }
 }
 
-export function gateSequence(door: Extract<Door, { kind: 'steps' }>, plan: Plan): GateSequence {
-  const { credential, steps, revokes, once } = door
+export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, plan: GrantAction): PacketSequence {
+  const { credential, steps, revokes, once } = one
   const { name, timeout, flags, rate } = credential
   return {
     name,
@@ -83,10 +90,13 @@ export function gateSequence(door: Extract<Door, { kind: 'steps' }>, plan: Plan)
 }
 
 /** What the kernel needs to know of all sequences together; null when there are none. */
-export function steppingOf(doors: readonly Door[], openPorts: readonly number[]): Stepping | null {
-  const sequences = doors.flatMap(door => (door.kind === 'steps' ? [door] : []))
+export function sequencePortsOf(
+  active: readonly ActiveCredential[],
+  openPorts: readonly number[],
+): SequencePorts | null {
+  const sequences = active.flatMap(one => (one.kind === 'steps' ? [one] : []))
   if (sequences.length === 0) return null
-  const steps = sequences.flatMap(door => door.steps)
+  const steps = sequences.flatMap(one => one.steps)
   const ports = new Map(steps.map(step => [`${step.protocol} ${step.port}`, step]))
   return {
     ports: [...ports.values()],
@@ -94,6 +104,6 @@ export function steppingOf(doors: readonly Door[], openPorts: readonly number[])
     flagRules: [
       ...new Map(sequences.map(({ credential: { flags } }) => [`${flags.mask} ${flags.value}`, flags])).values(),
     ],
-    seconds: Math.max(...sequences.map(door => door.credential.timeout)),
+    seconds: Math.max(...sequences.map(one => one.credential.timeout)),
   }
 }

@@ -9,46 +9,52 @@ import { oboUdpLength } from '../knock/pkd-on-behalf.js'
 import { udpLength } from '../knock/pkd.js'
 import type { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { Mending } from '../nft/reconcile/reconciler.js'
-import type { Marks, Plan, Queueing } from '../nft/table/packet-path.js'
+import type { Reconciliation } from '../nft/reconcile/reconciler.js'
+import type { Marks, GrantAction, PacketPathSpec } from '../nft/table/packet-path.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import type { QueueStatistics } from '../queue/statistics.js'
-import type { Door, ReadOneTime } from './active-credentials.js'
-import { doorsOf, gateCredential, gateSequence, openingOf, steppingOf } from './active-credentials.js'
-import type { HealingParts } from './drift-watcher.js'
-import { Healer } from './drift-watcher.js'
+import type { ActiveCredential, ReadOneTime } from './active-credentials.js'
+import {
+  activeCredentials,
+  packetCredential,
+  packetSequence,
+  grantRequestOf,
+  sequencePortsOf,
+} from './active-credentials.js'
+import type { ReconcileParts } from './drift-watcher.js'
+import { DriftWatcher } from './drift-watcher.js'
 import { Heartbeat } from './heartbeat.js'
-import type { CounterName, Counters, Effect, KnockEvent, MidwaySource, Suppressed } from './knock-events.js'
+import type { CounterName, Counters, Effect, KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Granted } from './log-messages.js'
-import { knockSentence } from './log-messages.js'
+import { knockMessage } from './log-messages.js'
 import type { Log } from './log.js'
-import type { Drawing } from './mark-allocator.js'
-import { PlanBook } from './mark-allocator.js'
-import { OnBehalf } from './on-behalf-grants.js'
-import { Renewal } from './rotation-timer.js'
-import type { GateSequence } from './sequence-verifier.js'
+import type { Allocation } from './mark-allocator.js'
+import { MarkAllocator } from './mark-allocator.js'
+import { OnBehalfGrants } from './on-behalf-grants.js'
+import { RotationTimer } from './rotation-timer.js'
+import type { PacketSequence } from './sequence-verifier.js'
 import type { Status } from './status.js'
 import type { Triggers } from './triggers.js'
-import type { GateCredential } from './verifier.js'
+import type { PacketCredential } from './verifier.js'
 import { refusals } from './verifier.js'
 
 /** How often to begin again where somebody takes the table away at just that moment. */
 const installAttempts = 3
 
 /** The packet path in its own thread. */
-export interface PathThread {
+export interface PacketWorker {
   readonly counters: Counters
   /** Judges by these credentials from now on. */
-  configure(credentials: readonly GateCredential[], sequences: readonly GateSequence[]): Promise<void>
+  configure(credentials: readonly PacketCredential[], sequences: readonly PacketSequence[]): Promise<void>
   /** The sources in the middle of a sequence. */
-  midway(): Promise<readonly MidwaySource[]>
+  midway(): Promise<readonly SequenceProgress[]>
   /** Resolves when the thread has answered: it takes part in things. */
   answers(): Promise<void>
   /** Answers what is in flight, and ends. */
   stop(): Promise<void>
 }
 
-export interface PathEvents {
+export interface PacketWorkerEvents {
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
   effects(effects: readonly Effect[]): void
   trouble(level: 'error' | 'warn', message: string): void
@@ -63,8 +69,8 @@ export interface DaemonParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly marks: Marks
-  readonly healing: HealingParts
-  readonly startPath: (config: Config, events: PathEvents) => Promise<PathThread>
+  readonly healing: ReconcileParts
+  readonly startPath: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Unix milliseconds. */
   readonly now: () => number
@@ -76,17 +82,17 @@ export interface DaemonParts {
 
 export class Daemon {
   readonly #parts: DaemonParts
-  readonly #plans: PlanBook
-  readonly #healer: Healer
+  readonly #plans: MarkAllocator
+  readonly #driftWatcher: DriftWatcher
   readonly #heartbeat: Heartbeat
-  readonly #renewal: Renewal
-  readonly #onBehalf: OnBehalf
+  readonly #renewal: RotationTimer
+  readonly #onBehalf: OnBehalfGrants
   #config: Config
   /** Bound at the start, and for good. */
   readonly #queue: number
   /** What the kernel grants, by credential. */
   #granted: ReadonlyMap<string, Granted> = new Map()
-  #path: PathThread | undefined
+  #path: PacketWorker | undefined
   #nativeQueue = false
   #isEnding = false
   #startedAt = 0
@@ -98,17 +104,19 @@ export class Daemon {
   constructor(config: Config, parts: DaemonParts) {
     this.#config = config
     this.#parts = parts
-    this.#plans = new PlanBook(parts.marks.maxPlans, parts.random)
+    this.#plans = new MarkAllocator(parts.marks.maxActions, parts.random)
     this.#queue = config.queue.number
     this.#configuredAt = parts.now()
     this.#heartbeat = new Heartbeat(parts.firewall, parts.log)
-    this.#renewal = new Renewal(
+    this.#renewal = new RotationTimer(
       () => this.refresh(),
       () => parts.now() / 1000,
       parts.log,
     )
-    this.#onBehalf = new OnBehalf(parts.firewall, parts.triggers, parts.log, name => this.#granted.get(name))
-    this.#healer = new Healer(parts.healing, parts.log, queueRule => this.#inTurn(() => this.#mend(queueRule)))
+    this.#onBehalf = new OnBehalfGrants(parts.firewall, parts.triggers, parts.log, name => this.#granted.get(name))
+    this.#driftWatcher = new DriftWatcher(parts.healing, parts.log, queueRule =>
+      this.#inTurn(() => this.#mend(queueRule)),
+    )
   }
 
   /** Resolves when knocks are answered. Throws with nothing changed when the queue or the ruleset cannot be had. */
@@ -138,7 +146,7 @@ export class Daemon {
       await this.#path.stop()
       throw error
     }
-    this.#healer.start(!this.#nativeQueue)
+    this.#driftWatcher.start(!this.#nativeQueue)
     log.info(`listening on queue ${this.#queue} ${this.#queueWay()}`, {
       queue: this.#queue,
       native: this.#nativeQueue,
@@ -192,8 +200,8 @@ export class Daemon {
         ),
       },
       waitedConnections: count('pending'),
-      healed: this.#healer.healed,
-      watched: this.#healer.watched,
+      healed: this.#driftWatcher.healed,
+      watched: this.#driftWatcher.watched,
       strayPackets: count('stray'),
     }
   }
@@ -224,7 +232,7 @@ export class Daemon {
     this.#isEnding = true
     this.#renewal.stop()
     this.#heartbeat.stop()
-    this.#healer.stop()
+    this.#driftWatcher.stop()
   }
 
   /** Says in the log who is let in. */
@@ -258,18 +266,18 @@ export class Daemon {
   async #install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {
     const { firewall, log, healing } = this.#parts
     const drawn = this.#draw(config)
-    const change = await firewall.install(specs, drawn.queueingOf, healing.mender.table)
+    const change = await firewall.install(specs, drawn.packetPathFor, healing.reconciler.table)
     await drawn.settle()
     const made = drawn.made()
-    if (made) await healing.mender.adopt(change.commands, made.services, made.queueing)
+    if (made) await healing.reconciler.adopt(change.commands, made.services, made.packetPath)
     for (const detail of change.details) log.info(detail)
     return change
   }
 
   /** Puts back what somebody else took away. */
-  async #mend(queueRule: boolean): Promise<Mending> {
+  async #mend(queueRule: boolean): Promise<Reconciliation> {
     const drawn = this.#draw(this.#config)
-    const mending = await this.#parts.healing.mender.mend(drawn.queueingOf, queueRule)
+    const mending = await this.#parts.healing.reconciler.reconcile(drawn.packetPathFor, queueRule)
     await drawn.settle()
     return mending
   }
@@ -277,7 +285,7 @@ export class Daemon {
   /** What somebody else did to the table a moment ago must not be taken for what should be there from now on. */
   async #mendAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
     for (let attempt = 1; ; attempt++) {
-      this.#healer.mended(await this.#mend(false))
+      this.#driftWatcher.mended(await this.#mend(false))
       try {
         return await this.#install(config, specs)
       } catch (error) {
@@ -292,28 +300,34 @@ export class Daemon {
   #draw(config: Config) {
     const enabled = config.credentials.filter(credential => credential.enabled)
     let made:
-      { doors: Door[]; drawing: Drawing; queueing: Queueing; services: ReadonlyMap<string, ServiceSpec> } | undefined
+      | {
+          active: ActiveCredential[]
+          drawing: Allocation
+          packetPath: PacketPathSpec
+          services: ReadonlyMap<string, ServiceSpec>
+        }
+      | undefined
     return {
-      queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => {
-        const doors = doorsOf(enabled, this.#parts.now() / 1000, file => this.#oneTime(file))
-        const drawing = this.#plans.draw(doors.map(openingOf), services)
-        made = { doors, drawing, services, queueing: this.#queueing(config, doors, drawing.plans, services) }
-        return made.queueing
+      packetPathFor: (services: ReadonlyMap<string, ServiceSpec>) => {
+        const active = activeCredentials(enabled, this.#parts.now() / 1000, file => this.#oneTime(file))
+        const drawing = this.#plans.allocate(active.map(grantRequestOf), services)
+        made = { active, drawing, services, packetPath: this.#packetPath(config, active, drawing.actions, services) }
+        return made.packetPath
       },
       made: () => made,
       settle: async () => {
         if (!made) return
-        const { doors } = made
-        const { planOf, plans, keep } = made.drawing
-        keep()
-        this.#parts.healing.book.usePlans(plans)
-        const planned = doors.map((door, i) => ({ door, plan: planOf[i] as Plan }))
+        const { active } = made
+        const { actionOf, actions, commit } = made.drawing
+        commit()
+        this.#parts.healing.book.useActions(actions)
+        const planned = active.map((one, i) => ({ one, plan: actionOf[i] as GrantAction }))
         await this.#path?.configure(
-          planned.flatMap(({ door, plan }) => (door.kind === 'pkd' ? [gateCredential(door, plan.number)] : [])),
-          planned.flatMap(({ door, plan }) => (door.kind === 'steps' ? [gateSequence(door, plan)] : [])),
+          planned.flatMap(({ one, plan }) => (one.kind === 'pkd' ? [packetCredential(one, plan.number)] : [])),
+          planned.flatMap(({ one, plan }) => (one.kind === 'steps' ? [packetSequence(one, plan)] : [])),
         )
         this.#parts.triggers.configure(config.credentials, made.services, config.limits)
-        this.#granted = new Map(planned.map(({ door, plan }) => [door.credential.name, plan.grants]))
+        this.#granted = new Map(planned.map(({ one, plan }) => [one.credential.name, plan.grants]))
         this.#warnOfMissing(enabled)
         if (this.#isEnding) return
         this.#renewal.waitForTurn(enabled)
@@ -323,31 +337,31 @@ export class Daemon {
     }
   }
 
-  #queueing(
+  #packetPath(
     config: Config,
-    doors: readonly Door[],
-    plans: Queueing['plans'],
+    active: readonly ActiveCredential[],
+    actions: PacketPathSpec['actions'],
     services: ReadonlyMap<string, ServiceSpec>,
-  ): Queueing {
-    const opened = doors.flatMap(({ credential: { opens, closes } }) =>
+  ): PacketPathSpec {
+    const opened = active.flatMap(({ credential: { opens, closes } }) =>
       [...opens, ...closes].flatMap(name => services.get(name) ?? []),
     )
-    const pkd = doors.flatMap(door => (door.kind === 'pkd' ? [door.credential] : []))
+    const pkd = active.flatMap(one => (one.kind === 'pkd' ? [one.credential] : []))
     return {
       // Earlier is right for both: a grant made before routing is there when the packet comes to the input hook.
       hook: opened.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
       queue: this.#queue,
       native: this.#nativeQueue,
       marks: this.#parts.marks,
-      candidates: pkd.flatMap(({ tag, port, onBehalfOf }) =>
+      shapes: pkd.flatMap(({ tag, port, onBehalfOf }) =>
         [udpLength, ...(onBehalfOf.length > 0 ? [oboUdpLength] : [])].map(length => ({
           udpLength: length,
           firstWord: tag.readUInt32BE(0),
           port,
         })),
       ),
-      stepping: steppingOf(doors, config.openPorts),
-      plans,
+      sequencePorts: sequencePortsOf(active, config.openPorts),
+      actions,
       perSourceLimit: config.limits.perSource,
       excessLimit: config.limits.excess,
       totalLimit: config.limits.total,
@@ -386,7 +400,7 @@ export class Daemon {
   #report(events: readonly KnockEvent[], { strangers, others }: Suppressed): void {
     const { log } = this.#parts
     for (const event of events) {
-      const { level, message, fields } = knockSentence(event, this.#granted.get(event.credential ?? '') ?? [])
+      const { level, message, fields } = knockMessage(event, this.#granted.get(event.credential ?? '') ?? [])
       log[level](message, fields)
     }
     if (others > 0) log.info(`and ${others} more knocks, too many to name`, { suppressed: others })

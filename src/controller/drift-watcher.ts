@@ -1,20 +1,20 @@
 /**
  * Watches the ruleset, and has it mended when somebody else changes what pkctl made: at once, and with pauses when it
- * happens again and again; it never gives up. Whether a change was pkctl's own is for the mender to see.
+ * happens again and again; it never gives up. Whether a change was pkctl's own is for the reconciler to see.
  */
-import type { GrantBook } from '../nft/reconcile/grant-tracker.js'
+import type { GrantTracker } from '../nft/reconcile/grant-tracker.js'
 import type { Monitor, RulesetEvent, RulesetTransaction, Watch } from '../nft/reconcile/monitor.js'
-import type { Mender, Mending } from '../nft/reconcile/reconciler.js'
+import type { Reconciler, Reconciliation } from '../nft/reconcile/reconciler.js'
 import type { Log } from './log.js'
 
-export interface HealingParts {
-  readonly mender: Mender
-  readonly book: GrantBook
+export interface ReconcileParts {
+  readonly reconciler: Reconciler
+  readonly book: GrantTracker
   readonly watch: Watch
 }
 
 /** Compares, and mends; `queueRule`: the rule in iptables' mangle table as well. */
-type Mend = (queueRule: boolean) => Promise<Mending>
+type Reconcile = (queueRule: boolean) => Promise<Reconciliation>
 
 /** So many times in a row there is no pause, after that one that doubles. In a row: with less than `calm` between. */
 const quickMendings = 20
@@ -34,7 +34,7 @@ const suspicionMilliseconds = 100
 const firstLearningMilliseconds = 100
 const longestLearningMilliseconds = 10_000
 
-export class Healer {
+export class DriftWatcher {
   /** How often something was put back. */
   healed = 0
   /** False from the end of a watch until another one sees. */
@@ -58,9 +58,9 @@ export class Healer {
   #restartPause = firstRestartMilliseconds
 
   constructor(
-    readonly parts: HealingParts,
+    readonly parts: ReconcileParts,
     readonly log: Log,
-    readonly mend: Mend,
+    readonly mend: Reconcile,
   ) {}
 
   /** `fallback`: knocks are queued by a rule in iptables' mangle table, which is watched as well. */
@@ -99,14 +99,14 @@ export class Healer {
   }
 
   /** What was mended by the way, before something else was done. */
-  mended(mending: Mending): void {
+  mended(mending: Reconciliation): void {
     const { by = '', since = performance.now() } = this.#wanted ?? {}
     if (mending.damages.length > 0) this.#tell(mending, by, performance.now() - since)
   }
 
   #follow(transaction: RulesetTransaction): void {
     const { events, by, lost } = transaction
-    this.parts.mender.follow(transaction)
+    this.parts.reconciler.follow(transaction)
     if (lost) this.#learnGrants()
     const queueRule = this.#fallback && events.some(concernsQueueRule)
     if (lost || queueRule || events.some(concernsTable)) this.#want(this.#fallback && (lost || queueRule), by)
@@ -132,7 +132,7 @@ export class Healer {
 
   /** From now on it is not known which grants run, whatever is about to be learnt. */
   #forget(): void {
-    this.parts.book.goBlind()
+    this.parts.book.forgetAll()
     this.#learning++
   }
 
@@ -142,7 +142,7 @@ export class Healer {
     let learnt = false
     this.#isLearning = true
     try {
-      learnt = await this.parts.mender.learnGrants(isCurrent)
+      learnt = await this.parts.reconciler.learnGrants(isCurrent)
     } catch (error) {
       // At first it may be that the table is not there just now.
       if (pause >= longestLearningMilliseconds)
@@ -194,7 +194,7 @@ export class Healer {
     this.#busy = false
   }
 
-  #tell({ damages, restored }: Mending, by: string, milliseconds: number): void {
+  #tell({ damages, restored }: Reconciliation, by: string, milliseconds: number): void {
     const now = performance.now()
     this.#row = now - this.#lastMending > calmMilliseconds ? 1 : this.#row + 1
     this.#lastMending = now

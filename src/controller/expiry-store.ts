@@ -15,7 +15,7 @@ export interface DueGrant {
 const keyOf = ({ credential, address }: Pick<DueGrant, 'credential' | 'address'>) => `${credential} ${address}`
 const rewriteAboveLines = 1000
 
-export class DueFile {
+export class ExpiryStore {
   readonly #file: string
   readonly #entries = new Map<string, DueGrant>()
   /** Taken out by `takeUntil`, and not removed yet. */
@@ -30,8 +30,8 @@ export class DueFile {
   }
 
   /** Reads what is due; lines that are damaged are passed over. Throws the system's error. */
-  static open(directory: string): DueFile {
-    const due = new DueFile(path.join(directory, 'due'))
+  static open(directory: string): ExpiryStore {
+    const due = new ExpiryStore(path.join(directory, 'due'))
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
     let text = ''
     try {

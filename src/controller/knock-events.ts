@@ -31,7 +31,7 @@ export interface Suppressed {
 }
 
 /** A source in the middle of a sequence. */
-export interface MidwaySource {
+export interface SequenceProgress {
   readonly address: string
   readonly credential: string
   /** How many knocks of how many. */
@@ -40,7 +40,7 @@ export interface MidwaySource {
 }
 
 /** What is posted from the packet path's thread. */
-export type PathMessage =
+export type WorkerMessage =
   | { readonly kind: 'ready'; readonly wakeWriter: number }
   | { readonly kind: 'failed'; readonly message: string; readonly hint?: string }
   | { readonly kind: 'configured' }
@@ -48,7 +48,7 @@ export type PathMessage =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'effects'; readonly effects: readonly Effect[] }
-  | { readonly kind: 'midway'; readonly sources: readonly MidwaySource[] }
+  | { readonly kind: 'midway'; readonly sources: readonly SequenceProgress[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
 const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', ...refusals] as const
@@ -78,7 +78,7 @@ const indexOf: ReadonlyMap<CounterName, number> = new Map(names.map((name, i) =>
  * Lets so many events a second through, and counts the rest: nobody, with or without a key, may fill the disk or stop
  * the packet path by what he makes the daemon say.
  */
-export class EventValve {
+export class EventLimiter {
   #second = -1
   #passed = 0
   #suppressed = 0

@@ -4,7 +4,7 @@ import type { LogFields, LogLevel } from './log.js'
 import type { Refusal } from './verifier.js'
 import { refusedUnverified } from './verifier.js'
 
-interface Sentence {
+interface LogMessage {
   readonly level: LogLevel
   readonly message: string
   readonly fields: LogFields
@@ -14,7 +14,7 @@ interface Sentence {
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
 /** What a stranger can cause is said at debug; what needs a right key, at info. */
-export function knockSentence(event: KnockEvent, granted: Granted): Sentence {
+export function knockMessage(event: KnockEvent, granted: Granted): LogMessage {
   const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
   const fields = {
     event: eventNames[kind],

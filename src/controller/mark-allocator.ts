@@ -4,10 +4,10 @@
  * was meant, or nothing. Where the numbers begin is drawn at random, so that marks which others set by their own rules,
  * always the same ones, do not happen to be those of plans.
  */
-import type { Plan } from '../nft/table/packet-path.js'
+import type { GrantAction } from '../nft/table/packet-path.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 
-export interface Opening {
+export interface GrantRequest {
   readonly opens: readonly string[]
   /** Seconds; null for each service's own window. */
   readonly window: number | null
@@ -15,15 +15,15 @@ export interface Opening {
   readonly passOn: boolean
 }
 
-export interface Drawing {
-  readonly plans: readonly Plan[]
+export interface Allocation {
+  readonly actions: readonly GrantAction[]
   /** The plan for each opening, in the same order. */
-  readonly planOf: readonly Plan[]
+  readonly actionOf: readonly GrantAction[]
   /** Makes the drawing count: to be called when the kernel has the plans. */
-  readonly keep: () => void
+  readonly commit: () => void
 }
 
-export class PlanBook {
+export class MarkAllocator {
   #numbers: ReadonlyMap<string, number> = new Map()
   #resting: ReadonlySet<number> = new Set()
   #last: number
@@ -37,7 +37,7 @@ export class PlanBook {
   }
 
   /** The plans for these credentials. Throws when the mask has no room for so many. */
-  draw(openings: readonly Opening[], services: ReadonlyMap<string, ServiceSpec>): Drawing {
+  allocate(openings: readonly GrantRequest[], services: ReadonlyMap<string, ServiceSpec>): Allocation {
     const wanted = openings.map(opening => ({
       grants: grantsOf(opening, services),
       revokes: opening.revokes,
@@ -48,11 +48,11 @@ export class PlanBook {
     const used = new Set([...before.values(), ...this.#resting])
     const numbers = new Map<string, number>()
     for (const key of keys) numbers.set(key, numbers.get(key) ?? before.get(key) ?? this.#take(used))
-    const planOf = wanted.map((plan, i) => ({ number: numbers.get(keys[i] as string) as number, ...plan }))
+    const actionOf = wanted.map((plan, i) => ({ number: numbers.get(keys[i] as string) as number, ...plan }))
     return {
-      planOf,
-      plans: [...new Map(planOf.map(plan => [plan.number, plan])).values()],
-      keep: () => {
+      actionOf,
+      actions: [...new Map(actionOf.map(plan => [plan.number, plan])).values()],
+      commit: () => {
         this.#resting = new Set([...before].filter(([key]) => !numbers.has(key)).map(([, number]) => number))
         this.#numbers = numbers
       },
@@ -70,12 +70,12 @@ export class PlanBook {
   }
 }
 
-function keyOf({ grants, revokes, passOn }: Omit<Plan, 'number'>): string {
+function keyOf({ grants, revokes, passOn }: Omit<GrantAction, 'number'>): string {
   const services = grants.map(({ service, seconds }) => `${service.name}:${seconds}`)
   return [revokes ? 'revoke' : 'grant', passOn ? 'pass on' : 'end', ...services].join(' ')
 }
 
-function grantsOf({ opens, window }: Opening, services: ReadonlyMap<string, ServiceSpec>): Plan['grants'] {
+function grantsOf({ opens, window }: GrantRequest, services: ReadonlyMap<string, ServiceSpec>): GrantAction['grants'] {
   return opens.flatMap(name => {
     const service = services.get(name)
     return service ? [{ service, seconds: window ?? service.window }] : []

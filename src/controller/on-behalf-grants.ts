@@ -11,7 +11,7 @@ import type { Triggers } from './triggers.js'
 /** Each starts processes; whoever sends many shall not keep the lock from commands. */
 const maxWaiting = 100
 
-export class OnBehalf {
+export class OnBehalfGrants {
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
 

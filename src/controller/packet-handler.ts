@@ -2,24 +2,24 @@
  * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
-import type { RecentAnswers } from '../nft/reconcile/recent-grants.js'
+import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
 import type { Marks } from '../nft/table/packet-path.js'
 import type { Batch } from '../queue/nfqueue.js'
 import type { Packet } from '../queue/packet.js'
 import type { Counters, Effect, KnockEvent, Suppressed } from './knock-events.js'
-import { EventValve } from './knock-events.js'
-import type { Journal } from './replay-journal.js'
-import type { StepKeeper } from './sequence-verifier.js'
-import type { Clock, Decision, GateCredential, Gatekeeper } from './verifier.js'
+import { EventLimiter } from './knock-events.js'
+import type { ReplayJournal } from './replay-journal.js'
+import type { SequenceVerifier } from './sequence-verifier.js'
+import type { Clock, Decision, PacketCredential, KnockVerifier } from './verifier.js'
 import { digestOfKnock, refusedCopies, refusedUnverified } from './verifier.js'
 
-interface PacketPathParts {
+interface PacketHandlerParts {
   readonly marks: Marks
-  readonly journal: Journal
+  readonly journal: ReplayJournal
   readonly counters: Counters
   readonly clock: Clock
   /** Where answers that grant or take back are noted, with seconds of a clock that all threads share. */
-  readonly recent: RecentAnswers
+  readonly recent: RecentGrants
   readonly steadySeconds: () => number
   readonly addressText: (packet: Packet) => string
   readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
@@ -35,15 +35,15 @@ const copiesPerSecond = 2
 /** A clock that differs from the monotonic one by more than this between two batches was set. */
 const clockJumpSeconds = 2
 
-export class PacketPath {
-  gatekeeper: Gatekeeper
-  steps: StepKeeper
-  readonly #parts: PacketPathParts
-  readonly #verified = new EventValve(eventsPerSecond)
-  readonly #copies = new EventValve(copiesPerSecond)
-  readonly #strangers = new EventValve(eventsPerSecond)
-  readonly #trouble = new EventValve(1)
-  readonly #followed = new EventValve(effectsPerSecond)
+export class PacketHandler {
+  verifier: KnockVerifier
+  steps: SequenceVerifier
+  readonly #parts: PacketHandlerParts
+  readonly #verified = new EventLimiter(eventsPerSecond)
+  readonly #copies = new EventLimiter(copiesPerSecond)
+  readonly #strangers = new EventLimiter(eventsPerSecond)
+  readonly #trouble = new EventLimiter(1)
+  readonly #followed = new EventLimiter(effectsPerSecond)
   #events: KnockEvent[] = []
   #effects: Effect[] = []
   /** Those of knocks that must be noted on disk before they count. */
@@ -53,8 +53,8 @@ export class PacketPath {
   readonly #completed: number[] = []
   #clockOffset: number | undefined
 
-  constructor(gatekeeper: Gatekeeper, steps: StepKeeper, parts: PacketPathParts) {
-    this.gatekeeper = gatekeeper
+  constructor(verifier: KnockVerifier, steps: SequenceVerifier, parts: PacketHandlerParts) {
+    this.verifier = verifier
     this.steps = steps
     this.#parts = parts
   }
@@ -95,7 +95,7 @@ export class PacketPath {
       return packet.mark
     }
     const others = (packet.mark & marks.others) >>> 0
-    const decision = this.#bounded(this.gatekeeper.decide(packet))
+    const decision = this.#bounded(this.verifier.verify(packet))
     this.#report(packet, decision)
     if (decision.kind === 'grant') {
       const { credential, requested } = decision
@@ -108,7 +108,7 @@ export class PacketPath {
       if (credential.triggers) {
         this.#promised.push(this.#trigger(credential.revokes ? 'closed' : 'opened', credential.name, packet))
       }
-      return others + marks.plan(credential.plan)
+      return others + marks.action(credential.plan)
     }
     counters.add(decision.reason)
     // The right key, but too often, or for too much: the knock is used up like any other.
@@ -154,7 +154,7 @@ export class PacketPath {
     if (sequence.triggers) {
       this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
     }
-    return others + marks.plan(sequence.plan)
+    return others + marks.action(sequence.plan)
   }
 
   #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {
@@ -173,7 +173,7 @@ export class PacketPath {
     }
   }
 
-  #note(credential: GateCredential, packet: Packet, time: number): void {
+  #note(credential: PacketCredential, packet: Packet, time: number): void {
     this.#parts.journal.append(credential, packet.buffer, digestOfKnock(packet), time)
   }
 
@@ -208,7 +208,7 @@ export class PacketPath {
     })
   }
 
-  #valveFor(decision: Decision): EventValve {
+  #valveFor(decision: Decision): EventLimiter {
     if (decision.kind === 'grant') return this.#verified
     if (refusedUnverified.has(decision.reason)) return this.#strangers
     return refusedCopies.has(decision.reason) ? this.#copies : this.#verified

@@ -6,7 +6,7 @@
  * It keeps for each source when its share will be whole again (GCRA, ATM Forum TM 4.0), in two generations: what has
  * not knocked for two turns is forgotten with its generation, by when its share is whole in any case.
  */
-import { WordTable } from '../util/hash-table.js'
+import { HashTable } from '../util/hash-table.js'
 
 export interface Rate {
   readonly count: number
@@ -17,9 +17,9 @@ export interface Rate {
 const roundingSeconds = 1e-6
 const maxSources = 1 << 20
 
-export class Limiter {
-  #current = new WordTable()
-  #previous = new WordTable()
+export class RateLimiter {
+  #current = new HashTable()
+  #previous = new HashTable()
   #turnAt = -Infinity
 
   constructor(readonly rate: Rate) {}
@@ -41,7 +41,7 @@ export class Limiter {
   #turn(nowSeconds: number): void {
     if (nowSeconds < this.#turnAt && this.#current.size < maxSources) return
     this.#previous = this.#current
-    this.#current = new WordTable()
+    this.#current = new HashTable()
     this.#turnAt = nowSeconds + this.rate.seconds
   }
 }

@@ -9,7 +9,7 @@
  * forgotten first, and they raise the floor. So an old knock never gets in again, and a client whose clock starts anew
  * at every boot still has that many knocks before it has to catch up.
  */
-import { WordTable } from '../util/hash-table.js'
+import { HashTable } from '../util/hash-table.js'
 
 export interface ReplayLimits {
   /** Seconds either way; -1 for any clock. */
@@ -19,11 +19,11 @@ export interface ReplayLimits {
 }
 
 /** `stale`: not above the floor. `full`: no room to remember one more, so it must not be honoured. */
-export type ReplayAnswer = 'new' | 'replayed' | 'stale' | 'full'
+export type ReplayVerdict = 'new' | 'replayed' | 'stale' | 'full'
 
 /** The knocks of one credential. A digest is given as the buffer and offset where its first 16 bytes are. */
-export class ReplayMemory {
-  #byTime = new Map<number, WordTable>()
+export class ReplayCache {
+  #byTime = new Map<number, HashTable>()
   #size = 0
   #floor = -Infinity
   #nextForget = -Infinity
@@ -44,7 +44,7 @@ export class ReplayMemory {
   }
 
   /** Whether a knock of `time` with this digest may be honoured, all times in Unix seconds. */
-  judge(digest: Buffer, at: number, time: number, now: number): ReplayAnswer {
+  judge(digest: Buffer, at: number, time: number, now: number): ReplayVerdict {
     this.#forget(now)
     const table = this.#byTime.get(time)
     const known =
@@ -62,7 +62,7 @@ export class ReplayMemory {
   /** Remembers a knock that `judge` called new. */
   remember(digest: Buffer, at: number, time: number): void {
     let table = this.#byTime.get(time)
-    if (!table) this.#byTime.set(time, (table = new WordTable()))
+    if (!table) this.#byTime.set(time, (table = new HashTable()))
     const before = table.size
     table.set(
       digest.readUInt32LE(at),

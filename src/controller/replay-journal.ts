@@ -11,7 +11,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { PkdKey } from '../knock/pkd.js'
 import type { ReplayLimits } from './replay-cache.js'
-import { ReplayMemory } from './replay-cache.js'
+import { ReplayCache } from './replay-cache.js'
 
 const recordLength = 32
 const rotateAtBytes = 1 << 20
@@ -32,12 +32,12 @@ interface JournalLimits {
 
 interface Kept {
   readonly id: number
-  memory: ReplayMemory
+  memory: ReplayCache
   /** Whether the configuration has the credential; before it has said so, nobody knows its skew. */
   configured: boolean
 }
 
-export class Journal {
+export class ReplayJournal {
   readonly #directory: string
   readonly #limits: JournalLimits
   readonly #kept = new Map<number, Kept>()
@@ -60,8 +60,8 @@ export class Journal {
   }
 
   /** Reads what earlier runs remembered, and opens the file for more. Throws the system's error if it cannot. */
-  static open(directory: string, limits: JournalLimits, now: number): Journal {
-    const journal = new Journal(directory, limits)
+  static open(directory: string, limits: JournalLimits, now: number): ReplayJournal {
+    const journal = new ReplayJournal(directory, limits)
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
     for (const name of ['replays.old', 'replays', 'replays.new']) journal.#read(journal.#path(name), now)
     if (journal.damaged > 0) {
@@ -73,7 +73,7 @@ export class Journal {
   }
 
   /** The memory for a credential: what was read for it, or kept from before a reload, or a new one. */
-  memoryOf(credential: Remembered): ReplayMemory {
+  cacheFor(credential: Remembered): ReplayCache {
     const id = credentialId(credential)
     const limits: ReplayLimits = {
       skew: credential.skew,
@@ -83,7 +83,7 @@ export class Journal {
     const old = kept?.memory
     const same = old?.limits.skew === limits.skew && old.limits.entries === limits.entries
     if (kept?.configured && same) return kept.memory
-    const memory = new ReplayMemory(limits)
+    const memory = new ReplayCache(limits)
     memory.raiseFloor(this.#damageFloor)
     if (old) {
       memory.raiseFloor(old.floor)
@@ -161,7 +161,7 @@ export class Journal {
   #recall(id: number, bytes: Buffer, at: number, time: number, now: number): void {
     const kept = this.#kept.get(id) ?? {
       id,
-      memory: new ReplayMemory({ skew: -1, entries: Infinity }),
+      memory: new ReplayCache({ skew: -1, entries: Infinity }),
       configured: false,
     }
     this.#kept.set(id, kept)

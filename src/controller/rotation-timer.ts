@@ -9,7 +9,7 @@ const longestPauseMilliseconds = 60_000
 /** The clock may be set meanwhile, as on a machine that has none when it is off. */
 const maxWaitMilliseconds = 30_000
 
-export class Renewal {
+export class RotationTimer {
   #timer: NodeJS.Timeout | undefined
   #isEnding = false
 

@@ -9,7 +9,7 @@ import type { ServiceSpec } from '../nft/table/service-spec.js'
 const name = 'services.json'
 
 /** Throws the system's error when they cannot be kept; the copy from before is then still there. */
-export function keepServices(directory: string, services: readonly ServiceSpec[]): void {
+export function saveServices(directory: string, services: readonly ServiceSpec[]): void {
   const file = path.join(directory, name)
   const text = `${JSON.stringify({ services }, null, 2)}\n`
   if (readText(file) === text) return
@@ -28,7 +28,7 @@ export function keepServices(directory: string, services: readonly ServiceSpec[]
 }
 
 /** Undefined when there is no copy, or none that can be used. */
-export function keptServices(directory: string): readonly ServiceSpec[] | undefined {
+export function savedServices(directory: string): readonly ServiceSpec[] | undefined {
   try {
     const { services } = JSON.parse(readText(path.join(directory, name)) ?? '') as { services?: unknown }
     return Array.isArray(services) ? (services as readonly ServiceSpec[]) : undefined

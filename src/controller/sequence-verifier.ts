@@ -4,11 +4,11 @@ import type { FlagRule, Step } from '../knock/sequence.js'
 import { protocolTcp, SequenceTracker } from '../knock/sequence.js'
 import type { Packet } from '../queue/packet.js'
 import type { Rate } from './rate-limiter.js'
-import { Limiter } from './rate-limiter.js'
+import { RateLimiter } from './rate-limiter.js'
 import type { Clock } from './verifier.js'
 
 /** A sequence, as far as the packet path needs it. */
-export interface GateSequence {
+export interface PacketSequence {
   /** Of its credential. */
   readonly name: string
   readonly steps: readonly Step[]
@@ -28,8 +28,8 @@ export interface GateSequence {
 }
 
 type StepDecision =
-  | { readonly kind: 'complete'; readonly sequence: GateSequence }
-  | { readonly kind: 'refuse'; readonly sequence: GateSequence; readonly reason: 'rate-limited' | 'line-unmarked' }
+  | { readonly kind: 'complete'; readonly sequence: PacketSequence }
+  | { readonly kind: 'refuse'; readonly sequence: PacketSequence; readonly reason: 'rate-limited' | 'line-unmarked' }
 
 /** Puts a line out of force on disk; throws when it cannot be done. */
 type SpendLine = (line: OneTimeLine) => void
@@ -37,19 +37,19 @@ type SpendLine = (line: OneTimeLine) => void
 /** As many as the kernel notes. */
 const maxSources = 65_536
 
-export class StepKeeper {
-  readonly #tracker: SequenceTracker<GateSequence>
-  readonly #limiters = new Map<string, Limiter>()
-  readonly #spent = new Set<GateSequence>()
+export class SequenceVerifier {
+  readonly #tracker: SequenceTracker<PacketSequence>
+  readonly #limiters = new Map<string, RateLimiter>()
+  readonly #spent = new Set<PacketSequence>()
 
   constructor(
-    sequences: readonly GateSequence[],
+    sequences: readonly PacketSequence[],
     readonly clock: Pick<Clock, 'monotonic'>,
     readonly spend: SpendLine,
   ) {
     const patterns = sequences.map(value => ({ steps: value.steps, timeoutSeconds: value.timeoutSeconds, value }))
     this.#tracker = new SequenceTracker(patterns, maxSources)
-    for (const { name, rate } of sequences) if (rate) this.#limiters.set(name, new Limiter(rate))
+    for (const { name, rate } of sequences) if (rate) this.#limiters.set(name, new RateLimiter(rate))
   }
 
   get sourcesMidway(): number {
@@ -75,7 +75,7 @@ export class StepKeeper {
     }
     const now = this.clock.monotonic()
     if (stray) this.#tracker.forget(source)
-    const counts = ({ flags, targets }: GateSequence) =>
+    const counts = ({ flags, targets }: PacketSequence) =>
       (protocol !== protocolTcp || (tcpFlags & flags.mask) === flags.value) &&
       (targets.length === 0 || targets.includes(buffer.toString('latin1', sourceAt + length, sourceAt + 2 * length)))
     const [sequence] = this.#tracker
@@ -86,7 +86,7 @@ export class StepKeeper {
     return within ? this.#complete(sequence) : { kind: 'refuse', sequence, reason: 'rate-limited' }
   }
 
-  #complete(sequence: GateSequence): StepDecision {
+  #complete(sequence: PacketSequence): StepDecision {
     if (sequence.once) {
       try {
         this.spend(sequence.once)

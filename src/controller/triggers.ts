@@ -5,8 +5,8 @@
 import type { Command, Credential, Trigger } from '../config/types.js'
 import { formatPorts } from '../net/ports.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
-import type { DueFile, DueGrant } from './expiry-store.js'
-import { EventValve } from './knock-events.js'
+import type { ExpiryStore, DueGrant } from './expiry-store.js'
+import { EventLimiter } from './knock-events.js'
 import type { Log } from './log.js'
 
 type TriggerEvent = 'open' | 'close' | 'expiry'
@@ -28,7 +28,7 @@ export type RunCommand = (run: CommandRun) => Promise<void>
 
 interface TriggersParts {
   readonly log: Log
-  readonly due: DueFile
+  readonly due: ExpiryStore
   readonly run: RunCommand
   /** Unix milliseconds. */
   readonly now: () => number
@@ -60,7 +60,7 @@ export class Triggers {
   readonly #rows = new Map<string, Row>()
   /** How many wait for another command of their row. */
   #behind = 0
-  readonly #refusals = new EventValve(refusalsPerSecond)
+  readonly #refusals = new EventLimiter(refusalsPerSecond)
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 

@@ -11,11 +11,11 @@ import type { PkdKey } from '../knock/pkd.js'
 import { digestOffset, payloadLength, readTime, verifyPkd } from '../knock/pkd.js'
 import type { Packet } from '../queue/packet.js'
 import type { Rate } from './rate-limiter.js'
-import { Limiter } from './rate-limiter.js'
-import type { ReplayMemory } from './replay-cache.js'
+import { RateLimiter } from './rate-limiter.js'
+import type { ReplayCache } from './replay-cache.js'
 
 /** A credential, as far as the packet path needs it. */
-export interface GateCredential {
+export interface PacketCredential {
   readonly name: string
   readonly tag: Buffer
   readonly key: PkdKey
@@ -60,7 +60,7 @@ export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed'
 export type Decision =
   | {
       readonly kind: 'grant'
-      readonly credential: GateCredential
+      readonly credential: PacketCredential
       readonly time: number
       readonly skewSeconds: number
       /** The address that is to be granted instead of the source. */
@@ -69,7 +69,7 @@ export type Decision =
   | {
       readonly kind: 'refuse'
       readonly reason: Refusal
-      readonly credential?: GateCredential
+      readonly credential?: PacketCredential
       /** Set behind a right hash: the knock's own time, in Unix seconds. */
       readonly time?: number
       /** How far the client's clock is ahead of ours; known behind a right hash. */
@@ -84,14 +84,14 @@ export interface Clock {
 }
 
 /** Gives a credential its memory of knocks, the same one after a reload. */
-type MemoryOf = (credential: GateCredential) => ReplayMemory
+type MemoryOf = (credential: PacketCredential) => ReplayCache
 
 interface Lock {
-  readonly credential: GateCredential
+  readonly credential: PacketCredential
   /** Which addresses may be asked for; null when none may. */
   readonly allowed: Prefixes | null
-  readonly memory: ReplayMemory
-  readonly limiter: Limiter | null
+  readonly memory: ReplayCache
+  readonly limiter: RateLimiter | null
 }
 
 const refuse = (reason: Refusal): Decision => ({ kind: 'refuse', reason })
@@ -102,22 +102,22 @@ const badHash = refuse('bad-hash')
 
 const protocolUdp = 17
 
-export class Gatekeeper {
+export class KnockVerifier {
   readonly #locks = new Map<number, Lock[]>()
   readonly #clock: Clock
 
-  constructor(credentials: readonly GateCredential[], memoryOf: MemoryOf, clock: Clock) {
+  constructor(credentials: readonly PacketCredential[], memoryOf: MemoryOf, clock: Clock) {
     this.#clock = clock
     for (const credential of credentials) {
       const word = credential.tag.readUInt32BE(0)
-      const limiter = credential.rate ? new Limiter(credential.rate) : null
+      const limiter = credential.rate ? new RateLimiter(credential.rate) : null
       const lock = { credential, memory: memoryOf(credential), limiter, allowed: prefixList(credential.onBehalfOf) }
       this.#locks.set(word, [...(this.#locks.get(word) ?? []), lock])
     }
   }
 
   /** Judges one packet. A granted one is used up from now on, whatever becomes of the answer. */
-  decide(packet: Packet): Decision {
+  verify(packet: Packet): Decision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
     const { buffer, payloadAt, destinationPort } = packet
     const plain = packet.payloadLength === payloadLength

@@ -2,12 +2,12 @@
 import * as fs from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/types.js'
-import type { PathEvents, PathThread } from '../controller/daemon.js'
-import type { MidwaySource, PathMessage } from '../controller/knock-events.js'
+import type { PacketWorkerEvents, PacketWorker } from '../controller/daemon.js'
+import type { SequenceProgress, WorkerMessage } from '../controller/knock-events.js'
 import { Counters } from '../controller/knock-events.js'
-import type { GateSequence } from '../controller/sequence-verifier.js'
-import type { GateCredential } from '../controller/verifier.js'
-import type { RecentAnswers } from '../nft/reconcile/recent-grants.js'
+import type { PacketSequence } from '../controller/sequence-verifier.js'
+import type { PacketCredential } from '../controller/verifier.js'
+import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
 import { QueueError } from '../queue/errors.js'
 
 /** What the thread is given at its start. */
@@ -23,15 +23,19 @@ export interface PacketWorkerData {
 export type PacketWorkerRequest =
   | {
       readonly kind: 'configure'
-      readonly credentials: readonly GateCredential[]
-      readonly sequences: readonly GateSequence[]
+      readonly credentials: readonly PacketCredential[]
+      readonly sequences: readonly PacketSequence[]
     }
   | { readonly kind: 'midway' }
   | { readonly kind: 'answer' }
   | { readonly kind: 'stop' }
 
 /** Resolves when the queue is bound; rejects with a QueueError, or what else kept it from being so. */
-export function startPacketThread(recent: RecentAnswers, config: Config, events: PathEvents): Promise<PathThread> {
+export function startPacketThread(
+  recent: RecentGrants,
+  config: Config,
+  events: PacketWorkerEvents,
+): Promise<PacketWorker> {
   const counters = new Counters()
   const workerData: PacketWorkerData = {
     queue: config.queue,
@@ -46,7 +50,7 @@ export function startPacketThread(recent: RecentAnswers, config: Config, events:
     let wakeWriter = -1
     let stopping = false
     let configured: (() => void)[] = []
-    let midwayAsked: ((sources: readonly MidwaySource[]) => void)[] = []
+    let midwayAsked: ((sources: readonly SequenceProgress[]) => void)[] = []
     let asked: (() => void)[] = []
     let ended: () => void = () => undefined
     const end = new Promise<void>(done => (ended = done))
@@ -55,7 +59,7 @@ export function startPacketThread(recent: RecentAnswers, config: Config, events:
       worker.postMessage(message)
       fs.writeSync(wakeWriter, 'w')
     }
-    const thread: PathThread = {
+    const thread: PacketWorker = {
       counters,
       configure: (credentials, sequences) =>
         new Promise(done => {
@@ -81,7 +85,7 @@ export function startPacketThread(recent: RecentAnswers, config: Config, events:
       },
     }
 
-    worker.on('message', (message: PathMessage) => {
+    worker.on('message', (message: WorkerMessage) => {
       switch (message.kind) {
         case 'ready':
           wakeWriter = message.wakeWriter

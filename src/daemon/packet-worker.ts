@@ -2,15 +2,15 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { OneTimeLine } from '../config/one-time-file.js'
 import { markUsed } from '../config/one-time-file.js'
-import type { PathMessage } from '../controller/knock-events.js'
-import { Counters, EventValve } from '../controller/knock-events.js'
-import { PacketPath } from '../controller/packet-handler.js'
-import { Journal } from '../controller/replay-journal.js'
-import { StepKeeper } from '../controller/sequence-verifier.js'
-import type { Clock, GateCredential } from '../controller/verifier.js'
-import { Gatekeeper } from '../controller/verifier.js'
+import type { WorkerMessage } from '../controller/knock-events.js'
+import { Counters, EventLimiter } from '../controller/knock-events.js'
+import { PacketHandler } from '../controller/packet-handler.js'
+import { ReplayJournal } from '../controller/replay-journal.js'
+import { SequenceVerifier } from '../controller/sequence-verifier.js'
+import type { Clock, PacketCredential } from '../controller/verifier.js'
+import { KnockVerifier } from '../controller/verifier.js'
 import type { PkdKey } from '../knock/pkd.js'
-import { RecentAnswers, steadySeconds } from '../nft/reconcile/recent-grants.js'
+import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
 import { Marks } from '../nft/table/packet-path.js'
 import { QueueError } from '../queue/errors.js'
 import { PacketQueue } from '../queue/nfqueue.js'
@@ -19,14 +19,14 @@ import type { PacketWorkerData, PacketWorkerRequest } from './packet-thread.js'
 
 const port = parentPort
 if (!port) throw new Error('this file is the packet path of pkctld and is not started by hand')
-const post = (message: PathMessage) => {
+const post = (message: WorkerMessage) => {
   port.postMessage(message)
 }
 
 const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
 
 /** Whoever has overheard a sequence can send it for ever. */
-const spendTrouble = new EventValve(1)
+const spendTrouble = new EventLimiter(1)
 
 /** Here, and not in the thread that reads the file: it must be done before the answer is given. */
 function spend(line: OneTimeLine): void {
@@ -51,24 +51,28 @@ function run(): void {
       message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
     })
   }
-  const path = new PacketPath(new Gatekeeper([], c => journal.memoryOf(c), clock), new StepKeeper([], clock, spend), {
-    marks: new Marks(mask),
-    journal,
-    counters: new Counters(counters),
-    clock,
-    recent: new RecentAnswers(recent),
-    steadySeconds,
-    addressText: sourceText,
-    onEvents: (events, suppressed) => {
-      post({ kind: 'knocks', events, suppressed })
+  const path = new PacketHandler(
+    new KnockVerifier([], c => journal.cacheFor(c), clock),
+    new SequenceVerifier([], clock, spend),
+    {
+      marks: new Marks(mask),
+      journal,
+      counters: new Counters(counters),
+      clock,
+      recent: new RecentGrants(recent),
+      steadySeconds,
+      addressText: sourceText,
+      onEvents: (events, suppressed) => {
+        post({ kind: 'knocks', events, suppressed })
+      },
+      onEffects: effects => {
+        post({ kind: 'effects', effects })
+      },
+      onTrouble: (level, message) => {
+        post({ kind: 'trouble', level, message })
+      },
     },
-    onEffects: effects => {
-      post({ kind: 'effects', effects })
-    },
-    onTrouble: (level, message) => {
-      post({ kind: 'trouble', level, message })
-    },
-  })
+  )
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
   queue.run({
     onBatch: batch => {
@@ -81,7 +85,7 @@ function run(): void {
 }
 
 /** True when one of them was to stop. */
-function handleRequests(path: PacketPath, journal: Journal): boolean {
+function handleRequests(path: PacketHandler, journal: ReplayJournal): boolean {
   let stop = false
   for (;;) {
     const received = receiveMessageOnPort(port as NonNullable<typeof port>) as
@@ -104,21 +108,21 @@ function handleRequests(path: PacketPath, journal: Journal): boolean {
       post({ kind: 'answers' })
       continue
     }
-    path.gatekeeper = new Gatekeeper(message.credentials.map(revive), c => journal.memoryOf(c), clock)
-    path.steps = new StepKeeper(message.sequences, clock, spend)
+    path.verifier = new KnockVerifier(message.credentials.map(revive), c => journal.cacheFor(c), clock)
+    path.steps = new SequenceVerifier(message.sequences, clock, spend)
     post({ kind: 'configured' })
   }
 }
 
 /** What was posted from another thread has lost its class. */
-function revive(credential: GateCredential): GateCredential {
+function revive(credential: PacketCredential): PacketCredential {
   const { tag, key } = credential
   return { ...credential, tag: Buffer.from(tag), key: Buffer.from(key) as PkdKey }
 }
 
-function openJournal(directory: string, limits: PacketWorkerData['limits']): Journal {
+function openJournal(directory: string, limits: PacketWorkerData['limits']): ReplayJournal {
   try {
-    return Journal.open(directory, limits, Math.floor(clock.now()))
+    return ReplayJournal.open(directory, limits, Math.floor(clock.now()))
   } catch (cause) {
     const hint = 'without it a captured knock could open again after a restart; check state-directory'
     throw new QueueError(`the state directory ${directory} cannot be used: ${(cause as Error).message}`, hint, {

@@ -1,5 +1,5 @@
 /** Every failure that pkctl knows, as lines for a person. */
-import { ConfigError, formatPlace } from '../config/errors.js'
+import { ConfigError, formatPosition } from '../config/errors.js'
 import { PkdFormatError } from '../knock/errors.js'
 import type { NftErrorKind } from '../nft/errors.js'
 import { FirewallError, NftError } from '../nft/errors.js'
@@ -12,7 +12,7 @@ import { ValueError } from '../util/value-error.js'
 export function problemsOf(error: unknown): readonly Problem[] {
   if (error instanceof RefusedByDaemon) return error.problems
   if (error instanceof ConfigError) {
-    return error.problems.map(problem => problemOf(`${formatPlace(problem)}: ${problem.message}`, problem.hint))
+    return error.problems.map(problem => problemOf(`${formatPosition(problem)}: ${problem.message}`, problem.hint))
   }
   if (error instanceof NftError) return [problemOf(error.message, nftHints[error.kind])]
   const known = [UserError, ValueError, FirewallError, QueueError].some(type => error instanceof type)

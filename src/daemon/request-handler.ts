@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/types.js'
 import type { Daemon } from '../controller/daemon.js'
-import { keepServices } from '../controller/saved-services.js'
+import { saveServices } from '../controller/saved-services.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
 import type { Answer } from '../util/socket/answer.js'
 import type { Listener } from '../util/socket/server.js'
@@ -122,7 +122,7 @@ async function reload(asker: string, { daemon, file, log, manager }: RequestPart
 /** For the next boot; see `pkctl close`. */
 export function keepForBoot({ stateDirectory, services }: Config, log: ConfiguredLog): void {
   try {
-    keepServices(stateDirectory, services)
+    saveServices(stateDirectory, services)
   } catch (error) {
     log.warn(`the services cannot be kept for the next boot: ${(error as Error).message}`)
   }

@@ -16,7 +16,7 @@ export type Reject = 'drop' | 'reset' | 'icmp'
 export type Window = number | 'unlimited'
 
 /** Ports that a knock opens. */
-export interface Opening {
+export interface OpenedPorts {
   readonly protocol: Protocol
   readonly ports: readonly PortRange[]
   readonly window?: Window
@@ -38,7 +38,7 @@ export interface CredentialDraft {
   /** In the order in which they shall stand, `type` first; without those below. */
   readonly options: Readonly<Record<string, unknown>>
   readonly secrets?: Readonly<Partial<Record<SecretOption, string>>>
-  readonly opens?: readonly Opening[]
+  readonly opens?: readonly OpenedPorts[]
   /** Services that the configuration need not have. */
   readonly named?: readonly string[]
   /** Where it opens no ports, or only named ones. */
@@ -46,7 +46,7 @@ export interface CredentialDraft {
   readonly onOpen?: TriggerDraft
   readonly onExpiry?: TriggerDraft
   /** Ports that a knock closes again. */
-  readonly closes?: readonly Opening[]
+  readonly closes?: readonly OpenedPorts[]
   /** The same for a service by its name. */
   readonly closesNamed?: readonly string[]
   readonly notes?: readonly Note[]
@@ -66,7 +66,7 @@ export const rightsOfCommands =
   'under the units of the packages, commands are run as the user pkctl, with CAP_NET_ADMIN alone, on a read-only system: ' +
   'what needs root or another user fails (docs/installation.md, commands on a knock)'
 
-export interface Entry {
+export interface DraftEntry {
   readonly name: string
   readonly options: Readonly<Record<string, unknown>>
   readonly secrets: Readonly<Partial<Record<SecretOption, string>>>
@@ -74,11 +74,11 @@ export interface Entry {
 }
 
 /** What is printed: comments and entries, whose names are valid and unique. */
-export interface Plan {
+export interface ImportResult {
   readonly notes: readonly Note[]
   readonly settings: ReadonlyMap<string, unknown>
-  readonly services: readonly Entry[]
-  readonly credentials: readonly Entry[]
+  readonly services: readonly DraftEntry[]
+  readonly credentials: readonly DraftEntry[]
 }
 
 /** More than anybody has, and what a hostile file can make us do stays small. */
@@ -91,7 +91,7 @@ export class Draft {
   readonly #notes: Note[] = []
   #omitted = 0
   readonly #settings = new Map<string, unknown>()
-  readonly #services: (Entry & { protocol: Protocol; ports: readonly PortRange[] })[] = []
+  readonly #services: (DraftEntry & { protocol: Protocol; ports: readonly PortRange[] })[] = []
   readonly #credentials: CredentialDraft[] = []
   #openings = 0
 
@@ -135,7 +135,7 @@ export class Draft {
     bound(this.#credentials.length + this.#openings)
   }
 
-  finish(): Plan {
+  finish(): ImportResult {
     const taken = new Names(this.#credentials.flatMap(({ named = [] }) => named))
     for (const { name } of this.#services) taken.reserve(name)
     const made = servicesFor(this.#credentials, taken)
@@ -207,11 +207,11 @@ function validName(text: string): string {
 // ---- services
 
 interface Made {
-  readonly entry: Entry
+  readonly entry: DraftEntry
   readonly protocol: Protocol
   readonly ports: readonly PortRange[]
   /** Those that open it, as indices, with what they said of it; more than once where several rules are one here. */
-  readonly users: ReadonlyMap<number, readonly Opening[]>
+  readonly users: ReadonlyMap<number, readonly OpenedPorts[]>
   readonly window: number | undefined
 }
 
@@ -223,7 +223,7 @@ function servicesFor(credentials: readonly CredentialDraft[], names: Names): Mad
     divide(
       openings.map(({ opening }, id) => (opening.protocol === protocol ? { id, ports: opening.ports } : null)),
     ).map(({ ids, ports }): Made => {
-      const users = new Map<number, Opening[]>()
+      const users = new Map<number, OpenedPorts[]>()
       for (const id of ids) {
         const { user, opening } = openings[id] as (typeof openings)[number]
         users.set(user, [...(users.get(user) ?? []), opening])
@@ -294,7 +294,7 @@ function divide(lists: readonly ({ id: number; ports: readonly PortRange[] } | n
 
 // ---- credentials
 
-function entryOf(credential: CredentialDraft, user: number, made: readonly Made[], names: Names): Entry {
+function entryOf(credential: CredentialDraft, user: number, made: readonly Made[], names: Names): DraftEntry {
   const { opens = [], named = [], closes = [], notes = [] } = credential
   const name = names.make(credential.name, 'knock')
   const own = made.filter(({ users }) => users.has(user))

@@ -1,6 +1,6 @@
 /** Commands of other firewalls that let one address in, as they stand in knockd.conf; %IP% is the address. */
 import * as path from 'node:path'
-import type { Opening } from './draft.js'
+import type { OpenedPorts } from './draft.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, readRule, valueOf } from './iptables.js'
 import type { Protocol } from './service-ports.js'
@@ -9,7 +9,7 @@ import { literalWords } from './shell-words.js'
 
 export interface FirewallCommand {
   readonly action: 'open' | 'close'
-  readonly opens: readonly Opening[]
+  readonly opens: readonly OpenedPorts[]
   /** A service of pktables or pkctl. */
   readonly service?: string
   /** Seconds after which it ends by itself. */
@@ -69,7 +69,7 @@ function fromNft(words: readonly string[]): FirewallCommand | undefined {
   return protocol === '' || !ports ? undefined : opening('open', protocol as Protocol, ports)
 }
 
-const opening = (action: 'open' | 'close', protocol: Protocol, ports: Opening['ports']): FirewallCommand => ({
+const opening = (action: 'open' | 'close', protocol: Protocol, ports: OpenedPorts['ports']): FirewallCommand => ({
   action,
   opens: [{ protocol, ports }],
   limits: [],

@@ -3,19 +3,19 @@ import { parsePort } from '../net/ports.js'
 import { IniError, parseIni } from '../util/ini.js'
 import { oneLine } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
-import type { Entry, Note } from './draft.js'
+import type { DraftEntry, Note } from './draft.js'
 import { caution, shorten } from './draft.js'
 import { unusable } from './pkd-credentials.js'
 
-interface Places {
-  readonly places: readonly Entry[]
+interface ImportedHosts {
+  readonly places: readonly DraftEntry[]
   readonly notes: readonly Note[]
 }
 
 const known = ['host', 'key', 'tag', 'port', 'old']
 const maxPlaces = 1000
 
-export function importIptPkdPlaces(text: string, file: string): Places {
+export function importIptPkdHosts(text: string, file: string): ImportedHosts {
   const notes: Note[] = []
   const places = [...sectionsOf(text, file)].flatMap(([name, values]) => {
     const place = placeOf(name, values)
@@ -37,7 +37,7 @@ function sectionsOf(text: string, file: string) {
 }
 
 /** Or why there can be none. Keys are never shown. */
-function placeOf(name: string, values: ReadonlyMap<string, string>): Entry | string {
+function placeOf(name: string, values: ReadonlyMap<string, string>): DraftEntry | string {
   const notes: Note[] = []
   const host = values.get('host') ?? ''
   const key = values.get('key') ?? ''

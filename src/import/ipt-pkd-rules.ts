@@ -1,5 +1,5 @@
 /** Rules of iptables-save that use ipt_pkd: a credential for each, and services for the rules that its list opens. */
-import type { Note, Opening, Plan, Window } from './draft.js'
+import type { Note, OpenedPorts, ImportResult, Window } from './draft.js'
 import { bound, caution, Draft, maxWindow, shorten } from './draft.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, readRule, savedWords, valueOf } from './iptables.js'
@@ -13,7 +13,7 @@ interface Line {
   readonly number: number
 }
 
-export function importIptPkd(text: string): Plan {
+export function importIptPkd(text: string): ImportResult {
   const draft = new Draft()
   const lines = readLines(text)
   const knocks = lines.filter(({ rule }) => rule.matches.includes('pkd'))
@@ -24,7 +24,7 @@ export function importIptPkd(text: string): Plan {
   const called = new Set(knocks.map(({ rule, table }) => chainOf(table, valueOf(rule, '--jump'))))
   const inCalled = [...called].flatMap(chain => [...(setting.get(chain)?.values() ?? [])].flat())
   const entering = [...knocks.filter(({ rule }) => rule.options.has('--set')), ...inCalled]
-  const lists = new Map<string, Opening[]>()
+  const lists = new Map<string, OpenedPorts[]>()
   for (const name of new Set(entering.map(({ rule }) => listName(rule)))) {
     const opens = checks.filter(({ rule }) => listName(rule) === name).flatMap(check => openingOf(check, name, draft))
     lists.set(name, opens)
@@ -94,7 +94,11 @@ function maskOf(rule: IptablesRule): string | undefined {
   return `left out: --mask ${shorten(mask)}: a knock is for the one address that it comes from; prefix4 makes it more`
 }
 
-function ruleOf({ rule }: Line, entering: readonly Line[], lists: ReadonlyMap<string, Opening[]>): PkdRule | string {
+function ruleOf(
+  { rule }: Line,
+  entering: readonly Line[],
+  lists: ReadonlyMap<string, OpenedPorts[]>,
+): PkdRule | string {
   const notes: Note[] = []
   if (rule.odd.length > 0) notes.push(caution(`left out: ${shorten(rule.odd.join(' '))}: it has no meaning here`))
   for (const option of ['--source', '--destination', '--in-interface']) {
@@ -140,8 +144,8 @@ function skewOf(rule: IptablesRule, notes: Note[]): number {
   return Math.min(seconds, maxSkew)
 }
 
-function openingOf({ rule, table, number }: Line, list: string, draft: Draft): Opening[] {
-  const leave = (why: string): Opening[] => {
+function openingOf({ rule, table, number }: Line, list: string, draft: Draft): OpenedPorts[] {
+  const leave = (why: string): OpenedPorts[] => {
     draft.caution(`left out: line ${number}, for the list ${shorten(list)}: ${why}`)
     return []
   }

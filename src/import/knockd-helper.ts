@@ -4,7 +4,7 @@ import { namePattern } from '../config/values.js'
 import { parseAddress } from '../net/addresses.js'
 import { parsePrefix, withoutContained } from '../net/prefixes.js'
 import { UserError } from '../util/user-error.js'
-import type { Note, Plan } from './draft.js'
+import type { Note, ImportResult } from './draft.js'
 import { caution, Draft, shorten } from './draft.js'
 import { levelOf, rateOf } from './iptables-log.js'
 import { portsOf } from './service-ports.js'
@@ -19,7 +19,7 @@ interface Init {
 const flagsWithValue = ['--port', '--log-prefix', '--log-level', '--log-limit', '--log-burst']
 const flagsAlone = ['--udp', '--syn', '--accept', '--log', '--debug']
 
-export function importKnockdHelper(text: string): Plan {
+export function importKnockdHelper(text: string): ImportResult {
   const draft = new Draft()
   const { commands } = readShell(text)
   const added = addedIn(commands)

@@ -8,7 +8,7 @@ import { readOneTime } from '../knock/one-time.js'
 import { formatStep, maxSteps, parseFlags, parseStep } from '../knock/sequence.js'
 import { parseAddress } from '../net/addresses.js'
 import { oneLine } from '../util/text.js'
-import type { CredentialDraft, Note, Plan, TriggerDraft, Window } from './draft.js'
+import type { CredentialDraft, Note, ImportResult, TriggerDraft, Window } from './draft.js'
 import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
 import type { FirewallCommand } from './firewall-commands.js'
 import { readFirewallCommand } from './firewall-commands.js'
@@ -24,7 +24,7 @@ interface Section {
 const defaultSequenceSeconds = 25
 const defaultCommandSeconds = 10
 
-export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>): Plan {
+export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>): ImportResult {
   const draft = new Draft()
   const sections = readSections(text, draft)
   for (const { name, values } of sections.filter(isOptions)) readOptions(name, values, draft)

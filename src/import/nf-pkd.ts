@@ -1,7 +1,7 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
 import { parsePort } from '../net/ports.js'
 import { UserError } from '../util/user-error.js'
-import type { Note, Opening, Plan, Reject, TriggerDraft, Window } from './draft.js'
+import type { Note, OpenedPorts, ImportResult, Reject, TriggerDraft, Window } from './draft.js'
 import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
 import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'
@@ -18,7 +18,7 @@ interface ActionFile {
 const commandKeys = ['ext-command', 'ext-action', 'action']
 const keys = ['name', 'key', 'tag', 'skew', 'window', 'reject', 'protocol', 'port', 'ext-user', 'obo', ...commandKeys]
 
-export function importNfPkd(files: readonly ActionFile[]): Plan {
+export function importNfPkd(files: readonly ActionFile[]): ImportResult {
   const draft = new Draft()
   const rules = files.flatMap(({ file, text }) =>
     objectsOf(file, text, draft).flatMap(object => {
@@ -97,7 +97,7 @@ function skewOf(text: string, notes: Note[]): number {
   return Math.min(given, maxSkew)
 }
 
-function openingsOf(text: Text, notes: Note[]): Opening[] | string {
+function openingsOf(text: Text, notes: Note[]): OpenedPorts[] | string {
   if (text('port', '') === '') return []
   let port: number
   try {

@@ -1,7 +1,7 @@
 /** The arguments of nfqknockd: a rotating credential, and a service for each port that it guards. */
 import { digests } from '../knock/rotating.js'
 import { usageError } from '../util/user-error.js'
-import type { Note, Opening, Plan } from './draft.js'
+import type { Note, OpenedPorts, ImportResult } from './draft.js'
 import { caution, Draft, remark, shorten } from './draft.js'
 
 const withValue = 'abpPtocdqm'
@@ -9,7 +9,7 @@ const flags = 'fisv'
 
 type Options = ReadonlyMap<string, readonly string[]>
 
-export function importNfqknockd(args: readonly string[]): Plan {
+export function importNfqknockd(args: readonly string[]): ImportResult {
   const options = readOptions(args)
   const draft = new Draft()
   const secret = last(options, 'o')
@@ -45,7 +45,7 @@ export function importNfqknockd(args: readonly string[]): Plan {
       timeout,
     },
     secrets: secretsOf(secret, last(options, 'c')),
-    opens: guarded.map((port): Opening => ({
+    opens: guarded.map((port): OpenedPorts => ({
       protocol: 'tcp',
       ports: [{ first: port, last: port }],
       window: windowSeconds,

@@ -1,7 +1,7 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
 import { PkdFormatError } from '../knock/errors.js'
 import { parseKey, parseTag } from '../knock/pkd.js'
-import type { Draft, Note, Opening, TriggerDraft } from './draft.js'
+import type { Draft, Note, OpenedPorts, TriggerDraft } from './draft.js'
 import { bound, caution } from './draft.js'
 
 export interface PkdRule {
@@ -12,7 +12,7 @@ export interface PkdRule {
   readonly skew: number
   /** The port to knock at; undefined = any. */
   readonly port?: number | undefined
-  readonly opens: readonly Opening[]
+  readonly opens: readonly OpenedPorts[]
   readonly onOpen?: TriggerDraft | undefined
   readonly notes: readonly Note[]
 }

@@ -2,7 +2,7 @@
 import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
 import { oneLine } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
-import type { Entry, Note, Plan } from './draft.js'
+import type { DraftEntry, Note, ImportResult } from './draft.js'
 
 /** A file that is to be written for a secret. */
 interface SecretFile {
@@ -25,9 +25,9 @@ const maxBytes = 4 * 1024 * 1024
 const commentWidth = 100
 
 /** A configuration. */
-export function printConfig(plan: Plan, heading: string, secretPath: SecretPath): Printed {
+export function printConfig(plan: ImportResult, heading: string, secretPath: SecretPath): Printed {
   const files: SecretFile[] = []
-  const printer = (entry: Entry) => withSecrets(entry, secretPath, files)
+  const printer = (entry: DraftEntry) => withSecrets(entry, secretPath, files)
   const root = new YAMLMap()
   for (const [option, value] of plan.settings) root.items.push(pairOf(option, value, [], true))
   for (const [section, entries] of [
@@ -41,7 +41,7 @@ export function printConfig(plan: Plan, heading: string, secretPath: SecretPath)
 
 /** Places of the client: the entries alone. */
 export function printPlaces(
-  places: readonly Entry[],
+  places: readonly DraftEntry[],
   notes: readonly Note[],
   heading: string,
   secretPath: SecretPath,
@@ -55,7 +55,7 @@ function finish(
   root: YAMLMap,
   heading: string,
   notes: readonly Note[],
-  entries: readonly Entry[],
+  entries: readonly DraftEntry[],
   files: readonly SecretFile[],
 ): Printed {
   const warnings = [
@@ -101,7 +101,11 @@ interface Ready {
 }
 
 /** `type` and `tag` first, then the secrets, then the rest. */
-function withSecrets({ name, options, secrets, notes }: Entry, secretPath: SecretPath, files: SecretFile[]): Ready {
+function withSecrets(
+  { name, options, secrets, notes }: DraftEntry,
+  secretPath: SecretPath,
+  files: SecretFile[],
+): Ready {
   const given = Object.entries(secrets).map(([option, secret]) => {
     const file = /[\r\n]/.test(secret) ? undefined : secretPath(name, option)
     if (file === undefined) return [option, secret] as const

@@ -87,7 +87,7 @@ interface Compiled<T> extends Pattern<T> {
   readonly fallback: readonly number[]
 }
 
-interface Attempt<T> {
+interface Progress<T> {
   readonly pattern: Compiled<T>
   /** When each step that counts was made, oldest first: as long as the progress is. */
   times: number[]
@@ -102,7 +102,7 @@ export class SequenceTracker<T> {
   readonly #byFirst = new Map<number, Compiled<T>[]>()
   readonly #longestTimeout: number
   // In the order of their latest step.
-  readonly #sources = new Map<string, { attempts: Attempt<T>[]; last: number }>()
+  readonly #sources = new Map<string, { attempts: Progress<T>[]; last: number }>()
 
   constructor(
     patterns: readonly Pattern<T>[],
@@ -146,7 +146,7 @@ export class SequenceTracker<T> {
     if (!known && beginning.length === 0) return []
     this.#sources.delete(source)
     const completed: T[] = []
-    const attempts: Attempt<T>[] = []
+    const attempts: Progress<T>[] = []
     const under = new Set<Compiled<T>>()
     for (const attempt of known?.attempts ?? []) {
       under.add(attempt.pattern)
@@ -163,7 +163,7 @@ export class SequenceTracker<T> {
     return completed
   }
 
-  #remember(source: string, attempts: Attempt<T>[], now: number): void {
+  #remember(source: string, attempts: Progress<T>[], now: number): void {
     this.#sources.set(source, { attempts, last: now })
     if (this.#sources.size <= this.maxSources) return
     const oldest = this.#sources.keys().next()
@@ -178,7 +178,7 @@ export class SequenceTracker<T> {
   }
 }
 
-function advance<T>(attempt: Attempt<T>, key: number, now: number): void {
+function advance<T>(attempt: Progress<T>, key: number, now: number): void {
   const { keys, fallback, timeoutSeconds } = attempt.pattern
   // Too late for the whole: what came first does not count any more, but a later part may be the beginning of another.
   while (attempt.times.length > 0 && now - (attempt.times[0] as number) > timeoutSeconds) keep(attempt, fallback)
@@ -189,7 +189,7 @@ function advance<T>(attempt: Attempt<T>, key: number, now: number): void {
 }
 
 /** Falls back to the latest steps that are a beginning, too. */
-function keep<T>(attempt: Attempt<T>, fallback: readonly number[]): void {
+function keep<T>(attempt: Progress<T>, fallback: readonly number[]): void {
   const still = fallback[attempt.times.length] ?? 0
   attempt.times = still === 0 ? [] : attempt.times.slice(-still)
 }

@@ -4,13 +4,13 @@ import { execute } from '../util/run-program.js'
 import { fileLock } from './lock.js'
 import { realNft } from './nft.js'
 import { Firewall } from './reconcile/firewall.js'
-import { realXtQueue } from './table/iptables-queue.js'
+import { realIptablesQueue } from './table/iptables-queue.js'
 
 /** The kernel's ruleset, as commands and the daemon use it. */
 export function realFirewall({ dryRun = false } = {}): Firewall {
   return new Firewall(
     realNft(),
-    realXtQueue(execute),
+    realIptablesQueue(execute),
     (address, _, prefix) => maskAddress(address, prefix),
     dryRun,
     fileLock(rulesetLock),

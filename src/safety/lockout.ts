@@ -1,8 +1,8 @@
 /** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
 import { maskAddress } from '../net/addresses.js'
 import type { Firewall } from '../nft/reconcile/firewall.js'
-import type { Rearrangement } from '../nft/reconcile/service-plan.js'
-import type { GivenGrant } from '../nft/table/grant-elements.js'
+import type { ServicePlan } from '../nft/reconcile/service-plan.js'
+import type { ServiceGrant } from '../nft/table/grant-elements.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import type { Terminal } from '../util/terminal.js'
 import { UserError } from '../util/user-error.js'
@@ -16,7 +16,7 @@ export interface LockoutFlags {
 }
 
 /** A service that decides on the session, and for how many seconds from now on a grant still lets it in. */
-interface Shut {
+interface BlockedService {
   readonly spec: ServiceSpec
   readonly secondsLeft: number
 }
@@ -29,9 +29,9 @@ export async function guardSession(
   terminal: Terminal,
   firewall: Firewall,
   flags: LockoutFlags,
-  plan: Rearrangement,
+  plan: ServicePlan,
   session: Session | undefined = findSession(),
-): Promise<GivenGrant[]> {
+): Promise<ServiceGrant[]> {
   if (!session) {
     if (!flags.allowMe) return []
     throw new UserError(
@@ -40,7 +40,7 @@ export async function guardSession(
     )
   }
   const { address } = session
-  const shut: Shut[] = []
+  const shut: BlockedService[] = []
   for (const spec of plan.after.values()) {
     if (plan.left.includes(spec.name) || !judges(spec, session)) continue
     const now = plan.before.get(spec.name)?.spec
@@ -70,7 +70,7 @@ function cutOff(
   terminal: Terminal,
   flags: LockoutFlags,
   { address, port }: Session,
-  { spec, secondsLeft }: Shut,
+  { spec, secondsLeft }: BlockedService,
 ): void {
   const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
   const message =
@@ -95,12 +95,12 @@ function judges(spec: ServiceSpec, { address, version, port }: Session): boolean
 }
 
 /** How what --allow-me did is taken back. */
-export function hintAtAllowed(terminal: Terminal, grants: readonly GivenGrant[]): void {
+export function hintAtAllowed(terminal: Terminal, grants: readonly ServiceGrant[]): void {
   for (const { service, source } of grants) {
     terminal.hint(`you are let in without end; pkctl delete ${source} --service ${service} takes that back`)
   }
 }
 
 /** What --json says of it. */
-export const allowedJson = (grants: readonly GivenGrant[]): object =>
+export const allowedJson = (grants: readonly ServiceGrant[]): object =>
   grants.length === 0 ? {} : { allowed: grants.map(({ service, source }) => ({ service, address: source })) }

@@ -6,7 +6,7 @@ import type { Answer } from '../util/socket/answer.js'
 import { requestIn, unknownRequest } from '../util/socket/answer.js'
 import { ask } from '../util/socket/client.js'
 import { listen } from '../util/socket/server.js'
-import type { Saved } from './rollback.js'
+import type { RollbackState } from './rollback.js'
 import { pendingFile, rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
 
 const tries = 20
@@ -20,7 +20,7 @@ process.title = 'pkctl-rollback'
 // The session that made the change may end by it.
 process.on('SIGHUP', () => undefined)
 process.stdout.on('error', () => undefined)
-const saved = JSON.parse(fs.readFileSync(pendingFile, 'utf8')) as Saved
+const saved = JSON.parse(fs.readFileSync(pendingFile, 'utf8')) as RollbackState
 await listen({ path: rollbackSocket, group: null }, message => Promise.resolve(answer(message)))
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)

@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { maskAddress } from '../net/addresses.js'
 import { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { Rearrangement } from '../nft/reconcile/service-plan.js'
+import type { ServicePlan } from '../nft/reconcile/service-plan.js'
 import { prefixesDiffer } from '../nft/reconcile/service-plan.js'
-import type { GivenGrant } from '../nft/table/grant-elements.js'
+import type { ServiceGrant } from '../nft/table/grant-elements.js'
 import { versionOf } from '../nft/table/grant-elements.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import { prefixOf } from '../nft/table/service-spec.js'
@@ -25,7 +25,7 @@ export const rollbackSocket = `${runDirectory}/rollback.sock`
 export const rollbackRequests = ['confirm', 'show'] as const
 
 /** What rolling back needs to know. */
-export interface Saved {
+export interface RollbackState {
   /** Seconds until the change is rolled back. */
   readonly seconds: number
   /** Where the daemon is told of it. */
@@ -35,18 +35,18 @@ export interface Saved {
   /** Names of those that it adds. */
   readonly added: readonly string[]
   /** Grants that would not come back with their services. */
-  readonly grants: readonly GivenGrant[]
+  readonly grants: readonly ServiceGrant[]
   /** Grants that come about by the change. */
-  readonly made: readonly GivenGrant[]
+  readonly made: readonly ServiceGrant[]
 }
 
 /** What must be known to undo the change; `granted` are the grants that it makes by the way, in place of `replaced`. */
-export function savedOf(
-  { before, added, modified, removed }: Rearrangement,
-  granted: readonly GivenGrant[],
-  replaced: readonly GivenGrant[],
-  options: Pick<Saved, 'seconds' | 'daemonSocket'>,
-): Saved {
+export function rollbackState(
+  { before, added, modified, removed }: ServicePlan,
+  granted: readonly ServiceGrant[],
+  replaced: readonly ServiceGrant[],
+  options: Pick<RollbackState, 'seconds' | 'daemonSocket'>,
+): RollbackState {
   const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
   // Masked more widely and then less so again, a grant would be left with the first address of its prefix alone.
   const remasked = modified.filter(({ spec }) => prefixesDiffer(spec, before.get(spec.name)?.spec))
@@ -84,7 +84,7 @@ async function isPending(): Promise<boolean> {
 const armWithinMilliseconds = 15_000
 
 /** Starts the process that will roll back. Resolves when it is waiting; until then nothing may be changed. */
-export async function arm(saved: Saved): Promise<void> {
+export async function arm(saved: RollbackState): Promise<void> {
   await refuseWhilePending()
   fs.mkdirSync(runDirectory, { recursive: true, mode: 0o755 })
   fs.writeFileSync(`${pendingFile}.new`, JSON.stringify(saved), { mode: 0o600 })
@@ -129,7 +129,7 @@ export async function confirm(): Promise<void> {
 }
 
 /** Puts back what was there before, `elapsed` seconds after it was saved. */
-export async function rollBack(firewall: Firewall, saved: Saved, elapsed: number): Promise<Change> {
+export async function rollBack(firewall: Firewall, saved: RollbackState, elapsed: number): Promise<Change> {
   const { services, added } = saved
   const grants = saved.grants.flatMap(grant => {
     const secondsLeft = grant.secondsLeft === null ? null : grant.secondsLeft - elapsed

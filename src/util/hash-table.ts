@@ -2,7 +2,7 @@
  * A hash table from four 32-bit words to a number, flat in memory: no object, and so no work for the garbage collector,
  * for each of what may be millions of entries. Entries are never deleted one by one; a table is dropped whole.
  */
-export class WordTable {
+export class HashTable {
   #keys: Uint32Array
   #values: Float64Array
   #mask: number
@@ -62,7 +62,7 @@ export class WordTable {
   }
 
   #grow(): void {
-    const larger = new WordTable((this.#mask + 1) * 2)
+    const larger = new HashTable((this.#mask + 1) * 2)
     this.forEach((a, b, c, d, value) => larger.set(a, b, c, d, value))
     this.#keys = larger.#keys
     this.#values = larger.#values

@@ -8,7 +8,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { before, describe, it } from 'node:test'
-import { findPlace } from '../../src/client/hosts-file.js'
+import { findHostEntry } from '../../src/client/hosts-file.js'
 import { refusals } from '../../src/controller/verifier.js'
 import type { Background } from '../support/commands.js'
 import { dist, must, pkctl, root, run, until } from '../support/commands.js'
@@ -428,7 +428,7 @@ describe('examples', () => {
         fs.writeFileSync(file, text)
         const names = [...text.matchAll(/^ {0,2}(\w+):$/gm)].map(([, name = '']) => name)
         assert.ok(names.length > 0)
-        for (const name of names) assert.ok(findPlace(name, file)?.host, name)
+        for (const name of names) assert.ok(findHostEntry(name, file)?.host, name)
       }
     } finally {
       fs.rmSync(path.dirname(file), { recursive: true })

@@ -5,12 +5,12 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { maskAddress } from '../../src/net/addresses.js'
 import { realNft } from '../../src/nft/nft.js'
 import { Firewall } from '../../src/nft/reconcile/firewall.js'
-import { realXtQueue } from '../../src/nft/table/iptables-queue.js'
+import { realIptablesQueue } from '../../src/nft/table/iptables-queue.js'
 import type { Execute } from '../../src/util/run-program.js'
 import { execute } from '../../src/util/run-program.js'
 import { must, run } from '../support/commands.js'
 import { firewallCases } from '../support/firewall-cases.js'
-import { queueingOf, ssh } from '../support/firewall-tools.js'
+import { packetPathFor, ssh } from '../support/firewall-tools.js'
 
 describe('Firewall, on the kernel', () => {
   const name = `pkfw${process.pid}`
@@ -18,7 +18,7 @@ describe('Firewall, on the kernel', () => {
   const within = ['nsenter', `--net=/run/netns/${name}`]
   const inside: Execute = (file, args, input) => execute('nsenter', [...within.slice(1), file, ...args], input)
   const nft = realNft(inside)
-  const firewall = new Firewall(nft, realXtQueue(inside), (address, _, prefix) => maskAddress(address, prefix))
+  const firewall = new Firewall(nft, realIptablesQueue(inside), (address, _, prefix) => maskAddress(address, prefix))
   const remove = () => void spawnSync('ip', ['netns', 'delete', name])
   const ruleset = async () => (await run([...within, 'nft', 'list', 'ruleset'])).stdout
 
@@ -35,8 +35,8 @@ describe('Firewall, on the kernel', () => {
   for (const { name, run } of firewallCases) it(name, () => run(firewall, nft))
 
   it('leaves nothing at all behind when everything was taken away', async () => {
-    await firewall.install([ssh], await queueingOf(firewall))
-    await firewall.install([], await queueingOf(firewall, { hook: 'prerouting' }))
+    await firewall.install([ssh], await packetPathFor(firewall))
+    await firewall.install([], await packetPathFor(firewall, { hook: 'prerouting' }))
     await firewall.uninstall()
     await firewall.removeService('ssh')
     assert.equal(await ruleset(), '')
@@ -46,7 +46,7 @@ describe('Firewall, on the kernel', () => {
     const foreign = 'table inet other {\n\tset s {\n\t\ttype ipv4_addr\n\t\telements = { 192.0.2.1 }\n\t}\n}\n'
     await must([...within, 'sh', '-c', 'cat | nft -f -'], { input: foreign })
     const before = await ruleset()
-    await firewall.install([ssh], await queueingOf(firewall))
+    await firewall.install([ssh], await packetPathFor(firewall))
     await firewall.uninstall()
     await firewall.removeService('ssh')
     assert.equal(await ruleset(), before)

@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
-import { findPlace } from '../../src/client/hosts-file.js'
+import { findHostEntry } from '../../src/client/hosts-file.js'
 import type { Result } from '../support/commands.js'
 import { dist, must, pkctl, root, run, until } from '../support/commands.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
@@ -242,7 +242,7 @@ describe('docs/migrating.md', () => {
       assert.equal(status, 0, stderr)
       assert.equal(stdout, body)
       if (name === 'pkctl.yaml') await check(stdout)
-      else assert.equal(findPlace('home', write('hosts.yaml', stdout))?.host, 'server.example')
+      else assert.equal(findHostEntry('home', write('hosts.yaml', stdout))?.host, 'server.example')
     })
   }
 

@@ -10,7 +10,7 @@ import type { Command, Json } from '../../src/nft/json.js'
 import type { ListedElement, Listing } from '../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseListing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
-import type { XtQueue } from '../../src/nft/table/iptables-queue.js'
+import type { IptablesQueue } from '../../src/nft/table/iptables-queue.js'
 
 interface Body {
   readonly [key: string]: Json
@@ -356,7 +356,7 @@ function overlap(a: Json, b: Json): boolean {
 }
 
 /** Records what it is asked for. */
-export class FakeXtQueue implements XtQueue {
+export class FakeXtQueue implements IptablesQueue {
   readonly calls: string[] = []
 
   install(hook: string, mark: number, queue: number): Promise<boolean> {

@@ -17,7 +17,7 @@ import {
   grants,
   nothing,
   ports,
-  queueingOf,
+  packetPathFor,
   service,
   specs,
   ssh,
@@ -174,14 +174,14 @@ const queueCases: FirewallCase[] = [
   {
     name: 'install makes services and packet path, twice is as good as once, uninstall leaves the services',
     async run(firewall, nft) {
-      const queueing = await queueingOf(firewall)
-      const { details } = await firewall.install([ssh], queueing)
+      const packetPath = await packetPathFor(firewall)
+      const { details } = await firewall.install([ssh], packetPath)
       assert.deepEqual(details, ['service ssh added'])
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
       const names = await chainNames(nft)
       for (const name of ['knock-input', 'grant-input', 'grant-1', 'gate-input', 'pk-ssh'])
         assert.ok(names.includes(name), name)
-      await unchanged(nft, () => firewall.install([ssh], queueing))
+      await unchanged(nft, () => firewall.install([ssh], packetPath))
       await firewall.uninstall()
       assert.deepEqual(await chainNames(nft), ['gate-input', 'pk-ssh'])
       assert.deepEqual(
@@ -197,7 +197,7 @@ const queueCases: FirewallCase[] = [
     name: 'install without services, and uninstall takes the table with it',
     async run(firewall, nft) {
       await firewall.uninstall()
-      await firewall.install([], await queueingOf(firewall))
+      await firewall.install([], await packetPathFor(firewall))
       assert.equal((await nft.list()).present, true)
       await firewall.uninstall()
       assert.equal((await nft.list()).present, false)
@@ -208,10 +208,10 @@ const queueCases: FirewallCase[] = [
     async run(firewall) {
       await firewall.ensureServices([ssh, { ...web, window: 5 }])
       const seen: string[] = []
-      const queueing = await queueingOf(firewall)
+      const packetPath = await packetPathFor(firewall)
       await firewall.install([web, service('db', { ports: ports(5432) })], services => {
         seen.push(...[...services.values()].map(({ name, window }) => `${name} ${window}`))
-        return queueing(services)
+        return packetPath(services)
       })
       assert.deepEqual(seen.sort(), ['db 60', 'ssh 60', 'web 60'])
       assert.deepEqual(
@@ -223,8 +223,8 @@ const queueCases: FirewallCase[] = [
   {
     name: 'install on another hook leaves nothing on the first one',
     async run(firewall, nft) {
-      await firewall.install([ssh], await queueingOf(firewall))
-      await firewall.install([], await queueingOf(firewall, { hook: 'prerouting' }))
+      await firewall.install([ssh], await packetPathFor(firewall))
+      await firewall.install([], await packetPathFor(firewall, { hook: 'prerouting' }))
       const names = await chainNames(nft)
       assert.ok(names.includes('knock-prerouting') && names.includes('grant-prerouting'), names.join())
       assert.ok(!names.includes('knock-input') && !names.includes('grant-input'), names.join())
@@ -233,12 +233,12 @@ const queueCases: FirewallCase[] = [
   {
     name: 'install with other plans than before, of services that changed meanwhile',
     async run(firewall, nft) {
-      await firewall.install([ssh, web], await queueingOf(firewall))
+      await firewall.install([ssh, web], await packetPathFor(firewall))
       await firewall.ensureServices([{ ...ssh, prefix4: 24, closing: 'reset' }])
       await firewall.removeService('web')
-      await firewall.install([], await queueingOf(firewall, { totalLimit: 0, plans: [] }))
+      await firewall.install([], await packetPathFor(firewall, { totalLimit: 0, actions: [] }))
       assert.ok(!(await chainNames(nft)).some(name => /^grant-\d/.test(name)))
-      await firewall.install([ssh, web], await queueingOf(firewall))
+      await firewall.install([ssh, web], await packetPathFor(firewall))
       assert.deepEqual(
         (await chainNames(nft)).filter(name => /^grant-\d/.test(name)),
         ['grant-1', 'grant-2'],
@@ -248,40 +248,40 @@ const queueCases: FirewallCase[] = [
   {
     name: 'install makes the table anew when somebody leads into its chains, and grants go on',
     async run(firewall, nft) {
-      const queueing = await queueingOf(firewall)
+      const packetPath = await packetPathFor(firewall)
       const once = service('once', { ports: ports(2222), singleUse: true })
-      await firewall.install([ssh, once], queueing)
+      await firewall.install([ssh, once], packetPath)
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
       await firewall.addGrant('ssh', 6, '2001:db8::1', null)
       await firewall.addGrant('once', 4, '192.0.2.1', 500)
       await nft.apply([addChain('theirs'), addRule('theirs', [jump('candidate')])])
-      const { details } = await firewall.install([web], queueing)
+      const { details } = await firewall.install([web], packetPath)
       assert.match(details.join(), /service web added,something held on to chains/)
       assert.deepEqual(await specs(firewall), [once, ssh, web])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500', '2001:db8::1 hand for ever'])
       const all = [...(await firewall.services()).values()].flatMap(state => state.grants)
       assert.equal(all.length, 2, 'one of single use may have been used up meanwhile')
       assert.equal((await nft.list()).chains.has('theirs'), false)
-      await unchanged(nft, () => firewall.install([ssh, web], queueing))
+      await unchanged(nft, () => firewall.install([ssh, web], packetPath))
     },
   },
   {
     name: 'an install that is refused changes nothing',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh])
-      const queueing = await queueingOf(firewall)
+      const packetPath = await packetPathFor(firewall)
       const missing = service('missing', { ports: ports(9) })
-      const bad = { plans: [{ ...endsPlan, number: 1, grants: [{ service: missing, seconds: 5 }] }] }
+      const bad = { actions: [{ ...endsPlan, number: 1, grants: [{ service: missing, seconds: 5 }] }] }
       await unchanged(nft, async () => {
-        await assert.rejects(firewall.install([web], services => ({ ...queueing(services), ...bad })))
-        await assert.rejects(firewall.install([web, service('db', { ports: web.ports })], queueing), portTaken)
+        await assert.rejects(firewall.install([web], services => ({ ...packetPath(services), ...bad })))
+        await assert.rejects(firewall.install([web, service('db', { ports: web.ports })], packetPath), portTaken)
       })
     },
   },
   {
     name: 'a service can be removed while the packet path grants it',
     async run(firewall, nft) {
-      await firewall.install([ssh, web], await queueingOf(firewall))
+      await firewall.install([ssh, web], await packetPathFor(firewall))
       changed(await firewall.removeService('ssh'))
       assert.deepEqual(
         (await specs(firewall)).map(({ name }) => name),
@@ -302,7 +302,7 @@ const queueCases: FirewallCase[] = [
     name: 'services stay when the packet path is put in place and taken away on any hook',
     async run(firewall, nft) {
       const pre = service('pre', { hook: 'prerouting', ports: ports([7000, 7010]) })
-      await firewall.install([ssh, pre], await queueingOf(firewall, { hook: 'prerouting' }))
+      await firewall.install([ssh, pre], await packetPathFor(firewall, { hook: 'prerouting' }))
       assert.deepEqual(await specs(firewall), [pre, ssh])
       await firewall.uninstall()
       assert.deepEqual(await specs(firewall), [pre, ssh])
@@ -341,12 +341,12 @@ const replaceCases: FirewallCase[] = superseded.map(([name, before, specsNow, le
   name: `install puts services in the place of others: ${name} ${left ? `leaves ${left.join() || 'none'}` : 'is refused'}`,
   async run(firewall, nft) {
     await firewall.ensureServices(before)
-    const queueing = await queueingOf(firewall)
+    const packetPath = await packetPathFor(firewall)
     if (!left) {
-      await unchanged(nft, () => assert.rejects(firewall.install(specsNow, queueing), portTaken))
+      await unchanged(nft, () => assert.rejects(firewall.install(specsNow, packetPath), portTaken))
       return
     }
-    const { details } = await firewall.install(specsNow, queueing)
+    const { details } = await firewall.install(specsNow, packetPath)
     const want = [...before.filter(({ name }) => left.includes(name)), ...specsNow]
     assert.deepEqual(
       await specs(firewall),
@@ -359,7 +359,7 @@ const replaceCases: FirewallCase[] = superseded.map(([name, before, specsNow, le
     const { sets, chains } = await nft.list()
     const traces = [...sets.keys(), ...chains.keys()].filter(key => gone.some(name => key.startsWith(`pk-${name}`)))
     assert.deepEqual(traces, [])
-    await unchanged(nft, () => firewall.install(specsNow, queueing))
+    await unchanged(nft, () => firewall.install(specsNow, packetPath))
   },
 }))
 
@@ -369,15 +369,15 @@ const renameCases: FirewallCase[] = [
     async run(firewall, nft) {
       const counted = counting(nft)
       const through = new RealFirewall(counted.nft, firewall.xtQueue, firewall.mask)
-      await through.install([ssh, web], await queueingOf(firewall))
+      await through.install([ssh, web], await packetPathFor(firewall))
       await through.addGrant('web', 4, '192.0.2.1', 500)
       const before = counted.transactions()
       const shell = service('shell')
       const seen: string[] = []
-      const queueing = await queueingOf(firewall)
+      const packetPath = await packetPathFor(firewall)
       const { details } = await through.install([shell, web], services => {
         seen.push(...services.keys())
-        return queueing(services)
+        return packetPath(services)
       })
       assert.equal(counted.transactions() - before, 1)
       assert.deepEqual(details, [
@@ -395,7 +395,7 @@ const renameCases: FirewallCase[] = [
       await firewall.ensureServices([ssh])
       await unchanged(nft, () => assert.rejects(firewall.ensureServices([service('shell')]), portTaken))
       await unchanged(nft, async () =>
-        firewall.install([], await queueingOf(firewall)).then(() => firewall.uninstall()),
+        firewall.install([], await packetPathFor(firewall)).then(() => firewall.uninstall()),
       )
     },
   },
@@ -406,8 +406,8 @@ const quiesceCases: FirewallCase[] = [
     name: 'a packet path that was quieted lets nothing out, still grants, and goes or comes back like any other',
     async run(firewall, nft) {
       for (const hook of ['input', 'prerouting'] as const) {
-        const queueing = await queueingOf(firewall, { hook })
-        await firewall.install([ssh], queueing)
+        const packetPath = await packetPathFor(firewall, { hook })
+        await firewall.install([ssh], packetPath)
         const names = await chainNames(nft)
         await firewall.quiesce()
         assert.deepEqual(
@@ -417,7 +417,7 @@ const quiesceCases: FirewallCase[] = [
         assert.ok(names.includes(`grant-${hook}`) && names.includes('grant-1'), names.join())
         assert.equal(await firewall.queueInUse(), 62)
         await unchanged(nft, () => firewall.quiesce())
-        await firewall.install([ssh], queueing)
+        await firewall.install([ssh], packetPath)
         assert.deepEqual(await chainNames(nft), names)
         await firewall.quiesce()
         await firewall.uninstall()
@@ -440,7 +440,7 @@ const quiesceCases: FirewallCase[] = [
     name: 'the queue in use is that of the packet path, for as long as there is one',
     async run(firewall) {
       for (const queue of [0, 62, 65_535]) {
-        await firewall.install([ssh], await queueingOf(firewall, { queue }))
+        await firewall.install([ssh], await packetPathFor(firewall, { queue }))
         assert.equal(await firewall.queueInUse(), queue)
       }
       await firewall.uninstall()
@@ -457,9 +457,9 @@ const quiesceCases: FirewallCase[] = [
           [...JSON.stringify(expr).matchAll(/"rate": ?(\d+)/g)].map(found => Number(found[1])),
         )
       }
-      await firewall.install([ssh], await queueingOf(firewall, { perSourceLimit: 5, excessLimit: 0, totalLimit: 0 }))
+      await firewall.install([ssh], await packetPathFor(firewall, { perSourceLimit: 5, excessLimit: 0, totalLimit: 0 }))
       assert.deepEqual(await limits(), [5, 5])
-      await firewall.install([ssh], await queueingOf(firewall, { perSourceLimit: 6, excessLimit: 7, totalLimit: 8 }))
+      await firewall.install([ssh], await packetPathFor(firewall, { perSourceLimit: 6, excessLimit: 7, totalLimit: 8 }))
       assert.deepEqual(await limits(), [6, 6, 8, 7])
     },
   },

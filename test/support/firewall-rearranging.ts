@@ -1,7 +1,7 @@
 /** The cases that are about services that come, change and go in one transaction. */
 import assert from 'node:assert/strict'
 import { FirewallError } from '../../src/nft/errors.js'
-import type { Rearrangement } from '../../src/nft/reconcile/service-plan.js'
+import type { ServicePlan } from '../../src/nft/reconcile/service-plan.js'
 import type { FirewallCase } from './firewall-tools.js'
 import { grants, nothing, ports, service, specs, ssh, unchanged, web } from './firewall-tools.js'
 
@@ -96,8 +96,8 @@ export const rearrangingCases: readonly FirewallCase[] = [
     name: 'a rearrangement that is called off, or that wants a port of another, changes nothing',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh, mail])
-      const seen: Rearrangement[] = []
-      const callOff = (plan: Rearrangement) => {
+      const seen: ServicePlan[] = []
+      const callOff = (plan: ServicePlan) => {
         seen.push(plan)
         return Promise.reject(new Error('called off'))
       }

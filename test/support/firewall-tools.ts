@@ -4,7 +4,7 @@ import type { PortRange } from '../../src/net/ports.js'
 import type { Listing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
 import type { Change, Firewall } from '../../src/nft/reconcile/firewall.js'
-import type { Queueing } from '../../src/nft/table/packet-path.js'
+import type { PacketPathSpec } from '../../src/nft/table/packet-path.js'
 import { Marks } from '../../src/nft/table/packet-path.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 
@@ -96,22 +96,22 @@ export const endsPlan = { revokes: false, passOn: false }
 
 export const marks = new Marks(0xffff0000)
 
-export async function queueingOf(firewall: Firewall, change: Partial<Queueing> = {}) {
+export async function packetPathFor(firewall: Firewall, change: Partial<PacketPathSpec> = {}) {
   const { nativeQueue } = await firewall.probe('input')
-  return (services: ReadonlyMap<string, ServiceSpec>): Queueing => ({
+  return (services: ReadonlyMap<string, ServiceSpec>): PacketPathSpec => ({
     hook: 'input',
     queue: 62,
     native: nativeQueue,
     marks,
-    candidates: [
+    shapes: [
       { udpLength: 64, firstWord: 0x5353484b, port: null },
       { udpLength: 64, firstWord: 0x504b4430, port: null },
       { udpLength: 64, firstWord: 0x504b4430, port: 4000 },
     ],
-    plans: [...services.values()]
+    actions: [...services.values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map((service, i) => ({ ...endsPlan, number: i + 1, grants: [{ service, seconds: 30 }] })),
-    stepping: null,
+    sequencePorts: null,
     perSourceLimit: 50,
     excessLimit: 100,
     totalLimit: 1000,

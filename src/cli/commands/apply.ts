@@ -2,13 +2,13 @@ import { Command } from 'commander'
 import { loadConfig } from '../../config/load.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import type { Change } from '../../nft/reconcile/firewall.js'
-import { mended } from '../../nft/reconcile/service-diff.js'
-import type { Rearrangement } from '../../nft/reconcile/service-plan.js'
-import type { GivenGrant } from '../../nft/table/grant-elements.js'
+import { repairedMessage } from '../../nft/reconcile/service-diff.js'
+import type { ServicePlan } from '../../nft/reconcile/service-plan.js'
+import type { ServiceGrant } from '../../nft/table/grant-elements.js'
 import type { ServiceSpec } from '../../nft/table/service-spec.js'
 import type { LockoutFlags } from '../../safety/lockout.js'
 import { allowedJson, guardSession, hintAtAllowed } from '../../safety/lockout.js'
-import { arm, confirm, refuseWhilePending, savedOf } from '../../safety/rollback.js'
+import { arm, confirm, refuseWhilePending, rollbackState } from '../../safety/rollback.js'
 import { defaultConfig } from '../../util/default-paths.js'
 import { parseDuration } from '../../util/duration.js'
 import type { Terminal } from '../../util/terminal.js'
@@ -59,13 +59,13 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   if (!flags.dryRun) await refuseWhilePending()
   const firewall = realFirewall(flags)
   const rollback = { armed: false }
-  let allowed: readonly GivenGrant[] = []
+  let allowed: readonly ServiceGrant[] = []
   const arrangement = { specs: config.services, remove, replace: true }
   const work = firewall.rearrange(arrangement, async plan => {
     allowed = await guardSession(terminal, firewall, flags, plan)
     if (seconds !== undefined && !flags.dryRun && (isChange(plan) || allowed.length > 0)) {
       const replaced = await firewall.replacedBy(allowed, plan.before)
-      await arm(savedOf(plan, allowed, replaced, { seconds, daemonSocket }))
+      await arm(rollbackState(plan, allowed, replaced, { seconds, daemonSocket }))
       rollback.armed = true
     }
     return allowed
@@ -81,7 +81,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   else print(terminal, config.file, flags, outcome)
 }
 
-const isChange = ({ added, modified, removed }: Rearrangement) => added.length + modified.length + removed.length > 0
+const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0
 
 const longestWaitSeconds = 86_400
 
@@ -102,9 +102,9 @@ export function confirmCommand(terminal: Terminal): Command {
 }
 
 interface Result extends Change {
-  readonly plan: Rearrangement
+  readonly plan: ServicePlan
   /** By --allow-me. */
-  readonly allowed: readonly GivenGrant[]
+  readonly allowed: readonly ServiceGrant[]
   /** Seconds. */
   readonly confirmWithin: number | undefined
 }
@@ -116,7 +116,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
     for (const { option, is, shall } of differences) {
       terminal.difference('~', `${spec.name}: ${option} ${is} -> ${shall}`)
     }
-    if (!sound) terminal.difference('~', mended(spec.name))
+    if (!sound) terminal.difference('~', repairedMessage(spec.name))
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
   for (const { service, source } of allowed) terminal.difference('+', `grant ${source} for ${service}, without end`)

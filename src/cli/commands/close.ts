@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/errors.js'
 import { loadConfig } from '../../config/load.js'
-import { keepServices, keptServices } from '../../controller/saved-services.js'
+import { saveServices, savedServices } from '../../controller/saved-services.js'
 import { problemsOf } from '../../daemon/problems.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import type { Change, Firewall } from '../../nft/reconcile/firewall.js'
@@ -48,7 +48,7 @@ function servicesToClose(file: string, terminal: Terminal): Closing {
     return config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const kept = keptServices(error.readable.stateDirectory ?? defaultStateDirectory)
+    const kept = savedServices(error.readable.stateDirectory ?? defaultStateDirectory)
     const isKept = kept !== undefined && kept.length > 0
     const services = isKept ? kept : error.readable.services
     if (services.length === 0) throw error
@@ -93,7 +93,7 @@ async function closeAll(
 
 function keep(directory: string, services: readonly ServiceSpec[], terminal: Terminal): void {
   try {
-    keepServices(directory, services)
+    saveServices(directory, services)
   } catch (error) {
     terminal.warn(`the services cannot be kept for the next boot in ${directory}: ${(error as Error).message}`)
   }

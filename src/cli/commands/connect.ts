@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
-import { openedAndClosed } from '../../client/close-afterwards.js'
-import { reach } from '../../client/knock-and-connect.js'
-import type { Way } from '../../client/knock-method.js'
-import { closingWay, openingWay } from '../../client/knock-method.js'
+import { closeAfterwards } from '../../client/close-afterwards.js'
+import { knockAndConnect } from '../../client/knock-and-connect.js'
+import type { KnockMethod } from '../../client/knock-method.js'
+import { closeMethod, openMethod } from '../../client/knock-method.js'
 import type { FamilyFlags, KnockFlags } from '../../client/knock-options.js'
-import { placeNamed } from '../../client/knock-options.js'
+import { hostEntryNamed } from '../../client/knock-options.js'
 import { relay } from '../../client/relay.js'
 import { parsePort } from '../../net/ports.js'
 import { parseDuration } from '../../util/duration.js'
@@ -40,16 +40,16 @@ export function connectCommand(terminal: Terminal): Command {
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseDuration(flags.timeout) * 1000
-  const place = await placeNamed(name)
+  const place = await hostEntryNamed(name)
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
-  const opening = await openingWay(place, openingFlags, () => askOnTerminal('key: '))
+  const opening = await openMethod(place, openingFlags, () => askOnTerminal('key: '))
   // All that closing needs is had before anything opens. Keys and tags on the command line are those for opening.
-  const closing = await closingWay(place, familyOf(flags), () => askOnTerminal('key for closing: '))
+  const closing = await closeMethod(place, familyOf(flags), () => askOnTerminal('key for closing: '))
 
-  const connected = async (way: Way, signal?: AbortSignal) =>
-    relay(await reach(way, port, timeoutMs, signal), `${way.host} port ${port}`, signal)
-  if (closing) await openedAndClosed(opening, closing, connected, terminal)
+  const connected = async (way: KnockMethod, signal?: AbortSignal) =>
+    relay(await knockAndConnect(way, port, timeoutMs, signal), `${way.host} port ${port}`, signal)
+  if (closing) await closeAfterwards(opening, closing, connected, terminal)
   else await connected(opening)
 }
 

@@ -4,7 +4,7 @@ import { loadConfig } from '../../config/load.js'
 import { readOneTimeFile } from '../../config/one-time-file.js'
 import type { Config } from '../../config/types.js'
 import { Daemon } from '../../controller/daemon.js'
-import { DueFile } from '../../controller/expiry-store.js'
+import { ExpiryStore } from '../../controller/expiry-store.js'
 import { Triggers } from '../../controller/triggers.js'
 import { commandRunner } from '../../daemon/command-runner.js'
 import type { ConfiguredLog } from '../../daemon/log.js'
@@ -13,10 +13,10 @@ import { startPacketThread } from '../../daemon/packet-thread.js'
 import { keepForBoot, listenAt, requestHandler, summaryOf } from '../../daemon/request-handler.js'
 import { serviceManager } from '../../daemon/service-manager.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
-import { GrantBook } from '../../nft/reconcile/grant-tracker.js'
+import { GrantTracker } from '../../nft/reconcile/grant-tracker.js'
 import { watchRuleset } from '../../nft/reconcile/monitor.js'
-import { RecentAnswers, steadySeconds } from '../../nft/reconcile/recent-grants.js'
-import { Mender } from '../../nft/reconcile/reconciler.js'
+import { RecentGrants, steadySeconds } from '../../nft/reconcile/recent-grants.js'
+import { Reconciler } from '../../nft/reconcile/reconciler.js'
 import { Marks } from '../../nft/table/packet-path.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import { defaultConfig } from '../../util/default-paths.js'
@@ -61,8 +61,8 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
 
   const firewall = realFirewall()
   const marks = new Marks(config.marks.mask)
-  const recent = new RecentAnswers()
-  const book = new GrantBook(marks, firewall.mask, steadySeconds, recent)
+  const recent = new RecentGrants()
+  const book = new GrantTracker(marks, firewall.mask, steadySeconds, recent)
   const daemon = new Daemon(config, {
     version,
     log,
@@ -70,7 +70,7 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
     triggers: new Triggers({ log, due: openDue(config.stateDirectory), run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks,
-    healing: { mender: new Mender(firewall, book), book, watch: watchRuleset },
+    healing: { reconciler: new Reconciler(firewall, book), book, watch: watchRuleset },
     startPath: (config, events) => startPacketThread(recent, config, events),
     queueStatistics,
     now: Date.now,
@@ -113,9 +113,9 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
   }
 }
 
-function openDue(directory: string): DueFile {
+function openDue(directory: string): ExpiryStore {
   try {
-    return DueFile.open(directory)
+    return ExpiryStore.open(directory)
   } catch (error) {
     throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
   }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { judge } from '../../doctor/checks/check-all.js'
+import { checkAll } from '../../doctor/checks/check-all.js'
 import type { Finding, Level } from '../../doctor/finding.js'
 import { summary } from '../../doctor/finding.js'
 import { gatherFacts } from '../../doctor/probes/gather.js'
@@ -29,7 +29,7 @@ export function doctorCommand(terminal: Terminal): Command {
     .option('--strict', 'let the exit status be 1 for warnings, too')
     .addHelpText('after', doctorHelp)
     .action(async (flags: Flags) => {
-      const findings = judge(await gatherFacts(flags.config, flags.socket), version)
+      const findings = checkAll(await gatherFacts(flags.config, flags.socket), version)
       if (flags.json) terminal.out(JSON.stringify(findings))
       else print(findings, terminal)
       const fatal: readonly Level[] = flags.strict ? ['error', 'warning'] : ['error']

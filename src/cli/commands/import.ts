@@ -4,9 +4,9 @@ import { Command } from 'commander'
 import { expandHome } from '../../client/user-files.js'
 import { nearest } from '../../config/errors.js'
 import { decodeText, reasonOf } from '../../config/sources.js'
-import type { Plan } from '../../import/draft.js'
+import type { ImportResult } from '../../import/draft.js'
 import { Names } from '../../import/draft.js'
-import { importIptPkdPlaces } from '../../import/ipt-pkd-client.js'
+import { importIptPkdHosts } from '../../import/ipt-pkd-client.js'
 import { importIptPkd } from '../../import/ipt-pkd-rules.js'
 import { importKnockdHelper } from '../../import/knockd-helper.js'
 import { importKnockd } from '../../import/knockd.js'
@@ -79,7 +79,7 @@ const headings: Readonly<Record<string, (source: string) => string>> = {
 
 const placesHeading = (source: string) => `From ${source}, for ~/.config/pkctl/hosts.yaml.`
 
-type Importer = (source: readonly string[]) => { plan: Plan; from: string }
+type Importer = (source: readonly string[]) => { plan: ImportResult; from: string }
 
 const importers: Readonly<Record<string, Importer>> = {
   knockd: fromFile('knockd', text => importKnockd(text, { readFile: readNamed })),
@@ -92,7 +92,7 @@ const importers: Readonly<Record<string, Importer>> = {
   ipt_pkd: fromFile('ipt_pkd', importIptPkd),
 }
 
-function fromFile(system: string, read: (text: string) => Plan): Importer {
+function fromFile(system: string, read: (text: string) => ImportResult): Importer {
   return source => {
     const file = onlyOne(source, `${system} FILE`)
     return { plan: read(readText(file)), from: nameOf(file) }
@@ -103,7 +103,7 @@ function importFrom(system: string, source: readonly string[], { keys }: ImportF
   const secretPath = secretPaths(keys)
   if (system === 'ipt_pkd.ini') {
     const file = onlyOne(source, 'ipt_pkd.ini FILE')
-    const { places, notes } = importIptPkdPlaces(readText(file), nameOf(file))
+    const { places, notes } = importIptPkdHosts(readText(file), nameOf(file))
     return printPlaces(places, notes, placesHeading(nameOf(file)), secretPath)
   }
   const importer = Object.hasOwn(importers, system) ? importers[system] : undefined

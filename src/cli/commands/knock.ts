@@ -1,10 +1,10 @@
 import * as net from 'node:net'
 import type { Command } from 'commander'
-import type { Place } from '../../client/hosts-file.js'
-import type { Way } from '../../client/knock-method.js'
-import { closingWay, openingWay } from '../../client/knock-method.js'
+import type { HostEntry } from '../../client/hosts-file.js'
+import type { KnockMethod } from '../../client/knock-method.js'
+import { closeMethod, openMethod } from '../../client/knock-method.js'
 import type { KnockFlags } from '../../client/knock-options.js'
-import { closedHint, millisecondsSince, noAnswer, placeNamed, reasonFor } from '../../client/knock-options.js'
+import { closedHint, millisecondsSince, noAnswer, hostEntryNamed, reasonFor } from '../../client/knock-options.js'
 import type { Address } from '../../client/send.js'
 import { parsePort } from '../../net/ports.js'
 import { parseDuration } from '../../util/duration.js'
@@ -52,10 +52,10 @@ export function knockCommand(terminal: Terminal): Command {
 }
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
-  const place = await placeNamed(name)
+  const place = await hostEntryNamed(name)
   const timeout = parseDuration(flags.timeout) * 1000
   const ask = () => askSecret('key: ')
-  const way = flags.close ? await closing(name, place, ports, flags, ask) : await openingWay(place, flags, ask, ports)
+  const way = flags.close ? await closing(name, place, ports, flags, ask) : await openMethod(place, flags, ask, ports)
   const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
 
   const started = process.hrtime.bigint()
@@ -76,15 +76,15 @@ async function knock(name: string, ports: readonly string[], flags: Flags, termi
 
 async function closing(
   name: string,
-  place: Place,
+  place: HostEntry,
   ports: readonly string[],
   flags: Flags,
   ask: () => Promise<string>,
-): Promise<Way> {
+): Promise<KnockMethod> {
   if (ports.length > 0) throw usageError('--close knocks as the place says, and takes no ports')
   if (flags.connect !== undefined) throw usageError('--close and --connect exclude each other')
   if (flags.udp) throw usageError('--close knocks as the place says, and takes no --udp')
-  const way = await closingWay(place, flags, ask)
+  const way = await closeMethod(place, flags, ask)
   if (way) return way
   throw usageError(
     `${name} has nothing to close with`,

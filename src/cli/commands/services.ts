@@ -5,7 +5,7 @@ import { parsePrefix, withoutContained } from '../../net/prefixes.js'
 import type { Hook } from '../../nft/json.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import { hooks } from '../../nft/table/gate.js'
-import type { GivenGrant } from '../../nft/table/grant-elements.js'
+import type { ServiceGrant } from '../../nft/table/grant-elements.js'
 import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/table/service-spec.js'
 import { defaultWindowSeconds, protocols } from '../../nft/table/service-spec.js'
 import type { LockoutFlags } from '../../safety/lockout.js'
@@ -90,7 +90,7 @@ export function initCommand(terminal: Terminal): Command {
   return withChangeFlags(withLockoutFlags(command)).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
     const firewall = realFirewall(flags)
-    let allowed: readonly GivenGrant[] = []
+    let allowed: readonly ServiceGrant[] = []
     const change = await firewall.rearrange({ specs: [spec], remove: [] }, async plan => {
       allowed = await guardSession(terminal, firewall, flags, plan)
       return allowed

@@ -4,7 +4,7 @@ import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { listed } from './descriptions.js'
 
-export function judgeClock({ clock, configuration: { config } }: Facts): Finding[] {
+export function checkClock({ clock, configuration: { config } }: Facts): Finding[] {
   const timed = (config?.credentials ?? []).filter(
     credential =>
       credential.enabled && (credential.type === 'rotating' || (credential.type === 'pkd' && credential.skew !== -1)),

@@ -10,7 +10,7 @@ import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { listed } from './descriptions.js'
 
-export function judgeCredentials({ configuration: { config, oneTime } }: Facts): Finding[] {
+export function checkCredentials({ configuration: { config, oneTime } }: Facts): Finding[] {
   const credentials = (config?.credentials ?? []).filter(({ enabled }) => enabled)
   return [
     ...credentials.flatMap(credential => [

@@ -4,7 +4,7 @@ import type { DaemonFacts, Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 
-export function judgeDaemon(facts: Facts, version: string): Finding[] {
+export function checkDaemon(facts: Facts, version: string): Finding[] {
   const { daemon } = facts
   return daemon.state === 'answers' ? judgeRunning(daemon.status, facts, version) : judgeAbsent(daemon, facts)
 }

@@ -14,7 +14,7 @@ const typeBits = 0o170000
 
 type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup'>
 
-export function judgeFiles({ files, trusted, daemonGroup }: Known): Finding[] {
+export function checkFiles({ files, trusted, daemonGroup }: Known): Finding[] {
   return dedupe(files.flatMap(file => [...readable(file, daemonGroup), ...writable(file, trusted), ...program(file)]))
 }
 

@@ -14,7 +14,7 @@ const gatePriority = -140
 const knockPriority = -151
 const grantPriority = -149
 
-export function judgeOthers({ kernel, configuration: { config }, machine }: Facts): Finding[] {
+export function checkForeignRules({ kernel, configuration: { config }, machine }: Facts): Finding[] {
   const flush = machine.nftablesServiceFlushes
     ? [
         finding(

@@ -6,7 +6,7 @@ import { finding } from '../finding.js'
 /** The oldest release with which pkctl is tested. */
 const testedNft = [1, 0, 6] as const
 
-export function judgeMachine({ machine, notSeen }: Facts): Finding[] {
+export function checkMachine({ machine, notSeen }: Facts): Finding[] {
   const { root, netAdmin, nft, iptablesNft, flock, nfTables, nfnetlinkQueue, libraryProblem } = machine
   const findings: Finding[] = []
   const say = (...parts: Parameters<typeof finding>) => findings.push(finding(...parts))

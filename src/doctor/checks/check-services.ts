@@ -6,7 +6,7 @@ import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { listed, portsOf } from './descriptions.js'
 
-export function judgeServices(facts: Facts): Finding[] {
+export function checkServices(facts: Facts): Finding[] {
   const { configuration, kernel, daemon } = facts
   const { config, file } = configuration
   return [

@@ -1,7 +1,7 @@
 /** The configuration: read as the daemon reads it, and the files that belong to it. */
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { ConfigError, Findings, formatPlace } from '../../config/errors.js'
+import { ConfigError, Findings, formatPosition } from '../../config/errors.js'
 import { loadConfig } from '../../config/load.js'
 import { readOneTimeFile } from '../../config/one-time-file.js'
 import { secretOptions } from '../../config/secrets.js'
@@ -37,7 +37,7 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
     return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const problems = error.problems.map(problem => `${formatPlace(problem)}: ${problem.message}`)
+    const problems = error.problems.map(problem => `${formatPosition(problem)}: ${problem.message}`)
     const denied = process.geteuid?.() !== 0 && problems.every(text => text.includes('permission denied'))
     if (!denied) return { ...nothing, changedAt, problems }
     notSeen('the configuration', problems[0] ?? 'permission denied')

@@ -9,20 +9,20 @@ import { addBaseChain, addRule, addTable, deleteTable } from '../json.js'
 import type { Listing } from '../listing.js'
 import type { Exclusive } from '../lock.js'
 import type { Nft } from '../nft.js'
-import { sayAlive } from '../table/alive.js'
-import type { GivenGrant, GrantSpec } from '../table/grant-elements.js'
-import { addGrant, deleteGrant, putGrant, remaskGrants, takeGrant, versionOf } from '../table/grant-elements.js'
-import type { XtQueue } from '../table/iptables-queue.js'
-import type { Queueing } from '../table/packet-path.js'
+import { refreshAlive } from '../table/alive.js'
+import type { ServiceGrant, GrantSpec } from '../table/grant-elements.js'
+import { addGrant, deleteGrant, replaceGrant, remaskGrants, withdrawGrant, versionOf } from '../table/grant-elements.js'
+import type { IptablesQueue } from '../table/iptables-queue.js'
+import type { PacketPathSpec } from '../table/packet-path.js'
 import {
-  buildQueueing,
-  onlyQueueing,
+  buildPacketPath,
+  hasOnlyPacketPath,
   queueInUse,
-  removeQueueing,
-  stopQueueing,
+  removePacketPath,
+  stopQueue,
   unansweredPackets,
 } from '../table/packet-path.js'
-import { buildAnew } from '../table/rebuild.js'
+import { buildTable } from '../table/rebuild.js'
 import { buildServices, dropTableIfEmpty, removeService } from '../table/service-changes.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setOf } from '../table/service-sets.js'
@@ -30,8 +30,8 @@ import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf, prefixOf } from '../table/service-spec.js'
 import { refuseTakenPorts, supersededBy } from './port-conflicts.js'
 import { differences } from './service-diff.js'
-import type { Arrangement, Rearrangement } from './service-plan.js'
-import { prefixesDiffer, rearrangementOf } from './service-plan.js'
+import type { DesiredServices, ServicePlan } from './service-plan.js'
+import { prefixesDiffer, servicePlan } from './service-plan.js'
 import type { ServiceState } from './service-state.js'
 import { readServices } from './service-state.js'
 
@@ -51,7 +51,7 @@ const nothing: Change = { changed: false, details: [], commands: [] }
 export class Firewall {
   constructor(
     readonly nft: Nft,
-    readonly xtQueue: XtQueue,
+    readonly xtQueue: IptablesQueue,
     readonly mask: Mask,
     /** Only say what would be done. */
     readonly dryRun = false,
@@ -94,9 +94,9 @@ export class Firewall {
    * nobody else can change anything; it may name grants that are made by the way, or throw to call the whole off.
    */
   rearrange(
-    arrangement: Arrangement,
-    prepare: (plan: Rearrangement) => Promise<readonly GivenGrant[]> = () => Promise.resolve([]),
-  ): Promise<Change & { readonly plan: Rearrangement }> {
+    arrangement: DesiredServices,
+    prepare: (plan: ServicePlan) => Promise<readonly ServiceGrant[]> = () => Promise.resolve([]),
+  ): Promise<Change & { readonly plan: ServicePlan }> {
     return this.exclusive(async () => {
       const { specs, grants = [], revoke = [], replace = false } = arrangement
       const listing = await this.#structure()
@@ -108,10 +108,10 @@ export class Firewall {
       const { commands, details, replaced } = await this.#serviceCommands(specs, listing, replace, unwanted)
       const masksChange = specs.some(spec => prefixesDiffer(spec, existing.get(spec.name)?.spec))
       const before = replaced.length > 0 || masksChange ? await this.services() : existing
-      const plan = rearrangementOf(specs, replaced, before)
+      const plan = servicePlan(specs, replaced, before)
       const more = await prepare(plan)
-      const given = this.#masked([...grants, ...more], plan.after).flatMap(putGrant)
-      const taken = this.#masked(revoke, plan.after).flatMap(takeGrant)
+      const given = this.#masked([...grants, ...more], plan.after).flatMap(replaceGrant)
+      const taken = this.#masked(revoke, plan.after).flatMap(withdrawGrant)
       const gone = plan.after.size === 0 ? dropTableIfEmpty(replaced, listing) : []
       const all = [...details, ...more.map(({ source }) => `${source} granted`)]
       return { ...(await this.#apply([...commands, ...taken, ...given, ...gone], all)), plan }
@@ -137,11 +137,11 @@ export class Firewall {
 
   /** The grants by hand in whose place these would come. */
   async replacedBy(
-    grants: readonly GivenGrant[],
+    grants: readonly ServiceGrant[],
     services: ReadonlyMap<string, ServiceState>,
-  ): Promise<readonly GivenGrant[]> {
+  ): Promise<readonly ServiceGrant[]> {
     const specs = new Map([...services].map(([name, { spec }]) => [name, spec]))
-    const replaced: GivenGrant[] = []
+    const replaced: ServiceGrant[] = []
     for (const grant of this.#masked(grants, specs)) {
       const there = await this.#grantIn(setOf(grant.service, 'add', versionOf(grant)), grant.source)
       if (there) replaced.push({ ...grant, secondsLeft: there.left === Infinity ? null : there.left })
@@ -181,13 +181,13 @@ export class Firewall {
   }
 
   /**
-   * Services and packet path together, in one transaction; what `queueingOf` makes of the services there will be. A
+   * Services and packet path together, in one transaction; what `packetPathFor` makes of the services there will be. A
    * service of another name that guards nothing but what the new ones guard gives way to them. `table` is the number
    * that the table must have, for its services to be believed.
    */
   install(
     specs: readonly ServiceSpec[],
-    queueingOf: (services: ReadonlyMap<string, ServiceSpec>) => Queueing,
+    packetPathFor: (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec,
     table?: number,
   ): Promise<Change> {
     return this.exclusive(async () => {
@@ -199,14 +199,14 @@ export class Firewall {
       const services = new Map([...readServices(listing)].map(([name, state]) => [name, state.spec]))
       for (const name of replaced) services.delete(name)
       for (const spec of specs) services.set(spec.name, spec)
-      const queueing = queueingOf(services)
-      let all = [...commands, ...buildQueueing(queueing, listing)]
+      const packetPath = packetPathFor(services)
+      let all = [...commands, ...buildPacketPath(packetPath, listing)]
       try {
         await this.nft.check(all)
       } catch (error) {
         if (!(error instanceof NftError) || error.kind !== 'busy') throw error
         // Somebody's rule leads into our chains, or the kernel lost count of what does (6.1 up to 6.1.0-50 on Debian).
-        all = buildAnew(services, queueing, this.#masked(await this.#grants(), services))
+        all = buildTable(services, packetPath, this.#masked(await this.#grants(), services))
         details.push(
           'something held on to chains of the table inet pkctl, so that it was made anew, with all grants but those of single use',
         )
@@ -214,8 +214,8 @@ export class Firewall {
       }
       try {
         // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
-        if (queueing.native) await this.xtQueue.remove().catch(ignoreMissingTool)
-        else await this.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
+        if (packetPath.native) await this.xtQueue.remove().catch(ignoreMissingTool)
+        else await this.xtQueue.install(packetPath.hook, packetPath.marks.queued, packetPath.queue)
         return await this.#apply(all, details)
       } catch (error) {
         if (queueInUse(listing) === undefined) await this.xtQueue.remove().catch(() => undefined)
@@ -231,19 +231,19 @@ export class Firewall {
 
   /** Says to services with fail-open that knocks are listened for. */
   stayAlive(): Promise<void> {
-    return this.exclusive(() => this.nft.apply(sayAlive()))
+    return this.exclusive(() => this.nft.apply(refreshAlive()))
   }
 
   /** Lets nothing more leave the kernel. Answers to what has left already still grant. */
   quiesce(): Promise<void> {
-    return this.exclusive(async () => this.nft.apply(stopQueueing(await this.nft.list({ elements: false }))))
+    return this.exclusive(async () => this.nft.apply(stopQueue(await this.nft.list({ elements: false }))))
   }
 
   /** Takes the packet path away. Services stay closed, grants run on. */
   uninstall(): Promise<void> {
     return this.exclusive(async () => {
       const listing = await this.#structure()
-      await this.nft.apply(onlyQueueing(listing) ? [deleteTable()] : removeQueueing(listing))
+      await this.nft.apply(hasOnlyPacketPath(listing) ? [deleteTable()] : removePacketPath(listing))
       await this.xtQueue.remove().catch(ignoreMissingTool)
     })
   }
@@ -325,7 +325,7 @@ export class Firewall {
   }
 
   /** The grants of services that there will be, with their sources as those services keep them. */
-  #masked(grants: readonly GivenGrant[], services: ReadonlyMap<string, ServiceSpec>): GivenGrant[] {
+  #masked(grants: readonly ServiceGrant[], services: ReadonlyMap<string, ServiceSpec>): ServiceGrant[] {
     return grants.flatMap(grant => {
       const spec = services.get(grant.service)
       if (!spec) return []
@@ -336,7 +336,7 @@ export class Firewall {
   }
 
   /** Those that may be given again: not of single use, for one may be used up before it is there again. */
-  async #grants(): Promise<GivenGrant[]> {
+  async #grants(): Promise<ServiceGrant[]> {
     return [...(await this.services())].flatMap(([service, { spec, grants }]) =>
       spec.singleUse ? [] : grants.map(grant => ({ service, ...grant })),
     )

@@ -8,13 +8,13 @@ import type { IpFamily } from '../../net/addresses.js'
 import { family, table } from '../json.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
-import type { Marks, Plan } from '../table/packet-path.js'
+import type { Marks, GrantAction } from '../table/packet-path.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { prefixOf } from '../table/service-spec.js'
 import type { Mask } from './firewall.js'
 import type { RulesetTransaction } from './monitor.js'
-import type { RecentAnswers } from './recent-grants.js'
+import type { RecentGrants } from './recent-grants.js'
 
 /** One element to be put back. */
 export interface RunningGrant {
@@ -42,13 +42,13 @@ const tidyingSeconds = 1
 
 /** A number gets a new meaning only after two reloads. */
 const maxMeanings = 8
-const meaning = ({ revokes, grants }: Plan) =>
+const meaning = ({ revokes, grants }: GrantAction) =>
   JSON.stringify([revokes, grants.map(({ service, seconds }) => [service.name, seconds])])
 
 const bits = (version: IpFamily) => (version === 4 ? 32 : 128)
 const versionOf = (address: string): IpFamily => (address.includes(':') ? 6 : 4)
 
-export class GrantBook {
+export class GrantTracker {
   /** By set and source: what the packet path did not give. */
   #entries = new Map<string, Map<string, Entry>>()
   /** When sources were last taken out of sets by a command, by anyone. */
@@ -60,7 +60,7 @@ export class GrantBook {
   readonly #forgotten = new Map<string, number>()
   #allForgotten = -Infinity
   /** What a plan's number means, the latest meaning first. */
-  readonly #plans = new Map<number, { from: number; plan: Plan }[]>()
+  readonly #plans = new Map<number, { from: number; plan: GrantAction }[]>()
   /** So far back answers matter: as long as the longest life of what they gave, or may have taken back since. */
   #lookBackSeconds = 0
   #blind = true
@@ -70,11 +70,11 @@ export class GrantBook {
     readonly marks: Marks,
     readonly mask: Mask,
     readonly now: () => number,
-    readonly answers: RecentAnswers,
+    readonly answers: RecentGrants,
   ) {}
 
   /** From now on the numbers of plans mean this. To be called before anybody answers with them. */
-  usePlans(plans: readonly Plan[]): void {
+  useActions(plans: readonly GrantAction[]): void {
     const from = this.now()
     for (const plan of plans) {
       const known = this.#plans.get(plan.number) ?? []
@@ -85,13 +85,13 @@ export class GrantBook {
   }
 
   /** Something may have happened that was not told: until the next `takeOver` nothing is known to run. */
-  goBlind(): void {
+  forgetAll(): void {
     this.#blind = true
   }
 
   /** Takes over what commands did, pkctl's and those of others. */
   follow({ events, lost }: RulesetTransaction): void {
-    if (lost) this.goBlind()
+    if (lost) this.forgetAll()
     const now = this.now()
     const ours = events.filter(event => event.family === family && event.table === table)
     const tableWent = ours.some(({ kind, verb }) => kind === 'table' && isDeletion(verb))
@@ -174,7 +174,7 @@ export class GrantBook {
     let count = 0
     let knownAfter = -Infinity
     this.answers.latestFirst(now - this.#lookBackSeconds, ({ version, source, mark, time }) => {
-      const meanings = this.#plans.get(this.marks.planOf(mark))
+      const meanings = this.#plans.get(this.marks.actionOf(mark))
       const plan = meanings?.find(({ from }) => from <= time)?.plan
       const meaningForgotten = meanings !== undefined && plan === undefined
       if (++count >= manyAnswers || meaningForgotten) knownAfter = time

@@ -1,6 +1,6 @@
 /** Services that want the same ports. */
 import { FirewallError } from '../errors.js'
-import { covers, overlap, placesOf } from '../table/gate.js'
+import { covers, overlap, portKeysOf } from '../table/gate.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { text } from './service-diff.js'
 import type { ServiceState } from './service-state.js'
@@ -23,15 +23,15 @@ export function refuseTakenPorts(
 
 /** Whether a packet could come to both. */
 export const collide = (a: ServiceSpec, b: ServiceSpec): boolean =>
-  placesOf(a).some(x => placesOf(b).some(y => overlap(x, y)))
+  portKeysOf(a).some(x => portKeysOf(b).some(y => overlap(x, y)))
 
 /** Services in the kernel that are not asked for, and all of whose ports those asked for will guard. */
 export function supersededBy(specs: readonly ServiceSpec[], existing: ReadonlyMap<string, ServiceState>): string[] {
   const names = new Set(specs.map(spec => spec.name))
-  const wanted = specs.flatMap(placesOf)
+  const wanted = specs.flatMap(portKeysOf)
   return [...existing.values()]
     .map(state => state.spec)
     .filter(spec => !names.has(spec.name) && spec.ports.length > 0)
-    .filter(spec => placesOf(spec).every(place => wanted.some(other => covers(other, place))))
+    .filter(spec => portKeysOf(spec).every(place => wanted.some(other => covers(other, place))))
     .map(spec => spec.name)
 }

@@ -11,7 +11,7 @@ const recordWords = addressWords + 2
 /** The oldest records may be written anew while they are read. */
 const slack = 1024
 
-interface RecentAnswer {
+interface RecentGrant {
   readonly version: 4 | 6
   /** 4 or 16 bytes; valid during the call only. */
   readonly source: Buffer
@@ -27,7 +27,7 @@ export function steadySeconds(): number {
   return seconds + nanoseconds / 1e9
 }
 
-export class RecentAnswers {
+export class RecentGrants {
   readonly #head: Uint32Array
   readonly #words: Uint32Array
   readonly #times: Float64Array
@@ -53,7 +53,7 @@ export class RecentAnswers {
   }
 
   /** From the latest one back to those of `since`, or until `visit` returns false. */
-  latestFirst(since: number, visit: (answer: RecentAnswer) => boolean): void {
+  latestFirst(since: number, visit: (answer: RecentGrant) => boolean): void {
     const head = Atomics.load(this.#head, 0)
     const source = Buffer.alloc(16)
     for (let back = 1; back <= capacity - slack; back++) {

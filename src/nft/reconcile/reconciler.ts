@@ -6,28 +6,28 @@ import type { Command, Json } from '../json.js'
 import { addChain, addElements, addTable, deleteChain, family as ownFamily, table as ownTable } from '../json.js'
 import type { Listing } from '../listing.js'
 import { emptyListing } from '../listing.js'
-import type { Queueing } from '../table/packet-path.js'
-import { buildQueueing } from '../table/packet-path.js'
-import { buildAnew } from '../table/rebuild.js'
+import type { PacketPathSpec } from '../table/packet-path.js'
+import { buildPacketPath } from '../table/packet-path.js'
+import { buildTable } from '../table/rebuild.js'
 import { buildServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import type { Firewall } from './firewall.js'
-import type { GrantBook, RunningGrant } from './grant-tracker.js'
+import type { GrantTracker, RunningGrant } from './grant-tracker.js'
 import type { RulesetEvent, RulesetTransaction } from './monitor.js'
 import { collide } from './port-conflicts.js'
 import { readServices } from './service-state.js'
-import type { Imprint, Judgement } from './snapshot.js'
-import { judge, judgedMaps, judgedSets, takeImprint } from './snapshot.js'
+import type { Snapshot, Comparison } from './snapshot.js'
+import { compareSnapshot, comparedMaps, comparedSets, takeSnapshot } from './snapshot.js'
 
-type QueueingOf = (services: ReadonlyMap<string, ServiceSpec>) => Queueing
+type PacketPathFor = (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec
 
 /** What was wrong, and how many grants were put back; nothing was wrong when `damages` is empty. */
-export interface Mending {
+export interface Reconciliation {
   readonly damages: readonly string[]
   readonly restored: number
 }
 
-type Damage = Extract<Judgement, { kind: 'damaged' }>
+type Drift = Extract<Comparison, { kind: 'damaged' }>
 
 /** So many grants go back in one transaction. */
 const grantsAtOnce = 5000
@@ -36,54 +36,58 @@ const patienceMilliseconds = 1000
 /** Up to so many sets and maps are listed one by one, at the same time. */
 const maxSingleListings = 16
 
-export class Mender {
-  #imprint: Imprint | undefined
-  #queueing: Queueing | undefined
+export class Reconciler {
+  #snapshot: Snapshot | undefined
+  #packetPath: PacketPathSpec | undefined
   /** Who waits for the watch to come to a sign, by the sign's name. */
   readonly #waiting = new Map<string, () => void>()
   #signs = 0
 
   constructor(
     readonly firewall: Firewall,
-    readonly book: GrantBook,
+    readonly book: GrantTracker,
   ) {}
 
   /** The number of the table that is as it should be. */
   get table(): number | undefined {
-    return this.#imprint?.table
+    return this.#snapshot?.table
   }
 
   /** What was installed is what should be there from now on. */
-  adopt(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, queueing: Queueing): Promise<void> {
-    return this.firewall.exclusive(() => this.#adopt(commands, services, queueing))
+  adopt(
+    commands: readonly Command[],
+    services: ReadonlyMap<string, ServiceSpec>,
+    packetPath: PacketPathSpec,
+  ): Promise<void> {
+    return this.firewall.exclusive(() => this.#adopt(commands, services, packetPath))
   }
 
   /**
    * Compares, and mends what somebody else changed. `queueRule` says that the rule in the mangle table may be gone.
    * Rejects with an NftError, and when the lock cannot be had; then nothing has changed.
    */
-  mend(queueingOf: QueueingOf, queueRule: boolean): Promise<Mending> {
+  reconcile(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
     return this.firewall.exclusive(async () => {
-      const mending = await this.#compare(queueingOf)
+      const mending = await this.#compare(packetPathFor)
       if (mending.damages.length > 0 || !queueRule || !(await this.#putQueueRule())) return mending
       // It may have gone in the same flush as the table, just after that was looked at.
-      const { damages, restored } = await this.#compare(queueingOf)
+      const { damages, restored } = await this.#compare(packetPathFor)
       return { damages: [...damages, 'the rule that queues knocks was deleted'], restored }
     })
   }
 
-  async #compare(queueingOf: QueueingOf): Promise<Mending> {
-    const before = this.#imprint
+  async #compare(packetPathFor: PacketPathFor): Promise<Reconciliation> {
+    const before = this.#snapshot
     if (!before) return { damages: [], restored: 0 }
     const terse = await this.firewall.nft.list({ elements: false })
-    if (!terse.present) return this.#rebuild(before, terse, queueingOf, 'the table inet pkctl was deleted')
+    if (!terse.present) return this.#rebuild(before, terse, packetPathFor, 'the table inet pkctl was deleted')
     const listing = await this.#filled(terse)
     if (listing.handle !== before.table) {
-      return this.#rebuild(before, listing, queueingOf, 'the table inet pkctl was replaced')
+      return this.#rebuild(before, listing, packetPathFor, 'the table inet pkctl was replaced')
     }
-    const judgement = judge(before, listing)
-    if (judgement.kind === 'damaged') return this.#repair(judgement, before, listing, queueingOf)
-    this.#imprint = judgement.imprint
+    const judgement = compareSnapshot(before, listing)
+    if (judgement.kind === 'damaged') return this.#repair(judgement, before, listing, packetPathFor)
+    this.#snapshot = judgement.snapshot
     return { damages: [], restored: 0 }
   }
 
@@ -98,13 +102,13 @@ export class Mender {
    * the watch does not see yet, or `isCurrent` no longer, so that it has to be asked again.
    */
   async learnGrants(isCurrent: () => boolean): Promise<boolean> {
-    if (!this.#imprint) return false
+    if (!this.#snapshot) return false
     const sign = this.#sign()
     await this.firewall.nft.apply(sign.commands)
     if (!(await sign.seen())) return false
     const startedAt = this.book.now()
     const listing = await this.firewall.nft.list()
-    if (!isCurrent() || !listing.present || listing.handle !== this.#imprint.table) return false
+    if (!isCurrent() || !listing.present || listing.handle !== this.#snapshot.table) return false
     this.book.takeOver(listing, startedAt)
     return true
   }
@@ -134,34 +138,44 @@ export class Mender {
   }
 
   /** Mends in place: sets that are there keep what they contain. */
-  async #repair(damage: Damage, before: Imprint, listing: Listing, queueingOf: QueueingOf): Promise<Mending> {
+  async #repair(
+    damage: Drift,
+    before: Snapshot,
+    listing: Listing,
+    packetPathFor: PacketPathFor,
+  ): Promise<Reconciliation> {
     const { damages, broken, services } = damage
-    const queueing = queueingOf(services)
+    const packetPath = packetPathFor(services)
     const sign = this.#sign()
-    const commands = [addTable(), ...buildServices(broken, listing), ...buildQueueing(queueing, listing)]
+    const commands = [addTable(), ...buildServices(broken, listing), ...buildPacketPath(packetPath, listing)]
     try {
       await this.firewall.nft.apply([...commands, ...sign.commands])
     } catch {
       // Something stands in the way, a chain of somebody else that leads into ours, say.
-      return this.#rebuild(before, listing, queueingOf, damages.join(', '))
+      return this.#rebuild(before, listing, packetPathFor, damages.join(', '))
     }
-    await this.#after(commands, services, queueing)
+    await this.#after(commands, services, packetPath)
     return { damages, restored: await this.#restore(services, listing, sign.seen) }
   }
 
   /** All anew, from memory, in one transaction; whatever else is in the table goes. */
-  async #rebuild(before: Imprint, listing: Listing, queueingOf: QueueingOf, damage: string): Promise<Mending> {
+  async #rebuild(
+    before: Snapshot,
+    listing: Listing,
+    packetPathFor: PacketPathFor,
+    damage: string,
+  ): Promise<Reconciliation> {
     const services = new Map([...before.services].map(([name, { spec }]) => [name, spec]))
     // Somebody may have made a service by command in the meantime.
     for (const { spec, sound } of readServices(listing).values()) {
       if (sound && !services.has(spec.name) && [...services.values()].every(other => !collide(spec, other)))
         services.set(spec.name, spec)
     }
-    const queueing = queueingOf(services)
+    const packetPath = packetPathFor(services)
     const sign = this.#sign()
-    const commands = buildAnew(services, queueing)
+    const commands = buildTable(services, packetPath)
     await this.firewall.nft.apply([...commands, ...sign.commands])
-    await this.#after(commands, services, queueing)
+    await this.#after(commands, services, packetPath)
     return { damages: [damage], restored: await this.#restore(services, emptyListing(), sign.seen) }
   }
 
@@ -194,27 +208,27 @@ export class Mender {
     }
   }
 
-  async #after(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, queueing: Queueing) {
-    this.#queueing = queueing
+  async #after(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, packetPath: PacketPathSpec) {
+    this.#packetPath = packetPath
     await this.#putQueueRule()
-    await this.#adopt(commands, services, queueing)
+    await this.#adopt(commands, services, packetPath)
   }
 
-  async #adopt(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, queueing: Queueing) {
-    this.#queueing = queueing
+  async #adopt(commands: readonly Command[], services: ReadonlyMap<string, ServiceSpec>, packetPath: PacketPathSpec) {
+    this.#packetPath = packetPath
     const listing = await this.#filled(await this.firewall.nft.list({ elements: false }))
-    this.#imprint = takeImprint(listing, commands, services)
+    this.#snapshot = takeSnapshot(listing, commands, services)
   }
 
   /** True when it was not as it should be. */
   async #putQueueRule(): Promise<boolean> {
-    const queueing = this.#queueing
-    if (!queueing || queueing.native) return false
-    return this.firewall.xtQueue.install(queueing.hook, queueing.marks.queued, queueing.queue)
+    const packetPath = this.#packetPath
+    if (!packetPath || packetPath.native) return false
+    return this.firewall.xtQueue.install(packetPath.hook, packetPath.marks.queued, packetPath.queue)
   }
 
   async #filled(terse: Listing): Promise<Listing> {
-    const names = { map: judgedMaps(terse), set: judgedSets(terse) }
+    const names = { map: comparedMaps(terse), set: comparedSets(terse) }
     const { nft } = this.firewall
     if (names.map.length + names.set.length > maxSingleListings) return nft.list()
     const parts = await Promise.all([
@@ -231,7 +245,7 @@ export class Mender {
 }
 
 const signPrefix = 'sign-'
-/** What the mender does for the watch alone. */
+/** What the reconciler does for the watch alone. */
 const isSign = ({ family, table, kind, name }: RulesetEvent): boolean =>
   family === ownFamily && table === ownTable && kind === 'chain' && name.startsWith(signPrefix)
 

@@ -11,7 +11,7 @@ export interface Difference {
 }
 
 /** What is said of a service whose rules somebody edited. */
-export const mended = (name: string): string => `service ${name} mended: its rules were not as pkctl made them`
+export const repairedMessage = (name: string): string => `service ${name} mended: its rules were not as pkctl made them`
 
 /** The options in which they differ. */
 export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {
@@ -25,7 +25,7 @@ export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Diffe
 export function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
   if (!state) return [`service ${spec.name} added`]
   const changes = optionsThatDiffer(spec, state).map(({ option, is, shall }) => `${option}: ${is} -> ${shall}`)
-  return state.sound ? changes : [...changes, mended(spec.name)]
+  return state.sound ? changes : [...changes, repairedMessage(spec.name)]
 }
 
 /** A value of a spec; lists sorted, for their order means nothing. */

@@ -1,12 +1,12 @@
 /** Services as they shall be, next to those that there are: what has to be added, changed and taken away. */
-import type { GivenGrant } from '../table/grant-elements.js'
+import type { ServiceGrant } from '../table/grant-elements.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import type { Difference } from './service-diff.js'
 import { optionsThatDiffer } from './service-diff.js'
 import type { ServiceState } from './service-state.js'
 
 /** What `rearrange` shall bring about. */
-export interface Arrangement {
+export interface DesiredServices {
   /** Services that shall be there, just so. */
   readonly specs: readonly ServiceSpec[]
   /** Names of services that shall go; `others` are all that `specs` does not name. */
@@ -14,13 +14,13 @@ export interface Arrangement {
   /** Let a service go, too, that guards nothing but what `specs` guard: it has been renamed. */
   readonly replace?: boolean
   /** Grants that are put back with a service that is made anew; what names no service is left out. */
-  readonly grants?: readonly GivenGrant[]
+  readonly grants?: readonly ServiceGrant[]
   /** Grants by hand that are taken back. */
-  readonly revoke?: readonly GivenGrant[]
+  readonly revoke?: readonly ServiceGrant[]
 }
 
 /** What `rearrange` is about to do. */
-export interface Rearrangement {
+export interface ServicePlan {
   /** The services of before; with their grants if any is removed, or grants by other prefixes from now on. */
   readonly before: ReadonlyMap<string, ServiceState>
   readonly after: ReadonlyMap<string, ServiceSpec>
@@ -41,11 +41,11 @@ interface ServiceChange {
 export const prefixesDiffer = (spec: ServiceSpec, other: ServiceSpec = spec): boolean =>
   spec.prefix4 !== other.prefix4 || spec.prefix6 !== other.prefix6
 
-export function rearrangementOf(
+export function servicePlan(
   specs: readonly ServiceSpec[],
   replaced: readonly string[],
   before: ReadonlyMap<string, ServiceState>,
-): Rearrangement {
+): ServicePlan {
   const removed = replaced.flatMap(name => before.get(name) ?? [])
   const left = [...before.keys()].filter(name => !replaced.includes(name) && specs.every(spec => spec.name !== name))
   const staying = left.flatMap(name => before.get(name)?.spec ?? [])

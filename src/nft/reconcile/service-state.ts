@@ -4,7 +4,7 @@ import type { PortRange } from '../../net/ports.js'
 import type { Rate } from '../json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'
-import { gateIsSound, placeId, placesOf, takenPlaces } from '../table/gate.js'
+import { gateIsSound, portKeyId, portKeysOf, portMapEntries } from '../table/gate.js'
 import { commentsOf } from '../table/service-chain.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setNamesOf, setOf } from '../table/service-sets.js'
@@ -45,7 +45,7 @@ export function readServices(listing: Listing): Map<string, ServiceState> {
 function readService(chain: ListedChain, listing: Listing): ServiceState | undefined {
   const name = chain.name.slice('pk-'.length)
   const kept = decodeSpec(chain.rules.at(-1)?.comment)
-  const places = takenPlaces(listing).get(chainOf(name)) ?? []
+  const places = portMapEntries(listing).get(chainOf(name)) ?? []
   if (!kept) return undefined
   const log = chain.rules.find(rule => rule.comment === 'log')
   const spec: ServiceSpec = {
@@ -59,7 +59,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     log: log ? readLog(log.expr) : null,
   }
   const expected = commentsOf(spec)
-  const wanted = new Set(placesOf(spec).map(placeId))
+  const wanted = new Set(portKeysOf(spec).map(portKeyId))
   return {
     spec,
     sound:
@@ -67,7 +67,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
       gateIsSound(spec.hook, listing) &&
       places.length > 0 &&
       places.length === wanted.size &&
-      places.every(place => wanted.has(placeId(place))) &&
+      places.every(place => wanted.has(portKeyId(place))) &&
       expected.length === chain.rules.length &&
       expected.every((comment, i) => chain.rules[i]?.comment === comment),
     grants: readGrants(spec, listing),

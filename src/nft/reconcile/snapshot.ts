@@ -9,43 +9,43 @@
 import type { Command, Hook } from '../json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
-import { gateBase, gateOf, hooks, takenPlaces } from '../table/gate.js'
+import { gateBase, gateOf, hooks, portMapEntries } from '../table/gate.js'
 import { setNames } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf } from '../table/service-spec.js'
 import type { ServiceState } from './service-state.js'
 import { readServices } from './service-state.js'
 
-export interface Imprint {
+export interface Snapshot {
   /** The table's number. */
   readonly table: number
   /** Chains of the packet path. */
-  readonly path: ReadonlyMap<string, ChainImprint>
+  readonly path: ReadonlyMap<string, ChainSnapshot>
   /** What the maps and sets of the packet path contain that only commands change. */
   readonly lookups: ReadonlyMap<string, string>
-  readonly gates: ReadonlyMap<Hook, readonly RuleImprint[]>
-  readonly services: ReadonlyMap<string, ServiceImprint>
+  readonly gates: ReadonlyMap<Hook, readonly RuleSnapshot[]>
+  readonly services: ReadonlyMap<string, ServiceSnapshot>
 }
 
-interface ChainImprint {
+interface ChainSnapshot {
   readonly base: string
-  readonly rules: readonly RuleImprint[]
+  readonly rules: readonly RuleSnapshot[]
 }
 
-interface ServiceImprint {
+interface ServiceSnapshot {
   readonly spec: ServiceSpec
-  readonly rules: readonly RuleImprint[]
+  readonly rules: readonly RuleSnapshot[]
 }
 
 /** A rule that takes the place of another has its number, but another text. */
-interface RuleImprint {
+interface RuleSnapshot {
   readonly handle: number
   readonly text: string
 }
 
-export type Judgement =
+export type Comparison =
   /** All is as it was, or as commands of pkctl made it. */
-  | { readonly kind: 'sound'; readonly imprint: Imprint }
+  | { readonly kind: 'sound'; readonly snapshot: Snapshot }
   | {
       readonly kind: 'damaged'
       /** What is wrong, in a few words each. */
@@ -57,9 +57,9 @@ export type Judgement =
     }
 
 /** The sets and maps whose contents `judge` and `takeImprint` look at, besides chains and rules. */
-export const judgedMaps = (listing: Listing): string[] =>
+export const comparedMaps = (listing: Listing): string[] =>
   [...listing.maps.keys()].filter(name => /^(services|ranges)-/.test(name) || name === 'grants')
-export const judgedSets = (listing: Listing): string[] =>
+export const comparedSets = (listing: Listing): string[] =>
   [...listing.sets.keys()].filter(name => name.includes('.allow-') || pathSets.has(name))
 
 const pathSets = new Set(['knock-ports', 'open-ports'])
@@ -67,21 +67,21 @@ const pathSets = new Set(['knock-ports', 'open-ports'])
 const isPath = (chain: string) => !chain.startsWith('pk-') && !chain.startsWith('gate-')
 
 /**
- * Takes an imprint of what these commands have made, where `services` is what there should be. What differs from that
+ * Takes an snapshot of what these commands have made, where `services` is what there should be. What differs from that
  * already is left out, and so will be found damaged.
  */
-export function takeImprint(
+export function takeSnapshot(
   listing: Listing,
   commands: readonly Command[],
   services: ReadonlyMap<string, ServiceSpec>,
-): Imprint {
+): Snapshot {
   const states = readServices(listing)
   const wanted = rulesIn(commands)
   const path = [...wanted]
     .filter(([name]) => isPath(name))
-    .map(([name, count]): [string, ChainImprint] => {
+    .map(([name, count]): [string, ChainSnapshot] => {
       const chain = listing.chains.get(name)
-      return [name, chain?.rules.length === count ? chainImprint(chain) : { base: 'other', rules: [] }]
+      return [name, chain?.rules.length === count ? chainSnapshot(chain) : { base: 'other', rules: [] }]
     })
   return {
     table: listing.handle,
@@ -98,7 +98,7 @@ export function takeImprint(
 }
 
 /** Compares what there is with what there was, in the same table. */
-export function judge(before: Imprint, listing: Listing): Judgement {
+export function compareSnapshot(before: Snapshot, listing: Listing): Comparison {
   const states = readServices(listing)
   const left = [...before.services.keys()].filter(name => leftWithoutTrace(name, listing))
   const damages = [
@@ -120,23 +120,23 @@ export function judge(before: Imprint, listing: Listing): Judgement {
     if (sound && !isBroken) services.set(spec.name, spec)
   }
   if (damages.length > 0) return { kind: 'damaged', damages, broken: broken.map(({ spec }) => spec), services }
-  const imprint: Imprint = {
+  const snapshot: Snapshot = {
     table: before.table,
-    path: new Map([...before.path.keys()].map(name => [name, chainImprint(listing.chains.get(name) as ListedChain)])),
+    path: new Map([...before.path.keys()].map(name => [name, chainSnapshot(listing.chains.get(name) as ListedChain)])),
     lookups: before.lookups,
     gates: gatesOf(listing),
     services: new Map([...services].map(([name, spec]) => [name, { spec, rules: rulesOf(name, listing) }])),
   }
-  return { kind: 'sound', imprint }
+  return { kind: 'sound', snapshot }
 }
 
-function pathDamages(before: Imprint, listing: Listing, leftSets: ReadonlySet<string>): string[] {
+function pathDamages(before: Snapshot, listing: Listing, leftSets: ReadonlySet<string>): string[] {
   const chains = [...before.path].flatMap(([name, { base, rules }]) => {
     const now = listing.chains.get(name)
     if (!now) return [`chain ${name} was deleted`]
     // Commands that remove a service take these along.
     const staying = rules.filter(({ text }) => ![...leftSets].some(set => text.includes(set)))
-    const same = (now.base ?? '') === base && sameRules(now.rules.map(ruleImprint), staying)
+    const same = (now.base ?? '') === base && sameRules(now.rules.map(ruleSnapshot), staying)
     return same ? [] : [`chain ${name} was changed`]
   })
   const lookups = lookupsOf(listing)
@@ -145,16 +145,21 @@ function pathDamages(before: Imprint, listing: Listing, leftSets: ReadonlySet<st
 }
 
 /** Commands make all rules of a gate anew, or none; `sound` of a service says whether they are right. */
-function gateIsWell(hook: Hook, before: Imprint, listing: Listing, states: ReadonlyMap<string, ServiceState>): boolean {
+function gateIsWell(
+  hook: Hook,
+  before: Snapshot,
+  listing: Listing,
+  states: ReadonlyMap<string, ServiceState>,
+): boolean {
   const now = listing.chains.get(gateOf(hook))
   const then = before.gates.get(hook)
   if (!now) return ![...states.values()].some(({ spec }) => spec.hook === hook)
   if (now.base !== gateBase(hook)) return false
-  const rules = now.rules.map(ruleImprint)
+  const rules = now.rules.map(ruleSnapshot)
   return !then || sameRules(rules, then) || (rules.length > 0 && allNew(rules, then))
 }
 
-function isWell({ spec, rules }: ServiceImprint, state: ServiceState | undefined, listing: Listing): boolean {
+function isWell({ spec, rules }: ServiceSnapshot, state: ServiceState | undefined, listing: Listing): boolean {
   if (!state?.sound) return false
   const now = rulesOf(spec.name, listing)
   return sameRules(now, rules) ? specText(spec) === specText(state.spec) : allNew(now, rules)
@@ -165,7 +170,7 @@ function leftWithoutTrace(service: string, listing: Listing): boolean {
   const chain = chainOf(service)
   return (
     !listing.chains.has(chain) &&
-    !takenPlaces(listing).has(chain) &&
+    !portMapEntries(listing).has(chain) &&
     setNames(service).every(set => !listing.sets.has(set))
   )
 }
@@ -175,24 +180,24 @@ function specText(spec: ServiceSpec): string {
   return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-const sameRules = (a: readonly RuleImprint[], b: readonly RuleImprint[]) =>
+const sameRules = (a: readonly RuleSnapshot[], b: readonly RuleSnapshot[]) =>
   a.length === b.length && a.every(({ handle, text }, i) => handle === b[i]?.handle && text === b[i].text)
-const allNew = (now: readonly RuleImprint[], then: readonly RuleImprint[]) =>
+const allNew = (now: readonly RuleSnapshot[], then: readonly RuleSnapshot[]) =>
   !now.some(({ handle }) => then.some(rule => rule.handle === handle))
 const rulesOf = (service: string, listing: Listing) =>
-  (listing.chains.get(chainOf(service))?.rules ?? []).map(ruleImprint)
+  (listing.chains.get(chainOf(service))?.rules ?? []).map(ruleSnapshot)
 
-const gatesOf = (listing: Listing): ReadonlyMap<Hook, readonly RuleImprint[]> =>
+const gatesOf = (listing: Listing): ReadonlyMap<Hook, readonly RuleSnapshot[]> =>
   new Map(
     hooks.flatMap(hook => {
       const gate = listing.chains.get(gateOf(hook))
-      return gate ? [[hook, gate.rules.map(ruleImprint)] as const] : []
+      return gate ? [[hook, gate.rules.map(ruleSnapshot)] as const] : []
     }),
   )
 
-const chainImprint = ({ base = '', rules }: ListedChain): ChainImprint => ({ base, rules: rules.map(ruleImprint) })
+const chainSnapshot = ({ base = '', rules }: ListedChain): ChainSnapshot => ({ base, rules: rules.map(ruleSnapshot) })
 
-const ruleImprint = ({ handle, expr }: ListedRule): RuleImprint => ({
+const ruleSnapshot = ({ handle, expr }: ListedRule): RuleSnapshot => ({
   handle,
   text: JSON.stringify(expr).replaceAll(/"(packets|bytes)":\d+/g, '"$1"'),
 })

@@ -12,7 +12,7 @@ export const aliveSetDefinition: SetDefinition = { name: aliveSet, type: 'inet_p
 const aliveSeconds = 15
 
 /** The commands by which a daemon says that it is there, for `aliveSeconds`. */
-export function sayAlive(): Command[] {
+export function refreshAlive(): Command[] {
   const elements = Object.values(protocolNumbers)
   const timed = elements.map(val => ({ elem: { val, timeout: aliveSeconds } }))
   // An element that is there keeps its time when it is added; and what is not there cannot be deleted.

@@ -23,49 +23,50 @@ const portMapOf = (hook: Hook) => `services-${hook}`
 const rangeMapOf = (hook: Hook) => `ranges-${hook}`
 
 /** One key of the maps: a protocol number, and a port or a range of them. */
-export interface Place {
+export interface PortKey {
   readonly hook: Hook
   readonly protocol: number
   readonly ports: PortRange
 }
 
 /** A place in the kernel, and the chain to which it leads. */
-export interface TakenPlace extends Place {
+export interface PortMapEntry extends PortKey {
   readonly chain: string
 }
 
 const isRange = ({ first, last }: PortRange) => first !== last
 
 /** Where the maps must lead to the service's chain. */
-export function placesOf(spec: ServiceSpec): Place[] {
+export function portKeysOf(spec: ServiceSpec): PortKey[] {
   const { tcp, udp, sctp } = protocolNumbers
   const numbers = spec.protocol === 'any' ? Object.values(protocolNumbers) : [{ tcp, udp, sctp }[spec.protocol]]
   return numbers.flatMap(protocol => spec.ports.map(ports => ({ hook: spec.hook, protocol, ports })))
 }
 
-export const placeId = ({ hook, protocol, ports }: Place): string => `${hook} ${protocol} ${ports.first}-${ports.last}`
+export const portKeyId = ({ hook, protocol, ports }: PortKey): string =>
+  `${hook} ${protocol} ${ports.first}-${ports.last}`
 
 /** Whether all that comes to `inner` comes to `outer`. */
-export const covers = (outer: Place, inner: Place): boolean =>
+export const covers = (outer: PortKey, inner: PortKey): boolean =>
   overlap(outer, inner) && outer.ports.first <= inner.ports.first && inner.ports.last <= outer.ports.last
 
-export const overlap = (a: Place, b: Place): boolean =>
+export const overlap = (a: PortKey, b: PortKey): boolean =>
   a.hook === b.hook && a.protocol === b.protocol && a.ports.first <= b.ports.last && b.ports.first <= a.ports.last
 
-const read = new WeakMap<Listing, ReadonlyMap<string, readonly TakenPlace[]>>()
+const read = new WeakMap<Listing, ReadonlyMap<string, readonly PortMapEntry[]>>()
 
 /** The places of the kernel's maps, by the chain to which they lead; in ascending order. */
-export function takenPlaces(listing: Listing): ReadonlyMap<string, readonly TakenPlace[]> {
+export function portMapEntries(listing: Listing): ReadonlyMap<string, readonly PortMapEntry[]> {
   let places = read.get(listing)
   if (!places) {
-    const byChain = new Map<string, TakenPlace[]>()
+    const byChain = new Map<string, PortMapEntry[]>()
     for (const place of readPlaces(listing)) byChain.set(place.chain, [...(byChain.get(place.chain) ?? []), place])
     read.set(listing, (places = byChain))
   }
   return places
 }
 
-function readPlaces(listing: Listing): TakenPlace[] {
+function readPlaces(listing: Listing): PortMapEntry[] {
   return hooks
     .flatMap(hook =>
       [portMapOf(hook), rangeMapOf(hook)].flatMap(map =>
@@ -107,7 +108,7 @@ function lookups(hook: Hook, withRanges: boolean): Json[] {
 
 /** Whether the hook's gate looks into the maps that it must, so that no service is passed by. */
 export function gateIsSound(hook: Hook, listing: Listing): boolean {
-  const withRanges = hasRanges([...takenPlaces(listing).values()].flat(), hook)
+  const withRanges = hasRanges([...portMapEntries(listing).values()].flat(), hook)
   const rules = listing.chains.get(gateOf(hook))?.rules ?? []
   const maps = [portMapOf(hook), ...(withRanges ? [rangeMapOf(hook)] : [])]
   const looksInto = (map: string) =>
@@ -129,15 +130,17 @@ export function dropGate(hook: Hook, listing: Listing): Command[] {
   ]
 }
 
-const mapOf = ({ hook, ports }: Place) => (isRange(ports) ? rangeMapOf(hook) : portMapOf(hook))
+const mapOf = ({ hook, ports }: PortKey) => (isRange(ports) ? rangeMapOf(hook) : portMapOf(hook))
 
-function element({ protocol, ports }: Place, chain: string): Json {
+function element({ protocol, ports }: PortKey, chain: string): Json {
   const { first, last } = ports
   return [j.concat(protocol, isRange(ports) ? { range: [first, last] } : first), j.goto(chain)]
 }
 
-export const takePlace = (place: Place, chain: string): Command => j.addElements(mapOf(place), [element(place, chain)])
-export const leavePlace = (place: TakenPlace): Command => j.deleteElements(mapOf(place), [element(place, place.chain)])
+export const addPortKey = (place: PortKey, chain: string): Command =>
+  j.addElements(mapOf(place), [element(place, chain)])
+export const deletePortKey = (place: PortMapEntry): Command =>
+  j.deleteElements(mapOf(place), [element(place, place.chain)])
 
-export const hasRanges = (places: readonly Place[], hook: Hook): boolean =>
+export const hasRanges = (places: readonly PortKey[], hook: Hook): boolean =>
   places.some(place => place.hook === hook && isRange(place.ports))

@@ -20,7 +20,7 @@ export function addGrant(spec: GrantSpec, version: IpFamily, address: string, se
 }
 
 /** A grant as it is told outside of the kernel: of which service, and where in it. */
-export interface GivenGrant {
+export interface ServiceGrant {
   readonly service: string
   /** An address, or the prefix that is granted with it. */
   readonly source: string
@@ -29,20 +29,20 @@ export interface GivenGrant {
   readonly secondsLeft: number | null
 }
 
-export const versionOf = ({ source }: Pick<GivenGrant, 'source'>): IpFamily => (source.includes(':') ? 6 : 4)
+export const versionOf = ({ source }: Pick<ServiceGrant, 'source'>): IpFamily => (source.includes(':') ? 6 : 4)
 
-const grantSet = (grant: GivenGrant) => setOf(grant.service, grant.by === 'knock' ? 'knock' : 'add', versionOf(grant))
+const grantSet = (grant: ServiceGrant) => setOf(grant.service, grant.by === 'knock' ? 'knock' : 'add', versionOf(grant))
 
 /** Makes a grant just so, whatever is there of it. */
-export function putGrant(grant: GivenGrant): Command[] {
-  return [...takeGrant(grant), giveGrant(grant)]
+export function replaceGrant(grant: ServiceGrant): Command[] {
+  return [...withdrawGrant(grant), createGrant(grant)]
 }
 
 /** Makes a grant where there is none. */
-export const giveGrant = (grant: GivenGrant): Command =>
+export const createGrant = (grant: ServiceGrant): Command =>
   addElements(grantSet(grant), [elementOf(grant.source, grant.secondsLeft)])
 
-export function takeGrant(grant: GivenGrant): Command[] {
+export function withdrawGrant(grant: ServiceGrant): Command[] {
   const set = grantSet(grant)
   return [addElements(set, [grant.source]), deleteElements(set, [grant.source])]
 }

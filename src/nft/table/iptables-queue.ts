@@ -9,7 +9,7 @@ import type { Execute } from '../../util/run-program.js'
 import { NftError, nftErrorFrom } from '../errors.js'
 import type { Hook } from '../json.js'
 
-export interface XtQueue {
+export interface IptablesQueue {
   /**
    * Puts the rule in place, instead of any that pkctl left there before; false when all was so already. `mark` is the
    * bit to queue by.
@@ -34,7 +34,7 @@ type Family = (typeof families)[number]
 
 const markWord = (bit: number) => `0x${bit.toString(16)}/0x${bit.toString(16)}`
 
-export function realXtQueue(run: Execute): XtQueue {
+export function realIptablesQueue(run: Execute): IptablesQueue {
   async function command(file: string, args: readonly string[]): Promise<string> {
     const result = await run(file, args).catch((cause: unknown) => {
       throw new NftError('missing-tool', file, `there is no ${file} program`, { cause })

@@ -17,7 +17,7 @@ import * as j from '../json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { hooks } from './gate.js'
-import type { Stepping } from './sequence-rules.js'
+import type { SequencePorts } from './sequence-rules.js'
 import { stepRules, stepSetNames, stepSets, stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
@@ -32,7 +32,7 @@ const meterSize = 65_536
 const meterSeconds = 2
 
 /** Which datagrams are worth a look: UDP, of one length, beginning with one of these words. */
-interface Candidate {
+interface KnockShape {
   /** The UDP header's length field: payload and 8. */
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
@@ -42,7 +42,7 @@ interface Candidate {
 }
 
 /** What a verdict's mark makes the kernel do: let a source into these services' sets. */
-export interface Plan {
+export interface GrantAction {
   /** From 1; the number that the mark carries. */
   readonly number: number
   readonly grants: readonly { readonly service: ServiceSpec; readonly seconds: number }[]
@@ -52,16 +52,16 @@ export interface Plan {
   readonly passOn: boolean
 }
 
-export interface Queueing {
+export interface PacketPathSpec {
   readonly hook: Hook
   readonly queue: number
   /** Whether the kernel has the `queue` statement. */
   readonly native: boolean
   readonly marks: Marks
-  readonly candidates: readonly Candidate[]
+  readonly shapes: readonly KnockShape[]
   /** Single knocks of sequences; null when there are none. */
-  readonly stepping: Stepping | null
-  readonly plans: readonly Plan[]
+  readonly sequencePorts: SequencePorts | null
+  readonly actions: readonly GrantAction[]
   /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
   readonly perSourceLimit: number
   /** Candidates a second that all sources above their own limit may send on together; 0 for none. */
@@ -77,14 +77,14 @@ export interface Queueing {
 export class Marks {
   readonly shift: number
   /** How many plans can be told apart. */
-  readonly maxPlans: number
+  readonly maxActions: number
   /** The lowest bit of the mask, kept: marks are asked for with every packet, and a power costs more than the rest. */
   readonly #unit: number
 
   constructor(readonly mask: number) {
     this.shift = Math.log2((mask & -mask) >>> 0)
     this.#unit = 2 ** this.shift
-    this.maxPlans = (mask / this.#unit + 1) / 4 - 1
+    this.maxActions = (mask / this.#unit + 1) / 4 - 1
   }
 
   readonly #bits = (value: number): number => value * this.#unit
@@ -120,12 +120,12 @@ export class Marks {
     return this.#bits(2)
   }
 
-  plan(number: number): number {
+  action(number: number): number {
     return this.#bits(number * 4)
   }
 
   /** The number of the plan whose mark this is. */
-  planOf(mark: number): number {
+  actionOf(mark: number): number {
     return ((mark & this.mask) >>> 0) / this.#bits(4)
   }
 }
@@ -134,16 +134,16 @@ const versions = [4, 6] as const
 const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
 const pendingOf = (version: IpFamily) => `pending-${version}`
 const meterOf = (version: IpFamily) => `meter-${version}`
-const planChain = (plan: Plan) => `grant-${plan.number}`
+const actionChain = (plan: GrantAction) => `grant-${plan.number}`
 
 /** Addresses that a stranger may take freely count as one: a whole /64 of IPv6. */
 const meteredSource = (version: IpFamily) => j.source(version, version === 4 ? 32 : 64)
 
 /** The commands that put the packet path in place of whatever packet path there was; nothing of services changes. */
-export function buildQueueing(q: Queueing, listing: Listing): Command[] {
+export function buildPacketPath(q: PacketPathSpec, listing: Listing): Command[] {
   return [
     j.addTable(),
-    ...removeQueueing(listing),
+    ...removePacketPath(listing),
     ...versions.flatMap(version => [
       j.addSet({
         name: pendingOf(version),
@@ -160,15 +160,15 @@ export function buildQueueing(q: Queueing, listing: Listing): Command[] {
         gcInterval: 1,
       }),
     ]),
-    ...(q.stepping ? stepSets(q.stepping) : []),
-    ...q.plans.flatMap(plan => planRules(plan, q.marks)),
+    ...(q.sequencePorts ? stepSets(q.sequencePorts) : []),
+    ...q.actions.flatMap(plan => actionRules(plan, q.marks)),
     ...answerRules(q),
     ...candidateRules(q),
   ]
 }
 
 /** The commands that take the packet path away; services and grants stay as they are. */
-export function removeQueueing(listing: Listing): Command[] {
+export function removePacketPath(listing: Listing): Command[] {
   const bases = hooks.flatMap(hook => [`knock-${hook}`, `grant-${hook}`]).filter(name => listing.chains.has(name))
   const regular = [...listing.chains.keys()].filter(name =>
     /^(candidate|excess|pending|answer|answered|stepped|step|astray|grant-\d+)$/.test(name),
@@ -187,7 +187,7 @@ export function removeQueueing(listing: Listing): Command[] {
 }
 
 /** The commands that let no further packet leave the kernel; answers to those that did still have their effect. */
-export function stopQueueing(listing: Listing): Command[] {
+export function stopQueue(listing: Listing): Command[] {
   return hooks
     .map(hook => `knock-${hook}`)
     .filter(name => listing.chains.has(name))
@@ -213,14 +213,14 @@ export function unansweredPackets(listing: Listing): number {
 }
 
 /** Whether the table would be empty but for the packet path. */
-export function onlyQueueing(listing: Listing): boolean {
+export function hasOnlyPacketPath(listing: Listing): boolean {
   return (
     listing.present && [...listing.chains.keys()].every(name => !name.startsWith('pk-') && !name.startsWith('gate-'))
   )
 }
 
-function planRules(plan: Plan, marks: Marks): Command[] {
-  const chain = planChain(plan)
+function actionRules(plan: GrantAction, marks: Marks): Command[] {
+  const chain = actionChain(plan)
   return [
     j.addChain(chain),
     ...plan.grants.flatMap(({ service, seconds }) =>
@@ -246,22 +246,22 @@ function planRules(plan: Plan, marks: Marks): Command[] {
 /**
  * A grant without end is made anew: an update without a timeout would give an element that has one the end that is now.
  */
-function grantStatements({ revokes }: Plan, set: string, source: Json, seconds: number): Expression[] {
+function grantStatements({ revokes }: GrantAction, set: string, source: Json, seconds: number): Expression[] {
   if (revokes) return [j.deleteFromSet(set, source)]
   if (seconds !== Infinity) return [j.updateSet(set, source, seconds)]
   return [j.deleteFromSet(set, source), j.addToSet(set, source)]
 }
 
-function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Command[] {
+function answerRules({ hook, marks, actions, shapes, sequencePorts }: PacketPathSpec): Command[] {
   const ours = j.and(j.meta('mark'), marks.mask)
   return [
     j.addVerdictMap({ name: 'grants', type: 'mark' }),
-    ...plans.map(plan => j.addElements('grants', [[marks.plan(plan.number), j.goto(planChain(plan))] as Json])),
+    ...actions.map(plan => j.addElements('grants', [[marks.action(plan.number), j.goto(actionChain(plan))] as Json])),
     j.addChain('answer'),
     // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
     j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
     // A step of a sequence that nobody answered goes on as well.
-    ...(stepping ? [marks.step, marks.strayStep] : []).map(bits =>
+    ...(sequencePorts ? [marks.step, marks.strayStep] : []).map(bits =>
       j.addRule('answer', [j.match(ours, '==', bits), j.counter(), clearMark(marks), j.return_()], unansweredComment),
     ),
     j.addChain('answered'),
@@ -269,15 +269,15 @@ function answerRules({ hook, marks, plans, candidates, stepping }: Queueing): Co
     // Refused, or never answered: a queue that nobody reads, or that overflows, lets its packets go on to here.
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
-    ...shapes(candidates).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
-    ...(stepping ? [j.addChain('stepped'), ...stepAnswers(ours, stepping)] : []),
+    ...shapeMatches(shapes).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
+    ...(sequencePorts ? [j.addChain('stepped'), ...stepAnswers(ours, sequencePorts)] : []),
     j.addBaseChain(`grant-${hook}`, hook, grantPriority),
     j.addRule(`grant-${hook}`, [j.match(ours, '!=', 0), j.goto('answer')]),
   ]
 }
 
 /** The last step of a sequence, with its plan; any other mark on such a packet is somebody else's. */
-function stepAnswers(ours: Json, stepping: Stepping): Command[] {
+function stepAnswers(ours: Json, stepping: SequencePorts): Command[] {
   return [
     j.addRule('stepped', [j.vmap(ours, 'grants')]),
     ...stepShapes(stepping).map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
@@ -287,7 +287,7 @@ function stepAnswers(ours: Json, stepping: Stepping): Command[] {
 const clearMark = (marks: Marks): Expression => j.setMark(j.and(j.meta('mark'), marks.others))
 const mark = (bits: number): Expression => j.setMark(j.or(j.meta('mark'), bits))
 
-function candidateRules(q: Queueing): Command[] {
+function candidateRules(q: PacketPathSpec): Command[] {
   const { hook, marks } = q
   const base = `knock-${hook}`
   const send: Expression[] = q.native ? [{ queue: { num: q.queue, flags: ['bypass'] } }] : [j.accept()]
@@ -329,9 +329,9 @@ function candidateRules(q: Queueing): Command[] {
     j.addRule(base, [j.match(j.and(j.meta('mark'), marks.mask), '!=', 0), clearMark(marks)]),
     // Most packets are of connections that run: they are through with this chain.
     ...(onlyStarts(q) ? [j.addRule(base, [j.match(synAck, '!=', 'syn'), j.accept()])] : []),
-    ...shapes(q.candidates).map(shape => j.addRule(base, [...shape, ...here, j.goto('candidate')])),
-    ...(q.stepping
-      ? stepRules(base, q.stepping, marks, {
+    ...shapeMatches(q.shapes).map(shape => j.addRule(base, [...shape, ...here, j.goto('candidate')])),
+    ...(q.sequencePorts
+      ? stepRules(base, q.sequencePorts, marks, {
           overLimit: version =>
             j.updateSet(meterOf(version), meteredSource(version), meterSeconds, [over(q.perSourceLimit)]),
           pend: version => j.updateSet(pendingOf(version), j.source(version), pendingSeconds),
@@ -354,18 +354,18 @@ function candidateRules(q: Queueing): Command[] {
 const synAck = j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] })
 
 /** Whether no TCP packet but the start of a connection is worth a look. */
-const onlyStarts = ({ stepping }: Queueing) =>
-  stepping === null || stepping.flagRules.every(({ mask, value }) => (mask & 18) === 18 && (value & 18) === 2)
+const onlyStarts = ({ sequencePorts }: PacketPathSpec) =>
+  sequencePorts === null || sequencePorts.flagRules.every(({ mask, value }) => (mask & 18) === 18 && (value & 18) === 2)
 
 /** One rule for each length and port that occurs: the number of words does not matter, they are a hash set. */
-function shapes(candidates: readonly Candidate[]): Expression[][] {
-  const groups = new Map<string, Candidate[]>()
+function shapeMatches(candidates: readonly KnockShape[]): Expression[][] {
+  const groups = new Map<string, KnockShape[]>()
   for (const candidate of candidates) {
     const key = `${candidate.udpLength} ${candidate.port}`
     groups.set(key, [...(groups.get(key) ?? []), candidate])
   }
   return [...groups.values()].map(group => {
-    const { udpLength, port } = group[0] as Candidate
+    const { udpLength, port } = group[0] as KnockShape
     return [
       j.match(j.field('udp', 'length'), '==', udpLength),
       ...(port === null ? [] : [j.match(j.field('udp', 'dport'), '==', port)]),

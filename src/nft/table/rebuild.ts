@@ -2,19 +2,19 @@
 import type { Command } from '../json.js'
 import { addTable, deleteTable } from '../json.js'
 import { emptyListing } from '../listing.js'
-import { sayAlive } from './alive.js'
-import type { GivenGrant } from './grant-elements.js'
-import { giveGrant } from './grant-elements.js'
-import type { Queueing } from './packet-path.js'
-import { buildQueueing } from './packet-path.js'
+import { refreshAlive } from './alive.js'
+import type { ServiceGrant } from './grant-elements.js'
+import { createGrant } from './grant-elements.js'
+import type { PacketPathSpec } from './packet-path.js'
+import { buildPacketPath } from './packet-path.js'
 import { buildServices } from './service-changes.js'
 import type { ServiceSpec } from './service-spec.js'
 
 /** One transaction of a daemon's: no packet meets the table without its services, nor those with fail-open open. */
-export function buildAnew(
+export function buildTable(
   services: ReadonlyMap<string, ServiceSpec>,
-  queueing: Queueing,
-  grants: readonly GivenGrant[] = [],
+  packetPath: PacketPathSpec,
+  grants: readonly ServiceGrant[] = [],
 ): Command[] {
   const nothing = emptyListing()
   return [
@@ -23,8 +23,8 @@ export function buildAnew(
     deleteTable(),
     addTable(),
     ...buildServices([...services.values()], nothing),
-    ...buildQueueing(queueing, nothing),
-    ...([...services.values()].some(({ failOpen }) => failOpen) ? sayAlive() : []),
-    ...grants.map(giveGrant),
+    ...buildPacketPath(packetPath, nothing),
+    ...([...services.values()].some(({ failOpen }) => failOpen) ? refreshAlive() : []),
+    ...grants.map(createGrant),
   ]
 }

@@ -16,7 +16,7 @@ import type { IpFamily } from '../../net/addresses.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
 
-export interface Stepping {
+export interface SequencePorts {
   /** Where the knocks of sequences go: IANA protocol number (TCP or UDP) and port. */
   readonly ports: readonly { readonly protocol: number; readonly port: number }[]
   /** Ports that a source in mid-sequence may use without beginning anew. */
@@ -46,17 +46,17 @@ const isUdp = j.match(j.meta('l4proto'), '==', 17)
 const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
 
 /** What starts something: TCP packets with the flags of a step, usually the start of a connection, and datagrams. */
-function starts({ flagRules }: Stepping): Expression[] {
+function starts({ flagRules }: SequencePorts): Expression[] {
   const tcp = flagRules.map(({ mask, value }) => j.match(j.and(j.field('tcp', 'flags'), mask), '==', value))
   return [...tcp, isUdp]
 }
 
 /** What a step looks like: such a packet to a port of a sequence. */
-export const stepShapes = (stepping: Stepping): Expression[][] =>
+export const stepShapes = (stepping: SequencePorts): Expression[][] =>
   starts(stepping).map(start => [start, j.inSet(target, portSet)])
 
 /** The sets; those that only the kernel fills are empty after a change, and whoever is in mid-sequence begins anew. */
-export function stepSets({ ports, openPorts }: Stepping): Command[] {
+export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
   const timed = { flags: ['timeout'], gcInterval: 1 }
   return [
     ...versions.flatMap(version => [
@@ -80,7 +80,7 @@ export function stepSets({ ports, openPorts }: Stepping): Command[] {
  */
 export function stepRules(
   base: string,
-  stepping: Stepping,
+  stepping: SequencePorts,
   marks: StepMarks,
   parts: {
     readonly overLimit: (version: IpFamily) => Expression

@@ -3,18 +3,18 @@ import * as j from '../json.js'
 import type { Command } from '../json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet } from './alive.js'
-import type { Place, TakenPlace } from './gate.js'
+import type { PortKey, PortMapEntry } from './gate.js'
 import {
   buildGate,
   dropGate,
   gateOf,
   hasRanges,
   hooks,
-  leavePlace,
-  placeId,
-  placesOf,
-  takenPlaces,
-  takePlace,
+  deletePortKey,
+  portKeyId,
+  portKeysOf,
+  portMapEntries,
+  addPortKey,
 } from './gate.js'
 import { buildChain, dropChain } from './service-chain.js'
 import { setNames } from './service-sets.js'
@@ -31,10 +31,10 @@ export function buildServices(
   replaced: readonly string[] = [],
 ): Command[] {
   if (specs.length === 0 && replaced.length === 0) return []
-  const wanted = specs.flatMap(spec => placesOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
+  const wanted = specs.flatMap(spec => portKeysOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
   const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
-  const taken = [...takenPlaces(listing).values()].flat()
-  const all: readonly Place[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
+  const taken = [...portMapEntries(listing).values()].flat()
+  const all: readonly PortKey[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
   const used = hooks.filter(hook => all.some(place => place.hook === hook))
   const staying = new Set(wanted.map(takenId))
   return [
@@ -44,22 +44,22 @@ export function buildServices(
     // All places are left before any is taken, so that services can exchange their ports.
     ...taken
       .filter(place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook))
-      .map(leavePlace),
+      .map(deletePortKey),
     ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
     ...replaced.flatMap(service => dropChain(service, listing)),
-    ...wanted.map(place => takePlace(place, place.chain)),
+    ...wanted.map(place => addPortKey(place, place.chain)),
   ]
 }
 
-const takenId = (place: TakenPlace) => `${placeId(place)} ${place.chain}`
+const takenId = (place: PortMapEntry) => `${portKeyId(place)} ${place.chain}`
 
 /** The commands that take the service away whole, with the last one of a hook its gate, and with the last the table. */
 export function removeService(service: string, listing: Listing): Command[] {
   const chain = chainOf(service)
-  const taken = [...takenPlaces(listing).values()].flat()
+  const taken = [...portMapEntries(listing).values()].flat()
   const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && place.chain !== chain))
   return [
-    ...taken.filter(place => place.chain === chain && !idle.includes(place.hook)).map(leavePlace),
+    ...taken.filter(place => place.chain === chain && !idle.includes(place.hook)).map(deletePortKey),
     ...idle.flatMap(hook => dropGate(hook, listing)),
     ...dropChain(service, listing),
     ...dropTableIfEmpty([service], listing),
@@ -72,7 +72,7 @@ export function dropTableIfEmpty(services: readonly string[], listing: Listing):
   const chains = new Set([...own, ...hooks.map(gateOf)])
   const sets = new Set([...services.flatMap(setNames), aliveSet])
   const isEmpty =
-    [...takenPlaces(listing).keys()].every(chain => own.includes(chain)) &&
+    [...portMapEntries(listing).keys()].every(chain => own.includes(chain)) &&
     [...listing.chains.keys()].every(name => chains.has(name)) &&
     [...listing.sets.keys()].every(name => sets.has(name)) &&
     !listing.maps.has('grants')

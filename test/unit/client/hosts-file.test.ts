@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { findPlace } from '../../../src/client/hosts-file.js'
+import { findHostEntry } from '../../../src/client/hosts-file.js'
 import { UserError } from '../../../src/util/user-error.js'
 
 const rotatingDefaults = { digest: 'sha256', range: { first: 1, last: 65_535 }, hour: 'utc' }
@@ -16,11 +16,11 @@ describe('places', () => {
   const file = path.join(directory, 'hosts.yaml')
   const place = (text: string, name = 'home') => {
     fs.writeFileSync(file, text)
-    return findPlace(name, file)
+    return findHostEntry(name, file)
   }
 
   it('are undefined without the file, or the name', () => {
-    assert.equal(findPlace('home', path.join(directory, 'none')), undefined)
+    assert.equal(findHostEntry('home', path.join(directory, 'none')), undefined)
     for (const text of ['', '# nothing', 'work: { host: h }']) assert.equal(place(text), undefined)
     for (const name of ['constructor', '__proto__']) assert.equal(place('work: { host: h }', name), undefined)
   })
@@ -133,6 +133,6 @@ describe('places', () => {
   it('one clear error for what is no list of places', () => {
     for (const text of ['- home', 'home']) assert.throws(() => place(text), /expected names and their places$/)
     assert.throws(() => place('home: ['), /is not YAML/)
-    assert.throws(() => findPlace('home', directory), /cannot be read/)
+    assert.throws(() => findHostEntry('home', directory), /cannot be read/)
   })
 })

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { findIptPkdPlace } from '../../../src/client/ipt-pkd-hosts.js'
+import { findIptPkdHost } from '../../../src/client/ipt-pkd-hosts.js'
 import { IniError, parseIni } from '../../../src/util/ini.js'
 import { UserError } from '../../../src/util/user-error.js'
 
@@ -66,11 +66,11 @@ describe('places of ipt_pkd', () => {
   const file = path.join(directory, 'ipt_pkd.ini')
   const place = (name: string, text: string) => {
     fs.writeFileSync(file, text)
-    return findIptPkdPlace(name, file)
+    return findIptPkdHost(name, file)
   }
 
   it('are undefined without the file, or the section', () => {
-    assert.equal(findIptPkdPlace('home', path.join(directory, 'none')), undefined)
+    assert.equal(findIptPkdHost('home', path.join(directory, 'none')), undefined)
     assert.equal(place('home', '[work]\nhost=h\nkey=k'), undefined)
     assert.equal(place('host', '[work]\nhost=h\nkey=k'), undefined)
   })
@@ -113,6 +113,6 @@ describe('places of ipt_pkd', () => {
   }
 
   it('one clear error for a file that cannot be read', () => {
-    assert.throws(() => findIptPkdPlace('home', directory), /cannot be read/)
+    assert.throws(() => findIptPkdHost('home', directory), /cannot be read/)
   })
 })

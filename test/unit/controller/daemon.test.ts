@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import type { Config } from '../../../src/config/types.js'
-import type { DaemonParts, PathThread } from '../../../src/controller/daemon.js'
+import type { DaemonParts, PacketWorker } from '../../../src/controller/daemon.js'
 import { Daemon } from '../../../src/controller/daemon.js'
 import { maskAddress } from '../../../src/net/addresses.js'
 import type { Command } from '../../../src/nft/json.js'
 import { deleteTable } from '../../../src/nft/json.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
-import { GrantBook } from '../../../src/nft/reconcile/grant-tracker.js'
+import { GrantTracker } from '../../../src/nft/reconcile/grant-tracker.js'
 import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
-import { RecentAnswers } from '../../../src/nft/reconcile/recent-grants.js'
-import { Mender } from '../../../src/nft/reconcile/reconciler.js'
+import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
+import { Reconciler } from '../../../src/nft/reconcile/reconciler.js'
 import { Marks } from '../../../src/nft/table/packet-path.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
@@ -59,9 +59,9 @@ class Scene {
       return result
     })
     const marks = new Marks(0xffff0000)
-    const book = new GrantBook(marks, mask, () => this.now / 1000, new RecentAnswers())
-    const path: PathThread = {
-      counters: { get: () => 0 } as unknown as PathThread['counters'],
+    const book = new GrantTracker(marks, mask, () => this.now / 1000, new RecentGrants())
+    const path: PacketWorker = {
+      counters: { get: () => 0 } as unknown as PacketWorker['counters'],
       configure: () => Promise.resolve(),
       midway: () => Promise.resolve([]),
       answers: () => Promise.resolve(),
@@ -78,7 +78,7 @@ class Scene {
       readOneTime: () => ({ unused: [] }),
       marks,
       healing: {
-        mender: new Mender(this.firewall, book),
+        reconciler: new Reconciler(this.firewall, book),
         book,
         watch: events => {
           this.#watch = events
@@ -136,7 +136,7 @@ describe('Daemon: what somebody else did is no wish', () => {
   ]
   for (const [name, commands, damage] of damages) {
     for (const how of ['refresh', 'reload'] as const) {
-      it(`${name} went, and a ${how} comes before the healer looks`, async () => {
+      it(`${name} went, and a ${how} comes before the driftWatcher looks`, async () => {
         const scene = new Scene([ssh], configOf())
         await scene.start()
         await scene.firewall.addService(web)

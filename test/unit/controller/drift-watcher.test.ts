@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { Healer } from '../../../src/controller/drift-watcher.js'
-import type { GrantBook } from '../../../src/nft/reconcile/grant-tracker.js'
+import { DriftWatcher } from '../../../src/controller/drift-watcher.js'
+import type { GrantTracker } from '../../../src/nft/reconcile/grant-tracker.js'
 import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
 import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'
-import type { Mender, Mending } from '../../../src/nft/reconcile/reconciler.js'
+import type { Reconciler, Reconciliation } from '../../../src/nft/reconcile/reconciler.js'
 
 /** A ruleset that somebody else may have damaged, and a watch that is told so. */
 class Scene {
@@ -16,7 +16,7 @@ class Scene {
   looks: boolean[] = []
   watches: MonitorEvents[] = []
   said: string[] = []
-  readonly healer: Healer
+  readonly driftWatcher: DriftWatcher
 
   constructor() {
     const say = (level: string) => (message: string) => void this.said.push(`${level}: ${message}`)
@@ -25,16 +25,16 @@ class Scene {
       this.learnings++
       return this.learn?.(isCurrent) ?? Promise.resolve(this.learnings > 3)
     }
-    const mender = { learnGrants, follow: () => undefined } as unknown as Mender
-    const book = { goBlind: () => undefined } as unknown as GrantBook
+    const reconciler = { learnGrants, follow: () => undefined } as unknown as Reconciler
+    const book = { forgetAll: () => undefined } as unknown as GrantTracker
     const watch = (events: MonitorEvents) => {
       this.watches.push(events)
       return { pid: 1, stop: () => undefined }
     }
-    this.healer = new Healer({ mender, book, watch }, log, queueRule => this.#mend(queueRule))
+    this.driftWatcher = new DriftWatcher({ reconciler, book, watch }, log, queueRule => this.#mend(queueRule))
   }
 
-  #mend(queueRule: boolean): Promise<Mending> {
+  #mend(queueRule: boolean): Promise<Reconciliation> {
     this.looks.push(queueRule)
     if (this.failing) return Promise.reject(new Error('nft: no'))
     const damages = this.damages
@@ -73,13 +73,13 @@ describe('Healer', () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     mock.method(performance, 'now', () => now)
     scene = new Scene()
-    scene.healer.start(true)
+    scene.driftWatcher.start(true)
     await pass(20_000)
     assert.ok(scene.looks.length > 1, 'before nft sees, and when it does')
     scene.looks = []
   })
   afterEach(() => {
-    scene.healer.stop()
+    scene.driftWatcher.stop()
     mock.timers.reset()
     mock.restoreAll()
   })
@@ -101,7 +101,7 @@ describe('Healer', () => {
     it(`${looks.length > 0 ? 'looks' : 'does not look'} after: ${line}`, async () => {
       await scene.tell(line)
       assert.deepEqual(scene.looks, looks)
-      assert.equal(scene.healer.healed, 0)
+      assert.equal(scene.driftWatcher.healed, 0)
     })
   }
 
@@ -113,33 +113,33 @@ describe('Healer', () => {
   })
 
   it('says whether there is a watch that sees', async () => {
-    assert.equal(scene.healer.watched, true)
+    assert.equal(scene.driftWatcher.watched, true)
     scene.learnings = 0
     scene.watches.at(-1)?.ended('setpriv: activate capabilities: Operation not permitted')
     assert.match(scene.said.join(), /error: nft monitor ended and is started again: setpriv/)
     await pass(200)
-    assert.equal(scene.healer.watched, false)
+    assert.equal(scene.driftWatcher.watched, false)
     await pass(20_000)
-    assert.equal(scene.healer.watched, true)
+    assert.equal(scene.driftWatcher.watched, true)
   })
 
   it('says who did what, and counts', async () => {
     await scene.damage()
-    assert.equal(scene.healer.healed, 1)
+    assert.equal(scene.driftWatcher.healed, 1)
     assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); put back after/)
   })
 
   it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {
     for (let i = 0; i < 20; i++) await scene.damage()
-    assert.equal(scene.healer.healed, 20, 'at once')
+    assert.equal(scene.driftWatcher.healed, 20, 'at once')
     const counts: number[] = []
     for (let second = 0; second < 90; second++) {
-      const before = scene.healer.healed
+      const before = scene.driftWatcher.healed
       for (let i = 0; i < 20; i++) {
         await scene.damage()
         await pass(50)
       }
-      counts.push(scene.healer.healed - before)
+      counts.push(scene.driftWatcher.healed - before)
     }
     assert.ok((counts[0] ?? 0) >= 3, counts.join())
     const last = counts.slice(-30).reduce((sum, count) => sum + count, 0)
@@ -159,7 +159,7 @@ describe('Healer', () => {
     assert.equal(scene.said.filter(text => text.startsWith('error')).length, 1)
     scene.failing = false
     await pass(3000)
-    assert.equal(scene.healer.healed, 1)
+    assert.equal(scene.driftWatcher.healed, 1)
   })
 
   it('looks, and asks for the queue rule as well, when more happened than it was told', async () => {
@@ -185,7 +185,7 @@ describe('Healer', () => {
   })
 
   it('does nothing any more when it was stopped', async () => {
-    scene.healer.stop()
+    scene.driftWatcher.stop()
     await scene.damage()
     scene.watches.at(-1)?.ended('killed')
     await pass(20_000)
@@ -207,12 +207,12 @@ describe('Healer', () => {
     assert.equal(asked[1]?.isCurrent(), false)
     answer(1)
     await settle()
-    assert.equal(scene.healer.watched, false)
+    assert.equal(scene.driftWatcher.watched, false)
     await pass(1000)
     assert.equal(asked.length, 3, 'the next watch learns for itself')
     answer(2)
     await settle()
-    assert.equal(scene.healer.watched, true)
+    assert.equal(scene.driftWatcher.watched, true)
     await pass(60_000)
     assert.equal(asked.length, 3)
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Counters, EventValve } from '../../../src/controller/knock-events.js'
+import { Counters, EventLimiter } from '../../../src/controller/knock-events.js'
 import { refusals } from '../../../src/controller/verifier.js'
 
 describe('Counters', () => {
@@ -40,7 +40,7 @@ describe('EventValve', () => {
   ]
   for (const [name, steps] of tables) {
     it(name, () => {
-      const valve = new EventValve(3)
+      const valve = new EventLimiter(3)
       for (const [now, want] of steps) {
         const passed = Array.from({ length: 10 }, () => valve.pass(now)).filter(Boolean)
         assert.equal(passed.length, want, `at ${now}`)
@@ -49,7 +49,7 @@ describe('EventValve', () => {
   }
 
   it('counts what it held back, across seconds, until it is asked', () => {
-    const valve = new EventValve(1)
+    const valve = new EventLimiter(1)
     for (const now of [1, 1, 1, 2, 2]) valve.pass(now)
     assert.deepEqual([valve.takeSuppressed(), valve.takeSuppressed()], [3, 0])
     valve.pass(2)

@@ -1,6 +1,6 @@
 /** Knocks as packets, and a clock that stands still until it is told to move. */
 import { createHash } from 'node:crypto'
-import type { Clock, GateCredential } from '../../../src/controller/verifier.js'
+import type { Clock, PacketCredential } from '../../../src/controller/verifier.js'
 import { encodePkd, parseKey, parseTag } from '../../../src/knock/pkd.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { decode, documentation6, ipv4, ipv6, udp } from '../queue/build-packet.js'
@@ -21,7 +21,7 @@ export class TestClock implements Clock {
 export const start = 1_700_000_000
 export const knockPort = 40_000
 
-export const laptop: GateCredential = {
+export const laptop: PacketCredential = {
   name: 'laptop',
   tag: parseTag('SSHK'),
   key: parseKey('test'),

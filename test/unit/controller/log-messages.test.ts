@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { KnockEvent } from '../../../src/controller/knock-events.js'
 import type { Granted } from '../../../src/controller/log-messages.js'
-import { knockSentence } from '../../../src/controller/log-messages.js'
+import { knockMessage } from '../../../src/controller/log-messages.js'
 import { refusals } from '../../../src/controller/verifier.js'
 
 const at = { source: '192.0.2.1', port: 40_000 }
@@ -36,7 +36,7 @@ describe('knockSentence', () => {
   ]
   for (const [event, opener, want] of grants) {
     it(want, () => {
-      const { level, message, fields } = knockSentence({ kind: 'grant', ...at, ...event }, opener)
+      const { level, message, fields } = knockMessage({ kind: 'grant', ...at, ...event }, opener)
       assert.deepEqual([level, message], ['info', want])
       assert.equal(fields.event, 'knock-accepted')
       assert.deepEqual(
@@ -64,7 +64,7 @@ describe('knockSentence', () => {
     const [level, pattern] = reasons[reason]
     it(`${reason}, at ${level}`, () => {
       const known = level === 'info' ? { credential: 'laptop', skewSeconds: -12 } : {}
-      const sentence = knockSentence({ kind: 'refuse', reason, ...at, ...known }, laptop)
+      const sentence = knockMessage({ kind: 'refuse', reason, ...at, ...known }, laptop)
       assert.equal(sentence.level, level)
       assert.match(sentence.message, pattern)
       assert.equal(sentence.fields.event, 'knock-refused')
@@ -75,14 +75,14 @@ describe('knockSentence', () => {
 
   it('fields carry the facts, and those alone that are known', () => {
     const event: KnockEvent = { kind: 'grant', ...at, credential: 'laptop', skewSeconds: 2 }
-    assert.deepEqual(knockSentence(event, laptop).fields, {
+    assert.deepEqual(knockMessage(event, laptop).fields, {
       event: 'knock-accepted',
       ...at,
       credential: 'laptop',
       skew: 2,
       services: ['ssh', 'web'],
     })
-    assert.deepEqual(knockSentence({ kind: 'refuse', reason: 'malformed', ...at }, []).fields, {
+    assert.deepEqual(knockMessage({ kind: 'refuse', reason: 'malformed', ...at }, []).fields, {
       event: 'knock-refused',
       ...at,
       reason: 'malformed',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Drawing, Opening } from '../../../src/controller/mark-allocator.js'
-import { PlanBook } from '../../../src/controller/mark-allocator.js'
+import type { Allocation, GrantRequest } from '../../../src/controller/mark-allocator.js'
+import { MarkAllocator } from '../../../src/controller/mark-allocator.js'
 import { Marks } from '../../../src/nft/table/packet-path.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import { plainService } from '../config/config-support.js'
@@ -10,7 +10,7 @@ import { plainService } from '../config/config-support.js'
 const services: ReadonlyMap<string, ServiceSpec> = new Map(
   ['ssh', 'web', 'db'].map(name => [name, { ...plainService, name }]),
 )
-const opening = (opens: string, window: number | null = null): Opening => ({
+const opening = (opens: string, window: number | null = null): GrantRequest => ({
   opens: opens.split(' '),
   window,
   revokes: false,
@@ -20,23 +20,23 @@ const ssh = opening('ssh')
 const web = opening('web')
 const db = opening('db')
 /** A book whose first number is `first`. */
-const bookFrom = (first: number, maxPlans = 10) => new PlanBook(maxPlans, () => first - 1)
-const numbersOf = ({ planOf }: Drawing) => planOf.map(({ number }) => number)
+const bookFrom = (first: number, maxPlans = 10) => new MarkAllocator(maxPlans, () => first - 1)
+const numbersOf = ({ actionOf }: Allocation) => actionOf.map(({ number }) => number)
 /** The numbers of a drawing that counts. */
-function numbers(book: PlanBook, ...openings: Opening[]): number[] {
-  const drawing = book.draw(openings, services)
-  drawing.keep()
+function numbers(book: MarkAllocator, ...openings: GrantRequest[]): number[] {
+  const drawing = book.allocate(openings, services)
+  drawing.commit()
   return numbersOf(drawing)
 }
 /** The numbers of a drawing that comes to nothing. */
-const tried = (book: PlanBook, ...openings: Opening[]) => numbersOf(book.draw(openings, services))
+const tried = (book: MarkAllocator, ...openings: GrantRequest[]) => numbersOf(book.allocate(openings, services))
 
 describe('PlanBook', () => {
   it('has one number for each different grant', () => {
-    const drawing = bookFrom(1).draw([ssh, opening('ssh web', 5), opening('ssh', 60), web], services)
+    const drawing = bookFrom(1).allocate([ssh, opening('ssh web', 5), opening('ssh', 60), web], services)
     assert.deepEqual(numbersOf(drawing), [1, 2, 1, 3])
     assert.deepEqual(
-      drawing.plans.map(({ number, grants }) => [
+      drawing.actions.map(({ number, grants }) => [
         number,
         grants.map(({ service, seconds }) => `${service.name} ${seconds}`),
       ]),
@@ -46,7 +46,7 @@ describe('PlanBook', () => {
         [3, ['web 60']],
       ],
     )
-    for (const plan of drawing.planOf) assert.ok(drawing.plans.some(each => each.number === plan.number))
+    for (const plan of drawing.actionOf) assert.ok(drawing.actions.some(each => each.number === plan.number))
   })
 
   const starts: readonly (readonly [random: number, maxPlans: number, want: readonly number[]])[] = [
@@ -59,7 +59,7 @@ describe('PlanBook', () => {
   for (const [random, maxPlans, want] of starts) {
     it(`begins where ${random} of ${maxPlans} tells it to, and goes round: ${want.join(', ')}`, () => {
       const asked: number[] = []
-      const book = new PlanBook(maxPlans, below => {
+      const book = new MarkAllocator(maxPlans, below => {
         asked.push(below)
         return random
       })
@@ -70,17 +70,17 @@ describe('PlanBook', () => {
 
   it("takes the service's own window where the credential names none", () => {
     const own = new Map([['ssh', { ...plainService, name: 'ssh', window: 7 }]])
-    const { plans } = bookFrom(1).draw([ssh, opening('ssh', 9)], own)
+    const { actions } = bookFrom(1).allocate([ssh, opening('ssh', 9)], own)
     assert.deepEqual(
-      plans.map(({ grants }) => grants[0]?.seconds),
+      actions.map(({ grants }) => grants[0]?.seconds),
       [7, 9],
     )
   })
 
   it('grants nothing where there is no such service', () => {
-    const drawing = bookFrom(1).draw([opening('none'), opening('none ssh')], services)
+    const drawing = bookFrom(1).allocate([opening('none'), opening('none ssh')], services)
     assert.deepEqual(
-      drawing.plans.map(({ grants }) => grants.map(({ service }) => service.name)),
+      drawing.actions.map(({ grants }) => grants.map(({ service }) => service.name)),
       [[], ['ssh']],
     )
     assert.deepEqual(numbersOf(drawing), [1, 2])
@@ -90,9 +90,9 @@ describe('PlanBook', () => {
     const book = bookFrom(5)
     numbers(book, ssh)
     const wider = new Map([['ssh', { ...plainService, name: 'ssh', prefix4: 24 }]])
-    const drawing = book.draw([ssh], wider)
-    assert.deepEqual([numbersOf(drawing), drawing.planOf[0]?.grants[0]?.service.prefix4], [[5], 24])
-    assert.deepEqual(drawing.plans, drawing.planOf)
+    const drawing = book.allocate([ssh], wider)
+    assert.deepEqual([numbersOf(drawing), drawing.actionOf[0]?.grants[0]?.service.prefix4], [[5], 24])
+    assert.deepEqual(drawing.actions, drawing.actionOf)
   })
 
   it('keeps numbers, in whatever order and company they come', () => {
@@ -151,8 +151,8 @@ describe('PlanBook', () => {
         /** What each number grants in the kernel, and what it granted before that. */
         let [now, before] = [new Map<number, string>(), new Map<number, string>()]
         for (const { openings, kept } of drawings) {
-          const { plans, keep } = book.draw(openings, services)
-          const next = new Map(plans.map(({ number, grants }) => [number, JSON.stringify(grants)]))
+          const { actions, commit } = book.allocate(openings, services)
+          const next = new Map(actions.map(({ number, grants }) => [number, JSON.stringify(grants)]))
           assert.equal(new Set(next.values()).size, next.size, 'one number for each grant')
           for (const [number, grants] of next) {
             assert.ok(number >= 1 && number <= 9)
@@ -164,7 +164,7 @@ describe('PlanBook', () => {
             assert.equal(again?.[0] ?? number, number, 'and is kept')
           }
           if (!kept) continue
-          keep()
+          commit()
           ;[now, before] = [next, now]
         }
       }),
@@ -182,11 +182,14 @@ describe('PlanBook', () => {
   it('takes all that a mask has room for, and each number fits under the mask', () => {
     for (const mask of [0xff, 0xff000000, 0x1ff, 0xffff0000, 0x0ffff000]) {
       const marks = new Marks(mask)
-      assert.ok(Number.isInteger(marks.maxPlans), `${marks.maxPlans} plans under 0x${mask.toString(16)}`)
-      const words = [marks.candidate, marks.pending, marks.refused, marks.plan(1), marks.plan(marks.maxPlans)]
+      assert.ok(Number.isInteger(marks.maxActions), `${marks.maxActions} plans under 0x${mask.toString(16)}`)
+      const words = [marks.candidate, marks.pending, marks.refused, marks.action(1), marks.action(marks.maxActions)]
       for (const word of words) assert.equal((word & mask) >>> 0, word, word.toString(16))
       assert.equal(new Set(words).size, words.length)
-      assert.ok((marks.plan(marks.maxPlans + 1) & mask) >>> 0 !== marks.plan(marks.maxPlans + 1), 'no room is wasted')
+      assert.ok(
+        (marks.action(marks.maxActions + 1) & mask) >>> 0 !== marks.action(marks.maxActions + 1),
+        'no room is wasted',
+      )
     }
   })
 })

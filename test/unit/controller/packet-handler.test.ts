@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/knock-events.js'
 import { Counters } from '../../../src/controller/knock-events.js'
-import { PacketPath } from '../../../src/controller/packet-handler.js'
-import { ReplayMemory } from '../../../src/controller/replay-cache.js'
-import type { Journal } from '../../../src/controller/replay-journal.js'
-import { StepKeeper } from '../../../src/controller/sequence-verifier.js'
-import type { GateCredential } from '../../../src/controller/verifier.js'
-import { Gatekeeper } from '../../../src/controller/verifier.js'
-import { RecentAnswers } from '../../../src/nft/reconcile/recent-grants.js'
+import { PacketHandler } from '../../../src/controller/packet-handler.js'
+import { ReplayCache } from '../../../src/controller/replay-cache.js'
+import type { ReplayJournal } from '../../../src/controller/replay-journal.js'
+import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
+import type { PacketCredential } from '../../../src/controller/verifier.js'
+import { KnockVerifier } from '../../../src/controller/verifier.js'
+import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
 import { Marks } from '../../../src/nft/table/packet-path.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { sourceText } from '../../../src/queue/packet.js'
@@ -22,7 +22,7 @@ const others = 0x8001
 class Bench {
   readonly clock = new TestClock()
   readonly counters = new Counters()
-  readonly recent = new RecentAnswers()
+  readonly recent = new RecentGrants()
   readonly notes: string[] = []
   readonly events: KnockEvent[] = []
   readonly suppressed: Suppressed[] = []
@@ -30,12 +30,12 @@ class Bench {
   readonly trouble: string[] = []
   disk: 'works' | 'is full' = 'works'
   #pending: string[] = []
-  readonly path: PacketPath
+  readonly path: PacketHandler
 
-  constructor(credentials: readonly GateCredential[] = [laptop]) {
-    const memoryOf = ({ skew }: GateCredential) => new ReplayMemory({ skew, entries: 1000 })
+  constructor(credentials: readonly PacketCredential[] = [laptop]) {
+    const memoryOf = ({ skew }: PacketCredential) => new ReplayCache({ skew, entries: 1000 })
     const journal = {
-      append: ({ tag }: GateCredential, digest: Buffer, at: number, time: number) =>
+      append: ({ tag }: PacketCredential, digest: Buffer, at: number, time: number) =>
         this.#pending.push(`${tag.toString()} ${digest.toString('hex', at, at + 4)} ${time}`),
       commit: () => {
         if (this.disk === 'is full' && this.#pending.length > 0) throw new Error('ENOSPC: no space left on device')
@@ -43,12 +43,12 @@ class Bench {
         this.#pending = []
       },
     }
-    this.path = new PacketPath(
-      new Gatekeeper(credentials, memoryOf, this.clock),
-      new StepKeeper([], this.clock, () => undefined),
+    this.path = new PacketHandler(
+      new KnockVerifier(credentials, memoryOf, this.clock),
+      new SequenceVerifier([], this.clock, () => undefined),
       {
         marks,
-        journal: journal as unknown as Journal,
+        journal: journal as unknown as ReplayJournal,
         counters: this.counters,
         clock: this.clock,
         recent: this.recent,
@@ -74,7 +74,7 @@ class Bench {
 }
 
 const candidate = (parts: KnockParts = {}) => knock({ mark: marks.candidate + others, ...parts })
-const granted = marks.plan(3) + others
+const granted = marks.action(3) + others
 const refused = marks.refused + others
 const digest = payloadOf().toString('hex', 24, 28)
 
@@ -84,13 +84,13 @@ describe('PacketPath answers', () => {
     {
       name: 'right knock, all other bits set',
       packet: candidate({ mark: marks.candidate + 0xffff }),
-      want: marks.plan(3) + 0xffff,
+      want: marks.action(3) + 0xffff,
       counts: 'granted',
     },
     {
       name: 'right knock, no other bits',
       packet: candidate({ mark: marks.candidate }),
-      want: marks.plan(3),
+      want: marks.action(3),
       counts: 'granted',
     },
     { name: 'wrong knock', packet: candidate({ key: 'x' }), want: refused, counts: 'bad-hash' },
@@ -105,7 +105,12 @@ describe('PacketPath answers', () => {
     },
     { name: 'stray without a mark', packet: knock(), want: 0, counts: 'stray' },
     { name: "stray with others' bits", packet: knock({ mark: others }), want: others, counts: 'stray' },
-    { name: 'stray with a plan of ours', packet: knock({ mark: marks.plan(3) }), want: marks.plan(3), counts: 'stray' },
+    {
+      name: 'stray with a plan of ours',
+      packet: knock({ mark: marks.action(3) }),
+      want: marks.action(3),
+      counts: 'stray',
+    },
     {
       name: 'stray with a refusal of ours',
       packet: knock({ mark: marks.refused }),
@@ -138,9 +143,9 @@ describe('PacketPath answers', () => {
     assert.deepEqual([bench.answers(), bench.events, bench.suppressed], [[], [], []])
   })
 
-  it('by the gatekeeper that was put in last', () => {
+  it('by the verifier that was put in last', () => {
     const bench = new Bench()
-    bench.path.gatekeeper = new Gatekeeper([], () => assert.fail(), bench.clock)
+    bench.path.verifier = new KnockVerifier([], () => assert.fail(), bench.clock)
     assert.deepEqual(bench.answers(candidate()), [refused])
   })
 })
@@ -247,9 +252,9 @@ describe('PacketPath tells', () => {
 
   it('stale knocks as copies', () => {
     const bench = new Bench([{ ...laptop, skew: -1 }])
-    const memory = new ReplayMemory({ skew: -1, entries: 1000 })
+    const memory = new ReplayCache({ skew: -1, entries: 1000 })
     memory.raiseFloor(start)
-    bench.path.gatekeeper = new Gatekeeper([{ ...laptop, skew: -1 }], () => memory, bench.clock)
+    bench.path.verifier = new KnockVerifier([{ ...laptop, skew: -1 }], () => memory, bench.clock)
     bench.answers(...['a', 'b', 'c'].map(name => candidate({ name })))
     assert.deepEqual(
       [bench.events.map(({ reason }) => reason), bench.suppressed],
@@ -288,7 +293,7 @@ describe('PacketPath remembers for a time when the kernel forgets', () => {
   const noted = (bench: Bench) => {
     const all: string[] = []
     bench.recent.latestFirst(0, ({ version, source, mark, time }) => {
-      all.push(`${version} ${source.join('.')} plan ${marks.planOf(mark)} at ${time}`)
+      all.push(`${version} ${source.join('.')} plan ${marks.actionOf(mark)} at ${time}`)
       return true
     })
     return all

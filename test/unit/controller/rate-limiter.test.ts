@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { Limiter } from '../../../src/controller/rate-limiter.js'
+import { RateLimiter } from '../../../src/controller/rate-limiter.js'
 
 const address4 = (...bytes: number[]) => Buffer.from(bytes)
 const address6 = (hex: string) => Buffer.from(hex.replaceAll(' ', '').padEnd(32, '0'), 'hex')
@@ -103,7 +103,7 @@ describe('Limiter', () => {
   ]
   for (const [name, count, seconds, steps] of tables) {
     it(name, () => {
-      const limiter = new Limiter({ count, seconds })
+      const limiter = new RateLimiter({ count, seconds })
       for (const [i, [now, want]] of steps.entries()) {
         assert.equal(limiter.take(4, alice, 0, now), want, `step ${i} at ${now}`)
       }
@@ -115,7 +115,7 @@ describe('Limiter', () => {
     const start = fc.double({ min: 0, max: 1e7, noNaN: true })
     fc.assert(
       fc.property(rate, start, (rate, start) => {
-        const limiter = new Limiter(rate)
+        const limiter = new RateLimiter(rate)
         for (let i = 0; i < rate.count; i++) assert.ok(limiter.take(4, alice, 0, start), `number ${i + 1} at ${start}`)
         assert.equal(limiter.take(4, alice, 0, start), false)
       }),
@@ -128,7 +128,7 @@ describe('Limiter', () => {
     const pauses = fc.array(fc.oneof(fc.constant(0), fc.nat(4), fc.nat(40), fraction), { maxLength: 80 })
     fc.assert(
       fc.property(rate, pauses, (rate, pauses) => {
-        const limiter = new Limiter(rate)
+        const limiter = new RateLimiter(rate)
         const passed: number[] = []
         let now = 0
         for (const pause of pauses) {
@@ -153,7 +153,7 @@ describe('Limiter', () => {
     const delays = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 0, max: 20, noNaN: true })), { maxLength: 80 })
     fc.assert(
       fc.property(rate, delays, (rate, delays) => {
-        const limiter = new Limiter(rate)
+        const limiter = new RateLimiter(rate)
         for (let i = 1; i < rate.count; i++) assert.ok(limiter.take(4, alice, 0, 0))
         let now = 0
         for (const delay of delays) {
@@ -165,7 +165,7 @@ describe('Limiter', () => {
   })
 
   it('counts each source for itself', () => {
-    const limiter = new Limiter({ count: 1, seconds: 5 })
+    const limiter = new RateLimiter({ count: 1, seconds: 5 })
     assert.deepEqual(
       [alice, bob, alice, bob].map(source => limiter.take(4, source, 0, 0)),
       [true, true, false, false],
@@ -173,7 +173,7 @@ describe('Limiter', () => {
   })
 
   it('remembers a source for as long as its share is not whole, whenever others knock', () => {
-    const limiter = new Limiter({ count: 1, seconds: 10 })
+    const limiter = new RateLimiter({ count: 1, seconds: 10 })
     const steps = [
       [bob, 0, true],
       [alice, 5, true],
@@ -185,7 +185,7 @@ describe('Limiter', () => {
   })
 
   it('reads the address at its offset', () => {
-    const limiter = new Limiter({ count: 1, seconds: 5 })
+    const limiter = new RateLimiter({ count: 1, seconds: 5 })
     const both = Buffer.concat([bob, alice])
     assert.deepEqual(
       [limiter.take(4, both, 4, 0), limiter.take(4, alice, 0, 0), limiter.take(4, both, 0, 0)],
@@ -211,14 +211,14 @@ describe('Limiter', () => {
   }
   for (const [name, first, second, independent] of sixes) {
     it(`IPv6: ${name} ${independent ? 'count for themselves' : 'count together'}`, () => {
-      const limiter = new Limiter({ count: 1, seconds: 5 })
+      const limiter = new RateLimiter({ count: 1, seconds: 5 })
       assert.ok(limiter.take(6, bytesOf(first), 0, 0))
       assert.equal(limiter.take(6, bytesOf(second), 0, 0), independent)
     })
   }
 
   it('an IPv4 source and an IPv6 one with the same bytes are two', () => {
-    const limiter = new Limiter({ count: 1, seconds: 5 })
+    const limiter = new RateLimiter({ count: 1, seconds: 5 })
     assert.deepEqual([limiter.take(4, alice, 0, 0), limiter.take(6, address6('c0000201'), 0, 0)], [true, true])
   })
 })

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReplayAnswer, ReplayLimits } from '../../../src/controller/replay-cache.js'
-import { ReplayMemory } from '../../../src/controller/replay-cache.js'
+import type { ReplayVerdict, ReplayLimits } from '../../../src/controller/replay-cache.js'
+import { ReplayCache } from '../../../src/controller/replay-cache.js'
 
 const digestOf = (name: string | number) => createHash('sha256').update(String(name)).digest()
 
-/** What the gatekeeper does with a knock that is not too skewed: judge it, and remember it when it is new. */
-function knock(memory: ReplayMemory, name: string | number, time: number, now: number): ReplayAnswer {
+/** What the verifier does with a knock that is not too skewed: judge it, and remember it when it is new. */
+function knock(memory: ReplayCache, name: string | number, time: number, now: number): ReplayVerdict {
   const digest = digestOf(name)
   const answer = memory.judge(digest, 0, time, now)
   if (answer === 'new') memory.remember(digest, 0, time)
@@ -17,7 +17,7 @@ function knock(memory: ReplayMemory, name: string | number, time: number, now: n
 
 const many = 1_000_000
 /** Name, time, clock, and what is wanted, one after the other on one memory. */
-type Steps = readonly (readonly [string, number, number, ReplayAnswer])[]
+type Steps = readonly (readonly [string, number, number, ReplayVerdict])[]
 
 const tables: readonly (readonly [string, ReplayLimits, Steps])[] = [
   [
@@ -127,7 +127,7 @@ const tables: readonly (readonly [string, ReplayLimits, Steps])[] = [
 describe('ReplayMemory', () => {
   for (const [name, limits, steps] of tables) {
     it(name, () => {
-      const memory = new ReplayMemory(limits)
+      const memory = new ReplayCache(limits)
       for (const [i, [digest, time, now, want]] of steps.entries()) {
         assert.equal(knock(memory, digest, time, now), want, `step ${i}: ${digest} of ${time} at ${now}`)
       }
@@ -135,7 +135,7 @@ describe('ReplayMemory', () => {
   }
 
   it('reads the digest at its offset, and the first 16 bytes of it alone', () => {
-    const memory = new ReplayMemory({ skew: 10, entries: many })
+    const memory = new ReplayCache({ skew: 10, entries: many })
     const digest = digestOf('a')
     const shifted = Buffer.concat([Buffer.alloc(5, 0xff), digest.subarray(0, 16), Buffer.alloc(16)])
     memory.remember(shifted, 5, 1000)
@@ -144,7 +144,7 @@ describe('ReplayMemory', () => {
   })
 
   it('gives back its room', () => {
-    const memory = new ReplayMemory({ skew: 10, entries: 100 })
+    const memory = new ReplayCache({ skew: 10, entries: 100 })
     for (let now = 1000; now < 2000; now++) {
       for (let i = 0; i < 4; i++) assert.equal(knock(memory, `${now} ${i}`, now, now), 'new')
     }
@@ -152,13 +152,13 @@ describe('ReplayMemory', () => {
   })
 
   it('gives back its room after the clock was far ahead for a while', () => {
-    const memory = new ReplayMemory({ skew: 10, entries: 100 })
+    const memory = new ReplayCache({ skew: 10, entries: 100 })
     assert.equal(knock(memory, 'from the future', 4_000_000_000, 4_000_000_000), 'new')
     for (let now = 1000; now < 1200; now++) assert.equal(knock(memory, now, now, now), 'new', `at ${now}`)
   })
 
   it('an eighth goes at once when any clock is accepted', () => {
-    const memory = new ReplayMemory({ skew: -1, entries: 64 })
+    const memory = new ReplayCache({ skew: -1, entries: 64 })
     for (let i = 1; i <= 64; i++) knock(memory, i, i, 0)
     assert.deepEqual([memory.size, memory.floor], [64, -Infinity])
     knock(memory, 65, 65, 0)
@@ -166,7 +166,7 @@ describe('ReplayMemory', () => {
   })
 
   it('raises its floor and never lowers it', () => {
-    const memory = new ReplayMemory({ skew: 10, entries: many })
+    const memory = new ReplayCache({ skew: 10, entries: many })
     memory.raiseFloor(1000)
     memory.raiseFloor(900)
     assert.equal(memory.floor, 1000)
@@ -175,8 +175,8 @@ describe('ReplayMemory', () => {
   })
 
   it('shows all that it remembers, so that another can remember it', () => {
-    const memory = new ReplayMemory({ skew: 10, entries: many })
-    const copy = new ReplayMemory({ skew: 20, entries: many })
+    const memory = new ReplayCache({ skew: 10, entries: many })
+    const copy = new ReplayCache({ skew: 20, entries: many })
     for (let i = 0; i < 100; i++) knock(memory, i, 1000 + (i % 10), 1000)
     memory.forEach((words, time) => copy.remember(Buffer.from(Uint32Array.from(words).buffer), 0, time))
     assert.equal(copy.size, 100)
@@ -196,7 +196,7 @@ describe('ReplayMemory', () => {
         fc.integer({ min: 1, max: 10 }),
         fc.array(step, { maxLength: 200 }),
         (skew, entries, steps) => {
-          const memory = new ReplayMemory({ skew, entries })
+          const memory = new ReplayCache({ skew, entries })
           const honoured = new Set<string>()
           let now = 1000
           for (const { name, ahead, move } of steps) {

@@ -6,7 +6,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Remembered } from '../../../src/controller/replay-journal.js'
-import { Journal } from '../../../src/controller/replay-journal.js'
+import { ReplayJournal } from '../../../src/controller/replay-journal.js'
 import { parseKey, parseTag } from '../../../src/knock/pkd.js'
 
 const recordLength = 32
@@ -23,17 +23,17 @@ const digestOf = (name: string | number) => createHash('sha256').update(String(n
 class State {
   readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-journal-'))
   readonly limits = { entries: 1_000_000, anyClockEntries: 100_000 }
-  #journal: Journal | undefined
+  #journal: ReplayJournal | undefined
 
-  get journal(): Journal {
+  get journal(): ReplayJournal {
     assert.ok(this.#journal)
     return this.#journal
   }
 
   /** Ends this life without ceremony and begins the next; all that counts is on disk already. */
-  open(at = now): Journal {
+  open(at = now): ReplayJournal {
     this.#journal?.close()
-    return (this.#journal = Journal.open(this.directory, this.limits, at))
+    return (this.#journal = ReplayJournal.open(this.directory, this.limits, at))
   }
 
   file(name = 'replays'): string {
@@ -47,12 +47,12 @@ class State {
   /** A knock that was judged new. */
   honour(who: Remembered, name: string | number, time: number): void {
     const digest = digestOf(name)
-    this.journal.memoryOf(who).remember(digest, 0, time)
+    this.journal.cacheFor(who).remember(digest, 0, time)
     this.journal.append(who, digest, 0, time)
   }
 
   judge(who: Remembered, name: string | number, time: number, at = time): string {
-    return this.journal.memoryOf(who).judge(digestOf(name), 0, time, at)
+    return this.journal.cacheFor(who).judge(digestOf(name), 0, time, at)
   }
 
   /** Enough knocks that the next commit may begin a new file. */
@@ -86,7 +86,7 @@ describe('Journal', () => {
     const { mode } = fs.statSync(state.file())
     assert.equal(mode & 0o777, 0o600)
     const inner = path.join(state.directory, 'made', 'new')
-    Journal.open(inner, state.limits, now).close()
+    ReplayJournal.open(inner, state.limits, now).close()
     assert.equal(fs.statSync(inner).mode & 0o777, 0o700)
   })
 
@@ -198,8 +198,8 @@ describe('Journal', () => {
   })
 
   it('gives a credential the same memory after a reload', () => {
-    assert.equal(state.journal.memoryOf(laptop), state.journal.memoryOf({ ...laptop }))
-    assert.notEqual(state.journal.memoryOf(laptop), state.journal.memoryOf(phone))
+    assert.equal(state.journal.cacheFor(laptop), state.journal.cacheFor({ ...laptop }))
+    assert.notEqual(state.journal.cacheFor(laptop), state.journal.cacheFor(phone))
   })
 
   it('keeps what it knows when the skew changes', () => {
@@ -210,7 +210,7 @@ describe('Journal', () => {
       [-1, 10],
     ] as const) {
       state.honour(credential('k', from), `${from}`, now)
-      state.journal.memoryOf(credential('k', from)).raiseFloor(now - 3)
+      state.journal.cacheFor(credential('k', from)).raiseFloor(now - 3)
       assert.equal(state.judge(credential('k', to), `${from}`, now), 'replayed', `${from} to ${to}`)
       assert.equal(state.judge(credential('k', to), 'x', now - 3, now), 'stale', `${from} to ${to}`)
     }
@@ -220,7 +220,7 @@ describe('Journal', () => {
     state.honour(laptop, 'a', now)
     state.journal.commit(now)
     state.open()
-    state.journal.memoryOf(phone) // the configuration has only this one
+    state.journal.cacheFor(phone) // the configuration has only this one
     state.open()
     assert.equal(state.judge(laptop, 'a', now), 'replayed')
   })
@@ -233,7 +233,7 @@ describe('Journal, when its file has grown', () => {
     state.journal.commit(now)
     const back = now - 6 * 3600
     state.open(back)
-    state.journal.memoryOf(laptop)
+    state.journal.cacheFor(laptop)
     for (let round = 1; round <= 3; round++) state.fill(laptop, back + 100 * round)
     assert.equal(state.judge(laptop, 'early', now), 'replayed')
     state.open(back + 400)
@@ -268,11 +268,11 @@ describe('Journal, when its file has grown', () => {
   it('keeps what it must for ever: any clock, floors, credentials that are gone', () => {
     state.honour(anyClock, 'a', 7)
     state.honour(phone, 'gone', now)
-    state.journal.memoryOf(laptop).raiseFloor(now - 1)
+    state.journal.cacheFor(laptop).raiseFloor(now - 1)
     state.journal.commit(now)
     state.open()
-    state.journal.memoryOf(anyClock)
-    state.journal.memoryOf(laptop).raiseFloor(now + 5)
+    state.journal.cacheFor(anyClock)
+    state.journal.cacheFor(laptop).raiseFloor(now + 5)
     for (let i = 1; i <= 4; i++) state.fill(laptop, now + 100 * i)
     state.open()
     assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
@@ -382,6 +382,6 @@ describe('Journal, when the disk is full', () => {
   it('cannot be opened where there is no directory to be had', () => {
     const file = state.file('a file')
     fs.writeFileSync(file, '')
-    assert.throws(() => Journal.open(path.join(file, 'state'), state.limits, now), { code: 'ENOTDIR' })
+    assert.throws(() => ReplayJournal.open(path.join(file, 'state'), state.limits, now), { code: 'ENOTDIR' })
   })
 })

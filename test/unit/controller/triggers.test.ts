@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { DueFile } from '../../../src/controller/expiry-store.js'
+import { ExpiryStore } from '../../../src/controller/expiry-store.js'
 import type { Log } from '../../../src/controller/log.js'
 import type { CommandRun } from '../../../src/controller/triggers.js'
 import { Triggers } from '../../../src/controller/triggers.js'
@@ -34,7 +34,7 @@ describe('triggers', () => {
   const make = (yaml: string, services = new Map([['ssh', { ...plainService, name: 'ssh', window: 30 }]])) => {
     const triggers = new Triggers({
       log,
-      due: DueFile.open(directory),
+      due: ExpiryStore.open(directory),
       run: run => new Promise(end => runs.push({ ...run, end })),
       now: () => now * 1000,
     })
@@ -174,7 +174,7 @@ describe('triggers', () => {
     await stopped
     await settle()
     assert.deepEqual(argvs(), ['/bin/on'])
-    assert.equal(DueFile.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
+    assert.equal(ExpiryStore.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
     assert.match(said.join(), /1 commands of triggers were waiting and are not run/)
   })
 
@@ -191,7 +191,7 @@ describe('triggers', () => {
   it('what cannot be run because too many wait is not noted either, and fills no log', () => {
     const triggers = make(expiring)
     for (let last = 1; last <= 100; last++) triggers.opened('c', `192.0.2.${last}`)
-    assert.equal(DueFile.open(directory).takeUntil(Infinity).length, 3)
+    assert.equal(ExpiryStore.open(directory).takeUntil(Infinity).length, 3)
     assert.ok(said.length > 0 && said.length < 10, `${said.length} lines`)
     now += 1
     triggers.opened('c', '192.0.2.1')
@@ -199,7 +199,7 @@ describe('triggers', () => {
   })
 
   it('on-expiry runs for all, however many end at once', async () => {
-    const due = DueFile.open(directory)
+    const due = ExpiryStore.open(directory)
     for (let last = 1; last <= 50; last++) due.put({ credential: 'c', address: `192.0.2.${last}`, expires: now - last })
     due.close()
     make(expiring)
@@ -210,7 +210,7 @@ describe('triggers', () => {
     }
     assert.equal(new Set(argvs()).size, 50)
     assert.deepEqual(said, [])
-    assert.deepEqual(DueFile.open(directory).takeUntil(Infinity), [])
+    assert.deepEqual(ExpiryStore.open(directory).takeUntil(Infinity), [])
   })
 
   it('closed twice, or closed as its time ends, it runs on-expiry once', async () => {
@@ -245,7 +245,7 @@ describe('triggers', () => {
   })
 
   it('does not begin what it could not end: on-expiry that cannot be noted', () => {
-    const full = mock.method(DueFile.prototype, 'put', () => {
+    const full = mock.method(ExpiryStore.prototype, 'put', () => {
       throw new Error('ENOSPC: no space left on device')
     })
     make(expiring).opened('c', '192.0.2.1')
@@ -275,22 +275,22 @@ describe('the file of what is due', () => {
   const grant = (last: number, expires: number) => ({ credential: 'c', address: `192.0.2.${last}`, expires })
 
   it('is read back without damaged lines, and a renewed one counts once', () => {
-    const due = DueFile.open(directory)
+    const due = ExpiryStore.open(directory)
     due.put(grant(1, 10))
     due.put(grant(2, 20))
     due.put(grant(1, 30))
     due.close()
     fs.appendFileSync(path.join(directory, 'due'), '\n{"credential":"c"\nrubbish\nnull\n{"credential":1}')
-    const again = DueFile.open(directory)
+    const again = ExpiryStore.open(directory)
     assert.deepEqual([again.takeUntil(19), again.next(), again.size], [[], 20, 2])
     assert.deepEqual(again.takeUntil(25), [grant(2, 20)])
     assert.deepEqual(again.takeUntil(25), [])
     again.remove(grant(2, 20))
-    assert.deepEqual(DueFile.open(directory).takeUntil(99), [grant(1, 30)])
+    assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [grant(1, 30)])
   })
 
   it('a renewed one is not removed by the end of the earlier', () => {
-    const due = DueFile.open(directory)
+    const due = ExpiryStore.open(directory)
     due.put(grant(1, 10))
     const [early] = due.takeUntil(10)
     due.put(grant(1, 40))
@@ -299,9 +299,9 @@ describe('the file of what is due', () => {
   })
 
   it('does not grow with history', () => {
-    const due = DueFile.open(directory)
+    const due = ExpiryStore.open(directory)
     for (let i = 0; i < 2500; i++) due.put(grant(1, i))
     assert.ok(fs.statSync(path.join(directory, 'due')).size < 1100 * 70)
-    assert.deepEqual(DueFile.open(directory).takeUntil(9999), [grant(1, 2499)])
+    assert.deepEqual(ExpiryStore.open(directory).takeUntil(9999), [grant(1, 2499)])
   })
 })

@@ -2,40 +2,40 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
-import { ReplayMemory } from '../../../src/controller/replay-cache.js'
-import type { Decision, GateCredential } from '../../../src/controller/verifier.js'
-import { Gatekeeper, refusals, refusedUnverified } from '../../../src/controller/verifier.js'
+import { ReplayCache } from '../../../src/controller/replay-cache.js'
+import type { Decision, PacketCredential } from '../../../src/controller/verifier.js'
+import { KnockVerifier, refusals, refusedUnverified } from '../../../src/controller/verifier.js'
 import { parseKey, parseTag } from '../../../src/knock/pkd.js'
 import { root } from '../../support/commands.js'
 import { decode, ipv4, tcp } from '../queue/build-packet.js'
 import type { KnockParts } from './knock-support.js'
 import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
 
-/** A gatekeeper with its memories in view. */
-function gate(credentials: readonly GateCredential[] = [laptop], entries = 1000) {
+/** A verifier with its memories in view. */
+function gate(credentials: readonly PacketCredential[] = [laptop], entries = 1000) {
   const clock = new TestClock()
-  const memories: ReplayMemory[] = []
-  const memoryOf = ({ skew }: GateCredential) => {
-    const memory = new ReplayMemory({ skew, entries })
+  const memories: ReplayCache[] = []
+  const memoryOf = ({ skew }: PacketCredential) => {
+    const memory = new ReplayCache({ skew, entries })
     memories.push(memory)
     return memory
   }
-  const gatekeeper = new Gatekeeper(credentials, memoryOf, clock)
-  return { clock, memories, decide: (parts: KnockParts) => outcome(gatekeeper.decide(knock(parts))), gatekeeper }
+  const verifier = new KnockVerifier(credentials, memoryOf, clock)
+  return { clock, memories, decide: (parts: KnockParts) => outcome(verifier.verify(knock(parts))), verifier }
 }
 
 /** `laptop` where that credential is granted, else the reason. */
 const outcome = (decision: Decision) => (decision.kind === 'grant' ? decision.credential.name : decision.reason)
 
-const phone: GateCredential = { ...laptop, name: 'phone', key: parseKey('other'), plan: 4 }
-const fixed: GateCredential = { ...laptop, name: 'fixed', port: 2000 }
-const zero: GateCredential = { ...laptop, name: 'zero', tag: parseTag('') }
-const anyClock: GateCredential = { ...laptop, name: 'any clock', skew: -1 }
+const phone: PacketCredential = { ...laptop, name: 'phone', key: parseKey('other'), plan: 4 }
+const fixed: PacketCredential = { ...laptop, name: 'fixed', port: 2000 }
+const zero: PacketCredential = { ...laptop, name: 'zero', tag: parseTag('') }
+const anyClock: PacketCredential = { ...laptop, name: 'any clock', skew: -1 }
 
 const payload = payloadOf()
 
 describe('the decision on one knock', () => {
-  const table: readonly { name: string; packet: KnockParts; want: string; credentials?: GateCredential[] }[] = [
+  const table: readonly { name: string; packet: KnockParts; want: string; credentials?: PacketCredential[] }[] = [
     { name: 'right', packet: {}, want: 'laptop' },
     { name: 'right, IPv6', packet: { version: 6 }, want: 'laptop' },
     { name: 'right, to another port', packet: { port: 1 }, want: 'laptop' },
@@ -74,29 +74,29 @@ describe('the decision on one knock', () => {
   }
 
   it('of TCP and of what could not be read is malformed', () => {
-    const { gatekeeper } = gate()
-    assert.equal(outcome(gatekeeper.decide(decode(ipv4(tcp(), { protocol: 6 })))), 'malformed')
+    const { verifier } = gate()
+    assert.equal(outcome(verifier.verify(decode(ipv4(tcp(), { protocol: 6 })))), 'malformed')
     const other = Object.assign(knock(), { protocol: 6 })
-    assert.equal(outcome(gatekeeper.decide(other)), 'malformed')
+    assert.equal(outcome(verifier.verify(other)), 'malformed')
     const unread = knock()
     unread.version = 0
-    assert.equal(outcome(gatekeeper.decide(unread)), 'malformed')
+    assert.equal(outcome(verifier.verify(unread)), 'malformed')
   })
 
   it('does not read what the packet before left in the buffer', () => {
-    const { gatekeeper } = gate()
+    const { verifier } = gate()
     const packet = knock()
     packet.payloadLength = 0
-    assert.equal(outcome(gatekeeper.decide(packet)), 'malformed')
+    assert.equal(outcome(verifier.verify(packet)), 'malformed')
   })
 
   it('tells how far the clock of the client is ahead', () => {
-    const { gatekeeper } = gate()
+    const { verifier } = gate()
     for (const time of [start + 7, start - 7, start + 99, start - 99]) {
-      const { skewSeconds } = gatekeeper.decide(knock({ time }))
+      const { skewSeconds } = verifier.verify(knock({ time }))
       assert.equal(skewSeconds, time - start)
     }
-    assert.equal(gatekeeper.decide(knock({ key: 'x' })).skewSeconds, undefined)
+    assert.equal(verifier.verify(knock({ key: 'x' })).skewSeconds, undefined)
   })
 
   interface Vector extends KnockParts {
@@ -147,7 +147,7 @@ describe("a stranger's packets", () => {
 describe('knocks one after the other', () => {
   const limited = { ...laptop, rate: { count: 1, seconds: 5 } }
   type Step = readonly [parts: KnockParts, want: string, secondsBefore?: number]
-  const table: readonly (readonly [string, readonly GateCredential[], readonly Step[]])[] = [
+  const table: readonly (readonly [string, readonly PacketCredential[], readonly Step[]])[] = [
     [
       'a knock opens once',
       [laptop],

@@ -1,7 +1,7 @@
 /** A machine on which all is well, and what must be found when something of it is otherwise. */
 import assert from 'node:assert/strict'
 import type { Status } from '../../../src/controller/status.js'
-import { judge } from '../../../src/doctor/checks/check-all.js'
+import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { Finding, FindingId } from '../../../src/doctor/finding.js'
 import type { ServiceState } from '../../../src/nft/reconcile/service-state.js'
@@ -91,7 +91,7 @@ export const ids = (found: readonly Finding[]): FindingId[] => found.map(({ id }
 
 /** That just these are found, in any order; gives the first. */
 export function finds(given: Facts, ...wanted: FindingId[]): Finding {
-  const found = judge(given, version)
+  const found = checkAll(given, version)
   assert.deepEqual(ids(found).sort(), wanted.sort(), JSON.stringify(found))
   return found[0] as Finding
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
-import { judge } from '../../../src/doctor/checks/check-all.js'
+import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { ClockState, Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { FindingId, Level } from '../../../src/doctor/finding.js'
 import { catalogue, finding, summary } from '../../../src/doctor/finding.js'
@@ -12,13 +12,16 @@ import { facts, file, finds, goodKey, laptop, status, version } from './doctor-s
 
 describe('of a sound machine', () => {
   it('nothing is found', () => {
-    assert.deepEqual(judge(facts(), version), [])
+    assert.deepEqual(checkAll(facts(), version), [])
     assert.equal(summary([]), 'nothing to complain about')
   })
   it('what is found is counted, errors first', () => {
     const levels: Level[] = ['error', 'error', 'warning', 'note', 'note']
     assert.equal(summary(levels.map(level => finding('no-nft', '', '', { level }))), '2 errors, 1 warning, 2 notes')
-    const found = judge({ ...facts(laptop.replace('opens', 'rate: none, opens')), clock: 'not-synchronised' }, version)
+    const found = checkAll(
+      { ...facts(laptop.replace('opens', 'rate: none, opens')), clock: 'not-synchronised' },
+      version,
+    )
     assert.deepEqual(
       found.map(({ level }) => level),
       ['warning', 'note'],

@@ -1,7 +1,7 @@
 /** Whatever an input holds, there is one clear error or a configuration that pkctl takes. */
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Plan } from '../../../src/import/draft.js'
+import type { ImportResult } from '../../../src/import/draft.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
 import { importKnockdHelper } from '../../../src/import/knockd-helper.js'
 import { importKnockd } from '../../../src/import/knockd.js'
@@ -21,7 +21,7 @@ const line = (...parts: fc.Arbitrary<string | number>[]) => fc.tuple(...parts).m
 const text = (...lines: fc.Arbitrary<string>[]) =>
   fc.array(fc.oneof(...lines), { maxLength: 25 }).map(all => all.join('\n'))
 
-function survives(name: string, input: fc.Arbitrary<string>, read: (text: string) => Plan): void {
+function survives(name: string, input: fc.Arbitrary<string>, read: (text: string) => ImportResult): void {
   it(name, () => {
     fc.assert(
       fc.property(input, given => {

@@ -1,7 +1,7 @@
 /** What an importer has made: as YAML, as the daemon would read it, and what is said about it. */
 import { parse } from 'yaml'
 import type { Config, Credential } from '../../../src/config/types.js'
-import type { Plan } from '../../../src/import/draft.js'
+import type { ImportResult } from '../../../src/import/draft.js'
 import { printConfig } from '../../../src/import/print-yaml.js'
 import type { Files } from '../config/config-support.js'
 import { load } from '../config/config-support.js'
@@ -16,7 +16,7 @@ export interface Imported {
   readonly credentials: ReadonlyMap<string, Credential>
 }
 
-export function imported(plan: Plan, files: Files = {}): Imported {
+export function imported(plan: ImportResult, files: Files = {}): Imported {
   const { yaml, warnings } = printConfig(plan, 'A heading.', () => undefined)
   const { config } = load({ ...files, 'pkctl.yaml': yaml })
   const value = (parse(yaml) ?? {}) as Imported['value']

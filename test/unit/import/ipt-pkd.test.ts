@@ -3,9 +3,9 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { describe, it } from 'node:test'
-import { findPlace } from '../../../src/client/hosts-file.js'
+import { findHostEntry } from '../../../src/client/hosts-file.js'
 import type { PkdCredential } from '../../../src/config/types.js'
-import { importIptPkdPlaces } from '../../../src/import/ipt-pkd-client.js'
+import { importIptPkdHosts } from '../../../src/import/ipt-pkd-client.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
 import { printPlaces } from '../../../src/import/print-yaml.js'
 import { UserError } from '../../../src/util/user-error.js'
@@ -167,10 +167,10 @@ describe('import ipt_pkd.ini', () => {
   process.once('exit', () => fs.rmSync(directory, { recursive: true, force: true }))
 
   function places(text: string) {
-    const { places: found, notes } = importIptPkdPlaces(text, '~/.ipt_pkd.ini')
+    const { places: found, notes } = importIptPkdHosts(text, '~/.ipt_pkd.ini')
     const { yaml, warnings } = printPlaces(found, notes, 'A heading.', () => undefined)
     fs.writeFileSync(file, yaml)
-    return { names: found.map(({ name }) => name), warnings, find: (name: string) => findPlace(name, file) }
+    return { names: found.map(({ name }) => name), warnings, find: (name: string) => findHostEntry(name, file) }
   }
 
   it('places as they are, with their names', () => {

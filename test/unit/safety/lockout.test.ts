@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { maskAddress } from '../../../src/net/addresses.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
-import type { GivenGrant } from '../../../src/nft/table/grant-elements.js'
+import type { ServiceGrant } from '../../../src/nft/table/grant-elements.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import type { LockoutFlags } from '../../../src/safety/lockout.js'
 import { guardSession } from '../../../src/safety/lockout.js'
@@ -14,7 +14,7 @@ const address = '198.51.100.7'
 const session: Session = { version: 4, address, port: 22 }
 const everyPacket = service('ssh')
 const newConnections = service('ssh', { syn: true })
-const grant = (by: 'knock' | 'hand', secondsLeft: number | null): GivenGrant => ({
+const grant = (by: 'knock' | 'hand', secondsLeft: number | null): ServiceGrant => ({
   service: 'ssh',
   source: address,
   by,
@@ -35,10 +35,10 @@ describe('whoever types a command in an ssh session', () => {
   })
 
   /** The grants that --allow-me makes when the service is changed in his session. */
-  async function change(spec: ServiceSpec, flags: LockoutFlags): Promise<readonly GivenGrant[]> {
+  async function change(spec: ServiceSpec, flags: LockoutFlags): Promise<readonly ServiceGrant[]> {
     const say = (message: string) => void said.push(message)
     const terminal = { out: say, error: say, hint: say, warn: say, strong: String, difference: say }
-    let allowed: readonly GivenGrant[] = []
+    let allowed: readonly ServiceGrant[] = []
     await firewall.rearrange({ specs: [{ ...spec, window: 90 }], remove: [] }, async plan => {
       allowed = await guardSession(terminal, firewall, flags, plan, session)
       return []
@@ -46,7 +46,7 @@ describe('whoever types a command in an ssh session', () => {
     return allowed
   }
 
-  const granted: readonly [string, readonly GivenGrant[], readonly GivenGrant[]][] = [
+  const granted: readonly [string, readonly ServiceGrant[], readonly ServiceGrant[]][] = [
     ['nothing', [], [lasting]],
     ['a knock of 30 s ago', [grant('knock', 30)], [lasting]],
     ['a grant by hand that ends', [grant('hand', 500)], [lasting]],

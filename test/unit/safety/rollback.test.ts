@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { maskAddress } from '../../../src/net/addresses.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
-import type { GivenGrant } from '../../../src/nft/table/grant-elements.js'
-import type { Saved } from '../../../src/safety/rollback.js'
-import { rollBack, savedOf } from '../../../src/safety/rollback.js'
+import type { ServiceGrant } from '../../../src/nft/table/grant-elements.js'
+import type { RollbackState } from '../../../src/safety/rollback.js'
+import { rollBack, rollbackState } from '../../../src/safety/rollback.js'
 import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
 import { service } from '../../support/firewall-tools.js'
 
-const mine = (secondsLeft: number | null): GivenGrant => ({
+const mine = (secondsLeft: number | null): ServiceGrant => ({
   service: 'ssh',
   source: '198.51.100.7',
   by: 'hand',
@@ -27,14 +27,14 @@ describe('a rollback', () => {
       const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
       const firewall = new Firewall(new FakeNft({ now: () => now }), new FakeXtQueue(), mask)
       await firewall.rearrange({ specs: [service('ssh')], remove: [], grants: before })
-      let saved: Saved | undefined
+      let saved: RollbackState | undefined
       await firewall.rearrange({ specs: [service('ssh', { window: 90 })], remove: [] }, async plan => {
         const replaced = await firewall.replacedBy([mine(null)], plan.before)
-        saved = savedOf(plan, [mine(null)], replaced, { seconds: 60, daemonSocket: '' })
+        saved = rollbackState(plan, [mine(null)], replaced, { seconds: 60, daemonSocket: '' })
         return [mine(null)]
       })
       now += 60
-      await rollBack(firewall, saved as Saved, 60)
+      await rollBack(firewall, saved as RollbackState, 60)
       const { spec, grants } = (await firewall.services()).get('ssh') ?? assert.fail()
       assert.equal(spec.window, 60)
       assert.deepEqual(

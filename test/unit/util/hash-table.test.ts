@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { WordTable } from '../../../src/util/hash-table.js'
+import { HashTable } from '../../../src/util/hash-table.js'
 
 type Words = [number, number, number, number]
 
@@ -10,7 +10,7 @@ const word = fc.oneof(fc.nat(2), fc.constantFrom(0xffffffff, 0x80000000), fc.int
 const key: fc.Arbitrary<Words> = fc.tuple(word, word, word, word)
 const value = fc.oneof(fc.integer(), fc.constantFrom(0, -0, Infinity, -Infinity, 0.5))
 
-function entries(table: WordTable): [string, number][] {
+function entries(table: HashTable): [string, number][] {
   const all: [string, number][] = []
   table.forEach((a, b, c, d, value) => all.push([[a, b, c, d].join(), value]))
   return all.sort()
@@ -20,7 +20,7 @@ describe('WordTable', () => {
   it('does what a Map does', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(key, value), { maxLength: 300 }), fc.array(key), (written, asked) => {
-        const table = new WordTable()
+        const table = new HashTable()
         const map = new Map<string, number>()
         for (const [words, value] of written) {
           table.set(...words, value)
@@ -36,7 +36,7 @@ describe('WordTable', () => {
   })
 
   it('keeps everything while it grows', () => {
-    const table = new WordTable()
+    const table = new HashTable()
     const count = 50_000
     for (let i = 0; i < count; i++) table.set(i, ~i >>> 0, 0, i % 7, i)
     assert.equal(table.size, count)
@@ -45,7 +45,7 @@ describe('WordTable', () => {
   })
 
   it('tells apart keys that differ in one word only', () => {
-    const table = new WordTable()
+    const table = new HashTable()
     const keys: Words[] = [0, 1, 2, 3].map(at => [0, 1, 2, 3].map(i => (i === at ? 1 : 0)) as Words)
     keys.forEach((key, i) => table.set(...key, i))
     keys.forEach((key, i) => assert.equal(table.get(...key), i))
@@ -53,7 +53,7 @@ describe('WordTable', () => {
   })
 
   it('is empty at first, and visits nothing then', () => {
-    const table = new WordTable()
+    const table = new HashTable()
     assert.equal(table.get(0, 0, 0, 0), undefined)
     assert.deepEqual([table.size, entries(table)], [0, []])
   })

@@ -5,7 +5,7 @@ import { NftError } from '../../../../src/nft/errors.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { FakeNft, FakeXtQueue } from '../../../support/fake-nft.js'
 import { firewallCases } from '../../../support/firewall-cases.js'
-import { counting, queueingOf, service, ssh } from '../../../support/firewall-tools.js'
+import { counting, packetPathFor, service, ssh } from '../../../support/firewall-tools.js'
 
 function bench({ queueStatement = true } = {}) {
   const nft = new FakeNft({ queueStatement })
@@ -28,13 +28,13 @@ describe("Firewall and the way to the queue that is not nft's", () => {
 
   it('is taken away where nft has its own statement', async () => {
     const { firewall, xtQueue } = parts
-    await firewall.install([ssh], await queueingOf(firewall))
+    await firewall.install([ssh], await packetPathFor(firewall))
     assert.deepEqual(xtQueue.calls, ['remove'])
   })
 
   it('is made where nft has none, and taken away after the packet path', async () => {
     const { firewall, xtQueue } = bench({ queueStatement: false })
-    await firewall.install([ssh], await queueingOf(firewall, { hook: 'prerouting' }))
+    await firewall.install([ssh], await packetPathFor(firewall, { hook: 'prerouting' }))
     assert.deepEqual(xtQueue.calls, ['install prerouting 0x10000 62'])
     await firewall.uninstall()
     assert.deepEqual(xtQueue.calls.slice(1), ['remove'])
@@ -42,9 +42,9 @@ describe("Firewall and the way to the queue that is not nft's", () => {
 
   it('is left alone when the rest would be refused', async () => {
     const { firewall, xtQueue } = bench({ queueStatement: false })
-    const queueing = await queueingOf(firewall)
+    const packetPath = await packetPathFor(firewall)
     await assert.rejects(
-      firewall.install([ssh], services => ({ ...queueing(services), native: true })),
+      firewall.install([ssh], services => ({ ...packetPath(services), native: true })),
       NftError,
     )
     assert.deepEqual(xtQueue.calls, [])
@@ -53,12 +53,12 @@ describe("Firewall and the way to the queue that is not nft's", () => {
   for (const there of [false, true]) {
     it(`${there ? 'stays' : 'goes again'} when the rest fails after all, and there was ${there ? 'a' : 'no'} packet path before`, async () => {
       const { nft, firewall, xtQueue } = bench({ queueStatement: false })
-      const queueing = await queueingOf(firewall)
-      if (there) await firewall.install([ssh], queueing)
+      const packetPath = await packetPathFor(firewall)
+      if (there) await firewall.install([ssh], packetPath)
       const failing = counting(nft).nft
       failing.apply = () => Promise.reject(new NftError('other', 'nft', 'no'))
       const before = xtQueue.calls.length
-      await assert.rejects(new Firewall(failing, xtQueue, firewall.mask).install([ssh], queueing), NftError)
+      await assert.rejects(new Firewall(failing, xtQueue, firewall.mask).install([ssh], packetPath), NftError)
       assert.deepEqual(xtQueue.calls.slice(before), ['install input 0x10000 62', ...(there ? [] : ['remove'])])
     })
   }
@@ -68,11 +68,11 @@ describe("Firewall and the way to the queue that is not nft's", () => {
     const missing = () =>
       Promise.reject(new NftError('missing-tool', 'iptables-nft', 'there is no iptables-nft program'))
     const without = new Firewall(nft, { install: missing, remove: missing }, firewall.mask)
-    const queueing = await queueingOf(without)
-    await without.install([ssh], queueing)
+    const packetPath = await packetPathFor(without)
+    await without.install([ssh], packetPath)
     await without.uninstall()
     await assert.rejects(
-      without.install([ssh], services => ({ ...queueing(services), native: false })),
+      without.install([ssh], services => ({ ...packetPath(services), native: false })),
       (error: unknown) => error instanceof NftError && error.kind === 'missing-tool',
     )
   })
@@ -108,8 +108,8 @@ describe('Firewall', () => {
       () => firewall.ensureServices([{ ...ssh, prefix4: 24 }]),
       () => firewall.deleteGrant('ssh', 4, '192.0.2.1'),
       () => firewall.removeService('ssh'),
-      async () => firewall.install([ssh], await queueingOf(firewall)),
-      async () => firewall.install([service('shell')], await queueingOf(firewall)),
+      async () => firewall.install([ssh], await packetPathFor(firewall)),
+      async () => firewall.install([service('shell')], await packetPathFor(firewall)),
       () => firewall.quiesce(),
       () => firewall.uninstall(),
     ]) {

@@ -3,16 +3,16 @@ import { beforeEach, describe, it } from 'node:test'
 import { maskAddress } from '../../../../src/net/addresses.js'
 import type { ListedElement, Listing } from '../../../../src/nft/listing.js'
 import { emptyListing } from '../../../../src/nft/listing.js'
-import { GrantBook } from '../../../../src/nft/reconcile/grant-tracker.js'
+import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { MonitorReader } from '../../../../src/nft/reconcile/monitor.js'
-import { RecentAnswers } from '../../../../src/nft/reconcile/recent-grants.js'
-import type { Plan } from '../../../../src/nft/table/packet-path.js'
+import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
+import type { GrantAction } from '../../../../src/nft/table/packet-path.js'
 import { endsPlan, marks, service, ssh } from '../../../support/firewall-tools.js'
 
 const once = service('once', { singleUse: true })
 const masked = service('wide', { prefix4: 24, prefix6: 64 })
 const all = [ssh, once, masked]
-const plan = (number: number, seconds: number, services = [ssh], revokes = false): Plan => ({
+const plan = (number: number, seconds: number, services = [ssh], revokes = false): GrantAction => ({
   ...endsPlan,
   number,
   revokes,
@@ -31,10 +31,10 @@ const tooMany = 270_000
 
 describe('GrantBook', () => {
   let now: number
-  let recent: RecentAnswers
-  let book: GrantBook
+  let recent: RecentGrants
+  let book: GrantTracker
   const answer = (number: number, source = four) =>
-    recent.note(source.length === 4 ? 4 : 6, source, 0, marks.plan(number) + 0x77, now)
+    recent.note(source.length === 4 ? 4 : 6, source, 0, marks.action(number) + 0x77, now)
   const happens = (...lines: string[]) => {
     const reader = new MonitorReader(transaction => book.follow(transaction))
     for (const line of [...lines, '# new generation 2 by process 1 (nft)']) reader.line(line)
@@ -59,8 +59,8 @@ describe('GrantBook', () => {
 
   beforeEach(() => {
     now = 999
-    recent = new RecentAnswers()
-    book = new GrantBook(
+    recent = new RecentGrants()
+    book = new GrantTracker(
       marks,
       (address, version, length) => (version === 4 && length === 32 ? address : maskAddress(address, length)),
       () => now,
@@ -68,7 +68,7 @@ describe('GrantBook', () => {
     )
     book.takeOver(emptyListing(), now)
     now = 1000
-    book.usePlans([plan(1, 60), plan(2, 60, [ssh], true), plan(3, 30, [once]), plan(4, 40, [ssh, masked])])
+    book.useActions([plan(1, 60), plan(2, 60, [ssh], true), plan(3, 30, [once]), plan(4, 40, [ssh, masked])])
   })
 
   it('knows what the packet path granted, and for how long it still lives', () => {
@@ -91,7 +91,7 @@ describe('GrantBook', () => {
   })
 
   it('knows grants without end, and more that come with a new service', () => {
-    book.usePlans([plan(5, Infinity)])
+    book.useActions([plan(5, Infinity)])
     answer(5)
     happens('add set inet pkctl pk-wide.add-4 { type ipv4_addr; }', 'add element inet pkctl pk-wide.add-4 { 10.0.0.0 }')
     now += 1e6
@@ -107,9 +107,9 @@ describe('GrantBook', () => {
   it('takes a number for what it meant at the time', () => {
     answer(1)
     now += 1
-    book.usePlans([plan(1, 600, [masked])])
+    book.useActions([plan(1, 600, [masked])])
     now += 1
-    for (let i = 0; i < 20; i++) book.usePlans([plan(1, 600, [masked])])
+    for (let i = 0; i < 20; i++) book.useActions([plan(1, 600, [masked])])
     assert.deepEqual(running(), ['pk-ssh-4 192.0.2.7 58 of 60'])
   })
 
@@ -222,7 +222,7 @@ describe('GrantBook', () => {
     answer(2)
     for (let seconds = 1; seconds < 10; seconds++) {
       now += 1
-      book.usePlans([plan(2, seconds)])
+      book.useActions([plan(2, seconds)])
     }
     assert.deepEqual(running(), [])
   })
@@ -272,7 +272,7 @@ describe('GrantBook', () => {
   })
 
   it('brings no older knock back when it makes room', () => {
-    book.usePlans([plan(1, 600)])
+    book.useActions([plan(1, 600)])
     answer(1)
     now += 1
     happens(

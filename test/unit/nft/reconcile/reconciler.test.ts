@@ -3,12 +3,12 @@ import { describe, it } from 'node:test'
 import { maskAddress } from '../../../../src/net/addresses.js'
 import { deleteTable } from '../../../../src/nft/json.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
-import { GrantBook } from '../../../../src/nft/reconcile/grant-tracker.js'
-import { RecentAnswers } from '../../../../src/nft/reconcile/recent-grants.js'
-import { Mender } from '../../../../src/nft/reconcile/reconciler.js'
+import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
+import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
+import { Reconciler } from '../../../../src/nft/reconcile/reconciler.js'
 import { Marks } from '../../../../src/nft/table/packet-path.js'
 import { FakeNft, FakeXtQueue } from '../../../support/fake-nft.js'
-import { queueingOf, ssh } from '../../../support/firewall-tools.js'
+import { packetPathFor, ssh } from '../../../support/firewall-tools.js'
 
 const set = 'pk-ssh.add-4'
 
@@ -19,8 +19,8 @@ async function bench() {
   const apply = nft.apply.bind(nft)
   const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
   const firewall = new Firewall(nft, new FakeXtQueue(), mask)
-  const book = new GrantBook(new Marks(0xffff0000), mask, () => now, new RecentAnswers())
-  const mender = new Mender(firewall, book)
+  const book = new GrantTracker(new Marks(0xffff0000), mask, () => now, new RecentGrants())
+  const reconciler = new Reconciler(firewall, book)
   const tell = (
     verb: string,
     kind: string,
@@ -29,7 +29,7 @@ async function bench() {
   ) => {
     const given = elements.map(element => ({ ...element, expires: element.timeout }))
     const event = { verb, kind, family: 'inet', table: 'pkctl', name, elements: given }
-    mender.follow({ events: [event], by: '', lost: false })
+    reconciler.follow({ events: [event], by: '', lost: false })
   }
   // The watch tells of signs at once.
   nft.apply = async commands => {
@@ -40,13 +40,13 @@ async function bench() {
       })
     }
   }
-  const queueing = await queueingOf(firewall)
-  const { commands } = await firewall.install([ssh], queueing)
+  const packetPath = await packetPathFor(firewall)
+  const { commands } = await firewall.install([ssh], packetPath)
   const services = new Map([[ssh.name, ssh]])
-  await mender.adopt(commands, services, queueing(services))
-  assert.ok(await mender.learnGrants(() => true))
+  await reconciler.adopt(commands, services, packetPath(services))
+  assert.ok(await reconciler.learnGrants(() => true))
   const pass = (seconds: number) => (now += seconds)
-  return { nft, mender, book, tell, pass, mend: () => mender.mend(queueing, false) }
+  return { nft, reconciler, book, tell, pass, mend: () => reconciler.reconcile(packetPath, false) }
 }
 
 const addresses = (second: number, count: number) =>
@@ -70,10 +70,10 @@ describe('Mender', () => {
   })
 
   it('a learning that no longer matters changes nothing', async () => {
-    const { mender, book, tell, mend, nft } = await bench()
+    const { reconciler, book, tell, mend, nft } = await bench()
     tell('add', 'element', set, [{ value: '192.0.2.1', timeout: null }])
-    book.goBlind()
-    assert.equal(await mender.learnGrants(() => false), false)
+    book.forgetAll()
+    assert.equal(await reconciler.learnGrants(() => false), false)
     await nft.apply([deleteTable()])
     assert.equal((await mend()).restored, 0, 'it is not known that the grant runs')
   })
