@@ -49,7 +49,8 @@ export class HealingSite {
   }
 
   async healed(times: number): Promise<void> {
-    await until(async () => (await this.healings()) >= times).catch((error: unknown) => {
+    // nft 1.0.6 cannot always list a table that sleeps, so that there may be no status for a moment.
+    await until(async () => (await this.healings().catch(() => -1)) >= times).catch((error: unknown) => {
       throw new Error(`not healed:\n${this.daemon.output}`, { cause: error })
     })
   }

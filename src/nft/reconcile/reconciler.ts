@@ -76,7 +76,19 @@ export class Reconciler {
     })
   }
 
+  /** Compares, and wakes a table that cannot be listed: nft 1.0.6 may end in the middle of one that sleeps. */
   async #compare(packetPathFor: PacketPathFor): Promise<Reconciliation> {
+    try {
+      return await this.#compareListed(packetPathFor)
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+      await this.firewall.nft.apply([addTable()])
+      const { damages, restored } = await this.#compareListed(packetPathFor)
+      return { damages: ['the table sleeps', ...damages], restored }
+    }
+  }
+
+  async #compareListed(packetPathFor: PacketPathFor): Promise<Reconciliation> {
     const before = this.#snapshot
     if (!before) return { damages: [], restored: 0 }
     const terse = await this.firewall.nft.list({ elements: false })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { maskAddress } from '../../../../src/net/addresses.js'
-import { deleteTable } from '../../../../src/nft/json.js'
+import { addTable, deleteTable } from '../../../../src/nft/json.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
@@ -53,6 +53,25 @@ const addresses = (second: number, count: number) =>
   Array.from({ length: count }, (_, i) => `10.${second}.${i >> 8}.${i & 255}`)
 
 describe('Mender', () => {
+  it('wakes a table that nft cannot list for its flags', async () => {
+    const { nft, mend } = await bench()
+    const [apply, list] = [nft.apply.bind(nft), nft.list.bind(nft)]
+    let sleeps = true
+    nft.list = options => (sleeps ? Promise.reject(new SyntaxError('Unexpected end of JSON input')) : list(options))
+    nft.apply = commands => {
+      if (JSON.stringify(commands) === JSON.stringify([addTable()])) sleeps = false
+      return apply(commands)
+    }
+    assert.deepEqual(await mend(), { damages: ['the table sleeps'], restored: 0 })
+    assert.equal((await list()).flagged, false)
+  })
+
+  it('gives up on a list that stays unreadable', async () => {
+    const { nft, mend } = await bench()
+    nft.list = () => Promise.reject(new SyntaxError('Unexpected end of JSON input'))
+    await assert.rejects(mend(), SyntaxError)
+  })
+
   it('grants that end while others are put back keep none of these out', async () => {
     const { nft, tell, pass, mend } = await bench()
     const ending = addresses(1, 300).map(value => ({ value, timeout: 3 }))
