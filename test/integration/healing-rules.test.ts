@@ -87,7 +87,7 @@ describe('healing, of rules', () => {
     { name: 'prefixes allowed', edit: () => site.nft('add element inet pkctl pk-ssh.allow-4 { 10.0.0.0/8 }') },
     {
       name: 'a range of ports',
-      edit: () => site.nft('add element inet pkctl ranges-input { tcp . 9000-9010 : goto pk-ssh }'),
+      edit: () => site.nft('add element inet pkctl ranges-tcp-input { 9000-9010 : goto pk-ssh }'),
     },
     { name: 'a table that sleeps', edit: () => site.nft('add table inet pkctl { flags dormant; }') },
     { name: 'the policy of a chain', edit: () => site.nft('add chain inet pkctl gate-input { policy drop; }') },

@@ -333,9 +333,12 @@ function shownValue(value: Json): Json {
   return { concat: [protocolNames[Number(protocol)] ?? protocol ?? null, ...rest] }
 }
 
+const isRange = (value: Json) => typeof value === 'number' || asObject(value)['range'] !== undefined
+
 function overlap(a: Json, b: Json): boolean {
-  const [protocol, ports] = asArray(asObject(a)['concat'])
-  const [otherProtocol, otherPorts] = asArray(asObject(b)['concat'])
+  const portsOf = (value: Json) => asArray(asObject(value)['concat'] ?? (isRange(value) ? ['', value] : []))
+  const [protocol, ports] = portsOf(a)
+  const [otherProtocol, otherPorts] = portsOf(b)
   if (ports !== undefined && otherPorts !== undefined) {
     const ends = (range: Json) => asArray(asObject(range)['range'] ?? range).map(Number)
     const [first = 0, last = first] = ends(ports)

@@ -1,21 +1,28 @@
 /** The cases that are about services. */
 import assert from 'node:assert/strict'
 import type { PortRange } from '../../src/net/ports.js'
-import { FirewallError } from '../../src/nft/errors.js'
+import { FirewallError, NftError } from '../../src/nft/errors.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
 import {
   accept,
   addChain,
+  addElements,
   addRule,
+  addVerdictMap,
   concat,
   deleteElements,
+  deleteMap,
   deleteRule,
+  field,
   flushChain,
   goto,
   inSet,
+  meta,
   source,
+  vmap,
 } from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
+import type { Change } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
 import { protocolNumbers } from '../../src/nft/table/protocols.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
@@ -162,15 +169,33 @@ const damages: readonly (readonly [string, ServiceSpec, (rules: Rules, gate: Rul
   ['gate without its second rule', wide, (_, gate) => [deleteRule('gate-input', gate[1]?.handle ?? 0)]],
   ['map emptied', ssh, () => [{ flush: { map: { family: 'inet', table: 'pkctl', name: 'services-input' } } }]],
   ...Object.entries(protocolNumbers).flatMap(([name, number]) => [
-    [`${name} taken out of the map`, any, () => [leave('services-input', number, 22)]] as const,
-    [`${name} taken out of the ranges`, anyWide, () => [leave('ranges-input', number, { range: [100, 200] })]] as const,
+    [`${name} taken out of the map`, any, () => [leave('services-input', concat(number, 22))]] as const,
+    [`${name} taken out of the ranges`, anyWide, () => [leave(`ranges-${name}-input`, { range: [100, 200] })]] as const,
   ]),
 ]
 
 type Rules = readonly ListedRule[]
 
-const leave = (map: string, protocol: number, port: Json): Command =>
-  deleteElements(map, [[concat(protocol, port), goto('pk-ssh')]])
+const leave = (map: string, value: Json): Command => deleteElements(map, [[value, goto('pk-ssh')]])
+
+/** Turns the gate into what earlier versions made: one map of ranges for all protocols. */
+function asBefore(
+  places: readonly (readonly [protocol: number, first: number, last: number, chain: string])[],
+): Command[] {
+  const key = concat(meta('l4proto'), field('th', 'dport'))
+  const protocols = new Set(places.map(([protocol]) => protocol))
+  return [
+    flushChain('gate-input'),
+    ...Object.entries(protocolNumbers).flatMap(([name, number]) =>
+      protocols.has(number) ? [deleteMap(`ranges-${name}-input`)] : [],
+    ),
+    addVerdictMap({ name: 'ranges-input', type: ['inet_proto', 'inet_service'], flags: ['interval'] }),
+    ...['services-input', 'ranges-input'].map(map => addRule('gate-input', [vmap(key, map)])),
+    ...places.map(([protocol, first, last, chain]) =>
+      addElements('ranges-input', [[concat(protocol, { range: [first, last] }), goto(chain)]]),
+    ),
+  ]
+}
 
 /** As many rules as before, and the last one says what it said. */
 function exchange(first: ListedRule | undefined, last: ListedRule | undefined): Command[] {
@@ -244,8 +269,8 @@ const services: FirewallCase[] = [
         const { chains, maps } = await nft.list()
         return [...chains.keys(), ...maps.keys()].filter(name => !name.startsWith('pk-')).sort()
       }
-      const onInput = ['gate-input', 'ranges-input', 'services-input']
-      const onPrerouting = ['gate-prerouting', 'ranges-prerouting', 'services-prerouting']
+      const onInput = ['gate-input', 'ranges-tcp-input', 'services-input']
+      const onPrerouting = ['gate-prerouting', 'ranges-tcp-prerouting', 'services-prerouting']
       await firewall.ensureServices([wide('input')])
       assert.deepEqual(await there(), onInput)
       await firewall.ensureServices([wide('prerouting')])
@@ -257,6 +282,59 @@ const services: FirewallCase[] = [
       // Without a range again: nothing looks into its map any more, which goes with the gate.
       await firewall.ensureServices([service('ssh')])
       assert.deepEqual(await there(), onInput)
+    },
+  },
+  {
+    name: 'ranges of a table that an earlier version made are read, and move to the maps of today with the next change',
+    async run(firewall, nft) {
+      const { tcp, udp } = protocolNumbers
+      const db = service('db', { protocol: 'udp', ports: ports(9, [300, 400]) })
+      const old = asBefore([
+        [tcp, 100, 200, 'pk-ssh'],
+        [udp, 300, 400, 'pk-db'],
+      ])
+      const maps = async () => [...(await nft.list()).maps.keys()].sort()
+      const narrow = service('ssh', { ports: ports([150, 180], 500) })
+      const changes: [string, () => Promise<Change>, ServiceSpec[]][] = [
+        ['the service is made again', () => firewall.ensureServices([wide]), [db, wide]],
+        ['the service has other ports', () => firewall.ensureServices([narrow]), [db, narrow]],
+        ['another one comes', () => firewall.ensureServices([web]), [db, wide, web]],
+        ['all by themselves', () => firewall.rearrange({ specs: [wide], remove: 'others' }), [wide]],
+      ]
+      for (const [name, change, expected] of changes) {
+        await firewall.ensureServices([wide, db])
+        await firewall.addGrant('ssh', 4, '192.0.2.1', null)
+        try {
+          await nft.apply(old)
+        } catch (error) {
+          // The kernel may refuse what nft makes of it: the very reason for other maps.
+          if (error instanceof NftError && error.kind === 'unsupported') return
+          throw error
+        }
+        const read = [...(await firewall.services()).values()]
+        assert.deepEqual(
+          read.map(({ spec }) => spec),
+          [db, wide],
+        )
+        assert.deepEqual(
+          read.map(({ sound }) => sound),
+          [false, false],
+        )
+        changed(await change())
+        assert.deepEqual(await specs(firewall), expected, name)
+        assert.ok(!(await maps()).includes('ranges-input'), name)
+        assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
+        for (const { name } of expected) await firewall.removeService(name)
+      }
+      await firewall.ensureServices([wide, db])
+      await nft.apply(old)
+      changed(await firewall.removeService('db'))
+      assert.deepEqual(
+        [...(await firewall.services()).values()].map(({ spec }) => spec),
+        [wide],
+      )
+      changed(await firewall.removeService('ssh'))
+      assert.equal((await nft.list()).present, false)
     },
   },
   {

@@ -1,7 +1,8 @@
 /**
  * Where services hang: one base chain for each hook, the *gate*, and verdict maps that lead from protocol and port
- * to the chain of a service. However many services there are, a packet costs one lookup, or two where anybody guards
- * a range of ports, for which a map needs another structure.
+ * to the chain of a service. However many services there are, a packet costs one lookup, and one more for each protocol
+ * of which a range of ports is guarded: a map of ranges has another structure. Ranges have a map for each protocol,
+ * because nft 1.0.6 converts a protocol number in the key of an interval map in a way that Linux 7.2 refuses.
  */
 import type { PortRange } from '../../net/ports.js'
 import * as j from '../json.js'
@@ -20,7 +21,14 @@ export const gateOf = (hook: Hook): string => `gate-${hook}`
 /** How a listing describes the gate's base chain. */
 export const gateBase = (hook: Hook): string => `filter ${hook} ${gatePriority} accept`
 const portMapOf = (hook: Hook) => `services-${hook}`
-const rangeMapOf = (hook: Hook) => `ranges-${hook}`
+const rangeMapOf = (hook: Hook, protocol: number) => `ranges-${nameOf.get(protocol) ?? protocol}-${hook}`
+/** The map of all ranges of a hook, keyed by protocol and ports, as earlier versions made it. It is read, and goes with the next change. */
+const oldRangeMapOf = (hook: Hook) => `ranges-${hook}`
+
+/** Names for the maps of ranges. */
+const nameOf: ReadonlyMap<number, string> = new Map(
+  Object.entries(protocolNumbers).map(([name, number]) => [number, name]),
+)
 
 /** One key of the maps: a protocol number, and a port or a range of them. */
 export interface PortKey {
@@ -32,6 +40,8 @@ export interface PortKey {
 /** A place in the kernel, and the chain to which it leads. */
 export interface PortMapEntry extends PortKey {
   readonly chain: string
+  /** The map in which it was found. */
+  readonly map: string
 }
 
 const isRange = ({ first, last }: PortRange) => first !== last
@@ -68,17 +78,30 @@ export function portMapEntries(listing: Listing): ReadonlyMap<string, readonly P
 
 function readPlaces(listing: Listing): PortMapEntry[] {
   return hooks
-    .flatMap(hook =>
-      [portMapOf(hook), rangeMapOf(hook)].flatMap(map =>
-        (listing.maps.get(map)?.elements ?? []).flatMap(({ value, target }) => {
+    .flatMap(hook => [
+      ...[portMapOf(hook), oldRangeMapOf(hook)].flatMap(map =>
+        elementsOf(map, listing).flatMap(({ value, chain }) => {
           const [protocol, ports] = asArray(asObject(value)['concat'])
-          const [first, last] = asArray(asObject(ports)['range'] ?? ports).map(Number)
-          if (protocol === undefined || first === undefined || target === undefined) return []
-          return [{ hook, protocol: protocolNumber(protocol), ports: { first, last: last ?? first }, chain: target }]
+          return placeOf(hook, protocol === undefined ? NaN : protocolNumber(protocol), ports, chain, map)
         }),
       ),
-    )
+      ...Object.values(protocolNumbers).flatMap(protocol => {
+        const map = rangeMapOf(hook, protocol)
+        return elementsOf(map, listing).flatMap(({ value, chain }) => placeOf(hook, protocol, value, chain, map))
+      }),
+    ])
     .sort((a, b) => a.protocol - b.protocol || a.ports.first - b.ports.first)
+}
+
+const elementsOf = (map: string, listing: Listing) =>
+  (listing.maps.get(map)?.elements ?? []).flatMap(({ value, target: chain }) =>
+    chain === undefined ? [] : [{ value, chain }],
+  )
+
+function placeOf(hook: Hook, protocol: number, ports: Json | undefined, chain: string, map: string): PortMapEntry[] {
+  if (ports === undefined) return []
+  const [first, last = first] = asArray(asObject(ports)['range'] ?? [ports]).map(Number)
+  return first === undefined || last === undefined ? [] : [{ hook, protocol, ports: { first, last }, chain, map }]
 }
 
 function protocolNumber(listed: Json): number {
@@ -87,34 +110,66 @@ function protocolNumber(listed: Json): number {
     : Number(listed)
 }
 
-/** The commands that make the hook's gate, whatever of it is there. */
-export function buildGate(hook: Hook, withRanges: boolean): Command[] {
-  const type = ['inet_proto', 'inet_service']
+/** The commands that make the hook's gate, whatever of it is there, with maps for the ranges of these protocols. */
+export function buildGate(hook: Hook, ranged: readonly number[], listing: Listing): Command[] {
+  const old = oldRangeMapOf(hook)
   return [
-    j.addVerdictMap({ name: portMapOf(hook), type }),
-    // Once made it stays until the gate goes: emptied and deleted in one transaction it would fall into the trap that
-    // is told at dropGate.
-    ...(withRanges ? [j.addVerdictMap({ name: rangeMapOf(hook), type, flags: ['interval'] })] : []),
+    j.addVerdictMap({ name: portMapOf(hook), type: ['inet_proto', 'inet_service'] }),
+    // Once made they stay until the gate goes: emptied and deleted in one transaction they would fall into the trap that
+    // is described at dropGate.
+    ...ranged.map(protocol =>
+      j.addVerdictMap({ name: rangeMapOf(hook, protocol), type: 'inet_service', flags: ['interval'] }),
+    ),
     j.addBaseChain(gateOf(hook), hook, gatePriority),
     j.flushChain(gateOf(hook)),
-    ...lookups(hook, withRanges).map(expr => j.addRule(gateOf(hook), [expr])),
+    // With its elements, see dropGate: their places are taken in the other maps.
+    ...(listing.maps.has(old) ? [j.deleteMap(old)] : []),
+    ...lookups(hook, ranged).map(expr => j.addRule(gateOf(hook), expr)),
   ]
 }
 
-function lookups(hook: Hook, withRanges: boolean): Json[] {
-  const key = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
-  return [portMapOf(hook), ...(withRanges ? [rangeMapOf(hook)] : [])].map(map => j.vmap(key, map))
+const destinationPort = j.field('th', 'dport')
+
+function lookups(hook: Hook, ranged: readonly number[]): Json[][] {
+  return [
+    [j.vmap(j.concat(j.meta('l4proto'), destinationPort), portMapOf(hook))],
+    ...ranged.map(protocol => [
+      j.match(j.meta('l4proto'), '==', protocol),
+      j.vmap(destinationPort, rangeMapOf(hook, protocol)),
+    ]),
+  ]
 }
 
 /** Whether the hook's gate looks into the maps that it must, so that no service is passed by. */
 export function gateIsSound(hook: Hook, listing: Listing): boolean {
-  const withRanges = hasRanges([...portMapEntries(listing).values()].flat(), hook)
+  const places = [...portMapEntries(listing).values()].flat()
   const rules = listing.chains.get(gateOf(hook))?.rules ?? []
-  const maps = [portMapOf(hook), ...(withRanges ? [rangeMapOf(hook)] : [])]
-  const looksInto = (map: string) =>
-    rules.some(({ expr }) => expr.length === 1 && JSON.stringify(expr).includes(`"@${map}"`))
-  // Any other rule may let packets by before they come to a lookup.
-  return maps.every(looksInto) && rules.every(({ expr }) => JSON.stringify(expr).includes('"vmap"'))
+  return (
+    !places.some(place => place.hook === hook && isOld(place)) &&
+    rules.some(({ expr }) => expr.length === 1 && looksInto(portMapOf(hook), expr[0])) &&
+    rangedProtocols(places, hook).every(protocol =>
+      rules.some(
+        ({ expr }) =>
+          looksInto(rangeMapOf(hook, protocol), expr.at(-1)) && expr.slice(0, -1).every(one => matches(protocol, one)),
+      ),
+    ) &&
+    // Any other rule may let packets by before they come to a lookup.
+    rules.every(({ expr }) => JSON.stringify(expr).includes('"vmap"'))
+  )
+}
+
+const looksInto = (map: string, statement: Json | undefined) =>
+  asObject(asObject(statement)['vmap'])['data'] === `@${map}`
+
+/** Whether the statement does no more than match the protocol. Where the key names the protocol, nft leaves it out. */
+function matches(protocol: number, statement: Json): boolean {
+  const { op, left, right } = asObject(asObject(statement)['match'])
+  return (
+    op === '==' &&
+    asObject(asObject(left)['meta'])['key'] === 'l4proto' &&
+    right !== undefined &&
+    protocolNumber(right) === protocol
+  )
 }
 
 /**
@@ -126,21 +181,34 @@ export function dropGate(hook: Hook, listing: Listing): Command[] {
   return [
     j.flushChain(gateOf(hook)),
     j.deleteChain(gateOf(hook)),
-    ...[portMapOf(hook), rangeMapOf(hook)].filter(map => listing.maps.has(map)).map(j.deleteMap),
+    ...[portMapOf(hook), oldRangeMapOf(hook), ...Object.values(protocolNumbers).map(one => rangeMapOf(hook, one))]
+      .filter(map => listing.maps.has(map))
+      .map(j.deleteMap),
   ]
 }
 
-const mapOf = ({ hook, ports }: PortKey) => (isRange(ports) ? rangeMapOf(hook) : portMapOf(hook))
+const mapOf = ({ hook, protocol, ports }: PortKey) => (isRange(ports) ? rangeMapOf(hook, protocol) : portMapOf(hook))
 
-function element({ protocol, ports }: PortKey, chain: string): Json {
+function element({ hook, protocol, ports }: PortKey, map: string, chain: string): Json {
   const { first, last } = ports
-  return [j.concat(protocol, isRange(ports) ? { range: [first, last] } : first), j.goto(chain)]
+  const value = isRange(ports) ? { range: [first, last] } : first
+  const withProtocol = map === portMapOf(hook) || map === oldRangeMapOf(hook)
+  return [withProtocol ? j.concat(protocol, value) : value, j.goto(chain)]
 }
 
-export const addPortKey = (place: PortKey, chain: string): Command =>
-  j.addElements(mapOf(place), [element(place, chain)])
-export const deletePortKey = (place: PortMapEntry): Command =>
-  j.deleteElements(mapOf(place), [element(place, place.chain)])
+export function addPortKey(place: PortKey, chain: string): Command {
+  const map = mapOf(place)
+  return j.addElements(map, [element(place, map, chain)])
+}
 
-export const hasRanges = (places: readonly PortKey[], hook: Hook): boolean =>
-  places.some(place => place.hook === hook && isRange(place.ports))
+export const deletePortKey = (place: PortMapEntry): Command =>
+  j.deleteElements(place.map, [element(place, place.map, place.chain)])
+
+/** Whether it is in the map that goes with the next change of the gate. */
+export const isOld = ({ hook, map }: PortMapEntry): boolean => map === oldRangeMapOf(hook)
+
+/** The protocols of which ranges are guarded. */
+export const rangedProtocols = (places: readonly PortKey[], hook: Hook): number[] =>
+  Object.values(protocolNumbers).filter(protocol =>
+    places.some(place => place.hook === hook && place.protocol === protocol && isRange(place.ports)),
+  )

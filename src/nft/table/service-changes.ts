@@ -8,13 +8,14 @@ import {
   buildGate,
   dropGate,
   gateOf,
-  hasRanges,
   hooks,
+  isOld,
   deletePortKey,
   portKeyId,
   portKeysOf,
-  portMapEntries,
+  rangedProtocols,
   addPortKey,
+  portMapEntries,
 } from './gate.js'
 import { buildChain, dropChain } from './service-chain.js'
 import { setNames } from './service-sets.js'
@@ -31,27 +32,31 @@ export function buildServices(
   replaced: readonly string[] = [],
 ): Command[] {
   if (specs.length === 0 && replaced.length === 0) return []
-  const wanted = specs.flatMap(spec => portKeysOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
   const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
   const taken = [...portMapEntries(listing).values()].flat()
+  const wanted = specs.flatMap(spec => portKeysOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
   const all: readonly PortKey[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
   const used = hooks.filter(hook => all.some(place => place.hook === hook))
+  const moved = taken.filter(place => isOld(place) && !named.has(place.chain))
   const staying = new Set(wanted.map(takenId))
   return [
     j.addTable(),
-    ...used.flatMap(hook => buildGate(hook, hasRanges(all, hook))),
+    // Before the gate: nft fills a new map of ranges at once, and its elements lead to the chains.
     ...specs.flatMap(spec => buildChain(spec, listing)),
+    ...used.flatMap(hook => buildGate(hook, rangedProtocols(all, hook), listing)),
     // All places are left before any is taken, so that services can exchange their ports.
     ...taken
-      .filter(place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook))
+      .filter(
+        place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook) && !isOld(place),
+      )
       .map(deletePortKey),
     ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
     ...replaced.flatMap(service => dropChain(service, listing)),
-    ...wanted.map(place => addPortKey(place, place.chain)),
+    ...[...wanted, ...moved].map(place => addPortKey(place, place.chain)),
   ]
 }
 
-const takenId = (place: PortMapEntry) => `${portKeyId(place)} ${place.chain}`
+const takenId = (place: Omit<PortMapEntry, 'map'>) => `${portKeyId(place)} ${place.chain}`
 
 /** The commands that take the service away whole, with the last one of a hook its gate, and with the last the table. */
 export function removeService(service: string, listing: Listing): Command[] {
