@@ -1,21 +1,30 @@
 # Installs what is missing on a Debian machine with Node: sourced with the packages wanted as arguments.
-# Debian's packages need root; npm's are those of package-lock.json.
+# Debian's packages need root; npm's are those of package-lock.json. One at a time for each user, so that scripts may run
+# beside each other.
 set -euo pipefail
-missing=()
-for package in "$@"; do
-  dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  if [ "$(id -u)" != 0 ]; then
-    echo "missing packages: ${missing[*]}; run this as root, or apt-get install them" >&2
-    exit 1
+prepare() {
+  local missing=() package
+  for package; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" != 0 ]; then
+      echo "missing packages: ${missing[*]}; run this as root, or apt-get install them" >&2
+      return 1
+    fi
+    echo "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    local install=(apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600)
+    # A list of packages that is there may do; else it is fetched, once.
+    "${install[@]}" "${missing[@]}" >/dev/null 2>&1 ||
+      { apt-get update -qq && "${install[@]}" "${missing[@]}" >/dev/null; } || return
   fi
-  echo "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  # A list of packages that is there may do; else it is fetched, once.
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }
-fi
-if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  npm ci --no-audit --no-fund --loglevel=error
-fi
+  if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    npm ci --no-audit --no-fund --loglevel=error
+  fi
+}
+mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}/pkctl"
+exec 8>"${XDG_CACHE_HOME:-$HOME/.cache}/pkctl/prepare.lock"
+flock 8
+prepare "$@" 8>&- 9>&-
+exec 8>&-

@@ -26,6 +26,9 @@ export const stranger6 = 'fd77::3'
 /** In a machine of the lab, daemons have the profile that the package brings: see test/lab/support/job.ts. */
 const confinement = process.env['PKCTL_TEST_CONFINED'] === '1' ? ['aa-exec', '--profile=pkctld', '--'] : []
 
+/** Where the kernel must have nft's `queue` statement: every daemon uses it. */
+const needsNative = process.env['PKCTL_TEST_NATIVE_QUEUE'] === '1'
+
 const peerProgram = path.join(dist, 'test/support/peer.js')
 
 let made = 0
@@ -136,7 +139,9 @@ export class Lab {
   /** Starts the daemon and waits until it listens. */
   async daemon(config: string): Promise<Background> {
     const daemon = this.startDaemon(config)
-    await daemon.says(/listening on queue/)
+    const said = await daemon.says(/listening on queue/)
+    if (needsNative && !said.includes("by nft's queue statement"))
+      throw new Error(`no queue statement of nft:\n${said}`)
     if (confinement.length > 0) {
       const profile = fs.readFileSync(`/proc/${daemon.child.pid}/attr/current`, 'utf8').trim()
       if (profile !== 'pkctld (enforce)') throw new Error(`the daemon's profile is ${profile}`)

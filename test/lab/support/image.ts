@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { Background, must, root, run } from '../../support/commands.js'
+import { Background, root, run } from '../../support/commands.js'
 
 export const scripts = path.join(root, 'test/lab/machine')
 const kept = path.join(root, 'build')
@@ -52,11 +52,4 @@ export async function image(): Promise<string> {
   ])
   if ((await building.exited) !== 0) throw new Error(`the machine could not be built:\n${building.output}`)
   return folder
-}
-
-/** The folders of the npm packages that the compiled project needs, relative to its root. */
-export async function productionPackages(): Promise<string[]> {
-  const listed = await must(['npm', 'ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
-  const prefix = root + path.sep
-  return listed.split('\n').flatMap(line => (line.startsWith(prefix) ? [line.slice(prefix.length)] : []))
 }

@@ -4,8 +4,8 @@ import * as os from 'node:os'
 import path from 'node:path'
 import type { Result } from '../../support/commands.js'
 import { Background, root } from '../../support/commands.js'
-import { bundlePrograms } from './bundle.js'
-import { image, productionPackages, scripts } from './image.js'
+import { copyProject } from '../../support/suite.js'
+import { image, scripts } from './image.js'
 
 /**
  * Before a command: in emulation all is slower, and a first answer may take longer; a repeated SYN would still come later
@@ -43,23 +43,8 @@ export PKCTL_TEST_CONFINED=1
 export async function runJob(logs: string, script: string, seconds: number): Promise<Result> {
   const job = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-job-'))
   try {
-    const names = [
-      'dist',
-      'scripts',
-      'templates',
-      'docs',
-      'README.md',
-      'package.json',
-      'package-lock.json',
-      'test/vectors',
-    ]
-    for (const name of [...names, ...(await productionPackages())]) {
-      fs.cpSync(path.join(root, name), path.join(job, name), { recursive: true })
-    }
-    await bundlePrograms(path.join(job, 'dist/src/cli'))
+    await copyProject(job)
     fs.writeFileSync(path.join(job, 'run'), script)
-    // Some tests run pkctl as somebody who is not root.
-    fs.chmodSync(job, 0o755)
     const result = path.join(root, 'build/lab', logs)
     fs.mkdirSync(path.dirname(result), { recursive: true })
     const running = new Background([

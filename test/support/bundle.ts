@@ -1,7 +1,7 @@
 /** The programs as one file each, but for what they load later. */
 import path from 'node:path'
 import { rolldown } from 'rolldown'
-import { dist } from '../../support/commands.js'
+import { dist } from './commands.js'
 
 const programs = ['cli/pkctl', 'cli/pkctld', 'cli/pktables', 'daemon/packet-worker', 'safety/rollback-process']
 

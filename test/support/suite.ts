@@ -1,0 +1,53 @@
+/** The integration tests that depend on the kernel, and a copy of the project in which to run them elsewhere. */
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { bundlePrograms } from './bundle.js'
+import { dist, must, root } from './commands.js'
+
+/** These have nothing to do with a kernel: `npm test` runs them. */
+const elsewhere = ['completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
+
+/** The longest come first, so that those that run beside each other end at the same time. */
+const longest = [
+  ...['firewall', 'steps', 'daemon', 'healing', 'services', 'apply', 'doctor-daemon', 'connect-sequences', 'pktables'],
+  ...['doctor-rules', 'connect', 'client', 'triggers', 'sequences', 'healing-rules', 'mistakes', 'scapy', 'group'],
+]
+
+/** The names of those whose names contain one of the words; without words, of all. */
+export function suite(words: readonly string[]): string[] {
+  const rank = (name: string) => (longest.includes(name) ? longest.indexOf(name) : longest.length)
+  return fs
+    .readdirSync(path.join(dist, 'test/integration'))
+    .flatMap(file => (file.endsWith('.test.js') ? [path.basename(file, '.test.js')] : []))
+    .filter(name => !elsewhere.includes(name))
+    .filter(name => words.length === 0 || words.some(word => name.includes(word)))
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+}
+
+const copied = [
+  'dist',
+  'scripts',
+  'templates',
+  'docs',
+  'README.md',
+  'package.json',
+  'package-lock.json',
+  'test/vectors',
+]
+
+/** Copies what the tests need into a folder: the compiled project, its programs bundled, and the packages they load. */
+export async function copyProject(folder: string): Promise<void> {
+  for (const name of [...copied, ...(await productionPackages())]) {
+    fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
+  }
+  await bundlePrograms(path.join(folder, 'dist/src/cli'))
+  // Some tests run pkctl as a user who is not root.
+  fs.chmodSync(folder, 0o755)
+}
+
+/** The folders of the npm packages that the compiled project needs, relative to its root. */
+export async function productionPackages(): Promise<string[]> {
+  const listed = await must(['npm', 'ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
+  const prefix = root + path.sep
+  return listed.split('\n').flatMap(line => (line.startsWith(prefix) ? [line.slice(prefix.length)] : []))
+}
