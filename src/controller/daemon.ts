@@ -10,15 +10,15 @@ import { udpLength } from '../knock/pkd.js'
 import type { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
 import type { Reconciliation } from '../nft/reconcile/reconciler.js'
-import type { Marks, GrantAction, PacketPathSpec } from '../nft/table/packet-path.js'
+import type { GrantAction, Marks, PacketPathSpec } from '../nft/table/packet-path.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { ActiveCredential, ReadOneTime } from './active-credentials.js'
 import {
   activeCredentials,
+  grantRequestOf,
   packetCredential,
   packetSequence,
-  grantRequestOf,
   sequencePortsOf,
 } from './active-credentials.js'
 import type { ReconcileParts } from './drift-watcher.js'

@@ -10,7 +10,7 @@ import type { Counters, Effect, KnockEvent, Suppressed } from './knock-events.js
 import { EventLimiter } from './knock-events.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
-import type { Clock, Decision, PacketCredential, KnockVerifier } from './verifier.js'
+import type { Clock, Decision, KnockVerifier, PacketCredential } from './verifier.js'
 import { digestOfKnock, refusedCopies, refusedUnverified } from './verifier.js'
 
 interface PacketHandlerParts {

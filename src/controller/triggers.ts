@@ -5,7 +5,7 @@
 import type { Command, Credential, Trigger } from '../config/types.js'
 import { formatPorts } from '../net/ports.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
-import type { ExpiryStore, DueGrant } from './expiry-store.js'
+import type { DueGrant, ExpiryStore } from './expiry-store.js'
 import { EventLimiter } from './knock-events.js'
 import type { Log } from './log.js'
 

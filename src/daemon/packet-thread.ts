@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/types.js'
-import type { PacketWorkerEvents, PacketWorker } from '../controller/daemon.js'
+import type { PacketWorker, PacketWorkerEvents } from '../controller/daemon.js'
 import type { SequenceProgress, WorkerMessage } from '../controller/knock-events.js'
 import { Counters } from '../controller/knock-events.js'
 import type { PacketSequence } from '../controller/sequence-verifier.js'

@@ -1,5 +1,5 @@
 /** Rules of iptables-save that use ipt_pkd: a credential for each, and services for the rules that its list opens. */
-import type { Note, OpenedPorts, ImportResult, Window } from './draft.js'
+import type { ImportResult, Note, OpenedPorts, Window } from './draft.js'
 import { bound, caution, Draft, maxWindow, shorten } from './draft.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, readRule, savedWords, valueOf } from './iptables.js'

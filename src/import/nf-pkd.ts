@@ -1,7 +1,7 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
 import { parsePort } from '../net/ports.js'
 import { UserError } from '../util/user-error.js'
-import type { Note, OpenedPorts, ImportResult, Reject, TriggerDraft, Window } from './draft.js'
+import type { ImportResult, Note, OpenedPorts, Reject, TriggerDraft, Window } from './draft.js'
 import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
 import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'

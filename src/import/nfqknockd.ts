@@ -1,7 +1,7 @@
 /** The arguments of nfqknockd: a rotating credential, and a service for each port that it guards. */
 import { digests } from '../knock/rotating.js'
 import { usageError } from '../util/user-error.js'
-import type { Note, OpenedPorts, ImportResult } from './draft.js'
+import type { ImportResult, Note, OpenedPorts } from './draft.js'
 import { caution, Draft, remark, shorten } from './draft.js'
 
 const withValue = 'abpPtocdqm'

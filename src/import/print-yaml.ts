@@ -2,7 +2,7 @@
 import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
 import { oneLine } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
-import type { DraftEntry, Note, ImportResult } from './draft.js'
+import type { DraftEntry, ImportResult, Note } from './draft.js'
 
 /** A file that is to be written for a secret. */
 interface SecretFile {

@@ -1,6 +1,8 @@
 /**
  * The Ansible role on a server under systemd, over ssh. The controller is this machine, in a network namespace that has
  * the place of the lab's client: it is let in always, and from its second address it is a stranger who must knock.
+ *
+ * Time limit: 15 minutes
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,8 @@
 /**
  * pkctl as an administrator has it: from its package, under systemd, on a machine that is rebooted, beside the firewalls
  * that others brought. Two emulated machines, booted once; see docs/lab.md for how to run a part alone.
+ *
+ * Time limit: 25 minutes
  */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/errors.js'
 import { loadConfig } from '../../config/load.js'
-import { saveServices, savedServices } from '../../controller/saved-services.js'
+import { savedServices, saveServices } from '../../controller/saved-services.js'
 import { problemsOf } from '../../daemon/problems.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import type { Change, Firewall } from '../../nft/reconcile/firewall.js'

@@ -16,8 +16,8 @@ import type { GrantTracker, RunningGrant } from './grant-tracker.js'
 import type { RulesetEvent, RulesetTransaction } from './monitor.js'
 import { collide } from './port-conflicts.js'
 import { readServices } from './service-state.js'
-import type { Snapshot, Comparison } from './snapshot.js'
-import { compareSnapshot, comparedMaps, comparedSets, takeSnapshot } from './snapshot.js'
+import type { Comparison, Snapshot } from './snapshot.js'
+import { comparedMaps, comparedSets, compareSnapshot, takeSnapshot } from './snapshot.js'
 
 type PacketPathFor = (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec
 

@@ -5,17 +5,17 @@ import type { Listing } from '../listing.js'
 import { aliveSet } from './alive.js'
 import type { PortKey, PortMapEntry } from './gate.js'
 import {
+  addPortKey,
   buildGate,
+  deletePortKey,
   dropGate,
   gateOf,
   hooks,
   isOld,
-  deletePortKey,
   portKeyId,
   portKeysOf,
-  rangedProtocols,
-  addPortKey,
   portMapEntries,
+  rangedProtocols,
 } from './gate.js'
 import { buildChain, dropChain } from './service-chain.js'
 import { setNames } from './service-sets.js'

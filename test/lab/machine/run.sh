@@ -1,11 +1,12 @@
 #!/bin/bash
 # Runs JOB/run inside the machine that build.sh made, without KVM. RESULT gets stdout, stderr, rc, dmesg and console.
 #
-#   run.sh MACHINE JOB RESULT SECONDS
+#   run.sh MACHINE JOB RESULT SECONDS QEMU...
 #
 # Exit status: that of the job, 124 when it took too long, 126 when the machine gave no result.
 set -euo pipefail
 machine=$(realpath "$1") job=$2 result=$3 seconds=$4
+shift 4
 disks=$(mktemp -d)
 trap 'rm -rf "$disks"' EXIT
 rm -rf "$result"
@@ -14,7 +15,7 @@ tar -C "$job" -cf "$disks/job.tar" .
 truncate -s 64M "$disks/out.tar"
 drive() { printf -- '-drive file=%s,format=raw,if=none,id=%s%s -device virtio-blk-pci,drive=%s ' "$2" "$1" "$3" "$1"; }
 # shellcheck disable=SC2046 # one word for each option is what is wanted
-setpriv --pdeathsig TERM timeout -k 5 "$((seconds + 20))" qemu-system-x86_64 -M q35 -cpu max,-cx16,-smap,-la57,-pku -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 2048 \
+setpriv --pdeathsig TERM timeout -k 5 "$((seconds + 20))" "$@" -M q35 -cpu max,-cx16,-smap,-la57,-pku -accel tcg,thread=multi,tb-size=1024 -smp 2 -m 2048 \
   -nodefaults -no-user-config -display none -no-reboot -serial "file:$result/console" \
   -kernel "$machine/vmlinuz" -initrd "$machine/initrd.cpio" \
   -append "console=ttyS0 quiet panic=-1 random.trust_cpu=on mitigations=off lab.init=/usr/sbin/job-init lab.timeout=$seconds" \

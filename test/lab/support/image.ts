@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { Background, root, run } from '../../support/commands.js'
+import { Background, must, root, run } from '../../support/commands.js'
 
 export const scripts = path.join(root, 'test/lab/machine')
 const kept = path.join(root, 'build')
@@ -53,3 +53,9 @@ export async function image(): Promise<string> {
   if ((await building.exited) !== 0) throw new Error(`the machine could not be built:\n${building.output}`)
   return folder
 }
+
+let found: Promise<readonly string[]> | undefined
+
+/** The QEMU that runs the machines, and options that it needs: see machine/qemu.sh. */
+export const emulator = (): Promise<readonly string[]> =>
+  (found ??= must([path.join(scripts, 'qemu.sh')]).then(text => text.trimEnd().split('\n')))

@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { Result } from '../../support/commands.js'
 import { Background, root } from '../../support/commands.js'
 import { copyProject } from '../../support/suite.js'
-import { image, scripts } from './image.js'
+import { emulator, image, scripts } from './image.js'
 
 /**
  * Before a command: in emulation all is slower, and a first answer may take longer; a repeated SYN would still come later
@@ -36,7 +36,7 @@ capability kill,
 capability chown,
 END
 apparmor_parser --replace /etc/apparmor.d/usr.bin.pkctld || exit 1
-export PKCTL_TEST_CONFINED=1
+export PKCTL_TEST_CONFINED=1 PKCTL_TEST_NATIVE_QUEUE=1
 `
 
 /** `logs` is the folder of build/lab which keeps what the machine said. */
@@ -50,7 +50,7 @@ export async function runJob(logs: string, script: string, seconds: number): Pro
     const running = new Background([
       // It ends with whoever runs it.
       ...['setpriv', '--pdeathsig', 'KILL', path.join(scripts, 'run.sh')],
-      ...[await image(), job, result, String(seconds)],
+      ...[await image(), job, result, String(seconds), ...(await emulator())],
     ])
     const status = await running.exited
     const read = (name: string) => {

@@ -13,7 +13,7 @@ import path from 'node:path'
 import type { Result } from '../../support/commands.js'
 import { Background, must, root } from '../../support/commands.js'
 import { Agent } from './agent.js'
-import { image } from './image.js'
+import { emulator, image } from './image.js'
 
 export const server4 = '10.66.0.1'
 export const server6 = 'fd66::1'
@@ -70,7 +70,7 @@ export class Machine {
 
   /** Switches it on; what an earlier run of it wrote is there. */
   async start(): Promise<void> {
-    const folder = await image()
+    const [folder, qemu] = await Promise.all([image(), emulator()])
     const { name, directory } = this
     fs.mkdirSync(this.logs, { recursive: true })
     if (!fs.existsSync(this.#disk)) {
@@ -84,7 +84,7 @@ export class Machine {
       'console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on mitigations=off audit=0 systemd.show_status=no'
     this.#qemu = new Background([
       // It ends with the test, and after its time.
-      ...['setpriv', '--pdeathsig', 'TERM', 'timeout', '-k', '5', String(this.limitSeconds), 'qemu-system-x86_64'],
+      ...['setpriv', '--pdeathsig', 'TERM', 'timeout', '-k', '5', String(this.limitSeconds), ...qemu],
       ...[
         '-M',
         'q35',

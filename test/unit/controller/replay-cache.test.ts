@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReplayVerdict, ReplayLimits } from '../../../src/controller/replay-cache.js'
+import type { ReplayLimits, ReplayVerdict } from '../../../src/controller/replay-cache.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 
 const digestOf = (name: string | number) => createHash('sha256').update(String(name)).digest()

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The tests that need whole machines, which are emulated: boot, reboot, other firewalls, packages, Ansible, AppArmor. See
+# docs/lab.md. Arguments: parts of file names in test/lab, to run only those. Ends with a line "N passed, M failed".
+cd "$(dirname "$0")/.."
+. scripts/prepare.sh nftables iproute2 socat openssh-client xz-utils \
+  qemu-system-x86 qemu-utils mmdebstrap cpio e2fsprogs busybox-static kmod ansible-core vagrant vagrant-libvirt \
+  python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-netifaces \
+  python3-oauthlib python3-requests python3-serial python3-yaml
+
+[ -n "${PKCTL_TEST_BUILT:-}" ] || npm run --silent build || {
+  echo 'types failed'
+  echo '0 passed, 1 failed'
+  exit 1
+}
+words=("$@")
+[ $# -gt 0 ] || words=('')
+exec node scripts/run-tests.js "${words[@]/#/lab/}"
