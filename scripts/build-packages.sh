@@ -101,7 +101,7 @@ system() {
   copy 644 templates/sysusers.conf /usr/lib/sysusers.d/pkctl.conf
   copy 644 templates/tmpfiles.conf /usr/lib/tmpfiles.d/pkctl.conf
   copy 644 templates/logrotate /etc/logrotate.d/pkctl
-  for name in README.md CHANGELOG.md COMPATIBILITY.md CONTRIBUTING.md docs; do
+  for name in README.md CHANGELOG.md COMPATIBILITY.md CONTRIBUTING.md SECURITY.md docs; do
     mkdir -p "$tree/usr/share/doc/pkctl"
     cp -r $name "$tree/usr/share/doc/pkctl/"
   done

@@ -2,14 +2,13 @@
 //
 //   check-words.js [--documents] [FILE…]
 //
-// Documents are Markdown files without their code, and the comments of what is in templates/. Messages are the string
-// literals of src/ that are text for people; --documents leaves them out.
+// Documents are Markdown files without their code, the comments of files in templates/, and the Ansible files. Messages are
+// the string literals of src/ that have more than one word. --documents leaves them out.
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import ts from 'typescript'
 
-/** The list: for each line of words.txt, an expression that finds its words, and what to write instead. */
+/** Reads words.txt: for each line, an expression that finds its words, and what to write instead. */
 export function readWords(text) {
   const lines = text.split('\n').filter(line => line.trim() !== '' && !line.startsWith('#'))
   return lines.map(line => {
@@ -26,6 +25,8 @@ const blank = text => text.replace(/[^\n]/g, ' ')
 export const proseOf = markdown =>
   markdown
     .replace(/^( *)```.*?^\1```$/gms, blank)
+    // COMPATIBILITY.md names tests: `FILE`: NAME.
+    .replace(/`[\w/.-]+\.test\.ts`: [^|\n]*/g, blank)
     .replace(/`[^`]*`/g, blank)
     .replace(/\]\([^)]*\)/g, blank)
     .replace(/<[^>]*>/g, blank)
@@ -38,7 +39,8 @@ export const commentsOf = text =>
     .join('\n')
 
 /** The text in string and template literals, with everything else blank; positions stay. */
-export function messagesOf(source) {
+export async function messagesOf(source) {
+  const { default: ts } = await import('typescript')
   const file = ts.createSourceFile('source.ts', source, ts.ScriptTarget.Latest, true)
   const kept = []
   const visit = node => {
@@ -46,7 +48,9 @@ export function messagesOf(source) {
     // One word is a name, a key or a value, not a sentence.
     const isText = ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)
     if (isText && /\s/.test(node.getText(file))) {
-      for (const part of ts.isTemplateExpression(node) ? [node.head, ...node.templateSpans.map(s => s.literal)] : [node])
+      for (const part of ts.isTemplateExpression(node)
+        ? [node.head, ...node.templateSpans.map(s => s.literal)]
+        : [node])
         kept.push([part.getStart(file), part.getEnd()])
     }
     ts.forEachChild(node, visit)
@@ -78,13 +82,15 @@ const filesIn = (folder, deep = true) =>
     .filter(entry => entry.isFile())
     .map(entry => path.join(entry.parentPath ?? entry.path, entry.name))
 
-function textOf(file) {
+async function textOf(file) {
   const text = readFileSync(file, 'utf8')
   if (file.endsWith('.md')) return proseOf(text)
+  // Names of tasks and descriptions are sentences as well.
+  if (/ansible.*\.yml$/.test(file)) return text
   return file.endsWith('.ts') ? messagesOf(text) : commentsOf(text)
 }
 
-function main(args) {
+async function main(args) {
   const words = readWords(readFileSync(new URL('words.txt', import.meta.url), 'utf8'))
   const named = args.filter(arg => !arg.startsWith('--'))
   const documents = [...filesIn('.', false), ...filesIn('docs'), ...filesIn('templates')].filter(
@@ -93,7 +99,7 @@ function main(args) {
   const messages = args.includes('--documents') ? [] : filesIn('src').filter(file => file.endsWith('.ts'))
   let count = 0
   for (const file of named.length > 0 ? named : [...documents, ...messages]) {
-    for (const { line, column, word, instead } of findWords(textOf(file), words)) {
+    for (const { line, column, word, instead } of findWords(await textOf(file), words)) {
       console.error(`${file}:${line}:${column}: "${word}": write ${instead}`)
       count++
     }
@@ -101,4 +107,4 @@ function main(args) {
   if (count > 0) process.exitCode = 1
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main(process.argv.slice(2))
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(process.argv.slice(2))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts a program of pkctl with node, or says in one line what is missing and in another what to do about it.
+# Starts a program of pkctl with node. If node is missing or too old, prints an error and a hint.
 program=${0##*/}
 needed=20.12
 
@@ -12,7 +12,7 @@ if [ "${major:-0}" -gt 20 ] 2>/dev/null || { [ "${major:-0}" -eq 20 ] && [ "${mi
   exec node "/usr/lib/pkctl/dist/src/cli/$program.js" "$@"
 fi
 
-# Whether the distribution's own is new enough.
+# Whether the package of the distribution is new enough.
 ID='' VERSION_ID=''
 [ -r /etc/os-release ] && . /etc/os-release
 case "$ID ${VERSION_ID%%.*}" in

@@ -14,7 +14,7 @@ import type { Background } from '../support/commands.js'
 import { dist, must, pkctl, root, run, until } from '../support/commands.js'
 import { Lab } from '../support/lab.js'
 
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'COMPATIBILITY.md', 'SECURITY.md']
   .concat(fs.readdirSync(path.join(root, 'docs')).map(name => `docs/${name}`))
   .filter(name => name.endsWith('.md'))
 const textOf = (name: string) => fs.readFileSync(path.join(root, name), 'utf8')
@@ -172,13 +172,15 @@ class Machines {
     })
   }
 
-  /** The server as the README sets it up, with the daemon, and the client with its key. */
+  /** The server and the client as docs/getting-started.md sets them up, with the daemon. */
   async setUp(): Promise<void> {
     const key = 'a key of the documents\n'
     await this.write('server', '/etc/pkctl/keys/laptop', key)
     await this.write('client', '~/.config/pkctl/home.key', key)
-    const configuration = blocks.find(({ words }) => words[1] === '/etc/pkctl/pkctl.yaml')
-    await this.write('server', '/etc/pkctl/pkctl.yaml', configuration?.body ?? '')
+    const files = blocks.filter(({ document, words }) => document === 'docs/getting-started.md' && words.length > 1)
+    for (const { language, words, body } of files) {
+      if (language === 'yaml') await this.write(words[0] as Side, words[1] as string, body)
+    }
     await this.background('server', 'pkctld')
     await this.daemon?.says(/listening on queue/)
   }
@@ -206,7 +208,8 @@ describe('the commands of the documents', () => {
   const sections = [...new Set(marked.map(({ document, section }) => `${document}, ${section}`))]
 
   it('are there', () => {
-    assert.ok(sections.includes('README.md, One knock, from beginning to end'), sections.join('; '))
+    assert.ok(sections.includes('README.md, pkctl'), sections.join('; '))
+    assert.ok(sections.includes('docs/getting-started.md, One knock, from beginning to end'), sections.join('; '))
     assert.ok(sections.length >= 5)
   })
 
@@ -214,7 +217,7 @@ describe('the commands of the documents', () => {
     it(title, async () => {
       const machines = await Machines.create()
       try {
-        if (title.startsWith('docs/client.md')) await machines.setUp()
+        if (/^(?:README|docs\/client)\.md/.test(title)) await machines.setUp()
         for (const block of marked.filter(each => `${each.document}, ${each.section}` === title)) {
           await machines.follow(block)
         }
@@ -316,7 +319,7 @@ describe('what the documents name', () => {
 
   it('options that are named alone belong to some command', () => {
     const all = new Set([...program.values()].flatMap(({ options }) => [...options]))
-    for (const document of documents.filter(name => name !== 'CHANGELOG.md')) {
+    for (const document of documents.filter(name => !['CHANGELOG.md', 'COMPATIBILITY.md'].includes(name))) {
       for (const code of codeIn(document).filter(text => /^--?[a-z]/.test(text))) {
         const option = code.replace(/[ =].*/, '')
         assert.ok(all.has(option), `${document}: no command has ${option}`)
@@ -331,12 +334,9 @@ describe('what the documents name', () => {
     }
   })
 
-  it('every command is named in README.md, every option of knock and connect in docs/client.md', () => {
-    const readme = codeIn('README.md').flatMap(callsIn)
-    for (const name of program.keys()) {
-      if (name === '') continue
-      assert.ok(readme.some(words => words[0] === name) || textOf('README.md').includes(`\`${name}\``), name)
-    }
+  it('every command is in the table of docs/commands.md, every option of knock and connect in docs/client.md', () => {
+    const rows = [...textOf('docs/commands.md').matchAll(/^\| `pkctl (\w+)`/gm)].map(([, name]) => name)
+    assert.deepEqual(rows.sort(), [...program.keys()].filter(name => name !== '').sort())
     const options = ['knock', 'connect'].flatMap(name => [...(program.get(name)?.options ?? [])])
     for (const option of options) {
       if (['-h', '--help', '--verbose'].includes(option)) continue
@@ -344,8 +344,8 @@ describe('what the documents name', () => {
     }
   })
 
-  it('README.md explains every reason for which a knock is refused', () => {
-    const explained = [...textOf('README.md').matchAll(/^\| `([a-z-]+)` .*\| (?:debug|info) +\|$/gm)].map(
+  it('docs/operating.md explains every reason for which a knock is refused', () => {
+    const explained = [...textOf('docs/operating.md').matchAll(/^\| `([a-z-]+)` .*\| (?:debug|info) +\|$/gm)].map(
       ([, name]) => name,
     )
     assert.deepEqual(explained, [...refusals])
@@ -359,6 +359,35 @@ describe('what the documents name', () => {
       const file = /^bash (\S+)/.exec(scripts[script ?? test ?? ''] ?? assert.fail(`npm run ${script}`))?.[1]
       assert.ok(file === undefined || fs.existsSync(path.join(root, file)) || !fs.existsSync(`${root}/scripts`), file)
     }
+  })
+})
+
+// ---- files
+
+describe('files that the documents name', () => {
+  const folders = ['src', 'test', 'scripts', 'templates', 'docs', '.ci']
+  for (const document of documents) {
+    it(`exist: ${document}`, () => {
+      for (const [file] of textOf(document).matchAll(/(?<![\w/.~-])(?:src|test|scripts|templates|docs)\/[\w./-]*\w/g)) {
+        if (folders.some(folder => file === folder)) continue
+        assert.ok(fs.existsSync(path.join(root, file)), `${document}: ${file}`)
+      }
+    })
+  }
+
+  it('README.md has less than 150 lines', () => {
+    assert.ok(textOf('README.md').split('\n').length < 150)
+  })
+
+  it('docs/README.md links each document', () => {
+    for (const document of documents.filter(name => name.startsWith('docs/') && name !== 'docs/README.md')) {
+      assert.ok(textOf('docs/README.md').includes(`](${path.basename(document)})`), document)
+    }
+  })
+
+  it('docs/packet-path.svg is drawn from docs/packet-path.txt', async () => {
+    const { status, stderr } = await run([process.execPath, path.join(root, 'scripts/draw-packet-path.js'), '--check'])
+    assert.equal(status, 0, stderr)
   })
 })
 
@@ -446,7 +475,7 @@ describe('the installation by hand', () => {
     const prefix = path.join(directory, 'prefix')
     const copy = path.join(directory, 'clone')
     fs.mkdirSync(path.join(copy, 'dist'), { recursive: true })
-    for (const name of ['package.json', 'README.md', 'CHANGELOG.md', 'docs', 'templates']) {
+    for (const name of ['package.json', 'README.md', 'CHANGELOG.md', 'SECURITY.md', 'docs', 'templates']) {
       fs.cpSync(path.join(root, name), path.join(copy, name), { recursive: true })
     }
     fs.cpSync(path.join(dist, 'src'), path.join(copy, 'dist/src'), { recursive: true })

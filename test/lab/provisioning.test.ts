@@ -174,7 +174,7 @@ describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, (
     const services = { ...variables.pkctl_services, ssh: { port: 22, window: '1h' } }
     const { sum, output } = await play({ pkctl_services: services, pkctl_confirm: '60s' })
     assert.equal(sum['unreachable'], 1, output)
-    assert.match(output, /shut out/)
+    assert.match(output, /locked out/)
     await until(() => opens(client4), 120_000)
     assert.equal(await state(), before)
   })
