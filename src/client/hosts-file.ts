@@ -5,9 +5,10 @@
 import * as fs from 'node:fs'
 import { parse } from 'yaml'
 import * as z from 'zod'
-import { rotatingSchema, sequenceSchema } from '../config/credential-schema.js'
+import { kind as rotating } from '../config/credentials/rotating.js'
+import { kind as sequence } from '../config/credentials/sequence.js'
 import { nearest } from '../config/errors.js'
-import { formatPath } from '../config/issues.js'
+import { formatPath } from '../config/paths.js'
 import { expectedSecret, oneOf, parsed, text } from '../config/schema-parts.js'
 import type { ConfigPath } from '../config/sources.js'
 import { parsePort } from '../net/ports.js'
@@ -30,7 +31,7 @@ const common = {
     .describe('Milliseconds between the knocks of a sequence. Default: 20.'),
 }
 
-const { digest, range, hour } = rotatingSchema.shape
+const { digest, range, hour } = rotating.schema.shape
 
 /** The ways of knocking, each with the options that belong to it alone. */
 const ways = {
@@ -44,15 +45,15 @@ const ways = {
     'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
   },
   sequence: {
-    sequence: sequenceSchema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
-    'close-sequence': sequenceSchema.shape.sequence.optional().describe('The same, for closing.'),
+    sequence: sequence.schema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
+    'close-sequence': sequence.schema.shape.sequence.optional().describe('The same, for closing.'),
   },
   // What is the daemon's business alone stays there: grace and timeout.
   rotating: {
-    'open-secret': rotatingSchema.shape['open-secret'],
-    'open-secret-file': rotatingSchema.shape['open-secret-file'],
-    'close-secret': rotatingSchema.shape['close-secret'],
-    'close-secret-file': rotatingSchema.shape['close-secret-file'],
+    'open-secret': rotating.schema.shape['open-secret'],
+    'open-secret-file': rotating.schema.shape['open-secret-file'],
+    'close-secret': rotating.schema.shape['close-secret'],
+    'close-secret-file': rotating.schema.shape['close-secret-file'],
     digest,
     range,
     hour,

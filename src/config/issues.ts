@@ -1,9 +1,10 @@
 /** What zod found, in the words of an administrator. */
 import type * as z from 'zod'
 import { kindOf, oneLine, quote } from '../util/text.js'
-import { credentialTypes } from './credential-schema.js'
+import { credentialTypes } from './credentials/registry.js'
 import type { Findings } from './errors.js'
 import { nearest } from './errors.js'
+import { formatPath } from './paths.js'
 import { knownKeys } from './schema.js'
 import type { ConfigPath, Merged } from './sources.js'
 import { isMapping } from './sources.js'
@@ -62,7 +63,7 @@ function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings:
 }
 
 function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings: Findings): void {
-  const known = `known: ${credentialTypes.join(', ')}`
+  const known = `known: ${credentialTypes.map(({ type }) => type).join(', ')}`
   if (isMissing) {
     findings.problem(merged.placeOf(at), `${formatPath(at.slice(0, -1))}'type' is missing; ${known}`)
     return
@@ -70,13 +71,6 @@ function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings
   const given = valueAt(merged.value, at)
   const shownType = typeof given === 'string' ? quote(given) : kindOf(given)
   findings.problem(merged.placeOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
-}
-
-/** `services.ssh.allow[1]: `, or nothing for the top. */
-export function formatPath(at: ConfigPath): string {
-  if (at.length === 0) return ''
-  const text = at.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${part}`)).join('')
-  return `${oneLine(text)}: `
 }
 
 function valueAt(value: unknown, at: ConfigPath): unknown {

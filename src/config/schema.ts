@@ -11,7 +11,7 @@ import { parsePrefix, withoutContained } from '../net/prefixes.js'
 import { defaultSocket, defaultStateDirectory } from '../util/default-paths.js'
 import { shown } from '../util/text.js'
 import { ValueError } from '../util/value-error.js'
-import { credentialKeys, credentialSchema } from './credential-schema.js'
+import { credentialKeys, credentialSchema } from './credentials/kinds.js'
 import {
   absolutePath,
   duration,

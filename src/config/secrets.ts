@@ -3,7 +3,7 @@ import * as path from 'node:path'
 import { oneLine } from '../util/text.js'
 import type { Context } from './context.js'
 import type { SourcePosition } from './errors.js'
-import { formatPath } from './issues.js'
+import { formatPath } from './paths.js'
 import type { ConfigPath, ConfigReader } from './sources.js'
 import { decodeText, isMapping, reasonOf } from './sources.js'
 

@@ -3,8 +3,8 @@ import * as z from 'zod'
 import { parseDuration } from '../util/duration.js'
 import { shown } from '../util/text.js'
 import { ValueError } from '../util/value-error.js'
+import type { Command, Trigger } from './credentials/types.js'
 import { duration, expected, listOf, mapping, parsed, text } from './schema-parts.js'
-import type { Command, Trigger } from './types.js'
 
 const words = listOf('words', parsed(text('text'), checkWord)).transform(checkProgram)
 const line = parsed(text('a line for /bin/sh'), checkWord)

@@ -4,7 +4,7 @@ import type { Rate as PacketRate } from '../nft/json.js'
 import { parseDuration } from '../util/duration.js'
 import { oneLine } from '../util/text.js'
 import { unexpected, ValueError } from '../util/value-error.js'
-import type { KnockRate } from './types.js'
+import type { KnockRate } from './credentials/types.js'
 
 /** Names of services and credentials: what a name of a chain can hold and a shell leaves alone. */
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/

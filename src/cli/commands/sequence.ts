@@ -60,8 +60,8 @@ function sequencesOf(name: string, file: string, at: number): Sequences {
       return { open: readOneTime(fs.readFileSync(credential.file)).unused[0]?.steps ?? [], close: [] }
     case 'rotating':
       return rotating(credential, at)
-    case 'pkd':
-      throw new UserError(`credential ${name} is of type pkd, and has no sequence`)
+    default:
+      throw new UserError(`credential ${name} is of type ${credential.type}, and has no sequence`)
   }
 }
 

@@ -1,0 +1,104 @@
+/** What the options of a credential say to each other, and what credentials say to each other and to services. */
+import { oneLine } from '../../util/text.js'
+import type { Context } from '../context.js'
+import { nearest } from '../errors.js'
+import { formatPath } from '../paths.js'
+import type { ConfigPath } from '../sources.js'
+import { isMapping } from '../sources.js'
+import { placeholders } from '../trigger-schema.js'
+import { triggerOptions } from './common.js'
+import type { Credential, CredentialData } from './kinds.js'
+import type { SequenceCredential } from './types.js'
+
+// Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.
+export function checkTwins(credentials: readonly Credential[], { merged, findings }: Context): void {
+  const seen = new Map<string, string>()
+  for (const { name, tag, key } of credentials.filter(credential => credential.type === 'pkd')) {
+    const secret = `${tag.toString('hex')} ${key.toString('hex')}`
+    const twin = seen.get(secret)
+    if (twin === undefined) seen.set(secret, name)
+    else
+      findings.problem(
+        merged.placeOf(['credentials', name]),
+        `credentials.${name}: has the tag and key of credentials.${twin}`,
+      )
+  }
+}
+
+export function checkServices(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
+  const { services } = merged.value
+  names.forEach((service, i) => {
+    const place = merged.placeOf([...at, i])
+    if (names.indexOf(service) < i) {
+      findings.problem(place, `${formatPath([...at, i])}'${service}' is listed twice`)
+    } else if (!isMapping(services) || !Object.hasOwn(services, service)) {
+      const unknown = `service '${service}' is not in the configuration; it must have been made with pkctl init`
+      findings.warn(place, `${formatPath(at)}${unknown}`)
+    }
+  })
+}
+
+/** Of sequences that one and the same knock completes, one counts. */
+export function warnOfTails(credentials: readonly Credential[], { merged, findings }: Context): void {
+  const sequences = credentials.flatMap(one => (one.type === 'sequence' && one.enabled ? [one] : []))
+  const textOf = ({ steps, flags, targets }: SequenceCredential, from = 0) =>
+    JSON.stringify([steps.slice(from), flags, [...targets].sort()])
+  const wholes = new Map<string, string>()
+  const warn = (name: string, other: string) => {
+    const at = ['credentials', name, 'sequence']
+    const why = `whoever knocks it completes that of ${other} as well, and only one of them counts`
+    findings.warn(merged.placeOf(at), `${formatPath(at)}${why}`)
+  }
+  for (const one of sequences) {
+    const same = wholes.get(textOf(one))
+    if (same === undefined) wholes.set(textOf(one), one.name)
+    else warn(one.name, same)
+  }
+  for (const one of sequences) {
+    const tail = one.steps.map((_, i) => (i === 0 ? undefined : wholes.get(textOf(one, i)))).find(Boolean)
+    if (tail !== undefined) warn(one.name, tail)
+  }
+}
+
+/** What a trigger's options say to each other, and to what the credential opens. */
+export function checkTriggers(data: CredentialData, at: ConfigPath, { merged, findings }: Context): void {
+  const given = Object.values(triggerOptions).filter(option => data[option])
+  const [opens, closes] = [data.opens ?? [], data.closes ?? []]
+  if (opens.length + closes.length + given.length === 0) {
+    const message = 'opens nothing and runs nothing'
+    findings.problem(merged.placeOf(at), `${formatPath(at)}${message}`, "'opens' names services, 'on-open' a command")
+  }
+  if (closes.length > 0) {
+    for (const option of ['opens', 'window', 'on-open', 'on-expiry', 'obo', 'close-secret', 'close-secret-file']) {
+      if (!isGiven(data, option)) continue
+      const place = [...at, option]
+      findings.problem(merged.placeOf(place), `${formatPath(place)}has no meaning beside 'closes'`)
+    }
+  }
+  for (const option of given) {
+    const place = [...at, option]
+    const trigger = data[option] as NonNullable<CredentialData['on-open']>
+    const about = (message: string) => `${formatPath(place)}${message}`
+    for (const [one, other] of [
+      ['command', 'shell'],
+      ['command6', 'shell6'],
+    ] as const) {
+      if (trigger[one] !== undefined && trigger[other] !== undefined)
+        findings.problem(merged.placeOf([...place, other]), about(`'${one}' and '${other}' are both given`))
+    }
+    const { command, command6, shell, shell6 } = trigger
+    if ((command ?? command6 ?? shell ?? shell6) === undefined)
+      findings.problem(merged.placeOf(place), about("'command' or 'shell' is missing"))
+    for (const text of [...(command ?? []), ...(command6 ?? []), shell ?? '', shell6 ?? '']) {
+      for (const [whole, name = ''] of text.matchAll(/\{(\w+)\}/g)) {
+        const meant = (placeholders as readonly string[]).includes(name) ? undefined : nearest(name, placeholders)
+        if (meant) findings.warn(merged.placeOf(place), about(`${oneLine(whole)} is not replaced; is it {${meant}}?`))
+      }
+    }
+  }
+}
+
+function isGiven(data: CredentialData, option: string): boolean {
+  const value = (data as Readonly<Record<string, unknown>>)[option]
+  return value !== undefined && value !== false && (!Array.isArray(value) || value.length > 0)
+}

@@ -1,0 +1,31 @@
+/** The types of credentials of registry.ts with their options. */
+import * as z from 'zod'
+import { expectedSecret } from '../schema-parts.js'
+import type { CredentialKind } from './common.js'
+import { credentialTypes } from './registry.js'
+
+type Kind = Awaited<ReturnType<(typeof credentialTypes)[number]['options']>>['kind']
+type Schema = Kind['schema']
+
+/** What a knock is checked against, by `type`. */
+export type Credential = NonNullable<ReturnType<Kind['load']>>
+
+const loaded = await Promise.all(
+  credentialTypes.map(async ({ type, options }) => ({ type, kind: (await options()).kind })),
+)
+const [first, ...others] = loaded.map(({ kind }): Schema => kind.schema)
+
+export const credentialSchema = z.discriminatedUnion('type', [first as Schema, ...others], {
+  error: expectedSecret('a mapping'),
+})
+export type CredentialData = z.output<typeof credentialSchema>
+
+/** The type of that name; undefined when there is none. */
+export const kindOf = (type: unknown) =>
+  // What the schema of one type has read is given to that one alone.
+  loaded.find(one => one.type === type)?.kind as CredentialKind<z.ZodType<CredentialData>, Credential> | undefined
+
+/** The options that a credential of any type may have, for the near miss of a misspelt one. */
+export const credentialKeys: object = Object.fromEntries(
+  loaded.flatMap(({ kind }) => Object.entries(kind.schema.shape)),
+)

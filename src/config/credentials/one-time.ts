@@ -1,0 +1,52 @@
+/** Credentials whose sequences are in a file and are used once each: src/knock/one-time.ts. */
+import * as path from 'node:path'
+import * as z from 'zod'
+import { fewLeft, readOneTime } from '../../knock/one-time.js'
+import { oneLine } from '../../util/text.js'
+import { formatPath } from '../paths.js'
+import { expected, mapping } from '../schema-parts.js'
+import { reasonOf } from '../sources.js'
+import { commonOptions, credentialKind } from './common.js'
+import { stepsOf, stepsOptions } from './steps.js'
+import type { OneTimeCredential } from './types.js'
+
+const schema = mapping({
+  type: z.literal('one-time').describe('What the credential is: sequences from a file, each good for once.'),
+  'sequences-file': z
+    .string({ error: expected('a path') })
+    .min(1, { error: () => 'expected a path, got empty text' })
+    .describe(
+      'The file with a sequence on each line, such as "7000,8000:udp,9000" after a space; a used one gets a # in front.',
+    ),
+  ...stepsOptions,
+  ...commonOptions,
+})
+
+export const kind = credentialKind({
+  schema,
+  secrets: {},
+  load({ common, data, at, context }): OneTimeCredential | undefined {
+    const { merged, findings, reader } = context
+    const shared = stepsOf(data, at, context)
+    const place = [...at, 'sequences-file']
+    const file = path.resolve(path.dirname(merged.fileOf(at)), data['sequences-file'])
+    const about = `${formatPath(place)}${oneLine(file)}`
+    try {
+      const list = readOneTime(reader.readFile(file))
+      if (list.unused.length === 0)
+        findings.warn(merged.placeOf(place), `${about} has no sequence left: nobody can knock`)
+      else if (list.unused.length < fewLeft)
+        findings.warn(merged.placeOf(place), `${about} has only ${list.unused.length} sequences left`)
+    } catch (cause) {
+      findings.problem(merged.placeOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
+      return undefined
+    }
+    try {
+      reader.canWrite(file)
+    } catch (cause) {
+      const why = `cannot be written (${reasonOf(cause)}): no line can be marked as used, so none opens anything`
+      findings.warn(merged.placeOf(place), `${about} ${why}`)
+    }
+    return { ...common, ...shared, type: 'one-time', file }
+  },
+})

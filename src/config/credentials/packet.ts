@@ -1,0 +1,72 @@
+/** Options of credentials that are knocked by one packet. */
+import type * as z from 'zod'
+import { parsePort } from '../../net/ports.js'
+import { parsePrefix, withoutContained } from '../../net/prefixes.js'
+import { shown } from '../../util/text.js'
+import { ValueError } from '../../util/value-error.js'
+import type { Context } from '../context.js'
+import { formatPath } from '../paths.js'
+import { duration, flag, listOf, parsed, text, textOrNumber } from '../schema-parts.js'
+import type { ConfigPath } from '../sources.js'
+import { parseSkew } from '../values.js'
+import { rate } from './common.js'
+
+export const portOption = {
+  port: parsed(textOrNumber('a port from 1 to 65535, or any'), readKnockPort)
+    .prefault('any')
+    .describe('The UDP port that the knock must be sent to, or any. Default: any'),
+}
+
+/** How often, and how far from its own time, a knock counts. */
+export const limitOptions = {
+  skew: duration(parseSkew)
+    .prefault(10)
+    .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 10'),
+  rate: rate
+    .prefault('5/10s')
+    .describe(
+      'A share of knocks for each source, which fills again evenly over a time; none for no limit. Default: 5/10s',
+    ),
+}
+
+/** For formats that carry an address. */
+export const onBehalfOptions = {
+  obo: flag()
+    .prefault(false)
+    .describe('Whether a knock may ask for another address than its own (on behalf of). Default: false'),
+  'obo-prefixes': listOf(
+    'addresses and prefixes',
+    parsed(text('an address or a prefix such as 192.0.2.0/24'), parsePrefix),
+  )
+    .transform(withoutContained)
+    .prefault([])
+    .describe('The addresses and prefixes that may be asked for with obo; others are refused. Default: []'),
+}
+
+function readKnockPort(value: string | number): number | null {
+  if (value === 'any') return null
+  try {
+    return parsePort(value)
+  } catch {
+    throw new ValueError(`expected a port from 1 to 65535, or any, got ${shown(value)}`)
+  }
+}
+
+type OnBehalfData = z.output<z.ZodObject<typeof onBehalfOptions>>
+
+/** The prefixes in which an address may be asked for. */
+export function onBehalfPrefixes(data: OnBehalfData, at: ConfigPath, context: Context): readonly string[] {
+  checkOnBehalf(data, at, context)
+  return data.obo ? data['obo-prefixes'] : []
+}
+
+function checkOnBehalf(data: OnBehalfData, at: ConfigPath, { merged, findings }: Context): void {
+  const named = data['obo-prefixes'].length > 0
+  if (data.obo && !named) {
+    const hint = "name them with 'obo-prefixes'; 0.0.0.0/0 and ::/0 are all"
+    findings.problem(merged.placeOf([...at, 'obo']), `${formatPath([...at, 'obo'])}no address may be asked for`, hint)
+  } else if (!data.obo && named) {
+    const place = [...at, 'obo-prefixes']
+    findings.warn(merged.placeOf(place), `${formatPath(place)}has no meaning without 'obo: true'`)
+  }
+}

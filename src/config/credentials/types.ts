@@ -1,0 +1,100 @@
+/** Credentials after validation, with every default filled in. */
+import type { PkdKey } from '../../knock/pkd.js'
+import type { HourKind, Rotation } from '../../knock/rotating.js'
+import type { FlagRule, Step } from '../../knock/sequence.js'
+
+/** At most `count` knocks in `seconds`. */
+export interface KnockRate {
+  readonly count: number
+  readonly seconds: number
+}
+
+/** Credentials whose knocks are ports in an order. */
+export type StepsCredential = SequenceCredential | OneTimeCredential | RotatingCredential
+
+export interface AnyCredential {
+  readonly name: string
+  /** Names of services, without duplicates; none only with a trigger, or with `closes`. */
+  readonly opens: readonly string[]
+  /** Names of services whose grants are taken back instead. */
+  readonly closes: readonly string[]
+  /** Seconds, Infinity for a grant without end; null = the service's own. */
+  readonly window: number | null
+  /** Per source and credential; null = no limit. */
+  readonly rate: KnockRate | null
+  readonly triggers: Triggers
+  readonly enabled: boolean
+}
+
+interface AnySteps extends AnyCredential {
+  /** Seconds for the whole sequence. */
+  readonly timeout: number
+  /** Which TCP packets are knocks. */
+  readonly flags: FlagRule
+  /** Where knocks must be sent to; empty = to any address of the machine. */
+  readonly targets: readonly string[]
+}
+
+/** What a command is run for; null = nothing is run. */
+export interface Triggers {
+  readonly open: Trigger | null
+  readonly close: Trigger | null
+  readonly expiry: Trigger | null
+}
+
+export interface Trigger {
+  /** For knocks over IPv4; null = nothing is run. */
+  readonly command: Command | null
+  readonly command6: Command | null
+  /** Null = that of the daemon. */
+  readonly user: string | null
+  readonly group: string | null
+  /** Seconds. */
+  readonly timeout: number
+}
+
+/** A program and its arguments, or a line for /bin/sh; with placeholders. */
+export type Command = { readonly argv: readonly string[] } | { readonly shell: string }
+
+/** Knocks at fixed ports, in their order. */
+export interface SequenceCredential extends AnySteps {
+  readonly type: 'sequence'
+  readonly steps: readonly Step[]
+}
+
+/** Sequences from a file, each good for once. */
+export interface OneTimeCredential extends AnySteps {
+  readonly type: 'one-time'
+  readonly file: string
+}
+
+/** Knocks at ports that a secret and the hour give. */
+export interface RotatingCredential extends AnySteps {
+  readonly type: 'rotating'
+  readonly open: Rotation
+  /** The sequence that takes the grant back; null = there is none. */
+  readonly close: Rotation | null
+  readonly hour: HourKind
+  /** Seconds before and after the turn of the hour in which the neighbour's sequence counts as well. */
+  readonly grace: number
+}
+
+/** Knocked by one packet, in one of the formats that registry.ts lists for the type. */
+interface PacketKnockCredential extends AnyCredential {
+  /** As registry.ts lists it. */
+  readonly type: string
+  /** The UDP port that it must be sent to; null = every port. */
+  readonly port: number | null
+  /** Seconds either way; -1 = any clock. */
+  readonly skew: number
+  /** Prefixes in which an address may be asked for instead of the sender's own; empty = none may. */
+  readonly onBehalfOf: readonly string[]
+}
+
+export interface PkdCredential extends PacketKnockCredential {
+  readonly type: 'pkd'
+  /** 4 bytes. */
+  readonly tag: Buffer
+  readonly key: PkdKey
+  readonly keyFrom: { readonly kind: 'inline' } | { readonly kind: 'file'; readonly path: string }
+}
