@@ -194,7 +194,7 @@ export class Daemon {
       services: [...services.values()].map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
       credentials: this.#config.credentials.filter(credential => credential.enabled).length,
       knocks: {
-        accepted: count('granted'),
+        accepted: count('accepted'),
         refused: Object.fromEntries(
           refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0),
         ),

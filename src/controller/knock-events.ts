@@ -51,7 +51,8 @@ export type WorkerMessage =
   | { readonly kind: 'midway'; readonly sources: readonly SequenceProgress[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
 
-const names = ['packets', 'granted', 'revoked', 'steps', 'pending', 'stray', ...refusals] as const
+/** `accepted`: right knocks, also those that take a grant back. */
+const names = ['accepted', 'pending', 'stray', ...refusals] as const
 export type CounterName = (typeof names)[number]
 
 /** Counters in memory that both threads see; only the packet path's writes. */

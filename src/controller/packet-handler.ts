@@ -73,7 +73,7 @@ export class PacketHandler {
       this.#takeBack(batch, error as Error)
     }
     this.#promised = []
-    this.#parts.counters.add('granted', this.#granted.length)
+    this.#parts.counters.add('accepted', this.#granted.length)
     if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
     this.#flushEvents()
     if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
@@ -83,7 +83,6 @@ export class PacketHandler {
   #answer(packet: Packet, index: number): number {
     const { marks, counters } = this.#parts
     const mine = (packet.mark & marks.mask) >>> 0
-    counters.add('packets')
     if (mine === marks.pending) {
       counters.add('pending')
       return packet.mark
@@ -131,7 +130,6 @@ export class PacketHandler {
   #step(packet: Packet, index: number, stray: boolean): number {
     const { marks, counters, clock } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
-    counters.add('steps')
     const decision = this.steps.step(packet, stray)
     if (!decision) return others
     const { sequence } = decision
@@ -139,7 +137,7 @@ export class PacketHandler {
     if (sequence.once && decision.kind === 'complete') this.#effects.push({ kind: 'spent', credential: sequence.name })
     const reason = decision.kind === 'refuse' ? decision.reason : tooMany ? 'rate-limited' : undefined
     const refused = reason !== undefined
-    counters.add(refused ? reason : sequence.revokes ? 'revoked' : 'granted')
+    counters.add(reason ?? 'accepted')
     if (!refused) this.#completed.push(index)
     if (this.#verified.pass(clock.monotonic())) {
       this.#events.push({

@@ -7,11 +7,11 @@ describe('Counters', () => {
   it('start at zero, count for themselves, and are seen through the same memory', () => {
     const writer = new Counters()
     const reader = new Counters(writer.memory)
-    const names = ['packets', 'granted', 'pending', 'stray', ...refusals] as const
+    const names = ['accepted', 'pending', 'stray', ...refusals] as const
     for (const name of names) assert.equal(reader.get(name), 0)
     names.forEach((name, i) => writer.add(name, i + 1))
-    writer.add('packets')
-    names.forEach((name, i) => assert.equal(reader.get(name), i + (name === 'packets' ? 2 : 1), name))
+    writer.add('accepted')
+    names.forEach((name, i) => assert.equal(reader.get(name), i + (name === 'accepted' ? 2 : 1), name))
   })
 })
 

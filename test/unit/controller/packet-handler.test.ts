@@ -5,6 +5,7 @@ import { Counters } from '../../../src/controller/knock-events.js'
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { ReplayJournal } from '../../../src/controller/replay-journal.js'
+import type { PacketSequence } from '../../../src/controller/sequence-verifier.js'
 import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
 import type { PacketCredential } from '../../../src/controller/verifier.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
@@ -80,18 +81,18 @@ const digest = payloadOf().toString('hex', 24, 28)
 
 describe('PacketPath answers', () => {
   const table: readonly { name: string; packet: Packet; want: number; counts: string }[] = [
-    { name: 'right knock', packet: candidate(), want: granted, counts: 'granted' },
+    { name: 'right knock', packet: candidate(), want: granted, counts: 'accepted' },
     {
       name: 'right knock, all other bits set',
       packet: candidate({ mark: marks.candidate + 0xffff }),
       want: marks.action(3) + 0xffff,
-      counts: 'granted',
+      counts: 'accepted',
     },
     {
       name: 'right knock, no other bits',
       packet: candidate({ mark: marks.candidate }),
       want: marks.action(3),
-      counts: 'granted',
+      counts: 'accepted',
     },
     { name: 'wrong knock', packet: candidate({ key: 'x' }), want: refused, counts: 'bad-hash' },
     { name: 'malformed', packet: candidate({ payload: Buffer.alloc(0) }), want: refused, counts: 'malformed' },
@@ -123,9 +124,8 @@ describe('PacketPath answers', () => {
     it(`${name}: ${counts}`, () => {
       const bench = new Bench()
       assert.deepEqual(bench.answers(packet), [want])
-      assert.equal(bench.counters.get(counts as 'granted'), 1)
-      assert.equal(bench.counters.get('packets'), 1)
-      assert.equal(bench.notes.length, counts === 'granted' ? 1 : 0)
+      assert.equal(bench.counters.get(counts as 'accepted'), 1)
+      assert.equal(bench.notes.length, counts === 'accepted' ? 1 : 0)
       assert.equal(bench.events.length, ['pending', 'stray'].includes(counts) ? 0 : 1)
     })
   }
@@ -148,6 +148,35 @@ describe('PacketPath answers', () => {
     bench.path.verifier = new KnockVerifier([], () => assert.fail(), bench.clock)
     assert.deepEqual(bench.answers(candidate()), [refused])
   })
+})
+
+describe('PacketHandler counts a right knock as accepted', () => {
+  const sequence = (revokes: boolean): PacketSequence => ({
+    name: 'phone',
+    steps: [{ protocol: 17, port: 40_000 }],
+    timeoutSeconds: 10,
+    flags: { mask: 0, value: 0 },
+    targets: [],
+    rate: null,
+    plan: 3,
+    revokes,
+    triggers: false,
+  })
+  for (const revokes of [false, true]) {
+    const purpose = revokes ? 'closes' : 'opens'
+    it(`a PKD knock that ${purpose}`, () => {
+      const bench = new Bench([{ ...laptop, revokes }])
+      bench.answers(candidate())
+      assert.equal(bench.counters.get('accepted'), 1)
+    })
+
+    it(`a sequence that ${purpose}`, () => {
+      const bench = new Bench()
+      bench.path.steps = new SequenceVerifier([sequence(revokes)], bench.clock, () => undefined)
+      assert.deepEqual(bench.answers(knock({ mark: marks.step })), [marks.action(3)])
+      assert.equal(bench.counters.get('accepted'), 1)
+    })
+  }
 })
 
 describe('PacketPath and the journal', () => {
@@ -173,7 +202,7 @@ describe('PacketPath and the journal', () => {
       ['refuse state-unwritable', 'refuse state-unwritable', 'refuse bad-hash'],
     )
     const { counters } = bench
-    assert.deepEqual([counters.get('granted'), counters.get('state-unwritable'), counters.get('bad-hash')], [0, 2, 1])
+    assert.deepEqual([counters.get('accepted'), counters.get('state-unwritable'), counters.get('bad-hash')], [0, 2, 1])
     assert.deepEqual(bench.trouble.length, 1)
     assert.match(bench.trouble[0] ?? '', /^error: right knocks are refused.*ENOSPC/)
   })
