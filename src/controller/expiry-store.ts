@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { writeTemporary } from '../util/atomic-file.js'
 
 export interface DueGrant {
   readonly credential: string
@@ -134,20 +135,16 @@ export class ExpiryStore {
 
   #rewrite(): void {
     const entries = [...this.#taken.values(), ...this.#entries.values()]
-    const next = `${this.#file}.new`
-    const descriptor = fs.openSync(next, 'w', 0o600)
+    const next = writeTemporary(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), { sync: true })
     try {
-      // All of it, or an error: writeSync would be content with what a full disk still takes.
-      fs.writeFileSync(descriptor, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''))
-      fs.fdatasyncSync(descriptor)
-      fs.renameSync(next, this.#file)
+      next.replace()
     } catch (error) {
-      fs.closeSync(descriptor)
-      fs.rmSync(next, { force: true })
+      fs.closeSync(next.descriptor)
+      next.discard()
       throw error
     }
     this.close()
-    this.#descriptor = descriptor
+    this.#descriptor = next.descriptor
     this.#lines = entries.length
   }
 }

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { PkdKey } from '../knock/pkd.js'
+import { writeTemporary } from '../util/atomic-file.js'
 import type { ReplayLimits } from './replay-cache.js'
 import { ReplayCache } from './replay-cache.js'
 
@@ -180,20 +181,18 @@ export class ReplayJournal {
   }
 
   #rotate(now: number): void {
-    const fresh = this.#path('replays.new')
     const records = Buffer.concat([...this.#kept.values()].flatMap(kept => [...lastingRecords(kept, now)]))
     // Whole and on disk before anything changes places: when there is no room for it, the old file goes on.
-    fs.writeFileSync(fresh, records, { mode: 0o600, flush: true })
-    const descriptor = fs.openSync(fresh, 'a')
+    const next = writeTemporary(this.#path('replays'), records, { sync: true })
     try {
       if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
-      fs.renameSync(fresh, this.#path('replays'))
+      next.replace()
     } catch (error) {
-      fs.closeSync(descriptor)
+      fs.closeSync(next.descriptor)
       throw error
     }
     fs.closeSync(this.#descriptor)
-    this.#descriptor = descriptor
+    this.#descriptor = next.descriptor
     this.#length = this.#lengthAtStart = records.length
     this.#startedAt = now
   }

@@ -5,6 +5,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { replaceFile } from '../util/atomic-file.js'
 
 const name = 'services.json'
 
@@ -14,17 +15,14 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   const text = `${JSON.stringify({ services }, null, 2)}\n`
   if (readText(file) === text) return
   fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
-  // The directory is the daemon's, who may have put anything there; and what root writes must be open to the daemon.
-  fs.rmSync(`${file}.new`, { force: true })
-  const descriptor = fs.openSync(`${file}.new`, 'wx', 0o600)
-  try {
-    fs.writeFileSync(descriptor, text, { flush: true })
-    const { uid, gid } = fs.statSync(directory)
-    if (process.geteuid?.() === 0) fs.fchownSync(descriptor, uid, gid)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-  fs.renameSync(`${file}.new`, file)
+  replaceFile(file, text, {
+    sync: true,
+    prepare: descriptor => {
+      // What root writes must stay readable to the daemon, who owns the directory.
+      const { uid, gid } = fs.statSync(directory)
+      if (process.geteuid?.() === 0) fs.fchownSync(descriptor, uid, gid)
+    },
+  })
 }
 
 /** Undefined when there is no copy, or none that can be used. */

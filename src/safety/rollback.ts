@@ -15,6 +15,7 @@ import type { ServiceGrant } from '../nft/table/grant-elements.js'
 import { versionOf } from '../nft/table/grant-elements.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import { prefixOf } from '../nft/table/service-spec.js'
+import { replaceFile } from '../util/atomic-file.js'
 import { runDirectory } from '../util/default-paths.js'
 import { ask } from '../util/socket/client.js'
 import { UserError } from '../util/user-error.js'
@@ -87,8 +88,7 @@ const armWithinMilliseconds = 15_000
 export async function arm(saved: RollbackState): Promise<void> {
   await refuseWhilePending()
   fs.mkdirSync(runDirectory, { recursive: true, mode: 0o755 })
-  fs.writeFileSync(`${pendingFile}.new`, JSON.stringify(saved), { mode: 0o600 })
-  fs.renameSync(`${pendingFile}.new`, pendingFile)
+  replaceFile(pendingFile, JSON.stringify(saved))
   const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
   const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] })
   try {

@@ -14,6 +14,8 @@ import { importNfPkd } from '../../import/nf-pkd.js'
 import { importNfqknockd } from '../../import/nfqknockd.js'
 import type { Printed, SecretPath } from '../../import/print-yaml.js'
 import { printConfig, printPlaces } from '../../import/print-yaml.js'
+import type { TemporaryFile } from '../../util/atomic-file.js'
+import { writeTemporary } from '../../util/atomic-file.js'
 import { privateMode, shareFile } from '../../util/secret-file.js'
 import type { Terminal } from '../../util/terminal.js'
 import { oneLine } from '../../util/text.js'
@@ -244,7 +246,7 @@ interface NewFile {
 /** All of them or none, as far as can be known before. */
 function writeAll(files: readonly NewFile[], force: boolean): void {
   const temporary = files.map(file => ({ ...file, at: `${file.path}.new-${process.pid}` }))
-  const done: string[] = []
+  const written: TemporaryFile[] = []
   try {
     for (const { path: file, content, at } of temporary) {
       const there = fs.lstatSync(file, { throwIfNoEntry: false })
@@ -252,26 +254,22 @@ function writeAll(files: readonly NewFile[], force: boolean): void {
       // A file in place of /dev/null would harm others.
       if (there && !there.isFile() && !there.isSymbolicLink())
         throw Object.assign(new Error('it is no regular file'), { path: file })
-      const handle = fs.openSync(at, 'wx', privateMode)
-      done.push(at)
-      try {
-        // What a link leads to is not replaced, and says nothing.
-        shareFile(handle, at, there?.isFile() ? there : undefined)
-        fs.writeFileSync(handle, content)
-        fs.fsyncSync(handle)
-      } finally {
-        fs.closeSync(handle)
-      }
+      // What a link leads to is not replaced, and says nothing.
+      const replaced = there?.isFile() ? there : undefined
+      const prepare = (descriptor: number) => void shareFile(descriptor, at, replaced)
+      written.push(writeTemporary(file, content, { mode: privateMode, sync: true, temporary: at, prepare }))
     }
-    for (const { path: file, at } of temporary) {
-      // A link fails where something has come to be there meanwhile.
-      if (force) fs.renameSync(at, file)
-      else fs.linkSync(at, file)
+    for (const next of written) {
+      if (force) next.replace()
+      else next.create()
     }
   } catch (error) {
     throw explained(error as NodeJS.ErrnoException & { dest?: string }, temporary)
   } finally {
-    for (const at of done) fs.rmSync(at, { force: true })
+    for (const next of written) {
+      fs.closeSync(next.descriptor)
+      next.discard()
+    }
   }
 }
 

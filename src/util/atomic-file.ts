@@ -1,0 +1,73 @@
+/**
+ * Replaces a file as a whole: the new content is written to a temporary file in the same directory and takes the name of
+ * the old one when it is complete. A reader, or a crash, finds one of the two and never a part.
+ */
+import * as fs from 'node:fs'
+
+interface WriteOptions {
+  readonly mode?: number
+  /** Waits until the content is on the disk. Without it, a power failure may leave an empty file. */
+  readonly sync?: boolean
+  /** The temporary file. A file or a symbolic link with this name is removed first. */
+  readonly temporary?: string
+  /** Called with the open, empty file: to change its owner or mode. */
+  readonly prepare?: (descriptor: number) => void
+}
+
+export interface TemporaryFile {
+  /** Open for appending. The caller closes it. */
+  readonly descriptor: number
+  /** Gives the file its name, in place of the file that has it. */
+  replace(): void
+  /** Gives the file its name. Throws EEXIST where another file has it. */
+  create(): void
+  /** Removes the temporary file, if it has not been renamed. */
+  discard(): void
+}
+
+// O_EXCL alone refuses a symbolic link; O_NOFOLLOW says so.
+const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
+const newFile = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW
+
+/** Throws the system's error, with nothing left behind. */
+export function writeTemporary(
+  file: string,
+  content: string | Buffer,
+  { mode = 0o600, sync = false, temporary = `${file}.new`, prepare }: WriteOptions = {},
+): TemporaryFile {
+  const discard = () => fs.rmSync(temporary, { force: true })
+  discard()
+  const descriptor = fs.openSync(temporary, newFile, mode)
+  try {
+    prepare?.(descriptor)
+    // writeFileSync writes all of it or throws; writeSync may write a part on a full disk.
+    fs.writeFileSync(descriptor, content)
+    if (sync) fs.fsyncSync(descriptor)
+  } catch (error) {
+    fs.closeSync(descriptor)
+    discard()
+    throw error
+  }
+  return {
+    descriptor,
+    replace: () => fs.renameSync(temporary, file),
+    create: () => {
+      fs.linkSync(temporary, file)
+      discard()
+    },
+    discard,
+  }
+}
+
+/** Throws the system's error; the old file is then unchanged. */
+export function replaceFile(file: string, content: string | Buffer, options: WriteOptions = {}): void {
+  const next = writeTemporary(file, content, options)
+  try {
+    next.replace()
+  } catch (error) {
+    next.discard()
+    throw error
+  } finally {
+    fs.closeSync(next.descriptor)
+  }
+}
