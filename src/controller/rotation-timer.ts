@@ -1,17 +1,20 @@
-/** When what is drawn from credentials is drawn anew: at the turns of rotating sequences, and again until it is done. */
+/**
+ * When to install the packet path again because other sequences count: at the turns of rotating sequences, and after a
+ * failure, until it succeeds.
+ */
 import type { Credential } from '../config/types.js'
 import { nextTurn } from '../knock/rotating.js'
 import type { Log } from './log.js'
 
-/** What failed is tried again after this, and then after twice the time as before. */
+/** The pause after a failure, which doubles with each further one. */
 const firstPauseMilliseconds = 1000
 const longestPauseMilliseconds = 60_000
-/** The clock may be set meanwhile, as on a machine that has none when it is off. */
+/** The clock may be set in the meantime, as on a machine without a battery-backed clock. */
 const maxWaitMilliseconds = 30_000
 
 export class RotationTimer {
   #timer: NodeJS.Timeout | undefined
-  #isEnding = false
+  #isStopping = false
 
   /** `clock` gives Unix seconds. */
   constructor(
@@ -20,7 +23,7 @@ export class RotationTimer {
     readonly log: Log,
   ) {}
 
-  /** Waits for the next turn: that of the hour, and the ends of the grace around it. */
+  /** Waits for the next turn: that of the hour, or an end of the grace period around it. */
   waitForTurn(credentials: readonly Credential[]): void {
     const now = this.clock()
     const turns = credentials.flatMap(credential =>
@@ -30,39 +33,42 @@ export class RotationTimer {
     else this.#await(Math.min(...turns), now)
   }
 
-  /** Resolves to whether it was done. If not it will be tried again: until then nobody can knock by what should count. */
-  async at(trouble: string, pause = firstPauseMilliseconds): Promise<boolean> {
+  /**
+   * Renews now, and resolves to whether that succeeded. Otherwise it logs `trouble` and tries again; until then the
+   * sequence that should count is not accepted.
+   */
+  async runNow(trouble: string, pause = firstPauseMilliseconds): Promise<boolean> {
     try {
       await this.renew()
       return true
     } catch (error) {
-      if (this.#isEnding) return false
+      if (this.#isStopping) return false
       this.log.error(`${trouble}, and it will be tried again: ${(error as Error).message}`)
-      this.#later(pause, () => void this.at(trouble, Math.min(longestPauseMilliseconds, pause * 2)))
+      this.#schedule(pause, () => void this.runNow(trouble, Math.min(longestPauseMilliseconds, pause * 2)))
       return false
     }
   }
 
   stop(): void {
-    this.#isEnding = true
+    this.#isStopping = true
     clearTimeout(this.#timer)
   }
 
-  /** `seen` is what the clock showed last: when it was set back, it is another hour, too. */
+  /** `seen` is what the clock showed last. When the clock was set back, it is another hour as well. */
   #await(turn: number, seen: number): void {
     const now = this.clock()
     if (now >= turn || now < seen) {
-      void this.at('the sequences of this hour could not be put in place')
+      void this.runNow('the sequences of this hour could not be put in place')
       return
     }
-    this.#later(Math.min((turn - now) * 1000, maxWaitMilliseconds), () => {
+    this.#schedule(Math.min((turn - now) * 1000, maxWaitMilliseconds), () => {
       this.#await(turn, now)
     })
   }
 
-  /** In place of what it waited for until now: whatever is done next asks for the next turn. */
-  #later(milliseconds: number, work: () => void): void {
+  /** Replaces what was scheduled before: each renewal asks for the next turn itself. */
+  #schedule(milliseconds: number, work: () => void): void {
     clearTimeout(this.#timer)
-    if (!this.#isEnding) this.#timer = setTimeout(work, milliseconds)
+    if (!this.#isStopping) this.#timer = setTimeout(work, milliseconds)
   }
 }

@@ -1,4 +1,4 @@
-/** Who has knocked at all ports of a sequence: judges the single knocks that left the kernel. */
+/** Which sources have completed a sequence: decides on the single knocks that left the kernel. */
 import type { OneTimeLine } from '../config/one-time-file.js'
 import type { FlagRule, Step } from '../knock/sequence.js'
 import { protocolTcp, SequenceTracker } from '../knock/sequence.js'
@@ -17,13 +17,13 @@ export interface PacketSequence {
   /** The bytes of addresses that knocks must be sent to, as latin1; empty for any. */
   readonly targets: readonly string[]
   readonly rate: Rate | null
-  /** The number of the kernel's plan for it. */
+  /** The number of the grant action that the kernel has for it. */
   readonly plan: number
-  /** Whether that plan takes a grant back. */
+  /** Whether that action takes a grant back. */
   readonly revokes: boolean
-  /** Whether something is to be run as well. */
+  /** Whether commands are to be run as well. */
   readonly triggers: boolean
-  /** Its line in a file, which must be marked as used before it counts. */
+  /** The line of a one-time sequence, which must be marked as used before the sequence counts. */
   readonly once?: OneTimeLine
 }
 
@@ -31,10 +31,10 @@ type StepDecision =
   | { readonly kind: 'complete'; readonly sequence: PacketSequence }
   | { readonly kind: 'refuse'; readonly sequence: PacketSequence; readonly reason: 'rate-limited' | 'line-unmarked' }
 
-/** Puts a line out of force on disk; throws when it cannot be done. */
+/** Marks a line as used on disk. Throws when that fails. */
 type SpendLine = (line: OneTimeLine) => void
 
-/** As many as the kernel notes. */
+/** As many as the kernel's own set holds. */
 const maxSources = 65_536
 
 export class SequenceVerifier {
@@ -52,24 +52,20 @@ export class SequenceVerifier {
     for (const { name, rate } of sequences) if (rate) this.#limiters.set(name, new RateLimiter(rate))
   }
 
-  get sourcesMidway(): number {
-    return this.#tracker.size
-  }
-
-  /** Each source in mid-sequence, as the bytes of its address in latin1, with how far it has come. */
-  midway(): { source: string; name: string; made: number; of: number }[] {
+  /** Each source that is in the middle of a sequence, as the bytes of its address in latin1, with its progress. */
+  inProgress(): { source: string; name: string; made: number; of: number }[] {
     return this.#tracker
       .attempts()
       .map(({ source, value, made }) => ({ source, name: value.name, made, of: value.steps.length }))
   }
 
-  /** What this knock completes, if anything. `stray`: its source has been elsewhere since its last one. */
+  /** What this knock completes, if anything. `stray`: its source has used another port since its last knock. */
   step(packet: Packet, stray: boolean): StepDecision | undefined {
     const { buffer, sourceAt, version, addressVersion, protocol, tcpFlags } = packet
     const length = addressVersion === 4 ? 4 : 16
     const source = buffer.toString('latin1', sourceAt, sourceAt + length)
     if (version === 0) {
-      // The kernel took it for a step, and with it the note that its source had been elsewhere, if there was one.
+      // The kernel took it for a knock, and forgot that its source had used another port, if it had.
       if (addressVersion !== 0) this.#tracker.forget(source)
       return undefined
     }

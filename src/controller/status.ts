@@ -1,35 +1,82 @@
 /** What `pkctl status` shows, and what the socket answers to it. */
+import type { Config } from '../config/types.js'
+import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { QueueStatistics } from '../queue/statistics.js'
+import type { CounterName, Counters } from './counters.js'
+import type { DriftWatcher } from './drift-watcher.js'
+import { refusals } from './verifier.js'
+
 export interface Status {
   readonly version: string
   readonly pid: number
   readonly uptimeSeconds: number
   readonly config: string
-  /** When the configuration was read that is in force; Unix seconds. */
+  /** When the configuration in force was read; Unix seconds. */
   readonly configuredAt: number
   readonly queue: {
     readonly number: number
     /** By nft's own statement, or by a rule of iptables-nft. */
     readonly native: boolean
-    /** Packets without an answer yet. The kernel tells this to root alone, and of queues that are read: else null. */
+    /** Packets without an answer yet. Null when the daemon is not root or the queue is not read: the kernel hides it. */
     readonly waiting: number | null
     /**
-     * Knocks, and steps of sequences, that nobody answered since the packet path was made: at the start, by a reload, by
-     * commands, at the turn of a rotating sequence. The queue was full, or nobody read it.
+     * Knocks, and steps of sequences, that got no answer since the packet path was last installed: at the start, by a
+     * reload, by commands, at the turn of a rotating sequence. The queue was full, or no process read it.
      */
     readonly unanswered: number
   }
   readonly services: readonly { readonly name: string; readonly grants: number }[]
   readonly credentials: number
   readonly knocks: {
+    /** Right knocks, also those that take a grant back. */
     readonly accepted: number
     readonly refused: Readonly<Record<string, number>>
   }
-  /** Connections that came right behind a knock and waited for its answer. */
+  /** Connections that came right after a knock and waited for its answer. */
   readonly waitedConnections: number
-  /** How often the rules were put back after somebody else changed or deleted them. */
+  /** How often the rules were restored after another program changed or deleted them. */
   readonly healed: number
-  /** Whether such changes are noticed at once; if not, the log says why. */
+  /** Whether drift is noticed at once; if not, the log says why. */
   readonly watched: boolean
-  /** Packets that somebody else's rule queued here; they went on as they came. */
+  /** Packets that another program's rule queued here; they went on as they came. */
   readonly strayPackets: number
+}
+
+interface StatusParts {
+  readonly version: string
+  readonly config: Config
+  /** Unix milliseconds. */
+  readonly startedAt: number
+  readonly configuredAt: number
+  readonly now: number
+  readonly queue: number
+  readonly native: boolean
+  readonly counters: Counters | undefined
+  readonly drift: Pick<DriftWatcher, 'healed' | 'watched'>
+  readonly queueStatistics: (number: number) => QueueStatistics | undefined
+}
+
+export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts: StatusParts): Promise<Status> {
+  const { version, config, startedAt, configuredAt, now, queue, native, counters, drift, queueStatistics } = parts
+  const count = (name: CounterName) => counters?.get(name) ?? 0
+  const { services, unanswered } = await firewall.overview()
+  const { waiting } = queueStatistics(queue) ?? { waiting: null }
+  return {
+    version,
+    pid: process.pid,
+    uptimeSeconds: Math.floor((now - startedAt) / 1000),
+    config: config.file,
+    configuredAt: configuredAt / 1000,
+    queue: { number: queue, native, waiting, unanswered },
+    services: [...services.values()].map(({ spec, grants }) => ({ name: spec.name, grants: grants.length })),
+    credentials: config.credentials.filter(credential => credential.enabled).length,
+    knocks: {
+      accepted: count('accepted'),
+      refused: Object.fromEntries(refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0)),
+    },
+    waitedConnections: count('pending'),
+    healed: drift.healed,
+    watched: drift.watched,
+    strayPackets: count('stray'),
+  }
 }

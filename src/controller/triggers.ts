@@ -5,8 +5,8 @@
 import type { Command, Credential, Trigger } from '../config/types.js'
 import { formatPorts } from '../net/ports.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
-import type { DueGrant, ExpiryStore } from './expiry-store.js'
-import { EventLimiter } from './knock-events.js'
+import type { ExpiryStore, DueGrant } from './expiry-store.js'
+import { EventLimiter } from './event-limiter.js'
 import type { Log } from './log.js'
 
 type TriggerEvent = 'open' | 'close' | 'expiry'

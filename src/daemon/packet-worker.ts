@@ -1,9 +1,9 @@
-/** The thread of the packet path: it waits for packets, judges them, answers, and does nothing else. */
+/** The thread that verifies knocks: it waits for packets, decides, answers, and does nothing else. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { OneTimeLine } from '../config/one-time-file.js'
 import { markUsed } from '../config/one-time-file.js'
-import type { WorkerMessage } from '../controller/knock-events.js'
-import { Counters, EventLimiter } from '../controller/knock-events.js'
+import { Counters } from '../controller/counters.js'
+import { EventLimiter } from '../controller/event-limiter.js'
 import { PacketHandler } from '../controller/packet-handler.js'
 import { ReplayJournal } from '../controller/replay-journal.js'
 import { SequenceVerifier } from '../controller/sequence-verifier.js'
@@ -15,7 +15,7 @@ import { Marks } from '../nft/table/packet-path.js'
 import { QueueError } from '../queue/errors.js'
 import { PacketQueue } from '../queue/nfqueue.js'
 import { addressText, sourceText } from '../queue/packet.js'
-import type { PacketWorkerData, PacketWorkerRequest } from './packet-thread.js'
+import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 const port = parentPort
 if (!port) throw new Error('this file is the packet path of pkctld and is not started by hand')
@@ -25,15 +25,15 @@ const post = (message: WorkerMessage) => {
 
 const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
 
-/** Whoever has overheard a sequence can send it for ever. */
-const spendTrouble = new EventLimiter(1)
+/** A sequence that was overheard can be sent for ever. */
+const spendErrors = new EventLimiter(1)
 
-/** Here, and not in the thread that reads the file: it must be done before the answer is given. */
+/** Marks the line in this thread, because it must be on the disk before the packet is answered. */
 function spend(line: OneTimeLine): void {
   try {
     markUsed(line)
   } catch (error) {
-    if (spendTrouble.pass(clock.monotonic())) {
+    if (spendErrors.pass(clock.monotonic())) {
       post({ kind: 'trouble', level: 'error', message: `a right sequence is refused: ${(error as Error).message}` })
     }
     throw error
@@ -51,7 +51,7 @@ function run(): void {
       message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
     })
   }
-  const path = new PacketHandler(
+  const handler = new PacketHandler(
     new KnockVerifier([], c => journal.cacheFor(c), clock),
     new SequenceVerifier([], clock, spend),
     {
@@ -76,45 +76,44 @@ function run(): void {
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
   queue.run({
     onBatch: batch => {
-      path.onBatch(batch)
+      handler.onBatch(batch)
     },
-    onWake: () => handleRequests(path, journal),
+    onWake: () => handleRequests(handler, journal),
   })
   queue.close()
   journal.close()
 }
 
-/** True when one of them was to stop. */
-function handleRequests(path: PacketHandler, journal: ReplayJournal): boolean {
+/** True when one of the requests was to stop. */
+function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean {
   let stop = false
   for (;;) {
-    const received = receiveMessageOnPort(port as NonNullable<typeof port>) as
-      { message: PacketWorkerRequest } | undefined
+    const received = receiveMessageOnPort(port as NonNullable<typeof port>) as { message: WorkerRequest } | undefined
     if (!received) return stop
     const { message } = received
     if (message.kind === 'stop') {
       stop = true
       continue
     }
-    if (message.kind === 'midway') {
-      const sources = path.steps.midway().map(({ source, name, made, of }) => {
+    if (message.kind === 'list-sequences') {
+      const sources = handler.steps.inProgress().map(({ source, name, made, of }) => {
         const address = addressText(Buffer.from(source, 'latin1'), 0, source.length === 4 ? 4 : 6)
         return { address, credential: name, made, of }
       })
-      post({ kind: 'midway', sources })
+      post({ kind: 'sequences', sources })
       continue
     }
-    if (message.kind === 'answer') {
-      post({ kind: 'answers' })
+    if (message.kind === 'ping') {
+      post({ kind: 'pong' })
       continue
     }
-    path.verifier = new KnockVerifier(message.credentials.map(revive), c => journal.cacheFor(c), clock)
-    path.steps = new SequenceVerifier(message.sequences, clock, spend)
+    handler.verifier = new KnockVerifier(message.credentials.map(revive), c => journal.cacheFor(c), clock)
+    handler.steps = new SequenceVerifier(message.sequences, clock, spend)
     post({ kind: 'configured' })
   }
 }
 
-/** What was posted from another thread has lost its class. */
+/** Objects that were posted from another thread have lost their class. */
 function revive(credential: PacketCredential): PacketCredential {
   const { tag, key } = credential
   return { ...credential, tag: Buffer.from(tag), key: Buffer.from(key) as PkdKey }

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/types.js'
-import type { Daemon } from '../controller/daemon.js'
+import type { Controller } from '../controller/controller.js'
 import { saveServices } from '../controller/saved-services.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
 import type { Answer } from '../util/socket/answer.js'
@@ -44,7 +44,7 @@ export async function listenAt({ path, group, groupMay }: Config['socket'], hand
 }
 
 interface RequestParts {
-  readonly daemon: Daemon
+  readonly controller: Controller
   readonly firewall: Firewall
   /** The configuration's. */
   readonly file: string
@@ -71,18 +71,18 @@ export function requestHandler(parts: RequestParts): Handle {
 }
 
 async function answerOf(request: Request, asker: string, parts: RequestParts): Promise<unknown> {
-  const { daemon, firewall, log } = parts
+  const { controller, firewall, log } = parts
   const noted = (change: Change, what: string) => {
     if (change.changed) log.info(`${what}, at the request of ${asker}`, { asker })
     return change
   }
   switch (request.request) {
     case 'status':
-      return daemon.status()
+      return controller.status()
     case 'list':
       return [...(await firewall.services()).values()]
     case 'refresh':
-      return (await daemon.refresh()).changed
+      return (await controller.refresh()).changed
     case 'reload':
       return reload(asker, parts)
     case 'add': {
@@ -98,13 +98,13 @@ async function answerOf(request: Request, asker: string, parts: RequestParts): P
   }
 }
 
-async function reload(asker: string, { daemon, file, log, manager }: RequestParts) {
+async function reload(asker: string, { controller, file, log, manager }: RequestParts) {
   let state = 'the last configuration was refused, the one before is in force'
   manager.reloading()
   try {
     const { config, warnings } = loadConfig(file)
     const nextLog = log.prepare(config.log)
-    const { details } = await daemon.reload(config).catch((error: unknown) => {
+    const { details } = await controller.reload(config).catch((error: unknown) => {
       nextLog.drop()
       throw error
     })

@@ -3,13 +3,13 @@ import { Command } from 'commander'
 import { loadConfig } from '../../config/load.js'
 import { readOneTimeFile } from '../../config/one-time-file.js'
 import type { Config } from '../../config/types.js'
-import { Daemon } from '../../controller/daemon.js'
+import { Controller } from '../../controller/controller.js'
 import { ExpiryStore } from '../../controller/expiry-store.js'
 import { Triggers } from '../../controller/triggers.js'
 import { commandRunner } from '../../daemon/command-runner.js'
 import type { ConfiguredLog } from '../../daemon/log.js'
 import { createLog } from '../../daemon/log.js'
-import { startPacketThread } from '../../daemon/packet-thread.js'
+import { startPacketWorker } from '../../daemon/start-packet-worker.js'
 import { keepForBoot, listenAt, requestHandler, summaryOf } from '../../daemon/request-handler.js'
 import { serviceManager } from '../../daemon/service-manager.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
@@ -63,7 +63,7 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
   const marks = new Marks(config.marks.mask)
   const recent = new RecentGrants()
   const book = new GrantTracker(marks, firewall.mask, steadySeconds, recent)
-  const daemon = new Daemon(config, {
+  const controller = new Controller(config, {
     version,
     log,
     firewall,
@@ -71,7 +71,7 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
     readOneTime: readOneTimeFile,
     marks,
     healing: { reconciler: new Reconciler(firewall, book), book, watch: watchRuleset },
-    startPath: (config, events) => startPacketThread(recent, config, events),
+    startWorker: (config, events) => startPacketWorker(recent, config, events),
     queueStatistics,
     now: Date.now,
     random: randomInt,
@@ -80,34 +80,34 @@ async function runConfigured(file: string, config: Config, log: ConfiguredLog): 
   // From here on SIGHUP means reload, also while the start is still under way.
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
-  const handle = requestHandler({ daemon, firewall, file, log, manager, ready })
+  const handle = requestHandler({ controller, firewall, file, log, manager, ready })
   process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
   const dump = (say: () => Promise<void>) => () => {
     ready.then(say).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
   }
   process.on(
     'SIGUSR1',
-    dump(() => daemon.logGrants()),
+    dump(() => controller.logGrants()),
   )
   process.on(
     'SIGUSR2',
-    dump(() => daemon.logMidway()),
+    dump(() => controller.logSequencesInProgress()),
   )
   // Nobody may be left who reads what we say; that is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it tells a second daemon that there is one already, before anything is touched.
   const listeners = await listenAt(config.socket, handle)
   try {
-    await daemon.start()
+    await controller.start()
     started()
     keepForBoot(config, log)
     manager.ready(summaryOf(config))
-    manager.watch(() => daemon.answers())
+    manager.watch(() => controller.ping())
     await Promise.race([asked, failed])
     manager.stopping()
-    await daemon.stop()
+    await controller.stop()
   } finally {
-    daemon.halt()
+    controller.halt()
     manager.close()
     for (const listener of listeners) await listener.close()
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { Counters } from '../../../src/controller/counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/knock-events.js'
-import { Counters } from '../../../src/controller/knock-events.js'
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { ReplayJournal } from '../../../src/controller/replay-journal.js'

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import type { Config } from '../../../src/config/types.js'
-import type { DaemonParts, PacketWorker } from '../../../src/controller/daemon.js'
-import { Daemon } from '../../../src/controller/daemon.js'
+import type { ControllerParts } from '../../../src/controller/controller.js'
+import { Controller } from '../../../src/controller/controller.js'
+import type { PacketWorker } from '../../../src/controller/packet-worker-interface.js'
 import { maskAddress } from '../../../src/net/addresses.js'
 import type { Command } from '../../../src/nft/json.js'
 import { deleteTable } from '../../../src/nft/json.js'
@@ -23,13 +24,13 @@ const web = service('web', { ports: ports(80) })
 const rotating = `
   hourly: { type: rotating, open-secret: a, range: 1000-2000, hour: utc, opens: [ssh] }`
 
-/** A daemon on the fake, with a watch that tells of what is applied when it is asked to. */
+/** A controller on the fake, with a watch that reports what is applied when it is asked to. */
 class Scene {
   now = Date.UTC(2026, 0, 1, 10, 59)
   readonly nft = new FakeNft({ now: () => this.now / 1000 })
   readonly said: string[] = []
   readonly stopped: string[] = []
-  readonly daemon: Daemon
+  readonly controller: Controller
   readonly firewall: Firewall
   /** Rejects for as long as it is set. */
   trouble: Error | undefined
@@ -60,21 +61,21 @@ class Scene {
     })
     const marks = new Marks(0xffff0000)
     const book = new GrantTracker(marks, mask, () => this.now / 1000, new RecentGrants())
-    const path: PacketWorker = {
+    const worker: PacketWorker = {
       counters: { get: () => 0 } as unknown as PacketWorker['counters'],
       configure: () => Promise.resolve(),
-      midway: () => Promise.resolve([]),
-      answers: () => Promise.resolve(),
-      stop: () => Promise.resolve(void this.stopped.push('path')),
+      sequencesInProgress: () => Promise.resolve([]),
+      ping: () => Promise.resolve(),
+      stop: () => Promise.resolve(void this.stopped.push('worker')),
     }
-    this.daemon = new Daemon(this.config, {
+    this.controller = new Controller(this.config, {
       version: '0',
       log,
       firewall: this.firewall,
       triggers: {
         configure: () => undefined,
         stop: () => Promise.resolve(void this.stopped.push('triggers')),
-      } as unknown as DaemonParts['triggers'],
+      } as unknown as ControllerParts['triggers'],
       readOneTime: () => ({ unused: [] }),
       marks,
       healing: {
@@ -85,7 +86,7 @@ class Scene {
           return { pid: 1, stop: () => undefined }
         },
       },
-      startPath: () => Promise.resolve(path),
+      startWorker: () => Promise.resolve(worker),
       queueStatistics: () => undefined,
       now: () => this.now,
       random: () => 3,
@@ -107,7 +108,7 @@ class Scene {
   }
 
   async start(): Promise<void> {
-    await this.daemon.start()
+    await this.controller.start()
     await settle()
   }
 }
@@ -124,7 +125,7 @@ async function settle(): Promise<void> {
 const configOf = (credentials = '\n  c: { type: pkd, key: a long enough key, opens: [ssh] }'): Config =>
   load(`services: { ssh: { port: 22 } }\ncredentials:${credentials}`).config
 
-describe('Daemon: what somebody else did is no wish', () => {
+describe('Controller restores what other programs changed', () => {
   const damages: readonly [string, Command[], string, RegExp][] = [
     ['the table', [deleteTable()], 'the table inet pkctl was deleted', /^delete table/],
     [
@@ -136,18 +137,18 @@ describe('Daemon: what somebody else did is no wish', () => {
   ]
   for (const [name, commands, damage] of damages) {
     for (const how of ['refresh', 'reload'] as const) {
-      it(`${name} went, and a ${how} comes before the driftWatcher looks`, async () => {
+      it(`${name} went, and a ${how} comes before the drift watcher looks`, async () => {
         const scene = new Scene([ssh], configOf())
         await scene.start()
         await scene.firewall.addService(web)
-        await scene.daemon.refresh()
+        await scene.controller.refresh()
         await scene.nft.apply(commands)
-        await (how === 'refresh' ? scene.daemon.refresh() : scene.daemon.reload(scene.config))
+        await (how === 'refresh' ? scene.controller.refresh() : scene.controller.reload(scene.config))
         assert.deepEqual(await scene.names(), ['ssh', 'web'])
         const told = scene.said.filter(line => line.startsWith(`warn: ${damage} by somebody else; put back`))
         assert.equal(told.length, 1, scene.said.join('\n'))
-        assert.equal((await scene.daemon.status()).healed, 1)
-        await scene.daemon.stop()
+        assert.equal((await scene.controller.status()).healed, 1)
+        await scene.controller.stop()
       })
     }
   }
@@ -156,31 +157,31 @@ describe('Daemon: what somebody else did is no wish', () => {
     const scene = new Scene([ssh], configOf())
     await scene.start()
     await scene.firewall.addService(web)
-    await scene.daemon.refresh()
+    await scene.controller.refresh()
     const install = scene.firewall.install.bind(scene.firewall)
     let times = 0
     scene.firewall.install = async (...given) => {
       if (++times === 1) await scene.nft.apply([deleteTable()])
       return install(...given)
     }
-    await scene.daemon.refresh()
+    await scene.controller.refresh()
     assert.deepEqual([times, await scene.names()], [2, ['ssh', 'web']])
-    await scene.daemon.stop()
+    await scene.controller.stop()
   })
 
   it('a service that a command removed stays away', async () => {
     const scene = new Scene([ssh], configOf())
     await scene.start()
     await scene.firewall.addService(web)
-    await scene.daemon.refresh()
+    await scene.controller.refresh()
     await scene.firewall.removeService('web')
-    await scene.daemon.refresh()
-    assert.deepEqual([await scene.names(), (await scene.daemon.status()).healed], [['ssh'], 0])
-    await scene.daemon.stop()
+    await scene.controller.refresh()
+    assert.deepEqual([await scene.names(), (await scene.controller.status()).healed], [['ssh'], 0])
+    await scene.controller.stop()
   })
 })
 
-describe('Daemon, as time goes by', () => {
+describe('Controller, as time goes by', () => {
   const minute = 60_000
   let scene: Scene
   afterEach(() => mock.timers.reset())
@@ -212,7 +213,7 @@ describe('Daemon, as time goes by', () => {
     assert.notEqual(at11, before)
     await pass(60 * minute)
     assert.notEqual(await scene.knockPorts(), at11, 'and the next turn comes in its time')
-    await scene.daemon.stop()
+    await scene.controller.stop()
   })
 
   it('a clock that is set, ahead or back, is noticed soon', async () => {
@@ -225,17 +226,17 @@ describe('Daemon, as time goes by', () => {
     scene.now -= 5 * 60 * minute + 40_000
     await pass(30_000)
     assert.equal(await scene.knockPorts(), before)
-    await scene.daemon.stop()
+    await scene.controller.stop()
   })
 
-  it('when the rules cannot be taken away at the end, nobody listens all the same', async () => {
+  it('when the rules cannot be removed at the end, the worker stops all the same', async () => {
     await begin([ssh])
     scene.trouble = new Error('another pkctl has been changing the ruleset for 30 s')
-    await assert.rejects(scene.daemon.stop(), /another pkctl/)
-    assert.deepEqual(scene.stopped, ['path', 'triggers'])
+    await assert.rejects(scene.controller.stop(), /another pkctl/)
+    assert.deepEqual(scene.stopped, ['worker', 'triggers'])
   })
 
-  it('fail-open services are told again and again, also when they could not be told at first', async () => {
+  it('the heartbeat for fail-open services goes on, also when the first one failed', async () => {
     await begin([{ ...ssh, failOpen: true }])
     const alive = async () => (await scene.nft.list()).sets.get('alive')?.elements.length ?? 0
     assert.ok((await alive()) > 0)
@@ -253,18 +254,18 @@ describe('Daemon, as time goes by', () => {
     scene.before = () => undefined
     await pass(minute)
     assert.ok((await alive()) > 0)
-    assert.equal((await scene.daemon.status()).healed, 1)
-    await scene.daemon.stop()
+    assert.equal((await scene.controller.status()).healed, 1)
+    await scene.controller.stop()
   })
 
   for (const [what, services, credentials] of [
     ['fail-open services', [{ ...ssh, failOpen: true }], undefined],
     ['rotating sequences', [ssh], rotating],
   ] as const) {
-    it(`nothing is waited for after the end, though ${what} were being drawn anew`, async () => {
+    it(`nothing is waited for after the end, though ${what} were just being installed`, async () => {
       await begin(services, credentials)
-      const refreshed = scene.daemon.refresh()
-      await scene.daemon.stop()
+      const refreshed = scene.controller.refresh()
+      await scene.controller.stop()
       await refreshed
       const { length } = scene.nft.applied
       const lines = scene.said.length

@@ -1,0 +1,278 @@
+/**
+ * The life of the daemon: start the packet worker, install the ruleset, keep it, reload, stop. Nothing here is on the
+ * packet path.
+ */
+import type { Config, Credential } from '../config/types.js'
+import type { FirewallError } from '../nft/errors.js'
+import type { Change, Firewall } from '../nft/reconcile/firewall.js'
+import type { Marks } from '../nft/table/packet-path.js'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { QueueStatistics } from '../queue/statistics.js'
+import type { ReadOneTime } from './active-credentials.js'
+import { warnOfOrphans } from './configuration-warnings.js'
+import type { ReconcileParts } from './drift-watcher.js'
+import { DriftWatcher } from './drift-watcher.js'
+import { Heartbeat } from './heartbeat.js'
+import type { Effect } from './knock-events.js'
+import type { Log } from './log.js'
+import { OnBehalfGrants } from './on-behalf-grants.js'
+import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
+import { Reporter } from './reporter.js'
+import { RotationTimer } from './rotation-timer.js'
+import { RulesetInstaller } from './ruleset-installer.js'
+import type { Status } from './status.js'
+import { collectStatus } from './status.js'
+import type { Triggers } from './triggers.js'
+
+/** How often an installation starts again when another program deletes the table at the same moment. */
+const installAttempts = 3
+
+export interface ControllerParts {
+  readonly version: string
+  readonly log: Log
+  readonly firewall: Firewall
+  readonly triggers: Triggers
+  readonly readOneTime: ReadOneTime
+  readonly marks: Marks
+  readonly healing: ReconcileParts
+  readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
+  readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Unix milliseconds. */
+  readonly now: () => number
+  /** A whole number below its argument. */
+  readonly random: (below: number) => number
+  /** Called when the daemon cannot go on. */
+  readonly onFatal: (error: Error) => void
+}
+
+/** What there is from the start of the packet worker on. */
+interface Running {
+  readonly worker: PacketWorker
+  readonly installer: RulesetInstaller
+}
+
+export class Controller {
+  readonly #parts: ControllerParts
+  readonly #driftWatcher: DriftWatcher
+  readonly #heartbeat: Heartbeat
+  readonly #rotationTimer: RotationTimer
+  readonly #onBehalf: OnBehalfGrants
+  readonly #reporter: Reporter
+  /** The queue that is bound at the start. */
+  readonly #queue: number
+  #config: Config
+  #running: Running | undefined
+  #nativeQueue = false
+  #isStopping = false
+  /** Unix milliseconds. */
+  #startedAt = 0
+  #configuredAt: number
+  /** Changes of the ruleset follow one another, because each reads it first. */
+  #lastChange: Promise<unknown> = Promise.resolve()
+
+  constructor(config: Config, parts: ControllerParts) {
+    const { log, firewall, triggers, healing, now } = parts
+    this.#config = config
+    this.#parts = parts
+    this.#queue = config.queue.number
+    this.#configuredAt = now()
+    const grantsOf = (credential: string) => this.#running?.installer.granted.get(credential)
+    this.#reporter = new Reporter(log, grantsOf)
+    this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
+    this.#heartbeat = new Heartbeat(firewall, log)
+    this.#rotationTimer = new RotationTimer(
+      () => this.refresh(),
+      () => now() / 1000,
+      log,
+    )
+    this.#driftWatcher = new DriftWatcher(healing, log, queueRule =>
+      this.#inTurn(() => this.#installer.reconcile(this.#config, queueRule)),
+    )
+  }
+
+  /** Resolves when knocks are answered. Throws, with nothing changed, when the queue or the ruleset is not available. */
+  async start(): Promise<void> {
+    const { firewall, log, now } = this.#parts
+    this.#startedAt = now()
+    this.#nativeQueue = (await firewall.probe('input')).nativeQueue
+    await this.#refuseSecond()
+    const worker = await this.#startWorker()
+    try {
+      await this.#installer.install(this.#config, this.#config.services)
+    } catch (error) {
+      this.halt()
+      await worker.stop()
+      throw error
+    }
+    this.#driftWatcher.start(!this.#nativeQueue)
+    const how = this.#nativeQueue
+      ? "by nft's queue statement"
+      : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
+    log.info(`listening on queue ${this.#queue} ${how}`, { queue: this.#queue, native: this.#nativeQueue })
+  }
+
+  /** Applies a valid configuration. When the kernel refuses it, the old one stays in force. */
+  reload(config: Config): Promise<Change> {
+    const readAt = this.#parts.now()
+    return this.#inTurn(async () => {
+      const before = this.#config
+      const change = await this.#reconcileAndInstall(config)
+      this.#config = config
+      this.#configuredAt = readAt
+      await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
+      this.#warnOfRestart(before, config)
+      return change
+    })
+  }
+
+  /** Takes over services that a command created, changed or removed in the kernel. */
+  refresh(): Promise<Change> {
+    return this.#inTurn(() => this.#reconcileAndInstall(this.#config, []))
+  }
+
+  /** Stops the kernel from queueing knocks, answers those in the queue, and ends. Ports stay closed, grants stay valid. */
+  async stop(): Promise<void> {
+    const stopped = this.#inTurn(async () => {
+      try {
+        await this.#parts.firewall.quiesce()
+      } finally {
+        // Even if that fails, no knock is answered any more.
+        await this.#running?.worker.stop()
+      }
+      await this.#parts.firewall.uninstall()
+    })
+    this.halt()
+    try {
+      await stopped
+    } finally {
+      // Not before: while knocks are answered, their commands must be run or recorded.
+      await this.#parts.triggers.stop()
+    }
+    this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
+  }
+
+  /** Starts nothing more, and waits for nothing; what has begun is completed. */
+  halt(): void {
+    this.#isStopping = true
+    this.#rotationTimer.stop()
+    this.#heartbeat.stop()
+    this.#driftWatcher.stop()
+  }
+
+  /** Resolves when the packet worker has answered. */
+  async ping(): Promise<void> {
+    await this.#running?.worker.ping()
+  }
+
+  status(): Promise<Status> {
+    const { firewall, queueStatistics, version, now } = this.#parts
+    return collectStatus(firewall, {
+      version,
+      config: this.#config,
+      startedAt: this.#startedAt,
+      configuredAt: this.#configuredAt,
+      now: now(),
+      queue: this.#queue,
+      native: this.#nativeQueue,
+      counters: this.#running?.worker.counters,
+      drift: this.#driftWatcher,
+      queueStatistics,
+    })
+  }
+
+  logGrants(): Promise<void> {
+    return this.#reporter.grants(this.#parts.firewall)
+  }
+
+  async logSequencesInProgress(): Promise<void> {
+    this.#reporter.sequencesInProgress((await this.#running?.worker.sequencesInProgress()) ?? [])
+  }
+
+  get #installer(): RulesetInstaller {
+    if (!this.#running) throw new Error('the daemon has not started yet')
+    return this.#running.installer
+  }
+
+  async #startWorker(): Promise<PacketWorker> {
+    const { startWorker, log, onFatal } = this.#parts
+    const worker = await startWorker(this.#config, {
+      knocks: (events, suppressed) => {
+        this.#reporter.knocks(events, suppressed)
+      },
+      effects: effects => {
+        for (const effect of effects) this.#follow(effect)
+      },
+      trouble: (level, message) => {
+        log[level](message)
+      },
+      died: onFatal,
+    })
+    const knockQueue = { worker, queue: this.#queue, native: this.#nativeQueue }
+    const onInstalled = this.#onInstalled.bind(this)
+    this.#running = { worker, installer: new RulesetInstaller(this.#parts, knockQueue, onInstalled) }
+    return worker
+  }
+
+  // Two daemons in one network namespace would replace each other's packet path, and neither would notice.
+  async #refuseSecond(): Promise<void> {
+    const queue = await this.#parts.firewall.queueInUse()
+    if (queue === undefined || queue === this.#queue || !this.#parts.queueStatistics(queue)) return
+    throw new Error(`another pkctld listens on queue ${queue} here`)
+  }
+
+  /** Restores the table first: what another program has just changed must not become what the table should be. */
+  async #reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+    for (let attempt = 1; ; attempt++) {
+      this.#driftWatcher.mended(await this.#installer.reconcile(this.#config, false))
+      try {
+        return await this.#installer.install(config, specs)
+      } catch (error) {
+        // The table was changed between the two steps.
+        const again = (error as Partial<FirewallError>).kind === 'replaced' && attempt < installAttempts
+        if (!again) throw error
+      }
+    }
+  }
+
+  async #onInstalled(enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>): Promise<void> {
+    if (this.#isStopping) return
+    this.#rotationTimer.waitForTurn(enabled)
+    if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
+    else this.#heartbeat.stop()
+  }
+
+  /** Carries out what follows a decision outside of the packet worker. */
+  #follow(effect: Effect): void {
+    const { triggers } = this.#parts
+    const { kind, credential } = effect
+    if (kind === 'opened') triggers.opened(credential, effect.address)
+    else if (kind === 'closed') triggers.closed(credential, effect.address)
+    else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address)
+    else void this.#installNextSequence(credential)
+  }
+
+  async #installNextSequence(credential: string): Promise<void> {
+    if (!(await this.#rotationTimer.runNow(`the next sequence of ${credential} could not be put in place`))) return
+    this.#parts.log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
+  }
+
+  #warnOfRestart(before: Config, after: Config): void {
+    const fixed = (config: Config) => {
+      const { replayEntries, anyClockEntries } = config.limits
+      const { queue, marks, stateDirectory, socket } = config
+      return JSON.stringify([queue, marks, stateDirectory, socket, replayEntries, anyClockEntries])
+    }
+    if (fixed(before) === fixed(after)) return
+    this.#parts.log.warn(
+      'changes of queue, marks, state-directory, socket, and the numbers of entries take effect after a restart',
+    )
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    // A change after the end would install again what has just been uninstalled.
+    if (this.#isStopping) return Promise.reject(new Error('the daemon is about to end'))
+    const result = this.#lastChange.then(work)
+    this.#lastChange = result.catch(() => undefined)
+    return result
+  }
+}

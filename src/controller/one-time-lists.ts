@@ -1,0 +1,18 @@
+/** Reads files of one-time sequences so that a missing or short one is logged and stops nothing else. */
+import type { OneTimeList } from '../knock/one-time.js'
+import { fewLeft } from '../knock/one-time.js'
+import type { ReadOneTime } from './active-credentials.js'
+import type { Log } from './log.js'
+
+export function readOneTimeOrLog(file: string, read: ReadOneTime, log: Log): OneTimeList {
+  try {
+    const list = read(file)
+    const left = list.unused.length
+    if (left < fewLeft)
+      log.warn(left === 0 ? `${file} has no sequence left` : `${file} has only ${left} sequences left`)
+    return list
+  } catch (error) {
+    log.error(`the sequences of ${file} cannot be read, and nobody can knock by them: ${(error as Error).message}`)
+    return { unused: [] }
+  }
+}

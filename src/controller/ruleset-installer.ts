@@ -1,0 +1,121 @@
+/**
+ * Installs the ruleset that the configuration asks for: active credentials are given marks, marks and services make the
+ * packet path, and when the kernel has it, the packet worker and the triggers follow.
+ */
+import type { Config, Credential } from '../config/types.js'
+import type { Change, Firewall } from '../nft/reconcile/firewall.js'
+import type { Reconciliation } from '../nft/reconcile/reconciler.js'
+import type { GrantAction, Marks, PacketPathSpec } from '../nft/table/packet-path.js'
+import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { ActiveCredential, ReadOneTime } from './active-credentials.js'
+import { activeCredentials, grantRequestOf, packetCredential, packetSequence } from './active-credentials.js'
+import { warnOfMissingServices } from './configuration-warnings.js'
+import type { ReconcileParts } from './drift-watcher.js'
+import type { Granted } from './log-messages.js'
+import type { Log } from './log.js'
+import type { Allocation } from './mark-allocator.js'
+import { MarkAllocator } from './mark-allocator.js'
+import { readOneTimeOrLog } from './one-time-lists.js'
+import { packetPathSpec } from './packet-path-spec.js'
+import type { PacketWorker } from './packet-worker-interface.js'
+import type { Triggers } from './triggers.js'
+
+interface InstallerParts {
+  readonly log: Log
+  readonly firewall: Pick<Firewall, 'install'>
+  readonly triggers: Pick<Triggers, 'configure'>
+  readonly healing: Pick<ReconcileParts, 'reconciler' | 'book'>
+  readonly marks: Marks
+  readonly readOneTime: ReadOneTime
+  /** Unix milliseconds. */
+  readonly now: () => number
+  /** A whole number below its argument. */
+  readonly random: (below: number) => number
+}
+
+/** Called when the kernel has the ruleset and the packet worker its credentials. */
+type OnInstalled = (enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>) => Promise<void>
+
+/** Where knocks are queued, and the thread that reads them. */
+interface KnockQueue {
+  readonly worker: Pick<PacketWorker, 'configure'>
+  readonly queue: number
+  readonly native: boolean
+}
+
+interface Draft {
+  readonly active: readonly ActiveCredential[]
+  readonly allocation: Allocation
+  readonly packetPath: PacketPathSpec
+  readonly services: ReadonlyMap<string, ServiceSpec>
+}
+
+export class RulesetInstaller {
+  /** What the kernel grants, by credential. */
+  granted: ReadonlyMap<string, Granted> = new Map()
+  readonly #allocator: MarkAllocator
+
+  constructor(
+    readonly parts: InstallerParts,
+    readonly knockQueue: KnockQueue,
+    readonly onInstalled: OnInstalled,
+  ) {
+    this.#allocator = new MarkAllocator(parts.marks.maxActions, parts.random)
+  }
+
+  /** Creates or changes the services `specs`, and installs the packet path for all services. */
+  async install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {
+    const { firewall, log, healing } = this.parts
+    const drafts: Draft[] = []
+    const packetPathFor = this.#drafter(config, drafts)
+    const change = await firewall.install(specs, packetPathFor, healing.reconciler.table)
+    const draft = drafts.at(-1)
+    if (draft) {
+      await this.#apply(config, draft)
+      await healing.reconciler.adopt(change.commands, draft.services, draft.packetPath)
+    }
+    for (const detail of change.details) log.info(detail)
+    return change
+  }
+
+  /** Restores what other programs changed. `queueRule`: also the rule in iptables' mangle table. */
+  async reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
+    const drafts: Draft[] = []
+    const reconciliation = await this.parts.healing.reconciler.reconcile(this.#drafter(config, drafts), queueRule)
+    const draft = drafts.at(-1)
+    if (draft) await this.#apply(config, draft)
+    return reconciliation
+  }
+
+  /** Gives the packet path for the services that exist. The last draft counts, once the kernel has it: see `#apply`. */
+  #drafter(config: Config, drafts: Draft[]): (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec {
+    const { now, readOneTime, log, marks } = this.parts
+    const { queue, native } = this.knockQueue
+    return services => {
+      const readList = (file: string) => readOneTimeOrLog(file, readOneTime, log)
+      const active = activeCredentials(enabledIn(config), now() / 1000, readList)
+      const allocation = this.#allocator.allocate(active.map(grantRequestOf), services)
+      const packetPath = packetPathSpec(config, active, allocation.actions, services, { queue, native, marks })
+      drafts.push({ active, allocation, packetPath, services })
+      return packetPath
+    }
+  }
+
+  async #apply(config: Config, { active, allocation, services }: Draft): Promise<void> {
+    const { log, triggers, healing } = this.parts
+    allocation.commit()
+    healing.book.useActions(allocation.actions)
+    const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
+    await this.knockQueue.worker.configure(
+      allocated.flatMap(({ one, action }) => (one.kind === 'pkd' ? [packetCredential(one, action.number)] : [])),
+      allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action)] : [])),
+    )
+    triggers.configure(config.credentials, services, config.limits)
+    this.granted = new Map(allocated.map(({ one, action }) => [one.credential.name, action.grants]))
+    const enabled = enabledIn(config)
+    warnOfMissingServices(enabled, this.granted, log)
+    await this.onInstalled(enabled, services)
+  }
+}
+
+const enabledIn = ({ credentials }: Config) => credentials.filter(({ enabled }) => enabled)

@@ -1,0 +1,127 @@
+/** Starts the packet worker in a thread of its own, and exchanges messages with it. */
+import * as fs from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import type { Config } from '../config/types.js'
+import { Counters } from '../controller/counters.js'
+import type { SequenceProgress } from '../controller/knock-events.js'
+import type { PacketWorker, PacketWorkerEvents } from '../controller/packet-worker-interface.js'
+import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
+import { QueueError } from '../queue/errors.js'
+import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
+
+/** Requests of one kind that wait for their answers, which come in the same order. */
+class Pending<T> {
+  #waiting: ((value: T) => void)[] = []
+
+  /** Sends a request, and resolves to its answer. */
+  ask(send: () => void): Promise<T> {
+    return new Promise(resolve => {
+      this.#waiting.push(resolve)
+      send()
+    })
+  }
+
+  answer(value: T): void {
+    this.#waiting.shift()?.(value)
+  }
+
+  answerAll(value: T): void {
+    for (const resolve of this.#waiting.splice(0)) resolve(value)
+  }
+}
+
+/** Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
+export function startPacketWorker(
+  recent: RecentGrants,
+  config: Config,
+  events: PacketWorkerEvents,
+): Promise<PacketWorker> {
+  const counters = new Counters()
+  const workerData: PacketWorkerData = {
+    queue: config.queue,
+    mask: config.marks.mask,
+    stateDirectory: config.stateDirectory,
+    limits: { entries: config.limits.replayEntries, anyClockEntries: config.limits.anyClockEntries },
+    counters: counters.memory,
+    recent: recent.memory,
+  }
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(new URL('./packet-worker.js', import.meta.url), { workerData, trackUnmanagedFds: false })
+    const configured = new Pending<void>()
+    const sequences = new Pending<readonly SequenceProgress[]>()
+    const pings = new Pending<void>()
+    let wakeWriter = -1
+    let isStopping = false
+    let ended: () => void = () => undefined
+    const end = new Promise<void>(done => (ended = done))
+
+    const send = (request: WorkerRequest) => {
+      thread.postMessage(request)
+      // The thread waits for packets, and looks at its messages when it is woken.
+      fs.writeSync(wakeWriter, 'w')
+    }
+    const worker: PacketWorker = {
+      counters,
+      configure: (credentials, sequences) =>
+        configured.ask(() => {
+          send({ kind: 'configure', credentials, sequences })
+        }),
+      sequencesInProgress: () =>
+        sequences.ask(() => {
+          send({ kind: 'list-sequences' })
+        }),
+      ping: () =>
+        pings.ask(() => {
+          send({ kind: 'ping' })
+        }),
+      stop() {
+        if (!isStopping) {
+          isStopping = true
+          send({ kind: 'stop' })
+        }
+        return end
+      },
+    }
+
+    thread.on('message', (message: WorkerMessage) => {
+      switch (message.kind) {
+        case 'ready':
+          wakeWriter = message.wakeWriter
+          resolve(worker)
+          break
+        case 'failed':
+          reject(new QueueError(message.message, message.hint))
+          break
+        case 'configured':
+          configured.answer()
+          break
+        case 'sequences':
+          sequences.answer(message.sources)
+          break
+        case 'pong':
+          pings.answer()
+          break
+        case 'knocks':
+          events.knocks(message.events, message.suppressed)
+          break
+        case 'effects':
+          events.effects(message.effects)
+          break
+        case 'trouble':
+          events.trouble(message.level, message.message)
+          break
+      }
+    })
+    thread.on('error', error => {
+      reject(error)
+      if (!isStopping) events.died(error)
+    })
+    thread.on('exit', () => {
+      ended()
+      configured.answerAll()
+      sequences.answerAll([])
+      // Pings stay without an answer: the watchdog must not take an ended thread for a live one.
+      if (!isStopping && wakeWriter >= 0) events.died(new Error('the packet path ended'))
+    })
+  })
+}
