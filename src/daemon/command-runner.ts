@@ -1,8 +1,9 @@
 /** Runs the commands of triggers: without a terminal and without our environment, for a time, with what they say logged. */
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
+import type { RunCommand } from '../controller/command-queue.js'
 import type { Log } from '../controller/log.js'
-import type { CommandRun, RunCommand } from '../controller/triggers.js'
+import type { CommandRun } from '../controller/trigger-command.js'
 import { execute } from '../util/run-program.js'
 import { oneLine } from '../util/text.js'
 

@@ -5,7 +5,7 @@ import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { ExpiryStore } from '../../../src/controller/expiry-store.js'
 import type { Log } from '../../../src/controller/log.js'
-import type { CommandRun } from '../../../src/controller/triggers.js'
+import type { CommandRun } from '../../../src/controller/trigger-command.js'
 import { Triggers } from '../../../src/controller/triggers.js'
 import { credential, load, plainService } from '../config/config-support.js'
 
