@@ -1,8 +1,7 @@
 /** Commands of users without rights to the ruleset: the daemon does for them what its configuration lets them ask. */
-import { askDaemon } from '../daemon/control-client.js'
+import { askDaemon, RefusedByDaemon } from '../daemon/control-client.js'
 import type { Message } from '../daemon/requests.js'
 import { NftError } from '../nft/errors.js'
-import { RefusedByDaemon } from '../util/socket/answer.js'
 import { UserError } from '../util/user-error.js'
 
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */

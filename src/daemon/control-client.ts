@@ -1,13 +1,21 @@
 /** Asks the daemon over its control socket. */
-import type { Answer } from '../util/socket/answer.js'
-import { RefusedByDaemon } from '../util/socket/answer.js'
+import type { Answer, Problem } from '../util/socket/answer.js'
 import { ask } from '../util/socket/client.js'
 import { UserError } from '../util/user-error.js'
 import type { Message } from './requests.js'
 
+/** The daemon answered that it does not do what it was asked for. */
+export class RefusedByDaemon extends Error {
+  override readonly name = 'RefusedByDaemon'
+
+  constructor(readonly problems: readonly Problem[]) {
+    super(problems.map(({ message }) => message).join('; '))
+  }
+}
+
 /**
- * The socket of the configured group. Node does not tell who is at the other end of a socket; the modes of two files do,
- * of which each answers what its users may ask.
+ * The socket of the configured group. Node does not tell which user is at the other end of a socket, so there are two
+ * sockets, with the mode of each for its users and with the requests that these may make.
  */
 export const groupSocketOf = (socketPath: string): string => `${socketPath}.group`
 
@@ -18,13 +26,13 @@ export async function askDaemon(socketPath: string, message: Message): Promise<A
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
     return ask(groupSocketOf(socketPath), message).catch((cause: unknown) => {
-      // Without a group there is no such socket; what stands in the way is still the right to the first one.
+      // Without a group there is no such socket; the problem is still the missing right to the first one.
       throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? error : cause
     })
   }
 }
 
-/** `askDaemon`, with an error for a person. */
+/** `askDaemon`, with errors that say what to do. */
 export async function askOrExplain(socketPath: string, request: Message['request']): Promise<unknown> {
   let reply: Answer
   try {

@@ -1,13 +1,13 @@
-/** Every failure that pkctl knows, as lines for a person. */
+/** Every error that pkctl knows, as messages of one line with hints. */
 import { ConfigError, formatPosition } from '../config/errors.js'
 import { PkdFormatError } from '../knock/errors.js'
 import type { NftErrorKind } from '../nft/errors.js'
 import { FirewallError, NftError } from '../nft/errors.js'
 import { QueueError } from '../queue/errors.js'
 import type { Problem } from '../util/socket/answer.js'
-import { RefusedByDaemon } from '../util/socket/answer.js'
 import { UserError } from '../util/user-error.js'
 import { ValueError } from '../util/value-error.js'
+import { RefusedByDaemon } from './control-client.js'
 
 export function problemsOf(error: unknown): readonly Problem[] {
   if (error instanceof RefusedByDaemon) return error.problems
@@ -23,7 +23,7 @@ export function problemsOf(error: unknown): readonly Problem[] {
 const problemOf = (message: string, hint: string | undefined): Problem =>
   hint === undefined ? { message } : { message, hint }
 
-/** 2 where the words of the command were wrong, 1 otherwise. */
+/** 2 for wrong arguments of a command, 1 for everything else. */
 export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof UserError) return error.status
   return error instanceof ValueError || error instanceof PkdFormatError ? 2 : 1

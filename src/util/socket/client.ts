@@ -2,7 +2,7 @@
 import * as net from 'node:net'
 import type { Answer } from './answer.js'
 
-/** Asks whoever serves the socket. Rejects with the system's error when nobody does. */
+/** Sends a request and resolves to its answer. Rejects with the system's error when no process serves the socket. */
 export function ask(
   socketPath: string,
   message: { readonly request: string },

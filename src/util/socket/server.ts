@@ -3,26 +3,46 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
 import { execute } from '../run-program.js'
-import { UserError } from '../user-error.js'
 import type { Answer } from './answer.js'
 
-/** No request is longer; what sends more is not pkctl. */
+/** The length of a request. */
 const maxRequestBytes = 4096
 
-/** At a time; more are turned away. */
+/** At a time; more are refused. */
 const maxConnections = 64
+
+type SocketProblem =
+  /** Another process serves the socket. */
+  | 'in-use'
+  /** The path is a file or directory, which is not removed. */
+  | 'not-a-socket'
+  | 'no-such-group'
+  /** Only root can give a file to a group of which the process is no member. */
+  | 'not-in-group'
+
+export class SocketError extends Error {
+  override readonly name = 'SocketError'
+
+  constructor(
+    readonly problem: SocketProblem,
+    message: string,
+  ) {
+    super(message)
+  }
+}
 
 export interface Listener {
   /** Ends every connection, and the socket. */
   close(): Promise<void>
 }
 
+/** Listens at a path, for root and the process's own user, and for `group` if there is one. Throws a SocketError. */
 export async function listen(
   socket: { path: string; group: string | null },
   handle: (message: unknown) => Promise<Answer>,
 ): Promise<Listener> {
   const group = socket.group === null ? null : await groupId(socket.group)
-  await makeWay(socket.path)
+  await removeStale(socket.path)
   const connections = new Set<net.Socket>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
     connections.add(connection)
@@ -30,7 +50,7 @@ export async function listen(
     serve(connection, handle)
   })
   server.maxConnections = maxConnections
-  // Nobody may connect before the mode is what it should be.
+  // The mode must be right from the first moment on.
   const umask = process.umask(0o177)
   try {
     await new Promise<void>((resolve, reject) => {
@@ -62,35 +82,27 @@ function giveTo(group: number, socket: { path: string; group: string | null }): 
     fs.chownSync(socket.path, -1, group)
     fs.chmodSync(socket.path, 0o660)
   } catch (cause) {
-    // Who is not root can give a file to groups that he is in, and to no others.
     if ((cause as NodeJS.ErrnoException).code !== 'EPERM') throw cause
-    throw new UserError(
-      `socket: the daemon is not in the group ${socket.group}, and cannot give it the socket`,
-      `systemctl edit pkctld, and there below [Service]: SupplementaryGroups=${socket.group}`,
-    )
+    throw new SocketError('not-in-group', `no right to give ${socket.path} to the group ${socket.group}`)
   }
 }
 
-/** Removes a socket that nobody serves any more; whatever else has that name stays. */
-async function makeWay(socketPath: string): Promise<void> {
+/** Removes a socket that no process serves any more. */
+async function removeStale(socketPath: string): Promise<void> {
   fs.mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o755 })
   const there = fs.lstatSync(socketPath, { throwIfNoEntry: false })
   if (!there) return
-  if (!there.isSocket())
-    throw new UserError(`${socketPath} is no socket, and stays`, 'choose another place with socket: path')
-  if (await isAnswering(socketPath)) {
-    const hint = 'pkctl status shows it, pkctl reload makes it read its configuration'
-    throw new UserError(`pkctld is running already, at ${socketPath}`, hint)
-  }
+  if (!there.isSocket()) throw new SocketError('not-a-socket', `${socketPath} is not a socket`)
+  if (await isAnswering(socketPath)) throw new SocketError('in-use', `another process serves ${socketPath}`)
   fs.rmSync(socketPath, { force: true })
 }
 
-/** Whoever has not asked by then, or not read the answer that long after it came, is not pkctl. */
-const patienceMilliseconds = 5_000
+/** For the request, and for reading the answer. */
+const timeoutMilliseconds = 5_000
 
 function serve(connection: net.Socket, handle: (message: unknown) => Promise<Answer>): void {
   let text = ''
-  const endSoon = () => setTimeout(() => connection.destroy(), patienceMilliseconds)
+  const endSoon = () => setTimeout(() => connection.destroy(), timeoutMilliseconds)
   let deadline = endSoon()
   connection.setEncoding('utf8')
   connection.on('error', () => connection.destroy())
@@ -135,7 +147,6 @@ async function isAnswering(socketPath: string): Promise<boolean> {
 async function groupId(name: string): Promise<number> {
   const { status, stdout } = await execute('getent', ['group', name])
   const id = Number(stdout.split(':')[2])
-  if (status !== 0 || !Number.isInteger(id))
-    throw new UserError(`socket: there is no group ${name}`, `groupadd --system ${name} makes it`)
+  if (status !== 0 || !Number.isInteger(id)) throw new SocketError('no-such-group', `there is no group ${name}`)
   return id
 }

@@ -1,0 +1,70 @@
+/** The daemon's sockets: root's, which takes all requests, and the group's, which takes those of `group-may`. */
+import * as fs from 'node:fs'
+import type { Config } from '../config/types.js'
+import type { Answer } from '../util/socket/answer.js'
+import type { Listener } from '../util/socket/server.js'
+import { listen, SocketError } from '../util/socket/server.js'
+import { UserError } from '../util/user-error.js'
+import { groupSocketOf } from './control-client.js'
+import type { Handle } from './request-handler.js'
+import { isOpenTo, readRequest } from './requests.js'
+
+/** Throws a UserError for what the configuration, or another daemon, makes impossible. */
+export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {
+  const root = await listenOrExplain({ path: socket.path, group: null }, message =>
+    handle(readRequest(message), 'root'),
+  )
+  try {
+    return [root, ...(await listenForGroup(socket, handle))]
+  } catch (error) {
+    await root.close()
+    throw error
+  }
+}
+
+async function listenForGroup({ path, group, groupMay }: Config['socket'], handle: Handle): Promise<Listener[]> {
+  const groupPath = groupSocketOf(path)
+  if (group === null) {
+    // A stale socket of an earlier daemon would make a command report that no daemon answers.
+    if (fs.lstatSync(groupPath, { throwIfNoEntry: false })?.isSocket()) fs.rmSync(groupPath)
+    return []
+  }
+  const answer = (message: unknown): Promise<Answer> => {
+    const request = readRequest(message)
+    if (isOpenTo(groupMay, request)) return handle(request, `group ${group}`)
+    const hint = 'socket: group-may in the configuration says what it may'
+    const problem = { message: `group ${group} may not ask for ${request.request}`, hint }
+    return Promise.resolve({ ok: false, problems: [problem] })
+  }
+  return [await listenOrExplain({ path: groupPath, group }, answer)]
+}
+
+async function listenOrExplain(
+  socket: { readonly path: string; readonly group: string | null },
+  handle: (message: unknown) => Promise<Answer>,
+): Promise<Listener> {
+  try {
+    return await listen(socket, handle)
+  } catch (error) {
+    throw error instanceof SocketError ? explained(error, socket.path, socket.group ?? '') : error
+  }
+}
+
+function explained({ problem }: SocketError, path: string, group: string): UserError {
+  switch (problem) {
+    case 'in-use':
+      return new UserError(
+        `pkctld is running already, at ${path}`,
+        'pkctl status shows it, pkctl reload makes it read its configuration',
+      )
+    case 'not-a-socket':
+      return new UserError(`${path} is no socket, and stays`, 'choose another place with socket: path')
+    case 'no-such-group':
+      return new UserError(`socket: there is no group ${group}`, `groupadd --system ${group} makes it`)
+    case 'not-in-group':
+      return new UserError(
+        `socket: the daemon is not in the group ${group}, and cannot give it the socket`,
+        `systemctl edit pkctld, and there below [Service]: SupplementaryGroups=${group}`,
+      )
+  }
+}

@@ -1,0 +1,117 @@
+/** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
+import { randomInt } from 'node:crypto'
+import { loadConfig } from '../config/load.js'
+import { readOneTimeFile } from '../config/one-time-file.js'
+import type { Config } from '../config/types.js'
+import { Controller } from '../controller/controller.js'
+import { ExpiryStore } from '../controller/expiry-store.js'
+import { Triggers } from '../controller/triggers.js'
+import { realFirewall } from '../nft/kernel-firewall.js'
+import type { Firewall } from '../nft/reconcile/firewall.js'
+import { GrantTracker } from '../nft/reconcile/grant-tracker.js'
+import { watchRuleset } from '../nft/reconcile/monitor.js'
+import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
+import { Reconciler } from '../nft/reconcile/reconciler.js'
+import { Marks } from '../nft/table/packet-path.js'
+import { queueStatistics } from '../queue/statistics.js'
+import { UserError } from '../util/user-error.js'
+import { commandRunner } from './command-runner.js'
+import { listenAt } from './control-socket.js'
+import type { ConfiguredLog } from './log.js'
+import { createLog } from './log.js'
+import { keepForBoot, summaryOf } from './reload.js'
+import { requestHandler } from './request-handler.js'
+import { serviceManager } from './service-manager.js'
+import { startPacketWorker } from './start-packet-worker.js'
+
+/** Resolves when the daemon was asked to stop and has. Rejects when it cannot start or go on. */
+export async function runDaemon(file: string, version: string): Promise<void> {
+  const { config, warnings } = loadConfig(file)
+  const log = createLog(config.log)
+  for (const warning of warnings) log.warn(warning)
+  try {
+    await runConfigured(config, file, version, log)
+  } finally {
+    await log.close()
+  }
+}
+
+async function runConfigured(config: Config, file: string, version: string, log: ConfiguredLog): Promise<void> {
+  const manager = serviceManager(message => {
+    log.warn(message)
+  })
+  let fail: (error: Error) => void = () => undefined
+  const failed = new Promise<never>((_, reject) => (fail = reject))
+  failed.catch(() => undefined)
+  const asked = new Promise<NodeJS.Signals>(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+  })
+  const firewall = realFirewall()
+  const controller = createController(config, version, log, firewall, fail)
+  let started: () => void = () => undefined
+  const ready = new Promise<void>(resolve => (started = resolve))
+  const handle = requestHandler({ controller, firewall, file, log, manager, ready })
+  // From here on SIGHUP means reload, also while the start is still in progress.
+  process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
+  logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())
+  logOnSignal('SIGUSR2', ready, log, () => controller.logSequencesInProgress())
+  // That no process reads the output any more is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  // The socket first: it refuses a second daemon before anything is changed.
+  const listeners = await listenAt(config.socket, handle)
+  try {
+    await controller.start()
+    started()
+    keepForBoot(config, log)
+    manager.ready(summaryOf(config))
+    manager.watch(() => controller.ping())
+    await Promise.race([asked, failed])
+    manager.stopping()
+    await controller.stop()
+  } finally {
+    controller.halt()
+    manager.close()
+    for (const listener of listeners) await listener.close()
+  }
+}
+
+function createController(
+  config: Config,
+  version: string,
+  log: ConfiguredLog,
+  firewall: Firewall,
+  onFatal: (error: Error) => void,
+): Controller {
+  const marks = new Marks(config.marks.mask)
+  const recent = new RecentGrants()
+  const book = new GrantTracker(marks, firewall.mask, steadySeconds, recent)
+  const due = openExpiryStore(config.stateDirectory)
+  return new Controller(config, {
+    version,
+    log,
+    firewall,
+    triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
+    readOneTime: readOneTimeFile,
+    marks,
+    healing: { reconciler: new Reconciler(firewall, book), book, watch: watchRuleset },
+    startWorker: (config, events) => startPacketWorker(recent, config, events),
+    queueStatistics,
+    now: Date.now,
+    random: randomInt,
+    onFatal,
+  })
+}
+
+function openExpiryStore(directory: string): ExpiryStore {
+  try {
+    return ExpiryStore.open(directory)
+  } catch (error) {
+    throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
+  }
+}
+
+function logOnSignal(signal: NodeJS.Signals, ready: Promise<void>, log: ConfiguredLog, write: () => Promise<void>) {
+  process.on(signal, () => {
+    ready.then(write).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
+  })
+}
