@@ -20,6 +20,7 @@ import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface
 import { Reporter } from './reporter.js'
 import { RotationTimer } from './rotation-timer.js'
 import { RulesetInstaller } from './ruleset-installer.js'
+import { changedStartOptions, withStartOptions } from './start-options.js'
 import type { Status } from './status.js'
 import { collectStatus } from './status.js'
 import type { Triggers } from './triggers.js'
@@ -45,6 +46,14 @@ export interface ControllerParts {
   readonly onFatal: (error: Error) => void
 }
 
+interface Reload {
+  readonly change: Change
+  /** What is in force now. */
+  readonly config: Config
+  /** The names of options that differ from those in force, and take effect after a restart. */
+  readonly needsRestart: readonly string[]
+}
+
 /** What there is from the start of the packet worker on. */
 interface Running {
   readonly worker: PacketWorker
@@ -58,7 +67,8 @@ export class Controller {
   readonly #rotationTimer: RotationTimer
   readonly #onBehalf: OnBehalfGrants
   readonly #reporter: Reporter
-  /** The queue that is bound at the start. */
+  /** The configuration at the start. Some of its options stay in force until a restart. */
+  readonly #started: Config
   readonly #queue: number
   #config: Config
   #running: Running | undefined
@@ -72,7 +82,7 @@ export class Controller {
 
   constructor(config: Config, parts: ControllerParts) {
     const { log, firewall, triggers, healing, now } = parts
-    this.#config = config
+    this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
     this.#configuredAt = now()
@@ -112,16 +122,16 @@ export class Controller {
   }
 
   /** Applies a valid configuration. When the kernel refuses it, the old one stays in force. */
-  reload(config: Config): Promise<Change> {
+  reload(loaded: Config): Promise<Reload> {
     const readAt = this.#parts.now()
     return this.#inTurn(async () => {
       const before = this.#config
+      const config = withStartOptions(this.#started, loaded)
       const change = await this.#reconcileAndInstall(config)
       this.#config = config
       this.#configuredAt = readAt
       await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
-      this.#warnOfRestart(before, config)
-      return change
+      return { change, config, needsRestart: changedStartOptions(this.#started, loaded) }
     })
   }
 
@@ -254,18 +264,6 @@ export class Controller {
   async #installNextSequence(credential: string): Promise<void> {
     if (!(await this.#rotationTimer.runNow(`the next sequence of ${credential} could not be put in place`))) return
     this.#parts.log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
-  }
-
-  #warnOfRestart(before: Config, after: Config): void {
-    const fixed = (config: Config) => {
-      const { replayEntries, anyClockEntries } = config.limits
-      const { queue, marks, stateDirectory, socket } = config
-      return JSON.stringify([queue, marks, stateDirectory, socket, replayEntries, anyClockEntries])
-    }
-    if (fixed(before) === fixed(after)) return
-    this.#parts.log.warn(
-      'changes of queue, marks, state-directory, socket, and the numbers of entries take effect after a restart',
-    )
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

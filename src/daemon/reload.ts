@@ -2,7 +2,6 @@
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/types.js'
 import type { Controller } from '../controller/controller.js'
-import type { Log } from '../controller/log.js'
 import { saveServices } from '../controller/saved-services.js'
 import type { ConfiguredLog } from './log.js'
 import type { ServiceManager } from './service-manager.js'
@@ -15,33 +14,50 @@ export interface ReloadParts {
   readonly manager: ServiceManager
 }
 
-export async function reload(asker: string, { controller, file, log, manager }: ReloadParts) {
+/** As it goes over the socket. */
+export interface ReloadAnswer {
+  readonly warnings: readonly string[]
+  /** What is different now. */
+  readonly details: readonly string[]
+  /** Options that changed in the file, and take effect after a restart. */
+  readonly needsRestart: readonly string[]
+}
+
+export async function reload(asker: string, { controller, file, log, manager }: ReloadParts): Promise<ReloadAnswer> {
   let state = 'the last configuration was refused, the one before is in force'
   manager.reloading()
   try {
-    const { config, warnings } = loadConfig(file)
-    const nextLog = log.prepare(config.log)
-    const { details } = await controller.reload(config).catch((error: unknown) => {
+    const loaded = loadConfig(file)
+    const nextLog = log.prepare(loaded.config.log)
+    const { change, config, needsRestart } = await controller.reload(loaded.config).catch((error: unknown) => {
       nextLog.drop()
       throw error
     })
     nextLog.use()
-    for (const warning of warnings) log.warn(warning)
     log.info('configuration reloaded', { asker })
-    keepForBoot(config, log)
+    const warnings = [...loaded.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
+    // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
+    if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
+    for (const warning of warnings) log.warn(warning)
     state = summaryOf(config)
-    return { warnings, details }
+    return { warnings, details: change.details, needsRestart }
   } finally {
     manager.ready(state)
   }
 }
 
-/** For the next boot; see `pkctl close`. */
-export function keepForBoot({ stateDirectory, services }: Config, log: Log): void {
+const restartWarning = (needsRestart: readonly string[]): string[] =>
+  needsRestart.length === 0
+    ? []
+    : [`changes to ${needsRestart.join(', ')} take effect after a restart of pkctld; until then the old values apply`]
+
+/** Saves the services for the next boot; see `pkctl close`. Returns a warning when that fails. */
+export function keepForBoot({ stateDirectory, services }: Config): string[] {
   try {
     saveServices(stateDirectory, services)
+    return []
   } catch (error) {
-    log.warn(`the services cannot be kept for the next boot: ${(error as Error).message}`)
+    return [`the services cannot be kept for the next boot: ${(error as Error).message}`]
   }
 }
 

@@ -62,7 +62,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   try {
     await controller.start()
     started()
-    keepForBoot(config, log)
+    for (const warning of keepForBoot(config)) log.warn(warning)
     manager.ready(summaryOf(config))
     manager.watch(() => controller.ping())
     await Promise.race([asked, failed])

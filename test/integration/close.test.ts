@@ -69,6 +69,23 @@ describe('pkctl close', () => {
     assert.match(fs.readFileSync(kept(), 'utf8'), /"web"/, 'the copy stays')
   })
 
+  it('finds that copy where the configuration has it, also when it was changed without a restart', async () => {
+    const write = (services: string) => {
+      const config = lab.config(`services: { ${services} }`)
+      fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('/state', '/state2'))
+      return config
+    }
+    const daemon = await lab.daemon(lab.config('services: { ssh: { port: 22 } }'))
+    write('ssh: { port: 22 }, web: { port: 80 }')
+    assert.equal((await lab.pkctl('reload')).status, 0)
+    assert.match(fs.readFileSync(kept(), 'utf8'), /"web"/)
+    assert.equal(await daemon.stop(), 0)
+    await lab.on(['nft', 'flush', 'ruleset'])
+    const { stdout } = await close(write('ssh: { port: 22 }, web: { port: eighty }'))
+    assert.equal(stdout, 'closed: ssh (22/tcp), web (80/tcp)\n')
+    assert.deepEqual(await ports(22, 80), ['22 timeout', '80 timeout'])
+  })
+
   for (const [name, damaged] of [
     ['is no copy', undefined],
     ['is a damaged copy', '{"services": ['],

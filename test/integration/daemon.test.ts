@@ -5,6 +5,7 @@ import * as net from 'node:net'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Status } from '../../src/controller/status.js'
+import { ask } from '../../src/util/socket/client.js'
 import { must, sleep, until } from '../support/commands.js'
 import type { KnockOptions } from '../support/knocks.js'
 import { knockHex, knockPort } from '../support/knocks.js'
@@ -215,10 +216,48 @@ describe('the daemon', () => {
     const file = lab.config(plain)
     const daemon = await lab.daemon(file)
     fs.appendFileSync(file, 'queue: { number: 63 }\n')
-    await lab.mustPkctl('reload')
-    await daemon.says(/take effect after a restart/)
+    const reloaded = await lab.pkctl('reload')
+    assert.deepEqual([reloaded.status, reloaded.stdout], [0, 'reloaded\n'])
+    const warning = 'changes to queue.number take effect after a restart of pkctld; until then the old values apply'
+    assert.match(reloaded.stderr, new RegExp(`^pkctl: warning: ${warning}\n.*hint: systemctl restart pkctld`))
+    await daemon.says(new RegExp(warning))
     assert.equal(await knock(), 'open')
     assert.equal((await status()).queue.number, 62)
+  })
+
+  it('a reload with other options of the start names them, each time until they are as before', async () => {
+    const first = fs.readFileSync(lab.config(plain), 'utf8')
+    const file = path.join(lab.directory, 'pkctl.yaml')
+    await lab.daemon(file)
+    const socket = `{ path: ${lab.socket}2, group: daemon, group-may: [list] }`
+    const other = first.replace(/^socket: .*/m, `socket: ${socket}`).replace('/state', '/state2')
+    const limits = 'limits: { replay-entries: 5000, any-clock-entries: 6000, per-source: 30 }'
+    fs.writeFileSync(file, `${other}${limits}\nqueue: { number: 63, max-length: 99 }\nmarks: { mask: 0xff000000 }\n`)
+    const names = [
+      ...['queue.number', 'queue.max-length', 'marks.mask', 'state-directory'],
+      ...['socket.path', 'socket.group', 'socket.group-may', 'limits.replay-entries', 'limits.any-clock-entries'],
+    ]
+    for (let time = 0; time < 2; time++) {
+      const answer = (await ask(lab.socket, { request: 'reload' })) as { result: Record<string, string[]> }
+      assert.deepEqual(answer.result['needsRestart'], names)
+      assert.ok(answer.result['warnings']?.some(warning => warning.includes(names.join(', '))))
+    }
+    assert.equal(await knock(), 'open')
+    fs.writeFileSync(file, first)
+    const { stderr } = await lab.pkctl('reload')
+    assert.equal(stderr, '')
+  })
+
+  it('a reload with another state-directory keeps all state in the old one until a restart', async () => {
+    const file = lab.config(plain)
+    await lab.daemon(file)
+    const text = fs.readFileSync(file, 'utf8').replace('/state', '/state2').replace('port: 22', 'port: 2222')
+    fs.writeFileSync(file, text)
+    await lab.mustPkctl('reload')
+    assert.equal(await knock({ connect: 2222 }), 'open')
+    const files = (name: string) => fs.readdirSync(path.join(lab.directory, name)).sort()
+    assert.deepEqual([files('state'), files('state2')], [['due', 'replays', 'services.json'], ['services.json']])
+    assert.match(fs.readFileSync(path.join(lab.directory, 'state/services.json'), 'utf8'), /2222/)
   })
 
   it('answers what is in flight when it ends', async () => {

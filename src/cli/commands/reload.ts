@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { askOrExplain } from '../../daemon/control-client.js'
+import type { ReloadAnswer } from '../../daemon/reload.js'
 import { defaultSocket } from '../../util/default-paths.js'
 import type { Terminal } from '../../util/terminal.js'
 
@@ -8,8 +9,9 @@ export function reloadCommand(terminal: Terminal): Command {
     .description('make the daemon read its configuration again; a broken one is refused whole')
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { socket: string }) => {
-      const { warnings, details } = (await askOrExplain(flags.socket, 'reload')) as Record<string, string[]>
-      for (const warning of warnings ?? []) terminal.warn(warning)
-      terminal.out(['reloaded', ...(details ?? [])].join('; '))
+      const { warnings, details, needsRestart } = (await askOrExplain(flags.socket, 'reload')) as ReloadAnswer
+      for (const warning of warnings) terminal.warn(warning)
+      if (needsRestart.length > 0) terminal.hint('systemctl restart pkctld applies them')
+      terminal.out(['reloaded', ...details].join('; '))
     })
 }

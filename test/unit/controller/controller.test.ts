@@ -181,6 +181,29 @@ describe('Controller restores what other programs changed', () => {
   })
 })
 
+describe('Controller.reload and options of the start', () => {
+  it('keeps them, and names those that changed, until they are as at the start', async () => {
+    const scene = new Scene([ssh], configOf())
+    await scene.start()
+    const other = {
+      ...scene.config,
+      stateDirectory: '/elsewhere',
+      queue: { number: 63, maxLength: 7 },
+      limits: { ...scene.config.limits, replayEntries: 5, perSource: 30 },
+    }
+    for (let time = 0; time < 2; time++) {
+      const { config, needsRestart } = await scene.controller.reload(other)
+      const { stateDirectory, queue, limits } = scene.config
+      assert.deepEqual(config, { ...other, stateDirectory, queue, limits: { ...limits, perSource: 30 } })
+      const names = ['queue.number', 'queue.max-length', 'state-directory', 'limits.replay-entries']
+      assert.deepEqual(needsRestart, names)
+      assert.equal((await scene.controller.status()).queue.number, scene.config.queue.number)
+    }
+    assert.deepEqual((await scene.controller.reload(scene.config)).needsRestart, [])
+    await scene.controller.stop()
+  })
+})
+
 describe('Controller, as time goes by', () => {
   const minute = 60_000
   let scene: Scene
