@@ -2,7 +2,7 @@
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Step } from '../knock/sequence.js'
-import { protocolUdp } from '../knock/sequence.js'
+import { protocolUdp } from '../net/protocols.js'
 import { shown } from '../util/text.js'
 import { ValueError } from '../util/value-error.js'
 import type { Address } from './send.js'

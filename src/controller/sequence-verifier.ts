@@ -1,7 +1,8 @@
 /** Which sources have completed a sequence: decides on the single knocks that left the kernel. */
 import type { OneTimeLine } from '../config/one-time-file.js'
 import type { FlagRule, Step } from '../knock/sequence.js'
-import { protocolTcp, SequenceTracker } from '../knock/sequence.js'
+import { SequenceTracker } from '../knock/sequence.js'
+import { protocolTcp } from '../net/protocols.js'
 import type { Packet } from '../queue/packet.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'

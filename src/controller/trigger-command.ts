@@ -1,5 +1,6 @@
 /** The command of a trigger, ready to run: placeholders filled in, and the same values in its environment. */
 import type { Command, Credential, Trigger } from '../config/types.js'
+import { familyOf } from '../net/addresses.js'
 import { formatPorts } from '../net/ports.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 
@@ -26,7 +27,7 @@ export function triggerCommand(
   expires: number | null,
 ): CommandRun | undefined {
   const trigger = credential.triggers[event]
-  const isV6 = address.includes(':')
+  const isV6 = familyOf(address) === 6
   const command = trigger && (isV6 ? trigger.command6 : trigger.command)
   if (!command) return undefined
   const names = [...credential.opens, ...credential.closes]

@@ -9,6 +9,8 @@ import type { Requested } from '../knock/pkd-on-behalf.js'
 import { oboDigestOffset, oboPayloadLength, requestedAddress, verifyObo } from '../knock/pkd-on-behalf.js'
 import type { PkdKey } from '../knock/pkd.js'
 import { digestOffset, payloadLength, readTime, verifyPkd } from '../knock/pkd.js'
+import { splitPrefix } from '../net/prefixes.js'
+import { protocolUdp } from '../net/protocols.js'
 import type { Packet } from '../queue/packet.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
@@ -100,8 +102,6 @@ const unknownTag = refuse('unknown-tag')
 const wrongPort = refuse('wrong-port')
 const badHash = refuse('bad-hash')
 
-const protocolUdp = 17
-
 export class KnockVerifier {
   readonly #locks = new Map<number, Lock[]>()
   readonly #clock: Clock
@@ -168,9 +168,8 @@ function prefixList(prefixes: readonly string[]): Prefixes | null {
   if (prefixes.length === 0) return null
   const lists = { 4: new BlockList(), 6: new BlockList() }
   for (const prefix of prefixes) {
-    const [network = '', length] = prefix.split('/')
-    const version = network.includes(':') ? 6 : 4
-    lists[version].addSubnet(network, Number(length), `ipv${version}`)
+    const { version, address, length } = splitPrefix(prefix)
+    lists[version].addSubnet(address, length, `ipv${version}`)
   }
   return lists
 }

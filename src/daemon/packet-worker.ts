@@ -10,11 +10,12 @@ import { SequenceVerifier } from '../controller/sequence-verifier.js'
 import type { Clock, PacketCredential } from '../controller/verifier.js'
 import { KnockVerifier } from '../controller/verifier.js'
 import type { PkdKey } from '../knock/pkd.js'
+import { addressFromBytes } from '../net/addresses.js'
 import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
 import { Marks } from '../nft/table/packet-path.js'
 import { QueueError } from '../queue/errors.js'
 import { PacketQueue } from '../queue/nfqueue.js'
-import { addressText, sourceText } from '../queue/packet.js'
+import { sourceText } from '../queue/packet.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 const port = parentPort
@@ -97,7 +98,7 @@ function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean
     }
     if (message.kind === 'list-sequences') {
       const sources = handler.steps.inProgress().map(({ source, name, made, of }) => {
-        const address = addressText(Buffer.from(source, 'latin1'), 0, source.length === 4 ? 4 : 6)
+        const address = addressFromBytes(Buffer.from(source, 'latin1'), 0, source.length === 4 ? 4 : 6)
         return { address, credential: name, made, of }
       })
       post({ kind: 'sequences', sources })

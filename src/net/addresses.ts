@@ -1,41 +1,57 @@
 /** IPv4 and IPv6 addresses: parse, mask, print in the spelling of nft. */
-import { isIP, SocketAddress } from 'node:net'
+import { isIP } from 'node:net'
 import { quote } from '../util/text.js'
 import { unexpected, ValueError } from '../util/value-error.js'
 
 export type IpFamily = 4 | 6
 
+export const ipFamilies = [4, 6] as const
+
 /** The length of an address in bits. */
-export const bitsOf = (version: IpFamily) => (version === 4 ? 32 : 128)
+export const bitsOf = (version: IpFamily): 32 | 128 => (version === 4 ? 32 : 128)
 /** The bits of an address that lie below a prefix of this length. */
 export const hostBits = (version: IpFamily, length: number) => (1n << BigInt(bitsOf(version) - length)) - 1n
 
+/** The family of what is known to be an address or a prefix. */
+export const familyOf = (text: string): IpFamily => (text.includes(':') ? 6 : 4)
+
 /** One address, in the spelling of nft. */
 export function parseAddress(text: string): { version: IpFamily; address: string } {
-  const version = versionOf(text)
-  if (version === undefined) throw unexpected('an IPv4 or IPv6 address', text)
-  const value = addressToNumber(version, text)
+  const { version, value } = readAddress(text)
   refuseIpv4Mapped(version, value, 128, text)
   return { version, address: formatAddress(version, value) }
 }
 
 /** The 4 or 16 bytes of an address, as latin1. */
 export function addressBytes(text: string): string {
-  const version = versionOf(text)
-  if (version === undefined) throw unexpected('an IPv4 or IPv6 address', text)
-  const hex = addressToNumber(version, text).toString(16)
-  return Buffer.from(hex.padStart(bitsOf(version) / 4, '0'), 'hex').toString('latin1')
+  const { version, value } = readAddress(text)
+  return bytesOf(version, value).toString('latin1')
 }
 
 /** The address with all bits after the first `length` cleared. */
 export function maskAddress(text: string, length: number): string {
-  const version = versionOf(text)
-  if (version === undefined) throw unexpected('an IPv4 or IPv6 address', text)
+  const version = requireFamily(text)
+  // Most addresses are whole ones of IPv4, of which no second spelling is read.
+  if (version === 4 && length === bitsOf(4)) return text
   return formatAddress(version, addressToNumber(version, text) & ~hostBits(version, length))
 }
 
+/** The address in the spelling of nft: one spelling for each address. */
+export const canonicalAddress = (text: string): string => maskAddress(text, bitsOf(familyOf(text)))
+
+function readAddress(text: string): { version: IpFamily; value: bigint } {
+  const version = requireFamily(text)
+  return { version, value: addressToNumber(version, text) }
+}
+
+function requireFamily(text: string): IpFamily {
+  const version = parseFamily(text)
+  if (version === undefined) throw unexpected('an IPv4 or IPv6 address', text)
+  return version
+}
+
 /** Undefined for what is no address; a zone such as %eth0 passes isIP and means nothing to a set of the kernel. */
-export function versionOf(text: string): IpFamily | undefined {
+export function parseFamily(text: string): IpFamily | undefined {
   const version = text.includes('%') ? 0 : isIP(text)
   return version === 4 || version === 6 ? version : undefined
 }
@@ -66,11 +82,30 @@ export function addressToNumber(version: IpFamily, address: string): bigint {
 const joinGroups = (groups: readonly number[], width: number) =>
   groups.reduce((value, group) => (value << BigInt(width)) | BigInt(group), 0n)
 
-export function formatAddress(version: IpFamily, value: bigint): string {
-  const [count, width, radix, separator] = version === 4 ? ([4, 8, 10, '.'] as const) : ([8, 16, 16, ':'] as const)
-  const groups = Array.from({ length: count }, (_, i) => {
-    return ((value >> BigInt(width * (count - 1 - i))) & ((1n << BigInt(width)) - 1n)).toString(radix)
-  })
-  // Node writes IPv6 addresses with inet_ntop's algorithm, as nft does: RFC 5952, also where it says "may".
-  return new SocketAddress({ address: groups.join(separator), family: version === 4 ? 'ipv4' : 'ipv6' }).address
+export const formatAddress = (version: IpFamily, value: bigint): string =>
+  addressFromBytes(bytesOf(version, value), 0, version)
+
+const bytesOf = (version: IpFamily, value: bigint) =>
+  Buffer.from(value.toString(16).padStart(bitsOf(version) / 4, '0'), 'hex')
+
+/**
+ * The address of 4 or 16 bytes at `at`. IPv6 is printed as inet_ntop(3) does it, and nft with it: RFC 5952, and with a
+ * dotted tail where the address contains one of IPv4.
+ */
+export function addressFromBytes(buffer: Buffer, at: number, version: IpFamily): string {
+  if (version === 4) return dotted(buffer, at)
+  const groups = Array.from({ length: 8 }, (_, i) => buffer.readUInt16BE(at + 2 * i))
+  let best = { start: -1, length: 1 }
+  for (let i = 0; i < 8; i++) {
+    let length = 0
+    while (i + length < 8 && groups[i + length] === 0) length++
+    if (length > best.length) best = { start: i, length }
+  }
+  const hex = (part: number[]) => part.map(group => group.toString(16)).join(':')
+  if (best.start < 0) return hex(groups)
+  if (best.start === 0 && best.length === 6) return `::${dotted(buffer, at + 12)}`
+  if (best.start === 0 && best.length === 5 && groups[5] === 0xffff) return `::ffff:${dotted(buffer, at + 12)}`
+  return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`
 }
+
+const dotted = (buffer: Buffer, at: number) => buffer.subarray(at, at + 4).join('.')

@@ -2,7 +2,15 @@
 import { quote } from '../util/text.js'
 import { unexpected, ValueError } from '../util/value-error.js'
 import type { IpFamily } from './addresses.js'
-import { addressToNumber, bitsOf, formatAddress, hostBits, refuseIpv4Mapped, versionOf } from './addresses.js'
+import {
+  addressToNumber,
+  bitsOf,
+  familyOf,
+  formatAddress,
+  hostBits,
+  parseFamily,
+  refuseIpv4Mapped,
+} from './addresses.js'
 
 interface Prefix {
   readonly version: IpFamily
@@ -17,7 +25,7 @@ export function parsePrefix(text: string): string {
 
 function readPrefix(text: string): Prefix {
   const [, address = '', lengthText] = /^([^/]*)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? []
-  const version = versionOf(address)
+  const version = parseFamily(address)
   if (version === undefined) throw unexpected('an address or a prefix such as 192.0.2.0/24', text)
   const length = Number(lengthText ?? bitsOf(version))
   if (length > bitsOf(version)) {
@@ -37,6 +45,24 @@ function readPrefix(text: string): Prefix {
 }
 
 const formatPrefix = ({ version, network, length }: Prefix) => `${formatAddress(version, network)}/${length}`
+
+/** The parts of what is known to be a prefix, or an address, which is the prefix of itself alone. */
+export function splitPrefix(text: string): { version: IpFamily; address: string; length: number } {
+  const [address = '', length] = text.split('/')
+  const version = familyOf(address)
+  return { version, address, length: length === undefined ? bitsOf(version) : Number(length) }
+}
+
+/** Whether the prefix, as `splitPrefix` takes it, contains the address. */
+export function prefixContains(prefix: string, address: string): boolean {
+  const outer = splitPrefix(prefix)
+  const number = (text: string) => addressToNumber(outer.version, text) & ~hostBits(outer.version, outer.length)
+  return outer.version === familyOf(address) && number(outer.address) === number(address)
+}
+
+/** The mask of a prefix of this length: `255.255.255.0`. */
+export const netmask = (version: IpFamily, length: number): string =>
+  formatAddress(version, hostBits(version, 0) & ~hostBits(version, length))
 
 /** The prefixes that no other one of them contains, IPv4 first and in ascending order. */
 export function withoutContained(prefixes: readonly string[]): string[] {

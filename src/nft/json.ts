@@ -4,6 +4,8 @@
  */
 
 import type { IpFamily } from '../net/addresses.js'
+import { bitsOf } from '../net/addresses.js'
+import { netmask } from '../net/prefixes.js'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
@@ -79,18 +81,9 @@ export const and = (left: Json, right: Json): Json => ({ '&': [left, right] })
 export const or = (left: Json, right: Json): Json => ({ '|': [left, right] })
 
 /** The source address, masked to `prefix` bits. */
-export function source(version: IpFamily, prefix: number = version === 4 ? 32 : 128): Json {
+export function source(version: IpFamily, prefix: number = bitsOf(version)): Json {
   const address = field(ipName(version), 'saddr')
-  return prefix === (version === 4 ? 32 : 128) ? address : and(address, netmask(version, prefix))
-}
-
-function netmask(version: IpFamily, prefix: number): string {
-  const [groups, bits] = version === 4 ? [4, 8] : [8, 16]
-  const words = Array.from({ length: groups }, (_, i) => {
-    const ones = Math.min(bits, Math.max(0, prefix - i * bits))
-    return (2 ** bits - 1) & ~(2 ** (bits - ones) - 1)
-  })
-  return version === 4 ? words.join('.') : words.map(word => word.toString(16)).join(':')
+  return prefix === bitsOf(version) ? address : and(address, netmask(version, prefix))
 }
 
 // ---- statements

@@ -2,9 +2,10 @@
  * IP and transport headers of a queued packet, as far as a knock needs them (RFC 791, RFC 8200, RFC 768, RFC 9293).
  * Nothing is copied: a Packet points into the buffer that the netlink message was read into, and is used again.
  */
+import type { IpFamily } from '../net/addresses.js'
+import { addressFromBytes } from '../net/addresses.js'
+import { protocolTcp, protocolUdp } from '../net/protocols.js'
 
-const protocolTcp = 6
-const protocolUdp = 17
 const tcpHeaderLength = 20
 
 export class Packet {
@@ -15,9 +16,9 @@ export class Packet {
   /** Where the addresses, headers and payload are. */
   buffer: Buffer
   /** 4 or 6; 0 when the headers could not be read: then nothing below means anything. */
-  version: 0 | 4 | 6 = 0
+  version: 0 | IpFamily = 0
   /** 4 or 6 when the addresses could be read, also where nothing behind them could; else 0. */
-  addressVersion: 0 | 4 | 6 = 0
+  addressVersion: 0 | IpFamily = 0
   /** Offset of the source address: 4 or 16 bytes; the destination's follows it. */
   sourceAt = 0
   /** IANA protocol number. */
@@ -96,7 +97,7 @@ function decodeIpv6(packet: Packet, start: number, end: number): boolean {
 }
 
 /** `declared` is where the packet ends by its own account, and `limit` where what there is of it does. */
-function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: number, declared: number): boolean {
+function decodeTransport(packet: Packet, version: IpFamily, at: number, limit: number, declared: number): boolean {
   const { buffer } = packet
   if (at + 8 > limit) return false
   packet.sourcePort = buffer.readUInt16BE(at)
@@ -120,22 +121,7 @@ function decodeTransport(packet: Packet, version: 4 | 6, at: number, limit: numb
   return true
 }
 
-/** The source address as text: dotted for IPv4, RFC 5952 for IPv6. */
+/** The source address as text. */
 export function sourceText(packet: Packet): string {
-  return addressText(packet.buffer, packet.sourceAt, packet.version === 6 ? 6 : 4)
-}
-
-/** The address of 4 or 16 bytes at `at` as text. */
-export function addressText(buffer: Buffer, at: number, version: 4 | 6): string {
-  if (version === 4) return buffer.subarray(at, at + 4).join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => buffer.readUInt16BE(at + 2 * i))
-  let best = { start: -1, length: 1 }
-  for (let i = 0; i < 8; i++) {
-    let length = 0
-    while (i + length < 8 && groups[i + length] === 0) length++
-    if (length > best.length) best = { start: i, length }
-  }
-  const hex = (part: number[]) => part.map(group => group.toString(16)).join(':')
-  if (best.start < 0) return hex(groups)
-  return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`
+  return addressFromBytes(packet.buffer, packet.sourceAt, packet.version === 6 ? 6 : 4)
 }

@@ -1,5 +1,5 @@
 /** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
-import { maskAddress } from '../net/addresses.js'
+import { prefixContains } from '../net/prefixes.js'
 import type { Firewall } from '../nft/reconcile/firewall.js'
 import type { ServicePlan } from '../nft/reconcile/service-plan.js'
 import type { ServiceGrant } from '../nft/table/grant-elements.js'
@@ -83,15 +83,11 @@ function cutOff(
 }
 
 /** Whether the service decides on packets of the session, and has no prefix that always lets them in. */
-function judges(spec: ServiceSpec, { address, version, port }: Session): boolean {
+function judges(spec: ServiceSpec, { address, port }: Session): boolean {
   const { protocol, ports, closing, allow } = spec
   if (protocol !== 'tcp' && protocol !== 'any') return false
   if (closing === 'accept' || !ports.some(({ first, last }) => first <= port && port <= last)) return false
-  return !allow.some(prefix => {
-    const [network = '', length] = prefix.split('/')
-    const sameVersion = network.includes(':') === (version === 6)
-    return sameVersion && maskAddress(address, Number(length)) === maskAddress(network, Number(length))
-  })
+  return !allow.some(prefix => prefixContains(prefix, address))
 }
 
 /** How what --allow-me did is taken back. */

@@ -7,12 +7,12 @@ import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { maskAddress } from '../net/addresses.js'
+import { splitPrefix } from '../net/prefixes.js'
 import { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall } from '../nft/reconcile/firewall.js'
 import type { ServicePlan } from '../nft/reconcile/service-plan.js'
 import { prefixesDiffer } from '../nft/reconcile/service-plan.js'
 import type { ServiceGrant } from '../nft/table/grant-elements.js'
-import { versionOf } from '../nft/table/grant-elements.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 import { prefixOf } from '../nft/table/service-spec.js'
 import { replaceFile } from '../util/atomic-file.js'
@@ -53,8 +53,8 @@ export function rollbackState(
   const remasked = modified.filter(({ spec }) => prefixesDiffer(spec, before.get(spec.name)?.spec))
   const masked = remasked.flatMap(({ spec }) =>
     grantsOf(spec.name).map(grant => {
-      const address = grant.source.replace(/\/.*/, '')
-      return { ...grant, source: maskAddress(address, prefixOf(spec, versionOf(grant))) }
+      const { version, address } = splitPrefix(grant.source)
+      return { ...grant, source: maskAddress(address, prefixOf(spec, version)) }
     }),
   )
   const whole = [...removed, ...remasked].map(({ spec }) => spec.name)

@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
-import { maskAddress } from '../net/addresses.js'
+import { addressFromBytes, canonicalAddress } from '../net/addresses.js'
 
 /** Who is at the other end of a TCP connection, and the port that it came to. */
 export interface Session {
@@ -70,7 +70,7 @@ export function parseConnection(text: string): Connection | undefined {
   if ((version !== 4 && version !== 6) || rest.length > 0) return undefined
   const ports = [Number(remotePort), Number(port)]
   if (!ports.every(number => Number.isInteger(number) && number > 0 && number < 65_536)) return undefined
-  return { version, address: canonical(plain), remotePort: Number(remotePort), port: Number(port) }
+  return { version, address: canonicalAddress(plain), remotePort: Number(remotePort), port: Number(port) }
 }
 
 const keyOf = ({ address, remotePort, port }: Connection) => `${address} ${remotePort} ${port}`
@@ -92,14 +92,10 @@ function establishedConnections(proc: Proc): Set<string> {
   return keys
 }
 
-/** An address as nft spells it. */
-const canonical = (address: string) => maskAddress(address, address.includes(':') ? 128 : 32)
-
 /** An address of /proc/net/tcp: words of four bytes, each as a little-endian machine reads them from the packet. */
 function addressOf(hex: string): string {
-  const bytes = (hex.match(/.{8}/g) ?? []).flatMap(word => [...Buffer.from(word, 'hex').reverse()])
-  if (bytes.length === 4) return bytes.join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) * 256 + (bytes[2 * i + 1] ?? 0)).toString(16))
-  if (groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff') return bytes.slice(12).join('.')
-  return canonical(groups.join(':'))
+  const bytes = Buffer.from(hex, 'hex')
+  if (bytes.length !== 4 && bytes.length !== 16) return ''
+  const address = addressFromBytes(bytes.swap32(), 0, bytes.length === 4 ? 4 : 6)
+  return address.replace(/^::ffff:(?=\d+\.)/, '')
 }

@@ -1,6 +1,7 @@
 /** The cases that are about services. */
 import assert from 'node:assert/strict'
 import type { PortRange } from '../../src/net/ports.js'
+import { protocolNumbers } from '../../src/net/protocols.js'
 import { FirewallError, NftError } from '../../src/nft/errors.js'
 import type { Command, Hook, Json } from '../../src/nft/json.js'
 import {
@@ -24,7 +25,6 @@ import {
 import type { ListedRule } from '../../src/nft/listing.js'
 import type { Change } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
-import { protocolNumbers } from '../../src/nft/table/protocols.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import type { FirewallCase } from './firewall-tools.js'
 import { changed, grants, nothing, ports, service, setNamesIn, specs, ssh, unchanged, web } from './firewall-tools.js'

@@ -1,5 +1,6 @@
 /** Rules of others that stand in the way of those who are let in, or lead around pkctl. */
 import type { Config, Credential } from '../../config/types.js'
+import { protocolUdp } from '../../net/protocols.js'
 import type { RuleChain } from '../../nft/foreign/rule.js'
 import type { ServiceSpec } from '../../nft/table/service-spec.js'
 import type { Facts, KernelFacts } from '../facts.js'
@@ -147,7 +148,7 @@ function droppedKnocks(config: Config, { chains, services }: KernelFacts): Findi
 }
 
 function knocksOf(credential: Credential): Probe[] {
-  if (credential.type === 'pkd') return [{ protocol: 17, port: credential.port }]
+  if (credential.type === 'pkd') return [{ protocol: protocolUdp, port: credential.port }]
   return credential.type === 'sequence' ? [...credential.steps] : []
 }
 

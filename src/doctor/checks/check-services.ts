@@ -1,5 +1,6 @@
 /** The configuration, and what of it stands in the kernel. */
 import type { Config } from '../../config/types.js'
+import { prefixContains } from '../../net/prefixes.js'
 import type { ServiceState } from '../../nft/reconcile/service-state.js'
 import type { Facts, KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
@@ -173,10 +174,8 @@ function shutOut({ session, kernel, configuration: { config } }: Facts): Finding
   const spec = specs.find(guards)
   if (!spec) return []
   const grants = kernel?.services.get(spec.name)?.grants ?? []
-  const version = address.includes(':') ? 6 : 4
-  const bits = version === 4 ? spec.prefix4 : spec.prefix6
   const admitted = [...spec.allow, ...grants.map(({ source }) => source)]
-  if (admitted.some(prefix => isInside(address, prefix, bits))) return []
+  if (admitted.some(prefix => prefixContains(prefix, address))) return []
   return [
     finding(
       'session-shut-out',
@@ -185,27 +184,4 @@ function shutOut({ session, kernel, configuration: { config } }: Facts): Finding
       { service: spec.name },
     ),
   ]
-}
-
-/** Whether the address is in a prefix; one without a length is compared as it stands. */
-function isInside(address: string, prefix: string, granted: number): boolean {
-  const [network = '', length] = prefix.split('/')
-  const [one, other] = [bitsOf(address), bitsOf(network)]
-  if (one === undefined || one.length !== other?.length) return false
-  const count = length === undefined ? Math.min(granted, one.length) : Number(length)
-  return one.slice(0, count) === other.slice(0, count)
-}
-
-/** The address as a row of binary digits. */
-function bitsOf(address: string): string | undefined {
-  if (!address.includes(':')) {
-    const bytes = address.split('.').map(Number)
-    return bytes.length === 4 ? bytes.map(byte => byte.toString(2).padStart(8, '0')).join('') : undefined
-  }
-  const [head = '', tail] = address.split('::')
-  const groups = (text: string) => (text === '' ? [] : text.split(':'))
-  const [before, after] = [groups(head), groups(tail ?? '')]
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length
-  const all = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...after]
-  return all.map(group => parseInt(group, 16).toString(2).padStart(16, '0')).join('')
 }

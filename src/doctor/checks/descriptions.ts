@@ -1,12 +1,17 @@
 /** Words that several findings share. */
 import { formatPorts } from '../../net/ports.js'
+import { protocolNumbers } from '../../net/protocols.js'
 import type { RuleChain } from '../../nft/foreign/rule.js'
 import type { ServiceSpec } from '../../nft/table/service-spec.js'
 
-export const protocolsOf = ({ protocol }: Pick<ServiceSpec, 'protocol'>): number[] =>
-  protocol === 'any' ? [6, 17, 132] : [{ tcp: 6, udp: 17, sctp: 132 }[protocol]]
+/** The protocols that doctor judges for a service of any protocol. */
+const judged = ['tcp', 'udp', 'sctp'] as const
 
-export const protocolName = (number: number): string => ({ 6: 'tcp', 17: 'udp', 132: 'sctp' })[number] ?? String(number)
+export const protocolsOf = ({ protocol }: Pick<ServiceSpec, 'protocol'>): number[] =>
+  protocol === 'any' ? judged.map(name => protocolNumbers[name]) : [protocolNumbers[protocol]]
+
+export const protocolName = (number: number): string =>
+  judged.find(name => protocolNumbers[name] === number) ?? String(number)
 
 export function portsOf({ ports, protocol }: Pick<ServiceSpec, 'ports' | 'protocol'>): string {
   return `${formatPorts(ports)}/${protocol}`

@@ -1,5 +1,6 @@
 /** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
 import type { IpFamily } from '../../net/addresses.js'
+import { bitsOf, familyOf, ipFamilies } from '../../net/addresses.js'
 import type { PortRange } from '../../net/ports.js'
 import type { Rate } from '../json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
@@ -29,8 +30,6 @@ interface Grant {
   readonly secondsLeft: number | null
 }
 
-const versions = [4, 6] as const
-
 /** The services in the kernel, by name. What carries a service's name and is not pkctl's work is left out. */
 export function readServices(listing: Listing): Map<string, ServiceState> {
   const services = new Map<string, ServiceState>()
@@ -53,7 +52,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     ...kept,
     ports: distinct(places.map(place => place.ports)),
     hook: places[0]?.hook ?? 'input',
-    allow: versions.flatMap(version =>
+    allow: ipFamilies.flatMap(version =>
       (listing.sets.get(setOf(name, 'allow', version))?.elements ?? []).map(prefixText),
     ),
     log: log ? readLog(log.expr) : null,
@@ -79,7 +78,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
 /** The grants of a service, those by knock first. */
 function readGrants(spec: ServiceSpec, listing: Listing): Grant[] {
   return (['knock', 'add'] as const).flatMap(role =>
-    versions.flatMap(version =>
+    ipFamilies.flatMap(version =>
       (listing.sets.get(setOf(spec.name, role, version))?.elements ?? []).map(element => ({
         source: sourceText(element, prefixOf(spec, version), version),
         by: role === 'knock' ? ('knock' as const) : ('hand' as const),
@@ -91,14 +90,14 @@ function readGrants(spec: ServiceSpec, listing: Listing): Grant[] {
 
 function sourceText(element: ListedElement, prefix: number, version: IpFamily): string {
   const address = asText(element.value)
-  return prefix === (version === 4 ? 32 : 128) ? address : `${address}/${prefix}`
+  return prefix === bitsOf(version) ? address : `${address}/${prefix}`
 }
 
 function prefixText(element: ListedElement): string {
   const { addr, len } = asObject(asObject(element.value)['prefix'])
   if (addr !== undefined) return `${asText(addr)}/${asText(len)}`
   const address = asText(element.value)
-  return `${address}/${address.includes(':') ? 128 : 32}`
+  return `${address}/${bitsOf(familyOf(address))}`
 }
 
 function packets(chain: ListedChain, wanted: (comment: string) => boolean): number {

@@ -5,11 +5,11 @@
  * because nft 1.0.6 converts a protocol number in the key of an interval map in a way that Linux 7.2 refuses.
  */
 import type { PortRange } from '../../net/ports.js'
+import { protocolNumbers } from '../../net/protocols.js'
 import * as j from '../json.js'
 import type { Command, Hook, Json } from '../json.js'
 import type { Listing } from '../listing.js'
 import { asArray, asObject } from '../listing.js'
-import { protocolNumbers } from './protocols.js'
 import type { ServiceSpec } from './service-spec.js'
 
 export const hooks = ['input', 'prerouting'] as const

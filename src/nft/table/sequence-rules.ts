@@ -13,6 +13,7 @@
  * Steps go on to whoever listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
  */
 import type { IpFamily } from '../../net/addresses.js'
+import { protocolUdp } from '../../net/protocols.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
 
@@ -42,7 +43,7 @@ const openPortSet = 'open-ports'
 
 export const stepSetNames = [...versions.flatMap(v => [midwayOf(v), astrayOf(v)]), portSet, openPortSet]
 
-const isUdp = j.match(j.meta('l4proto'), '==', 17)
+const isUdp = j.match(j.meta('l4proto'), '==', protocolUdp)
 const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
 
 /** What starts something: TCP packets with the flags of a step, usually the start of a connection, and datagrams. */

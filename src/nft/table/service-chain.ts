@@ -15,11 +15,12 @@
  * and would shorten what an administrator gave for longer.
  */
 import type { IpFamily } from '../../net/addresses.js'
+import { splitPrefix } from '../../net/prefixes.js'
+import { protocolNumbers } from '../../net/protocols.js'
 import * as j from '../json.js'
 import type { Command, Expression } from '../json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet, aliveSetDefinition } from './alive.js'
-import { protocolNumbers } from './protocols.js'
 import { encodeSpec } from './service-comment.js'
 import { allowedBy, setNames, setNamesOf, setOf, setsOf, versions } from './service-sets.js'
 import type { LogRule, ServiceSpec } from './service-spec.js'
@@ -161,8 +162,8 @@ const mentions = (text: string, names: ReadonlySet<string>) => [...names].some(n
 function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
   const set = setOf(spec.name, 'allow', version)
   const elements = allowedBy(spec, version).map(prefix => {
-    const [addr, len] = prefix.split('/')
-    return { prefix: { addr: addr ?? '', len: Number(len ?? (version === 4 ? 32 : 128)) } }
+    const { address, length } = splitPrefix(prefix)
+    return { prefix: { addr: address, len: length } }
   })
   return elements.length > 0 ? [j.flushSet(set), j.addElements(set, elements)] : []
 }

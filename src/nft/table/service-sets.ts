@@ -1,5 +1,6 @@
 /** The sets of a service: their names and definitions. */
 import type { IpFamily } from '../../net/addresses.js'
+import { familyOf } from '../../net/addresses.js'
 import type { SetDefinition } from '../json.js'
 import type { ServiceSpec } from './service-spec.js'
 
@@ -35,7 +36,7 @@ export const setNamesOf = (spec: ServiceSpec): string[] => setsOf(spec).map(({ n
 
 /** The allowed prefixes of one address family. */
 export const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
-  spec.allow.filter(prefix => prefix.includes(':') === (version === 6))
+  spec.allow.filter(prefix => familyOf(prefix) === version)
 
 const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
 

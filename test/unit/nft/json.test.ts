@@ -13,10 +13,10 @@ describe('source', () => {
     [4, 9, '255.128.0.0'],
     [4, 24, '255.255.255.0'],
     [4, 31, '255.255.255.254'],
-    [6, 0, '0:0:0:0:0:0:0:0'],
-    [6, 1, '8000:0:0:0:0:0:0:0'],
-    [6, 57, 'ffff:ffff:ffff:ff80:0:0:0:0'],
-    [6, 64, 'ffff:ffff:ffff:ffff:0:0:0:0'],
+    [6, 0, '::'],
+    [6, 1, '8000::'],
+    [6, 57, 'ffff:ffff:ffff:ff80::'],
+    [6, 64, 'ffff:ffff:ffff:ffff::'],
     [6, 127, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe'],
   ]
   for (const [version, prefix, mask] of masks) {
