@@ -4,7 +4,7 @@
  * was meant, or nothing. Where the numbers begin is drawn at random, so that marks which others set by their own rules,
  * always the same ones, do not happen to be those of plans.
  */
-import type { GrantAction } from '../nft/table/packet-path.js'
+import type { GrantAction } from '../nft/table/packet-path-spec.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 
 export interface GrantRequest {

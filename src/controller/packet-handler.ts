@@ -3,7 +3,7 @@
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
 import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
-import type { Marks } from '../nft/table/packet-path.js'
+import type { Marks } from '../nft/table/marks.js'
 import type { Batch } from '../queue/nfqueue.js'
 import type { Packet } from '../queue/packet.js'
 import type { Counters } from './counters.js'

@@ -4,8 +4,8 @@ import type { PortRange } from '../../src/net/ports.js'
 import type { Listing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
 import type { Change, Firewall } from '../../src/nft/reconcile/firewall.js'
-import type { PacketPathSpec } from '../../src/nft/table/packet-path.js'
-import { Marks } from '../../src/nft/table/packet-path.js'
+import { Marks } from '../../src/nft/table/marks.js'
+import type { PacketPathSpec } from '../../src/nft/table/packet-path-spec.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 
 export interface FirewallCase {

@@ -10,18 +10,12 @@ import type { Listing } from '../listing.js'
 import type { Exclusive } from '../lock.js'
 import type { Nft } from '../nft.js'
 import { refreshAlive } from '../table/alive.js'
+import { unansweredPackets } from '../table/grant-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { addGrant, deleteGrant, remaskGrants, replaceGrant, versionOf, withdrawGrant } from '../table/grant-elements.js'
 import type { IptablesQueue } from '../table/iptables-queue.js'
-import type { PacketPathSpec } from '../table/packet-path.js'
-import {
-  buildPacketPath,
-  hasOnlyPacketPath,
-  queueInUse,
-  removePacketPath,
-  stopQueue,
-  unansweredPackets,
-} from '../table/packet-path.js'
+import type { PacketPathSpec } from '../table/packet-path-spec.js'
+import { buildPacketPath, hasOnlyPacketPath, queueInUse, removePacketPath, stopQueue } from '../table/packet-path.js'
 import { buildTable } from '../table/rebuild.js'
 import { buildServices, dropTableIfEmpty, removeService } from '../table/service-changes.js'
 import { decodeSpec } from '../table/service-comment.js'

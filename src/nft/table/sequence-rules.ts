@@ -13,9 +13,14 @@
  * Steps go on to whoever listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
  */
 import type { IpFamily } from '../../net/addresses.js'
+import { ipFamilies } from '../../net/addresses.js'
 import { protocolUdp } from '../../net/protocols.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
+import type { Marks } from './marks.js'
+import { addMark } from './marks.js'
+import { addPending } from './pending-sources.js'
+import { addressType } from './service-sets.js'
 
 export interface SequencePorts {
   /** Where the knocks of sequences go: IANA protocol number (TCP or UDP) and port. */
@@ -28,20 +33,15 @@ export interface SequencePorts {
   readonly seconds: number
 }
 
-interface StepMarks {
-  readonly step: number
-  readonly strayStep: number
-}
-
 const midwaySize = 65_536
-const versions = [4, 6] as const
-const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
 const midwayOf = (version: IpFamily) => `midway-${version}`
 const astrayOf = (version: IpFamily) => `astray-${version}`
 const portSet = 'knock-ports'
 const openPortSet = 'open-ports'
 
-export const stepSetNames = [...versions.flatMap(v => [midwayOf(v), astrayOf(v)]), portSet, openPortSet]
+/** The sets that the packet path only reads. */
+const filledByCommand = [portSet, openPortSet]
+export const stepSetNames = [...ipFamilies.flatMap(v => [midwayOf(v), astrayOf(v)]), ...filledByCommand]
 
 const isUdp = j.match(j.meta('l4proto'), '==', protocolUdp)
 const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
@@ -60,7 +60,7 @@ export const stepShapes = (stepping: SequencePorts): Expression[][] =>
 export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
   const timed = { flags: ['timeout'], gcInterval: 1 }
   return [
-    ...versions.flatMap(version => [
+    ...ipFamilies.flatMap(version => [
       j.addSet({ name: midwayOf(version), type: addressType(version), size: midwaySize, ...timed }),
       // Only sources that are in @midway come here, so that this one is never the first to be full.
       j.addSet({ name: astrayOf(version), type: addressType(version), size: 2 * midwaySize, ...timed }),
@@ -82,42 +82,40 @@ export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
 export function stepRules(
   base: string,
   stepping: SequencePorts,
-  marks: StepMarks,
+  marks: Marks,
   parts: {
     readonly overLimit: (version: IpFamily) => Expression
-    readonly pend: (version: IpFamily) => Expression
-    readonly mark: (bits: number) => Expression
     readonly send: readonly Expression[]
     /** What tells packets for this machine, where others come by. */
     readonly here: readonly Expression[]
   },
 ): Command[] {
-  const { overLimit, pend, mark, send, here } = parts
+  const { overLimit, send, here } = parts
   const { seconds } = stepping
   const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
   return [
     j.addChain('step'),
-    ...versions.flatMap(version => {
+    ...ipFamilies.flatMap(version => {
       const source = j.source(version)
       return [
         j.addRule('step', [overLimit(version), notedAstray(version), j.return_()]),
-        j.addRule('step', [pend(version)]),
+        j.addRule('step', [addPending(version)]),
         j.addRule('step', [
           j.inSet(source, astrayOf(version)),
           j.deleteFromSet(astrayOf(version), source),
           j.updateSet(midwayOf(version), source, seconds),
           j.counter(),
-          mark(marks.strayStep),
+          addMark(marks.strayStep),
           ...send,
         ]),
-        j.addRule('step', [j.updateSet(midwayOf(version), source, seconds), j.counter(), mark(marks.step), ...send]),
+        j.addRule('step', [j.updateSet(midwayOf(version), source, seconds), j.counter(), addMark(marks.step), ...send]),
       ]
     }),
     j.addChain('astray'),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
-    ...versions.map(version => j.addRule('astray', [notedAstray(version)])),
+    ...ipFamilies.map(version => j.addRule('astray', [notedAstray(version)])),
     ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, ...here, j.goto('step')])),
-    ...versions.flatMap(version =>
+    ...ipFamilies.flatMap(version =>
       starts(stepping).map(start =>
         j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
       ),

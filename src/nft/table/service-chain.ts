@@ -15,6 +15,7 @@
  * and would shorten what an administrator gave for longer.
  */
 import type { IpFamily } from '../../net/addresses.js'
+import { ipFamilies } from '../../net/addresses.js'
 import { splitPrefix } from '../../net/prefixes.js'
 import { protocolNumbers } from '../../net/protocols.js'
 import * as j from '../json.js'
@@ -22,7 +23,7 @@ import type { Command, Expression } from '../json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet, aliveSetDefinition } from './alive.js'
 import { encodeSpec } from './service-comment.js'
-import { allowedBy, setNames, setNamesOf, setOf, setsOf, versions } from './service-sets.js'
+import { allowedBy, setNames, setNamesOf, setOf, setsOf } from './service-sets.js'
 import type { LogRule, ServiceSpec } from './service-spec.js'
 import { chainOf, prefixOf } from './service-spec.js'
 
@@ -37,13 +38,13 @@ function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
   return [
     ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
     ...(spec.syn ? [{ expr: [synOnly, j.return_()], comment: 'already connected' }] : []),
-    ...versions
+    ...ipFamilies
       .filter(version => allowedBy(spec, version).length > 0)
       .map(version => ({
         expr: [j.inSet(j.source(version), setOf(spec.name, 'allow', version)), j.counter(), j.accept()],
         comment: 'always allowed',
       })),
-    ...versions.flatMap(version => grantRules(spec, version)),
+    ...ipFamilies.flatMap(version => grantRules(spec, version)),
     ...(spec.failOpen
       ? [{ expr: [nobodyListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
       : []),
@@ -117,7 +118,7 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
     ...[...setsOf(spec), ...(spec.failOpen ? [aliveSetDefinition] : [])]
       .filter(({ name }) => !listing.sets.has(name))
       .map(j.addSet),
-    ...versions.flatMap(version => allowed(spec, version)),
+    ...ipFamilies.flatMap(version => allowed(spec, version)),
     j.addChain(chain),
     j.flushChain(chain),
     // What somebody else's rule looks into cannot be deleted.

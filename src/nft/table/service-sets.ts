@@ -1,6 +1,6 @@
 /** The sets of a service: their names and definitions. */
 import type { IpFamily } from '../../net/addresses.js'
-import { familyOf } from '../../net/addresses.js'
+import { familyOf, ipFamilies } from '../../net/addresses.js'
 import type { SetDefinition } from '../json.js'
 import type { ServiceSpec } from './service-spec.js'
 
@@ -13,13 +13,12 @@ export function setOf(service: string, role: SetRole, version: IpFamily): string
   return role === 'knock' ? `pk-${service}-${version}` : `pk-${service}.${role}-${version}`
 }
 
-export const versions = [4, 6] as const
-const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
+export const addressType = (version: IpFamily) => (version === 4 ? 'ipv4_addr' : 'ipv6_addr')
 
 /** The sets of the service: nothing is kept, looked up or listed that it does not need. */
 export function setsOf(spec: ServiceSpec): SetDefinition[] {
   const timed = { flags: ['timeout'], size: setSize, gcInterval: collectEverySeconds }
-  return versions.flatMap(version => {
+  return ipFamilies.flatMap(version => {
     const name = (role: SetRole) => setOf(spec.name, role, version)
     const type = addressType(version)
     return [
@@ -42,4 +41,4 @@ const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
 
 /** Whatever sets there may be of the service. */
 export const setNames = (service: string): string[] =>
-  versions.flatMap(version => roles.map(role => setOf(service, role, version)))
+  ipFamilies.flatMap(version => roles.map(role => setOf(service, role, version)))

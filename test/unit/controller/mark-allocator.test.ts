@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Allocation, GrantRequest } from '../../../src/controller/mark-allocator.js'
 import { MarkAllocator } from '../../../src/controller/mark-allocator.js'
-import { Marks } from '../../../src/nft/table/packet-path.js'
+import { Marks } from '../../../src/nft/table/marks.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import { plainService } from '../config/config-support.js'
 

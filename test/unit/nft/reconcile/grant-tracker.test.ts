@@ -6,7 +6,7 @@ import { emptyListing } from '../../../../src/nft/listing.js'
 import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { MonitorReader } from '../../../../src/nft/reconcile/monitor.js'
 import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
-import type { GrantAction } from '../../../../src/nft/table/packet-path.js'
+import type { GrantAction } from '../../../../src/nft/table/packet-path-spec.js'
 import { endsPlan, marks, service, ssh } from '../../../support/firewall-tools.js'
 
 const once = service('once', { singleUse: true })

@@ -6,7 +6,7 @@ import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
 import { Reconciler } from '../../../../src/nft/reconcile/reconciler.js'
-import { Marks } from '../../../../src/nft/table/packet-path.js'
+import { Marks } from '../../../../src/nft/table/marks.js'
 import { FakeNft, FakeXtQueue } from '../../../support/fake-nft.js'
 import { packetPathFor, ssh } from '../../../support/firewall-tools.js'
 

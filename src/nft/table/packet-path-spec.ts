@@ -1,0 +1,44 @@
+/** The packet path as values: which packets leave the kernel, and what the answers to them do. */
+import type { Hook } from '../json.js'
+import type { Marks } from './marks.js'
+import type { SequencePorts } from './sequence-rules.js'
+import type { ServiceSpec } from './service-spec.js'
+
+/** Which datagrams are worth a look: UDP, of one length, beginning with one of these words. */
+export interface KnockShape {
+  /** The UDP header's length field: payload and 8. */
+  readonly udpLength: number
+  /** The first four bytes of the payload, as a big-endian number. */
+  readonly firstWord: number
+  /** Destination port; null for every port. */
+  readonly port: number | null
+}
+
+/** What a verdict's mark makes the kernel do: add a source to these services' sets, or delete it from them. */
+export interface GrantAction {
+  /** From 1; the number that the mark carries. */
+  readonly number: number
+  readonly grants: readonly { readonly service: ServiceSpec; readonly seconds: number }[]
+  /** Deletes the source from the services' sets instead. */
+  readonly revokes: boolean
+  /** The packet goes on to the program that listens on its port, as a step of a sequence does; otherwise it ends here. */
+  readonly passOn: boolean
+}
+
+export interface PacketPathSpec {
+  readonly hook: Hook
+  readonly queue: number
+  /** Whether the kernel has the `queue` statement. */
+  readonly native: boolean
+  readonly marks: Marks
+  readonly shapes: readonly KnockShape[]
+  /** Single knocks of sequences; null when there are none. */
+  readonly sequencePorts: SequencePorts | null
+  readonly actions: readonly GrantAction[]
+  /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
+  readonly perSourceLimit: number
+  /** Candidates a second that all sources above their own limit may send on together; 0 for none. */
+  readonly excessLimit: number
+  /** Candidates a second in all; 0 for no limit. */
+  readonly totalLimit: number
+}
