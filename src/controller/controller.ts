@@ -233,7 +233,7 @@ export class Controller {
   /** Restores the table first: what another program has just changed must not become what the table should be. */
   async #reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
     for (let attempt = 1; ; attempt++) {
-      this.#driftWatcher.mended(await this.#installer.reconcile(this.#config, false))
+      this.#driftWatcher.reconciled(await this.#installer.reconcile(this.#config, false))
       try {
         return await this.#installer.install(config, specs)
       } catch (error) {

@@ -25,7 +25,7 @@ interface InstallerParts {
   readonly log: Log
   readonly firewall: Pick<Firewall, 'install'>
   readonly triggers: Pick<Triggers, 'configure'>
-  readonly healing: Pick<ReconcileParts, 'reconciler' | 'book'>
+  readonly healing: Pick<ReconcileParts, 'reconciler' | 'tracker'>
   readonly marks: Marks
   readonly readOneTime: ReadOneTime
   /** Unix milliseconds. */
@@ -105,7 +105,7 @@ export class RulesetInstaller {
   async #apply(config: Config, { active, allocation, services }: Draft): Promise<void> {
     const { log, triggers, healing } = this.parts
     allocation.commit()
-    healing.book.useActions(allocation.actions)
+    healing.tracker.useActions(allocation.actions)
     const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
     await this.knockQueue.worker.configure(
       allocated.flatMap(({ one, action }) => (one.kind === 'pkd' ? [packetCredential(one, action.number)] : [])),

@@ -84,7 +84,7 @@ function createController(
 ): Controller {
   const marks = new Marks(config.marks.mask)
   const recent = new RecentGrants()
-  const book = new GrantTracker(marks, firewall.mask, steadySeconds, recent)
+  const tracker = new GrantTracker(marks, steadySeconds, recent)
   const due = openExpiryStore(config.stateDirectory)
   return new Controller(config, {
     version,
@@ -93,7 +93,7 @@ function createController(
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks,
-    healing: { reconciler: new Reconciler(firewall, book), book, watch: watchRuleset },
+    healing: { reconciler: new Reconciler(firewall.access, tracker), tracker, watch: watchRuleset },
     startWorker: (config, events) => startPacketWorker(recent, config, events),
     queueStatistics,
     now: Date.now,

@@ -137,16 +137,16 @@ export async function rollBack(firewall: Firewall, saved: RollbackState, elapsed
   })
   const rest = { revoke: saved.made, grants, replace: true }
   try {
-    return await firewall.rearrange({ specs: services, remove: added, ...rest })
+    return await firewall.apply({ specs: services, remove: added, ...rest })
   } catch (error) {
     if (!(error instanceof FirewallError)) throw error
   }
   // Somebody has given one of the ports to another service meanwhile: put back what can be.
-  const changes = [await firewall.rearrange({ specs: [], remove: added, ...rest, grants: [] })]
+  const changes = [await firewall.apply({ specs: [], remove: added, ...rest, grants: [] })]
   for (const spec of services) {
     const mine = grants.filter(({ service }) => service === spec.name)
     try {
-      changes.push(await firewall.rearrange({ specs: [spec], remove: [], replace: true, grants: mine }))
+      changes.push(await firewall.apply({ specs: [spec], replace: true, grants: mine }))
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error
     }

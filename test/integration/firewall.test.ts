@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { maskAddress } from '../../src/net/addresses.js'
 import { realNft } from '../../src/nft/nft.js'
 import { Firewall } from '../../src/nft/reconcile/firewall.js'
 import { realIptablesQueue } from '../../src/nft/table/iptables-queue.js'
@@ -18,7 +17,7 @@ describe('Firewall, on the kernel', () => {
   const within = ['nsenter', `--net=/run/netns/${name}`]
   const inside: Execute = (file, args, input) => execute('nsenter', [...within.slice(1), file, ...args], input)
   const nft = realNft(inside)
-  const firewall = new Firewall(nft, realIptablesQueue(inside), (address, _, prefix) => maskAddress(address, prefix))
+  const firewall = new Firewall({ nft, iptablesQueue: realIptablesQueue(inside), exclusive: work => work() })
   const remove = () => void spawnSync('ip', ['netns', 'delete', name])
   const ruleset = async () => (await run([...within, 'nft', 'list', 'ruleset'])).stdout
 

@@ -4,12 +4,13 @@
  *
  * It is stricter than some kernels in one thing: a chain with rules is never deleted.
  */
-import { maskAddress } from '../../src/net/addresses.js'
+import { bitsOf, canonicalAddress, familyOf, maskAddress } from '../../src/net/addresses.js'
 import { nftErrorFrom } from '../../src/nft/errors.js'
 import type { Command, Json } from '../../src/nft/json.js'
 import type { ListedElement, Listing } from '../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseListing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
+import type { RulesetAccess } from '../../src/nft/ruleset-access.js'
 import type { IptablesQueue } from '../../src/nft/table/iptables-queue.js'
 
 interface Body {
@@ -312,15 +313,13 @@ function readElement(json: Json, kind: 'set' | 'map'): ReadElement {
   }
 }
 
-const bitsOf = (address: string) => (address.includes(':') ? 128 : 32)
-
 /** One spelling for what is the same element. */
 function canonical(value: Json): Json {
-  if (typeof value === 'string') return maskAddress(value, bitsOf(value))
+  if (typeof value === 'string') return canonicalAddress(value)
   const { addr, len } = asObject(asObject(value)['prefix'])
   if (addr === undefined) return value
   const address = maskAddress(asText(addr), Number(len))
-  return Number(len) === bitsOf(address) ? address : { prefix: { addr: address, len: Number(len) } }
+  return Number(len) === bitsOf(familyOf(address)) ? address : { prefix: { addr: address, len: Number(len) } }
 }
 
 const protocolNames: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 33: 'dccp', 132: 'sctp', 136: 'udplite' }
@@ -348,18 +347,25 @@ function overlap(a: Json, b: Json): boolean {
   const prefixOf = (json: Json) => {
     const { addr, len } = asObject(asObject(json)['prefix'])
     const address = asText(addr ?? json)
-    return { address, length: Number(len ?? bitsOf(address)) }
+    return { address, length: Number(len ?? bitsOf(familyOf(address))) }
   }
   const [left, right] = [prefixOf(a), prefixOf(b)]
   const length = Math.min(left.length, right.length)
   return (
-    bitsOf(left.address) === bitsOf(right.address) &&
+    familyOf(left.address) === familyOf(right.address) &&
     maskAddress(left.address, length) === maskAddress(right.address, length)
   )
 }
 
+/** A ruleset of its own, without a lock. */
+export const fakeRuleset = (nft: Nft = new FakeNft()): RulesetAccess => ({
+  nft,
+  iptablesQueue: new FakeIptablesQueue(),
+  exclusive: work => work(),
+})
+
 /** Records what it is asked for. */
-export class FakeXtQueue implements IptablesQueue {
+export class FakeIptablesQueue implements IptablesQueue {
   readonly calls: string[] = []
 
   install(hook: string, mark: number, queue: number): Promise<boolean> {

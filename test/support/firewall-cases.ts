@@ -6,7 +6,7 @@ import type { Firewall } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import { sleep } from './commands.js'
-import { rearrangingCases } from './firewall-rearranging.js'
+import { changeCases } from './firewall-changes.js'
 import { serviceCases } from './firewall-services.js'
 import type { FirewallCase } from './firewall-tools.js'
 import {
@@ -368,7 +368,7 @@ const renameCases: FirewallCase[] = [
     name: 'a service that install gives another name, while a packet path grants it, closes without a gap',
     async run(firewall, nft) {
       const counted = counting(nft)
-      const through = new RealFirewall(counted.nft, firewall.xtQueue, firewall.mask)
+      const through = new RealFirewall({ ...firewall.access, nft: counted.nft })
       await through.install([ssh, web], await packetPathFor(firewall))
       await through.addGrant('web', 4, '192.0.2.1', 500)
       const before = counted.transactions()
@@ -467,7 +467,7 @@ const quiesceCases: FirewallCase[] = [
 
 export const firewallCases: readonly FirewallCase[] = [
   ...serviceCases,
-  ...rearrangingCases,
+  ...changeCases,
   ...grantCases,
   ...queueCases,
   ...replaceCases,

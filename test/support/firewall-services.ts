@@ -97,12 +97,14 @@ const additions: FirewallCase[] = [
   {
     name: 'a service of a new name is added, and one that is there stays as it is',
     async run(firewall, nft) {
-      changed(await firewall.addService(ssh))
+      changed(await firewall.apply({ specs: [ssh], onlyNew: true }))
       await firewall.addGrant('ssh', 4, '192.0.2.1', null)
       for (const change of [{}, { syn: true }, { ports: ports(23), log: null }]) {
-        await unchanged(nft, async () => nothing(await firewall.addService(service('ssh', change))))
+        await unchanged(nft, async () =>
+          nothing(await firewall.apply({ specs: [service('ssh', change)], onlyNew: true })),
+        )
       }
-      changed(await firewall.addService(web))
+      changed(await firewall.apply({ specs: [web], onlyNew: true }))
       assert.deepEqual(await specs(firewall), [ssh, web])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
     },
@@ -110,9 +112,9 @@ const additions: FirewallCase[] = [
   {
     name: 'a service of a new name gets no port that is guarded already',
     async run(firewall, nft) {
-      await firewall.addService(ssh)
+      await firewall.apply({ specs: [ssh], onlyNew: true })
       const refusal = (error: unknown) => error instanceof FirewallError && error.kind === 'port-taken'
-      await unchanged(nft, () => assert.rejects(firewall.addService(service('other')), refusal))
+      await unchanged(nft, () => assert.rejects(firewall.apply({ specs: [service('other')], onlyNew: true }), refusal))
     },
   },
 ]
@@ -299,7 +301,7 @@ const services: FirewallCase[] = [
         ['the service is made again', () => firewall.ensureServices([wide]), [db, wide]],
         ['the service has other ports', () => firewall.ensureServices([narrow]), [db, narrow]],
         ['another one comes', () => firewall.ensureServices([web]), [db, wide, web]],
-        ['all by themselves', () => firewall.rearrange({ specs: [wide], remove: 'others' }), [wide]],
+        ['all by themselves', () => firewall.apply({ specs: [wide], remove: 'others' }), [wide]],
       ]
       for (const [name, change, expected] of changes) {
         await firewall.ensureServices([wide, db])
@@ -405,7 +407,7 @@ const services: FirewallCase[] = [
   {
     name: 'dry runs say what they would do, and change nothing',
     async run(firewall, nft) {
-      const dry = new RealFirewall(nft, firewall.xtQueue, firewall.mask, true)
+      const dry = new RealFirewall(firewall.access, true)
       await unchanged(nft, async () => changed(await dry.ensureServices([ssh])))
       await firewall.ensureServices([ssh])
       await firewall.addGrant('ssh', 4, '192.0.2.9', 500)

@@ -74,7 +74,8 @@ export function counting(nft: Nft): { readonly nft: Nft; readonly transactions: 
 }
 
 export const changed = (change: Change) => assert.equal(change.changed, true)
-export const nothing = (change: Change) => assert.deepEqual(change, { changed: false, details: [], commands: [] })
+export const nothing = ({ changed, details, commands }: Change) =>
+  assert.deepEqual({ changed, details, commands }, { changed: false, details: [], commands: [] })
 
 export async function specs(firewall: Firewall): Promise<ServiceSpec[]> {
   const services = [...(await firewall.services()).values()]

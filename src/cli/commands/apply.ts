@@ -60,8 +60,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   const firewall = realFirewall(flags)
   const rollback = { armed: false }
   let allowed: readonly ServiceGrant[] = []
-  const arrangement = { specs: config.services, remove, replace: true }
-  const work = firewall.rearrange(arrangement, async plan => {
+  const prepare = async (plan: ServicePlan) => {
     allowed = await guardSession(terminal, firewall, flags, plan)
     if (seconds !== undefined && !flags.dryRun && (isChange(plan) || allowed.length > 0)) {
       const replaced = await firewall.replacedBy(allowed, plan.before)
@@ -69,7 +68,8 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
       rollback.armed = true
     }
     return allowed
-  })
+  }
+  const work = firewall.apply({ specs: config.services, remove, replace: true, prepare })
   const result = await work.catch(async (error: unknown) => {
     // Nothing was changed; if this fails as well, there will be nothing to roll back.
     if (rollback.armed) await confirm().catch(() => undefined)

@@ -73,7 +73,7 @@ function initCommand(terminal: Terminal): Command {
     .action(async (name: string, flags: TablesFlags) => {
       const spec = serviceSpec(name, await serviceFlags(flags))
       const firewall = realFirewall()
-      if ((await firewall.addService(spec)).changed) {
+      if ((await firewall.apply({ specs: [spec], onlyNew: true })).changed) {
         warnOfCuts(terminal, spec)
         return tellDaemon(terminal, { socket: defaultSocket })
       }

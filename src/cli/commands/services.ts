@@ -4,6 +4,7 @@ import { formatPorts, parsePorts } from '../../net/ports.js'
 import { parsePrefix, withoutContained } from '../../net/prefixes.js'
 import type { Hook } from '../../nft/json.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
+import type { ServicePlan } from '../../nft/reconcile/service-plan.js'
 import { hooks } from '../../nft/table/gate.js'
 import type { ServiceGrant } from '../../nft/table/grant-elements.js'
 import type { Closing, LogRule, Protocol, ServiceSpec } from '../../nft/table/service-spec.js'
@@ -91,10 +92,8 @@ export function initCommand(terminal: Terminal): Command {
     const spec = serviceSpec(name, flags)
     const firewall = realFirewall(flags)
     let allowed: readonly ServiceGrant[] = []
-    const change = await firewall.rearrange({ specs: [spec], remove: [] }, async plan => {
-      allowed = await guardSession(terminal, firewall, flags, plan)
-      return allowed
-    })
+    const prepare = async (plan: ServicePlan) => (allowed = await guardSession(terminal, firewall, flags, plan))
+    const change = await firewall.apply({ specs: [spec], prepare })
     if (change.changed) warnOfCuts(terminal, spec)
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')

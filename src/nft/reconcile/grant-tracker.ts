@@ -4,8 +4,7 @@
  *
  * In doubt a grant is not in it: none may come back that was taken away, or live longer than it would have.
  */
-import type { IpFamily } from '../../net/addresses.js'
-import { family, table } from '../json.js'
+import { addressFromBytes, canonicalAddress, ipFamilies, maskAddress } from '../../net/addresses.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import type { Marks } from '../table/marks.js'
@@ -13,8 +12,8 @@ import type { GrantAction } from '../table/packet-path-spec.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { prefixOf } from '../table/service-spec.js'
-import type { Mask } from './firewall.js'
 import type { RulesetTransaction } from './monitor.js'
+import { isDeletion, isOurs } from './monitor.js'
 import type { RecentGrants } from './recent-grants.js'
 
 /** One element to be put back. */
@@ -46,9 +45,6 @@ const maxMeanings = 8
 const meaning = ({ revokes, grants }: GrantAction) =>
   JSON.stringify([revokes, grants.map(({ service, seconds }) => [service.name, seconds])])
 
-const bits = (version: IpFamily) => (version === 4 ? 32 : 128)
-const versionOf = (address: string): IpFamily => (address.includes(':') ? 6 : 4)
-
 export class GrantTracker {
   /** By set and source: what the packet path did not give. */
   #entries = new Map<string, Map<string, Entry>>()
@@ -69,7 +65,6 @@ export class GrantTracker {
   /** `now` gives seconds of the clock by which `answers` were noted. */
   constructor(
     readonly marks: Marks,
-    readonly mask: Mask,
     readonly now: () => number,
     readonly answers: RecentGrants,
   ) {}
@@ -94,7 +89,7 @@ export class GrantTracker {
   follow({ events, lost }: RulesetTransaction): void {
     if (lost) this.forgetAll()
     const now = this.now()
-    const ours = events.filter(event => event.family === family && event.table === table)
+    const ours = events.filter(isOurs)
     const tableWent = ours.some(({ kind, verb }) => kind === 'table' && isDeletion(verb))
     // What comes together with the table was saved some time ago, and has ended since or was taken back.
     const tableCame = ours.some(({ kind, verb }) => kind === 'table' && verb === 'add')
@@ -103,7 +98,7 @@ export class GrantTracker {
       if (kind === 'set' && isDeletion(verb) && !tableWent) this.#forget(name, now)
       if (kind !== 'element' || tableCame) continue
       for (const { value, timeout, expires } of elements) {
-        if (isDeletion(verb)) this.#delete(name, this.#canonical(value), now)
+        if (isDeletion(verb)) this.#delete(name, canonicalAddress(value), now)
         else this.#add(name, value, now, timeout, expires)
       }
     }
@@ -120,7 +115,7 @@ export class GrantTracker {
     for (const { name, elements } of listing.sets.values()) {
       if (!isGrantSet(name)) continue
       for (const { value, timeout, expires } of elements) {
-        const source = this.#canonical(asText(value))
+        const source = canonicalAddress(asText(value))
         const deleted = this.#deleted.get(name)?.get(source) ?? -Infinity
         if (deleted >= startedAt || this.#entries.get(name)?.has(source)) continue
         this.#add(name, source, startedAt, timeout ?? null, expires ?? timeout ?? null)
@@ -180,12 +175,13 @@ export class GrantTracker {
       const meaningForgotten = meanings !== undefined && plan === undefined
       if (++count >= manyAnswers || meaningForgotten) knownAfter = time
       if (meaningForgotten) return false
-      const address = plan && textOf(version, source)
-      for (const { service, seconds } of plan?.grants ?? []) {
+      if (!plan) return true
+      const address = addressFromBytes(source, 0, version)
+      for (const { service, seconds } of plan.grants) {
         const spec = services.get(service.name)
         if (!spec) continue
-        const masked = this.mask(address ?? '', version, prefixOf(spec, version))
-        const end = plan?.revokes ? -Infinity : time + seconds
+        const masked = maskAddress(address, prefixOf(spec, version))
+        const end = plan.revokes ? -Infinity : time + seconds
         if (!visit(setOf(spec.name, 'knock', version), masked, { time, end, timeout: seconds })) return false
       }
       return true
@@ -199,7 +195,7 @@ export class GrantTracker {
   }
 
   #add(set: string, value: string, now: number, timeout: number | null, expires: number | null): void {
-    const source = this.#canonical(value)
+    const source = canonicalAddress(value)
     const ofSet = this.#entries.get(set) ?? new Map<string, Entry>()
     if (ofSet.size >= maxEntries && !ofSet.has(source)) this.#dropEnded(now)
     if (ofSet.size >= maxEntries && !ofSet.has(source)) return
@@ -247,29 +243,17 @@ export class GrantTracker {
       dropWhere(ofSet, ({ time, end }) => end <= now && time <= unneededUpTo)
     }
   }
-
-  /** One spelling for each address. */
-  #canonical(address: string): string {
-    return this.mask(address, versionOf(address), bits(versionOf(address)))
-  }
 }
 
 const grantSets = (service: string) =>
-  ([4, 6] as const).flatMap(version => [setOf(service, 'knock', version), setOf(service, 'add', version)])
+  ipFamilies.flatMap(version => [setOf(service, 'knock', version), setOf(service, 'add', version)])
 
 function dropWhere(entries: Map<string, Entry>, dropped: (entry: Entry) => boolean): void {
   for (const [source, entry] of entries) if (dropped(entry)) entries.delete(source)
 }
-
-const isDeletion = (verb: string) => verb === 'delete' || verb === 'destroy'
 
 /** Sets whose elements are grants; that they come and go damages nothing. */
 const isGrantSet = (name: string) => /^pk-.*-[46]$/.test(name) && !/\.(allow|used)-[46]$/.test(name)
 
 /** What the packet path fills as well. */
 const isKnockSet = (name: string) => !/\.add-[46]$/.test(name)
-
-function textOf(version: IpFamily, source: Buffer): string {
-  if (version === 4) return source.join('.')
-  return Array.from({ length: 8 }, (_, i) => source.readUInt16BE(i * 2).toString(16)).join(':')
-}

@@ -1,8 +1,8 @@
 /**
- * What happens to the ruleset, told by one `nft monitor` that runs for as long as it is wanted.
+ * What happens to the ruleset, as one `nft monitor` reports it that runs for as long as it is wanted.
  *
  * Its text is read, not its JSON: only the text says where a transaction ends and who made it, and some releases end
- * in the middle of the JSON of a deletion. What the packet path does to elements, and their expiry, is not told.
+ * in the middle of the JSON of a deletion. What the packet path does to elements, and their expiry, is not reported.
  */
 import { spawn } from 'node:child_process'
 import { isIP, Socket } from 'node:net'
@@ -92,7 +92,7 @@ export const watchRuleset: Watch = events => {
     const last = complaint.trim().split('\n').at(-1) ?? ''
     end(last === '' ? (signal ?? `exit status ${status}`) : last)
   })
-  // Nobody stays for the watch alone.
+  // The monitor alone keeps no process running.
   child.unref()
   for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
   return {
@@ -103,6 +103,8 @@ export const watchRuleset: Watch = events => {
     },
   }
 }
+
+export const isDeletion = (verb: string): boolean => verb === 'delete' || verb === 'destroy'
 
 /** Puts the lines of `nft monitor` together to transactions. */
 export class MonitorReader {
@@ -152,13 +154,14 @@ export class MonitorReader {
   }
 }
 
-const isOurs = ({ family, table }: Pick<RulesetEvent, 'family' | 'table'>): boolean =>
+/** Whether it is about pkctl's table. */
+export const isOurs = ({ family, table }: Pick<RulesetEvent, 'family' | 'table'>): boolean =>
   family === ownFamily && table === ownTable
 
 const eventPattern =
   /^(add|insert|replace|delete|destroy) ([a-z]+) (ip|ip6|inet|arp|bridge|netdev) (\S+)(?: (\S+))?(.*)$/
 
-/** One line; undefined when it tells of something else, such as a packet that somebody traces. */
+/** One line; undefined when it tells of something else, such as a packet that is traced. */
 export function parseEvent(line: string): RulesetEvent | undefined {
   const [, verb = '', kind = '', family = '', table = '', name = '', rest = ''] = eventPattern.exec(line) ?? []
   if (verb === '') return undefined

@@ -1,40 +1,24 @@
-/** Services as they shall be, next to those that there are: what has to be added, changed and taken away. */
-import type { ServiceGrant } from '../table/grant-elements.js'
+/** What a change does to the services: which it adds, changes and removes. */
 import type { ServiceSpec } from '../table/service-spec.js'
 import type { Difference } from './service-diff.js'
 import { optionsThatDiffer } from './service-diff.js'
 import type { ServiceState } from './service-state.js'
 
-/** What `rearrange` shall bring about. */
-export interface DesiredServices {
-  /** Services that shall be there, just so. */
-  readonly specs: readonly ServiceSpec[]
-  /** Names of services that shall go; `others` are all that `specs` does not name. */
-  readonly remove: readonly string[] | 'others'
-  /** Let a service go, too, that guards nothing but what `specs` guard: it has been renamed. */
-  readonly replace?: boolean
-  /** Grants that are put back with a service that is made anew; what names no service is left out. */
-  readonly grants?: readonly ServiceGrant[]
-  /** Grants by hand that are taken back. */
-  readonly revoke?: readonly ServiceGrant[]
-}
-
-/** What `rearrange` is about to do. */
 export interface ServicePlan {
   /** The services of before; with their grants if any is removed, or grants by other prefixes from now on. */
   readonly before: ReadonlyMap<string, ServiceState>
   readonly after: ReadonlyMap<string, ServiceSpec>
   readonly added: readonly ServiceSpec[]
-  readonly modified: readonly ServiceChange[]
+  readonly modified: readonly ModifiedService[]
   readonly removed: readonly ServiceState[]
-  /** Services that stay though they are not asked for. */
+  /** Services that stay though the change does not name them. */
   readonly left: readonly string[]
 }
 
-interface ServiceChange {
+interface ModifiedService {
   readonly spec: ServiceSpec
   readonly differences: readonly Difference[]
-  /** False when its rules were edited by somebody. */
+  /** False when its rules were edited. */
   readonly sound: boolean
 }
 
@@ -43,11 +27,10 @@ export const prefixesDiffer = (spec: ServiceSpec, other: ServiceSpec = spec): bo
 
 export function servicePlan(
   specs: readonly ServiceSpec[],
-  replaced: readonly string[],
+  removed: readonly string[],
   before: ReadonlyMap<string, ServiceState>,
 ): ServicePlan {
-  const removed = replaced.flatMap(name => before.get(name) ?? [])
-  const left = [...before.keys()].filter(name => !replaced.includes(name) && specs.every(spec => spec.name !== name))
+  const left = [...before.keys()].filter(name => !removed.includes(name) && specs.every(spec => spec.name !== name))
   const staying = left.flatMap(name => before.get(name)?.spec ?? [])
   return {
     before,
@@ -59,7 +42,7 @@ export function servicePlan(
       const change = { spec, differences: optionsThatDiffer(spec, state), sound: state.sound }
       return change.differences.length > 0 || !change.sound ? [change] : []
     }),
-    removed,
+    removed: removed.flatMap(name => before.get(name) ?? []),
     left,
   }
 }

@@ -1,16 +1,18 @@
 /**
  * What pkctl's table was like when it was as it should be, to tell a change by pkctl's own commands, which stays, from
- * any other, which is mended.
+ * any other, which is drift.
  *
- * The kernel numbers tables, chains and rules, and gives no number twice. Commands of pkctl make all rules of a service
- * anew, and leave the packet path alone but for the rules that name a service which goes. So a service some of whose
- * rules are the old ones, and that is different all the same, was changed by somebody else.
+ * The kernel numbers tables, chains and rules, and gives no number twice. Commands of pkctl rebuild all rules of a
+ * service, and leave the packet path alone but for the rules that name a service which is removed. So a service some of
+ * whose rules are the old ones, and that is different all the same, was changed by another program.
  */
 import type { Command, Hook } from '../json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
-import { gateBase, gateOf, hooks, portMapEntries } from '../table/gate.js'
-import { setNames } from '../table/service-sets.js'
+import { gateBase, gateOf, hooks, isPortMap, portMapEntries } from '../table/gate.js'
+import { grantMap } from '../table/grant-chain.js'
+import { filledByCommand } from '../table/sequence-rules.js'
+import { isAllowSet, setNames } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf } from '../table/service-spec.js'
 import type { ServiceState } from './service-state.js'
@@ -43,32 +45,38 @@ interface RuleSnapshot {
   readonly text: string
 }
 
-export type Comparison =
+type Comparison =
   /** All is as it was, or as commands of pkctl made it. */
-  | { readonly kind: 'sound'; readonly snapshot: Snapshot }
-  | {
-      readonly kind: 'damaged'
-      /** What is wrong, in a few words each. */
-      readonly damages: readonly string[]
-      /** Services to be made again. */
-      readonly broken: readonly ServiceSpec[]
-      /** All that there should be. */
-      readonly services: ReadonlyMap<string, ServiceSpec>
-    }
+  { readonly kind: 'unchanged'; readonly snapshot: Snapshot } | Drift
 
-/** The sets and maps whose contents `judge` and `takeImprint` look at, besides chains and rules. */
-export const comparedMaps = (listing: Listing): string[] =>
-  [...listing.maps.keys()].filter(name => /^(services|ranges)-/.test(name) || name === 'grants')
-export const comparedSets = (listing: Listing): string[] =>
-  [...listing.sets.keys()].filter(name => name.includes('.allow-') || pathSets.has(name))
+/** The difference that other programs made. */
+export interface Drift {
+  readonly kind: 'drifted'
+  /** What is different, in a few words each. */
+  readonly drift: readonly string[]
+  /** Services to be made again. */
+  readonly changed: readonly ServiceSpec[]
+  /** All that there should be. */
+  readonly services: ReadonlyMap<string, ServiceSpec>
+}
 
-const pathSets = new Set(['knock-ports', 'open-ports'])
+const isComparedMap = (name: string) => isPortMap(name) || name === grantMap
+const isComparedSet = (name: string) => isAllowSet(name) || pathSets.has(name)
+
+/** The sets and maps whose contents a comparison looks at, besides chains and rules. */
+export const comparedMaps = (listing: Listing): string[] => [...listing.maps.keys()].filter(isComparedMap)
+export const comparedSets = (listing: Listing): string[] => [...listing.sets.keys()].filter(isComparedSet)
+
+const pathSets = new Set(filledByCommand)
+
+/** Whether a comparison looks at the elements of the set or map of this name. */
+export const isComparedElement = (name: string): boolean => isComparedMap(name) || isComparedSet(name)
 
 const isPath = (chain: string) => !chain.startsWith('pk-') && !chain.startsWith('gate-')
 
 /**
- * Takes an snapshot of what these commands have made, where `services` is what there should be. What differs from that
- * already is left out, and so will be found damaged.
+ * Takes a snapshot of what these commands have made, where `services` is what there should be. What differs from that
+ * already is left out, and so will be found to have drifted.
  */
 export function takeSnapshot(
   listing: Listing,
@@ -100,26 +108,29 @@ export function takeSnapshot(
 /** Compares what there is with what there was, in the same table. */
 export function compareSnapshot(before: Snapshot, listing: Listing): Comparison {
   const states = readServices(listing)
-  const left = [...before.services.keys()].filter(name => leftWithoutTrace(name, listing))
-  const damages = [
+  const removed = [...before.services.keys()].filter(name => removedWithoutTrace(name, listing))
+  const drift = [
     ...(listing.flagged ? ['the table sleeps'] : []),
-    ...pathDamages(before, listing, new Set(left.flatMap(setNames).map(set => `"@${set}"`))),
+    ...packetPathDrift(before, listing, new Set(removed.flatMap(setNames).map(set => `"@${set}"`))),
   ]
-  const badGates = hooks.filter(hook => !gateIsWell(hook, before, listing, states))
-  damages.push(...badGates.map(hook => `chain ${gateOf(hook)} was changed`))
-  const known = [...before.services.values()].filter(({ spec }) => !left.includes(spec.name))
-  const broken = known.filter(
-    service => badGates.includes(service.spec.hook) || !isWell(service, states.get(service.spec.name), listing),
+  const driftedGates = hooks.filter(hook => !isGateAsBefore(hook, before, listing, states))
+  drift.push(...driftedGates.map(hook => `chain ${gateOf(hook)} was changed`))
+  const staying = [...before.services.values()].filter(({ spec }) => !removed.includes(spec.name))
+  const changed = staying.filter(
+    service =>
+      driftedGates.includes(service.spec.hook) || !isServiceAsBefore(service, states.get(service.spec.name), listing),
   )
-  damages.push(
-    ...broken.filter(({ spec }) => !badGates.includes(spec.hook)).map(({ spec }) => `service ${spec.name} was changed`),
+  drift.push(
+    ...changed
+      .filter(({ spec }) => !driftedGates.includes(spec.hook))
+      .map(({ spec }) => `service ${spec.name} was changed`),
   )
-  const services = new Map(known.map(({ spec }) => [spec.name, spec]))
+  const services = new Map(staying.map(({ spec }) => [spec.name, spec]))
   for (const { spec, sound } of states.values()) {
-    const isBroken = broken.some(service => service.spec.name === spec.name)
-    if (sound && !isBroken) services.set(spec.name, spec)
+    const isChanged = changed.some(service => service.spec.name === spec.name)
+    if (sound && !isChanged) services.set(spec.name, spec)
   }
-  if (damages.length > 0) return { kind: 'damaged', damages, broken: broken.map(({ spec }) => spec), services }
+  if (drift.length > 0) return { kind: 'drifted', drift, changed: changed.map(({ spec }) => spec), services }
   const snapshot: Snapshot = {
     table: before.table,
     path: new Map([...before.path.keys()].map(name => [name, chainSnapshot(listing.chains.get(name) as ListedChain)])),
@@ -127,16 +138,16 @@ export function compareSnapshot(before: Snapshot, listing: Listing): Comparison 
     gates: gatesOf(listing),
     services: new Map([...services].map(([name, spec]) => [name, { spec, rules: rulesOf(name, listing) }])),
   }
-  return { kind: 'sound', snapshot }
+  return { kind: 'unchanged', snapshot }
 }
 
-function pathDamages(before: Snapshot, listing: Listing, leftSets: ReadonlySet<string>): string[] {
+function packetPathDrift(before: Snapshot, listing: Listing, removedSets: ReadonlySet<string>): string[] {
   const chains = [...before.path].flatMap(([name, { base, rules }]) => {
-    const now = listing.chains.get(name)
-    if (!now) return [`chain ${name} was deleted`]
+    const chain = listing.chains.get(name)
+    if (!chain) return [`chain ${name} was deleted`]
     // Commands that remove a service take these along.
-    const staying = rules.filter(({ text }) => ![...leftSets].some(set => text.includes(set)))
-    const same = (now.base ?? '') === base && sameRules(now.rules.map(ruleSnapshot), staying)
+    const staying = rules.filter(({ text }) => ![...removedSets].some(set => text.includes(set)))
+    const same = (chain.base ?? '') === base && sameRules(chain.rules.map(ruleSnapshot), staying)
     return same ? [] : [`chain ${name} was changed`]
   })
   const lookups = lookupsOf(listing)
@@ -144,29 +155,29 @@ function pathDamages(before: Snapshot, listing: Listing, leftSets: ReadonlySet<s
   return [...chains, ...changed.map(([name]) => `the elements of ${name} were changed`)]
 }
 
-/** Commands make all rules of a gate anew, or none; `sound` of a service says whether they are right. */
-function gateIsWell(
+/** Commands rebuild all rules of a gate, or none; `sound` of a service says whether they are right. */
+function isGateAsBefore(
   hook: Hook,
   before: Snapshot,
   listing: Listing,
   states: ReadonlyMap<string, ServiceState>,
 ): boolean {
-  const now = listing.chains.get(gateOf(hook))
-  const then = before.gates.get(hook)
-  if (!now) return ![...states.values()].some(({ spec }) => spec.hook === hook)
-  if (now.base !== gateBase(hook)) return false
-  const rules = now.rules.map(ruleSnapshot)
-  return !then || sameRules(rules, then) || (rules.length > 0 && allNew(rules, then))
+  const gate = listing.chains.get(gateOf(hook))
+  const rulesBefore = before.gates.get(hook)
+  if (!gate) return ![...states.values()].some(({ spec }) => spec.hook === hook)
+  if (gate.base !== gateBase(hook)) return false
+  const rules = gate.rules.map(ruleSnapshot)
+  return !rulesBefore || sameRules(rules, rulesBefore) || (rules.length > 0 && allNew(rules, rulesBefore))
 }
 
-function isWell({ spec, rules }: ServiceSnapshot, state: ServiceState | undefined, listing: Listing): boolean {
+function isServiceAsBefore(before: ServiceSnapshot, state: ServiceState | undefined, listing: Listing): boolean {
   if (!state?.sound) return false
-  const now = rulesOf(spec.name, listing)
-  return sameRules(now, rules) ? specText(spec) === specText(state.spec) : allNew(now, rules)
+  const rules = rulesOf(before.spec.name, listing)
+  return sameRules(rules, before.rules) ? specText(before.spec) === specText(state.spec) : allNew(rules, before.rules)
 }
 
 /** As `pkctl remove` does it: nothing of the service is there any more. */
-function leftWithoutTrace(service: string, listing: Listing): boolean {
+function removedWithoutTrace(service: string, listing: Listing): boolean {
   const chain = chainOf(service)
   return (
     !listing.chains.has(chain) &&
@@ -182,8 +193,8 @@ function specText(spec: ServiceSpec): string {
 
 const sameRules = (a: readonly RuleSnapshot[], b: readonly RuleSnapshot[]) =>
   a.length === b.length && a.every(({ handle, text }, i) => handle === b[i]?.handle && text === b[i].text)
-const allNew = (now: readonly RuleSnapshot[], then: readonly RuleSnapshot[]) =>
-  !now.some(({ handle }) => then.some(rule => rule.handle === handle))
+const allNew = (rules: readonly RuleSnapshot[], before: readonly RuleSnapshot[]) =>
+  !rules.some(({ handle }) => before.some(rule => rule.handle === handle))
 const rulesOf = (service: string, listing: Listing) =>
   (listing.chains.get(chainOf(service))?.rules ?? []).map(ruleSnapshot)
 
@@ -203,7 +214,7 @@ const ruleSnapshot = ({ handle, expr }: ListedRule): RuleSnapshot => ({
 })
 
 function lookupsOf(listing: Listing): Map<string, string> {
-  const sets = [listing.maps.get('grants'), ...[...pathSets].map(name => listing.sets.get(name))]
+  const sets = [listing.maps.get(grantMap), ...[...pathSets].map(name => listing.sets.get(name))]
   const there = sets.filter((set): set is ListedSet => set !== undefined)
   return new Map(
     there.map(({ name, elements }) => {

@@ -14,6 +14,9 @@ import type { ServiceSpec } from './service-spec.js'
 
 export const hooks = ['input', 'prerouting'] as const
 
+/** Whether a map leads to services. */
+export const isPortMap = (map: string): boolean => /^(services|ranges)-/.test(map)
+
 /** After the packet path's own chains (see packet-path.ts), before everyone's filter chains at 0. */
 const gatePriority = -140
 

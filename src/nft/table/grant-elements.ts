@@ -1,11 +1,13 @@
 /** Grants made by command: one element in, refreshed, or out of a service's sets. The packet path has its own way. */
 import type { IpFamily } from '../../net/addresses.js'
+import { familyOf, ipFamilies, maskAddress } from '../../net/addresses.js'
 import type { Command, Json } from '../json.js'
 import { addElements, deleteElements, flushSet } from '../json.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
+import { prefixOf } from './service-spec.js'
 
 /** What a grant needs to know of its service. */
 export type GrantSpec = Pick<ServiceSpec, 'name' | 'prefix4' | 'prefix6'>
@@ -29,9 +31,8 @@ export interface ServiceGrant {
   readonly secondsLeft: number | null
 }
 
-export const versionOf = ({ source }: Pick<ServiceGrant, 'source'>): IpFamily => (source.includes(':') ? 6 : 4)
-
-const grantSet = (grant: ServiceGrant) => setOf(grant.service, grant.by === 'knock' ? 'knock' : 'add', versionOf(grant))
+const grantSet = ({ service, source, by }: ServiceGrant) =>
+  setOf(service, by === 'knock' ? 'knock' : 'add', familyOf(source))
 
 /** Makes a grant just so, whatever is there of it. */
 export function replaceGrant(grant: ServiceGrant): Command[] {
@@ -58,13 +59,9 @@ export function deleteGrant(spec: GrantSpec, version: IpFamily, address: string)
   })
 }
 
-/** Puts grants back into the service's sets after their mask has changed; `remask` gives an element's new address. */
-export function remaskGrants(
-  spec: ServiceSpec,
-  listing: Listing,
-  remask: (address: string, version: IpFamily) => string,
-): Command[] {
-  return ([4, 6] as const).flatMap(version =>
+/** Restores grants to the service's sets by the prefixes that the service has from now on. */
+export function remaskGrants(spec: ServiceSpec, listing: Listing): Command[] {
+  return ipFamilies.flatMap(version =>
     (['knock', 'add'] as const).flatMap(role => {
       const set = setOf(spec.name, role, version)
       const old = listing.sets.get(set)?.elements ?? []
@@ -73,7 +70,7 @@ export function remaskGrants(
       const life = (element: (typeof old)[number]) =>
         element.timeout === undefined ? Infinity : (element.expires ?? 0)
       for (const element of [...old].sort((a, b) => life(b) - life(a))) {
-        const val = remask(asText(element.value), version)
+        const val = maskAddress(asText(element.value), prefixOf(spec, version))
         const { timeout, expires } = element
         if (longest.has(val)) continue
         longest.set(

@@ -42,3 +42,6 @@ export interface PacketPathSpec {
   /** Candidates a second in all; 0 for no limit. */
   readonly totalLimit: number
 }
+
+/** The packet path for the services that there will be. */
+export type PacketPathFor = (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec

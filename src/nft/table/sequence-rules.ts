@@ -40,7 +40,7 @@ const portSet = 'knock-ports'
 const openPortSet = 'open-ports'
 
 /** The sets that the packet path only reads. */
-const filledByCommand = [portSet, openPortSet]
+export const filledByCommand = [portSet, openPortSet]
 export const stepSetNames = [...ipFamilies.flatMap(v => [midwayOf(v), astrayOf(v)]), ...filledByCommand]
 
 const isUdp = j.match(j.meta('l4proto'), '==', protocolUdp)

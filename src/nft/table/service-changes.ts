@@ -58,21 +58,22 @@ export function buildServices(
 
 const takenId = (place: Omit<PortMapEntry, 'map'>) => `${portKeyId(place)} ${place.chain}`
 
-/** The commands that take the service away whole, with the last one of a hook its gate, and with the last the table. */
-export function removeService(service: string, listing: Listing): Command[] {
-  const chain = chainOf(service)
+/** The commands that remove services whole, with the last one of a hook its gate, and with the last of all the table. */
+export function removeServices(services: readonly string[], listing: Listing): Command[] {
+  if (services.length === 0) return []
+  const chains = new Set(services.map(chainOf))
   const taken = [...portMapEntries(listing).values()].flat()
-  const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && place.chain !== chain))
+  const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && !chains.has(place.chain)))
   return [
-    ...taken.filter(place => place.chain === chain && !idle.includes(place.hook)).map(deletePortKey),
+    ...taken.filter(place => chains.has(place.chain) && !idle.includes(place.hook)).map(deletePortKey),
     ...idle.flatMap(hook => dropGate(hook, listing)),
-    ...dropChain(service, listing),
-    ...dropTableIfEmpty([service], listing),
+    ...services.flatMap(service => dropChain(service, listing)),
+    ...dropTableIfEmpty(services, listing),
   ]
 }
 
 /** Deletes the table when these services are all that is in it. */
-export function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
+function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
   const own = services.map(chainOf)
   const chains = new Set([...own, ...hooks.map(gateOf)])
   const sets = new Set([...services.flatMap(setNames), aliveSet])
@@ -81,5 +82,5 @@ export function dropTableIfEmpty(services: readonly string[], listing: Listing):
     [...listing.chains.keys()].every(name => chains.has(name)) &&
     [...listing.sets.keys()].every(name => sets.has(name)) &&
     !listing.maps.has('grants')
-  return services.length > 0 && isEmpty ? [j.deleteTable()] : []
+  return isEmpty ? [j.deleteTable()] : []
 }

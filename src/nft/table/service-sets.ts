@@ -37,6 +37,9 @@ export const setNamesOf = (spec: ServiceSpec): string[] => setsOf(spec).map(({ n
 export const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
   spec.allow.filter(prefix => familyOf(prefix) === version)
 
+/** Whether a set has the prefixes that a service always allows. */
+export const isAllowSet = (set: string): boolean => set.includes('.allow-')
+
 const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
 
 /** Whatever sets there may be of the service. */

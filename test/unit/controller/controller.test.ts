@@ -4,9 +4,9 @@ import type { Config } from '../../../src/config/types.js'
 import type { ControllerParts } from '../../../src/controller/controller.js'
 import { Controller } from '../../../src/controller/controller.js'
 import type { PacketWorker } from '../../../src/controller/packet-worker-interface.js'
-import { maskAddress } from '../../../src/net/addresses.js'
 import type { Command } from '../../../src/nft/json.js'
 import { deleteTable } from '../../../src/nft/json.js'
+import type { Exclusive } from '../../../src/nft/lock.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
 import { GrantTracker } from '../../../src/nft/reconcile/grant-tracker.js'
 import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
@@ -14,7 +14,7 @@ import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
 import { Reconciler } from '../../../src/nft/reconcile/reconciler.js'
 import { Marks } from '../../../src/nft/table/marks.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
-import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
 import { ports, service } from '../../support/firewall-tools.js'
 import { load } from '../config/config-support.js'
 
@@ -53,14 +53,15 @@ class Scene {
       await apply(commands)
       for (const name of signsIn(commands)) setImmediate(() => this.tell('add', 'chain', name))
     }
-    const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
-    this.firewall = new Firewall(this.nft, new FakeXtQueue(), mask, false, work => {
+    const exclusive: Exclusive = work => {
       const result = this.#turn.then(work)
       this.#turn = result.catch(() => undefined)
       return result
-    })
+    }
+    const ruleset = { ...fakeRuleset(this.nft), exclusive }
+    this.firewall = new Firewall(ruleset)
     const marks = new Marks(0xffff0000)
-    const book = new GrantTracker(marks, mask, () => this.now / 1000, new RecentGrants())
+    const tracker = new GrantTracker(marks, () => this.now / 1000, new RecentGrants())
     const worker: PacketWorker = {
       counters: { get: () => 0 } as unknown as PacketWorker['counters'],
       configure: () => Promise.resolve(),
@@ -79,8 +80,8 @@ class Scene {
       readOneTime: () => ({ unused: [] }),
       marks,
       healing: {
-        reconciler: new Reconciler(this.firewall, book),
-        book,
+        reconciler: new Reconciler(ruleset, tracker),
+        tracker,
         watch: events => {
           this.#watch = events
           return { pid: 1, stop: () => undefined }
@@ -140,7 +141,7 @@ describe('Controller restores what other programs changed', () => {
       it(`${name} went, and a ${how} comes before the drift watcher looks`, async () => {
         const scene = new Scene([ssh], configOf())
         await scene.start()
-        await scene.firewall.addService(web)
+        await scene.firewall.apply({ specs: [web], onlyNew: true })
         await scene.controller.refresh()
         await scene.nft.apply(commands)
         await (how === 'refresh' ? scene.controller.refresh() : scene.controller.reload(scene.config))
@@ -156,7 +157,7 @@ describe('Controller restores what other programs changed', () => {
   it('the table goes between that look and the refresh itself', async () => {
     const scene = new Scene([ssh], configOf())
     await scene.start()
-    await scene.firewall.addService(web)
+    await scene.firewall.apply({ specs: [web], onlyNew: true })
     await scene.controller.refresh()
     const install = scene.firewall.install.bind(scene.firewall)
     let times = 0
@@ -172,7 +173,7 @@ describe('Controller restores what other programs changed', () => {
   it('a service that a command removed stays away', async () => {
     const scene = new Scene([ssh], configOf())
     await scene.start()
-    await scene.firewall.addService(web)
+    await scene.firewall.apply({ specs: [web], onlyNew: true })
     await scene.controller.refresh()
     await scene.firewall.removeService('web')
     await scene.controller.refresh()

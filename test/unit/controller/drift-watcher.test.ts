@@ -6,14 +6,14 @@ import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
 import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'
 import type { Reconciler, Reconciliation } from '../../../src/nft/reconcile/reconciler.js'
 
-/** A ruleset that somebody else may have damaged, and a watch that is told so. */
+/** A ruleset that another program may have changed, and a monitor that reports it. */
 class Scene {
-  damages: string[] = []
+  drift: string[] = []
   failing = false
-  learnings = 0
+  reads = 0
   /** Instead of an answer at once, with the question whether it still matters. */
-  learn: ((isCurrent: () => boolean) => Promise<boolean>) | undefined
-  looks: boolean[] = []
+  read: ((isCurrent: () => boolean) => Promise<boolean>) | undefined
+  reconciliations: boolean[] = []
   watches: MonitorEvents[] = []
   said: string[] = []
   readonly driftWatcher: DriftWatcher
@@ -21,25 +21,25 @@ class Scene {
   constructor() {
     const say = (level: string) => (message: string) => void this.said.push(`${level}: ${message}`)
     const log = { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') }
-    const learnGrants = (isCurrent: () => boolean) => {
-      this.learnings++
-      return this.learn?.(isCurrent) ?? Promise.resolve(this.learnings > 3)
+    const readGrants = (isCurrent: () => boolean) => {
+      this.reads++
+      return this.read?.(isCurrent) ?? Promise.resolve(this.reads > 3)
     }
-    const reconciler = { learnGrants, follow: () => undefined } as unknown as Reconciler
-    const book = { forgetAll: () => undefined } as unknown as GrantTracker
+    const reconciler = { readGrants, follow: () => undefined } as unknown as Reconciler
+    const tracker = { forgetAll: () => undefined } as unknown as GrantTracker
     const watch = (events: MonitorEvents) => {
       this.watches.push(events)
       return { pid: 1, stop: () => undefined }
     }
-    this.driftWatcher = new DriftWatcher({ reconciler, book, watch }, log, queueRule => this.#mend(queueRule))
+    this.driftWatcher = new DriftWatcher({ reconciler, tracker, watch }, log, queueRule => this.#reconcile(queueRule))
   }
 
-  #mend(queueRule: boolean): Promise<Reconciliation> {
-    this.looks.push(queueRule)
+  #reconcile(queueRule: boolean): Promise<Reconciliation> {
+    this.reconciliations.push(queueRule)
     if (this.failing) return Promise.reject(new Error('nft: no'))
-    const damages = this.damages
-    this.damages = []
-    return Promise.resolve({ damages, restored: 0 })
+    const drift = this.drift
+    this.drift = []
+    return Promise.resolve({ drift, restored: 0 })
   }
 
   async tell(...lines: string[]): Promise<void> {
@@ -48,8 +48,8 @@ class Scene {
     await settle()
   }
 
-  async damage(): Promise<void> {
-    this.damages = ['the table went']
+  async causeDrift(): Promise<void> {
+    this.drift = ['the table went']
     await this.tell('delete table inet pkctl')
   }
 }
@@ -66,7 +66,7 @@ async function pass(milliseconds: number): Promise<void> {
 }
 let now = 0
 
-describe('Healer', () => {
+describe('DriftWatcher', () => {
   let scene: Scene
   beforeEach(async () => {
     now = 100_000
@@ -75,8 +75,8 @@ describe('Healer', () => {
     scene = new Scene()
     scene.driftWatcher.start(true)
     await pass(20_000)
-    assert.ok(scene.looks.length > 1, 'before nft sees, and when it does')
-    scene.looks = []
+    assert.ok(scene.reconciliations.length > 1, 'before nft sees, and when it does')
+    scene.reconciliations = []
   })
   afterEach(() => {
     scene.driftWatcher.stop()
@@ -100,21 +100,21 @@ describe('Healer', () => {
   for (const [line, looks] of lines) {
     it(`${looks.length > 0 ? 'looks' : 'does not look'} after: ${line}`, async () => {
       await scene.tell(line)
-      assert.deepEqual(scene.looks, looks)
+      assert.deepEqual(scene.reconciliations, looks)
       assert.equal(scene.driftWatcher.healed, 0)
     })
   }
 
   it('looks, a little later and once, after transactions of which nothing is shown', async () => {
     for (let i = 0; i < 5; i++) await scene.tell()
-    assert.deepEqual(scene.looks, [])
+    assert.deepEqual(scene.reconciliations, [])
     await pass(1000)
-    assert.deepEqual(scene.looks, [false])
+    assert.deepEqual(scene.reconciliations, [false])
   })
 
   it('says whether there is a watch that sees', async () => {
     assert.equal(scene.driftWatcher.watched, true)
-    scene.learnings = 0
+    scene.reads = 0
     scene.watches.at(-1)?.ended('setpriv: activate capabilities: Operation not permitted')
     assert.match(scene.said.join(), /error: nft monitor ended and is started again: setpriv/)
     await pass(200)
@@ -124,19 +124,19 @@ describe('Healer', () => {
   })
 
   it('says who did what, and counts', async () => {
-    await scene.damage()
+    await scene.causeDrift()
     assert.equal(scene.driftWatcher.healed, 1)
     assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); put back after/)
   })
 
   it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {
-    for (let i = 0; i < 20; i++) await scene.damage()
+    for (let i = 0; i < 20; i++) await scene.causeDrift()
     assert.equal(scene.driftWatcher.healed, 20, 'at once')
     const counts: number[] = []
     for (let second = 0; second < 90; second++) {
       const before = scene.driftWatcher.healed
       for (let i = 0; i < 20; i++) {
-        await scene.damage()
+        await scene.causeDrift()
         await pass(50)
       }
       counts.push(scene.driftWatcher.healed - before)
@@ -147,15 +147,18 @@ describe('Healer', () => {
     assert.equal(scene.said.filter(text => text.includes('again and again')).length, 2)
     await pass(12_000)
     await scene.tell('add chain inet pkctl x')
-    await scene.damage()
+    await scene.causeDrift()
     assert.match(scene.said.at(-1) ?? '', /the table went by/, 'quick and named again after a calm')
   })
 
   it('tries again when it could not, with pauses, and complains once a minute', async () => {
     scene.failing = true
-    await scene.damage()
+    await scene.causeDrift()
     await pass(10_000)
-    assert.ok(scene.looks.length > 5 && scene.looks.length < 20, String(scene.looks.length))
+    assert.ok(
+      scene.reconciliations.length > 5 && scene.reconciliations.length < 20,
+      String(scene.reconciliations.length),
+    )
     assert.equal(scene.said.filter(text => text.startsWith('error')).length, 1)
     scene.failing = false
     await pass(3000)
@@ -164,7 +167,7 @@ describe('Healer', () => {
 
   it('looks, and asks for the queue rule as well, when more happened than it was told', async () => {
     await scene.tell('# ERROR: We lost some netlink events!')
-    assert.deepEqual([...new Set(scene.looks)], [true])
+    assert.deepEqual([...new Set(scene.reconciliations)], [true])
   })
 
   it('starts a watch that ends again, slower each time, and looks after each start', async () => {
@@ -173,28 +176,28 @@ describe('Healer', () => {
       await pass(100)
     }
     assert.ok(scene.watches.length > 6 && scene.watches.length < 15, String(scene.watches.length))
-    assert.ok(scene.looks.length >= scene.watches.length - 1)
+    assert.ok(scene.reconciliations.length >= scene.watches.length - 1)
   })
 
   it('asks which grants run until it is told, and again when something was lost', async () => {
-    const before = scene.learnings
+    const before = scene.reads
     assert.equal(before, 4)
     assert.match(scene.said.join(), /debug: the ruleset is watched/)
     await scene.tell('# ERROR: We lost some netlink events!')
-    assert.ok(scene.learnings > before)
+    assert.ok(scene.reads > before)
   })
 
   it('does nothing any more when it was stopped', async () => {
     scene.driftWatcher.stop()
-    await scene.damage()
+    await scene.causeDrift()
     scene.watches.at(-1)?.ended('killed')
     await pass(20_000)
-    assert.deepEqual([scene.looks.length, scene.watches.length], [0, 1])
+    assert.deepEqual([scene.reconciliations.length, scene.watches.length], [0, 1])
   })
 
   it('what was learnt before the watch ended, or lost something, counts no more; and one learning goes on at a time', async () => {
     const asked: { isCurrent: () => boolean; answer: (learnt: boolean) => void }[] = []
-    scene.learn = isCurrent => new Promise(answer => asked.push({ isCurrent, answer }))
+    scene.read = isCurrent => new Promise(answer => asked.push({ isCurrent, answer }))
     const answer = (which: number) => asked[which]?.answer(true)
     const lose = () => scene.watches.at(-1)?.transaction({ events: [], by: '', lost: true })
     lose()

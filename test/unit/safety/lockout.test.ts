@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
-import { maskAddress } from '../../../src/net/addresses.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
+import type { ServicePlan } from '../../../src/nft/reconcile/service-plan.js'
 import type { ServiceGrant } from '../../../src/nft/table/grant-elements.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import type { LockoutFlags } from '../../../src/safety/lockout.js'
 import { guardSession } from '../../../src/safety/lockout.js'
 import type { Session } from '../../../src/safety/ssh-session.js'
-import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
 import { service } from '../../support/firewall-tools.js'
 
 const address = '198.51.100.7'
@@ -28,9 +28,7 @@ describe('whoever types a command in an ssh session', () => {
 
   beforeEach(() => {
     // Time stands still, so that the seconds that are left are those that were given.
-    firewall = new Firewall(new FakeNft({ now: () => 0 }), new FakeXtQueue(), (text, _, prefix) =>
-      maskAddress(text, prefix),
-    )
+    firewall = new Firewall(fakeRuleset(new FakeNft({ now: () => 0 })))
     said = []
   })
 
@@ -39,10 +37,11 @@ describe('whoever types a command in an ssh session', () => {
     const say = (message: string) => void said.push(message)
     const terminal = { out: say, error: say, hint: say, warn: say, strong: String, difference: say }
     let allowed: readonly ServiceGrant[] = []
-    await firewall.rearrange({ specs: [{ ...spec, window: 90 }], remove: [] }, async plan => {
+    const prepare = async (plan: ServicePlan) => {
       allowed = await guardSession(terminal, firewall, flags, plan, session)
       return []
-    })
+    }
+    await firewall.apply({ specs: [{ ...spec, window: 90 }], prepare })
     return allowed
   }
 
@@ -57,14 +56,14 @@ describe('whoever types a command in an ssh session', () => {
   for (const [name, grants, wanted] of granted) {
     it(`is let in without end by --allow-me, having ${name}`, async () => {
       for (const spec of [everyPacket, newConnections]) {
-        await firewall.rearrange({ specs: [spec], remove: [], grants })
+        await firewall.apply({ specs: [spec], grants })
         assert.deepEqual(await change(spec, { allowMe: true }), wanted)
       }
     })
   }
 
   it('is told when he would be cut off, though his knock lets him in until then', async () => {
-    await firewall.rearrange({ specs: [everyPacket], remove: [], grants: [grant('knock', 30)] })
+    await firewall.apply({ specs: [everyPacket], grants: [grant('knock', 30)] })
     await assert.rejects(
       change(everyPacket, {}),
       /^UserError: your ssh session from 198\.51\.100\.7 would be cut off: service ssh judges every packet to port 22, and nothing lets 198\.51\.100\.7 in for longer than 30 s$/,
@@ -75,20 +74,20 @@ describe('whoever types a command in an ssh session', () => {
 
   it('is told the longest of what ends', async () => {
     const grants = [grant('knock', 30), grant('hand', 500)]
-    await firewall.rearrange({ specs: [everyPacket], remove: [], grants })
+    await firewall.apply({ specs: [everyPacket], grants })
     await assert.rejects(change(everyPacket, {}), /in for longer than 500 s$/)
   })
 
   it('is told nothing where he is let in without end, or knocks for new connections alone', async () => {
-    await firewall.rearrange({ specs: [everyPacket], remove: [], grants: [lasting] })
+    await firewall.apply({ specs: [everyPacket], grants: [lasting] })
     assert.deepEqual(await change(everyPacket, {}), [])
-    await firewall.rearrange({ specs: [newConnections], remove: [], revoke: [lasting], grants: [grant('knock', 30)] })
+    await firewall.apply({ specs: [newConnections], revoke: [lasting], grants: [grant('knock', 30)] })
     assert.deepEqual(await change(newConnections, {}), [])
     assert.deepEqual(said, [])
   })
 
   it('is warned where nothing lets his next connection in', async () => {
-    await firewall.rearrange({ specs: [newConnections], remove: [] })
+    await firewall.apply({ specs: [newConnections] })
     assert.deepEqual(await change(newConnections, {}), [])
     assert.match(said[0] ?? '', /the next one from there will not be let in: .* nothing lets 198\.51\.100\.7 in$/)
   })

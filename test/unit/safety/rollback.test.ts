@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { maskAddress } from '../../../src/net/addresses.js'
 import { Firewall } from '../../../src/nft/reconcile/firewall.js'
+import type { ServicePlan } from '../../../src/nft/reconcile/service-plan.js'
 import type { ServiceGrant } from '../../../src/nft/table/grant-elements.js'
 import type { RollbackState } from '../../../src/safety/rollback.js'
 import { rollBack, rollbackState } from '../../../src/safety/rollback.js'
-import { FakeNft, FakeXtQueue } from '../../support/fake-nft.js'
+import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
 import { service } from '../../support/firewall-tools.js'
 
 const mine = (secondsLeft: number | null): ServiceGrant => ({
@@ -24,15 +24,15 @@ describe('a rollback', () => {
   ] as const) {
     it(name, async () => {
       let now = 0
-      const mask = (address: string, _: number, prefix: number) => maskAddress(address, prefix)
-      const firewall = new Firewall(new FakeNft({ now: () => now }), new FakeXtQueue(), mask)
-      await firewall.rearrange({ specs: [service('ssh')], remove: [], grants: before })
+      const firewall = new Firewall(fakeRuleset(new FakeNft({ now: () => now })))
+      await firewall.apply({ specs: [service('ssh')], grants: before })
       let saved: RollbackState | undefined
-      await firewall.rearrange({ specs: [service('ssh', { window: 90 })], remove: [] }, async plan => {
+      const prepare = async (plan: ServicePlan) => {
         const replaced = await firewall.replacedBy([mine(null)], plan.before)
         saved = rollbackState(plan, [mine(null)], replaced, { seconds: 60, daemonSocket: '' })
         return [mine(null)]
-      })
+      }
+      await firewall.apply({ specs: [service('ssh', { window: 90 })], prepare })
       now += 60
       await rollBack(firewall, saved as RollbackState, 60)
       const { spec, grants } = (await firewall.services()).get('ssh') ?? assert.fail()

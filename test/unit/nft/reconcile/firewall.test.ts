@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
-import { maskAddress } from '../../../../src/net/addresses.js'
 import { NftError } from '../../../../src/nft/errors.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
-import { FakeNft, FakeXtQueue } from '../../../support/fake-nft.js'
+import { FakeIptablesQueue, FakeNft, fakeRuleset } from '../../../support/fake-nft.js'
 import { firewallCases } from '../../../support/firewall-cases.js'
 import { counting, packetPathFor, service, ssh } from '../../../support/firewall-tools.js'
 
 function bench({ queueStatement = true } = {}) {
   const nft = new FakeNft({ queueStatement })
-  const xtQueue = new FakeXtQueue()
-  return { nft, xtQueue, firewall: new Firewall(nft, xtQueue, (address, _, prefix) => maskAddress(address, prefix)) }
+  const iptablesQueue = new FakeIptablesQueue()
+  return { nft, iptablesQueue, firewall: new Firewall({ ...fakeRuleset(nft), iptablesQueue }) }
 }
 
 describe('Firewall, on the fake', () => {
@@ -27,47 +26,47 @@ describe("Firewall and the way to the queue that is not nft's", () => {
   beforeEach(() => (parts = bench()))
 
   it('is taken away where nft has its own statement', async () => {
-    const { firewall, xtQueue } = parts
+    const { firewall, iptablesQueue } = parts
     await firewall.install([ssh], await packetPathFor(firewall))
-    assert.deepEqual(xtQueue.calls, ['remove'])
+    assert.deepEqual(iptablesQueue.calls, ['remove'])
   })
 
   it('is made where nft has none, and taken away after the packet path', async () => {
-    const { firewall, xtQueue } = bench({ queueStatement: false })
+    const { firewall, iptablesQueue } = bench({ queueStatement: false })
     await firewall.install([ssh], await packetPathFor(firewall, { hook: 'prerouting' }))
-    assert.deepEqual(xtQueue.calls, ['install prerouting 0x10000 62'])
+    assert.deepEqual(iptablesQueue.calls, ['install prerouting 0x10000 62'])
     await firewall.uninstall()
-    assert.deepEqual(xtQueue.calls.slice(1), ['remove'])
+    assert.deepEqual(iptablesQueue.calls.slice(1), ['remove'])
   })
 
   it('is left alone when the rest would be refused', async () => {
-    const { firewall, xtQueue } = bench({ queueStatement: false })
+    const { firewall, iptablesQueue } = bench({ queueStatement: false })
     const packetPath = await packetPathFor(firewall)
     await assert.rejects(
       firewall.install([ssh], services => ({ ...packetPath(services), native: true })),
       NftError,
     )
-    assert.deepEqual(xtQueue.calls, [])
+    assert.deepEqual(iptablesQueue.calls, [])
   })
 
   for (const there of [false, true]) {
     it(`${there ? 'stays' : 'goes again'} when the rest fails after all, and there was ${there ? 'a' : 'no'} packet path before`, async () => {
-      const { nft, firewall, xtQueue } = bench({ queueStatement: false })
+      const { nft, firewall, iptablesQueue } = bench({ queueStatement: false })
       const packetPath = await packetPathFor(firewall)
       if (there) await firewall.install([ssh], packetPath)
       const failing = counting(nft).nft
       failing.apply = () => Promise.reject(new NftError('other', 'nft', 'no'))
-      const before = xtQueue.calls.length
-      await assert.rejects(new Firewall(failing, xtQueue, firewall.mask).install([ssh], packetPath), NftError)
-      assert.deepEqual(xtQueue.calls.slice(before), ['install input 0x10000 62', ...(there ? [] : ['remove'])])
+      const before = iptablesQueue.calls.length
+      await assert.rejects(new Firewall({ ...firewall.access, nft: failing }).install([ssh], packetPath), NftError)
+      assert.deepEqual(iptablesQueue.calls.slice(before), ['install input 0x10000 62', ...(there ? [] : ['remove'])])
     })
   }
 
   it('may lack its tool where it is not needed', async () => {
-    const { nft, firewall } = parts
+    const { nft } = parts
     const missing = () =>
       Promise.reject(new NftError('missing-tool', 'iptables-nft', 'there is no iptables-nft program'))
-    const without = new Firewall(nft, { install: missing, remove: missing }, firewall.mask)
+    const without = new Firewall({ ...fakeRuleset(nft), iptablesQueue: { install: missing, remove: missing } })
     const packetPath = await packetPathFor(without)
     await without.install([ssh], packetPath)
     await without.uninstall()
@@ -90,7 +89,7 @@ describe("Firewall and the way to the queue that is not nft's", () => {
     const refuse = () => Promise.reject(new NftError('permission', 'nft', 'Operation not permitted'))
     const nft = { check: refuse, apply: refuse, list: refuse, listSet: refuse, getElement: refuse }
     await assert.rejects(
-      new Firewall(nft, parts.xtQueue, parts.firewall.mask).probe('input'),
+      new Firewall(fakeRuleset(nft)).probe('input'),
       (error: unknown) => error instanceof NftError && error.kind === 'permission',
     )
   })

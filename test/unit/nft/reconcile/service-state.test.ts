@@ -5,7 +5,7 @@ import type { PortRange } from '../../../../src/net/ports.js'
 import { withoutContained } from '../../../../src/net/prefixes.js'
 import { readServices } from '../../../../src/nft/reconcile/service-state.js'
 import { hooks } from '../../../../src/nft/table/gate.js'
-import { buildServices, removeService } from '../../../../src/nft/table/service-changes.js'
+import { buildServices, removeServices } from '../../../../src/nft/table/service-changes.js'
 import type { ServiceSpec } from '../../../../src/nft/table/service-spec.js'
 import { closings, protocols } from '../../../../src/nft/table/service-spec.js'
 import { FakeNft } from '../../../support/fake-nft.js'
@@ -113,11 +113,11 @@ describe('a service', () => {
         assert.deepEqual(await read(nft), byName(first))
         // What is not in the second configuration goes first, for it may have the ports.
         for (const { name } of first) {
-          if (!second.some(each => each.name === name)) await nft.apply(removeService(name, await nft.list()))
+          if (!second.some(each => each.name === name)) await nft.apply(removeServices([name], await nft.list()))
         }
         await nft.apply(buildServices(second, await nft.list()))
         assert.deepEqual(await read(nft), byName(second))
-        for (const { name } of second) await nft.apply(removeService(name, await nft.list()))
+        for (const { name } of second) await nft.apply(removeServices([name], await nft.list()))
         assert.equal((await nft.list()).present, false)
       }),
       { numRuns: 50 },

@@ -8,15 +8,15 @@ import { grants, nothing, ports, service, specs, ssh, unchanged, web } from './f
 const mail = service('mail', { ports: ports(25, [1000, 1010]) })
 const named = (services: readonly { name: string }[]) => services.map(({ name }) => name)
 
-export const rearrangingCases: readonly FirewallCase[] = [
+export const changeCases: readonly FirewallCase[] = [
   {
-    name: 'a rearrangement adds, changes and takes away; grants of what stays go on; a second one changes nothing',
+    name: 'a change adds, changes and takes away; grants of what stays go on; a second one changes nothing',
     async run(firewall) {
       await firewall.ensureServices([ssh, mail])
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
-      const changed = { ...ssh, window: 90, hook: 'prerouting' as const }
-      const arrangement = { specs: [changed, web], remove: 'others' as const }
-      const { plan, changed: isChanged } = await firewall.rearrange(arrangement)
+      const other = { ...ssh, window: 90, hook: 'prerouting' as const }
+      const change = { specs: [other, web], remove: 'others' as const }
+      const { plan, changed: isChanged } = await firewall.apply(change)
       assert.equal(isChanged, true)
       assert.deepEqual(
         [named(plan.added), plan.removed.map(({ spec }) => spec.name), plan.left],
@@ -26,23 +26,23 @@ export const rearrangingCases: readonly FirewallCase[] = [
         'window',
         'hook',
       ])
-      assert.deepEqual(await specs(firewall), [changed, web])
+      assert.deepEqual(await specs(firewall), [other, web])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500'])
-      const { plan: after, ...rest } = await firewall.rearrange(arrangement)
-      nothing(rest)
-      assert.deepEqual([after.added, after.modified, after.removed], [[], [], []])
+      const second = await firewall.apply(change)
+      nothing(second)
+      assert.deepEqual([second.plan.added, second.plan.modified, second.plan.removed], [[], [], []])
     },
   },
   {
-    name: 'a rearrangement leaves what is not named, and leaves no table when all goes',
+    name: 'a change leaves what is not named, and leaves no table when all goes',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh, mail])
-      assert.deepEqual((await firewall.rearrange({ specs: [ssh], remove: [] })).plan.left, ['mail'])
-      await firewall.rearrange({ specs: [], remove: ['mail', 'nobody'] })
+      assert.deepEqual((await firewall.apply({ specs: [ssh] })).plan.left, ['mail'])
+      await firewall.apply({ specs: [], remove: ['mail', 'nobody'] })
       assert.deepEqual(await specs(firewall), [ssh])
-      await firewall.rearrange({ specs: [], remove: 'others' })
+      await firewall.apply({ specs: [], remove: 'others' })
       assert.equal((await nft.list()).present, false)
-      nothing(await firewall.rearrange({ specs: [], remove: 'others' }).then(({ plan: _, ...rest }) => rest))
+      nothing(await firewall.apply({ specs: [], remove: 'others' }))
     },
   },
   {
@@ -51,12 +51,12 @@ export const rearrangingCases: readonly FirewallCase[] = [
       await firewall.ensureServices([{ ...ssh, prefix4: 24 }, web])
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
       await firewall.addGrant('ssh', 6, '2001:db8::1', null)
-      const { plan } = await firewall.rearrange({ specs: [web], remove: 'others' })
+      const { plan } = await firewall.apply({ specs: [web], remove: 'others' })
       const removed = plan.removed.map(({ spec }) => spec)
       const kept = plan.removed.flatMap(({ grants: all, spec }) => all.map(grant => ({ service: spec.name, ...grant })))
       const byKnock = { service: 'ssh', source: '198.51.100.0/24', by: 'knock', secondsLeft: 30 } as const
       const ofNobody = { ...byKnock, service: 'gone' }
-      await firewall.rearrange({ specs: removed, remove: ['web'], grants: [...kept, byKnock, ofNobody] })
+      await firewall.apply({ specs: removed, remove: ['web'], grants: [...kept, byKnock, ofNobody] })
       assert.deepEqual(await specs(firewall), [{ ...ssh, prefix4: 24 }])
       assert.deepEqual(await grants(firewall), [
         '192.0.2.0/24 hand 500',
@@ -66,16 +66,16 @@ export const rearrangingCases: readonly FirewallCase[] = [
     },
   },
   {
-    name: 'a rearrangement can make grants by the way, and take those by hand back',
+    name: 'a change can make grants by the way, and take those by hand back',
     async run(firewall) {
       const mine = { service: 'ssh', source: '192.0.2.1', by: 'hand', secondsLeft: null } as const
-      const result = await firewall.rearrange({ specs: [ssh], remove: [] }, () => Promise.resolve([mine]))
+      const result = await firewall.apply({ specs: [ssh], prepare: () => Promise.resolve([mine]) })
       assert.deepEqual(result.details, ['service ssh added', '192.0.2.1 granted'])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand for ever'])
       assert.equal(await firewall.secondsGranted(ssh, 4, '192.0.2.1'), Infinity)
       assert.equal(await firewall.secondsGranted(ssh, 4, '192.0.2.2'), 0)
       await firewall.addGrant('ssh', 4, '192.0.2.2', 500)
-      await firewall.rearrange({ specs: [], remove: [], revoke: [mine, { ...mine, service: 'gone' }] })
+      await firewall.apply({ specs: [], revoke: [mine, { ...mine, service: 'gone' }] })
       assert.deepEqual(await grants(firewall), ['192.0.2.2 hand 500'])
     },
   },
@@ -93,7 +93,7 @@ export const rearrangingCases: readonly FirewallCase[] = [
     },
   },
   {
-    name: 'a rearrangement that is called off, or that wants a port of another, changes nothing',
+    name: 'a change that is called off, or that wants a port of another, changes nothing',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh, mail])
       const seen: ServicePlan[] = []
@@ -102,15 +102,15 @@ export const rearrangingCases: readonly FirewallCase[] = [
         return Promise.reject(new Error('called off'))
       }
       await unchanged(nft, () =>
-        assert.rejects(firewall.rearrange({ specs: [web], remove: 'others' }, callOff), /called off/),
+        assert.rejects(firewall.apply({ specs: [web], remove: 'others', prepare: callOff }), /called off/),
       )
       assert.deepEqual(named(seen[0]?.added ?? []), ['web'])
       const shell = service('shell', { ports: ports([1, 24]) })
       await unchanged(nft, () =>
-        assert.rejects(firewall.rearrange({ specs: [{ ...shell, ports: ports(1001) }], remove: [] }), FirewallError),
+        assert.rejects(firewall.apply({ specs: [{ ...shell, ports: ports(1001) }] }), FirewallError),
       )
-      await unchanged(nft, () => assert.rejects(firewall.rearrange({ specs: [shell], remove: [] }), FirewallError))
-      await firewall.rearrange({ specs: [shell], remove: [], replace: true })
+      await unchanged(nft, () => assert.rejects(firewall.apply({ specs: [shell] }), FirewallError))
+      await firewall.apply({ specs: [shell], replace: true })
       assert.deepEqual(await specs(firewall), [mail, shell])
     },
   },

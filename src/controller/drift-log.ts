@@ -1,0 +1,60 @@
+/** What the log says of drift: each time at first, and once a minute when it happens again and again. */
+import type { Reconciliation } from '../nft/reconcile/reconciler.js'
+import type { Log } from './log.js'
+
+/** Drift is in a row with the one before when less than this is between them. */
+export const calmMilliseconds = 10_000
+/** So many in a row are logged each, after that all together, once a minute. */
+const loggedEach = 5
+const minuteMilliseconds = 60_000
+
+export class DriftLog {
+  /** How often drift was found and undone. */
+  count = 0
+  /** How many times in a row. */
+  row = 0
+  #last = -Infinity
+  #sinceSummary = 0
+  #lastSummary = -Infinity
+  #lastError = -Infinity
+
+  constructor(readonly log: Log) {}
+
+  /** There was no drift this time. */
+  nothing(): void {
+    if (performance.now() - this.#last > calmMilliseconds) this.row = 0
+  }
+
+  /** `by` is the process that caused it, empty when unknown. */
+  restored({ drift, restored }: Reconciliation, by: string, milliseconds: number): void {
+    const now = performance.now()
+    this.row = now - this.#last > calmMilliseconds ? 1 : this.row + 1
+    this.#last = now
+    this.count++
+    const took = Math.round(milliseconds)
+    const fields = { event: 'healed', damages: drift, restored, milliseconds: took, ...(by ? { by } : {}) }
+    const whose = by === '' ? 'somebody else' : by
+    const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')
+    this.log[this.row <= loggedEach ? 'warn' : 'debug'](
+      `${what} by ${whose}; put back after ${took} ms, with ${restored} grants`,
+      fields,
+    )
+    if (this.row <= loggedEach) return
+    this.#sinceSummary++
+    if (now - this.#lastSummary < minuteMilliseconds) return
+    this.log.warn(
+      `the rules are changed again and again, last by ${whose}: put back ${this.#sinceSummary} more times; two programs that both manage the ruleset should not fight`,
+      fields,
+    )
+    this.#sinceSummary = 0
+    this.#lastSummary = now
+  }
+
+  /** Logs an error, at most one a minute. */
+  error(message: string): void {
+    const now = performance.now()
+    if (now - this.#lastError < minuteMilliseconds) return
+    this.#lastError = now
+    this.log.error(message)
+  }
+}

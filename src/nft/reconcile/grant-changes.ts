@@ -1,0 +1,124 @@
+/** Grants by command: which are there, and what a change makes of them. */
+import type { IpFamily } from '../../net/addresses.js'
+import { familyOf, maskAddress } from '../../net/addresses.js'
+import { splitPrefix } from '../../net/prefixes.js'
+import { FirewallError } from '../errors.js'
+import type { Command } from '../json.js'
+import type { Nft } from '../nft.js'
+import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
+import { addGrant, deleteGrant } from '../table/grant-elements.js'
+import { decodeSpec } from '../table/service-comment.js'
+import { setOf } from '../table/service-sets.js'
+import type { ServiceSpec } from '../table/service-spec.js'
+import { chainOf, prefixOf } from '../table/service-spec.js'
+import type { ServiceState } from './service-state.js'
+
+const nothing = { commands: [], details: [] }
+
+/** A change of one grant: its transaction, in words and commands; no commands when there is nothing to do. */
+interface GrantChange {
+  readonly commands: readonly Command[]
+  readonly details: readonly string[]
+}
+
+/** Grants an address, for `seconds` or without end. A grant that is there is extended, and never made shorter. */
+export async function planAddedGrant(
+  nft: Nft,
+  service: string,
+  version: IpFamily,
+  address: string,
+  seconds: number | null,
+): Promise<GrantChange> {
+  const spec = await requireService(nft, service)
+  const source = maskAddress(address, prefixOf(spec, version))
+  const existing = await grantIn(nft, setOf(service, 'add', version), source)
+  if (existing && (existing.left === Infinity || (seconds !== null && existing.left > seconds))) return nothing
+  const detail = existing ? `${source} extended` : `${source} granted`
+  return { commands: addGrant(spec, version, source, seconds), details: [detail] }
+}
+
+export async function planDeletedGrant(
+  nft: Nft,
+  service: string,
+  version: IpFamily,
+  address: string,
+): Promise<GrantChange> {
+  const spec = await requireService(nft, service)
+  const source = maskAddress(address, prefixOf(spec, version))
+  const byKnock = await grantIn(nft, setOf(service, 'knock', version), source)
+  const byHand = await grantIn(nft, setOf(service, 'add', version), source)
+  if (!byKnock && !byHand) return nothing
+  return { commands: deleteGrant(spec, version, source), details: [`${source} deleted`] }
+}
+
+/**
+ * How long a grant for the address will run once the service is as `spec` says, by knock or by hand: Infinity without
+ * end, and 0 where there is none. `now` is the service as it is.
+ */
+export async function secondsGranted(
+  nft: Nft,
+  spec: GrantSpec,
+  version: IpFamily,
+  address: string,
+  now: GrantSpec,
+): Promise<number> {
+  const source = maskAddress(address, prefixOf(now, version))
+  const length = prefixOf(spec, version)
+  if (maskAddress(source, length) !== maskAddress(address, length)) return 0
+  let longest = 0
+  for (const role of ['knock', 'add'] as const) {
+    const grant = await grantIn(nft, setOf(spec.name, role, version), source)
+    // One that is in its last second still runs.
+    if (grant) longest = Math.max(longest, grant.left, 1)
+  }
+  return longest
+}
+
+/** The grants by hand in whose place these would come. */
+export async function grantsReplacedBy(
+  nft: Nft,
+  grants: readonly ServiceGrant[],
+  services: ReadonlyMap<string, ServiceState>,
+): Promise<readonly ServiceGrant[]> {
+  const specs = new Map([...services].map(([name, { spec }]) => [name, spec]))
+  const replaced: ServiceGrant[] = []
+  for (const grant of maskedGrants(grants, specs)) {
+    const existing = await grantIn(nft, setOf(grant.service, 'add', familyOf(grant.source)), grant.source)
+    if (existing) replaced.push({ ...grant, secondsLeft: existing.left === Infinity ? null : existing.left })
+  }
+  return replaced
+}
+
+/** The grants of services that there will be, with their sources as those services keep them. */
+export function maskedGrants(
+  grants: readonly ServiceGrant[],
+  services: ReadonlyMap<string, ServiceSpec>,
+): ServiceGrant[] {
+  return grants.flatMap(grant => {
+    const spec = services.get(grant.service)
+    if (!spec) return []
+    const { version, address } = splitPrefix(grant.source)
+    return [{ ...grant, source: maskAddress(address, prefixOf(spec, version)) }]
+  })
+}
+
+/** Those that may be made again: not of single use, for one may be used up before it is there again. */
+export const repeatableGrants = (services: ReadonlyMap<string, ServiceState>): ServiceGrant[] =>
+  [...services].flatMap(([service, { spec, grants }]) =>
+    spec.singleUse ? [] : grants.map(grant => ({ service, ...grant })),
+  )
+
+/** What a grant needs to know of its service. Reads chains and rules only: quick, however many services there are. */
+async function requireService(nft: Nft, service: string): Promise<GrantSpec> {
+  const { chains } = await nft.list({ elements: false })
+  const kept = decodeSpec(chains.get(chainOf(service))?.rules.at(-1)?.comment)
+  if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6 }
+  throw new FirewallError('no-service', `there is no service ${service}`, `pkctl init ${service} --port PORT makes it`)
+}
+
+/** The grant of a source in a set, with the seconds that are left of it. */
+async function grantIn(nft: Nft, set: string, source: string): Promise<{ left: number } | undefined> {
+  const element = await nft.getElement(set, source)
+  if (!element) return undefined
+  return { left: element.timeout === undefined ? Infinity : (element.expires ?? element.timeout) }
+}
