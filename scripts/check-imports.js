@@ -1,6 +1,6 @@
 // Checks which files import which: run by `npm run lint`.
 //
-// - A room (a folder of src/) imports only the rooms that `rooms` lists for it.
+// - A room (a folder of src/) imports only the rooms that `rooms` lists for it; `separate` keeps folders in a room apart.
 // - No files import each other in a circle.
 // - What no other file imports is not exported.
 import { readdirSync, readFileSync } from 'node:fs'
@@ -26,12 +26,21 @@ const rooms = {
   ],
 }
 
+/** Folders of a room that must not import each other; what stands beside them is for all. */
+const separate = {
+  'nft/table': ['nft/reconcile', 'nft/foreign'],
+  'nft/foreign': ['nft/reconcile', 'nft/table'],
+  'nft/reconcile': ['nft/foreign'],
+}
+
 const filesIn = folder =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(file => file.endsWith('.ts'))
     .map(file => path.join(folder, file))
 
 const roomOf = file => file.split(path.sep)[1]
+/** The room and the folder in it: `nft/table`. */
+const folderOf = file => file.split(path.sep).slice(1, 3).join('/')
 const sources = filesIn('src')
 const tests = filesIn('test')
 const problems = []
@@ -58,6 +67,9 @@ for (const file of sources) {
     const other = roomOf(target)
     if (other !== room && !rooms[room]?.includes(other)) {
       problems.push(`${file}: ${room} must not import ${other} (${target})`)
+    }
+    if (separate[folderOf(file)]?.includes(folderOf(target))) {
+      problems.push(`${file}: ${folderOf(file)} must not import ${folderOf(target)} (${target})`)
     }
   }
 }
