@@ -1,6 +1,6 @@
 /**
- * Tells the kernel that the daemon is there. Services with fail-open let everyone in unless they hear of it again and
- * again; for all others nothing is told.
+ * Tells the kernel that the daemon runs. Services with fail-open accept all sources unless this is repeated; for other
+ * services it does not run.
  */
 import type { Firewall } from '../nft/reconcile/firewall.js'
 import type { Log } from './log.js'
@@ -15,7 +15,7 @@ export class Heartbeat {
     readonly log: Log,
   ) {}
 
-  /** Resolves when the kernel has been told for the first time, or refused. */
+  /** Resolves after the first beat, also when the kernel refused it. */
   async start(): Promise<void> {
     this.stop()
     this.#timer = setInterval(() => void this.#beat(), everyMilliseconds)

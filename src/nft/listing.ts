@@ -4,9 +4,9 @@ import { table } from './json.js'
 /** What `nft -j list` said about pkctl's table, sorted by kind. Unknown fields are left alone. */
 export interface Listing {
   readonly present: boolean
-  /** The kernel's number for the table, which one of the same name made anew does not have. */
+  /** The kernel's number for the table; a table that is deleted and added again has another one. */
   readonly handle: number
-  /** Whether the table has flags: pkctl gives it none, and `dormant` puts all of its chains to sleep. */
+  /** Whether the table has flags: pkctl gives it none, and `dormant` disables all of its chains. */
   readonly flagged: boolean
   readonly chains: ReadonlyMap<string, ListedChain>
   readonly sets: ReadonlyMap<string, ListedSet>

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 
-/** Runs `work` while nobody else who uses the same file runs theirs. */
+/** Runs `work` while no other process that uses the same file runs its own. */
 export type Exclusive = <T>(work: () => Promise<T>) => Promise<T>
 
 const waitSeconds = 30
@@ -62,7 +62,7 @@ function openLock(file: string): number | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EACCES' && code !== 'EPERM') throw error
-    // Root whom a file system refuses is root of a container, which shares its ruleset with nobody.
+    // Root that a file system refuses is root of a container, whose ruleset no other process shares.
     if (process.geteuid?.() === 0 || !mayChangeRules()) return undefined
     const { gid } = fs.statSync(path.dirname(file))
     throw new Error(`no right to lock ${file}, as root: chgrp ${gid} ${file}; chmod 660 ${file}`, { cause: error })

@@ -6,7 +6,7 @@ import { family, table } from './json.js'
 import type { ListedElement, Listing } from './listing.js'
 import { emptyListing, parseElementText, parseListing } from './listing.js'
 
-/** The seam to the kernel's ruleset: everything that pkctl reads or changes there goes through these calls. */
+/** The interface to the kernel's ruleset: everything that pkctl reads or changes there goes through these calls. */
 export interface Nft {
   /** Runs the commands as one transaction: all of it or, with an NftError, nothing. */
   apply(commands: readonly Command[]): Promise<void>
@@ -21,7 +21,7 @@ export interface Nft {
 }
 
 /**
- * The real thing. A batch is no argument: these are everybody's to read, and it tells which ports count as knocks. nft
+ * The real thing. A batch is no argument: all users can read arguments, and a batch shows which ports count as knocks. nft
  * reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it a pipe, and needs no
  * file that a full disk could refuse.
  */
@@ -68,7 +68,7 @@ export function realNft(run: Execute = execute): Nft {
     listSet: (kind, name) => listing(['list', kind, family, table, name]),
     async getElement(set, value) {
       try {
-        // Without -j: nft 1.0.6 answers this in text whatever it is asked for.
+        // Without -j: nft 1.0.6 answers this in text in any case.
         return parseElementText(await nft('nft get', ['get', 'element', family, table, set, `{ ${value} }`]))
       } catch (error) {
         if (error instanceof NftError && error.kind === 'not-found') return undefined

@@ -6,7 +6,7 @@ export type Condition =
   | { readonly kind: 'port'; readonly ranges: readonly PortRange[]; readonly not: boolean }
   /** Holds for no packet that begins a connection from outside. */
   | { readonly kind: 'never' }
-  /** Holds for some: sources, limits, interfaces, whatever is not understood. */
+  /** Holds for some: sources, limits, interfaces, all that is not understood. */
   | { readonly kind: 'some' }
 
 export type Action =

@@ -45,8 +45,8 @@ function fillOf([kind, body]: Item): SetFill[] {
 }
 
 function chainsOf(items: readonly Item[]): RuleChain[] {
-  const places = ['inet', 'ip', 'ip6'] as const
-  return places.flatMap(family => {
+  const families = ['inet', 'ip', 'ip6'] as const
+  return families.flatMap(family => {
     const mine = items.filter(([, body]) => body['family'] === family)
     return mine.flatMap(([kind, body]) => {
       if (kind !== 'chain') return []

@@ -1,7 +1,7 @@
 /**
  * What happens to the ruleset, as one `nft monitor` reports it that runs for as long as it is wanted.
  *
- * Its text is read, not its JSON: only the text says where a transaction ends and who made it, and some releases end
+ * Its text is read, not its JSON: only the text says where a transaction ends and which process made it, and some releases end
  * in the middle of the JSON of a deletion. What the packet path does to elements, and their expiry, is not reported.
  */
 import { spawn } from 'node:child_process'
@@ -161,7 +161,7 @@ export const isOurs = ({ family, table }: Pick<RulesetEvent, 'family' | 'table'>
 const eventPattern =
   /^(add|insert|replace|delete|destroy) ([a-z]+) (ip|ip6|inet|arp|bridge|netdev) (\S+)(?: (\S+))?(.*)$/
 
-/** One line; undefined when it tells of something else, such as a packet that is traced. */
+/** One line; undefined when it is about something else, such as a packet that is traced. */
 export function parseEvent(line: string): RulesetEvent | undefined {
   const [, verb = '', kind = '', family = '', table = '', name = '', rest = ''] = eventPattern.exec(line) ?? []
   if (verb === '') return undefined

@@ -5,7 +5,7 @@ import type { ServiceSpec } from '../table/service-spec.js'
 import { text } from './service-diff.js'
 import type { ServiceState } from './service-state.js'
 
-/** FirewallError where somebody else, who is not `replaced`, guards a port already. */
+/** FirewallError where another service, which is not `replaced`, guards a port already. */
 export function refuseTakenPorts(
   specs: readonly ServiceSpec[],
   existing: ReadonlyMap<string, ServiceState>,

@@ -1,14 +1,14 @@
 /**
- * The latest answers that granted something or took it back, in memory that the packet path's thread writes and the
- * main thread reads: the kernel tells nobody of what the packet path puts into its sets, and forgets it with the table.
+ * The latest answers that granted or revoked something, in memory that the packet path's thread writes and the
+ * main thread reads: the kernel does not report what the packet path adds to its sets, and forgets it with the table.
  *
- * A ring: each answer takes the place of the oldest one. What it forgets cannot be put back after a foreign flush.
+ * A ring: each answer takes the place of the oldest one. What it forgets cannot be restored after a foreign flush.
  */
 
 const capacity = 262_144
 const addressWords = 4
 const recordWords = addressWords + 2
-/** The oldest records may be written anew while they are read. */
+/** The oldest records may be overwritten while they are read. */
 const slack = 1024
 
 interface RecentGrant {

@@ -10,7 +10,7 @@ export interface Difference {
   readonly shall: string
 }
 
-/** What is said of a service whose rules somebody edited. */
+/** What is said of a service whose rules were edited. */
 export const repairedMessage = (name: string): string => `service ${name} mended: its rules were not as pkctl made them`
 
 /** The options in which they differ. */

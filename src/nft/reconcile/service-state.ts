@@ -14,10 +14,10 @@ import { chainOf, prefixOf } from '../table/service-spec.js'
 
 export interface ServiceState {
   readonly spec: ServiceSpec
-  /** False when rules are missing or were edited: making the service again mends it. */
+  /** False when rules are missing or were edited: making the service again repairs it. */
   readonly sound: boolean
   readonly grants: readonly Grant[]
-  /** Packets counted at the chain's end, and let in by a grant or an allowed prefix. */
+  /** Packets counted at the chain's end, and accepted by a grant or an allowed prefix. */
   readonly refusedPackets: number
   readonly admittedPackets: number
 }
@@ -44,14 +44,14 @@ export function readServices(listing: Listing): Map<string, ServiceState> {
 function readService(chain: ListedChain, listing: Listing): ServiceState | undefined {
   const name = chain.name.slice('pk-'.length)
   const kept = decodeSpec(chain.rules.at(-1)?.comment)
-  const places = portMapEntries(listing).get(chainOf(name)) ?? []
+  const keys = portMapEntries(listing).get(chainOf(name)) ?? []
   if (!kept) return undefined
   const log = chain.rules.find(rule => rule.comment === 'log')
   const spec: ServiceSpec = {
     name,
     ...kept,
-    ports: distinct(places.map(place => place.ports)),
-    hook: places[0]?.hook ?? 'input',
+    ports: distinct(keys.map(key => key.ports)),
+    hook: keys[0]?.hook ?? 'input',
     allow: ipFamilies.flatMap(version =>
       (listing.sets.get(setOf(name, 'allow', version))?.elements ?? []).map(prefixText),
     ),
@@ -64,9 +64,9 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     sound:
       setNamesOf(spec).every(set => listing.sets.has(set)) &&
       gateIsSound(spec.hook, listing) &&
-      places.length > 0 &&
-      places.length === wanted.size &&
-      places.every(place => wanted.has(portKeyId(place))) &&
+      keys.length > 0 &&
+      keys.length === wanted.size &&
+      keys.every(key => wanted.has(portKeyId(key))) &&
       expected.length === chain.rules.length &&
       expected.every((comment, i) => chain.rules[i]?.comment === comment),
     grants: readGrants(spec, listing),

@@ -8,7 +8,7 @@ export const aliveSet = 'alive'
 
 export const aliveSetDefinition: SetDefinition = { name: aliveSet, type: 'inet_proto', flags: ['timeout'] }
 
-/** How long services with fail-open stay closed after a daemon that is gone. */
+/** How long services with fail-open stay closed after a daemon has ended. */
 const aliveSeconds = 15
 
 /** The commands by which a daemon says that it is there, for `aliveSeconds`. */

@@ -25,7 +25,7 @@ export const gateOf = (hook: Hook): string => `gate-${hook}`
 export const gateBase = (hook: Hook): string => `filter ${hook} ${gatePriority} accept`
 const portMapOf = (hook: Hook) => `services-${hook}`
 const rangeMapOf = (hook: Hook, protocol: number) => `ranges-${nameOf.get(protocol) ?? protocol}-${hook}`
-/** The map of all ranges of a hook, keyed by protocol and ports, as earlier versions made it. It is read, and goes with the next change. */
+/** The map of all ranges of a hook, keyed by protocol and ports, as earlier versions made it. It is read, and deleted by the next change. */
 const oldRangeMapOf = (hook: Hook) => `ranges-${hook}`
 
 /** Names for the maps of ranges. */
@@ -40,7 +40,7 @@ export interface PortKey {
   readonly ports: PortRange
 }
 
-/** A place in the kernel, and the chain to which it leads. */
+/** A key in a map of the kernel, and the chain to which it leads. */
 export interface PortMapEntry extends PortKey {
   readonly chain: string
   /** The map in which it was found. */
@@ -68,29 +68,29 @@ export const overlap = (a: PortKey, b: PortKey): boolean =>
 
 const read = new WeakMap<Listing, ReadonlyMap<string, readonly PortMapEntry[]>>()
 
-/** The places of the kernel's maps, by the chain to which they lead; in ascending order. */
+/** The entries of the maps in the kernel, by the chain to which they lead; in ascending order. */
 export function portMapEntries(listing: Listing): ReadonlyMap<string, readonly PortMapEntry[]> {
-  let places = read.get(listing)
-  if (!places) {
+  let entries = read.get(listing)
+  if (!entries) {
     const byChain = new Map<string, PortMapEntry[]>()
-    for (const place of readPlaces(listing)) byChain.set(place.chain, [...(byChain.get(place.chain) ?? []), place])
-    read.set(listing, (places = byChain))
+    for (const key of readEntries(listing)) byChain.set(key.chain, [...(byChain.get(key.chain) ?? []), key])
+    read.set(listing, (entries = byChain))
   }
-  return places
+  return entries
 }
 
-function readPlaces(listing: Listing): PortMapEntry[] {
+function readEntries(listing: Listing): PortMapEntry[] {
   return hooks
     .flatMap(hook => [
       ...[portMapOf(hook), oldRangeMapOf(hook)].flatMap(map =>
         elementsOf(map, listing).flatMap(({ value, chain }) => {
           const [protocol, ports] = asArray(asObject(value)['concat'])
-          return placeOf(hook, protocol === undefined ? NaN : protocolNumber(protocol), ports, chain, map)
+          return entryOf(hook, protocol === undefined ? NaN : protocolNumber(protocol), ports, chain, map)
         }),
       ),
       ...Object.values(protocolNumbers).flatMap(protocol => {
         const map = rangeMapOf(hook, protocol)
-        return elementsOf(map, listing).flatMap(({ value, chain }) => placeOf(hook, protocol, value, chain, map))
+        return elementsOf(map, listing).flatMap(({ value, chain }) => entryOf(hook, protocol, value, chain, map))
       }),
     ])
     .sort((a, b) => a.protocol - b.protocol || a.ports.first - b.ports.first)
@@ -101,7 +101,7 @@ const elementsOf = (map: string, listing: Listing) =>
     chain === undefined ? [] : [{ value, chain }],
   )
 
-function placeOf(hook: Hook, protocol: number, ports: Json | undefined, chain: string, map: string): PortMapEntry[] {
+function entryOf(hook: Hook, protocol: number, ports: Json | undefined, chain: string, map: string): PortMapEntry[] {
   if (ports === undefined) return []
   const [first, last = first] = asArray(asObject(ports)['range'] ?? [ports]).map(Number)
   return first === undefined || last === undefined ? [] : [{ hook, protocol, ports: { first, last }, chain, map }]
@@ -118,14 +118,14 @@ export function buildGate(hook: Hook, ranged: readonly number[], listing: Listin
   const old = oldRangeMapOf(hook)
   return [
     j.addVerdictMap({ name: portMapOf(hook), type: ['inet_proto', 'inet_service'] }),
-    // Once made they stay until the gate goes: emptied and deleted in one transaction they would fall into the trap that
+    // They stay until the gate is deleted: emptied and deleted in one transaction they would fall into the trap that
     // is described at dropGate.
     ...ranged.map(protocol =>
       j.addVerdictMap({ name: rangeMapOf(hook, protocol), type: 'inet_service', flags: ['interval'] }),
     ),
     j.addBaseChain(gateOf(hook), hook, gatePriority),
     j.flushChain(gateOf(hook)),
-    // With its elements, see dropGate: their places are taken in the other maps.
+    // With its elements, see dropGate: the other maps have them.
     ...(listing.maps.has(old) ? [j.deleteMap(old)] : []),
     ...lookups(hook, ranged).map(expr => j.addRule(gateOf(hook), expr)),
   ]
@@ -143,14 +143,14 @@ function lookups(hook: Hook, ranged: readonly number[]): Json[][] {
   ]
 }
 
-/** Whether the hook's gate looks into the maps that it must, so that no service is passed by. */
+/** Whether the hook's gate looks into the maps that it must, so that no service is bypassed. */
 export function gateIsSound(hook: Hook, listing: Listing): boolean {
-  const places = [...portMapEntries(listing).values()].flat()
+  const entries = [...portMapEntries(listing).values()].flat()
   const rules = listing.chains.get(gateOf(hook))?.rules ?? []
   return (
-    !places.some(place => place.hook === hook && isOld(place)) &&
+    !entries.some(key => key.hook === hook && isOld(key)) &&
     rules.some(({ expr }) => expr.length === 1 && looksInto(portMapOf(hook), expr[0])) &&
-    rangedProtocols(places, hook).every(protocol =>
+    rangedProtocols(entries, hook).every(protocol =>
       rules.some(
         ({ expr }) =>
           looksInto(rangeMapOf(hook, protocol), expr.at(-1)) && expr.slice(0, -1).every(one => matches(protocol, one)),
@@ -176,7 +176,7 @@ function matches(protocol: number, statement: Json): boolean {
 }
 
 /**
- * Takes the hook's gate away, and its maps with all that is in them. Their elements must not be deleted as well: where
+ * Deletes the gate of the hook, and its maps with all that is in them. Their elements must not be deleted as well: where
  * both are undone, as after a mere check, Linux 6.1 counts the chains behind them twice and never lets them go again.
  */
 export function dropGate(hook: Hook, listing: Listing): Command[] {
@@ -199,19 +199,19 @@ function element({ hook, protocol, ports }: PortKey, map: string, chain: string)
   return [withProtocol ? j.concat(protocol, value) : value, j.goto(chain)]
 }
 
-export function addPortKey(place: PortKey, chain: string): Command {
-  const map = mapOf(place)
-  return j.addElements(map, [element(place, map, chain)])
+export function addPortKey(key: PortKey, chain: string): Command {
+  const map = mapOf(key)
+  return j.addElements(map, [element(key, map, chain)])
 }
 
-export const deletePortKey = (place: PortMapEntry): Command =>
-  j.deleteElements(place.map, [element(place, place.map, place.chain)])
+export const deletePortKey = (key: PortMapEntry): Command =>
+  j.deleteElements(key.map, [element(key, key.map, key.chain)])
 
-/** Whether it is in the map that goes with the next change of the gate. */
+/** Whether it is in the map that the next change of the gate deletes. */
 export const isOld = ({ hook, map }: PortMapEntry): boolean => map === oldRangeMapOf(hook)
 
 /** The protocols of which ranges are guarded. */
-export const rangedProtocols = (places: readonly PortKey[], hook: Hook): number[] =>
+export const rangedProtocols = (entries: readonly PortKey[], hook: Hook): number[] =>
   Object.values(protocolNumbers).filter(protocol =>
-    places.some(place => place.hook === hook && place.protocol === protocol && isRange(place.ports)),
+    entries.some(key => key.hook === hook && key.protocol === protocol && isRange(key.ports)),
   )

@@ -21,7 +21,7 @@ export function addGrant(spec: GrantSpec, version: IpFamily, address: string, se
   return [addElements(set, [address]), deleteElements(set, [address]), addElements(set, [elementOf(address, seconds)])]
 }
 
-/** A grant as it is told outside of the kernel: of which service, and where in it. */
+/** A grant as it is known outside of the kernel. */
 export interface ServiceGrant {
   readonly service: string
   /** An address, or the prefix that is granted with it. */
@@ -34,7 +34,7 @@ export interface ServiceGrant {
 const grantSet = ({ service, source, by }: ServiceGrant) =>
   setOf(service, by === 'knock' ? 'knock' : 'add', familyOf(source))
 
-/** Makes a grant just so, whatever is there of it. */
+/** Makes a grant exactly so, in place of what is there of it. */
 export function replaceGrant(grant: ServiceGrant): Command[] {
   return [...withdrawGrant(grant), createGrant(grant)]
 }
@@ -51,7 +51,7 @@ export function withdrawGrant(grant: ServiceGrant): Command[] {
 const elementOf = (address: string, seconds: number | null): Json =>
   seconds === null ? address : { elem: { val: address, timeout: Math.max(1, Math.floor(seconds)) } }
 
-/** Takes back whatever `address` was granted, by knock and by hand. */
+/** Revokes what `address` was granted, by knock and by hand. */
 export function deleteGrant(spec: GrantSpec, version: IpFamily, address: string): Command[] {
   return (['knock', 'add'] as const).flatMap(role => {
     const set = setOf(spec.name, role, version)

@@ -2,7 +2,7 @@
  * The way to the queue on kernels that have NFQUEUE and lack nft's `queue` statement: one rule for each address family
  * in iptables-nft's mangle table, at priority -150, which queues what the packet path has marked.
  *
- * That table belongs to everybody. pkctl adds and deletes its own rule there and nothing else; the rule's comment
+ * That table is shared with other programs. pkctl adds and deletes its own rule there and nothing else; the rule's comment
  * remembers whether the table and the chain had to be made for it, and only then they go with it, if they are empty.
  */
 import type { Execute } from '../../util/run-program.js'
@@ -11,11 +11,11 @@ import type { Hook } from '../json.js'
 
 export interface IptablesQueue {
   /**
-   * Puts the rule in place, instead of any that pkctl left there before; false when all was so already. `mark` is the
+   * Adds the rule in place of any that pkctl left there before; false when it was there already. `mark` is the
    * bit to queue by.
    */
   install(hook: Hook, mark: number, queue: number): Promise<boolean>
-  /** Takes away whatever `install` made, in this process or an earlier one. */
+  /** Deletes what `install` made, in this process or an earlier one. */
   remove(): Promise<void>
 }
 

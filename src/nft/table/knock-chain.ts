@@ -36,7 +36,7 @@ export function knockRules(spec: PacketPathSpec): Command[] {
       : []),
     ...ipFamilies.flatMap(version => [
       j.addRule(base, [j.match(synAck, '==', 'syn'), isPending(version), ...here, j.goto('pending')]),
-      // Connections of the other protocols have no first packet that could be told; while a knock is in flight, all wait.
+      // Connections of the other protocols have no first packet that the kernel could know; while a knock is in flight, all wait.
       j.addRule(base, [isConnectionless, isPending(version), ...here, j.goto('pending')]),
     ]),
   ]

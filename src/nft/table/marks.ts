@@ -1,13 +1,13 @@
 /**
- * pkctl's bits of the packet mark, all under one mask. The lowest bit says "for the queue"; with it, the next bit tells
- * a pending connection from a candidate. Without it, what is left is the number of an action, or 0 with "refused".
+ * pkctl's bits of the packet mark, all under one mask. The lowest bit says "for the queue"; with it, the next bit
+ * distinguishes a pending connection from a candidate. Without it, what is left is the number of an action, or 0 with "refused".
  */
 import type { Expression } from '../json.js'
 import * as j from '../json.js'
 
 export class Marks {
   readonly shift: number
-  /** How many actions can be told apart. */
+  /** How many actions have a mark of their own. */
   readonly maxActions: number
   /** The lowest bit of the mask, kept: marks are asked for with every packet, and a power costs more than the rest. */
   readonly #unit: number

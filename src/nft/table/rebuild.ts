@@ -1,4 +1,4 @@
-/** The table as a whole, in place of whatever goes by its name: for when what is there cannot be changed in part. */
+/** The table as a whole, in place of any table of its name: for when what is there cannot be changed in part. */
 import type { Command } from '../json.js'
 import { addTable, deleteTable } from '../json.js'
 import { emptyListing } from '../listing.js'
@@ -10,7 +10,7 @@ import { buildPacketPath } from './packet-path.js'
 import { buildServices } from './service-changes.js'
 import type { ServiceSpec } from './service-spec.js'
 
-/** One transaction of a daemon's: no packet meets the table without its services, nor those with fail-open open. */
+/** In one transaction of the daemon: no packet meets the table without its services, nor those with fail-open open. */
 export function buildTable(
   services: ReadonlyMap<string, ServiceSpec>,
   packetPath: PacketPathSpec,

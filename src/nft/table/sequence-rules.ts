@@ -1,16 +1,16 @@
 /**
  * The part of the packet path that sends single knocks of sequences to user space: connection starts and datagrams to
- * ports that belong to a sequence, and nothing else, whoever scans whatever.
+ * ports that belong to a sequence, and nothing else, whatever is scanned.
  *
  *     to a port in @knock-ports ──> chain step: source into @midway and @pending ──> queue, marked as a step,
  *                                               or as a stray's step if the source is in @astray
  *     from a source in @midway, elsewhere ────> source into @astray; goes on
  *
- * A source in mid-sequence that turns to any other port is only noted: its next step carries the note, and begins anew
- * in user space. So a scan costs no more than its few hits, and cannot go through a sequence. Whatever cannot be noted
+ * A source in mid-sequence that turns to any other port is only noted: its next step carries the note, and user space
+ * begins the sequence again. So a scan costs no more than its few hits, and cannot go through a sequence. Whatever cannot be noted
  * (a full set, a source above its limit) is not counted as a step: in doubt nothing opens.
  *
- * Steps go on to whoever listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
+ * Steps go on to the program that listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
  */
 import type { IpFamily } from '../../net/addresses.js'
 import { ipFamilies } from '../../net/addresses.js'
@@ -25,7 +25,7 @@ import { addressType } from './service-sets.js'
 export interface SequencePorts {
   /** Where the knocks of sequences go: IANA protocol number (TCP or UDP) and port. */
   readonly ports: readonly { readonly protocol: number; readonly port: number }[]
-  /** Ports that a source in mid-sequence may use without beginning anew. */
+  /** Ports that a source in mid-sequence may use without having to begin again. */
   readonly openPorts: readonly number[]
   /** Which TCP packets are steps: those whose flags, under `mask`, are `value`. */
   readonly flagRules: readonly { readonly mask: number; readonly value: number }[]
@@ -56,7 +56,7 @@ function starts({ flagRules }: SequencePorts): Expression[] {
 export const stepShapes = (stepping: SequencePorts): Expression[][] =>
   starts(stepping).map(start => [start, j.inSet(target, portSet)])
 
-/** The sets; those that only the kernel fills are empty after a change, and whoever is in mid-sequence begins anew. */
+/** The sets; those that only the kernel fills are empty after a change, and a source in mid-sequence has to begin again. */
 export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
   const timed = { flags: ['timeout'], gcInterval: 1 }
   return [
@@ -86,7 +86,7 @@ export function stepRules(
   parts: {
     readonly overLimit: (version: IpFamily) => Expression
     readonly send: readonly Expression[]
-    /** What tells packets for this machine, where others come by. */
+    /** What matches packets for this machine, where others pass as well. */
     readonly here: readonly Expression[]
   },
 ): Command[] {

@@ -1,17 +1,17 @@
 /**
- * A service as the kernel guards it: its chain, its sets, and its places in the map that leads there.
+ * A service as the kernel guards it: its chain, its sets, and its keys in the map that leads there.
  *
  *     protocol . port in map "services-input" ──> chain pk-NAME
  *       [prerouting] to be routed onward                 return
  *       [syn]        not the start of a connection       return
- *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that may always in
+ *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that are always allowed
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
  *       source in @pk-NAME.add-4                         accept    granted by hand
- *       [fail-open]  nothing in @alive                   accept    nobody listens for knocks
+ *       [fail-open]  nothing in @alive                   accept    no daemon listens for knocks
  *       [log]                                            log
  *                                                        drop | reject | accept
  *
- * Grants by hand have a set of their own, because a knock's refresh sets the remaining time of its element anew,
+ * Grants by hand have a set of their own, because a knock's refresh restarts the remaining time of its element,
  * and would shorten what an administrator gave for longer.
  */
 import type { IpFamily } from '../../net/addresses.js'
@@ -46,14 +46,14 @@ function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
       })),
     ...ipFamilies.flatMap(version => grantRules(spec, version)),
     ...(spec.failOpen
-      ? [{ expr: [nobodyListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
+      ? [{ expr: [noDaemonListens, j.counter(), j.accept()], comment: 'nobody listens for knocks' }]
       : []),
     ...(spec.log ? [{ expr: logStatement(spec.log), comment: 'log' }] : []),
     ...closingRules(spec),
   ]
 }
 
-const nobodyListens = j.match(j.meta('l4proto'), '!=', `@${aliveSet}`)
+const noDaemonListens = j.match(j.meta('l4proto'), '!=', `@${aliveSet}`)
 
 function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[]; comment: string }[] {
   const source = j.source(version, prefixOf(spec, version))
@@ -121,7 +121,7 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
     ...ipFamilies.flatMap(version => allowed(spec, version)),
     j.addChain(chain),
     j.flushChain(chain),
-    // What somebody else's rule looks into cannot be deleted.
+    // A set that a rule of another program looks into cannot be deleted.
     ...setNames(spec.name)
       .filter(name => listing.sets.has(name) && !wanted.includes(name))
       .map(name => (isUsedBeside(chain, name, listing) ? j.flushSet(name) : j.deleteSet(name))),

@@ -23,8 +23,8 @@ import type { ServiceSpec } from './service-spec.js'
 import { chainOf } from './service-spec.js'
 
 /**
- * The commands that make these services as their specs say, whatever of them is there already, in the stead of those
- * that are to be `replaced`. Grants, and all services that are not named, stay as they are.
+ * The commands that make these services as their specs say, whatever of them is there already, and remove those that
+ * are `replaced`. Grants, and all services that are not named, stay as they are.
  */
 export function buildServices(
   specs: readonly ServiceSpec[],
@@ -34,38 +34,36 @@ export function buildServices(
   if (specs.length === 0 && replaced.length === 0) return []
   const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
   const taken = [...portMapEntries(listing).values()].flat()
-  const wanted = specs.flatMap(spec => portKeysOf(spec).map(place => ({ ...place, chain: chainOf(spec.name) })))
-  const all: readonly PortKey[] = [...wanted, ...taken.filter(place => !named.has(place.chain))]
-  const used = hooks.filter(hook => all.some(place => place.hook === hook))
-  const moved = taken.filter(place => isOld(place) && !named.has(place.chain))
+  const wanted = specs.flatMap(spec => portKeysOf(spec).map(key => ({ ...key, chain: chainOf(spec.name) })))
+  const all: readonly PortKey[] = [...wanted, ...taken.filter(key => !named.has(key.chain))]
+  const used = hooks.filter(hook => all.some(key => key.hook === hook))
+  const moved = taken.filter(key => isOld(key) && !named.has(key.chain))
   const staying = new Set(wanted.map(takenId))
   return [
     j.addTable(),
     // Before the gate: nft fills a new map of ranges at once, and its elements lead to the chains.
     ...specs.flatMap(spec => buildChain(spec, listing)),
     ...used.flatMap(hook => buildGate(hook, rangedProtocols(all, hook), listing)),
-    // All places are left before any is taken, so that services can exchange their ports.
+    // All keys are deleted before any is added, so that services can exchange their ports.
     ...taken
-      .filter(
-        place => named.has(place.chain) && !staying.has(takenId(place)) && used.includes(place.hook) && !isOld(place),
-      )
+      .filter(key => named.has(key.chain) && !staying.has(takenId(key)) && used.includes(key.hook) && !isOld(key))
       .map(deletePortKey),
     ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
     ...replaced.flatMap(service => dropChain(service, listing)),
-    ...[...wanted, ...moved].map(place => addPortKey(place, place.chain)),
+    ...[...wanted, ...moved].map(key => addPortKey(key, key.chain)),
   ]
 }
 
-const takenId = (place: Omit<PortMapEntry, 'map'>) => `${portKeyId(place)} ${place.chain}`
+const takenId = (key: Omit<PortMapEntry, 'map'>) => `${portKeyId(key)} ${key.chain}`
 
 /** The commands that remove services whole, with the last one of a hook its gate, and with the last of all the table. */
 export function removeServices(services: readonly string[], listing: Listing): Command[] {
   if (services.length === 0) return []
   const chains = new Set(services.map(chainOf))
   const taken = [...portMapEntries(listing).values()].flat()
-  const idle = hooks.filter(hook => !taken.some(place => place.hook === hook && !chains.has(place.chain)))
+  const idle = hooks.filter(hook => !taken.some(key => key.hook === hook && !chains.has(key.chain)))
   return [
-    ...taken.filter(place => chains.has(place.chain) && !idle.includes(place.hook)).map(deletePortKey),
+    ...taken.filter(key => chains.has(key.chain) && !idle.includes(key.hook)).map(deletePortKey),
     ...idle.flatMap(hook => dropGate(hook, listing)),
     ...services.flatMap(service => dropChain(service, listing)),
     ...dropTableIfEmpty(services, listing),

@@ -1,4 +1,4 @@
-/** A service as values: what is guarded, who is let through, and the names that it has in the table. */
+/** A service as values: what is guarded, which sources are accepted, and the names that it has in the table. */
 import type { IpFamily } from '../../net/addresses.js'
 import type { PortRange } from '../../net/ports.js'
 import type { Hook, Rate } from '../json.js'
@@ -29,9 +29,9 @@ export interface ServiceSpec {
   readonly window: number
   /** A grant is used up by the first connection. */
   readonly singleUse: boolean
-  /** Everyone is let in while no daemon says that it listens for knocks. */
+  /** All sources are accepted while no daemon says that it listens for knocks. */
   readonly failOpen: boolean
-  /** Prefixes in CIDR notation that are always let in. */
+  /** Prefixes in CIDR notation that are always allowed. */
   readonly allow: readonly string[]
   /** How many leading bits of a source are granted together. */
   readonly prefix4: number
