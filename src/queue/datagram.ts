@@ -1,5 +1,5 @@
 /**
- * Datagrams to a Unix socket, which Node cannot send: this is how a service manager is told of things (sd_notify(3)).
+ * Datagrams to a Unix socket, which Node cannot send: this is how a service manager is notified (sd_notify(3)).
  * Three calls of the C library, through ffi-rs; no process is started.
  */
 import * as fs from 'node:fs'
@@ -34,7 +34,7 @@ function declared(): Record<'socket' | 'sendto', Call> {
 
 /**
  * Sends `text` to the socket at `address`: an absolute path, or a name that begins with @ (an abstract socket). Does not
- * wait: throws when nobody reads there, or when its buffer is full.
+ * wait: throws when it has no reader, or when its buffer is full.
  */
 export function sendDatagram(address: string, text: string): void {
   const { socket, sendto } = declared()

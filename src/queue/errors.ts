@@ -1,4 +1,4 @@
-/** The queue could not be had. `hint` tells what to do about it. */
+/** The queue could not be bound. `hint` says what to do about it. */
 export class QueueError extends Error {
   override readonly name = 'QueueError'
 

@@ -1,4 +1,4 @@
-/** The C functions that the queue needs, through ffi-rs: the only file that knows of it. */
+/** The C functions that the queue needs, through ffi-rs: the only file that imports it. */
 import ffi from 'ffi-rs'
 import type { JsExternal } from 'ffi-rs'
 import { QueueError } from './errors.js'
@@ -59,10 +59,10 @@ export interface Libraries {
 }
 
 const timexBytes = 256
-/** What adjtimex(2) returns while nobody keeps the clock right. */
+/** What adjtimex(2) returns while the clock is not synchronised. */
 const timeError = 5
 
-/** Whether somebody keeps the kernel's clock synchronised; undefined when the kernel does not say. Changes nothing. */
+/** Whether the kernel's clock is synchronised; undefined when the kernel does not say. Changes nothing. */
 export function isClockSynchronised(): boolean | undefined {
   try {
     open({ library: 'c', path: 'libc.so.6' })

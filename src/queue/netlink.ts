@@ -18,8 +18,8 @@ const attributeVerdict = 2
 const attributeMark = 3
 const attributePayload = 10
 
-export const verdictDrop = 0
-export const verdictAccept = 1
+/** NF_ACCEPT. Packets are dropped by the ruleset, which knows them by their mark. */
+const verdictAccept = 1
 
 /**
  * Reads the message of `length` bytes at `at` into `packet`. False when it is no queued packet. A packet whose headers
@@ -67,16 +67,16 @@ export function verdictBuffer(count: number, queue: number): Buffer {
     const verdictAt = at + headerLength + nfgenLength
     buffer.writeUInt16LE(12, verdictAt)
     buffer.writeUInt16LE(attributeVerdict, verdictAt + 2)
+    buffer.writeUInt32BE(verdictAccept, verdictAt + 4)
     buffer.writeUInt16LE(8, verdictAt + 12)
     buffer.writeUInt16LE(attributeMark, verdictAt + 14)
   }
   return buffer
 }
 
-/** Writes the verdict number `index` of the buffer: the packet goes on, or not, with this mark. */
-export function writeVerdict(buffer: Buffer, index: number, id: number, verdict: number, mark: number): void {
+/** Writes the verdict number `index` of the buffer: the packet goes on with this mark. */
+export function writeVerdict(buffer: Buffer, index: number, id: number, mark: number): void {
   const at = index * verdictLength + headerLength + nfgenLength
-  buffer.writeUInt32BE(verdict, at + 4)
   buffer.writeUInt32BE(id, at + 8)
   buffer.writeUInt32BE(mark, at + 16)
 }

@@ -8,7 +8,7 @@ import * as fs from 'node:fs'
 import { QueueError } from './errors.js'
 import type { Handle, Libraries } from './libraries.js'
 import { CallError, openLibraries } from './libraries.js'
-import { readQueuedPacket, verdictAccept, verdictBuffer, verdictDrop, verdictLength, writeVerdict } from './netlink.js'
+import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from './netlink.js'
 import { Packet } from './packet.js'
 import { queueOwner } from './statistics.js'
 
@@ -17,12 +17,9 @@ export interface Batch {
   readonly packets: readonly Packet[]
   /** How many of `packets` are filled this time. */
   count: number
-  /** For each packet the mark with which it goes on, or `dropPacket`. Preset to the mark it came with. */
+  /** For each packet the mark with which it goes on. Preset to the mark it came with. */
   readonly answers: Float64Array
 }
-
-/** An answer that ends the packet. */
-export const dropPacket = -1
 
 interface QueueOptions {
   readonly number: number
@@ -104,11 +101,11 @@ export class PacketQueue {
       return buffer
     }
     this.#c.int('setsockopt', this.#descriptor, solSocket, soRcvbufForce, number(receiveBuffer), 4)
-    // Otherwise a full buffer is told as an error of the next read; see below what becomes of the packets.
+    // Otherwise a full buffer is an error of the next read; see below what becomes of the packets.
     this.#c.int('setsockopt', this.#descriptor, solNetlink, netlinkNoEnobufs, number(1), 4)
     this.#c.int('nfq_set_queue_maxlen', this.#queue, maxLength)
     // What does not fit in the queue, or in the socket's buffer, goes on unanswered, and the ruleset refuses unanswered
-    // knocks: nothing opens by it, and the connections of those who are let in anyway do not suffer from somebody's flood.
+    // knocks: nothing opens by it, and connections of sources with access do not suffer from a flood.
     this.#c.int('nfq_set_queue_flags', this.#queue, flagFailOpen, flagFailOpen)
     this.#c.int('nfq_set_mode', this.#queue, copyPacket, copyRange)
     this.#c.int('fcntl', this.#descriptor, fSetfl, oNonblock)
@@ -132,7 +129,7 @@ export class PacketQueue {
         this.#answer(batch, verdicts)
       }
       if (ending && !more) return
-      // Under load there is no time to wait, but always some to look whether anybody wants something.
+      // Under load there is no time to wait, but always some to see whether there is a request.
       if (this.#wait(interest, more || ending ? 0 : -1)) {
         fs.readSync(this.#wakeReader, Buffer.alloc(64))
         if (loop.onWake()) ending = true
@@ -172,10 +169,7 @@ export class PacketQueue {
 
   #answer({ packets, count, answers }: Batch, verdicts: Buffer): void {
     for (let i = 0; i < count; i++) {
-      const packet = packets[i] as Packet
-      const answer = answers[i] as number
-      if (answer === dropPacket) writeVerdict(verdicts, i, packet.id, verdictDrop, packet.mark)
-      else writeVerdict(verdicts, i, packet.id, verdictAccept, answer)
+      writeVerdict(verdicts, i, (packets[i] as Packet).id, answers[i] as number)
     }
     fs.writeSync(this.#descriptor, verdicts, 0, count * verdictLength)
   }
@@ -204,7 +198,7 @@ function explain(error: unknown, number: number): unknown {
   if (!(error instanceof CallError)) return error
   const { errno, operation, message } = error
   if (operation === 'nfq_create_queue' && (errno === errnoPerm || errno === errnoBusy)) {
-    // The kernel says EPERM for both; the list of queues, which anybody may read, tells them apart.
+    // The kernel says EPERM for both; the list of queues, which all users can read, distinguishes them.
     const owner = queueOwner(number)
     if (owner !== undefined) {
       return new QueueError(

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 
 /**
- * What the kernel tells of a queue. Its counters of dropped packets stay at zero for queues as pkctl binds them: what
+ * What the kernel says of a queue. Its counters of dropped packets stay at zero for queues as pkctl binds them: what
  * finds no place goes on instead, and is counted by the ruleset.
  */
 export interface QueueStatistics {
@@ -11,13 +11,13 @@ export interface QueueStatistics {
 
 const file = '/proc/net/netfilter/nfnetlink_queue'
 
-/** Reads them for one queue number; undefined when nobody reads that queue, or the kernel has none. */
+/** Reads them for one queue number; undefined when that queue has no reader, or the kernel has none. */
 export function queueStatistics(number: number): QueueStatistics | undefined {
   const fields = queueFields(number)
   return fields && { waiting: Number(fields[2] ?? 0) }
 }
 
-/** Who reads the queue, if anybody does: the kernel names the port of the socket, which is mostly the process's id. */
+/** The process that reads the queue, if there is one: the kernel names the port of the socket, which is mostly the process's id. */
 export function queueOwner(number: number): string | undefined {
   const port = queueFields(number)?.[1]
   if (port === undefined) return undefined
@@ -28,7 +28,7 @@ export function queueOwner(number: number): string | undefined {
   }
 }
 
-/** The port of the netlink socket that reads the queue; undefined when nobody does. */
+/** The port of the netlink socket that reads the queue; undefined when there is none. */
 export function queueReaderPort(number: number): number | undefined {
   const port = queueFields(number)?.[1]
   return port === undefined ? undefined : Number(port)

@@ -1,13 +1,14 @@
 /** What the queue itself can carry: reads and answers packets as pkctld does, and looks at none of them. */
-import { dropPacket, PacketQueue } from '../../src/queue/nfqueue.js'
+import { PacketQueue } from '../../src/queue/nfqueue.js'
 
+const answeredMark = 1
 const [number, maxLength] = process.argv.slice(2).map(Number)
 const queue = PacketQueue.open({ number: number ?? 0, maxLength: maxLength ?? 0 })
 process.stdout.write('listening\n')
 // Ends by a signal: this thread has no time for anything else.
 queue.run({
   onBatch: batch => {
-    batch.answers.fill(dropPacket, 0, batch.count)
+    batch.answers.fill(answeredMark, 0, batch.count)
   },
   onWake: () => true,
 })

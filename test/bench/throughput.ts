@@ -64,6 +64,8 @@ async function bareQueue(): Promise<{ site: Site; reader: Background }> {
   const queue = ['-j', 'NFQUEUE', '--queue-num', String(queueNumber)]
   await site.onServer('iptables-nft', '-t', 'mangle', '-A', 'INPUT', ...match, ...queue)
   // What does not fit in the queue goes on to here.
+  await site.onServer('iptables-nft', '-A', 'INPUT', ...match, '-m', 'mark', '--mark', '0', '-j', 'DROP')
+  // What was answered has a mark.
   await site.onServer('iptables-nft', '-A', 'INPUT', ...match, '-j', 'DROP')
   const program = path.join(dist, 'test/bench/barequeue.js')
   const argv = [process.execPath, program, String(queueNumber), String(queueLength)]

@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import {
-  readQueuedPacket,
-  verdictAccept,
-  verdictBuffer,
-  verdictDrop,
-  verdictLength,
-  writeVerdict,
-} from '../../../src/queue/netlink.js'
+import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from '../../../src/queue/netlink.js'
 import { Packet } from '../../../src/queue/packet.js'
 import { ipv4, udp } from './build-packet.js'
 
@@ -176,24 +169,24 @@ describe('verdicts', () => {
 
   it('are, byte by byte, what the kernel reads', () => {
     const buffer = verdictBuffer(1, 62)
-    writeVerdict(buffer, 0, 0x102, verdictAccept, 0x80040003)
+    writeVerdict(buffer, 0, 0x102, 0x80040003)
     assert.equal(buffer.toString('hex'), golden)
   })
 
   it('stand one behind the other, each on its own', () => {
     const buffer = verdictBuffer(3, 62)
-    writeVerdict(buffer, 1, 0x102, verdictAccept, 0x80040003)
-    writeVerdict(buffer, 2, 0xffffffff, verdictDrop, 0)
+    writeVerdict(buffer, 1, 0x102, 0x80040003)
+    writeVerdict(buffer, 2, 0xffffffff, 0)
     assert.equal(buffer.length, 3 * verdictLength)
     assert.equal(buffer.toString('hex', verdictLength, 2 * verdictLength), golden)
     const last = buffer.subarray(2 * verdictLength)
-    assert.deepEqual([last.readUInt32BE(24), last.readUInt32BE(28), last.readUInt32BE(36)], [0, 0xffffffff, 0])
+    assert.deepEqual([last.readUInt32BE(24), last.readUInt32BE(28), last.readUInt32BE(36)], [1, 0xffffffff, 0])
   })
 
   it('written anew leave nothing of what was there', () => {
     const buffer = verdictBuffer(1, 62)
-    writeVerdict(buffer, 0, 0xffffffff, verdictDrop, 0xffffffff)
-    writeVerdict(buffer, 0, 0x102, verdictAccept, 0x80040003)
+    writeVerdict(buffer, 0, 0xffffffff, 0xffffffff)
+    writeVerdict(buffer, 0, 0x102, 0x80040003)
     assert.equal(buffer.toString('hex'), golden)
   })
 
