@@ -1,5 +1,6 @@
 // Runs the compiled tests and ends with a line "N passed, M failed". Arguments: parts of file names, to run only those, in
-// that order. As many files run at once as there are processors; those of the lab, whose machines take all, one by one.
+// that order, but for those first that took longest the last time. As many files run at once as there are processors; those
+// of the lab, whose machines take all, one by one.
 //
 //   --folder=dist/test   where the files are
 //   --limit=600          seconds that a file may take, unless it declares its own: see testfile.js
@@ -8,7 +9,7 @@
 // For machines that are slow or stall, as emulated ones do:
 //   PKCTL_TEST_SLOWNESS=10     how many times slower than usual: see test/support/commands.ts
 //   PKCTL_TEST_SECOND_TRY=1    a file that failed is run once more, alone, and that one counts; the report says so
-import { readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -28,6 +29,10 @@ const rank = file => wanted.findIndex(part => file.includes(part))
 const files = readdirSync(values.folder, { recursive: true, encoding: 'utf8' })
   .filter(file => /\.test\.m?js$/.test(file) && (wanted.length === 0 || rank(file) >= 0))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+/** Seconds that each file took the last time: one that takes long and comes last is waited for alone. */
+const timesFile = path.resolve('build/test-times.json')
+const times = existsSync(timesFile) ? JSON.parse(readFileSync(timesFile, 'utf8')) : {}
+const byTime = (a, b) => (times[b] ?? 0) - (times[a] ?? 0)
 const isLab = file => file.startsWith('lab/')
 // The reporter ends with them each time.
 const countsOfOneFile = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm
@@ -43,9 +48,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 /** Runs one file and prints its report when it is done. */
 async function take(name) {
+  const begin = Date.now()
   const { output, ...sum } = await runFile(path.resolve(values.folder, name), name, limits)
   process.stdout.write(output.replace(countsOfOneFile, ''))
   sums.set(name, sum)
+  times[name] = Math.round((Date.now() - begin) / 1000)
 }
 
 async function takeAll(names, atOnce) {
@@ -57,15 +64,17 @@ async function takeAll(names, atOnce) {
 }
 
 await takeAll(files.filter(isLab), 1)
-await takeAll(
-  files.filter(file => !isLab(file)),
-  Math.max(1, availableParallelism()),
-)
+await takeAll(files.filter(file => !isLab(file)).sort(byTime), Math.max(1, availableParallelism()))
 const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
 for (const name of secondTry ? failed : []) {
   remarks.push(...sums.get(name).failures.map(failure => `at first ${failure}`))
   remarks.push(`failed at first and was tried again: ${name}`)
   await take(name)
+}
+
+if (values.folder === 'dist/test') {
+  mkdirSync(path.dirname(timesFile), { recursive: true })
+  writeFileSync(timesFile, `${JSON.stringify(times, null, 2)}\n`)
 }
 
 const total = what => [...sums.values()].reduce((sum, one) => sum + one[what], 0)

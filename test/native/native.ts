@@ -17,6 +17,8 @@ const share = path.join(root, 'build/native')
 const inShare = (...names: string[]) => path.join(share, ...names)
 /** run-tests.js ends a file that takes too long; only an instance that hangs as a whole takes longer than this. */
 const fileSeconds = 780
+/** Tests wait about as long as they compute. */
+const instancesPerProcessor = Number(process.env['PKCTL_NATIVE_INSTANCES'] ?? 2)
 /** So many instances may end before their time until the rest counts as failed. */
 const patience = 4
 
@@ -28,6 +30,12 @@ function processors(): number[] {
     return Array.from({ length: last - first + 1 }, (_, i) => first + i)
   })
 }
+
+/** The processor of each instance, where so many files are to be run. */
+const lanes = (files: number): number[] =>
+  Array.from({ length: instancesPerProcessor }, () => processors())
+    .flat()
+    .slice(0, files)
 
 /** One run of the kernel, with all processes in it, which are processes of this machine. */
 class Instance {
@@ -115,7 +123,7 @@ class Run {
   ) {}
 
   async toTheEnd(): Promise<void> {
-    const cores = processors().slice(0, this.entries.length)
+    const cores = lanes(this.entries.length)
     for (const core of cores) this.#start(core)
     while (this.#instances.size > 0) {
       await sleep(200)
@@ -218,7 +226,7 @@ if (names.length === 0) {
 }
 const began = Date.now()
 const entries = await prepare(names)
-const memory = memoryFor(Math.min(processors().length, entries.length))
+const memory = memoryFor(lanes(entries.length).length)
 const all = new Run(entries, kernel, memory)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
