@@ -54,6 +54,11 @@ set +e
   mkdir tree
   tar -xf usr/src/linux-source-*.tar.xz -C tree --strip-components=1
   rm -r usr
+  # A process that forks while it has a ring of packets mapped, as knockd does, makes user-mode Linux panic when it ends.
+  # Its children have no use for the ring.
+  ring='	vma->vm_ops = &packet_mmap_ops;'
+  grep -qxF "$ring" tree/net/packet/af_packet.c || { echo 'error: packet_mmap has changed'; exit 1; }
+  sed -i "s/^$ring\$/	vm_flags_set(vma, VM_DONTCOPY);\n&/" tree/net/packet/af_packet.c
   {
     grep -v '^#' "$here/kernel-options" | tr -s ' ' '\n' | sed 's/.*/CONFIG_&=y/'
     echo '# CONFIG_RTC_CLASS is not set'
