@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, sleep, until } from '../support/commands.js'
+import { must, sleep, slowness, until } from '../support/commands.js'
 import { config, HealingSite, watched } from '../support/healing-site.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
@@ -48,7 +48,7 @@ describe('healing', () => {
       assert.deepEqual(Object.keys(now), Object.keys(before[i] ?? {}), source)
       for (const [set, was] of Object.entries(before[i] ?? {})) {
         const seconds = now[set] ?? 0
-        assert.ok(seconds <= was && was - seconds <= 5, `${source} in ${set}: ${was} s, then ${seconds} s`)
+        assert.ok(seconds <= was && was - seconds <= 5 * slowness, `${source} in ${set}: ${was} s, then ${seconds} s`)
       }
     }
     await site.openTo(server4, client4)
