@@ -91,7 +91,7 @@ async function textOf(file) {
 }
 
 async function main(args) {
-  const words = readWords(readFileSync(new URL('words.txt', import.meta.url), 'utf8'))
+  const words = readWords(readFileSync(path.join(import.meta.dirname, 'words.txt'), 'utf8'))
   const named = args.filter(arg => !arg.startsWith('--'))
   const documents = [...filesIn('.', false), ...filesIn('docs'), ...filesIn('templates')].filter(
     file => file.endsWith('.md') || (file.startsWith('templates') && !file.endsWith('.json')),
