@@ -1,6 +1,7 @@
 /**
- * Grants whose end is waited for, on disk: a row of JSON objects, one a line, the last one for an address and credential
- * counts. `expires` in Unix seconds; null takes the entry back. The file is written anew when most of it is history.
+ * Grants for which a command is due when they expire, on disk: a JSON object on each line; the last one for an address and
+ * a credential counts. `expires` is in Unix seconds; null removes the entry. The file is compacted when most of its lines
+ * are obsolete.
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
@@ -14,12 +15,12 @@ export interface DueGrant {
 }
 
 const keyOf = ({ credential, address }: Pick<DueGrant, 'credential' | 'address'>) => `${credential} ${address}`
-const rewriteAboveLines = 1000
+const compactAboveLines = 1000
 
 export class ExpiryStore {
   readonly #file: string
   readonly #entries = new Map<string, DueGrant>()
-  /** Taken out by `takeUntil`, and not removed yet. */
+  /** Returned by `takeUntil`, and not removed yet. */
   readonly #taken = new Map<string, DueGrant>()
   /** Nothing is due earlier; Unix seconds. */
   #earliest = Infinity
@@ -30,19 +31,19 @@ export class ExpiryStore {
     this.#file = file
   }
 
-  /** Reads what is due; lines that are damaged are passed over. Throws the system's error. */
+  /** Reads what is due, and skips lines that are damaged. Throws the system's error. */
   static open(directory: string): ExpiryStore {
-    const due = new ExpiryStore(path.join(directory, 'due'))
+    const store = new ExpiryStore(path.join(directory, 'due'))
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
     let text = ''
     try {
-      text = fs.readFileSync(due.#file, 'utf8')
+      text = fs.readFileSync(store.#file, 'utf8')
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
-    for (const line of text.split('\n')) due.#recall(line)
-    due.#rewrite()
-    return due
+    for (const line of text.split('\n')) store.#recall(line)
+    store.#compact()
+    return store
   }
 
   get size(): number {
@@ -53,7 +54,7 @@ export class ExpiryStore {
     return this.#entries.get(keyOf({ credential, address }))
   }
 
-  /** Notes a grant, instead of an earlier one to the same address. Throws the system's error, with nothing noted. */
+  /** Stores a grant, in place of an earlier one for the same address. Throws the system's error, with nothing stored. */
   put(grant: DueGrant): void {
     this.#append(grant)
     this.#taken.delete(keyOf(grant))
@@ -62,7 +63,7 @@ export class ExpiryStore {
     this.#earliest = Math.min(this.#earliest, grant.expires)
   }
 
-  /** Forgets a grant, unless it has been renewed. */
+  /** Removes a grant, unless it has been renewed. */
   remove(grant: DueGrant): void {
     const key = keyOf(grant)
     const known = this.#entries.get(key) ?? this.#taken.get(key)
@@ -72,18 +73,18 @@ export class ExpiryStore {
     try {
       this.#append({ ...grant, expires: null })
     } catch {
-      // It stays noted: after a restart the command would run once more, which is better than never.
+      // It stays on disk: after a restart the command runs once more, which is better than never.
     }
   }
 
-  /** Takes one before its time, as `takeUntil` does. */
+  /** Takes a grant before it expires, as `takeUntil` does. */
   take(grant: DueGrant): void {
     const key = keyOf(grant)
     if (!this.#entries.delete(key)) return
     this.#taken.set(key, grant)
   }
 
-  /** Those that are due at `now`, in Unix seconds; each is given once, and stays on disk until it is removed. */
+  /** The grants that are due at `now`, in Unix seconds. Each is returned once, and stays on disk until it is removed. */
   takeUntil(now: number): DueGrant[] {
     if (now < this.#earliest) return []
     const taken: DueGrant[] = []
@@ -99,7 +100,7 @@ export class ExpiryStore {
     return taken
   }
 
-  /** When it is worth looking again, in Unix seconds; Infinity when nothing is due. */
+  /** When to call `takeUntil` next, in Unix seconds; Infinity when nothing is due. */
   next(): number {
     return this.#entries.size === 0 ? Infinity : this.#earliest
   }
@@ -125,15 +126,15 @@ export class ExpiryStore {
   }
 
   #append(entry: Omit<DueGrant, 'expires'> & { readonly expires: number | null }): void {
-    if (this.#lines > rewriteAboveLines && this.#lines > 2 * this.size) this.#rewrite()
-    // On a line of its own, also after one that a full disk cut off.
+    if (this.#lines > compactAboveLines && this.#lines > 2 * this.size) this.#compact()
+    // The line break comes first, so that a line that a full disk cut off does not damage the next one.
     const line = Buffer.from(`\n${JSON.stringify(entry)}`)
     if (fs.writeSync(this.#descriptor, line) < line.length) throw new Error('the disk is full')
     fs.fdatasyncSync(this.#descriptor)
     this.#lines++
   }
 
-  #rewrite(): void {
+  #compact(): void {
     const entries = [...this.#taken.values(), ...this.#entries.values()]
     const next = writeTemporary(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), { sync: true })
     try {

@@ -1,4 +1,4 @@
-/** One sentence for each decision: the log's side of what the sender never learns. */
+/** The log message for each decision. The client never gets an answer. */
 import type { KnockEvent } from './knock-events.js'
 import type { LogFields, LogLevel } from './log.js'
 import type { Refusal } from './verifier.js'
@@ -13,7 +13,7 @@ interface LogMessage {
 /** What the kernel grants for a credential, as far as its services exist. */
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
-/** What a stranger can cause is said at debug; what needs a right key, at info. */
+/** Knocks that need no key are logged at debug, those that need a right key at info. */
 export function knockMessage(event: KnockEvent, granted: Granted): LogMessage {
   const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
   const fields = {

@@ -1,4 +1,4 @@
-/** Where the daemon's sentences go. Fields carry the same facts for machines. */
+/** The log, as the controller sees it. Fields have the same facts as the message, for programs. */
 export interface Log {
   error(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void

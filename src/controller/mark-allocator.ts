@@ -1,8 +1,8 @@
 /**
- * Which number a verdict's mark carries for which grants. A plan keeps its number for as long as the daemon runs, and a
- * number is given anew only two reloads after its plan went: an answer that is under way during a reload grants what
- * was meant, or nothing. Where the numbers begin is drawn at random, so that marks which others set by their own rules,
- * always the same ones, do not happen to be those of plans.
+ * Which number a verdict's mark carries for which grants. An action keeps its number while the daemon runs, and a number
+ * is reused only two reloads after its action was removed: a verdict that is sent during a reload grants what was meant,
+ * or nothing. The first number is random, so that marks of other programs' rules, which are constant, do not happen to be
+ * those of actions.
  */
 import type { GrantAction } from '../nft/table/packet-path-spec.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
@@ -17,9 +17,9 @@ export interface GrantRequest {
 
 export interface Allocation {
   readonly actions: readonly GrantAction[]
-  /** The plan for each opening, in the same order. */
+  /** The action for each request, in the same order. */
   readonly actionOf: readonly GrantAction[]
-  /** Makes the drawing count: to be called when the kernel has the plans. */
+  /** Makes the allocation final. To be called when the kernel has the actions. */
   readonly commit: () => void
 }
 
@@ -30,28 +30,28 @@ export class MarkAllocator {
 
   /** `random` gives a whole number below its argument. */
   constructor(
-    readonly maxPlans: number,
+    readonly maxActions: number,
     random: (below: number) => number,
   ) {
-    this.#last = random(maxPlans)
+    this.#last = random(maxActions)
   }
 
-  /** The plans for these credentials. Throws when the mask has no room for so many. */
-  allocate(openings: readonly GrantRequest[], services: ReadonlyMap<string, ServiceSpec>): Allocation {
-    const wanted = openings.map(opening => ({
-      grants: grantsOf(opening, services),
-      revokes: opening.revokes,
-      passOn: opening.passOn,
+  /** The actions for these requests. Throws when the mask has no room for so many. */
+  allocate(requests: readonly GrantRequest[], services: ReadonlyMap<string, ServiceSpec>): Allocation {
+    const wanted = requests.map(request => ({
+      grants: grantsOf(request, services),
+      revokes: request.revokes,
+      passOn: request.passOn,
     }))
     const keys = wanted.map(keyOf)
     const before = this.#numbers
     const used = new Set([...before.values(), ...this.#resting])
     const numbers = new Map<string, number>()
     for (const key of keys) numbers.set(key, numbers.get(key) ?? before.get(key) ?? this.#take(used))
-    const actionOf = wanted.map((plan, i) => ({ number: numbers.get(keys[i] as string) as number, ...plan }))
+    const actionOf = wanted.map((action, i) => ({ number: numbers.get(keys[i] as string) as number, ...action }))
     return {
       actionOf,
-      actions: [...new Map(actionOf.map(plan => [plan.number, plan])).values()],
+      actions: [...new Map(actionOf.map(action => [action.number, action])).values()],
       commit: () => {
         this.#resting = new Set([...before].filter(([key]) => !numbers.has(key)).map(([, number]) => number))
         this.#numbers = numbers
@@ -60,13 +60,13 @@ export class MarkAllocator {
   }
 
   #take(used: Set<number>): number {
-    for (let tried = 0; tried < this.maxPlans; tried++) {
-      this.#last = (this.#last % this.maxPlans) + 1
+    for (let tried = 0; tried < this.maxActions; tried++) {
+      this.#last = (this.#last % this.maxActions) + 1
       if (used.has(this.#last)) continue
       used.add(this.#last)
       return this.#last
     }
-    throw new Error(`the marks mask has room for ${this.maxPlans} different grants, and more are wanted`)
+    throw new Error(`the marks mask has room for ${this.maxActions} different grants, and more are wanted`)
   }
 }
 

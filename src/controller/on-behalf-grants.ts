@@ -1,6 +1,6 @@
 /**
- * Grants to addresses that a knock asked for on behalf of another. The kernel lets in by itself only sources that it
- * sees, so these come in as by pkctl add, one after the other.
+ * Grants to addresses that a knock names on behalf of another host. The kernel adds the source of a packet only, so these
+ * grants are added as by `pkctl add`, one after the other.
  */
 import { parseAddress } from '../net/addresses.js'
 import type { Firewall } from '../nft/reconcile/firewall.js'
@@ -8,7 +8,7 @@ import type { Granted } from './log-messages.js'
 import type { Log } from './log.js'
 import type { Triggers } from './triggers.js'
 
-/** Each starts processes; whoever sends many shall not keep the lock from commands. */
+/** Each starts processes. A client that sends many must not keep commands from getting the lock. */
 const maxWaiting = 100
 
 export class OnBehalfGrants {
@@ -23,7 +23,7 @@ export class OnBehalfGrants {
     readonly grantsOf: (credential: string) => Granted | undefined,
   ) {}
 
-  /** Lets `asked` in when those before it are in; says in the log when that fails, and never rejects. */
+  /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
   request(credential: string, asked: string): void {
     if (this.#waiting >= maxWaiting) {
       this.log.error(`${asked} is not let in on behalf, by ${credential}: ${maxWaiting} others wait already`)

@@ -1,10 +1,10 @@
 /**
- * A share of `count` knocks for each source and credential, which fills again evenly over `seconds`. Only knocks made
- * with the right key come this far, so a stranger cannot fill it, nor use up somebody's share. An IPv6 /64 is one source: whoever has one address of it
- * has them all.
+ * Limits each source to `count` knocks, which become available again evenly over `seconds`. Only knocks with the right
+ * key are counted, so that a stranger can neither fill the table nor use up the rate of a user. An IPv6 /64 is one source,
+ * because a host that has one of its addresses can use all of them.
  *
- * It keeps for each source when its share will be whole again (GCRA, ATM Forum TM 4.0), in two generations: what has
- * not knocked for two turns is forgotten with its generation, by when its share is whole in any case.
+ * For each source it keeps the time from which the full rate is available (GCRA, ATM Forum TM 4.0), in two generations: a
+ * source that has not knocked for two turns is forgotten with its generation, when its full rate is available anyway.
  */
 import { HashTable } from '../util/hash-table.js'
 
@@ -24,7 +24,7 @@ export class RateLimiter {
 
   constructor(readonly rate: Rate) {}
 
-  /** Takes one from the share of the source, whose 4 or 16 bytes are at `at`. False when none is left. */
+  /** Counts a knock of the source whose 4 or 16 bytes are at `at`. False when the rate is exceeded. */
   take(version: 4 | 6, address: Buffer, at: number, nowSeconds: number): boolean {
     const high = address.readUInt32BE(at)
     const low = version === 4 ? 0 : address.readUInt32BE(at + 4)
@@ -37,7 +37,7 @@ export class RateLimiter {
     return true
   }
 
-  // A monotonic clock is asked for, so that time set back does not keep a share from becoming whole.
+  // The clock must be monotonic: a clock that is set back would block a source for as long.
   #turn(nowSeconds: number): void {
     if (nowSeconds < this.#turnAt && this.#current.size < maxSources) return
     this.#previous = this.#current

@@ -1,6 +1,6 @@
 /**
- * The services of the last configuration that was good, kept beside the daemon's other state: what was closed before is
- * closed again at the next boot, also when somebody has broken the configuration since.
+ * The services of the last valid configuration, kept in the state directory: `pkctl close` closes them at the next boot,
+ * also when the configuration cannot be read by then.
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
@@ -9,7 +9,7 @@ import { replaceFile } from '../util/atomic-file.js'
 
 const name = 'services.json'
 
-/** Throws the system's error when they cannot be kept; the copy from before is then still there. */
+/** Throws the system's error when they cannot be saved; the copy from before is then unchanged. */
 export function saveServices(directory: string, services: readonly ServiceSpec[]): void {
   const file = path.join(directory, name)
   const text = `${JSON.stringify({ services }, null, 2)}\n`
@@ -25,7 +25,7 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   })
 }
 
-/** Undefined when there is no copy, or none that can be used. */
+/** Undefined when there is no copy, or when it is damaged. */
 export function savedServices(directory: string): readonly ServiceSpec[] | undefined {
   try {
     const { services } = JSON.parse(readText(path.join(directory, name)) ?? '') as { services?: unknown }

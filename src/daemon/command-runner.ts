@@ -1,4 +1,7 @@
-/** Runs the commands of triggers: without a terminal and without our environment, for a time, with what they say logged. */
+/**
+ * Runs the commands of triggers: without a terminal or the daemon's environment, with a time limit, and with their output
+ * in the log.
+ */
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import type { RunCommand } from '../controller/command-queue.js'
@@ -12,7 +15,7 @@ const maxLines = 50
 const maxLineLength = 1000
 /** Between asking a command to end and ending it. */
 const graceMilliseconds = 2000
-/** How long the pipes of a command that has ended may be held by what it left behind. */
+/** How long processes that a command left behind may keep its pipes open. */
 const leftoverMilliseconds = 500
 
 export function commandRunner(log: Log): RunCommand {
@@ -32,11 +35,11 @@ interface Identity {
   readonly gid?: number
 }
 
-/** Resolves to what went wrong, in words, or to nothing. */
+/** Resolves to a message about what went wrong, or to undefined. */
 function start(run: CommandRun, identity: Identity, say: (line: string) => void): Promise<string | undefined> {
   const [file = '', ...args] = run.argv
   return new Promise((resolve, reject) => {
-    // Its own process group, so that all of it can be ended.
+    // Its own process group, so that the command and its children can be ended together.
     const child = spawn(file, args, {
       cwd: '/',
       env: { PATH: searchPath, LANG: 'C.UTF-8', ...run.environment },
@@ -49,7 +52,7 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
       try {
         process.kill(-(child.pid as number), signal)
       } catch {
-        // It has just ended by itself.
+        // It has just ended.
       }
     }
     const timer = setTimeout(() => {
@@ -61,7 +64,7 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
       clearTimeout(timer)
       reject(error)
     })
-    // Where there are no more descriptors, there are no pipes, whatever the types say; the error comes in a moment.
+    // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
     const pipes = [child.stdout, child.stderr].filter((pipe: Readable | undefined) => pipe !== undefined)
     logLines(pipes, say)
     child.on('exit', () => {
@@ -71,7 +74,7 @@ function start(run: CommandRun, identity: Identity, say: (line: string) => void)
         child.stderr.destroy()
       }, leftoverMilliseconds)
     })
-    // How it ended is said after all that it said.
+    // The result is logged after the output.
     child.on('close', (status, signal) => {
       if (late) resolve(`took longer than ${run.timeout} s and was ended`)
       else resolve(status === 0 ? undefined : `ended with ${signal ?? `exit status ${status}`}`)
@@ -87,7 +90,7 @@ function logLines(streams: readonly Readable[], say: (line: string) => void): vo
     else if (lines === maxLines + 1) say('says more, which is not logged')
   }
   for (const stream of streams) {
-    // No more of a line is kept than is logged: there may be no end of it.
+    // No more of a line is kept than is logged: it may never end.
     let begun = ''
     stream.setEncoding('utf8').on('data', (text: string) => {
       if (lines > maxLines) return
@@ -105,7 +108,7 @@ function logLines(streams: readonly Readable[], say: (line: string) => void): vo
   }
 }
 
-/** The numbers of user and group; throws when there is no such one. */
+/** The IDs of user and group. Throws when one does not exist. */
 async function identityOf({ user, group }: Pick<CommandRun, 'user' | 'group'>): Promise<Identity> {
   const account = user === null ? undefined : await entry('passwd', user)
   const ofUser = account && { uid: Number(account[2]), gid: Number(account[3]) }

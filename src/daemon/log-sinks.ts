@@ -1,4 +1,4 @@
-/** Where lines of the log go. A sink never fails for long: what cannot be written is lost, and said on stderr. */
+/** Where lines of the log go. A line that cannot be written is lost, with a message on stderr. */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -7,11 +7,12 @@ import { UserError } from '../util/user-error.js'
 
 type Done = (error?: Error | null) => void
 
-/** While it goes on, it is said this often. */
+/** While a sink fails, a message is written this often. */
 const complaintMilliseconds = 60_000
 /** A program that ends at once is not started more often than this. */
 const restartMilliseconds = 1000
 
+/** Messages about a sink that fails, on stderr, at a limited rate. */
 class Complaint {
   #saidAt = -Infinity
 
@@ -23,8 +24,8 @@ class Complaint {
 }
 
 /**
- * A file, at whose end lines are written one by one; also after another program has cut it off. Throws a UserError when
- * it cannot be opened.
+ * A file to which lines are appended, also after another program has truncated it. Throws a UserError if it cannot be
+ * opened.
  */
 export class LogFile extends Writable {
   readonly #descriptor: number
@@ -60,7 +61,7 @@ export class LogFile extends Writable {
   }
 }
 
-/** A program that reads lines, and is started again when it ends. */
+/** A program that reads lines. It is started again when it ends. */
 export class LogProgram extends Writable {
   #child: ChildProcess | undefined
   #startedAt = -Infinity
@@ -78,13 +79,13 @@ export class LogProgram extends Writable {
       done()
       return
     }
-    // Whether it was written or not: the next line is another one.
+    // Done in any case: a line that was lost does not hold up the next one.
     stdin.write(line, () => {
       done()
     })
   }
 
-  /** It ends with its input, and we with it. */
+  /** The program ends when its input does. */
   override _final(done: Done): void {
     this.#child?.stdin?.end()
     done()

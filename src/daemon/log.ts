@@ -1,4 +1,4 @@
-/** The daemon's log, through winston: a sentence a line for people, one JSON object a line for machines. */
+/** The daemon's log, through winston: lines of text for people, or a JSON object on each line for programs. */
 import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
@@ -8,11 +8,11 @@ import { LogFile, LogProgram } from './log-sinks.js'
 /** RFC 5424 severities under the facility daemon (3). */
 const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
 
-const sentence = winston.format.printf(({ level, message, timestamp }) => {
+const textLine = winston.format.printf(({ level, message, timestamp }) => {
   return `${String(timestamp)} ${level.padEnd(5)} ${String(message)}`
 })
 
-const object = winston.format.printf(({ level, message, timestamp, ...fields }) =>
+const jsonLine = winston.format.printf(({ level, message, timestamp, ...fields }) =>
   JSON.stringify({ time: timestamp, level, message, ...fields }),
 )
 
@@ -23,8 +23,8 @@ const syslogLine = winston.format.printf(
 
 export interface ConfiguredLog extends Log {
   /**
-   * Opens what another configuration names, also anew a file that logrotate has moved away, and throws a UserError when
-   * it cannot. The log goes over to it by `use`; without that, `drop` closes it.
+   * Opens what another configuration names, and opens a file again that logrotate has moved. Throws a UserError when it
+   * cannot. `use` switches the log over to it; `drop` closes it instead.
    */
   prepare(config: Config['log']): { use(): void; drop(): void }
   /** Resolves when everything is written. */
@@ -67,7 +67,7 @@ export function createLog(config: Config['log']): ConfiguredLog {
 function build({ level, to, format }: Config['log']): winston.Logger {
   const asText = format === 'text' || (format === 'auto' && to === 'console' && process.stderr.isTTY)
   const iso = winston.format.timestamp()
-  const style = winston.format.combine(iso, asText ? sentence : object)
+  const style = winston.format.combine(iso, asText ? textLine : jsonLine)
   const logger = winston.createLogger({ level, transports: [transport(to, style)] })
   logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
   return logger
@@ -81,7 +81,7 @@ function transport(to: Config['log']['to'], style: winston.Logform.Format): wins
   return ending(new LogProgram(argv), syslogLine)
 }
 
-/** winston leaves the end of a stream to whoever made it. */
+/** winston does not end a stream that it was given. */
 function ending(stream: Writable, format: winston.Logform.Format): winston.transport {
   const transport = new winston.transports.Stream({ stream, format, eol: '\n' })
   transport.on('finish', () => stream.end())

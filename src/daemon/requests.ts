@@ -1,4 +1,4 @@
-/** What can be asked of the daemon over its sockets, checked as strictly as the words of a command. */
+/** The requests that the daemon takes over its sockets, validated as strictly as the arguments of a command. */
 import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
@@ -12,7 +12,7 @@ interface GrantRequest {
   readonly address: string
 }
 
-/** `refresh`: services came or went by a command. */
+/** `refresh`: a command has created, changed or removed services. */
 export type Request =
   | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
   | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
@@ -36,7 +36,7 @@ export interface Message {
   readonly seconds?: number | null
 }
 
-/** Throws a ValueError for whatever is no request. */
+/** Throws a ValueError for anything that is not a request. */
 export function readRequest(message: unknown): Request {
   if (typeof message !== 'object' || message === null) throw new ValueError('unknown request')
   const { request: name, ...rest } = message as Record<string, unknown>
@@ -67,6 +67,6 @@ function secondsIn(value: unknown): number | null {
   throw new ValueError(`expected seconds from 1 to ${maxWindowSeconds}, or null`)
 }
 
-/** Whether a group with these rights may ask for it. */
+/** Whether a group with these rights may make the request. */
 export const isOpenTo = (may: readonly GroupRequest[], { request }: Request): boolean =>
   groupRequests.some(known => known === request && may.includes(known))

@@ -1,18 +1,18 @@
 /**
- * What systemd is told of the daemon (sd_notify(3)): that it is ready, that it reloads, that it ends, and, for the
- * watchdog, that it lives. Without systemd, or with a unit that does not ask for it, nothing happens.
+ * Notifies systemd (sd_notify(3)) that the daemon is ready, reloads or stops, and keeps the watchdog from expiring. Without
+ * systemd, or with a unit that does not use notifications, nothing is sent.
  */
 import { sendDatagram } from '../queue/datagram.js'
 
 export interface ServiceManager {
-  /** Knocks are answered from now on; `status` is shown by systemctl status. */
+  /** Knocks are answered from now on. `systemctl status` shows `status`. */
   ready(status: string): void
   reloading(): void
-  /** Nor does it ask for life any more. */
+  /** The watchdog gets no more notifications either. */
   stopping(): void
-  /** Tells of life for as long as `answers` resolves; where it stays out, the service manager starts the daemon anew. */
-  watch(answers: () => Promise<void>): void
-  /** No more telling. */
+  /** Notifies the watchdog while `ping` resolves. When it does not, the service manager restarts the daemon. */
+  watch(ping: () => Promise<void>): void
+  /** Stops the notifications for the watchdog. */
   close(): void
 }
 
@@ -24,7 +24,7 @@ interface ManagerParts {
   readonly onTrouble: (message: string) => void
 }
 
-/** Takes what the service manager said out of the environment, so that no child believes that it is meant. */
+/** Removes the service manager's variables from the environment, so that no child process uses them. */
 export function serviceManager(onTrouble: (message: string) => void): ServiceManager {
   const environment = { ...process.env }
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) Reflect.deleteProperty(process.env, name)
@@ -36,7 +36,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
   let troubled = false
   let timer: NodeJS.Timeout | undefined
 
-  const tell = (...lines: string[]) => {
+  const notify = (...lines: string[]) => {
     if (address === '') return
     try {
       send(address, lines.join('\n'))
@@ -53,43 +53,43 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
 
   return {
     ready: status => {
-      tell('READY=1', `STATUS=${status.replaceAll('\n', ' ')}`)
+      notify('READY=1', `STATUS=${status.replaceAll('\n', ' ')}`)
     },
     reloading: () => {
-      tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+      notify('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
     },
     stopping: () => {
       unwatch()
-      tell('STOPPING=1')
+      notify('STOPPING=1')
     },
-    watch: answers => {
+    watch: ping => {
       const every = watchdogMilliseconds(environment, pid)
       if (address === '' || every === undefined) return
       let waiting = false
-      const ask = () => {
-        // One question at a time: an answer that comes late still counts, and none at all is what it is about.
+      const pingOnce = () => {
+        // One ping at a time: a late answer counts, a missing one lets the watchdog expire.
         if (waiting) return
         waiting = true
-        answers().then(
+        ping().then(
           () => {
             waiting = false
-            if (timer) tell('WATCHDOG=1')
+            if (timer) notify('WATCHDOG=1')
           },
-          // It does not answer, then; why, others say.
+          // No answer. The cause is logged elsewhere.
           () => undefined,
         )
       }
       // Half the time, as systemd recommends.
-      timer = setInterval(ask, every / 2)
-      ask()
+      timer = setInterval(pingOnce, every / 2)
+      pingOnce()
     },
     close: unwatch,
   }
 }
 
-/** Within this time the service manager wants to hear something; undefined when it does not, or not from this process. */
+/** The timeout of the watchdog; undefined when there is none, or not for this process. */
 function watchdogMilliseconds(environment: NodeJS.ProcessEnv, pid: number): number | undefined {
-  const { WATCHDOG_USEC: microseconds = '', WATCHDOG_PID: whose = '' } = environment
-  if (!/^[1-9]\d*$/.test(microseconds) || (whose !== '' && whose !== String(pid))) return undefined
+  const { WATCHDOG_USEC: microseconds = '', WATCHDOG_PID: target = '' } = environment
+  if (!/^[1-9]\d*$/.test(microseconds) || (target !== '' && target !== String(pid))) return undefined
   return Number(microseconds) / 1000
 }

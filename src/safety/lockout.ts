@@ -1,4 +1,4 @@
-/** Whether a change shuts out the ssh session in which it is asked for, and what is done about that. */
+/** Whether a change locks out the ssh session in which it is made, and what to do about it. */
 import { prefixContains } from '../net/prefixes.js'
 import type { Firewall } from '../nft/reconcile/firewall.js'
 import type { ServicePlan } from '../nft/reconcile/service-plan.js'
@@ -15,15 +15,15 @@ export interface LockoutFlags {
   readonly dryRun?: boolean
 }
 
-/** A service that decides on the session, and for how many seconds from now on a grant still lets it in. */
+/** A service that decides on the session, and for how many seconds a grant still admits it. */
 interface BlockedService {
   readonly spec: ServiceSpec
   readonly secondsLeft: number
 }
 
 /**
- * The grants that --allow-me asks for. Without it, warns when the session's next connection would be refused, and
- * throws when the session itself would end, be it only when a grant does: who has just knocked has not got in for good.
+ * The grants that --allow-me asks for. Without it, warns when the session's next connection would be refused, and throws
+ * when the session itself would be cut off, also if only after its grant expires.
  */
 export async function guardSession(
   terminal: Terminal,
@@ -40,20 +40,20 @@ export async function guardSession(
     )
   }
   const { address } = session
-  const shut: BlockedService[] = []
+  const blocked: BlockedService[] = []
   for (const spec of plan.after.values()) {
-    if (plan.left.includes(spec.name) || !judges(spec, session)) continue
+    if (plan.left.includes(spec.name) || !decidesOn(spec, session)) continue
     const now = plan.before.get(spec.name)?.spec
     const secondsLeft = now ? await firewall.secondsGranted(spec, session.version, address, now) : 0
-    if (secondsLeft < Infinity) shut.push({ spec, secondsLeft })
+    if (secondsLeft < Infinity) blocked.push({ spec, secondsLeft })
   }
   if (flags.allowMe) {
-    return shut.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
+    return blocked.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
   }
   const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])
-  const now = shut.filter(({ spec }) => isNew.has(spec))
+  const now = blocked.filter(({ spec }) => isNew.has(spec))
   const cutting = now.find(({ spec }) => !spec.syn)
-  // Where new connections alone are judged, a grant that ends cuts nothing off, and shows that he can knock.
+  // Where a service looks at new connections only, the end of a grant cuts nothing off; and the user can knock.
   const refusing = now.find(({ secondsLeft }) => secondsLeft === 0)
   if (cutting) cutOff(terminal, flags, session, cutting)
   else if (refusing) {
@@ -82,21 +82,21 @@ function cutOff(
   if (!flags.force) terminal.hint(hint)
 }
 
-/** Whether the service decides on packets of the session, and has no prefix that always lets them in. */
-function judges(spec: ServiceSpec, { address, port }: Session): boolean {
+/** Whether the service decides on packets of the session, and has no prefix that always admits them. */
+function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
   const { protocol, ports, closing, allow } = spec
   if (protocol !== 'tcp' && protocol !== 'any') return false
   if (closing === 'accept' || !ports.some(({ first, last }) => first <= port && port <= last)) return false
   return !allow.some(prefix => prefixContains(prefix, address))
 }
 
-/** How what --allow-me did is taken back. */
+/** Says how to undo what --allow-me did. */
 export function hintAtAllowed(terminal: Terminal, grants: readonly ServiceGrant[]): void {
   for (const { service, source } of grants) {
     terminal.hint(`you are let in without end; pkctl delete ${source} --service ${service} takes that back`)
   }
 }
 
-/** What --json says of it. */
+/** The same for --json. */
 export const allowedJson = (grants: readonly ServiceGrant[]): object =>
   grants.length === 0 ? {} : { allowed: grants.map(({ service, source }) => ({ service, address: source })) }

@@ -1,4 +1,4 @@
-/** The process that rolls a change back unless it is told to keep it: see rollback.ts, which starts it. */
+/** The process that rolls a change back unless it is confirmed. rollback.ts starts it. */
 import * as fs from 'node:fs'
 import { realFirewall } from '../nft/kernel-firewall.js'
 import { execute } from '../util/run-program.js'
@@ -17,14 +17,14 @@ const lingerMilliseconds = 1_000
 let state: 'waiting' | 'rolling back' | 'confirmed' = 'waiting'
 
 process.title = 'pkctl-rollback'
-// The session that made the change may end by it.
+// The change may end the session in which it was made.
 process.on('SIGHUP', () => undefined)
 process.stdout.on('error', () => undefined)
 const saved = JSON.parse(fs.readFileSync(pendingFile, 'utf8')) as RollbackState
 await listen({ path: rollbackSocket, group: null }, message => Promise.resolve(answer(message)))
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)
-// Whoever wants it gone does not mean to leave a change for good that nobody has confirmed.
+// Ending this process is no confirmation of the change.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo())
 process.stdout.write('waiting\n')
 
@@ -45,7 +45,7 @@ function answer(message: unknown): Answer {
   }
 }
 
-/** From now on another change can wait. */
+/** From now on another change can wait for its confirmation. */
 function forget(): void {
   fs.rmSync(pendingFile, { force: true })
   fs.rmSync(rollbackSocket, { force: true })
@@ -71,7 +71,7 @@ async function undo(): Promise<void> {
   process.exit(0)
 }
 
-/** To syslog, if there is one: no terminal is left to say it to. */
+/** To syslog, if there is one: there may be no terminal any more. */
 async function say(level: 'warning' | 'err', message: string): Promise<void> {
   await execute('logger', ['-t', 'pkctl', '-p', `daemon.${level}`, '--', message]).catch(() => undefined)
 }

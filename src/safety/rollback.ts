@@ -1,7 +1,7 @@
 /**
- * A change that undoes itself unless it is confirmed. What was there before is saved in /run, which a reboot empties
- * like the ruleset, and a process of its own waits: it has no terminal and no parent that could take it along, needs no
- * daemon, and counts by the kernel's monotonic clock. Who answers at its socket is waiting; nothing else says so.
+ * A change that is rolled back unless it is confirmed. The state before it is saved in /run, which a reboot empties like
+ * the ruleset, and a separate process waits: it has no terminal and no parent with which it would end, needs no daemon, and
+ * uses the kernel's monotonic clock. A change is pending while that process answers at its socket.
  */
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -29,19 +29,19 @@ export const rollbackRequests = ['confirm', 'show'] as const
 export interface RollbackState {
   /** Seconds until the change is rolled back. */
   readonly seconds: number
-  /** Where the daemon is told of it. */
+  /** Where the daemon is notified of the rollback. */
   readonly daemonSocket: string
-  /** Services that the change alters or takes away, as they were. */
+  /** Services that the change alters or removes, as they were. */
   readonly services: readonly ServiceSpec[]
   /** Names of those that it adds. */
   readonly added: readonly string[]
-  /** Grants that would not come back with their services. */
+  /** Grants that are not restored together with their services. */
   readonly grants: readonly ServiceGrant[]
-  /** Grants that come about by the change. */
+  /** Grants that the change adds. */
   readonly made: readonly ServiceGrant[]
 }
 
-/** What must be known to undo the change; `granted` are the grants that it makes by the way, in place of `replaced`. */
+/** What is needed to undo the change. `granted` are the grants that it adds, in place of `replaced`. */
 export function rollbackState(
   { before, added, modified, removed }: ServicePlan,
   granted: readonly ServiceGrant[],
@@ -49,7 +49,7 @@ export function rollbackState(
   options: Pick<RollbackState, 'seconds' | 'daemonSocket'>,
 ): RollbackState {
   const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
-  // Masked more widely and then less so again, a grant would be left with the first address of its prefix alone.
+  // Masked to a shorter prefix and then to a longer one again, a grant would keep the first address of its prefix only.
   const remasked = modified.filter(({ spec }) => prefixesDiffer(spec, before.get(spec.name)?.spec))
   const masked = remasked.flatMap(({ spec }) =>
     grantsOf(spec.name).map(grant => {
@@ -68,7 +68,7 @@ export function rollbackState(
   }
 }
 
-/** Refuses to go on while another change waits to be confirmed. */
+/** Throws while another change waits to be confirmed. */
 export async function refuseWhilePending(): Promise<void> {
   if (!(await isPending())) return
   const hint = 'pkctl confirm keeps it; otherwise wait until it is rolled back'
@@ -84,7 +84,7 @@ async function isPending(): Promise<boolean> {
 
 const armWithinMilliseconds = 15_000
 
-/** Starts the process that will roll back. Resolves when it is waiting; until then nothing may be changed. */
+/** Starts the process that rolls back. Resolves when it waits; before that, nothing may be changed. */
 export async function arm(saved: RollbackState): Promise<void> {
   await refuseWhilePending()
   fs.mkdirSync(runDirectory, { recursive: true, mode: 0o755 })
@@ -94,11 +94,11 @@ export async function arm(saved: RollbackState): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = (why: string) => reject(new UserError(`the process that would roll back does not start: ${why}`))
-      const late = setTimeout(() => fail('it takes too long'), armWithinMilliseconds)
+      const timeout = setTimeout(() => fail('it takes too long'), armWithinMilliseconds)
       child.on('error', error => fail(error.message))
       child.on('exit', status => fail(`exit status ${status}`))
       child.stdout.once('data', () => {
-        clearTimeout(late)
+        clearTimeout(timeout)
         resolve()
       })
     })
@@ -113,7 +113,7 @@ export async function arm(saved: RollbackState): Promise<void> {
   }
 }
 
-/** Keeps the change. Throws when there is none that waits. */
+/** Keeps the change. Throws when none is pending. */
 export async function confirm(): Promise<void> {
   let answer
   try {
@@ -128,7 +128,7 @@ export async function confirm(): Promise<void> {
   if (!answer.ok) throw new UserError(answer.problems[0]?.message ?? 'it cannot be confirmed')
 }
 
-/** Puts back what was there before, `elapsed` seconds after it was saved. */
+/** Restores the saved state, `elapsed` seconds after it was saved. */
 export async function rollBack(firewall: Firewall, saved: RollbackState, elapsed: number): Promise<Change> {
   const { services, added } = saved
   const grants = saved.grants.flatMap(grant => {
@@ -141,7 +141,7 @@ export async function rollBack(firewall: Firewall, saved: RollbackState, elapsed
   } catch (error) {
     if (!(error instanceof FirewallError)) throw error
   }
-  // Somebody has given one of the ports to another service meanwhile: put back what can be.
+  // In the meantime another service got one of the ports: restore what is possible.
   const changes = [await firewall.apply({ specs: [], remove: added, ...rest, grants: [] })]
   for (const spec of services) {
     const mine = grants.filter(({ service }) => service === spec.name)

@@ -1,20 +1,20 @@
 /**
- * The ssh session in which a command was typed: sshd tells its children by SSH_CONNECTION. sudo takes the variable away,
- * and so the processes that we descend from are asked as well. It counts only while that connection is established here:
- * what at(1), tmux or a daemon inherited from a session long gone says nothing of who would be shut out now.
+ * The ssh session in which a command was typed. sshd sets SSH_CONNECTION for its children; sudo removes it, so the
+ * environments of the parent processes are searched as well. A session counts only while its connection is established:
+ * at(1), tmux or a daemon may have inherited the variable from a session that has ended.
  */
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
 import { addressFromBytes, canonicalAddress } from '../net/addresses.js'
 
-/** Who is at the other end of a TCP connection, and the port that it came to. */
+/** The remote address of a TCP connection, and its local port. */
 export interface Session {
   readonly version: 4 | 6
   readonly address: string
   readonly port: number
 }
 
-/** The parts of /proc that are looked at. */
+/** Reads /proc. */
 export interface Proc {
   /** The text of a file below /proc; undefined when it cannot be read. */
   read(file: string): string | undefined
@@ -30,7 +30,7 @@ const realProc: Proc = {
   },
 }
 
-/** More generations stand between nobody and his sshd. */
+/** How many parent processes are searched. */
 const maxGenerations = 64
 
 export function findSession(
@@ -38,21 +38,21 @@ export function findSession(
   pid: number = process.pid,
   proc: Proc = realProc,
 ): Session | undefined {
-  const told = new Set(own === undefined ? [] : [own])
+  const candidates = new Set(own === undefined ? [] : [own])
   let parent = parentOf(pid, proc)
   for (let i = 0; i < maxGenerations && parent > 0; i++) {
     const environment = proc.read(`${parent}/environ`)?.split('\0') ?? []
     const variable = environment.find(text => text.startsWith('SSH_CONNECTION='))
-    if (variable !== undefined) told.add(variable.slice('SSH_CONNECTION='.length))
+    if (variable !== undefined) candidates.add(variable.slice('SSH_CONNECTION='.length))
     parent = parentOf(parent, proc)
   }
-  if (told.size === 0) return undefined
+  if (candidates.size === 0) return undefined
   const established = establishedConnections(proc)
-  return [...told].map(parseConnection).find(found => found && established.has(keyOf(found)))
+  return [...candidates].map(parseConnection).find(found => found && established.has(keyOf(found)))
 }
 
 function parentOf(pid: number, proc: Proc): number {
-  // The name of the program stands in parentheses, and may hold anything.
+  // The name of the program is in parentheses, and may contain any character.
   const fields = proc.read(`${pid}/stat`)?.replace(/^.*\)/s, '').trim().split(' ')
   return Number(fields?.[1] ?? 0)
 }
@@ -64,7 +64,7 @@ interface Connection extends Session {
 /** `198.51.100.7 50112 203.0.113.10 22` */
 export function parseConnection(text: string): Connection | undefined {
   const [address = '', remotePort, , port, ...rest] = text.split(' ')
-  // A socket for both versions of IP tells IPv4 addresses as ::ffff:1.2.3.4, a link-local one its interface.
+  // A dual-stack socket has IPv4 addresses as ::ffff:1.2.3.4; a link-local address has its interface appended.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/, '')
   const version = isIP(plain)
   if ((version !== 4 && version !== 6) || rest.length > 0) return undefined
@@ -92,7 +92,7 @@ function establishedConnections(proc: Proc): Set<string> {
   return keys
 }
 
-/** An address of /proc/net/tcp: words of four bytes, each as a little-endian machine reads them from the packet. */
+/** An address of /proc/net/tcp: 32-bit words of the packet, each read as a little-endian number. */
 function addressOf(hex: string): string {
   const bytes = Buffer.from(hex, 'hex')
   if (bytes.length !== 4 && bytes.length !== 16) return ''

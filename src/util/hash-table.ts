@@ -70,5 +70,5 @@ export class HashTable {
   }
 }
 
-// Unknown outside, so that nobody can choose addresses that all fall into one place.
+// Secret, so that a client cannot choose addresses that all have the same hash.
 const seed = Math.floor(Math.random() * 2 ** 32) | 0

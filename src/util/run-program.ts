@@ -14,7 +14,7 @@ export const execute: Execute = (file, args, input = '') =>
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-    child.stdin.on('error', () => undefined) // a program that does not read its input is judged by its exit status
+    child.stdin.on('error', () => undefined) // the exit status decides, also for a program that does not read its input
     child.on('error', reject)
     child.on('close', status => {
       resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })

@@ -1,17 +1,17 @@
 /**
- * Who may read a new file that holds secrets: its owner, and a group only where somebody meant it to. The daemon of the
- * packages is no root, and reads what its group may.
+ * Who may read a new file with secrets: its owner, and a group only where that is intended. The daemon of the packages
+ * does not run as root, and reads such files by its group.
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 
-/** For the owner alone. Who shares it opens it to a group afterwards, when it belongs to that. */
+/** For the owner alone. `shareFile` opens it to a group afterwards, when it belongs to that group. */
 export const privateMode = 0o600
 const groupMode = 0o640
 
 /**
- * Lets the group read a new file that was opened with `privateMode`, if it is shared: as the file that it takes the place
- * of was, or else as its directory is. Tells whether it is.
+ * Makes a new file with `privateMode` readable to its group, if it is shared: as the file that it replaces, or else as its
+ * directory. Returns whether it is shared.
  */
 export function shareFile(handle: number, file: string, replaced?: fs.Stats): boolean {
   const isShared = replaced ? takesGroupOf(handle, replaced) : isOfSharedDirectory(handle, file)
@@ -19,7 +19,7 @@ export function shareFile(handle: number, file: string, replaced?: fs.Stats): bo
   return isShared
 }
 
-/** A directory that hands its group on (setgid) and is shut to others, as the packages make it, is shared on purpose. */
+/** A setgid directory without access for others, as the packages create it, is shared on purpose. */
 function isOfSharedDirectory(handle: number, file: string): boolean {
   const { mode, gid } = fs.statSync(path.dirname(file))
   return (mode & 0o2000) !== 0 && (mode & 0o007) === 0 && gid !== 0 && fs.fstatSync(handle).gid === gid
@@ -29,13 +29,13 @@ function takesGroupOf(handle: number, replaced: fs.Stats): boolean {
   try {
     if (fs.fstatSync(handle).gid !== replaced.gid) fs.fchownSync(handle, -1, replaced.gid)
   } catch {
-    // We are not of that group. The file then stays our own.
+    // The process is no member of that group. The file stays private.
     return false
   }
   return wasGivenToGroup(replaced)
 }
 
-/** What everybody could read, and belongs to the group of whoever writes it anew, is so by a umask and by nobody's will. */
+/** A file that others can read too, and that has the group of the process, is so because of a umask: not on purpose. */
 function wasGivenToGroup({ mode, gid }: fs.Stats): boolean {
   return (mode & 0o040) !== 0 && ((mode & 0o007) === 0 || gid !== process.getegid?.())
 }

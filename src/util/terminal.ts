@@ -1,10 +1,10 @@
-/** What a command says, and where: results on stdout, all else on stderr. cli/terminal.ts has the real one. */
+/** The output of a command: results on stdout, everything else on stderr. cli/terminal.ts implements it. */
 export interface Terminal {
   out(line: string): void
   error(message: string): void
   hint(message: string): void
   warn(message: string): void
   strong(text: string): string
-  /** A line of a difference: what comes, goes, or changes. */
+  /** A line of a difference: what is added, removed or changed. */
   difference(sign: '+' | '-' | '~', text: string): void
 }

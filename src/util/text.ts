@@ -1,4 +1,4 @@
-/** Text that comes from outside, made safe for one line of a message. */
+/** Untrusted text, made safe for one line of a message. */
 
 const maxShownLength = 60
 

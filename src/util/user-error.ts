@@ -1,4 +1,4 @@
-/** Ends a command with one clear line. Exit status 1, or 2 where the words of the command were wrong. */
+/** Ends a command with a message of one line. Exit status 2 for wrong arguments, otherwise 1. */
 export class UserError extends Error {
   override readonly name = 'UserError'
 

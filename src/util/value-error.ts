@@ -1,7 +1,7 @@
-/** The error for a value that people wrote and that is out of form or bounds. */
+/** The error for a value from a user that is malformed or out of bounds. */
 import { shown } from './text.js'
 
-/** A value that cannot be one. The message has one line and is for the person who wrote the value. */
+/** The message has one line, for the person who wrote the value. */
 export class ValueError extends Error {
   override readonly name = 'ValueError'
   constructor(

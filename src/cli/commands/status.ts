@@ -17,7 +17,7 @@ export function statusCommand(terminal: Terminal): Command {
     })
 }
 
-/** A daemon that is not root may not see how much waits in the queue; whoever asks it may be. */
+/** A daemon that is not root cannot see how many packets wait in the queue; the caller may be root. */
 function withWaiting(status: Status): Status {
   if (status.queue.waiting !== null) return status
   return { ...status, queue: { ...status.queue, ...queueStatistics(status.queue.number) } }

@@ -10,7 +10,7 @@ const granted = (...grants: [string, number][]): Granted =>
   grants.map(([name, seconds]) => ({ service: { name }, seconds }))
 const laptop = granted(['ssh', 60], ['web', 30])
 
-describe('knockSentence', () => {
+describe('knockMessage', () => {
   const grants: readonly (readonly [Partial<KnockEvent>, Granted, string])[] = [
     [
       { credential: 'laptop', skewSeconds: 0 },

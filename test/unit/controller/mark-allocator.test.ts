@@ -19,21 +19,22 @@ const opening = (opens: string, window: number | null = null): GrantRequest => (
 const ssh = opening('ssh')
 const web = opening('web')
 const db = opening('db')
-/** A book whose first number is `first`. */
-const bookFrom = (first: number, maxPlans = 10) => new MarkAllocator(maxPlans, () => first - 1)
+/** An allocator whose first number is `first`. */
+const allocatorFrom = (first: number, maxActions = 10) => new MarkAllocator(maxActions, () => first - 1)
 const numbersOf = ({ actionOf }: Allocation) => actionOf.map(({ number }) => number)
 /** The numbers of a drawing that counts. */
-function numbers(book: MarkAllocator, ...openings: GrantRequest[]): number[] {
-  const drawing = book.allocate(openings, services)
+function numbers(allocator: MarkAllocator, ...openings: GrantRequest[]): number[] {
+  const drawing = allocator.allocate(openings, services)
   drawing.commit()
   return numbersOf(drawing)
 }
 /** The numbers of a drawing that comes to nothing. */
-const tried = (book: MarkAllocator, ...openings: GrantRequest[]) => numbersOf(book.allocate(openings, services))
+const tried = (allocator: MarkAllocator, ...openings: GrantRequest[]) =>
+  numbersOf(allocator.allocate(openings, services))
 
-describe('PlanBook', () => {
+describe('MarkAllocator', () => {
   it('has one number for each different grant', () => {
-    const drawing = bookFrom(1).allocate([ssh, opening('ssh web', 5), opening('ssh', 60), web], services)
+    const drawing = allocatorFrom(1).allocate([ssh, opening('ssh web', 5), opening('ssh', 60), web], services)
     assert.deepEqual(numbersOf(drawing), [1, 2, 1, 3])
     assert.deepEqual(
       drawing.actions.map(({ number, grants }) => [
@@ -49,28 +50,28 @@ describe('PlanBook', () => {
     for (const plan of drawing.actionOf) assert.ok(drawing.actions.some(each => each.number === plan.number))
   })
 
-  const starts: readonly (readonly [random: number, maxPlans: number, want: readonly number[]])[] = [
+  const starts: readonly (readonly [random: number, maxActions: number, want: readonly number[]])[] = [
     [0, 10, [1, 2, 3]],
     [6, 10, [7, 8, 9]],
     [8, 10, [9, 10, 1]],
     [9, 10, [10, 1, 2]],
     [2, 3, [3, 1, 2]],
   ]
-  for (const [random, maxPlans, want] of starts) {
-    it(`begins where ${random} of ${maxPlans} tells it to, and goes round: ${want.join(', ')}`, () => {
+  for (const [random, maxActions, want] of starts) {
+    it(`begins where ${random} of ${maxActions} tells it to, and goes round: ${want.join(', ')}`, () => {
       const asked: number[] = []
-      const book = new MarkAllocator(maxPlans, below => {
+      const allocator = new MarkAllocator(maxActions, below => {
         asked.push(below)
         return random
       })
-      assert.deepEqual([numbers(book, ssh, web, db), asked], [want, [maxPlans]])
-      assert.deepEqual([numbers(book, ssh, web, db), asked], [want, [maxPlans]], 'it is asked once')
+      assert.deepEqual([numbers(allocator, ssh, web, db), asked], [want, [maxActions]])
+      assert.deepEqual([numbers(allocator, ssh, web, db), asked], [want, [maxActions]], 'it is asked once')
     })
   }
 
   it("takes the service's own window where the credential names none", () => {
     const own = new Map([['ssh', { ...plainService, name: 'ssh', window: 7 }]])
-    const { actions } = bookFrom(1).allocate([ssh, opening('ssh', 9)], own)
+    const { actions } = allocatorFrom(1).allocate([ssh, opening('ssh', 9)], own)
     assert.deepEqual(
       actions.map(({ grants }) => grants[0]?.seconds),
       [7, 9],
@@ -78,7 +79,7 @@ describe('PlanBook', () => {
   })
 
   it('grants nothing where there is no such service', () => {
-    const drawing = bookFrom(1).allocate([opening('none'), opening('none ssh')], services)
+    const drawing = allocatorFrom(1).allocate([opening('none'), opening('none ssh')], services)
     assert.deepEqual(
       drawing.actions.map(({ grants }) => grants.map(({ service }) => service.name)),
       [[], ['ssh']],
@@ -87,58 +88,58 @@ describe('PlanBook', () => {
   })
 
   it('grants by the service as it is now, under the number that it had', () => {
-    const book = bookFrom(5)
-    numbers(book, ssh)
+    const allocator = allocatorFrom(5)
+    numbers(allocator, ssh)
     const wider = new Map([['ssh', { ...plainService, name: 'ssh', prefix4: 24 }]])
-    const drawing = book.allocate([ssh], wider)
+    const drawing = allocator.allocate([ssh], wider)
     assert.deepEqual([numbersOf(drawing), drawing.actionOf[0]?.grants[0]?.service.prefix4], [[5], 24])
     assert.deepEqual(drawing.actions, drawing.actionOf)
   })
 
   it('keeps numbers, in whatever order and company they come', () => {
-    const book = bookFrom(1)
-    assert.deepEqual(numbers(book, ssh, web), [1, 2])
-    assert.deepEqual(numbers(book, web, ssh), [2, 1])
-    assert.deepEqual(numbers(book, db, web, ssh), [3, 2, 1])
+    const allocator = allocatorFrom(1)
+    assert.deepEqual(numbers(allocator, ssh, web), [1, 2])
+    assert.deepEqual(numbers(allocator, web, ssh), [2, 1])
+    assert.deepEqual(numbers(allocator, db, web, ssh), [3, 2, 1])
   })
 
   it('gives a number anew only two drawings after its plan went', () => {
-    const book = bookFrom(1, 3)
-    assert.deepEqual(numbers(book, ssh), [1])
-    assert.deepEqual(numbers(book, web), [2], 'ssh went')
-    assert.deepEqual(numbers(book, web, db), [2, 3], '1 rests')
-    assert.deepEqual(numbers(book, web, db, ssh), [2, 3, 1], '1 is free')
+    const allocator = allocatorFrom(1, 3)
+    assert.deepEqual(numbers(allocator, ssh), [1])
+    assert.deepEqual(numbers(allocator, web), [2], 'ssh went')
+    assert.deepEqual(numbers(allocator, web, db), [2, 3], '1 rests')
+    assert.deepEqual(numbers(allocator, web, db, ssh), [2, 3, 1], '1 is free')
   })
 
   it('does not give a resting number to its own plan either', () => {
-    const book = bookFrom(1, 2)
-    numbers(book, ssh)
-    numbers(book)
-    assert.deepEqual(numbers(book, ssh), [2])
-    assert.deepEqual(numbers(book, ssh, web), [2, 1])
+    const allocator = allocatorFrom(1, 2)
+    numbers(allocator, ssh)
+    numbers(allocator)
+    assert.deepEqual(numbers(allocator, ssh), [2])
+    assert.deepEqual(numbers(allocator, ssh, web), [2, 1])
   })
 
   it('takes a drawing that was not kept for none', () => {
-    const book = bookFrom(1)
-    assert.deepEqual(numbers(book, ssh, web), [1, 2])
+    const allocator = allocatorFrom(1)
+    assert.deepEqual(numbers(allocator, ssh, web), [1, 2])
     for (let i = 0; i < 5; i++) {
-      const [taken] = tried(book, db)
+      const [taken] = tried(allocator, db)
       assert.ok(taken !== undefined && taken !== 1 && taken !== 2, `${taken} is in use`)
-      assert.deepEqual(tried(book, web, ssh), [2, 1])
+      assert.deepEqual(tried(allocator, web, ssh), [2, 1])
     }
-    assert.deepEqual(numbers(book, web, ssh), [2, 1])
+    assert.deepEqual(numbers(allocator, web, ssh), [2, 1])
   })
 
   it('lets a number rest, and no longer, however many drawings fail meanwhile', () => {
-    const book = bookFrom(1, 2)
-    assert.deepEqual(numbers(book, ssh), [1])
-    assert.deepEqual(numbers(book, web), [2], 'ssh went')
+    const allocator = allocatorFrom(1, 2)
+    assert.deepEqual(numbers(allocator, ssh), [1])
+    assert.deepEqual(numbers(allocator, web), [2], 'ssh went')
     for (let i = 0; i < 3; i++) {
-      assert.throws(() => tried(book, web, db), /has room for 2/, '1 rests')
-      assert.deepEqual(tried(book), [])
+      assert.throws(() => tried(allocator, web, db), /has room for 2/, '1 rests')
+      assert.deepEqual(tried(allocator), [])
     }
-    assert.deepEqual(numbers(book, web), [2])
-    assert.deepEqual(numbers(book, web, db), [2, 1])
+    assert.deepEqual(numbers(allocator, web), [2])
+    assert.deepEqual(numbers(allocator, web, db), [2, 1])
   })
 
   it('does not give away a number in use, however many drawings without its plan fail', () => {
@@ -147,11 +148,11 @@ describe('PlanBook', () => {
     const start = fc.integer({ min: 1, max: 9 })
     fc.assert(
       fc.property(start, fc.array(drawing, { maxLength: 30 }), (start, drawings) => {
-        const book = bookFrom(start, 9)
+        const allocator = allocatorFrom(start, 9)
         /** What each number grants in the kernel, and what it granted before that. */
         let [now, before] = [new Map<number, string>(), new Map<number, string>()]
         for (const { openings, kept } of drawings) {
-          const { actions, commit } = book.allocate(openings, services)
+          const { actions, commit } = allocator.allocate(openings, services)
           const next = new Map(actions.map(({ number, grants }) => [number, JSON.stringify(grants)]))
           assert.equal(new Set(next.values()).size, next.size, 'one number for each grant')
           for (const [number, grants] of next) {
@@ -172,11 +173,11 @@ describe('PlanBook', () => {
   })
 
   it('refuses more than there is room for, and goes on with what it had', () => {
-    const book = bookFrom(1, 2)
-    assert.deepEqual(numbers(book, ssh, web), [1, 2])
-    assert.throws(() => numbers(book, ssh, web, db), /has room for 2 different grants/)
-    assert.throws(() => numbers(book, db), /has room for 2/, 'both numbers could still be under way')
-    assert.deepEqual(numbers(book, web, ssh), [2, 1])
+    const allocator = allocatorFrom(1, 2)
+    assert.deepEqual(numbers(allocator, ssh, web), [1, 2])
+    assert.throws(() => numbers(allocator, ssh, web, db), /has room for 2 different grants/)
+    assert.throws(() => numbers(allocator, db), /has room for 2/, 'both numbers could still be under way')
+    assert.deepEqual(numbers(allocator, web, ssh), [2, 1])
   })
 
   it('takes all that a mask has room for, and each number fits under the mask', () => {

@@ -8,7 +8,7 @@ const address6 = (hex: string) => Buffer.from(hex.replaceAll(' ', '').padEnd(32,
 const alice = address4(192, 0, 2, 1)
 const bob = address4(192, 0, 2, 2)
 
-describe('Limiter', () => {
+describe('RateLimiter', () => {
   const tables: readonly (readonly [string, number, number, readonly (readonly [number, boolean])[]])[] = [
     [
       'one in 5 seconds',
