@@ -1,9 +1,9 @@
 /** The ways of knocking at a place: a PKD packet, ports of the command line, or the place's own sequences. */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
-import { encodeObo } from '../knock/pkd-on-behalf.js'
-import type { PkdKey } from '../knock/pkd.js'
-import { defaultTag, encodePkd, parseKey, parseTag } from '../knock/pkd.js'
+import { knockFormats } from '../config/credentials/registry.js'
+import type { PkdKey, PkdSecret } from '../knock/pkd.js'
+import { defaultTag, parseKey, parseTag } from '../knock/pkd.js'
 import { rotatingSteps, startOfHour } from '../knock/rotating.js'
 import type { Step } from '../knock/sequence.js'
 import { formatStep, parseStep } from '../knock/sequence.js'
@@ -87,17 +87,17 @@ async function byPkd(place: PkdHostEntry, flags: KnockFlags, ask: () => Promise<
     throw usageError('--key-file and --key-env exclude each other')
   const givenPort = flags.port === undefined ? place.port : parsePort(flags.port)
   const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
-  const requested = flags.onBehalfOf === undefined ? undefined : bytesOf(flags.onBehalfOf)
+  const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
+  const request = { random: randomBytes, ...asked }
   const addresses = await addressesOf(place, flags)
-  const key = await findKey(flags, place, ask)
+  const secret: PkdSecret = { tag, key: await findKey(flags, place, ask) }
   return {
     host: place.host,
     addresses,
     isSequence: false,
     async send(address) {
       const port = givenPort ?? randomInt(firstRandomPort, 65_536)
-      const fields = { tag, time: Math.floor(Date.now() / 1000), random: randomBytes(12) }
-      const payload = requested ? encodeObo(fields, requested, port, key) : encodePkd(fields, port, key)
+      const payload = knockFormats.encode('pkd', { port, ...request, time: Math.floor(Date.now() / 1000) }, secret)
       await sendDatagram(address, port, payload)
       return `port ${port}/udp`
     },

@@ -1,6 +1,8 @@
 /** What the credentials mean right now, piece by piece: each one is one thing that can be knocked, and its effect. */
+import { knockFormats } from '../config/credentials/registry.js'
+import type { PacketKnockCredential } from '../config/credentials/types.js'
 import type { OneTimeLine } from '../config/one-time-file.js'
-import type { Credential, PkdCredential, StepsCredential } from '../config/types.js'
+import type { Credential, StepsCredential } from '../config/types.js'
 import type { OneTimeList } from '../knock/one-time.js'
 import { currentHours, rotatingSteps } from '../knock/rotating.js'
 import type { Step } from '../knock/sequence.js'
@@ -12,7 +14,7 @@ import type { PacketSequence } from './sequence-verifier.js'
 import type { PacketCredential } from './verifier.js'
 
 export type ActiveCredential =
-  | { readonly kind: 'pkd'; readonly credential: PkdCredential; readonly revokes: boolean }
+  | { readonly kind: 'packet'; readonly credential: PacketKnockCredential; readonly revokes: boolean }
   | {
       readonly kind: 'steps'
       readonly credential: StepsCredential
@@ -37,8 +39,6 @@ export function activeCredentials(
   return credentials.flatMap((credential): ActiveCredential[] => {
     const revokes = credential.closes.length > 0
     switch (credential.type) {
-      case 'pkd':
-        return [{ kind: 'pkd', credential, revokes }]
       case 'sequence':
         return [{ kind: 'steps', credential, steps: credential.steps, revokes }]
       case 'one-time': {
@@ -53,6 +53,8 @@ export function activeCredentials(
           ...(close ? [{ kind: 'steps' as const, credential, steps: rotatingSteps(close, start), revokes: true }] : []),
         ])
       }
+      default:
+        return [{ kind: 'packet', credential, revokes }]
     }
   })
 }
@@ -62,14 +64,16 @@ export function grantRequestOf({ kind, credential, revokes }: ActiveCredential):
   return { opens: closes.length > 0 ? closes : opens, window, revokes, passOn: kind === 'steps' }
 }
 
-const hasTriggers = ({ triggers }: Credential) => Object.values(triggers).some(trigger => trigger !== null)
+const hasTriggers = ({ triggers }: Pick<Credential, 'triggers'>) =>
+  Object.values(triggers).some(trigger => trigger !== null)
 
 export function packetCredential(
-  { credential, revokes }: Extract<ActiveCredential, { kind: 'pkd' }>,
+  { credential, revokes }: Extract<ActiveCredential, { kind: 'packet' }>,
   plan: number,
 ): PacketCredential {
-  const { name, tag, key, port, skew, rate, onBehalfOf } = credential
-  return { name, tag, key, port, skew, rate, plan, onBehalfOf, revokes, triggers: hasTriggers(credential) }
+  const { name, type, port, skew, rate, onBehalfOf } = credential
+  const checked = knockFormats.secretOf(credential)
+  return { name, type, ...checked, port, skew, rate, plan, onBehalfOf, revokes, triggers: hasTriggers(credential) }
 }
 
 export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, plan: GrantAction): PacketSequence {

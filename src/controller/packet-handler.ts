@@ -2,6 +2,7 @@
  * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
+import type { VerifiedKnock } from '../knock/format.js'
 import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
 import type { Marks } from '../nft/table/marks.js'
 import type { Batch } from '../queue/nfqueue.js'
@@ -12,7 +13,7 @@ import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
 import type { Clock, Decision, KnockVerifier, PacketCredential } from './verifier.js'
-import { digestOfKnock, refusedCopies, refusedUnverified } from './verifier.js'
+import { refusedCopies, refusedUnverified } from './verifier.js'
 
 interface PacketHandlerParts {
   readonly marks: Marks
@@ -98,9 +99,10 @@ export class PacketHandler {
     const decision = this.#bounded(this.verifier.verify(packet))
     this.#report(packet, decision)
     if (decision.kind === 'grant') {
-      const { credential, requested } = decision
-      this.#note(credential, packet, decision.time)
+      const { credential, knock } = decision
+      this.#note(credential, packet, knock)
       this.#granted.push(index)
+      const { requested } = knock
       if (requested) {
         this.#promised.push({ kind: 'on-behalf', credential: credential.name, address: requested.address })
         return others + marks.refused
@@ -112,19 +114,19 @@ export class PacketHandler {
     }
     counters.add(decision.reason)
     // The right key, but too often, or for too much: the knock is used up like any other.
-    const { credential, time } = decision
+    const { credential, knock } = decision
     const used = decision.reason === 'rate-limited' || decision.reason === 'address-not-allowed'
-    if (used && credential && time !== undefined) this.#note(credential, packet, time)
+    if (used && credential && knock) this.#note(credential, packet, knock)
     return others + marks.refused
   }
 
   /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
   #bounded(decision: Decision): Decision {
     if (decision.kind === 'refuse') return decision
-    const { credential, requested, time, skewSeconds } = decision
-    if (!credential.triggers && !requested) return decision
+    const { credential, knock, skewSeconds } = decision
+    if (!credential.triggers && !knock.requested) return decision
     if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
-    return { kind: 'refuse', reason: 'rate-limited', credential, time, skewSeconds }
+    return { kind: 'refuse', reason: 'rate-limited', credential, knock, skewSeconds }
   }
 
   /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
@@ -172,8 +174,8 @@ export class PacketHandler {
     }
   }
 
-  #note(credential: PacketCredential, packet: Packet, time: number): void {
-    this.#parts.journal.append(credential, packet.buffer, digestOfKnock(packet), time)
+  #note(credential: PacketCredential, packet: Packet, { digestAt, time }: VerifiedKnock): void {
+    this.#parts.journal.append(credential, packet.buffer, digestAt, time)
   }
 
   // What cannot be remembered must not open anything: it could be sent again after a restart.
@@ -202,7 +204,9 @@ export class PacketHandler {
       port: packet.version === 0 ? 0 : packet.destinationPort,
       ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
       ...(decision.credential ? { credential: decision.credential.name } : {}),
-      ...(decision.kind === 'grant' && decision.requested ? { onBehalfOf: decision.requested.address } : {}),
+      ...(decision.kind === 'grant' && decision.knock.requested
+        ? { onBehalfOf: decision.knock.requested.address }
+        : {}),
       ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
     })
   }

@@ -1,7 +1,6 @@
 /** What the kernel needs to know to pick out knocks and to grant by mark. */
-import type { Config, PkdCredential } from '../config/types.js'
-import { oboUdpLength } from '../knock/pkd-on-behalf.js'
-import { udpLength } from '../knock/pkd.js'
+import { knockFormats } from '../config/credentials/registry.js'
+import type { Config } from '../config/types.js'
 import type { Marks } from '../nft/table/marks.js'
 import type { GrantAction, PacketPathSpec } from '../nft/table/packet-path-spec.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
@@ -30,22 +29,11 @@ export function packetPathSpec(
     ...binding,
     // The earlier hook serves both: a grant made before routing exists when the packet reaches the input hook.
     hook: affected.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
-    shapes: knockShapes(active.flatMap(one => (one.kind === 'pkd' ? [one.credential] : []))),
+    shapes: active.flatMap(one => (one.kind === 'packet' ? knockFormats.shapesOf(one.credential) : [])),
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,
     excessLimit: limits.excess,
     totalLimit: limits.total,
   }
-}
-
-/** By which lengths, first words and ports the kernel recognises knocks of these credentials. */
-function knockShapes(credentials: readonly PkdCredential[]): PacketPathSpec['shapes'] {
-  return credentials.flatMap(({ tag, port, onBehalfOf }) =>
-    [udpLength, ...(onBehalfOf.length > 0 ? [oboUdpLength] : [])].map(length => ({
-      udpLength: length,
-      firstWord: tag.readUInt32BE(0),
-      port,
-    })),
-  )
 }

@@ -9,7 +9,6 @@
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { PkdKey } from '../knock/pkd.js'
 import { writeTemporary } from '../util/atomic-file.js'
 import type { ReplayLimits } from './replay-cache.js'
 import { ReplayCache } from './replay-cache.js'
@@ -21,8 +20,8 @@ const syncAboveSeconds = 60
 
 /** What the memory of a credential is found by; a credential that is renamed keeps it. */
 export interface Remembered {
-  readonly tag: Buffer
-  readonly key: PkdKey
+  /** Bytes that tell it from all others. */
+  readonly identity: Uint8Array
   readonly skew: number
 }
 
@@ -263,7 +262,7 @@ const ids = new WeakMap<Remembered, number>()
 function credentialId(credential: Remembered): number {
   let id = ids.get(credential)
   if (id === undefined) {
-    const hash = createHash('sha256').update('pkctl replay journal 1').update(credential.tag).update(credential.key)
+    const hash = createHash('sha256').update('pkctl replay journal 1').update(credential.identity)
     id = hash.digest().readUInt32LE(0)
     ids.set(credential, id)
   }

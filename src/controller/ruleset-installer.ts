@@ -108,7 +108,7 @@ export class RulesetInstaller {
     healing.tracker.useActions(allocation.actions)
     const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
     await this.knockQueue.worker.configure(
-      allocated.flatMap(({ one, action }) => (one.kind === 'pkd' ? [packetCredential(one, action.number)] : [])),
+      allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action.number)] : [])),
       allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action)] : [])),
     )
     triggers.configure(config.credentials, services, config.limits)

@@ -1,14 +1,13 @@
 /**
- * Who may in: judges the packets that left the kernel. The checks come in an order in which a stranger can change
- * nothing: shape, tag, hash, time, replay, rate limit; memory is touched only behind the hash.
+ * Judges the packets that left the kernel. The checks come in an order in which a stranger can change nothing: shape,
+ * first word, the format's own check, time, replay, rate limit; memory is touched only behind the format's check.
  *
  * Runs on the packet path, so the common ways through it make no objects but the decision.
  */
 import { BlockList } from 'node:net'
-import type { Requested } from '../knock/pkd-on-behalf.js'
-import { oboDigestOffset, oboPayloadLength, requestedAddress, verifyObo } from '../knock/pkd-on-behalf.js'
-import type { PkdKey } from '../knock/pkd.js'
-import { digestOffset, payloadLength, readTime, verifyPkd } from '../knock/pkd.js'
+import { knockFormats } from '../config/credentials/registry.js'
+import type { KnockFormat, Requested, VerifiedKnock } from '../knock/format.js'
+import type { KnockFormats } from '../knock/formats.js'
 import { splitPrefix } from '../net/prefixes.js'
 import { protocolUdp } from '../net/protocols.js'
 import type { Packet } from '../queue/packet.js'
@@ -16,11 +15,15 @@ import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { ReplayCache } from './replay-cache.js'
 
-/** A credential, as far as the packet path needs it. */
+/** A credential, as far as the packet path needs it. It is posted to another thread: plain values, no functions. */
 export interface PacketCredential {
   readonly name: string
-  readonly tag: Buffer
-  readonly key: PkdKey
+  /** Gives the formats of its knocks. */
+  readonly type: string
+  /** What its formats check packets against. */
+  readonly secret: unknown
+  /** What its memory of knocks is found by, also under another name. */
+  readonly identity: Uint8Array
   /** UDP port that knocks must be sent to; null for every port. */
   readonly port: number | null
   /** Seconds either way; -1 for any clock. */
@@ -63,18 +66,16 @@ export type Decision =
   | {
       readonly kind: 'grant'
       readonly credential: PacketCredential
-      readonly time: number
+      readonly knock: VerifiedKnock
       readonly skewSeconds: number
-      /** The address that is to be granted instead of the source. */
-      readonly requested?: Requested
     }
   | {
       readonly kind: 'refuse'
       readonly reason: Refusal
       readonly credential?: PacketCredential
-      /** Set behind a right hash: the knock's own time, in Unix seconds. */
-      readonly time?: number
-      /** How far the client's clock is ahead of ours; known behind a right hash. */
+      /** Set when the packet was made with the credential's secret. */
+      readonly knock?: VerifiedKnock
+      /** How far the client's clock is ahead of ours; set with `knock`. */
       readonly skewSeconds?: number
     }
 
@@ -88,12 +89,19 @@ export interface Clock {
 /** Gives a credential its memory of knocks, the same one after a reload. */
 type MemoryOf = (credential: PacketCredential) => ReplayCache
 
-interface Lock {
+/** What the formats of one credential share. */
+interface Holder {
   readonly credential: PacketCredential
   /** Which addresses may be asked for; null when none may. */
   readonly allowed: Prefixes | null
   readonly memory: ReplayCache
   readonly limiter: RateLimiter | null
+}
+
+/** One format of one credential. */
+interface Candidate extends Holder {
+  readonly format: KnockFormat
+  readonly secret: unknown
 }
 
 const refuse = (reason: Refusal): Decision => ({ kind: 'refuse', reason })
@@ -103,46 +111,60 @@ const wrongPort = refuse('wrong-port')
 const badHash = refuse('bad-hash')
 
 export class KnockVerifier {
-  readonly #locks = new Map<number, Lock[]>()
+  /** By length of payload, and then by its first word. */
+  readonly #candidates = new Map<number, Map<number, Candidate[]>>()
   readonly #clock: Clock
 
-  constructor(credentials: readonly PacketCredential[], memoryOf: MemoryOf, clock: Clock) {
+  constructor(
+    credentials: readonly PacketCredential[],
+    memoryOf: MemoryOf,
+    clock: Clock,
+    formats: KnockFormats = knockFormats,
+  ) {
     this.#clock = clock
+    for (const { payloadLength } of formats.all) this.#candidates.set(payloadLength, new Map())
     for (const credential of credentials) {
-      const word = credential.tag.readUInt32BE(0)
       const limiter = credential.rate ? new RateLimiter(credential.rate) : null
-      const lock = { credential, memory: memoryOf(credential), limiter, allowed: prefixList(credential.onBehalfOf) }
-      this.#locks.set(word, [...(this.#locks.get(word) ?? []), lock])
+      const holder = { credential, memory: memoryOf(credential), limiter, allowed: prefixList(credential.onBehalfOf) }
+      for (const format of formats.of(credential.type)) {
+        this.#add({ ...holder, format, secret: format.secretOf(credential.secret) })
+      }
     }
+  }
+
+  #add(candidate: Candidate): void {
+    const { format, secret } = candidate
+    const word = format.firstWord(secret)
+    const byWord = this.#candidates.get(format.payloadLength)
+    byWord?.set(word, [...(byWord.get(word) ?? []), candidate])
   }
 
   /** Judges one packet. A granted one is used up from now on, whatever becomes of the answer. */
   verify(packet: Packet): Decision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
     const { buffer, payloadAt, destinationPort } = packet
-    const plain = packet.payloadLength === payloadLength
-    if (!plain && packet.payloadLength !== oboPayloadLength) return malformed
-    const verify = plain ? verifyPkd : verifyObo
-    const locks = this.#locks.get(buffer.readUInt32BE(payloadAt))
-    if (!locks) return unknownTag
+    const byWord = this.#candidates.get(packet.payloadLength)
+    if (!byWord) return malformed
+    const candidates = byWord.get(buffer.readUInt32BE(payloadAt))
+    if (!candidates) return unknownTag
     let outcome = wrongPort
-    for (const lock of locks) {
-      const { credential } = lock
-      if (credential.port !== null && credential.port !== destinationPort) continue
-      if (verify(buffer, payloadAt, destinationPort, credential.key)) return this.#decideVerified(packet, lock, plain)
+    for (const candidate of candidates) {
+      const { port } = candidate.credential
+      if (port !== null && port !== destinationPort) continue
+      const knock = candidate.format.verify(buffer, payloadAt, destinationPort, candidate.secret)
+      if (knock) return this.#decideVerified(packet, candidate, knock)
       outcome = badHash
     }
     return outcome
   }
 
-  #decideVerified(packet: Packet, { credential, memory, limiter, allowed }: Lock, plain: boolean): Decision {
-    const { buffer, payloadAt } = packet
+  #decideVerified(packet: Packet, { credential, memory, limiter, allowed }: Candidate, knock: VerifiedKnock): Decision {
+    const { buffer } = packet
     const now = this.#clock.now()
-    const time = readTime(buffer, payloadAt)
+    const { time, digestAt, requested } = knock
     const skewSeconds = time - Math.floor(now)
-    const refused = (reason: Refusal): Decision => ({ kind: 'refuse', reason, credential, time, skewSeconds })
+    const refused = (reason: Refusal): Decision => ({ kind: 'refuse', reason, credential, knock, skewSeconds })
     if (credential.skew >= 0 && Math.abs(skewSeconds) > credential.skew) return refused('skewed')
-    const digestAt = digestOfKnock(packet)
     const answer = memory.judge(buffer, digestAt, time, Math.floor(now))
     if (answer === 'full') return refused('memory-full')
     if (answer !== 'new') return refused(answer)
@@ -150,16 +172,10 @@ export class KnockVerifier {
     const withinRate =
       limiter?.take(packet.version === 6 ? 6 : 4, buffer, packet.sourceAt, this.#clock.monotonic()) ?? true
     if (!withinRate) return refused('rate-limited')
-    if (plain) return { kind: 'grant', credential, time, skewSeconds }
-    const requested = requestedAddress(buffer, payloadAt)
-    if (!requested || !allowed || !isIn(allowed, requested)) return refused('address-not-allowed')
-    return { kind: 'grant', credential, time, skewSeconds, requested }
+    const mayAsk = requested === undefined || (requested !== null && allowed !== null && isIn(allowed, requested))
+    return mayAsk ? { kind: 'grant', credential, knock, skewSeconds } : refused('address-not-allowed')
   }
 }
-
-/** Where the digest of a knock that is right starts. */
-export const digestOfKnock = ({ payloadAt, payloadLength: length }: Packet): number =>
-  length === oboPayloadLength ? oboDigestOffset(payloadAt) : digestOffset(payloadAt)
 
 type Prefixes = Readonly<Record<4 | 6, BlockList>>
 

@@ -7,9 +7,8 @@ import { EventLimiter } from '../controller/event-limiter.js'
 import { PacketHandler } from '../controller/packet-handler.js'
 import { ReplayJournal } from '../controller/replay-journal.js'
 import { SequenceVerifier } from '../controller/sequence-verifier.js'
-import type { Clock, PacketCredential } from '../controller/verifier.js'
+import type { Clock } from '../controller/verifier.js'
 import { KnockVerifier } from '../controller/verifier.js'
-import type { PkdKey } from '../knock/pkd.js'
 import { addressFromBytes } from '../net/addresses.js'
 import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
 import { Marks } from '../nft/table/marks.js'
@@ -108,16 +107,10 @@ function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean
       post({ kind: 'pong' })
       continue
     }
-    handler.verifier = new KnockVerifier(message.credentials.map(revive), c => journal.cacheFor(c), clock)
+    handler.verifier = new KnockVerifier(message.credentials, c => journal.cacheFor(c), clock)
     handler.steps = new SequenceVerifier(message.sequences, clock, spend)
     post({ kind: 'configured' })
   }
-}
-
-/** Objects that were posted from another thread have lost their class. */
-function revive(credential: PacketCredential): PacketCredential {
-  const { tag, key } = credential
-  return { ...credential, tag: Buffer.from(tag), key: Buffer.from(key) as PkdKey }
 }
 
 function openJournal(directory: string, limits: PacketWorkerData['limits']): ReplayJournal {

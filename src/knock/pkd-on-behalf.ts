@@ -15,8 +15,9 @@
  * The hashed block has 88 bytes, that of the plain packet 68: a hash of one is never a hash of the other.
  */
 import * as crypto from 'node:crypto'
-import type { PkdFields, PkdKey } from './pkd.js'
-import { encodeHeader, headerLength, maxKeyLength } from './pkd.js'
+import type { KnockFormat, Requested } from './format.js'
+import type { PkdFields, PkdKey, PkdSecret } from './pkd.js'
+import { encodeHeader, headerLength, maxKeyLength, pkd, randomLength, readTime } from './pkd.js'
 
 const versionAt = headerLength
 const familyAt = headerLength + 1
@@ -28,15 +29,6 @@ const hashLength = 32
 const formatVersion = 1
 
 export const oboPayloadLength = hashAt + hashLength
-/** The UDP header's length field for such a knock. */
-export const oboUdpLength = oboPayloadLength + 8
-
-/** An address asked for. */
-export interface Requested {
-  readonly version: 4 | 6
-  /** For IPv6 all eight groups, none left out. */
-  readonly address: string
-}
 
 /** The 76 bytes for a knock on `port` that asks for an address of 4 or 16 bytes. */
 export function encodeObo(fields: PkdFields, address: Buffer, port: number, key: PkdKey): Buffer {
@@ -75,9 +67,6 @@ export function requestedAddress(bytes: Buffer, offset: number): Requested | und
 
 const mappedIpv4 = Buffer.from('00000000000000000000ffff', 'hex')
 
-/** Where the digest of the knock at `offset` starts, 32 bytes long. */
-export const oboDigestOffset = (offset: number): number => offset + hashAt
-
 function hashOf(bytes: Buffer, offset: number, port: number, key: PkdKey): Buffer {
   const block = Buffer.alloc(4 + hashAt + maxKeyLength)
   block.writeUInt16BE(port, 0)
@@ -85,4 +74,22 @@ function hashOf(bytes: Buffer, offset: number, port: number, key: PkdKey): Buffe
   bytes.copy(block, 4, offset, offset + hashAt)
   key.copy(block, 4 + hashAt)
   return crypto.createHash('sha256').update(block).digest()
+}
+
+export const pkdOnBehalf: KnockFormat<PkdSecret> = {
+  id: 'pkd-on-behalf',
+  payloadLength: oboPayloadLength,
+  carriesAddress: true,
+  secretOf: source => pkd.secretOf(source),
+  identityOf: secret => pkd.identityOf(secret),
+  firstWord: secret => pkd.firstWord(secret),
+  verify(bytes, at, port, { key }) {
+    if (!verifyObo(bytes, at, port, key)) return undefined
+    const requested = requestedAddress(bytes, at) ?? null
+    return { time: readTime(bytes, at), digestAt: at + hashAt, requested }
+  },
+  encode({ port, time, random, address }, { tag, key }) {
+    if (address === undefined) throw new Error('a knock on behalf of another needs an address')
+    return encodeObo({ tag, time, random: random(randomLength) }, address, port, key)
+  },
 }

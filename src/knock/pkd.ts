@@ -10,21 +10,21 @@
  * |        |      | bytes before, and the key padded with zeros to 40 bytes          |
  *
  * The destination port stands twice where ipt_pkd 1.0 had the source port first, which NAT changes.
- * The source address is not hashed: whoever repeats a captured knock before the original arrives opens for himself.
+ * The source address is not hashed: a captured knock that is sent before the original arrives opens for its sender.
  */
 import * as crypto from 'node:crypto'
 import { PkdFormatError } from './errors.js'
+import type { KnockFormat } from './format.js'
 
 export const payloadLength = 56
-/** The UDP header's length field for a knock. */
-export const udpLength = payloadLength + 8
 export const tagLength = 4
 export const maxKeyLength = 40
 export const defaultTag = 'PKD0'
 
 const timeOffset = 4
 const randomOffset = 12
-const randomLength = 12
+/** Bytes of the header that make each knock another one. */
+export const randomLength = 12
 const hashOffset = 24
 /** Tag, time and random bytes. */
 export const headerLength = hashOffset
@@ -41,6 +41,13 @@ export interface PkdFields {
 
 /** A key ready for hashing: 40 bytes, padded with zeros. */
 export type PkdKey = Buffer & { readonly __pkdKey: true }
+
+/** What knocks are checked against. */
+export interface PkdSecret {
+  /** 4 bytes. */
+  readonly tag: Buffer
+  readonly key: PkdKey
+}
 
 /** `text` as ASCII, or as hex when it starts with 0x; up to 4 bytes, padded with zeros. */
 export function parseTag(text: string): Buffer {
@@ -88,16 +95,6 @@ export function encodeHeader(fields: PkdFields, payload: Buffer): void {
   fields.random.copy(payload, randomOffset, 0, randomLength)
 }
 
-/** Reads the fields back; undefined when these bytes are not a knock. The hash is for `verifyPkd`. */
-export function decodePkd(payload: Buffer): PkdFields | undefined {
-  if (payload.length !== payloadLength) return undefined
-  return {
-    tag: payload.subarray(0, tagLength),
-    time: readTime(payload, 0),
-    random: payload.subarray(randomOffset, randomOffset + randomLength),
-  }
-}
-
 /** The time of the knock that starts at `offset`, in Unix seconds; what no number holds exactly counts as 2^53 - 1. */
 export function readTime(bytes: Buffer, offset: number): number {
   const at = offset + timeOffset
@@ -116,7 +113,7 @@ function hashPkd(bytes: Buffer, offset: number, port: number, key: PkdKey): stri
 }
 
 /** Whether the knock at `offset`, sent to `port`, was made with `key`. Takes the same time wherever they differ. */
-export function verifyPkd(bytes: Buffer, offset: number, port: number, key: PkdKey): boolean {
+function verifyPkd(bytes: Buffer, offset: number, port: number, key: PkdKey): boolean {
   const hash = hashPkd(bytes, offset, port, key)
   const at = offset + hashOffset
   let difference = 0
@@ -124,5 +121,18 @@ export function verifyPkd(bytes: Buffer, offset: number, port: number, key: PkdK
   return difference === 0
 }
 
-/** Where the digest of the knock at `offset` starts: as good as random to whoever lacks the key, and 32 bytes long. */
-export const digestOffset = (offset: number): number => offset + hashOffset
+export const pkd: KnockFormat<PkdSecret> = {
+  id: 'pkd',
+  payloadLength,
+  carriesAddress: false,
+  secretOf: ({ tag, key }) => ({ tag: Buffer.from(tag), key: Buffer.from(key) as PkdKey }),
+  // Journals of all releases have it so; a longer tag or key than these is not possible.
+  identityOf: ({ tag, key }) => Buffer.concat([tag, key]),
+  firstWord: ({ tag }) => tag.readUInt32BE(0),
+  verify(bytes, at, port, { key }) {
+    if (!verifyPkd(bytes, at, port, key)) return undefined
+    // To all who lack the key the hash is as good as random.
+    return { time: readTime(bytes, at), digestAt: at + hashOffset }
+  },
+  encode: ({ port, time, random }, { tag, key }) => encodePkd({ tag, time, random: random(randomLength) }, port, key),
+}

@@ -8,20 +8,26 @@ import { isMapping } from '../sources.js'
 import { placeholders } from '../trigger-schema.js'
 import { triggerOptions } from './common.js'
 import type { Credential, CredentialData } from './kinds.js'
+import { kindOf } from './kinds.js'
+import { knockFormats } from './registry.js'
 import type { SequenceCredential } from './types.js'
 
 // Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.
 export function checkTwins(credentials: readonly Credential[], { merged, findings }: Context): void {
   const seen = new Map<string, string>()
-  for (const { name, tag, key } of credentials.filter(credential => credential.type === 'pkd')) {
-    const secret = `${tag.toString('hex')} ${key.toString('hex')}`
-    const twin = seen.get(secret)
-    if (twin === undefined) seen.set(secret, name)
-    else
+  for (const credential of credentials) {
+    const { name, type } = credential
+    if (knockFormats.of(type).length === 0) continue
+    const identity = knockFormats.secretOf(credential).identity.toString('hex')
+    const twin = seen.get(identity)
+    if (twin === undefined) seen.set(identity, name)
+    else {
+      const what = kindOf(type)?.identifiedBy ?? 'secret'
       findings.problem(
         merged.placeOf(['credentials', name]),
-        `credentials.${name}: has the tag and key of credentials.${twin}`,
+        `credentials.${name}: has the ${what} of credentials.${twin}`,
       )
+    }
   }
 }
 

@@ -50,6 +50,8 @@ export interface CredentialKind<S extends z.ZodType, C> {
   readonly schema: S
   /** Options that hold a secret, each with one for its file, and whether it must be given. */
   readonly secrets: Readonly<Partial<Record<SecretOption, 'needed' | 'optional'>>>
+  /** In words, what no two credentials may share; for those that are knocked by one packet. */
+  readonly identifiedBy?: string
   /** Undefined after a problem, which is in the findings then. */
   load(parts: Parts<z.output<S>>): C | undefined
 }

@@ -34,6 +34,7 @@ const schema = mapping({
 export const kind = credentialKind({
   schema,
   secrets: { key: 'needed' },
+  identifiedBy: 'tag and key',
   load({ common, data, secrets: { key: file }, at, context }): PkdCredential | undefined {
     const { tag, port, skew } = data
     const key = data.key ?? (file && keyIn(file, [...at, 'key-file'], context))

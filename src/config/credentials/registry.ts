@@ -1,10 +1,19 @@
 /**
- * The types of credentials, each with the file of its options. A file is imported when a configuration is read and no
- * earlier: it needs a library that takes longer to load than a knock takes.
+ * The types of credentials: the formats of their knocks, and the file with their options. A new type is one line here,
+ * beside its file in src/knock/ and its file in this folder; CONTRIBUTING.md tells the steps.
+ *
+ * The file with the options is imported when a configuration is read and no earlier: it needs a library that takes
+ * longer to load than a knock takes, and the packet worker and the client need the formats alone.
  */
+import { KnockFormats } from '../../knock/formats.js'
+import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
+import { pkd } from '../../knock/pkd.js'
+
 export const credentialTypes = [
-  { type: 'pkd', options: () => import('./pkd.js') },
-  { type: 'sequence', options: () => import('./sequence.js') },
-  { type: 'one-time', options: () => import('./one-time.js') },
-  { type: 'rotating', options: () => import('./rotating.js') },
+  { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },
+  { type: 'sequence', formats: [], options: () => import('./sequence.js') },
+  { type: 'one-time', formats: [], options: () => import('./one-time.js') },
+  { type: 'rotating', formats: [], options: () => import('./rotating.js') },
 ] as const
+
+export const knockFormats = new KnockFormats(credentialTypes)

@@ -1,5 +1,5 @@
 /** Credentials after validation, with every default filled in. */
-import type { PkdKey } from '../../knock/pkd.js'
+import type { PkdSecret } from '../../knock/pkd.js'
 import type { HourKind, Rotation } from '../../knock/rotating.js'
 import type { FlagRule, Step } from '../../knock/sequence.js'
 
@@ -80,7 +80,7 @@ export interface RotatingCredential extends AnySteps {
 }
 
 /** Knocked by one packet, in one of the formats that registry.ts lists for the type. */
-interface PacketKnockCredential extends AnyCredential {
+export interface PacketKnockCredential extends AnyCredential {
   /** As registry.ts lists it. */
   readonly type: string
   /** The UDP port that it must be sent to; null = every port. */
@@ -91,10 +91,7 @@ interface PacketKnockCredential extends AnyCredential {
   readonly onBehalfOf: readonly string[]
 }
 
-export interface PkdCredential extends PacketKnockCredential {
+export interface PkdCredential extends PacketKnockCredential, PkdSecret {
   readonly type: 'pkd'
-  /** 4 bytes. */
-  readonly tag: Buffer
-  readonly key: PkdKey
   readonly keyFrom: { readonly kind: 'inline' } | { readonly kind: 'file'; readonly path: string }
 }

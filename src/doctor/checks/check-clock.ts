@@ -7,7 +7,7 @@ import { listed } from './descriptions.js'
 export function checkClock({ clock, configuration: { config } }: Facts): Finding[] {
   const timed = (config?.credentials ?? []).filter(
     credential =>
-      credential.enabled && (credential.type === 'rotating' || (credential.type === 'pkd' && credential.skew !== -1)),
+      credential.enabled && (credential.type === 'rotating' || ('skew' in credential && credential.skew !== -1)),
   )
   if (timed.length === 0 || clock === 'synchronised') return []
   const names = timed.map(({ name }) => name)

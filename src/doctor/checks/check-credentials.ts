@@ -1,4 +1,5 @@
 /** Secrets that can be guessed, and credentials that let in more than may be meant. */
+import type { PacketKnockCredential } from '../../config/credentials/types.js'
 import type { Command, Credential, OneTimeCredential, PkdCredential, RotatingCredential } from '../../config/types.js'
 import { fewLeft } from '../../knock/one-time.js'
 import { defaultTag, formatTag, tagLength } from '../../knock/pkd.js'
@@ -24,36 +25,41 @@ export function checkCredentials({ configuration: { config, oneTime } }: Facts):
 
 function ofKind(credential: Credential, lines: readonly (readonly Step[])[] | undefined): Finding[] {
   switch (credential.type) {
-    case 'pkd':
-      return judgePkd(credential)
     case 'sequence':
       return judgeSequence(credential.name, credential.steps)
     case 'one-time':
       return lines ? judgeOneTime(credential, lines) : []
     case 'rotating':
       return judgeRotating(credential)
+    default:
+      return [...('key' in credential ? judgeKey(credential) : []), ...judgePacket(credential)]
   }
 }
 
-// ---- PKD
+// ---- single packets
 
 const enoughBytes = 16
 const fewBytes = 8
 /** 16 random bytes have 15 different ones, and 16 hex digits about 10. */
 const enoughDifferent = 8
 
-function judgePkd({ name, key, skew, rate, onBehalfOf }: PkdCredential): Finding[] {
+function judgeKey({ name, key }: PkdCredential): Finding[] {
   const subject = { credential: name }
   const bytes = withoutPadding(key)
   const newKey = 'pkctl keygen makes one; give it to whoever knocks'
-  const findings: Finding[] = []
   if (bytes.length < enoughBytes) {
     const level = bytes.length < fewBytes ? 'error' : 'warning'
     const message = `the key of ${name} has ${count(bytes.length, 'byte')}: whoever sees one knock can try out all keys`
-    findings.push(finding('weak-key', message, newKey, { ...subject, level }))
-  } else if (isPlain(bytes)) {
-    findings.push(finding('weak-key', `the key of ${name} is long, and yet easy to guess`, newKey, subject))
+    return [finding('weak-key', message, newKey, { ...subject, level })]
   }
+  if (!isPlain(bytes)) return []
+  return [finding('weak-key', `the key of ${name} is long, and yet easy to guess`, newKey, subject)]
+}
+
+/** What any credential has that is knocked by one packet. */
+function judgePacket({ name, skew, rate, onBehalfOf }: PacketKnockCredential): Finding[] {
+  const subject = { credential: name }
+  const findings: Finding[] = []
   if (skew === -1) {
     findings.push(
       finding(

@@ -148,7 +148,7 @@ function droppedKnocks(config: Config, { chains, services }: KernelFacts): Findi
 }
 
 function knocksOf(credential: Credential): Probe[] {
-  if (credential.type === 'pkd') return [{ protocol: protocolUdp, port: credential.port }]
+  if ('port' in credential) return [{ protocol: protocolUdp, port: credential.port }]
   return credential.type === 'sequence' ? [...credential.steps] : []
 }
 

@@ -1,7 +1,7 @@
 /** Knocks as packets, and a clock that stands still until it is told to move. */
 import { createHash } from 'node:crypto'
 import type { Clock, PacketCredential } from '../../../src/controller/verifier.js'
-import { encodePkd, parseKey, parseTag } from '../../../src/knock/pkd.js'
+import { encodePkd, parseKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { decode, documentation6, ipv4, ipv6, udp } from '../queue/build-packet.js'
 
@@ -21,10 +21,16 @@ export class TestClock implements Clock {
 export const start = 1_700_000_000
 export const knockPort = 40_000
 
+/** What a credential for PKD knocks is checked against. */
+export function pkdSecret(tag: string, key: string): Pick<PacketCredential, 'secret' | 'identity'> {
+  const secret = { tag: parseTag(tag), key: parseKey(key) }
+  return { secret, identity: pkd.identityOf(secret) }
+}
+
 export const laptop: PacketCredential = {
   name: 'laptop',
-  tag: parseTag('SSHK'),
-  key: parseKey('test'),
+  type: 'pkd',
+  ...pkdSecret('SSHK', 'test'),
   port: null,
   skew: 10,
   rate: null,

@@ -36,8 +36,10 @@ class Bench {
   constructor(credentials: readonly PacketCredential[] = [laptop]) {
     const memoryOf = ({ skew }: PacketCredential) => new ReplayCache({ skew, entries: 1000 })
     const journal = {
-      append: ({ tag }: PacketCredential, digest: Buffer, at: number, time: number) =>
-        this.#pending.push(`${tag.toString()} ${digest.toString('hex', at, at + 4)} ${time}`),
+      append: ({ identity }: PacketCredential, digest: Buffer, at: number, time: number) =>
+        this.#pending.push(
+          `${Buffer.from(identity).toString('latin1', 0, 4)} ${digest.toString('hex', at, at + 4)} ${time}`,
+        ),
       commit: () => {
         if (this.disk === 'is full' && this.#pending.length > 0) throw new Error('ENOSPC: no space left on device')
         this.notes.push(...this.#pending)

@@ -7,13 +7,16 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Remembered } from '../../../src/controller/replay-journal.js'
 import { ReplayJournal } from '../../../src/controller/replay-journal.js'
-import { parseKey, parseTag } from '../../../src/knock/pkd.js'
+import { parseKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 
 const recordLength = 32
 const rotateAt = 1 << 20
 const now = 1_700_000_000
 
-const credential = (key: string, skew = 10): Remembered => ({ tag: parseTag('PKD0'), key: parseKey(key), skew })
+const credential = (key: string, skew = 10): Remembered => ({
+  identity: pkd.identityOf({ tag: parseTag('PKD0'), key: parseKey(key) }),
+  skew,
+})
 const laptop = credential('test')
 const phone = credential('phone')
 const anyClock = credential('any', -1)
@@ -121,7 +124,8 @@ describe('Journal', () => {
     state.journal.commit(now)
     const record = fs.readFileSync(state.file()).toString('hex')
     assert.equal(record.slice(0, 48), '00112233445566778899aabbccddeeff0500000001000000')
-    const id = createHash('sha256').update('pkctl replay journal 1').update(laptop.tag).update(laptop.key).digest()
+    const key = Buffer.concat([Buffer.from('test')], 40)
+    const id = createHash('sha256').update('pkctl replay journal 1').update('PKD0').update(key).digest()
     assert.equal(record.slice(48, 56), id.toString('hex', 0, 4))
   })
 

@@ -5,11 +5,10 @@ import { describe, it } from 'node:test'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { Decision, PacketCredential } from '../../../src/controller/verifier.js'
 import { KnockVerifier, refusals, refusedUnverified } from '../../../src/controller/verifier.js'
-import { parseKey, parseTag } from '../../../src/knock/pkd.js'
 import { root } from '../../support/commands.js'
 import { decode, ipv4, tcp } from '../queue/build-packet.js'
 import type { KnockParts } from './knock-support.js'
-import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
+import { knock, laptop, payloadOf, pkdSecret, start, TestClock } from './knock-support.js'
 
 /** A verifier with its memories in view. */
 function gate(credentials: readonly PacketCredential[] = [laptop], entries = 1000) {
@@ -27,9 +26,9 @@ function gate(credentials: readonly PacketCredential[] = [laptop], entries = 100
 /** `laptop` where that credential is granted, else the reason. */
 const outcome = (decision: Decision) => (decision.kind === 'grant' ? decision.credential.name : decision.reason)
 
-const phone: PacketCredential = { ...laptop, name: 'phone', key: parseKey('other'), plan: 4 }
+const phone: PacketCredential = { ...laptop, ...pkdSecret('SSHK', 'other'), name: 'phone', plan: 4 }
 const fixed: PacketCredential = { ...laptop, name: 'fixed', port: 2000 }
-const zero: PacketCredential = { ...laptop, name: 'zero', tag: parseTag('') }
+const zero: PacketCredential = { ...laptop, ...pkdSecret('', 'test'), name: 'zero' }
 const anyClock: PacketCredential = { ...laptop, name: 'any clock', skew: -1 }
 
 const payload = payloadOf()
@@ -108,7 +107,7 @@ describe('the decision on one knock', () => {
   const vectors = (JSON.parse(fs.readFileSync(file, 'utf8')) as { cases: Vector[] }).cases
   it('is the one that the shared vectors want', () => {
     for (const { name, outcome, key = '', tag = '', port = 0, payload } of vectors) {
-      const credential = { ...anyClock, name: 'accepted', tag: parseTag(tag), key: parseKey(key) }
+      const credential = { ...anyClock, ...pkdSecret(tag, key), name: 'accepted' }
       assert.equal(gate([credential]).decide({ port, payload: Buffer.from(payload, 'hex') }), outcome, name)
     }
   })

@@ -1,0 +1,73 @@
+/**
+ * What every single-packet knock format has: one UDP datagram of a fixed length, checked against the secret of a
+ * credential. Each format is one file beside this one, and is listed with its type of credential in
+ * src/config/credentials/registry.ts.
+ *
+ * The packet path calls `verify` for each packet that the kernel lets through, most of them forged: a format allocates
+ * nothing for a packet that it refuses, and throws on no bytes.
+ *
+ * Sequences of several packets are another kind of knock: sequence.ts.
+ */
+
+/** An address asked for. */
+export interface Requested {
+  readonly version: 4 | 6
+  /** For IPv6 all eight groups, none left out. */
+  readonly address: string
+}
+
+/** What a verified packet says. */
+export interface VerifiedKnock {
+  /** When it was made, in Unix seconds. */
+  readonly time: number
+  /**
+   * The offset, in the packet's buffer, of 16 bytes by which replays of this knock are recognised. Two knocks must not
+   * have the same, and nobody without the secret may be able to choose them.
+   */
+  readonly digestAt: number
+  /**
+   * The address that is to be granted instead of the source: undefined where the format has none, null where the packet
+   * has one that cannot be granted.
+   */
+  readonly requested?: Requested | null
+}
+
+/** What a packet is encoded from. */
+export interface KnockRequest {
+  /** The UDP port that it is sent to. */
+  readonly port: number
+  /** Unix seconds. */
+  readonly time: number
+  /** That many random bytes, new ones on each call. */
+  readonly random: (size: number) => Buffer
+  /** 4 or 16 bytes, for a format that carries an address. */
+  readonly address?: Buffer
+}
+
+/** A format whose packets are checked against a secret `S`. */
+export interface KnockFormat<S = unknown> {
+  /** Names the format and its file of test vectors; no two formats have the same. */
+  readonly id: string
+  /** Bytes of UDP payload in each packet. */
+  readonly payloadLength: number
+  /** Whether its packets ask for an address; the kernel passes them on only for credentials that may ask for one. */
+  readonly carriesAddress: boolean
+  /**
+   * Takes the secret out of a credential of the configuration, or out of a secret that was posted from another thread,
+   * which has plain arrays in place of buffers. The same for all formats of one type of credential.
+   */
+  secretOf(source: S): S
+  /**
+   * Bytes that tell this secret from all others, those of other types of credential included. The replay journal finds a
+   * credential by them, so they must stay the same in later releases.
+   */
+  identityOf(secret: S): Buffer
+  /** The first four bytes of each packet, as a big-endian number: the kernel drops packets that begin otherwise. */
+  firstWord(secret: S): number
+  /**
+   * Checks the `payloadLength` bytes at `at`, which were sent to `port`. Undefined when they were not made with this
+   * secret. Whether the time is right, and whether the knock is new, is not its business.
+   */
+  verify(bytes: Buffer, at: number, port: number, secret: S): VerifiedKnock | undefined
+  encode(request: KnockRequest, secret: S): Buffer
+}

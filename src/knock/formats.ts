@@ -1,0 +1,77 @@
+/** Knock formats by the type of credential whose secret they use, and what the kernel and the verifier ask of them. */
+import type { KnockFormat, KnockRequest } from './format.js'
+
+/** A type of credential, and the formats of its packets; none for credentials that are knocked by sequences. */
+interface FormatsOfType {
+  readonly type: string
+  readonly formats: readonly KnockFormat[]
+}
+
+/** What the kernel needs to know of a credential; the secret is in it or is part of its fields. */
+interface ShapedCredential {
+  readonly type: string
+  /** UDP port that knocks must be sent to; null for every port. */
+  readonly port: number | null
+  /** Prefixes in which an address may be asked for; empty when none may. */
+  readonly onBehalfOf: readonly string[]
+}
+
+/** Which datagrams the kernel passes on: UDP, of one length, beginning with this word. */
+interface PacketShape {
+  /** The UDP header's length field: payload and 8. */
+  readonly udpLength: number
+  /** The first four bytes of the payload, as a big-endian number. */
+  readonly firstWord: number
+  /** Destination port; null for every port. */
+  readonly port: number | null
+}
+
+const udpHeaderLength = 8
+
+export class KnockFormats {
+  readonly #byType: ReadonlyMap<string, readonly KnockFormat[]>
+  readonly all: readonly KnockFormat[]
+
+  constructor(types: readonly FormatsOfType[]) {
+    this.#byType = new Map(types.map(({ type, formats }) => [type, formats]))
+    this.all = types.flatMap(({ formats }) => formats)
+  }
+
+  /** The formats for credentials of this type, none where they are knocked by sequences. */
+  of(type: string): readonly KnockFormat[] {
+    return this.#byType.get(type) ?? []
+  }
+
+  /** The shapes of the packets that a credential of the configuration is knocked by. */
+  shapesOf(credential: ShapedCredential): PacketShape[] {
+    const { type, port, onBehalfOf } = credential
+    return this.of(type)
+      .filter(({ carriesAddress }) => !carriesAddress || onBehalfOf.length > 0)
+      .map(format => ({
+        udpLength: format.payloadLength + udpHeaderLength,
+        firstWord: format.firstWord(credential),
+        port,
+      }))
+  }
+
+  /** The secret of a credential as plain values, and what the replay journal finds it by. */
+  secretOf(credential: { readonly type: string }): { readonly secret: unknown; readonly identity: Buffer } {
+    const format = this.#first(credential.type)
+    const secret = format.secretOf(credential)
+    return { secret, identity: format.identityOf(secret) }
+  }
+
+  /** A packet for a credential of this type, in the format that carries an address where one is asked for. */
+  encode(type: string, request: KnockRequest, secret: unknown): Buffer {
+    const withAddress = request.address !== undefined
+    const format = this.of(type).find(({ carriesAddress }) => carriesAddress === withAddress)
+    if (!format) throw new Error(`no format for credentials of type ${type} carries an address`)
+    return format.encode(request, secret)
+  }
+
+  #first(type: string): KnockFormat {
+    const [format] = this.of(type)
+    if (!format) throw new Error(`credentials of type ${type} are not knocked by single packets`)
+    return format
+  }
+}
