@@ -65,8 +65,8 @@ export interface KnockFormat<S = unknown> {
   /** The first four bytes of each packet, as a big-endian number: the kernel drops packets that begin otherwise. */
   firstWord(secret: S): number
   /**
-   * Checks the `payloadLength` bytes at `at`, which were sent to `port`. Undefined when they were not made with this
-   * secret. Whether the time is right, and whether the knock is new, is not its business.
+   * Checks the `payloadLength` bytes at `at`, which begin with the secret's first word and were sent to `port`. Undefined
+   * when they were not made with this secret. The verifier judges the time, and whether the knock is new.
    */
   verify(bytes: Buffer, at: number, port: number, secret: S): VerifiedKnock | undefined
   encode(request: KnockRequest, secret: S): Buffer
