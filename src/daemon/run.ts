@@ -6,12 +6,13 @@ import type { Config } from '../config/types.js'
 import { Controller } from '../controller/controller.js'
 import { ExpiryStore } from '../controller/expiry-store.js'
 import { Triggers } from '../controller/triggers.js'
-import { realFirewall } from '../nft/kernel-firewall.js'
-import type { Firewall } from '../nft/reconcile/firewall.js'
+import { kernelRuleset } from '../nft/kernel-firewall.js'
+import { Firewall } from '../nft/reconcile/firewall.js'
 import { GrantTracker } from '../nft/reconcile/grant-tracker.js'
 import { watchRuleset } from '../nft/reconcile/monitor.js'
 import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
 import { Reconciler } from '../nft/reconcile/reconciler.js'
+import type { RulesetAccess } from '../nft/ruleset-access.js'
 import { Marks } from '../nft/table/marks.js'
 import { queueStatistics } from '../queue/statistics.js'
 import { UserError } from '../util/user-error.js'
@@ -46,8 +47,9 @@ async function runConfigured(config: Config, file: string, version: string, log:
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
-  const firewall = realFirewall()
-  const controller = createController(config, version, log, firewall, fail)
+  const ruleset = kernelRuleset()
+  const firewall = new Firewall(ruleset)
+  const controller = createController(config, version, log, { ruleset, firewall }, fail)
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
   const handle = requestHandler({ controller, firewall, file, log, manager, ready })
@@ -79,7 +81,7 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  firewall: Firewall,
+  { ruleset, firewall }: { ruleset: RulesetAccess; firewall: Firewall },
   onFatal: (error: Error) => void,
 ): Controller {
   const marks = new Marks(config.marks.mask)
@@ -93,7 +95,7 @@ function createController(
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks,
-    healing: { reconciler: new Reconciler(firewall.access, tracker), tracker, watch: watchRuleset },
+    healing: { reconciler: new Reconciler(ruleset, tracker), tracker, watch: watchRuleset },
     startWorker: (config, events) => startPacketWorker(recent, config, events),
     queueStatistics,
     now: Date.now,
