@@ -1,7 +1,8 @@
 import { quote, shown } from '../util/text.js'
+import { isMapping } from './config-path.js'
 import type { Findings } from './errors.js'
-import type { ConfigReader, Merged } from './sources.js'
-import { isMapping } from './sources.js'
+import type { Merged } from './merge-sources.js'
+import type { ConfigReader } from './reader.js'
 import { namePattern, nameRule } from './values.js'
 
 /** What the checks have in common. */

@@ -1,13 +1,13 @@
 /** What zod found, in the words of an administrator. */
 import type * as z from 'zod'
+import { nearest } from '../util/nearest.js'
 import { kindOf, oneLine, quote } from '../util/text.js'
+import type { ConfigPath } from './config-path.js'
+import { formatPath, isMapping, valueAt } from './config-path.js'
 import { credentialTypes } from './credentials/registry.js'
 import type { Findings } from './errors.js'
-import { nearest } from './errors.js'
-import { formatPath } from './paths.js'
+import type { Merged } from './merge-sources.js'
 import { knownKeys } from './schema.js'
-import type { ConfigPath, Merged } from './sources.js'
-import { isMapping } from './sources.js'
 
 type Issue = z.core.$ZodIssue
 
@@ -71,11 +71,4 @@ function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings
   const given = valueAt(merged.value, at)
   const shownType = typeof given === 'string' ? quote(given) : kindOf(given)
   findings.problem(merged.placeOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
-}
-
-function valueAt(value: unknown, at: ConfigPath): unknown {
-  return at.reduce<unknown>((parent, part) => {
-    if (Array.isArray(parent)) return (parent as unknown[])[Number(part)]
-    return isMapping(parent) && Object.hasOwn(parent, part) ? parent[part] : undefined
-  }, value)
 }

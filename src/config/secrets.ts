@@ -1,11 +1,12 @@
 /** Secrets of the configuration: in the file itself, or in a file of their own, which others must not be able to use. */
 import * as path from 'node:path'
+import { decodeText, reasonOf } from '../util/file-text.js'
 import { oneLine } from '../util/text.js'
+import type { ConfigPath } from './config-path.js'
+import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'
 import type { SourcePosition } from './errors.js'
-import { formatPath } from './paths.js'
-import type { ConfigPath, ConfigReader } from './sources.js'
-import { decodeText, isMapping, reasonOf } from './sources.js'
+import type { ConfigReader } from './reader.js'
 
 export interface SecretFile {
   readonly path: string

@@ -1,10 +1,9 @@
 /** What the options of a credential say to each other, and what credentials say to each other and to services. */
+import { nearest } from '../../util/nearest.js'
 import { oneLine } from '../../util/text.js'
+import type { ConfigPath } from '../config-path.js'
+import { formatPath, isMapping } from '../config-path.js'
 import type { Context } from '../context.js'
-import { nearest } from '../errors.js'
-import { formatPath } from '../paths.js'
-import type { ConfigPath } from '../sources.js'
-import { isMapping } from '../sources.js'
 import { placeholders } from '../trigger-schema.js'
 import { triggerOptions } from './common.js'
 import type { Credential, CredentialData } from './kinds.js'

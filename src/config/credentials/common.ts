@@ -1,9 +1,9 @@
 /** What all types of credentials have in common: options, and the parts that a type consists of. */
 import type * as z from 'zod'
+import type { ConfigPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, flag, listOf, name, parsed, text } from '../schema-parts.js'
 import type { SecretFile, SecretOption } from '../secrets.js'
-import type { ConfigPath } from '../sources.js'
 import { triggerOf, triggerSchema } from '../trigger-schema.js'
 import { parseRate, parseWindow } from '../values.js'
 import type { AnyCredential, Triggers } from './types.js'

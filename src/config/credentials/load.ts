@@ -1,11 +1,11 @@
 /** Reads the credentials of the configuration, each type in its own way. */
+import type { ConfigPath } from '../config-path.js'
+import { isMapping } from '../config-path.js'
 import type { Context } from '../context.js'
 import { namedEntries } from '../context.js'
 import { reportIssues } from '../issues.js'
 import type { SecretOption } from '../secrets.js'
 import { readSecret } from '../secrets.js'
-import type { ConfigPath } from '../sources.js'
-import { isMapping } from '../sources.js'
 import { checkServices, checkTriggers } from './checks.js'
 import type { Secrets } from './common.js'
 import { commonOf } from './common.js'

@@ -1,5 +1,5 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
-import { serviceUser } from '../../config/sources.js'
+import { serviceUser } from '../../config/service-user.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import { defaultSocket } from '../../util/default-paths.js'
 import type { Facts } from '../facts.js'

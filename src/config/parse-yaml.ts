@@ -1,0 +1,116 @@
+/** One file of the configuration as YAML: within bounds that the parser survives, and with secrets as they are written. */
+import type { Document } from 'yaml'
+import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { kindOf, oneLine } from '../util/text.js'
+import { isMapping } from './config-path.js'
+import type { Findings, SourcePosition } from './errors.js'
+import type { SourceFile } from './positions.js'
+import { givenTwice, positionAt, startOf } from './positions.js'
+
+// The parser recurses: at some depth Node would run out of stack, and then it may abort instead of throwing.
+const maxFlowDepth = 200
+const tooDeepBlock = /^[ \t\-?:]{200}/m
+
+/** Whether the text is nested so deeply that the parser could fail on it. */
+export const isTooDeep = (text: string): boolean => flowDepth(text) > maxFlowDepth || tooDeepBlock.test(text)
+
+/** How many brackets are open at once, at most; too many in comments and quotes count as well, and do not matter. */
+function flowDepth(text: string): number {
+  let depth = 0
+  let deepest = 0
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    depth = bracket === '[' || bracket === '{' ? depth + 1 : Math.max(0, depth - 1)
+    deepest = Math.max(deepest, depth)
+  }
+  return deepest
+}
+
+export function parseSource(file: string, text: string, findings: Findings): SourceFile | undefined {
+  const lines = new LineCounter()
+  try {
+    const document = parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      logLevel: 'error',
+      stringKeys: true,
+    })
+    keepSecretsAsWritten(document)
+    if (!isSound(document, file, lines, findings)) return undefined
+    const value: unknown = document.toJS() ?? {}
+    if (isMapping(value)) return { file, document, lines, value }
+    findings.problem(startOf(file), `expected a mapping of options, got ${kindOf(value)}`)
+  } catch (cause) {
+    // Among them too many aliases, which the parser counts while it follows them.
+    findings.problem(startOf(file), `is not YAML that can be used: ${oneLine((cause as Error).message)}`)
+  }
+  return undefined
+}
+
+/** Reports what is wrong with the YAML itself; whether its values are worth a look. */
+function isSound(document: Document.Parsed, file: string, lines: LineCounter, findings: Findings): boolean {
+  const positionOf = (offset: number) => positionAt(file, lines, offset)
+  const before = findings.problems.length
+  for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
+    if (code === 'DUPLICATE_KEY') continue
+    const plain = code === 'MULTIPLE_DOCS' ? 'expected one YAML document, got several' : oneLine(message)
+    findings.problem(positionOf(pos[0]), plain)
+  }
+  const anchors = new Set<string>()
+  visit(document, {
+    Node: (_, node) => {
+      if (isAlias(node)) {
+        if (!anchors.has(node.source)) {
+          findings.problem(
+            positionOf(node.range?.[0] ?? 0),
+            `there is no anchor &${oneLine(node.source)} before this alias`,
+          )
+        }
+      } else if (node.anchor !== undefined) anchors.add(node.anchor)
+    },
+    Pair: (_, { key }) => {
+      if (isScalar(key) && key.value === '__proto__') {
+        findings.problem(positionOf(key.range?.[0] ?? 0), "'__proto__' cannot be a key")
+      }
+    },
+  })
+  const sound = findings.problems.length === before
+  reportDuplicates(document, positionOf, findings)
+  return sound
+}
+
+function reportDuplicates(
+  document: Document.Parsed,
+  positionOf: (offset: number) => SourcePosition,
+  findings: Findings,
+): void {
+  if (!document.errors.some(({ code }) => code === 'DUPLICATE_KEY')) return
+  visit(document, {
+    Map: (_, { items }) => {
+      const first = new Map<string, SourcePosition>()
+      for (const { key } of items) {
+        if (!isScalar(key)) continue
+        const at = positionOf(key.range?.[0] ?? 0)
+        const earlier = first.get(String(key.value))
+        if (earlier) findings.problem(at, givenTwice(String(key.value), earlier))
+        else first.set(String(key.value), at)
+      }
+    },
+  })
+}
+
+/** `key: 0x31` and `tag: 1234` are numbers to YAML. They are meant as written, and a number would lose digits. */
+const secretKeys = new Set(['key', 'tag', 'open-secret', 'close-secret'])
+
+function keepSecretsAsWritten(document: Document.Parsed): void {
+  const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
+  if (!isMap(credentials)) return
+  for (const { value: credential } of credentials.items) {
+    if (!isMap(credential)) continue
+    for (const { key, value } of credential.items) {
+      const isText = isScalar(key) && secretKeys.has(String(key.value))
+      if (isText && isScalar(value) && value.value !== null && value.tag === undefined && value.source !== undefined) {
+        value.value = value.source
+      }
+    }
+  }
+}

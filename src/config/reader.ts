@@ -1,0 +1,24 @@
+/** The file system as the loader sees it; tests have one of their own. */
+import * as fs from 'node:fs'
+import { serviceUser } from './service-user.js'
+
+/** What the loader needs of a file system. Each function throws what node:fs would. */
+export interface ConfigReader {
+  readFile(file: string): Buffer
+  readDirectory(directory: string): string[]
+  /** Throws where this process may not write it. */
+  canWrite(file: string): void
+  stat(file: string): { readonly mode: number; readonly size: number; readonly gid: number; isFile(): boolean }
+  /** The group in which the daemon reads its keys, where it has a user of its own. */
+  readonly daemonGroup: number | undefined
+}
+
+export const nodeReader: ConfigReader = {
+  readFile: file => fs.readFileSync(file),
+  readDirectory: directory => fs.readdirSync(directory),
+  stat: file => fs.statSync(file),
+  canWrite: file => fs.accessSync(file, fs.constants.W_OK),
+  get daemonGroup() {
+    return process.geteuid?.() === 0 ? serviceUser()?.gid : process.getegid?.()
+  },
+}

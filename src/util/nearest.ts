@@ -1,0 +1,28 @@
+/** Suggestions for words that were mistyped. */
+
+const longestSuggestion = 40
+
+/** The candidate that `word` was probably meant to be. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > longestSuggestion) return undefined
+  const allowed = Math.max(1, Math.floor(word.length / 3))
+  const ranked = candidates
+    .map(candidate => ({ candidate, distance: editDistance(word.toLowerCase(), candidate) }))
+    .filter(({ distance }) => distance <= allowed)
+    .sort((a, b) => a.distance - b.distance)
+  return ranked[0]?.candidate
+}
+
+/** Levenshtein's: how many characters are inserted, deleted or replaced. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let k = 1; k <= b.length; k++) {
+      const replaced = (row[k - 1] ?? 0) + (a[i - 1] === b[k - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[k] ?? 0) + 1, (next[k - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
