@@ -18,7 +18,8 @@ const rooms = {
   client: ['config', 'knock', 'net', 'util'],
   safety: ['nft', 'net', 'util'],
   import: ['config', 'knock', 'net', 'util'],
-  doctor: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  // The doctor warns about the session that the lockout guard protects: both find it with safety/ssh-session.
+  doctor: ['safety', 'controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
   daemon: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
   cli: [
     ...['daemon', 'client', 'safety', 'import', 'doctor'],

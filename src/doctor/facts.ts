@@ -5,6 +5,7 @@ import type { Step } from '../knock/sequence.js'
 import type { RuleChain } from '../nft/foreign/rule.js'
 import type { SetFill } from '../nft/foreign/ruleset.js'
 import type { ServiceState } from '../nft/reconcile/service-state.js'
+import type { Session } from '../safety/ssh-session.js'
 
 export interface Facts {
   readonly machine: MachineFacts
@@ -13,8 +14,8 @@ export interface Facts {
   readonly kernel: KernelFacts | null
   readonly clock: ClockState
   readonly files: readonly FileFacts[]
-  /** The ssh session in which the doctor runs. */
-  readonly session: { readonly address: string; readonly port: number } | null
+  /** The established ssh session that the command was typed in, also through sudo. */
+  readonly session: Session | null
   /** Users whose files may be relied on: root, and that of the daemon. */
   readonly trusted: readonly number[]
   /** The group in which the daemon reads keys; null where it has none of its own. */

@@ -4,10 +4,11 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
 import { dist, until } from '../support/commands.js'
+import type { Patient } from '../support/doctor.js'
 import { goodKey, idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 import { knockHex } from '../support/knocks.js'
 import type { Lab } from '../support/lab.js'
-import { client4, server4 } from '../support/lab.js'
+import { client4, client6, server4, server6, stranger4 } from '../support/lab.js'
 
 /** The daemon cannot put back what is broken while somebody else has the lock of changes. */
 async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
@@ -18,6 +19,23 @@ async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void
     await work()
   } finally {
     await held.stop()
+  }
+}
+
+/** Connections to port 22 of the server from port 50000 of these addresses, open until the result is stopped. */
+async function connectTo22({ lab }: Pick<Patient, 'lab'>, addresses: Readonly<Record<string, string>>) {
+  const listen = `require('net').createServer(socket => socket.on('error', () => {}).resume()).listen(22, '::', () => console.log('listening'))`
+  const listener = lab.start('server', [process.execPath, '-e', listen])
+  await listener.says(/listening/)
+  const connect = `for (const [localAddress, host] of Object.entries(JSON.parse(process.argv[1])))
+    require('net').connect({ host, port: 22, localAddress, localPort: 50000 }, () => console.log('connected'))`
+  const client = lab.start('client', [process.execPath, '-e', connect, JSON.stringify(addresses)])
+  await client.says(/(connected\s+){3}/)
+  return {
+    async stop() {
+      await client.stop()
+      await listener.stop()
+    },
   }
 }
 
@@ -183,17 +201,30 @@ describe('doctor, of the daemon and services', () => {
       await p.finds('set-nearly-full', /small holds 4 of 5/)
     })
 
-    it("that one's own session would be shut out: 'session-shut-out'", async () => {
+    it("that one's own session would be shut out, also behind sudo: 'session-shut-out'", async () => {
       const p = patient()
+      const addresses: Record<string, string> = { [client4]: server4, [client6]: server6, [stranger4]: server4 }
+      const sessions = await connectTo22(p, addresses)
       await p.start()
-      const session = (address: string) => ({ env: { SSH_CONNECTION: `${address} 50000 10.77.0.1 22` } })
-      await p.finds('session-shut-out', /from 10\.77\.0\.2, which service ssh/, [], session('10.77.0.2'))
-      await p.finds('session-shut-out', /from fd77::2/, [], session('fd77::2'))
-      await p.lab.mustPkctl('add', '10.77.0.2', '--service', 'ssh')
+      type How = Parameters<Patient['findings']>
+      const told = (address: string) => `SSH_CONNECTION=${address} 50000 ${addresses[address]} 22`
+      // As sshd starts a shell; and from there by sudo, which takes the variable away.
+      const direct = (address: string): How => [[], {}, ['env', told(address)]]
+      const withoutIt = ['sh', '-c', 'env -u SSH_CONNECTION "$@"; exit $?', 'sh']
+      const bySudo = (address: string): How => [[], {}, ['env', told(address), ...withoutIt]]
+      for (const by of [direct, bySudo]) {
+        await p.finds('session-shut-out', /from 10\.77\.0\.2, which service ssh/, ...by(client4))
+        await p.finds('session-shut-out', /from fd77::2/, ...by(client6))
+      }
+      await p.lab.mustPkctl('add', client4, '--service', 'ssh')
       await p.lab.mustPkctl('add', 'fd77:0::2', '--service', 'ssh')
-      for (const address of ['10.77.0.2', 'fd77::2'])
-        assert.deepEqual(idsOf(await p.findings([], session(address))), [])
-      await p.finds('session-shut-out', /10\.77\.0\.3/, [], session('10.77.0.3'))
+      for (const address of [client4, client6]) {
+        assert.deepEqual(idsOf(await p.findings(...direct(address))), [])
+        assert.deepEqual(idsOf(await p.findings(...bySudo(address))), [])
+      }
+      await p.finds('session-shut-out', /10\.77\.0\.3/, ...bySudo(stranger4))
+      await sessions.stop()
+      assert.deepEqual(idsOf(await p.findings(...direct(stranger4))), [], 'a session that has ended')
     })
   })
 })

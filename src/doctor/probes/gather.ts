@@ -1,6 +1,7 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
 import { serviceUser } from '../../config/service-user.js'
 import { realFirewall } from '../../nft/kernel-firewall.js'
+import { findSession } from '../../safety/ssh-session.js'
 import { defaultSocket } from '../../util/default-paths.js'
 import type { Facts } from '../facts.js'
 import { notebook } from './not-inspected.js'
@@ -32,16 +33,9 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     kernel,
     clock: clockState(),
     files: filesOf(configuration, at),
-    session: sessionOf(process.env['SSH_CONNECTION']),
+    session: findSession() ?? null,
     trusted: user === undefined ? [root] : [root, user],
     daemonGroup: serviceUser()?.gid ?? null,
     notSeen: entries,
   }
-}
-
-function sessionOf(connection: string | undefined): Facts['session'] {
-  const [address, , , port] = (connection ?? '').split(' ')
-  return address === undefined || port === undefined
-    ? null
-    : { address: address.replace(/^::ffff:(?=.*\.)/, ''), port: Number(port) }
 }
