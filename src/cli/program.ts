@@ -21,12 +21,12 @@ type MakeCommand = (terminal: Terminal) => Command
  * the others do.
  */
 const commands: Readonly<Record<string, () => Promise<MakeCommand>>> = {
-  init: async () => (await import('./commands/services.js')).initCommand,
-  remove: async () => (await import('./commands/services.js')).removeCommand,
+  init: async () => (await import('./commands/init.js')).initCommand,
+  remove: async () => (await import('./commands/remove.js')).removeCommand,
   apply: async () => (await import('./commands/apply.js')).applyCommand,
-  confirm: async () => (await import('./commands/apply.js')).confirmCommand,
-  add: async () => (await import('./commands/grants.js')).addCommand,
-  delete: async () => (await import('./commands/grants.js')).deleteCommand,
+  confirm: async () => (await import('./commands/confirm.js')).confirmCommand,
+  add: async () => (await import('./commands/add.js')).addCommand,
+  delete: async () => (await import('./commands/delete.js')).deleteCommand,
   list: async () => (await import('./commands/list.js')).listCommand,
   status: async () => (await import('./commands/status.js')).statusCommand,
   knock: async () => (await import('./commands/knock.js')).knockCommand,

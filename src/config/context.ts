@@ -13,6 +13,7 @@ export interface Context {
   readonly allowReadableKeys: boolean
 }
 
+/** The entries of a section whose keys are names, without those whose name cannot be one. */
 export function namedEntries(section: 'services' | 'credentials', { merged, findings }: Context): [string, unknown][] {
   const entries = merged.value[section] ?? {}
   if (!isMapping(entries)) {
@@ -27,5 +28,3 @@ export function namedEntries(section: 'services' | 'credentials', { merged, find
     return isName
   })
 }
-
-// Services

@@ -1,5 +1,6 @@
 /** A script that makes the services of pktables: a service for each `pktables init`. */
 import * as path from 'node:path'
+import { isLogPrefix, serviceBounds } from '../config/service-options.js'
 import { namePattern } from '../config/values.js'
 import { parseAddress } from '../net/addresses.js'
 import { parsePrefix, withoutContained } from '../net/prefixes.js'
@@ -137,9 +138,10 @@ function readInit(words: readonly string[]): Init | string {
 function logOf(flags: Init['flags']): object | string | undefined {
   if (!flags.has('--log')) return undefined
   const prefix = flags.get('--log-prefix') ?? ''
+  const [least, most] = serviceBounds.logBurst
   const burst = Number(flags.get('--log-burst') ?? 5)
-  if (!/^[\x20-\x7e]{0,63}$/.test(prefix) || /["\\]/.test(prefix)) return 'its --log-prefix cannot be used'
-  if (!Number.isInteger(burst) || burst < 1 || burst > 1_000_000) return 'its --log-burst cannot be used'
+  if (!isLogPrefix(prefix)) return 'its --log-prefix cannot be used'
+  if (!Number.isInteger(burst) || burst < least || burst > most) return 'its --log-burst cannot be used'
   try {
     const limit = flags.get('--log-limit')
     const rate = limit === undefined ? 'none' : rateOf(limit)

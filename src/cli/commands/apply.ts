@@ -16,8 +16,7 @@ import { usageError } from '../../util/user-error.js'
 import type { ChangeFlags } from '../change.js'
 import { tellDaemon } from '../change.js'
 import { withLockoutFlags } from '../lockout-flags.js'
-import { mannerOf } from './list.js'
-import { portsText } from './services.js'
+import { portsText, summaryOf } from '../service-text.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
   readonly prune?: boolean
@@ -91,16 +90,6 @@ function confirmSeconds(text: string): number {
   throw usageError(`--confirm takes a time from 1s to 1d, not '${text}'`)
 }
 
-export function confirmCommand(terminal: Terminal): Command {
-  return new Command('confirm')
-    .description('keep what pkctl apply --confirm changed; exit status 1 when it is rolled back already')
-    .option('--json', 'print one JSON object')
-    .action(async (flags: { json?: boolean }) => {
-      await confirm()
-      terminal.out(flags.json ? JSON.stringify({ confirmed: true }) : 'the change is kept')
-    })
-}
-
 interface Result extends Change {
   readonly plan: ServicePlan
   /** By --allow-me. */
@@ -129,7 +118,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
   }
 }
 
-const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${mannerOf(spec)}`
+const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${summaryOf(spec)}`
 
 function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
   const { changed, details, commands, plan, allowed, confirmWithin } = result

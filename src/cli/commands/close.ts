@@ -11,7 +11,7 @@ import type { Terminal } from '../../util/terminal.js'
 import { UserError } from '../../util/user-error.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
-import { portsText } from './services.js'
+import { portsText } from '../service-text.js'
 
 const help = `
 Makes the services of the configuration in the kernel, and nothing else: knocks are read by the daemon. Running grants go

@@ -8,7 +8,7 @@ import { maxKeyLength } from '../../knock/pkd.js'
 import { privateMode, shareFile } from '../../util/secret-file.js'
 import type { Terminal } from '../../util/terminal.js'
 import { UserError } from '../../util/user-error.js'
-import { parseCount } from './services.js'
+import { parseCount } from '../flag-values.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16

@@ -1,12 +1,12 @@
 import { Command } from 'commander'
 import { realFirewall } from '../../nft/kernel-firewall.js'
 import type { ServiceState } from '../../nft/reconcile/service-state.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
 import { defaultSocket } from '../../util/default-paths.js'
 import type { Terminal } from '../../util/terminal.js'
 import { UserError } from '../../util/user-error.js'
+import { checkServiceName } from '../flag-values.js'
 import { kernelOrDaemon } from '../kernel-or-daemon.js'
-import { checkName, portsText } from './services.js'
+import { portsText, summaryOf } from '../service-text.js'
 
 export function listCommand(terminal: Terminal): Command {
   return new Command('list')
@@ -15,7 +15,7 @@ export function listCommand(terminal: Terminal): Command {
     .option('--json', 'print one JSON object')
     .option('--socket <path>', 'where the daemon is asked by users without rights to the kernel', defaultSocket)
     .action(async (name: string | undefined, flags: { json?: boolean; socket: string }) => {
-      if (name !== undefined) checkName(name)
+      if (name !== undefined) checkServiceName(name)
       const services = await kernelOrDaemon(flags.socket, { request: 'list' }, async () => [
         ...(await realFirewall().services()).values(),
       ])
@@ -35,7 +35,7 @@ function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: Servic
 }
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
-  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${mannerOf(spec)}`)
+  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${summaryOf(spec)}`)
   if (!sound) terminal.out(`  damaged: its rules are not as pkctl made them; pkctl init or pkctl reload mends them`)
   terminal.out(
     `  packets: ${admittedPackets} let in, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
@@ -46,18 +46,4 @@ function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admitt
     terminal.out(`  granted: ${source}  ${left}  by ${by}`)
   }
   if (grants.length === 0) terminal.out('  granted: nobody')
-}
-
-/** What a service does, in a few words. */
-export function mannerOf(spec: ServiceSpec): string {
-  return [
-    spec.syn ? 'new connections' : 'all packets',
-    spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
-    `${spec.window} s a knock`,
-    ...(spec.singleUse ? ['single use'] : []),
-    ...(spec.failOpen ? ['fail-open'] : []),
-    ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
-    ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
-    ...(spec.log ? ['logged'] : []),
-  ].join(', ')
 }

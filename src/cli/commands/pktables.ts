@@ -11,10 +11,11 @@ import { execute } from '../../util/run-program.js'
 import type { Terminal } from '../../util/terminal.js'
 import { usageError } from '../../util/user-error.js'
 import { tellDaemon } from '../change.js'
+import { checkServiceName } from '../flag-values.js'
+import type { ServiceFlags } from '../service-flags.js'
+import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
 import { version } from '../version.js'
 import { listCommand } from './list.js'
-import type { ServiceFlags } from './services.js'
-import { checkName, serviceDefaults, serviceSpec, warnOfCuts } from './services.js'
 
 interface TablesFlags {
   readonly port: string
@@ -74,7 +75,7 @@ function initCommand(terminal: Terminal): Command {
       const spec = serviceSpec(name, await serviceFlags(flags))
       const firewall = realFirewall()
       if ((await firewall.apply({ specs: [spec], onlyNew: true })).changed) {
-        warnOfCuts(terminal, spec)
+        warnOfEndingConnections(terminal, spec)
         return tellDaemon(terminal, { socket: defaultSocket })
       }
       terminal.out(`chain pk-${name} already exists, nothing changed`)
@@ -89,7 +90,7 @@ function removeCommand(terminal: Terminal): Command {
     .description('take a service away: its port is open to everyone again')
     .argument('<name>', 'name of the service')
     .action(async (name: string) => {
-      const { changed } = await realFirewall().removeService(checkName(name))
+      const { changed } = await realFirewall().removeService(checkServiceName(name))
       if (!changed) terminal.out(`there is no chain pk-${name}`)
       await tellDaemon(terminal, { socket: defaultSocket })
     })
@@ -99,7 +100,7 @@ function addCommand(): Command {
   return withAddress(new Command('add').description('let an address in until it is deleted')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = hostOf(text)
-      await realFirewall().addGrant(checkName(service), version, address, null)
+      await realFirewall().addGrant(checkServiceName(service), version, address, null)
     },
   )
 }
@@ -108,7 +109,7 @@ function deleteCommand(): Command {
   return withAddress(new Command('delete').description('let an address in no longer')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = hostOf(text)
-      await realFirewall().deleteGrant(checkName(service), version, address)
+      await realFirewall().deleteGrant(checkServiceName(service), version, address)
     },
   )
 }
@@ -123,7 +124,7 @@ const hostOf = (text: string) => parseAddress(text.replace(/\/.*/s, ''))
 // What iptables understood of these flags, in the words of `pkctl init`.
 
 async function serviceFlags({ log, logPrefix, logLevel, logLimit, logBurst, ...flags }: TablesFlags) {
-  const service: ServiceFlags = { ...serviceDefaults, ...flags, port: [await portsOf(flags)] }
+  const service: ServiceFlags = { ...flagDefaults, ...flags, port: [await portsOf(flags)] }
   if (!log) return service
   return {
     ...service,

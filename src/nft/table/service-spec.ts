@@ -8,7 +8,7 @@ export type Protocol = (typeof protocols)[number]
 
 export const closings = ['drop', 'reset', 'icmp', 'accept'] as const
 /** What meets a source without a grant; `accept` only watches. */
-export type Closing = (typeof closings)[number]
+type Closing = (typeof closings)[number]
 
 export interface LogRule {
   readonly prefix: string

@@ -1,0 +1,13 @@
+import { Command } from 'commander'
+import { confirm } from '../../safety/rollback.js'
+import type { Terminal } from '../../util/terminal.js'
+
+export function confirmCommand(terminal: Terminal): Command {
+  return new Command('confirm')
+    .description('keep what pkctl apply --confirm changed; exit status 1 when it is rolled back already')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: { json?: boolean }) => {
+      await confirm()
+      terminal.out(flags.json ? JSON.stringify({ confirmed: true }) : 'the change is kept')
+    })
+}

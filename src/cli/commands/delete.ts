@@ -1,0 +1,24 @@
+import { Command } from 'commander'
+import { parseAddress } from '../../net/addresses.js'
+import type { Terminal } from '../../util/terminal.js'
+import { report, withChangeFlags } from '../change.js'
+import type { GrantFlags } from '../grant-change.js'
+import { changeGrant, serviceOf } from '../grant-change.js'
+
+export function deleteCommand(terminal: Terminal): Command {
+  const command = new Command('delete')
+    .description('take back what an address was granted, by knock or by hand')
+    .argument('<address>', 'IPv4 or IPv6 address')
+    .option('--service <name>', 'service that it may no longer use')
+  return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
+    const service = serviceOf(flags)
+    const { version, address } = parseAddress(text)
+    const change = await changeGrant(flags, { request: 'delete', service, address }, firewall =>
+      firewall.deleteGrant(service, version, address),
+    )
+    const sentence = change.changed
+      ? `${address} may no longer use ${service}`
+      : `${address} has no grant for ${service}`
+    report(terminal, flags, { service, address }, change, sentence)
+  })
+}

@@ -1,0 +1,75 @@
+import { Command, Option } from 'commander'
+import { rejections } from '../../config/service-options.js'
+import { kernelLogLevels } from '../../config/values.js'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import type { ServicePlan } from '../../nft/reconcile/service-plan.js'
+import { hooks } from '../../nft/table/gate.js'
+import type { ServiceGrant } from '../../nft/table/grant-elements.js'
+import { protocols } from '../../nft/table/service-spec.js'
+import type { LockoutFlags } from '../../safety/lockout.js'
+import { allowedJson, guardSession, hintAtAllowed } from '../../safety/lockout.js'
+import type { Terminal } from '../../util/terminal.js'
+import type { ChangeFlags } from '../change.js'
+import { report, tellDaemon, withChangeFlags } from '../change.js'
+import { withLockoutFlags } from '../lockout-flags.js'
+import type { ServiceFlags } from '../service-flags.js'
+import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
+import { portsText } from '../service-text.js'
+
+type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
+
+const help = `
+A source is let in when a knock or pkctl add grants it, or when --allow names it. Everyone else meets the last rule:
+drop, unless --reject or --accept says otherwise. With --syn only the start of a connection is judged, so that running
+connections outlive a grant; without it every packet is, and a connection ends when its grant does.
+
+Examples:
+  pkctl init ssh --port 22 --syn --allow 192.0.2.0/24
+  pkctl init vpn --port 51820 --udp --window 10m
+  pkctl init web --port 80,443,8000-8010 --syn --reject reset --log`
+
+const collect = (value: string, before: readonly string[] = []) => [...before, value]
+
+export function initCommand(terminal: Terminal): Command {
+  const command = new Command('init')
+    .description('close a port for all but those who are granted access; again with other options, change it')
+    .argument('<name>', 'name of the service')
+    .option('--port <ports>', 'port, range such as 6000-6010, or several with commas; may be repeated', collect)
+    .addOption(new Option('--udp', 'the same as --protocol udp').conflicts(['syn', 'protocol']))
+    .option('--syn', 'TCP, and judge only packets that start a connection')
+    .addOption(new Option('--protocol <name>', 'protocol of the ports (default: tcp)').choices(protocols))
+    .addOption(new Option('--accept', 'only watch: count and log, and let everyone in').conflicts('reject'))
+    .addOption(new Option('--reject <how>', 'what strangers meet (default: drop)').choices(rejections))
+    .option('--log', 'log packets of sources that have no grant')
+    .option('--log-prefix <text>', 'text in front of each log line (default: "pk-NAME ")')
+    .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(kernelLogLevels))
+    .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour, /day, or none (default: 5/minute)')
+    .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
+    .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', flagDefaults.window)
+    .option('--single-use', 'a grant is used up by the first connection')
+    .option('--fail-open', 'let everyone in while pkctld does not run')
+    .option('--allow <prefixes>', 'address or prefix that is always let in, or several; may be repeated', collect)
+    .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', flagDefaults.prefix4)
+    .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', flagDefaults.prefix6)
+    .addOption(
+      new Option('--hook <hook>', 'where to judge; prerouting also guards ports published by DNAT')
+        .choices(hooks)
+        .default(flagDefaults.hook),
+    )
+    .addHelpText('after', help)
+  return withChangeFlags(withLockoutFlags(command)).action(async (name: string, flags: InitFlags) => {
+    const spec = serviceSpec(name, flags)
+    const firewall = realFirewall(flags)
+    let allowed: readonly ServiceGrant[] = []
+    const prepare = async (plan: ServicePlan) => (allowed = await guardSession(terminal, firewall, flags, plan))
+    const change = await firewall.apply({ specs: [spec], prepare })
+    if (change.changed) warnOfEndingConnections(terminal, spec)
+    await tellDaemon(terminal, flags)
+    const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
+    const sentence = change.changed
+      ? `service ${name} guards ${portsText(spec)}${details ? ` (${details})` : ''}`
+      : `service ${name} guards ${portsText(spec)} already`
+    report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
+    if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
+  })
+}

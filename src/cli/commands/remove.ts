@@ -1,0 +1,18 @@
+import { Command } from 'commander'
+import { realFirewall } from '../../nft/kernel-firewall.js'
+import type { Terminal } from '../../util/terminal.js'
+import type { ChangeFlags } from '../change.js'
+import { report, tellDaemon, withChangeFlags } from '../change.js'
+import { checkServiceName } from '../flag-values.js'
+
+export function removeCommand(terminal: Terminal): Command {
+  const command = new Command('remove')
+    .description('take a service away: its port is open to everyone again')
+    .argument('<name>', 'name of the service')
+  return withChangeFlags(command).action(async (name: string, flags: ChangeFlags) => {
+    const change = await realFirewall(flags).removeService(checkServiceName(name))
+    await tellDaemon(terminal, flags)
+    const sentence = change.changed ? `service ${name} removed` : `there is no service ${name}`
+    report(terminal, flags, { service: name }, change, sentence)
+  })
+}

@@ -1,0 +1,17 @@
+/** Values of flags and arguments that several commands take. */
+import { namePattern, nameRule } from '../config/values.js'
+import { usageError } from '../util/user-error.js'
+
+export function checkServiceName(name: string): string {
+  if (!namePattern.test(name)) throw usageError(`'${name}' cannot be the name of a service`, `use ${nameRule}`)
+  return name
+}
+
+/** A flag that takes a whole number. */
+export function parseCount(flag: string, text: string, least: number, most: number): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < least || value > most) {
+    throw usageError(`${flag} takes a number from ${least} to ${most}, not '${text}'`)
+  }
+  return value
+}

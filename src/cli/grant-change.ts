@@ -1,0 +1,23 @@
+/** What `pkctl add` and `pkctl delete` have in common. */
+import type { Message } from '../daemon/requests.js'
+import { realFirewall } from '../nft/kernel-firewall.js'
+import type { Change, Firewall } from '../nft/reconcile/firewall.js'
+import { usageError } from '../util/user-error.js'
+import type { ChangeFlags } from './change.js'
+import { checkServiceName } from './flag-values.js'
+import { kernelOrDaemon } from './kernel-or-daemon.js'
+
+export interface GrantFlags extends ChangeFlags {
+  readonly service?: string
+}
+
+export function serviceOf({ service }: GrantFlags): string {
+  if (service === undefined) throw usageError('--service is missing', 'pkctl list shows the services there are')
+  return checkServiceName(service)
+}
+
+/** Asks the daemon where the rights are missing; not for a dry run, which the daemon does not do. */
+export function changeGrant(flags: GrantFlags, message: Message, work: (firewall: Firewall) => Promise<Change>) {
+  const firewall = realFirewall(flags)
+  return flags.dryRun ? work(firewall) : kernelOrDaemon(flags.socket, message, () => work(firewall))
+}

@@ -1,0 +1,82 @@
+/** The options of a service in YAML: what each means, what it may hold, its default. */
+import * as z from 'zod'
+import type { PortRange } from '../net/ports.js'
+import { mergePorts, parsePorts } from '../net/ports.js'
+import { parsePrefix, withoutContained } from '../net/prefixes.js'
+import { hooks } from '../nft/table/gate.js'
+import { protocols } from '../nft/table/service-spec.js'
+import { shown } from '../util/text.js'
+import { ValueError } from '../util/value-error.js'
+import { duration, expected, flag, listOf, mapping, oneOf, parsed, text, textOrNumber, whole } from './schema-parts.js'
+import { isLogPrefix, rejections, serviceBounds, serviceDefaults } from './service-options.js'
+import { kernelLogLevels, parsePacketRate, parseWindow } from './values.js'
+
+export const serviceLogSchema = mapping({
+  prefix: parsed(text('text'), checkLogPrefix)
+    .optional()
+    .describe("What messages start with, at most 63 printable ASCII characters without \" and \\. Default: 'pk-NAME '"),
+  level: oneOf(kernelLogLevels).prefault(serviceDefaults.logLevel).describe('The level of the messages. Default: info'),
+  limit: parsed(text('a rate such as 5/minute, or none'), parsePacketRate)
+    .prefault(serviceDefaults.logLimit)
+    .describe('How many messages there are at most, per second, minute, hour, day or week; or none. Default: 5/minute'),
+  burst: whole('a number', ...serviceBounds.logBurst)
+    .prefault(serviceDefaults.logBurst)
+    .describe('How many messages may come at once before the limit is kept to. Default: 5'),
+})
+
+function checkLogPrefix(value: string): string {
+  if (!isLogPrefix(value)) {
+    throw new ValueError(`expected at most 63 printable ASCII characters without " and \\, got ${shown(value)}`)
+  }
+  return value
+}
+
+const portOrRange = parsed(textOrNumber('a port from 1 to 65535'), parsePorts)
+const portList = listOf('ports', portOrRange).min(1, { error: () => 'expected at least one port' })
+const prefixLength = (min: number, max: number) => whole('a prefix length', min, max).prefault(max)
+
+export const serviceSchema = mapping({
+  port: z
+    .union([portOrRange, portList], { error: expected('a port, a range such as 6000-6010, or a list of these') })
+    .transform((ports): PortRange[] => mergePorts(ports.flat()))
+    .describe('The ports that are kept closed: one, a range such as 6000-6010, or a list of these.'),
+  except: z
+    .union([portOrRange, listOf('ports', portOrRange)], {
+      error: expected('a port, a range such as 6000-6010, or a list of these'),
+    })
+    .transform((ports): PortRange[] => mergePorts(ports.flat()))
+    .prefault([])
+    .describe('Ports of a range that stay open: one, a range, or a list of these. Default: []'),
+  protocol: oneOf(protocols)
+    .prefault(serviceDefaults.protocol)
+    .describe('The transport protocol, or any for all of them. Default: tcp'),
+  syn: flag()
+    .optional()
+    .describe('Judge only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
+  reject: oneOf(rejections)
+    .optional()
+    .describe('What others get: no answer, a TCP reset, or an ICMP message. Default: drop'),
+  accept: flag().prefault(false).describe('Let everyone in and only watch; excludes reject. Default: false'),
+  window: duration(parseWindow)
+    .prefault(serviceDefaults.window)
+    .describe('How long a grant lasts where the credential does not say; seconds, or 10m, 8h, 2d. Default: 60'),
+  'fail-open': flag().prefault(false).describe('Let everyone in while the daemon does not run. Default: false'),
+  'single-use': flag().prefault(false).describe('A grant is used up by the first connection. Default: false'),
+  allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), parsePrefix))
+    .transform(withoutContained)
+    .prefault([])
+    .describe('Addresses and prefixes that are always let in. Default: []'),
+  prefix4: prefixLength(...serviceBounds.prefix4).describe(
+    'How many leading bits of an IPv4 source are granted together. Default: 32',
+  ),
+  prefix6: prefixLength(...serviceBounds.prefix6).describe(
+    'How many leading bits of an IPv6 source are granted together. Default: 128',
+  ),
+  hook: oneOf(hooks)
+    .prefault(serviceDefaults.hook)
+    .describe('Where the port is guarded; prerouting is before DNAT, for ports of containers. Default: input'),
+  log: z
+    .union([flag(), serviceLogSchema], { error: expected('true, false or a mapping') })
+    .prefault(false)
+    .describe('Have the kernel log who is not let in; true, or how. Default: false'),
+})

@@ -1,0 +1,142 @@
+/** The options beside services and credentials: what each means, what it may hold, its default. */
+import * as z from 'zod'
+import { parsePort } from '../net/ports.js'
+import { defaultSocket, defaultStateDirectory } from '../util/default-paths.js'
+import { shown } from '../util/text.js'
+import { ValueError } from '../util/value-error.js'
+import {
+  absolutePath,
+  expected,
+  flag,
+  listOf,
+  mapping,
+  oneOf,
+  parsed,
+  text,
+  textOrNumber,
+  whole,
+} from './schema-parts.js'
+import { groupRequests, logFormats, logLevels } from './types.js'
+import { parseAbsolutePath, parseMask } from './values.js'
+
+const queue = mapping({
+  number: whole('a queue number', 0, 65_535)
+    .prefault(62)
+    .describe('The NFQUEUE number that knocks are handed over through. Default: 62'),
+  'max-length': whole('a number of packets', 1, 1_000_000)
+    .prefault(16_384)
+    .describe('How many packets may wait in the queue; knocks beyond it are refused. Default: 16384'),
+})
+
+const marks = mapping({
+  mask: parsed(textOrNumber('a mask such as 0xffff0000'), parseMask)
+    .prefault('0xffff0000')
+    .describe(
+      'The firewall mark bits that pkctl uses, 8 to 32 adjacent ones; others are left alone. Default: 0xffff0000',
+    ),
+})
+
+// What a Map of V8 can hold is a little more.
+const maxRemembered = 16_000_000
+
+const limits = mapping({
+  'per-source': whole('a number', 1, 1_000_000)
+    .prefault(200)
+    .describe('Knock-shaped packets a second that one source (IPv6: one /64) may surely have examined. Default: 200'),
+  excess: whole('a number', 0, 10_000_000)
+    .prefault(20_000)
+    .describe(
+      'Knock-shaped packets a second that all sources above per-source may have examined together, so that forged ' +
+        'packets do not use up the share of the one in whose name they come; more are dropped. Default: 20000',
+    ),
+  total: whole('a number', 0, 10_000_000)
+    .prefault(0)
+    .describe('Knock-shaped packets a second that are examined in all; 0 means no limit. Default: 0'),
+  'replay-entries': whole('a number', 1000, maxRemembered)
+    .prefault(2_000_000)
+    .describe('How many knocks are remembered per credential at most, to refuse repeated ones. Default: 2000000'),
+  'any-clock-entries': whole('a number', 16, maxRemembered)
+    .prefault(10_000)
+    .describe('The same for credentials with skew -1. Default: 10000'),
+  'triggers-at-once': whole('a number', 1, 1000)
+    .prefault(4)
+    .describe('How many commands of triggers may run at the same time. Default: 4'),
+  'triggers-waiting': whole('a number', 1, 100_000)
+    .prefault(1000)
+    .describe('How many of them may wait for their turn; more are not run, and the log says so. Default: 1000'),
+})
+
+// A socket's address has 108 bytes, the last one a zero; the group's socket has .group at its end.
+const maxSocketPath = 101
+
+const socket = mapping({
+  path: parsed(text('an absolute path'), checkSocketPath)
+    .prefault(defaultSocket)
+    .describe('Where the daemon listens for pkctl. Default: /run/pkctl/pkctl.sock'),
+  group: parsed(z.union([z.string(), z.number()], { error: expected('the name of a group') }), checkGroup)
+    .nullable()
+    .prefault(null)
+    .describe('The group that has a socket of its own, PATH.group, besides root; null means root only. Default: null'),
+  'group-may': listOf('requests', oneOf(groupRequests))
+    .prefault(['status', 'list'])
+    .describe('What the group may ask for: status, list, add, delete, reload. Default: ["status","list"]'),
+})
+
+function checkSocketPath(value: string): string {
+  const bytes = Buffer.byteLength(value)
+  if (bytes > maxSocketPath) {
+    throw new ValueError(
+      `expected a path of at most ${maxSocketPath} bytes, for sockets have no longer ones, got ${bytes}`,
+    )
+  }
+  return parseAbsolutePath(value)
+}
+
+function checkGroup(value: string | number): string {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/.test(String(value))) {
+    throw new ValueError(`expected the name of a group, got ${shown(value)}`)
+  }
+  return String(value)
+}
+
+const log = mapping({
+  level: oneOf(logLevels).prefault('info').describe('The least important messages that are logged. Default: info'),
+  to: parsed(text('console, syslog or an absolute path'), readLogTarget)
+    .prefault('console')
+    .describe('Where messages go: console (standard error), syslog, or the absolute path of a file. Default: console'),
+  format: oneOf(logFormats)
+    .prefault('auto')
+    .describe('text, json, or auto: text to a terminal and JSON otherwise. Default: auto'),
+})
+
+function readLogTarget(value: string) {
+  if (value === 'console' || value === 'syslog') return value
+  if (!value.startsWith('/')) {
+    throw new ValueError(`expected console, syslog or an absolute path, got ${shown(value)}`)
+  }
+  return { file: parseAbsolutePath(value) }
+}
+
+/** Those with options below them, by name. */
+export const mappings = { queue, marks, limits, socket, log } as const
+
+export const sections = {
+  queue: queue.prefault({}).describe('How packets come to the daemon.'),
+  marks: marks.prefault({}).describe('The firewall marks by which verdicts are told to the kernel.'),
+  limits: limits.prefault({}).describe('Bounds on what strangers can make the daemon do and remember.'),
+  'open-ports': listOf('ports', parsed(textOrNumber('a port from 1 to 65535'), parsePort))
+    .prefault([])
+    .describe(
+      'Ports that a source in the middle of a sequence may use without beginning anew; any other one, and it does. Default: []',
+    ),
+  'state-directory': absolutePath()
+    .prefault(defaultStateDirectory)
+    .describe('Where the daemon keeps what must survive a restart. Default: /var/lib/pkctl'),
+  socket: socket.prefault({}).describe('The socket by which pkctl speaks to the daemon.'),
+  log: log.prefault({}).describe("The daemon's own messages."),
+  'allow-readable-keys': flag()
+    .prefault(false)
+    .describe('Only warn of key files that group or others can read. Default: false'),
+}
+
+export const settingsSchema = mapping(sections)
