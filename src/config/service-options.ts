@@ -102,6 +102,7 @@ function logRuleFrom(name: string, { prefix, level, limit, burst }: LogOptions):
     prefix: prefix ?? `pk-${name} `,
     level: level ?? serviceDefaults.logLevel,
     rate,
-    burst: burst ?? serviceDefaults.logBurst,
+    // The kernel keeps a burst only with a limit.
+    burst: rate ? (burst ?? serviceDefaults.logBurst) : 0,
   }
 }

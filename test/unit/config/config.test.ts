@@ -90,7 +90,7 @@ describe('loadConfig: what it gives', () => {
     ['port: 22, log: {}', { log: { prefix: 'pk-s ', level: 'info', rate: { count: 5, unit: 'minute' }, burst: 5 } }],
     [
       'port: 22, log: {prefix: "", level: err, limit: none, burst: 9}',
-      { log: { prefix: '', level: 'err', rate: null, burst: 9 } },
+      { log: { prefix: '', level: 'err', rate: null, burst: 0 } },
     ],
   ]
   for (const [yaml, want] of services) {
