@@ -9,13 +9,13 @@ import type { Step } from '../knock/sequence.js'
 import { formatStep, parseStep } from '../knock/sequence.js'
 import { addressBytes, parseAddress } from '../net/addresses.js'
 import { parsePort } from '../net/ports.js'
+import { expandHome } from '../util/expand-home.js'
 import { usageError, UserError } from '../util/user-error.js'
 import type { HostEntry, PkdHostEntry, RotatingHostEntry } from './hosts-file.js'
 import type { FamilyFlags, KnockFlags } from './knock-options.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
 import { resolve, sendDatagram } from './send.js'
-import { expandHome } from './user-files.js'
 
 /** How to knock at a server, and where. */
 export interface KnockMethod {

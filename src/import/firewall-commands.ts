@@ -1,6 +1,6 @@
 /** Commands of other firewalls that let one address in, as they stand in knockd.conf; %IP% is the address. */
 import * as path from 'node:path'
-import type { OpenedPorts } from './draft.js'
+import type { OpenedPorts } from './draft-entries.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, readRule, valueOf } from './iptables.js'
 import type { Protocol } from './service-ports.js'

@@ -1,30 +1,31 @@
-/** Places of ipt_pkd's client, ~/.ipt_pkd.ini, as places of pkctl's. */
+/** Sections of ~/.ipt_pkd.ini, the file of ipt_pkd's client, as entries of hosts.yaml. */
 import { parsePort } from '../net/ports.js'
 import { IniError, parseIni } from '../util/ini.js'
 import { oneLine } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
-import type { DraftEntry, Note } from './draft.js'
-import { caution, shorten } from './draft.js'
+import type { DraftEntry } from './draft-entries.js'
+import type { Note } from './notes.js'
+import { caution, shorten } from './notes.js'
 import { unusable } from './pkd-credentials.js'
 
 interface ImportedHosts {
-  readonly places: readonly DraftEntry[]
+  readonly hosts: readonly DraftEntry[]
   readonly notes: readonly Note[]
 }
 
 const known = ['host', 'key', 'tag', 'port', 'old']
-const maxPlaces = 1000
+const maxHosts = 1000
 
 export function importIptPkdHosts(text: string, file: string): ImportedHosts {
   const notes: Note[] = []
-  const places = [...sectionsOf(text, file)].flatMap(([name, values]) => {
-    const place = placeOf(name, values)
-    if (typeof place !== 'string') return [place]
-    notes.push(caution(`left out: [${shorten(name)}]: ${place}`))
+  const hosts = [...sectionsOf(text, file)].flatMap(([name, values]) => {
+    const host = hostEntry(name, values)
+    if (typeof host !== 'string') return [host]
+    notes.push(caution(`left out: [${shorten(name)}]: ${host}`))
     return []
   })
-  if (places.length + notes.length > maxPlaces) throw new UserError(`there are more than ${maxPlaces} places in it`)
-  return { places, notes }
+  if (hosts.length + notes.length > maxHosts) throw new UserError(`there are more than ${maxHosts} places in it`)
+  return { hosts, notes }
 }
 
 function sectionsOf(text: string, file: string) {
@@ -37,7 +38,7 @@ function sectionsOf(text: string, file: string) {
 }
 
 /** Or why there can be none. Keys are never shown. */
-function placeOf(name: string, values: ReadonlyMap<string, string>): DraftEntry | string {
+function hostEntry(name: string, values: ReadonlyMap<string, string>): DraftEntry | string {
   const notes: Note[] = []
   const host = values.get('host') ?? ''
   const key = values.get('key') ?? ''

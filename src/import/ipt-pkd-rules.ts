@@ -1,8 +1,11 @@
 /** Rules of iptables-save that use ipt_pkd: a credential for each, and services for the rules that its list opens. */
-import type { ImportResult, Note, OpenedPorts, Window } from './draft.js'
-import { bound, caution, Draft, maxWindow, shorten } from './draft.js'
+import { maxWindowSeconds } from '../config/values.js'
+import type { ImportResult, OpenedPorts, Window } from './draft-entries.js'
+import { bound, Draft } from './draft.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, readRule, savedWords, valueOf } from './iptables.js'
+import type { Note } from './notes.js'
+import { caution, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'
 import { formatServicePorts, portOf } from './service-ports.js'
@@ -179,7 +182,7 @@ function openingOf({ rule, table, number }: Line, list: string, draft: Draft): O
 function windowOf(rule: IptablesRule, what: string, draft: Draft): Window {
   const text = valueOf(rule, '--seconds')
   const seconds = Number(text)
-  if (text !== undefined && Number.isInteger(seconds) && seconds >= 1) return Math.min(seconds, maxWindow)
+  if (text !== undefined && Number.isInteger(seconds) && seconds >= 1) return Math.min(seconds, maxWindowSeconds)
   draft.caution(`${what}: without --seconds, it stays open until pkctl delete; a window such as 8h is safer`)
   return 'unlimited'
 }

@@ -1,8 +1,11 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
+import { maxWindowSeconds } from '../config/values.js'
 import { parsePort } from '../net/ports.js'
 import { UserError } from '../util/user-error.js'
-import type { ImportResult, Note, OpenedPorts, Reject, TriggerDraft, Window } from './draft.js'
-import { caution, Draft, maxWindow, remark, rightsOfCommands, shorten } from './draft.js'
+import type { ImportResult, OpenedPorts, Reject, TriggerDraft, Window } from './draft-entries.js'
+import { Draft } from './draft.js'
+import type { Note } from './notes.js'
+import { caution, remark, rightsOfCommands, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'
 import type { FlatObject } from './relaxed-json.js'
@@ -10,7 +13,7 @@ import { readRelaxedJson, RelaxedJsonError } from './relaxed-json.js'
 import type { Protocol } from './service-ports.js'
 import { literalWords } from './shell-words.js'
 
-interface ActionFile {
+export interface ActionFile {
   readonly file: string
   readonly text: string
 }
@@ -132,8 +135,8 @@ const protocolsOf: Readonly<Record<string, readonly Protocol[]>> = {
 function windowOf(text: string, notes: Note[]): Window {
   const seconds = Number(text)
   if (text !== '' && Number.isSafeInteger(seconds) && seconds >= 1) {
-    if (seconds > maxWindow) notes.push(caution(`window ${seconds} is more than a year, which is the most here`))
-    return Math.min(seconds, maxWindow)
+    if (seconds > maxWindowSeconds) notes.push(caution(`window ${seconds} is more than a year, which is the most here`))
+    return Math.min(seconds, maxWindowSeconds)
   }
   notes.push(
     caution(text === '' ? 'it has no window; it is 60 s here' : `window ${shorten(text)} is no time; it is 60 s here`),

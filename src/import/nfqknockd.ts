@@ -1,8 +1,10 @@
 /** The arguments of nfqknockd: a rotating credential, and a service for each port that it guards. */
 import { digests } from '../knock/rotating.js'
 import { usageError } from '../util/user-error.js'
-import type { ImportResult, Note, OpenedPorts } from './draft.js'
-import { caution, Draft, remark, shorten } from './draft.js'
+import type { ImportResult, OpenedPorts } from './draft-entries.js'
+import { Draft } from './draft.js'
+import type { Note } from './notes.js'
+import { caution, remark, shorten } from './notes.js'
 
 const withValue = 'abpPtocdqm'
 const flags = 'fisv'

@@ -1,8 +1,11 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
 import { PkdFormatError } from '../knock/errors.js'
 import { parseKey, parseTag } from '../knock/pkd.js'
-import type { Draft, Note, OpenedPorts, TriggerDraft } from './draft.js'
-import { bound, caution } from './draft.js'
+import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
+import type { Draft } from './draft.js'
+import { bound } from './draft.js'
+import type { Note } from './notes.js'
+import { caution } from './notes.js'
 
 export interface PkdRule {
   readonly name: string

@@ -1,8 +1,9 @@
-/** YAML of what was imported. All of it is made by the library from values, so that nothing of an input can be more. */
+/** YAML of what was imported. The library makes all of it from values, so that no input can add YAML of its own. */
 import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
 import { oneLine } from '../util/text.js'
 import { UserError } from '../util/user-error.js'
-import type { DraftEntry, ImportResult, Note } from './draft.js'
+import type { DraftEntry, ImportResult } from './draft-entries.js'
+import type { Note } from './notes.js'
 
 /** A file that is to be written for a secret. */
 interface SecretFile {
@@ -20,35 +21,35 @@ export interface Printed {
 /** Gives the path of the file for a secret of an entry; undefined for those that stay in the YAML. */
 export type SecretPath = (entry: string, option: string) => string | undefined
 
-/** What pkctl reads is no longer. */
+/** The loader refuses larger files. */
 const maxBytes = 4 * 1024 * 1024
 const commentWidth = 100
 
 /** A configuration. */
-export function printConfig(plan: ImportResult, heading: string, secretPath: SecretPath): Printed {
+export function printConfig(result: ImportResult, heading: string, secretPath: SecretPath): Printed {
   const files: SecretFile[] = []
   const printer = (entry: DraftEntry) => withSecrets(entry, secretPath, files)
   const root = new YAMLMap()
-  for (const [option, value] of plan.settings) root.items.push(pairOf(option, value, [], true))
+  for (const [option, value] of result.settings) root.items.push(pairOf(option, value, [], true))
   for (const [section, entries] of [
-    ['services', plan.services],
-    ['credentials', plan.credentials],
+    ['services', result.services],
+    ['credentials', result.credentials],
   ] as const) {
     if (entries.length > 0) root.items.push(pairOf(section, mapOf(entries.map(printer)), [], true))
   }
-  return finish(root, heading, plan.notes, [...plan.services, ...plan.credentials], files)
+  return finish(root, heading, result.notes, [...result.services, ...result.credentials], files)
 }
 
-/** Places of the client: the entries alone. */
-export function printPlaces(
-  places: readonly DraftEntry[],
+/** Entries of hosts.yaml, which has no sections. */
+export function printHosts(
+  hosts: readonly DraftEntry[],
   notes: readonly Note[],
   heading: string,
   secretPath: SecretPath,
 ): Printed {
   const files: SecretFile[] = []
-  const root = mapOf(places.map(place => withSecrets(place, secretPath, files)))
-  return finish(root, heading, notes, places, files)
+  const root = mapOf(hosts.map(host => withSecrets(host, secretPath, files)))
+  return finish(root, heading, notes, hosts, files)
 }
 
 function finish(

@@ -1,7 +1,7 @@
 /** Whatever an input holds, there is one clear error or a configuration that pkctl takes. */
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ImportResult } from '../../../src/import/draft.js'
+import type { ImportResult } from '../../../src/import/draft-entries.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
 import { importKnockdHelper } from '../../../src/import/knockd-helper.js'
 import { importKnockd } from '../../../src/import/knockd.js'

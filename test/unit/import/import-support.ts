@@ -1,7 +1,7 @@
 /** What an importer has made: as YAML, as the daemon would read it, and what is said about it. */
 import { parse } from 'yaml'
 import type { Config, Credential } from '../../../src/config/types.js'
-import type { ImportResult } from '../../../src/import/draft.js'
+import type { ImportResult } from '../../../src/import/draft-entries.js'
 import { printConfig } from '../../../src/import/print-yaml.js'
 import type { Files } from '../config/config-support.js'
 import { load } from '../config/config-support.js'

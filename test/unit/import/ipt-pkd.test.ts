@@ -7,7 +7,7 @@ import { findHostEntry } from '../../../src/client/hosts-file.js'
 import type { PkdCredential } from '../../../src/config/types.js'
 import { importIptPkdHosts } from '../../../src/import/ipt-pkd-client.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
-import { printPlaces } from '../../../src/import/print-yaml.js'
+import { printHosts } from '../../../src/import/print-yaml.js'
 import { UserError } from '../../../src/util/user-error.js'
 import { hostile, imported } from './import-support.js'
 
@@ -166,15 +166,15 @@ describe('import ipt_pkd.ini', () => {
   const file = path.join(directory, 'hosts.yaml')
   process.once('exit', () => fs.rmSync(directory, { recursive: true, force: true }))
 
-  function places(text: string) {
-    const { places: found, notes } = importIptPkdHosts(text, '~/.ipt_pkd.ini')
-    const { yaml, warnings } = printPlaces(found, notes, 'A heading.', () => undefined)
+  function hosts(text: string) {
+    const { hosts: found, notes } = importIptPkdHosts(text, '~/.ipt_pkd.ini')
+    const { yaml, warnings } = printHosts(found, notes, 'A heading.', () => undefined)
     fs.writeFileSync(file, yaml)
     return { names: found.map(({ name }) => name), warnings, find: (name: string) => findHostEntry(name, file) }
   }
 
   it('places as they are, with their names', () => {
-    const { find, warnings } = places(
+    const { find, warnings } = hosts(
       '[home]\nhost=h\nkey=0123\n[a b]\nhost: fd00::1\ntag=0x01\nport=4000\nkey=k;x\n[c]\nhost=h\nkey=x\nport=0\nold=0\n',
     )
     assert.deepEqual(find('home'), { type: 'pkd', host: 'h', key: '0123' })
@@ -192,28 +192,28 @@ describe('import ipt_pkd.ini', () => {
   ]
   for (const [text, why] of leftOut) {
     it(`left out: ${JSON.stringify(text)}`, () => {
-      const { names, warnings } = places(text)
+      const { names, warnings } = hosts(text)
       assert.deepEqual(names, [])
       assert.match(warnings.join(), why)
     })
   }
 
   it('what cannot be carried over is said', () => {
-    const { find, warnings } = places('[a]\nhost=h\nport=70000\nfoo=1')
+    const { find, warnings } = hosts('[a]\nhost=h\nport=70000\nfoo=1')
     assert.deepEqual(find('a'), { type: 'pkd', host: 'h' })
     assert.match(warnings.join('\n'), /no key[^]*left out: foo[^]*left out: port = 70000/)
   })
 
   it('what is no such file is one error', () => {
-    assert.throws(() => places('[a]\nkey secret'), /~\/\.ipt_pkd\.ini:2: expected/)
-    assert.throws(() => places(Array.from({ length: 1001 }, (_, i) => `[p${i}]\nhost=h\nkey=x\n`).join('')), UserError)
+    assert.throws(() => hosts('[a]\nkey secret'), /~\/\.ipt_pkd\.ini:2: expected/)
+    assert.throws(() => hosts(Array.from({ length: 1001 }, (_, i) => `[p${i}]\nhost=h\nkey=x\n`).join('')), UserError)
   })
 
   it('hostile text stays text', () => {
     for (const text of hostile.filter(one => !/[\ud800\x85\u2028]/.test(one))) {
       const value = text.slice(0, 40).trim()
       if (value === '0x1f') continue
-      const { find, names } = places(`[${value}]\nhost=${value}\nkey=${value}\n`)
+      const { find, names } = hosts(`[${value}]\nhost=${value}\nkey=${value}\n`)
       for (const name of names) {
         assert.equal(name, value)
         const place = find(name)

@@ -1,0 +1,61 @@
+/** What importers hand to a draft, and what a draft makes of it. */
+import type { SecretOption } from '../config/secrets.js'
+import type { PortRange } from '../net/ports.js'
+import type { Note } from './notes.js'
+import type { Protocol } from './service-ports.js'
+
+export type Reject = 'drop' | 'reset' | 'icmp'
+/** Seconds, or without end. */
+export type Window = number | 'unlimited'
+
+/** Ports that a knock opens. */
+export interface OpenedPorts {
+  readonly protocol: Protocol
+  readonly ports: readonly PortRange[]
+  readonly window?: Window
+  readonly reject?: Reject
+}
+
+export interface TriggerDraft {
+  readonly command?: readonly string[]
+  readonly command6?: readonly string[]
+  readonly shell?: string
+  readonly shell6?: string
+  readonly user?: string
+  readonly timeout?: number
+}
+
+export interface CredentialDraft {
+  /** As it was called there. */
+  readonly name: string
+  /** In the order in which they are printed, `type` first; without those below. */
+  readonly options: Readonly<Record<string, unknown>>
+  readonly secrets?: Readonly<Partial<Record<SecretOption, string>>>
+  readonly opens?: readonly OpenedPorts[]
+  /** Services that the configuration need not have. */
+  readonly named?: readonly string[]
+  /** Where it opens no ports, or only named ones. */
+  readonly window?: Window
+  readonly onOpen?: TriggerDraft
+  readonly onExpiry?: TriggerDraft
+  /** Ports that a knock closes again. */
+  readonly closes?: readonly OpenedPorts[]
+  /** The same for a service by its name. */
+  readonly closesNamed?: readonly string[]
+  readonly notes?: readonly Note[]
+}
+
+export interface DraftEntry {
+  readonly name: string
+  readonly options: Readonly<Record<string, unknown>>
+  readonly secrets: Readonly<Partial<Record<SecretOption, string>>>
+  readonly notes: readonly Note[]
+}
+
+/** What is printed: comments and entries, whose names are valid and unique. */
+export interface ImportResult {
+  readonly notes: readonly Note[]
+  readonly settings: ReadonlyMap<string, unknown>
+  readonly services: readonly DraftEntry[]
+  readonly credentials: readonly DraftEntry[]
+}

@@ -1,0 +1,96 @@
+/** The systems whose configuration can be imported: how each is read, and what the result says at its top. */
+import { nearest } from '../util/nearest.js'
+import { oneLine } from '../util/text.js'
+import { usageError } from '../util/user-error.js'
+import type { ImportResult } from './draft-entries.js'
+import { importIptPkdHosts } from './ipt-pkd-client.js'
+import { importIptPkd } from './ipt-pkd-rules.js'
+import { importKnockdHelper } from './knockd-helper.js'
+import { importKnockd } from './knockd.js'
+import { importNfPkd } from './nf-pkd.js'
+import { importNfqknockd } from './nfqknockd.js'
+import type { Printed } from './print-yaml.js'
+import { printConfig, printHosts } from './print-yaml.js'
+import { readActionFiles } from './read-action-files.js'
+import { nameOf, readRegularFile, readText } from './read-input.js'
+import { secretPaths } from './secret-paths.js'
+
+const otherFirewalls =
+  'Other firewalls still apply: where one drops a port, let it pass there, and leave closing it to pkctl.'
+const stop = (program: string) => `Stop ${program} before pkctld starts.`
+
+interface System {
+  /** Reads what the arguments after the name of the system say. */
+  readonly result: (source: readonly string[]) => { readonly result: ImportResult; readonly from: string }
+  /** Where what came from, and what is left to do. */
+  readonly heading: (from: string) => string
+}
+
+const systems: Readonly<Record<string, System>> = {
+  knockd: {
+    result: fromFile('knockd', text => importKnockd(text, { readFile: readRegularFile })),
+    heading: from => `From knockd, ${from}. ${stop('knockd')} ${otherFirewalls}`,
+  },
+  'nf-pkd': {
+    result: source => {
+      const directory = onlyOne(source, 'nf-pkd DIR')
+      return { result: importNfPkd(readActionFiles(directory)), from: directory }
+    },
+    heading: from =>
+      `From nf-pkd, ${from}. ${stop('nf-pkd')} There, a knock was good for one connection whenever it came; here, for as ` +
+      `many as come within the window. With 'single-use: true', a service lets one in. ${otherFirewalls}`,
+  },
+  nfqknockd: {
+    result: source => ({ result: importNfqknockd(source), from: '' }),
+    heading: () => `From the arguments of nfqknockd. ${stop('nfqknockd')} ${otherFirewalls}`,
+  },
+  'knockd-helper': {
+    result: fromFile('knockd-helper', importKnockdHelper),
+    heading: from =>
+      `From the pktables services in ${from}. Services made by pktables init are in the kernel already; these are for ` +
+      `pkctld, which takes them over. ${otherFirewalls}`,
+  },
+  ipt_pkd: {
+    result: fromFile('ipt_pkd', importIptPkd),
+    heading: from =>
+      `From rules with ipt_pkd, ${from}. Take those rules out of iptables before pkctld starts: its knocks never get to ` +
+      `pkctld otherwise. ${otherFirewalls}`,
+  },
+}
+
+/** Entries for hosts.yaml, and not a configuration of the daemon. */
+const hostsSystem = 'ipt_pkd.ini'
+
+/** The configuration in YAML. `keys` is a directory for files of secrets. */
+export function importFrom(system: string, source: readonly string[], keys: string | undefined): Printed {
+  const secretPath = secretPaths(keys)
+  if (system === hostsSystem) {
+    const file = onlyOne(source, `${hostsSystem} FILE`)
+    const { hosts, notes } = importIptPkdHosts(readText(file), nameOf(file))
+    return printHosts(hosts, notes, `From ${nameOf(file)}, for ~/.config/pkctl/hosts.yaml.`, secretPath)
+  }
+  const importer = Object.hasOwn(systems, system) ? systems[system] : undefined
+  if (!importer) throw unknownSystem(system)
+  const { result, from } = importer.result(source)
+  return printConfig(result, importer.heading(oneLine(from)), secretPath)
+}
+
+function unknownSystem(system: string) {
+  const names = [...Object.keys(systems), hostsSystem]
+  const meant = nearest(system, names)
+  const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean '${meant}'?`
+  return usageError(`'${oneLine(system)}' is no system that can be imported`, hint)
+}
+
+function fromFile(system: string, read: (text: string) => ImportResult): System['result'] {
+  return source => {
+    const file = onlyOne(source, `${system} FILE`)
+    return { result: read(readText(file)), from: nameOf(file) }
+  }
+}
+
+function onlyOne(source: readonly string[], form: string): string {
+  const [only, ...more] = source
+  if (only === undefined || more.length > 0) throw usageError(`expected: pkctl import ${form}`)
+  return only
+}

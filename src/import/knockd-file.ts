@@ -1,0 +1,74 @@
+/** The text of knockd.conf: sections with their values, and the section `options`. */
+import * as path from 'node:path'
+import { maxWindowSeconds } from '../config/values.js'
+import { oneLine } from '../util/text.js'
+import type { Draft } from './draft.js'
+import type { Note } from './notes.js'
+import { caution, shorten } from './notes.js'
+
+export interface Section {
+  readonly name: string
+  readonly values: Map<string, string>
+}
+
+export function readSections(text: string, draft: Draft): Section[] {
+  const sections: Section[] = []
+  let section: Section | undefined
+  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/)
+  lines.forEach((raw, i) => {
+    const line = raw.trim()
+    if (line === '' || line.startsWith('#')) return
+    const name = /^\[(.*)\]$/s.exec(line)?.[1]
+    if (name !== undefined) {
+      section = { name, values: new Map() }
+      sections.push(section)
+      return
+    }
+    // What follows belongs to whatever was meant to begin here, and not to the door before it.
+    if (line.startsWith('[')) section = undefined
+    const at = line.indexOf('=')
+    const key = (at < 0 ? line : line.slice(0, at)).trim()
+    const value = at < 0 ? undefined : line.slice(at + 1).trim()
+    const flag = key.toLowerCase() === 'usesyslog'
+    if (!section || key === '' || (value === undefined && !flag)) {
+      draft.caution(`left out: line ${i + 1}: neither [name] nor key = value of a section: ${shorten(line)}`)
+      return
+    }
+    const known = aliases[key.toLowerCase()] ?? key.toLowerCase()
+    if (section.values.has(known)) {
+      draft.caution(`line ${i + 1}: ${shorten(key)} is given twice in [${shorten(section.name)}]; the last one counts`)
+    }
+    section.values.set(known, value ?? '')
+  })
+  return sections
+}
+
+const aliases: Readonly<Record<string, string>> = { command: 'start_command', command_6: 'start_command_6' }
+
+/** What is set for knockd as a whole. */
+export function readOptions(section: string, values: ReadonlyMap<string, string>, draft: Draft): void {
+  const file = values.get('logfile')
+  for (const [key, value] of values) {
+    if (key === 'usesyslog') {
+      if (file === undefined) draft.set('log', { to: 'syslog' })
+      else draft.caution('left out: UseSyslog, because the log goes to one place, which is that of LogFile')
+    } else if (key === 'logfile') {
+      if (path.isAbsolute(value) && oneLine(value) === value) draft.set('log', { to: value })
+      else draft.caution(`left out: LogFile = ${shorten(value)}: it is no absolute path that can be typed`)
+    } else if (key === 'pidfile') draft.remark(`left out: PidFile = ${shorten(value)}: pkctld needs none`)
+    else if (key === 'interface') {
+      const how = 'pkctld takes knocks on all interfaces; target limits a credential to an address'
+      draft.caution(`left out: Interface = ${shorten(value)}: ${how}`)
+    } else
+      draft.caution(`left out: ${shorten(key)} in [${shorten(section)}]: it is no option of knockd that is known here`)
+  }
+}
+
+/** A time in seconds, or `otherwise` where there is none that can be used. */
+export function secondsOf(values: ReadonlyMap<string, string>, key: string, otherwise: number, notes: Note[]): number {
+  const text = values.get(key)
+  if (text === undefined) return otherwise
+  if (/^\d{1,8}$/.test(text) && Number(text) >= 1 && Number(text) <= maxWindowSeconds) return Number(text)
+  notes.push(caution(`${key} = ${shorten(text)} is no time from 1 second to a year; it is ${otherwise} here`))
+  return otherwise
+}

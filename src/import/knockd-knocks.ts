@@ -1,0 +1,73 @@
+/** What is knocked at a door: its sequence or file of sequences, flags, target and time. */
+import * as path from 'node:path'
+import type { ConfigReader } from '../config/reader.js'
+import { readOneTime } from '../knock/one-time.js'
+import { formatStep, maxSteps, parseFlags, parseStep } from '../knock/sequence.js'
+import { parseAddress } from '../net/addresses.js'
+import { reasonOf } from '../util/file-text.js'
+import { secondsOf } from './knockd-file.js'
+import type { Note } from './notes.js'
+import { caution, remark, shorten } from './notes.js'
+
+/** knockd's own default. */
+const defaultSequenceSeconds = 25
+
+/** The options of the credential; or why there can be none. */
+export function knocksOf(
+  values: ReadonlyMap<string, string>,
+  readFile: ConfigReader['readFile'],
+  notes: Note[],
+): Record<string, unknown> | string {
+  const file = values.get('one_time_sequences')
+  const text = values.get('sequence')
+  if (file !== undefined && text !== undefined) notes.push(caution('left out: Sequence, beside One_Time_Sequences'))
+  const steps = file === undefined ? sequenceOf(text) : oneTimeOf(file, readFile, notes)
+  if (typeof steps === 'string') return steps
+  const timeout = secondsOf(values, 'seq_timeout', defaultSequenceSeconds, notes)
+  const flags = flagsOf(values.get('tcpflags'))
+  if (typeof flags === 'string') return flags
+  const target = values.get('target')
+  const options = { ...steps, timeout, ...(flags ? { 'tcp-flags': flags } : {}) }
+  if (target === undefined) return options
+  try {
+    return { ...options, target: parseAddress(target).address }
+  } catch {
+    return `its target ${shorten(target)} is no address, and without it, knocks at every address would count`
+  }
+}
+
+function sequenceOf(text: string | undefined): Record<string, unknown> | string {
+  if (text === undefined) return 'it has neither Sequence nor One_Time_Sequences'
+  try {
+    const steps = text.split(',').map(parseStep)
+    if (steps.length > maxSteps) return `its sequence has ${steps.length} knocks, of which ${maxSteps} are possible`
+    return {
+      type: 'sequence',
+      sequence: steps.map(step => (/^\d+$/.test(formatStep(step)) ? step.port : formatStep(step))),
+    }
+  } catch (error) {
+    return `its sequence cannot be used: ${(error as Error).message.slice(0, 200)}`
+  }
+}
+
+function oneTimeOf(file: string, readFile: ConfigReader['readFile'], notes: Note[]): Record<string, unknown> | string {
+  if (!path.isAbsolute(file)) return `its file of sequences, ${shorten(file)}, is not an absolute path`
+  try {
+    readOneTime(readFile(file))
+  } catch (error) {
+    return `its file of sequences, ${shorten(file)}, cannot be used: ${reasonOf(error)}`
+  }
+  notes.push(remark('pkctld marks used sequences in that file, too: do not run knockd beside it'))
+  return { type: 'one-time', 'sequences-file': file }
+}
+
+function flagsOf(text: string | undefined): string[] | string | undefined {
+  if (text === undefined) return undefined
+  const flags = text.split(/[,|]/).map(flag => flag.trim().toLowerCase().replace(/^!\s+/, '!'))
+  try {
+    parseFlags(flags)
+    return flags
+  } catch (error) {
+    return `its TCPFlags cannot be used: ${(error as Error).message.slice(0, 200)}`
+  }
+}

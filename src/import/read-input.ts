@@ -1,0 +1,62 @@
+/** The text of a file or of stdin, within bounds. */
+import * as fs from 'node:fs'
+import { expandHome } from '../util/expand-home.js'
+import { decodeText, reasonOf } from '../util/file-text.js'
+import { oneLine } from '../util/text.js'
+import { UserError } from '../util/user-error.js'
+
+const maxBytes = 1024 * 1024
+/** What messages call the file. */
+export const nameOf = (file: string) => (file === '-' ? 'stdin' : file)
+
+export function readText(file: string): string {
+  const about = oneLine(nameOf(file))
+  let bytes: Buffer
+  try {
+    bytes = readBytes(file)
+  } catch (error) {
+    if (error instanceof UserError) throw error
+    throw new UserError(`${about} cannot be read: ${reasonOf(error)}`)
+  }
+  const text = decodeText(bytes)
+  if (text === undefined) throw new UserError(`${about} is not UTF-8 text`, 'iconv -f LATIN1 -t UTF-8 makes it so')
+  if (text.includes('\0')) throw new UserError(`${about} is not text`)
+  return text
+}
+
+/** A file that an input names: not a pipe or a device, which may block or never end. */
+export function readRegularFile(file: string): Buffer {
+  if (!fs.statSync(file).isFile()) throw new Error('it is no regular file')
+  return readBytes(file)
+}
+
+/** Reads up to a limit, so that input without end is refused, too. */
+function readBytes(file: string): Buffer {
+  const handle = file === '-' ? 0 : fs.openSync(expandHome(file), 'r')
+  try {
+    const buffer = Buffer.alloc(maxBytes + 1)
+    let length = 0
+    for (;;) {
+      const count = readSome(handle, buffer, length)
+      length += count
+      if (count === 0) return buffer.subarray(0, length)
+      if (length > maxBytes) throw new UserError(`${oneLine(nameOf(file))} is larger than 1 MiB`)
+    }
+  } finally {
+    if (handle !== 0) fs.closeSync(handle)
+  }
+}
+
+function readSome(handle: number, buffer: Buffer, at: number): number {
+  for (;;) {
+    try {
+      return fs.readSync(handle, buffer, at, buffer.length - at, null)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EOF') return 0
+      // A terminal may be in non-blocking mode.
+      if (code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    }
+  }
+}
