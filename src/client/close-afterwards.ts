@@ -10,7 +10,7 @@ const endingSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
 /** For sequences with long pauses; others take far less. */
 const closingMs = 30_000
 
-/** Hands `work` the opening way, and knocks by `closing` when it has ended, at those addresses that were opened. */
+/** Hands `work` the opening method, and knocks by `closing` when it has ended, at those addresses that were opened. */
 export async function closeAfterwards(
   opening: KnockMethod,
   closing: KnockMethod,
@@ -61,15 +61,15 @@ async function finished(work: (signal: AbortSignal) => Promise<void>, last: () =
 }
 
 /** Says in one line what could not be closed; that is no failure of what has been done. */
-async function close(way: KnockMethod, opened: ReadonlySet<Address['family']>, terminal: Terminal): Promise<void> {
+async function close(method: KnockMethod, opened: ReadonlySet<Address['family']>, terminal: Terminal): Promise<void> {
   const late = AbortSignal.timeout(closingMs)
   const knocks = [...opened].map(async family => {
-    const address = way.addresses.find(each => each.family === family)
+    const address = method.addresses.find(each => each.family === family)
     if (!address) throw new UserError(`it has no IPv${family} address`)
-    await way.send(address, late)
+    await method.send(address, late)
   })
   const failures = (await Promise.allSettled(knocks)).filter(result => result.status === 'rejected')
   if (failures.length === 0) return
   const why = failures.map(({ reason }) => (reason as Error).message).join('; ')
-  terminal.warn(`${way.host} was not closed: ${late.aborted ? `that takes more than ${closingMs / 1000} s` : why}`)
+  terminal.warn(`${method.host} was not closed: ${late.aborted ? `that takes more than ${closingMs / 1000} s` : why}`)
 }

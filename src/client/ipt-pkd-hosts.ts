@@ -1,5 +1,5 @@
 /**
- * Places of ipt_pkd's client, knock.py: `~/.ipt_pkd.ini`, a section for each with `host`, `key`, and perhaps `tag`,
+ * Host entries of ipt_pkd's client, knock.py: `~/.ipt_pkd.ini`, a section for each with `host`, `key`, and perhaps `tag`,
  * `port` and `old`. Read as that program reads it, by Python 2's ConfigParser; what this reader does not know is an
  * error and not a knock with another key. Messages never show a line's text, which may hold a key.
  */
@@ -13,7 +13,7 @@ import type { PkdHostEntry } from './hosts-file.js'
 
 const iptPkdFile = (): string => path.join(os.homedir(), '.ipt_pkd.ini')
 
-/** The place of that name, or undefined when the file has none or is not there. */
+/** The host entry of that name, or undefined when the file has none or does not exist. */
 export function findIptPkdHost(name: string, file = iptPkdFile()): PkdHostEntry | undefined {
   const section = readSections(file).get(name)
   if (section === undefined) return undefined

@@ -1,20 +1,20 @@
 /**
  * A TCP connection through a port that a knock opens. Knock and connection go out together; the kernel repeats a SYN that
- * was lost, after a second for the first time, and just before that the knock is sent anew, in case that was lost.
+ * was lost, after a second for the first time, and just before that the knock is sent again, in case it was lost as well.
  * Where a refusal comes back instead, the connection is tried again after a pause.
  *
- * A sequence would begin anew by a SYN in its middle, the kernel's repetition, too. So while it is knocked nothing else
- * goes to the server: the first connection is given up before its sequence is knocked anew.
+ * A SYN in the middle of a sequence resets it, also one that the kernel repeats. So while a sequence is knocked, nothing
+ * else goes to the server: the first connection is given up before its sequence is knocked again.
  *
  * A name with addresses of both versions of IP is tried at the first, and a little later at the other as well; the
- * first that answers is taken (RFC 8305). No second connection is made where one is on its way: services with
+ * first that answers is taken (RFC 8305). No second connection is made while one is in progress: services with
  * `single-use` let one in, and sshd counts those that say nothing.
  */
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../util/user-error.js'
+import { closedHint, connectErrorText, elapsedText, noAnswerText } from './connect-errors.js'
 import type { KnockMethod } from './knock-method.js'
-import { closedHint, millisecondsSince, noAnswer, reasonFor } from './knock-options.js'
 import type { Address } from './send.js'
 import { NotSent } from './send.js'
 
@@ -27,7 +27,7 @@ const otherFamilyAfterMs = 250
  * after the signal, with which it ends early.
  */
 export async function knockAndConnect(
-  way: KnockMethod,
+  method: KnockMethod,
   port: number,
   timeoutMs: number,
   signal?: AbortSignal,
@@ -39,8 +39,8 @@ export async function knockAndConnect(
   if (signal?.aborted) onSignal()
   signal?.addEventListener('abort', onSignal)
   let turn: Promise<unknown> = Promise.resolve()
-  const attempts = way.addresses.map(address => {
-    const attempt = new ConnectionAttempt(address, port, way, deadline, settled)
+  const attempts = method.addresses.map(address => {
+    const attempt = new ConnectionAttempt(address, port, method, deadline, settled)
     const connection = turn.then(() => attempt.run())
     turn = attempt.next
     return connection
@@ -57,7 +57,7 @@ export async function knockAndConnect(
 function explained(failures: readonly Error[], port: number, started: bigint): UserError {
   const why = failures.map(({ message }) => message).join('; ')
   if (failures.every(error => error instanceof NotSent)) return new UserError(why, 'is there a route to it?')
-  return new UserError(`port ${port}/tcp is not open after ${millisecondsSince(started)}: ${why}`, closedHint)
+  return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint)
 }
 
 /** Knocking and connecting at one address. */
@@ -70,7 +70,7 @@ class ConnectionAttempt {
   constructor(
     readonly address: Address,
     readonly port: number,
-    readonly way: KnockMethod,
+    readonly method: KnockMethod,
     readonly deadline: number,
     /** Aborted by the attempt that has its connection: the others end. */
     readonly settled: AbortController,
@@ -79,13 +79,13 @@ class ConnectionAttempt {
   }
 
   async run(): Promise<net.Socket> {
-    const { address, way, settled } = this
+    const { address, method, settled } = this
     let timers: NodeJS.Timeout[] = []
     try {
       settled.signal.throwIfAborted()
-      await way.send(address, settled.signal)
+      await method.send(address, settled.signal)
       timers = [setTimeout(this.#startNext, otherFamilyAfterMs)]
-      if (!way.isSequence) timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
+      if (!method.isSequence) timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
       return await this.#connectUntilDeadline()
     } finally {
       for (const timer of timers) clearTimeout(timer)
@@ -95,7 +95,7 @@ class ConnectionAttempt {
 
   async #connectUntilDeadline(): Promise<net.Socket> {
     for (;;) {
-      const givesUp = this.way.isSequence && this.#again === undefined
+      const givesUp = this.method.isSequence && this.#again === undefined
       try {
         return await this.#connect(givesUp ? Math.min(Date.now() + knockAgainAfterMs, this.deadline) : this.deadline)
       } catch (error) {
@@ -107,10 +107,10 @@ class ConnectionAttempt {
     }
   }
 
-  /** Once. That it cannot be sent, when the first one could be, is not worth an end. */
+  /** Once. A failure here is ignored: the first knock could be sent. */
   #knockAgain(): Promise<unknown> {
     if (this.settled.signal.aborted) return Promise.resolve()
-    return (this.#again ??= this.way.send(this.address, this.settled.signal).catch(() => undefined))
+    return (this.#again ??= this.method.send(this.address, this.settled.signal).catch(() => undefined))
   }
 
   #connect(until: number): Promise<net.Socket> {
@@ -124,7 +124,7 @@ class ConnectionAttempt {
         end()
         reject(new Error(message))
       }
-      const timer = setTimeout(() => fail(noAnswer(address)), Math.max(0, until - Date.now()))
+      const timer = setTimeout(() => fail(noAnswerText(address)), Math.max(0, until - Date.now()))
       const onSettled = () => fail('another address was faster')
       const end = () => {
         clearTimeout(timer)
@@ -132,7 +132,7 @@ class ConnectionAttempt {
       }
       if (settled.signal.aborted) return onSettled()
       settled.signal.addEventListener('abort', onSettled)
-      socket.on('error', error => fail(reasonFor(address, error)))
+      socket.on('error', error => fail(connectErrorText(address, error)))
       socket.on('connect', () => {
         end()
         settled.abort()

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { closeAfterwards } from '../../client/close-afterwards.js'
+import { findHost } from '../../client/find-host.js'
 import { knockAndConnect } from '../../client/knock-and-connect.js'
+import type { FamilyFlags, KnockFlags } from '../../client/knock-flags.js'
 import type { KnockMethod } from '../../client/knock-method.js'
 import { closeMethod, openMethod } from '../../client/knock-method.js'
-import type { FamilyFlags, KnockFlags } from '../../client/knock-options.js'
-import { hostEntryNamed } from '../../client/knock-options.js'
 import { relay } from '../../client/relay.js'
 import { parsePort } from '../../net/ports.js'
 import { parseDuration } from '../../util/duration.js'
@@ -40,15 +40,15 @@ export function connectCommand(terminal: Terminal): Command {
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseDuration(flags.timeout) * 1000
-  const place = await hostEntryNamed(name)
+  const entry = await findHost(name)
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
-  const opening = await openMethod(place, openingFlags, () => askOnTerminal('key: '))
-  // All that closing needs is had before anything opens. Keys and tags on the command line are those for opening.
-  const closing = await closeMethod(place, familyOf(flags), () => askOnTerminal('key for closing: '))
+  const opening = await openMethod(entry, openingFlags, () => askOnTerminal('key: '))
+  // What closing needs is collected before anything opens. Keys and tags on the command line are those for opening.
+  const closing = await closeMethod(entry, familyOf(flags), () => askOnTerminal('key for closing: '))
 
-  const connected = async (way: KnockMethod, signal?: AbortSignal) =>
-    relay(await knockAndConnect(way, port, timeoutMs, signal), `${way.host} port ${port}`, signal)
+  const connected = async (method: KnockMethod, signal?: AbortSignal) =>
+    relay(await knockAndConnect(method, port, timeoutMs, signal), `${method.host} port ${port}`, signal)
   if (closing) await closeAfterwards(opening, closing, connected, terminal)
   else await connected(opening)
 }

@@ -1,11 +1,12 @@
-import * as net from 'node:net'
 import type { Command } from 'commander'
+import { closedHint, elapsedText } from '../../client/connect-errors.js'
+import { findHost } from '../../client/find-host.js'
 import type { HostEntry } from '../../client/hosts-file.js'
+import type { KnockFlags } from '../../client/knock-flags.js'
 import type { KnockMethod } from '../../client/knock-method.js'
 import { closeMethod, openMethod } from '../../client/knock-method.js'
-import type { KnockFlags } from '../../client/knock-options.js'
-import { closedHint, hostEntryNamed, millisecondsSince, noAnswer, reasonFor } from '../../client/knock-options.js'
 import type { Address } from '../../client/send.js'
+import { tryPort } from '../../client/try-port.js'
 import { parsePort } from '../../net/ports.js'
 import { parseDuration } from '../../util/duration.js'
 import type { Terminal } from '../../util/terminal.js'
@@ -20,7 +21,7 @@ interface Flags extends KnockFlags {
   readonly verbose?: boolean
 }
 
-const knockHelp = `
+const help = `
 The host is a name from ~/.config/pkctl/hosts.yaml, or a name or address of the network. Without -4 or -6 a knock goes
 out over both versions of IP that the name has, because what connects next may take either. Without --port each knock
 takes a random one. The key is asked for when no option names it; from a pipe, its first line is the key.
@@ -47,36 +48,39 @@ export function knockCommand(terminal: Terminal): Command {
     .option('--connect <port>', 'then try this TCP port at once, and tell')
     .option('--close', 'knock as the place says for closing')
     .option('-v, --verbose', 'say what is sent where')
-    .addHelpText('after', knockHelp)
+    .addHelpText('after', help)
     .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))
 }
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
-  const place = await hostEntryNamed(name)
+  const entry = await findHost(name)
   const timeout = parseDuration(flags.timeout) * 1000
   const ask = () => askSecret('key: ')
-  const way = flags.close ? await closing(name, place, ports, flags, ask) : await openMethod(place, flags, ask, ports)
-  const connectPort = flags.connect === undefined ? place.connect : parsePort(flags.connect)
+  const method = flags.close
+    ? await closingMethod(name, entry, ports, flags, ask)
+    : await openMethod(entry, flags, ask, ports)
+  const connectPort = flags.connect === undefined ? entry.connect : parsePort(flags.connect)
 
   const started = process.hrtime.bigint()
   let sent = 0
-  for (const address of way.addresses) {
+  for (const address of method.addresses) {
     try {
-      const where = await way.send(address)
+      const where = await method.send(address)
       sent++
       if (flags.verbose) terminal.out(`knocked at ${address.address} ${where}`)
     } catch (error) {
-      // A name may have an address of a version that this machine does not speak.
-      if (way.addresses.length === 1) throw error
+      // A name may have an address of an IP version that this machine does not have.
+      if (method.addresses.length === 1) throw error
     }
   }
-  if (sent === 0) throw new UserError(`no knock could be sent to ${way.host}`, 'is there a route to it?')
-  if (connectPort !== undefined && !flags.close) await tryPort(way.addresses, connectPort, timeout, started, terminal)
+  if (sent === 0) throw new UserError(`no knock could be sent to ${method.host}`, 'is there a route to it?')
+  if (connectPort !== undefined && !flags.close)
+    await reportPort(method.addresses, connectPort, timeout, started, terminal)
 }
 
-async function closing(
+async function closingMethod(
   name: string,
-  place: HostEntry,
+  entry: HostEntry,
   ports: readonly string[],
   flags: Flags,
   ask: () => Promise<string>,
@@ -84,15 +88,15 @@ async function closing(
   if (ports.length > 0) throw usageError('--close knocks as the place says, and takes no ports')
   if (flags.connect !== undefined) throw usageError('--close and --connect exclude each other')
   if (flags.udp) throw usageError('--close knocks as the place says, and takes no --udp')
-  const way = await closeMethod(place, flags, ask)
-  if (way) return way
+  const method = await closeMethod(entry, flags, ask)
+  if (method) return method
   throw usageError(
     `${name} has nothing to close with`,
     'in hosts.yaml, give it close-sequence, close-secret or close-secret-file, or close and the name of another place',
   )
 }
 
-async function tryPort(
+async function reportPort(
   addresses: readonly Address[],
   port: number,
   timeout: number,
@@ -100,24 +104,11 @@ async function tryPort(
   terminal: Terminal,
 ): Promise<void> {
   try {
-    const address = await Promise.any(addresses.map(target => connect(target, port, timeout)))
-    terminal.out(`${address} port ${port}/tcp is open, ${millisecondsSince(started)} after the knock`)
+    const address = await Promise.any(addresses.map(target => tryPort(target, port, timeout)))
+    terminal.out(`${address} port ${port}/tcp is open, ${elapsedText(started)} after the knock`)
   } catch (error) {
     const reasons = (error as AggregateError).errors as Error[]
     const why = reasons.map(({ message }) => message).join('; ')
-    throw new UserError(`port ${port}/tcp is not open after ${millisecondsSince(started)}: ${why}`, closedHint)
+    throw new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint)
   }
-}
-
-function connect(address: Address, port: number, timeout: number): Promise<string> {
-  return new Promise((done, fail) => {
-    const socket = net.connect({ host: address.address, port, timeout })
-    const end = (finish: () => void) => {
-      socket.destroy()
-      finish()
-    }
-    socket.on('connect', () => end(() => done(address.address)))
-    socket.on('timeout', () => end(() => fail(new Error(noAnswer(address)))))
-    socket.on('error', error => end(() => fail(new Error(reasonFor(address, error)))))
-  })
 }
