@@ -7,7 +7,7 @@ import { usageError } from '../util/user-error.js'
 export async function askSecret(question: string): Promise<string> {
   const { stdin, stderr } = process
   if (!stdin.isTTY) {
-    // Not to the end: what comes after the key may be somebody else's.
+    // Not to the end: what follows the key may be for another program.
     const lines = readline.createInterface({ input: stdin, crlfDelay: Infinity })
     for await (const line of lines) {
       lines.close()

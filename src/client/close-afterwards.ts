@@ -26,7 +26,7 @@ export async function closeAfterwards(
       return where
     },
   }
-  // The terminal may be gone, which must not be the end of closing.
+  // The terminal may be gone, which must not prevent closing.
   process.stderr.on('error', () => undefined)
   await finished(
     signal => work(noting, signal),

@@ -30,7 +30,7 @@ export function relay(socket: net.Socket, name: string, signal?: AbortSignal): P
     const onSignal = () => fail('the connection was ended', signal?.reason as Error)
     if (signal?.aborted) return onSignal()
     signal?.addEventListener('abort', onSignal, { once: true })
-    // Whoever read it has gone. There is nothing to say then, and yet this process may have more to do.
+    // The reader of stdout has gone: not an error, and this process may have more to do.
     stdout.removeAllListeners('error').on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') return fail('stdout cannot be written', error)
       stop()
@@ -50,8 +50,8 @@ export function relay(socket: net.Socket, name: string, signal?: AbortSignal): P
 }
 
 /**
- * Node keeps the descriptor when its stream ends, so that the reader of a pipe would wait on. Another file takes its
- * place, lest a socket that is opened later gets the number of stdout.
+ * Node keeps the descriptor when its stream ends, so the reader of a pipe would go on waiting. Descriptor 1 is opened again,
+ * so that no socket that is opened later becomes stdout.
  */
 function closeStdout(): void {
   fs.closeSync(1)

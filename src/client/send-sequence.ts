@@ -23,7 +23,7 @@ export function parseMilliseconds(text: string): number {
 }
 
 /**
- * Knocks at the ports of one address in their order. Nobody has to answer. Fails with `NotSent`, or with the signal's
+ * Knocks at the ports of one address in their order. No answer is needed. Fails with `NotSent`, or with the signal's
  * reason before the next knock; a sequence whose last knock is made has not failed.
  */
 export async function knockSteps(
@@ -40,7 +40,7 @@ export async function knockSteps(
   }
 }
 
-/** Says that nothing was sent at all; any other error is somebody's answer, and as good as none. */
+/** Errors that mean that nothing was sent; any other error is an answer from the network, and as good as none. */
 const unsent = new Set(['ENETUNREACH', 'EACCES', 'EADDRNOTAVAIL', 'EPERM', 'EINVAL'])
 
 function startConnection({ address }: Address, port: number, answerMs: number): Promise<void> {

@@ -2,7 +2,7 @@
 
 import type { ServiceSpec } from '../nft/table/service-spec.js'
 
-/** A place in a file of the configuration. Lines and columns count from 1. */
+/** A position in a file of the configuration. Lines and columns count from 1. */
 export interface SourcePosition {
   readonly file: string
   readonly line: number
@@ -40,11 +40,11 @@ export class Findings {
   readonly problems: ConfigProblem[] = []
   readonly warnings: string[] = []
 
-  problem(place: SourcePosition, message: string, hint?: string): void {
-    this.problems.push({ ...place, message, ...(hint === undefined ? {} : { hint }) })
+  problem(position: SourcePosition, message: string, hint?: string): void {
+    this.problems.push({ ...position, message, ...(hint === undefined ? {} : { hint }) })
   }
 
-  warn(place: SourcePosition, message: string): void {
-    this.warnings.push(`${formatPosition(place)}: ${message}`)
+  warn(position: SourcePosition, message: string): void {
+    this.warnings.push(`${formatPosition(position)}: ${message}`)
   }
 }

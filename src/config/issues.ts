@@ -53,8 +53,8 @@ const isCloser = (issue: Issue) =>
 
 function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings: Findings): void {
   const isNamed = at[0] === 'services' || at[0] === 'credentials'
-  const place = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
-  const meant = nearest(key, knownKeys(place))
+  const path = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
+  const meant = nearest(key, knownKeys(path))
   findings.problem(
     merged.placeOfKey([...at, key]),
     `${formatPath(at)}unknown key ${quote(key)}`,

@@ -6,7 +6,7 @@ import type { Findings, SourcePosition } from './errors.js'
 import type { SourceFile } from './positions.js'
 import { givenTwice, locate, startOf } from './positions.js'
 
-/** All files as one mapping, and the way back from a value to its place. */
+/** All files as one mapping, and the position of each value in them. */
 export interface Merged {
   readonly value: Readonly<Record<string, unknown>>
   /** Where the value at `at` stands; where there is none, that of the mapping which should have it. */
@@ -17,7 +17,7 @@ export interface Merged {
   fileOf(at: ConfigPath): string
 }
 
-/** Puts the files together: each option and each name once. `sections` are the keys that hold options or names. */
+/** Merges the files: each option and each name may be given once. `sections` are the keys that hold options or names. */
 export function mergeSources(
   main: string,
   sources: SourceFile[],

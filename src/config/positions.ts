@@ -45,5 +45,5 @@ function childOf(collection: unknown, part: string | number): unknown {
   return collection.items.findLast(({ key }) => isScalar(key) && String(key.value) === String(part))
 }
 
-/** A value of no characters has its place after the colon, perhaps on the next line, where nobody looks for it. */
+/** A value without characters starts after the colon, perhaps on the next line, where a reader would not look for it. */
 const isEmpty = ({ value }: Pair) => !isNode(value) || (isScalar(value) && value.source === '')

@@ -26,7 +26,7 @@ const configSchema = mapping({
     .describe('What knocks are checked against, by name.'),
 })
 
-/** Which keys there are at a place; `*` stands for a name. */
+/** The keys that are known at a path; `*` stands for a name. */
 const shapes: Readonly<Record<string, object>> = {
   '': configSchema.shape,
   ...Object.fromEntries(Object.entries(mappings).map(([section, { shape }]) => [section, shape])),
@@ -36,7 +36,7 @@ const shapes: Readonly<Record<string, object>> = {
   ...Object.fromEntries(['open', 'close', 'expiry'].map(on => [`credentials.*.on-${on}`, triggerSchema.shape])),
 }
 
-export const knownKeys = (place: string): string[] => Object.keys(shapes[place] ?? {})
+export const knownKeys = (path: string): string[] => Object.keys(shapes[path] ?? {})
 
 /** The sections that hold other options; nothing after their colon is the same as an empty mapping. */
 export const mappingSections: readonly string[] = [

@@ -1,4 +1,4 @@
-/** Commands that are run when somebody knocks: what the configuration may say of one. */
+/** The options of a trigger: a command that is run on a knock, on closing or on expiry. */
 import * as z from 'zod'
 import { parseDuration } from '../util/duration.js'
 import { shown } from '../util/text.js'

@@ -43,11 +43,11 @@ export interface MachineFacts {
 
 export type DaemonFacts = {
   readonly socket: string
-  /** Who reads the configured queue; null = nobody. */
+  /** The process that reads the configured queue; null = none. */
   readonly queueReader: QueueReader | null
 } & (
   | { readonly state: 'answers'; readonly status: Status }
-  /** No socket; a socket that nobody serves; one that is served and says nothing; one that we may not use. */
+  /** No socket; a socket without a server; a server that does not answer; a socket that this process may not use. */
   | { readonly state: 'absent' | 'dead' | 'mute' | 'forbidden' }
 )
 

@@ -3,7 +3,7 @@ import type { FirewallCommand } from './firewall-commands.js'
 import { readFirewallCommand } from './firewall-commands.js'
 import { formatServicePorts } from './service-ports.js'
 
-/** What can be told of the commands of a door; undefined where a line is there and is not understood. */
+/** What is known of the commands of a door; undefined where there is none, or it is not understood. */
 export interface DoorCommands {
   readonly start: FirewallCommand | undefined
   readonly stop: FirewallCommand | undefined

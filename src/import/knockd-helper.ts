@@ -160,7 +160,7 @@ function logOf(flags: Init['flags']): object | string | undefined {
   }
 }
 
-/** The addresses that the script lets in for good, by service. */
+/** The addresses that the script adds and does not delete, by service. */
 function addedIn(commands: readonly ShellCommand[]): Map<string, string[]> {
   const added = new Map<string, string[]>()
   for (const { words, literal } of commands) {

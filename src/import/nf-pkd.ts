@@ -25,10 +25,10 @@ export function importNfPkd(files: readonly ActionFile[]): ImportResult {
   const draft = new Draft()
   const rules = files.flatMap(({ file, text }) =>
     objectsOf(file, text, draft).flatMap(object => {
-      const place = `${file}:${object.line}`
-      const rule = ruleOf(object, place)
+      const origin = `${file}:${object.line}`
+      const rule = ruleOf(object, origin)
       if (typeof rule !== 'string') return [rule]
-      draft.caution(`left out: the rule at ${shorten(place)}: ${rule}`)
+      draft.caution(`left out: the rule at ${shorten(origin)}: ${rule}`)
       return []
     }),
   )
@@ -50,7 +50,7 @@ function objectsOf(file: string, text: string, draft: Draft): readonly FlatObjec
 }
 
 /** Or why there can be none. Keys are never shown. */
-function ruleOf(object: FlatObject, place: string): PkdRule | string {
+function ruleOf(object: FlatObject, origin: string): PkdRule | string {
   const notes: Note[] = []
   const text = (key: string, otherwise: string) => {
     const found = object.values.get(key)
@@ -73,7 +73,7 @@ function ruleOf(object: FlatObject, place: string): PkdRule | string {
     notes.push(caution('left out: obo: name who may be asked for with obo-prefixes, and add obo: true'))
   }
   return {
-    name: text('name', '') || nameFrom(place),
+    name: text('name', '') || nameFrom(origin),
     tag,
     key,
     skew: skewOf(text('skew', '10'), notes),
@@ -83,7 +83,7 @@ function ruleOf(object: FlatObject, place: string): PkdRule | string {
   }
 }
 
-const nameFrom = (place: string) => place.replace(/^.*\//s, '').replace(/\.json:(\d+)$/, '-$1')
+const nameFrom = (origin: string) => origin.replace(/^.*\//s, '').replace(/\.json:(\d+)$/, '-$1')
 
 type Text = (key: string, otherwise: string) => string
 

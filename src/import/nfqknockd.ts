@@ -59,7 +59,7 @@ export function importNfqknockd(args: readonly string[]): ImportResult {
 
 const usage = 'as in: pkctl import nfqknockd -- -p 22 -o OPEN-SECRET -c CLOSE-SECRET'
 
-/** A working day. Without end, whoever forgets to close leaves a port open for ever. */
+/** A working day. Without an end, a port that its user forgets to close stays open for ever. */
 const windowSeconds = 28_800
 
 function notesOf(options: Options): Note[] {

@@ -1,5 +1,5 @@
 /**
- * What a shell would make of a line or a script, as far as it is plain words: quotes are taken off, commands told apart.
+ * What a shell would make of a line or a script, as far as it is plain words: quotes are removed, commands separated.
  * Nothing is expanded; a command in which something would be is not literal.
  */
 

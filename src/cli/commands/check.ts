@@ -39,7 +39,7 @@ export function checkCommand(terminal: Terminal): Command {
 /** Where the unit lets the daemon write, unless a drop-in has more. */
 const writable = '/var/lib/pkctl/'
 
-/** What root can read and the daemon cannot would be found out at its next start, when nobody can knock. */
+/** Warns of files that root can read and the daemon cannot: its next start would fail, and no knock would work. */
 function warnOfHidden(files: readonly string[], written: readonly string[], terminal: Terminal): void {
   const user = serviceUser()
   if (!user || process.geteuid?.() !== 0) return
@@ -60,13 +60,13 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
   }
 }
 
-/** The file, to which a right is wanted, or the first directory on the way to it that the user cannot pass. */
+/** The file, if the user lacks the right to it; or the first directory above it that the user cannot pass. */
 function hiddenFrom(user: { uid: number; gid: number }, file: string, right: number): string | undefined {
   const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
-  const way = [...new Set(directories)].map(place => ({ place, bit: 0o1 })).concat({ place: file, bit: right })
-  return way.find(({ place, bit }) => {
-    const { mode, uid, gid } = fs.statSync(place)
+  const components = [...new Set(directories)].map(component => ({ component, bit: 0o1 }))
+  return [...components, { component: file, bit: right }].find(({ component, bit }) => {
+    const { mode, uid, gid } = fs.statSync(component)
     const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
     return ((mode >> shift) & bit) === 0
-  })?.place
+  })?.component
 }

@@ -34,20 +34,20 @@ export function keygenCommand(terminal: Terminal): Command {
         const readers = writeNew(expandHome(flags.out), `${key}\n`)
         terminal.out(`a new key of ${bytes} bytes is written, readable by ${readers}`)
       }
-      for (const line of places(flags.out ?? '')) terminal.hint(line)
+      for (const line of installHints(flags.out ?? '')) terminal.hint(line)
     })
 }
 
 /** Where the key goes, in lines that can be copied. A file `NAME.key` is the client's, any other one the server's. */
-function places(file: string): string[] {
+function installHints(file: string): string[] {
   const { name, ext } = path.parse(file)
   const given = namePattern.test(name) ? name : undefined
-  const [place, credential] = ext === '.key' ? [given ?? 'home', 'laptop'] : ['home', given ?? 'laptop']
+  const [host, credential] = ext === '.key' ? [given ?? 'home', 'laptop'] : ['home', given ?? 'laptop']
   return [
     `server: the key in /etc/pkctl/keys/${credential}, and below credentials in pkctl.yaml: ` +
       `${credential}: { type: pkd, tag: SSHK, key-file: keys/${credential}, opens: [ssh] }`,
-    `client: the key in ~/.config/pkctl/${place}.key, and in hosts.yaml beside it: ` +
-      `${place}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${place}.key, connect: 22 }`,
+    `client: the key in ~/.config/pkctl/${host}.key, and in hosts.yaml beside it: ` +
+      `${host}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${host}.key, connect: 22 }`,
   ]
 }
 

@@ -15,7 +15,7 @@ export function fileFacts(
 ): FileFacts {
   const own = owned(file)
   const runs = what !== 'program' || isExecutable(file)
-  // By a link one comes through the directories of both places.
+  // A link depends on the directories above itself and on those above its target.
   const places = [...new Set([file, real(file)].flatMap(ancestors))]
   return {
     ...own,
