@@ -2,12 +2,14 @@
 import type { Facts } from '../facts.js'
 import type { Finding, Level } from '../finding.js'
 import { checkClock } from './check-clock.js'
+import { checkConfiguration } from './check-configuration.js'
 import { checkCredentials } from './check-credentials.js'
 import { checkDaemon } from './check-daemon.js'
 import { checkFiles } from './check-files.js'
 import { checkForeignRules } from './check-foreign-rules.js'
 import { checkMachine } from './check-machine.js'
 import { checkServices } from './check-services.js'
+import { checkSession } from './check-session.js'
 
 const order: readonly Level[] = ['error', 'warning', 'note']
 
@@ -16,7 +18,9 @@ export function checkAll(facts: Facts, version: string): Finding[] {
   const findings = [
     ...checkMachine(facts),
     ...checkDaemon(facts, version),
+    ...checkConfiguration(facts),
     ...checkServices(facts),
+    ...checkSession(facts),
     ...checkForeignRules(facts),
     ...checkCredentials(facts),
     ...checkClock(facts),

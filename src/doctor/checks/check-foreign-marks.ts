@@ -1,0 +1,50 @@
+/** Foreign rules that use packet marks or a queue of pkctl. */
+import type { Config } from '../../config/types.js'
+import type { KernelFacts } from '../facts.js'
+import type { Finding } from '../finding.js'
+import { finding } from '../finding.js'
+import { chainText } from './descriptions.js'
+import { baseChains } from './foreign-chains.js'
+
+/** The priority of pkctl's chain that reads marks. */
+const grantPriority = -149
+
+export function foreignMarks({ marks: { mask } }: Config, { chains, services }: KernelFacts): Finding[] {
+  const early = [...services.values()].some(({ spec }) => spec.hook === 'prerouting')
+  // After pkctl's chains have read the marks, foreign rules may change them.
+  const together = baseChains(chains, 'prerouting', 'input').filter(
+    ({ base }) =>
+      base && (base.hook === 'prerouting' ? !early || base.priority <= grantPriority : base.priority <= grantPriority),
+  )
+  return together.flatMap(chain => {
+    const rules = chains
+      .filter(({ family, table }) => family === chain.family && table === chain.table)
+      .flatMap(one => (one === chain || !one.base ? one.rules : []))
+    const bits = rules.flatMap(({ actions }) =>
+      actions.flatMap(action => (action.kind === 'mark' ? [(action.bits & mask) >>> 0] : [])),
+    )
+    if (bits.every(one => one === 0)) return []
+    return [
+      finding(
+        'foreign-mark',
+        `${chainText(chain, chains)} may set bits of the packet mark that belong to pkctl (0x${mask.toString(16)}): pkctl clears them, and what they are for may fail`,
+        "give pkctl other bits with 'marks: mask', and restart pkctld; or change that rule",
+        { table: `${chain.family} ${chain.table}` },
+      ),
+    ]
+  })
+}
+
+export function foreignQueues({ queue: { number } }: Config, { chains }: KernelFacts): Finding[] {
+  const senders = chains.filter(({ rules }) =>
+    rules.some(({ actions }) => actions.some(action => action.kind === 'queue' && action.number === number)),
+  )
+  return senders.map(chain =>
+    finding(
+      'foreign-queue',
+      `${chainText(chain, chains)} sends packets to queue ${number} as well: pkctld lets them go on unjudged, and the program for which they are meant does not get them`,
+      "use another number there, or with 'queue: number' here, and restart pkctld",
+      { table: `${chain.family} ${chain.table}` },
+    ),
+  )
+}

@@ -1,0 +1,74 @@
+/** Credentials whose knock is one packet. */
+import type { PacketKnockCredential } from '../../config/credentials/types.js'
+import type { PkdCredential } from '../../config/types.js'
+import { defaultTag, formatTag, tagLength } from '../../knock/pkd.js'
+import type { Finding } from '../finding.js'
+import { finding } from '../finding.js'
+import { count, listed } from './descriptions.js'
+import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
+
+export function checkKey({ name, key }: PkdCredential): Finding[] {
+  const subject = { credential: name }
+  const bytes = withoutPadding(key)
+  const newKey = 'pkctl keygen makes one; give it to whoever knocks'
+  if (bytes.length < enoughBytes) {
+    const level = bytes.length < fewBytes ? 'error' : 'warning'
+    const message = `the key of ${name} has ${count(bytes.length, 'byte')}: whoever sees one knock can try out all keys`
+    return [finding('weak-key', message, newKey, { ...subject, level })]
+  }
+  if (!isPlain(bytes)) return []
+  return [finding('weak-key', `the key of ${name} is long, and yet easy to guess`, newKey, subject)]
+}
+
+/** What any credential has that is knocked by one packet. */
+export function checkPacketKnock({ name, skew, rate, onBehalfOf }: PacketKnockCredential): Finding[] {
+  const subject = { credential: name }
+  const findings: Finding[] = []
+  if (skew === -1) {
+    findings.push(
+      finding(
+        'any-clock',
+        `${name} takes knocks of any time: one that was caught on its way and never arrived opens whenever it is sent`,
+        "'skew: 10', or more where clocks are bad",
+        subject,
+      ),
+    )
+  }
+  if (rate === null) {
+    findings.push(finding('no-rate', `${name} may knock as often as it likes`, "'rate: 5/10s' is the default", subject))
+  }
+  const everywhere = onBehalfOf.filter(prefix => prefix.endsWith('/0'))
+  if (everywhere.length > 0) {
+    findings.push(
+      finding(
+        'obo-everywhere',
+        `${name} may let in any address at all on behalf (${listed(everywhere)})`,
+        "name the networks for which it is meant in 'obo-prefixes'",
+        subject,
+      ),
+    )
+  }
+  return findings
+}
+
+function withoutPadding(key: Buffer): Buffer {
+  let end = key.length
+  while (end > 0 && key[end - 1] === 0) end--
+  return key.subarray(0, end)
+}
+
+const manyWithOneTag = 4
+
+export function sharedTags(credentials: readonly PkdCredential[]): Finding[] {
+  const byTag = new Map<string, string[]>()
+  for (const { tag, name } of credentials) byTag.set(formatTag(tag), [...(byTag.get(formatTag(tag)) ?? []), name])
+  return [...byTag]
+    .filter(([, names]) => names.length > manyWithOneTag)
+    .map(([tag, names]) =>
+      finding(
+        'shared-tag',
+        `${names.length} credentials have the tag ${tag}${tag === defaultTag ? ', the default' : ''}: each knock is tried with the key of each`,
+        `give them tags of their own, of up to ${tagLength} bytes`,
+      ),
+    )
+}
