@@ -45,6 +45,8 @@ export async function messagesOf(source) {
   const kept = []
   const visit = node => {
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node) || ts.isLiteralTypeNode(node)) return
+    // Comments of rules are part of the table: see src/nft/table/service-chain.ts.
+    if (ts.isPropertyAssignment(node) && node.name.getText(file) === 'comment') return
     // One word is a name, a key or a value, not a sentence.
     const isText = ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)
     if (isText && /\s/.test(node.getText(file))) {

@@ -15,7 +15,7 @@ export function withChangeFlags(command: Command): Command {
   return command
     .option('--dry-run', 'print the nft transaction and change nothing')
     .option('--json', 'print {"changed": …} and the result as one JSON object')
-    .option('--socket <path>', 'where the daemon is told of the change, if it runs', defaultSocket)
+    .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
 }
 
 /** Prints the outcome: the transaction of a dry run, JSON, or a sentence. */
@@ -37,6 +37,7 @@ export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promis
     if (!answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.problems[0]?.message ?? 'unknown'}`)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') terminal.warn(`pkctld was not told of the change: ${message}`)
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED')
+      terminal.warn(`pkctld could not be notified of the change: ${message}`)
   }
 }

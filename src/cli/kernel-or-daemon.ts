@@ -12,7 +12,7 @@ export async function kernelOrDaemon<T>(socket: string, message: Message, work: 
     if (!(error instanceof NftError) || !lacksRights(error)) throw error
     const answer = await askDaemon(socket, message).catch((cause: unknown) => {
       const { code } = cause as NodeJS.ErrnoException
-      const why = code === 'EACCES' ? `there is no right to ask at ${socket}` : `nobody answers at ${socket}`
+      const why = code === 'EACCES' ? `there is no right to ask at ${socket}` : `no daemon answers at ${socket}`
       const hint =
         'run as root, or with the capability CAP_NET_ADMIN, or join the group set as socket: group, if there is one'
       throw new UserError(`no right to the ruleset, and pkctld cannot be asked: ${why}`, hint)

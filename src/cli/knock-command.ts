@@ -5,7 +5,7 @@ import { defaultTag } from '../knock/pkd.js'
 /** A command with what both have; `portOption` names the port of a PKD knock. */
 export function knockingCommand(name: string, portOption: string, timeout: string): Command {
   return new Command(name)
-    .argument('<host>', 'a place of hosts.yaml, or a name or address')
+    .argument('<host>', 'a host entry of hosts.yaml, or a name or address')
     .option(`${portOption} <port>`, 'UDP port to knock on (default: a random one)')
     .option('--tag <tag>', `tag of the credential, text or 0x… (default: ${defaultTag})`)
     .option('--key-file <file>', 'file whose first line is the key')

@@ -143,12 +143,12 @@ function pkctldPage(parts: ManualParts): string {
       'ENVIRONMENT',
       ...tagged(
         bold('NOTIFY_SOCKET'),
-        'Where the service manager is told that the daemon is ready, reloads, or ends; see',
+        'Where the daemon reports to the service manager that it is ready, reloads, or ends; see',
         `${bold('sd_notify')}(3).`,
       ),
       ...tagged(
         bold('WATCHDOG_USEC'),
-        'Within this time it is told that the daemon lives, as long as its packet path answers, too.',
+        'Within this time the daemon reports that it is alive, as long as its packet path answers.',
       ),
     ),
     files,
@@ -206,7 +206,7 @@ function configurationPage(parts: ManualParts): string {
       ),
       plain('each option and each name is given once. Times are in seconds, or 30s, 10m, 8h, 2d.'),
       '.PP',
-      `${bold('pkctl check')} names each mistake with its place and touches nothing; ${bold('systemctl reload pkctld')}`,
+      `${bold('pkctl check')} names each mistake with its position and changes nothing; ${bold('systemctl reload pkctld')}`,
       'takes a changed configuration over.',
     ),
     section(

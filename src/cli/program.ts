@@ -8,7 +8,7 @@ const help = `
 Examples:
   pkctl init ssh --port 22 --syn          close port 22 for all but those who knock
   pkctl add 192.0.2.7 --service ssh --for 8h
-  pkctl list ssh                          who may in, and for how long
+  pkctl list ssh                          which sources have access, and for how long
   pkctl knock server.example --tag SSHK --key-file ~/.config/pkctl/key --connect 22
 
 Exit status: 0 done, or nothing to do; 1 failed; 2 wrong usage.

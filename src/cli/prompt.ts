@@ -30,7 +30,7 @@ export async function askOnTerminal(question: string): Promise<string> {
   } catch {
     throw usageError(
       'no key was given, and there is no terminal to ask for it',
-      'name it with --key-file or --key-env, or give the host a place in hosts.yaml with key-file',
+      'name it with --key-file or --key-env, or add a host entry with key-file to hosts.yaml',
     )
   }
   const terminal = new tty.ReadStream(file)

@@ -95,5 +95,5 @@ function logOptions({ log, logPrefix, logLevel, logLimit, logBurst }: ServiceFla
 /** A service that judges every packet may end the connection that the command was typed in. */
 export function warnOfEndingConnections(terminal: Terminal, { protocol, syn, closing }: ServiceSpec): void {
   if (protocol !== 'tcp' || syn || closing === 'accept') return
-  terminal.warn('without --syn every packet is judged: running connections of sources without a grant end now')
+  terminal.warn('without --syn every packet is filtered: open connections of sources without a grant end now')
 }

@@ -99,8 +99,8 @@ export function findHostEntry(name: string, file = hostsFile()): HostEntry | und
   if (close === undefined) return place
   const other = places.get(close)
   if (other === undefined || close === name) {
-    const why = close === name ? 'a place cannot close itself' : `there is no place ${quote(close)}`
-    throw new UserError(`${file}: ${name}.close: ${why}`, 'it takes the name of another place in the file')
+    const why = close === name ? 'a host entry cannot close itself' : `there is no host entry ${quote(close)}`
+    throw new UserError(`${file}: ${name}.close: ${why}`, 'use the name of another host entry in the file')
   }
   // What closes that one is of no interest here.
   const { close: _, ...closing } = readHostEntry(close, other, file)
@@ -124,7 +124,7 @@ function readHostsFile(file: string): ReadonlyMap<string, unknown> {
   }
   // An empty file is empty text there.
   if (places === '') return new Map()
-  if (!isMapping(places)) throw new UserError(`${file}: expected names and their places`)
+  if (!isMapping(places)) throw new UserError(`${file}: expected names and their host entries`)
   return new Map(Object.entries(places))
 }
 
@@ -167,7 +167,7 @@ function wayOf(entry: object, fail: (message: string, hint: string) => never): W
   if (first && second) {
     return fail(
       `'${first.key}' and '${second.key}' do not go together`,
-      'a place knocks by PKD, a fixed sequence or a rotating one; give each a place of its own',
+      'a host entry knocks by PKD, a fixed sequence or a rotating one; give each its own host entry',
     )
   }
   return first?.type ?? 'pkd'

@@ -41,7 +41,7 @@ function reportConflicts(given: Record<string, unknown>, at: ConfigPath, { merge
 const sentences: Readonly<Record<Conflict['reason'], (protocol: string) => readonly [string, hint?: string]>> = {
   'syn-needs-tcp': protocol => [`only protocol tcp can have it, this is ${protocol}`],
   'reset-needs-tcp': protocol => [`only TCP can be reset, this is ${protocol}`, "use 'icmp'"],
-  'accept-excludes-reject': () => ["excludes 'accept: true', with which nobody is turned away"],
+  'accept-excludes-reject': () => ["excludes 'accept: true', which refuses no packet"],
 }
 
 function servicesOf(
@@ -53,7 +53,7 @@ function servicesOf(
   const { port, except, syn, log, 'single-use': singleUse, 'fail-open': failOpen, ...options } = data
   const ports = subtractPorts(port, except)
   if (ports.length === 0) {
-    findings.problem(merged.placeOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to guard`)
+    findings.problem(merged.placeOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to protect`)
     return []
   }
   return [

@@ -45,7 +45,7 @@ function refuseNothing(file: string, sources: readonly SourceFile[], findings: F
   const isEmpty = ({ document: { contents, comment, commentBefore } }: SourceFile) =>
     contents === null && !comment && !commentBefore
   if (findings.problems.length > 0 || !sources.every(isEmpty)) return
-  findings.problem(startOf(file), 'the configuration is empty', "'services: {}' says that nothing is to be guarded")
+  findings.problem(startOf(file), 'the configuration is empty', "'services: {}' says that there is nothing to protect")
 }
 
 /** The main file first, conf.d by name, as they are read. */

@@ -52,7 +52,7 @@ export const serviceSchema = mapping({
     .describe('The transport protocol, or any for all of them. Default: tcp'),
   syn: flag()
     .optional()
-    .describe('Judge only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
+    .describe('Filter only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
   reject: oneOf(rejections)
     .optional()
     .describe('What others get: no answer, a TCP reset, or an ICMP message. Default: drop'),
@@ -65,7 +65,7 @@ export const serviceSchema = mapping({
   allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), parsePrefix))
     .transform(withoutContained)
     .prefault([])
-    .describe('Addresses and prefixes that are always let in. Default: []'),
+    .describe('Addresses and prefixes that always have access. Default: []'),
   prefix4: prefixLength(...serviceBounds.prefix4).describe(
     'How many leading bits of an IPv4 source are granted together. Default: 32',
   ),
@@ -74,9 +74,9 @@ export const serviceSchema = mapping({
   ),
   hook: oneOf(hooks)
     .prefault(serviceDefaults.hook)
-    .describe('Where the port is guarded; prerouting is before DNAT, for ports of containers. Default: input'),
+    .describe('Where the port is filtered; prerouting is before DNAT, for ports of containers. Default: input'),
   log: z
     .union([flag(), serviceLogSchema], { error: expected('true, false or a mapping') })
     .prefault(false)
-    .describe('Have the kernel log who is not let in; true, or how. Default: false'),
+    .describe('Have the kernel log refused packets; true, or how. Default: false'),
 })

@@ -22,7 +22,7 @@ import { parseAbsolutePath, parseMask } from './values.js'
 const queue = mapping({
   number: whole('a queue number', 0, 65_535)
     .prefault(62)
-    .describe('The NFQUEUE number that knocks are handed over through. Default: 62'),
+    .describe('The number of the NFQUEUE that passes knocks to the daemon. Default: 62'),
   'max-length': whole('a number of packets', 1, 1_000_000)
     .prefault(16_384)
     .describe('How many packets may wait in the queue; knocks beyond it are refused. Default: 16384'),
@@ -122,12 +122,12 @@ export const mappings = { queue, marks, limits, socket, log } as const
 
 export const sections = {
   queue: queue.prefault({}).describe('How packets come to the daemon.'),
-  marks: marks.prefault({}).describe('The firewall marks by which verdicts are told to the kernel.'),
-  limits: limits.prefault({}).describe('Bounds on what strangers can make the daemon do and remember.'),
+  marks: marks.prefault({}).describe('The firewall marks that carry verdicts to the kernel.'),
+  limits: limits.prefault({}).describe('Bounds on what unauthenticated senders can make the daemon do and remember.'),
   'open-ports': listOf('ports', parsed(textOrNumber('a port from 1 to 65535'), parsePort))
     .prefault([])
     .describe(
-      'Ports that a source in the middle of a sequence may use without beginning anew; any other one, and it does. Default: []',
+      'Ports that a source in the middle of a sequence may use. After any other port, the source must start again. Default: []',
     ),
   'state-directory': absolutePath()
     .prefault(defaultStateDirectory)

@@ -33,17 +33,17 @@ export class DriftLog {
     this.count++
     const took = Math.round(milliseconds)
     const fields = { event: 'healed', damages: drift, restored, milliseconds: took, ...(by ? { by } : {}) }
-    const whose = by === '' ? 'somebody else' : by
+    const whose = by === '' ? 'another program' : by
     const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')
     this.log[this.row <= loggedEach ? 'warn' : 'debug'](
-      `${what} by ${whose}; put back after ${took} ms, with ${restored} grants`,
+      `${what} by ${whose}; restored after ${took} ms, with ${restored} grants`,
       fields,
     )
     if (this.row <= loggedEach) return
     this.#sinceSummary++
     if (now - this.#lastSummary < minuteMilliseconds) return
     this.log.warn(
-      `the rules are changed again and again, last by ${whose}: put back ${this.#sinceSummary} more times; two programs that both manage the ruleset should not fight`,
+      `the rules keep being changed, last by ${whose}: restored ${this.#sinceSummary} more times; two programs that both manage the ruleset should not fight`,
       fields,
     )
     this.#sinceSummary = 0

@@ -186,7 +186,7 @@ export class DriftWatcher {
         else this.#report.nothing()
       } catch (error) {
         this.#failures++
-        this.#report.error(`the rules could not be put back, and it will be tried again: ${(error as Error).message}`)
+        this.#report.error(`the rules could not be restored; pkctld tries again: ${(error as Error).message}`)
         this.#want(queueRule, by)
       }
       const pause = pauseAfter(Math.max(this.#report.row - withoutPause, this.#failures))

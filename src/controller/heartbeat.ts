@@ -26,7 +26,9 @@ export class Heartbeat {
     try {
       await this.firewall.stayAlive()
     } catch (error) {
-      this.log.error(`services with fail-open may open, for the kernel cannot be told: ${(error as Error).message}`)
+      this.log.error(
+        `services with fail-open may open, because the kernel cannot be updated: ${(error as Error).message}`,
+      )
     }
   }
 

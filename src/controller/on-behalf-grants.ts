@@ -26,7 +26,9 @@ export class OnBehalfGrants {
   /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
   request(credential: string, asked: string): void {
     if (this.#waiting >= maxWaiting) {
-      this.log.error(`${asked} is not let in on behalf, by ${credential}: ${maxWaiting} others wait already`)
+      this.log.error(
+        `${asked} is not granted access on behalf, by ${credential}: ${maxWaiting} others are waiting already`,
+      )
       return
     }
     this.#waiting++
@@ -47,7 +49,7 @@ export class OnBehalfGrants {
       }
       this.triggers.opened(credential, address)
     } catch (error) {
-      const message = `${asked} could not be let in on behalf, by ${credential}: ${(error as Error).message}`
+      const message = `${asked} could not be granted access on behalf, by ${credential}: ${(error as Error).message}`
       this.log.error(message, { credential })
     }
   }

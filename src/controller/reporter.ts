@@ -1,5 +1,6 @@
 /** Writes to the log what knocks led to and, on request, which grants and sequences there are. */
 import type { Firewall } from '../nft/reconcile/firewall.js'
+import { count } from '../util/text.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Granted } from './log-messages.js'
 import { knockMessage } from './log-messages.js'
@@ -24,15 +25,15 @@ export class Reporter {
   async grants(firewall: Pick<Firewall, 'services'>): Promise<void> {
     const services = [...(await firewall.services()).values()]
     const grants = services.flatMap(({ spec, grants }) => grants.map(grant => ({ service: spec.name, ...grant })))
-    this.log.info(`${grants.length} grants run`)
+    this.log.info(count(grants.length, 'active grant'))
     for (const { service, source, secondsLeft } of grants) {
       const end = secondsLeft === null ? 'without end' : `for ${secondsLeft} s`
-      this.log.info(`${source} is let in to ${service} ${end}`, { source, service })
+      this.log.info(`${source} has access to ${service} ${end}`, { source, service })
     }
   }
 
   sequencesInProgress(sources: readonly SequenceProgress[]): void {
-    this.log.info(`${sources.length} sequences are under way`)
+    this.log.info(`${count(sources.length, 'sequence')} in progress`)
     for (const { address, credential, made, of } of sources) {
       const message = `${address} has made ${made} of ${of} knocks of ${credential}`
       this.log.info(message, { source: address, credential })

@@ -4,6 +4,7 @@
  */
 import type { Credential } from '../config/types.js'
 import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { count } from '../util/text.js'
 import type { QueueLimits, RunCommand } from './command-queue.js'
 import { CommandQueue } from './command-queue.js'
 import { EventLimiter } from './event-limiter.js'
@@ -108,8 +109,8 @@ export class Triggers {
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
-    await this.#queue.stop(count => {
-      this.#parts.log.warn(`${count} commands of triggers were waiting and are not run`)
+    await this.#queue.stop(waiting => {
+      this.#parts.log.warn(`not run: ${count(waiting, 'waiting trigger command')}`)
     })
     this.#parts.due.close()
   }

@@ -40,8 +40,8 @@ export async function askOrExplain(socketPath: string, request: Message['request
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      const hint = 'systemctl start pkctld; services in the kernel stay closed, and pkctl add still lets somebody in'
-      throw new UserError(`pkctld is not running: nobody answers at ${socketPath}`, hint)
+      const hint = 'systemctl start pkctld; services in the kernel stay closed, and pkctl add still grants access'
+      throw new UserError(`pkctld is not running: no daemon answers at ${socketPath}`, hint)
     }
     if (code === 'EACCES')
       throw new UserError(

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/types.js'
 import type { Controller } from '../controller/controller.js'
 import { saveServices } from '../controller/saved-services.js'
+import { count } from '../util/text.js'
 import type { ConfiguredLog } from './log.js'
 import type { ServiceManager } from './service-manager.js'
 
@@ -24,7 +25,7 @@ export interface ReloadAnswer {
 }
 
 export async function reload(asker: string, { controller, file, log, manager }: ReloadParts): Promise<ReloadAnswer> {
-  let state = 'the last configuration was refused, the one before is in force'
+  let state = 'the last configuration was refused, the one before stays active'
   manager.reloading()
   try {
     const loaded = loadConfig(file)
@@ -63,4 +64,4 @@ export function keepForBoot({ stateDirectory, services }: Config): string[] {
 
 /** For the service manager. */
 export const summaryOf = ({ queue, services, credentials }: Config) =>
-  `knocks come by queue ${queue.number}; ${services.length} services, ${credentials.length} credentials`
+  `queue ${queue.number}, ${count(services.length, 'service')}, ${count(credentials.length, 'credential')}`

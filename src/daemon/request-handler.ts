@@ -26,9 +26,9 @@ export function requestHandler(parts: RequestParts): Handle {
       const problems = problemsOf(error)
       if (request.request !== 'reload') return { ok: false, problems }
       for (const { message } of problems) {
-        parts.log.error(`the configuration is refused, the old one stays in force: ${message}`)
+        parts.log.error(`the configuration is refused, the old one stays active: ${message}`)
       }
-      return { ok: false, problems: [...problems, { message: 'the old configuration stays in force' }] }
+      return { ok: false, problems: [...problems, { message: 'the old configuration stays active' }] }
     }
   }
 }

@@ -41,7 +41,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
     try {
       send(address, lines.join('\n'))
     } catch (error) {
-      if (!troubled) onTrouble(`the service manager cannot be told: ${(error as Error).message}`)
+      if (!troubled) onTrouble(`the service manager cannot be notified: ${(error as Error).message}`)
       troubled = true
     }
   }

@@ -115,5 +115,5 @@ export function summary(findings: readonly Finding[]): string {
     const count = findings.filter(one => one.level === level).length
     return count === 0 ? [] : [`${count} ${level}${count === 1 ? '' : 's'}`]
   })
-  return counts.join(', ') || 'nothing to complain about'
+  return counts.join(', ') || 'no problems found'
 }

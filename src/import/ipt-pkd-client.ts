@@ -24,7 +24,7 @@ export function importIptPkdHosts(text: string, file: string): ImportedHosts {
     notes.push(caution(`left out: [${shorten(name)}]: ${host}`))
     return []
   })
-  if (hosts.length + notes.length > maxHosts) throw new UserError(`there are more than ${maxHosts} places in it`)
+  if (hosts.length + notes.length > maxHosts) throw new UserError(`it has more than ${maxHosts} host entries`)
   return { hosts, notes }
 }
 
@@ -52,7 +52,7 @@ function hostEntry(name: string, values: ReadonlyMap<string, string>): DraftEntr
   if (key === '') notes.push(caution('it has no key, which is asked for with each knock'))
   for (const option of values.keys()) {
     if (!known.includes(option))
-      notes.push(caution(`left out: ${shorten(option)}: places of ipt_pkd have no such option`))
+      notes.push(caution(`left out: ${shorten(option)}: hosts of ipt_pkd have no such option`))
   }
   return {
     name,

@@ -139,7 +139,7 @@ function skewOf(rule: IptablesRule, notes: Note[]): number {
   if (!/^\d{1,9}$/.test(text)) notes.push(caution(`--window ${shorten(text)} is no number of seconds; it is 10 here`))
   if (seconds === 0) {
     notes.push(
-      caution('the time of knocks is not looked at, as there (--window 0); give a skew, if the clocks are right'),
+      caution('the time of knocks is not checked, as there (--window 0); give a skew, if the clocks are right'),
     )
     return -1
   }
@@ -154,23 +154,23 @@ function openingOf({ rule, table, number }: Line, list: string, draft: Draft): O
   }
   if (table !== 'filter') return leave(`it is in the table ${shorten(table)}`)
   if (['FORWARD', 'OUTPUT'].includes(rule.chain))
-    return leave('it is for packets to other machines, which pkctl does not guard')
+    return leave('it is for packets to other machines, which pkctl does not filter')
   if (rule.odd.length > 0) return leave(`${shorten(rule.odd.join(' '))} has no meaning here`)
   if (valueOf(rule, '--jump') !== 'ACCEPT')
     return leave(`its target is ${shorten(valueOf(rule, '--jump') ?? 'none')} and not ACCEPT`)
   if (!isAboutNew(rule))
     return leave(`it is for connections that are ${shorten(valueOf(rule, '--ctstate') ?? '')}, not NEW`)
   const ports = portsOfRule(rule)
-  if (typeof ports === 'string') return leave(`${ports}; a service with port: 1-65535 and except can guard all ports`)
+  if (typeof ports === 'string') return leave(`${ports}; a service with port: 1-65535 and except can protect all ports`)
   const what = formatServicePorts(ports.protocol, ports.ports)
   if (rule.chain !== 'INPUT') {
     const chain = shorten(rule.chain)
-    draft.caution(`line ${number}: ${what}: what calls the chain ${chain} is not looked at; here it is for all packets`)
+    draft.caution(`line ${number}: ${what}: what calls the chain ${chain} is not checked; here it is for all packets`)
   }
   const mask = maskOf(rule)
   if (mask !== undefined) draft.caution(`line ${number}: ${mask}`)
   if (rule.options.has('--update'))
-    draft.caution(`${what}: there, each packet makes the time anew (--update); here, a knock does`)
+    draft.caution(`${what}: there, each packet restarts the time (--update); here, a knock does`)
   for (const option of ['--source', '--destination', '--in-interface']) {
     const value = valueOf(rule, option)
     if (value !== undefined)

@@ -110,7 +110,7 @@ export class Door {
     if (start.service === undefined && !keysOf(start).every(key => opened.has(key))) {
       return `it closes ${start.opens.map(({ protocol, ports }) => formatServicePorts(protocol, ports)).join(', ')}, which no door opens`
     }
-    this.#notes.push(remark('it closes for whoever knocks; a window closes without a knock'))
+    this.#notes.push(remark('it closes for the source that knocks; a window closes without a knock'))
     if (start.service === undefined) return { closes: start.opens }
     if (!namePattern.test(start.service)) return 'its service has a name that pkctl does not take'
     return { closesNamed: [start.service] }

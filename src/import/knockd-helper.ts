@@ -38,9 +38,9 @@ export function importKnockdHelper(text: string): ImportResult {
       draft.caution(`left out: ${at}: ${why}: ${shorten(words.join(' '))}`)
     } else if (verb === 'delete' && address && added.get(address.service)?.includes(address.prefix)) {
       const what = address.prefix.replace(/\/.*/, '')
-      draft.caution(`${at}: ${what} is taken away again there; here it is let in as long as it is in allow`)
+      draft.caution(`${at}: ${what} is removed again there; here it has access as long as it is in allow`)
     } else if (!['add', 'delete', 'remove', 'list', 'help'].includes(verb)) {
-      draft.caution(`left out: ${at}: it cannot be told what this does: ${shorten(command.words.join(' '))}`)
+      draft.caution(`left out: ${at}: this cannot be converted: ${shorten(command.words.join(' '))}`)
     }
   }
   for (const service of added.keys()) {
@@ -48,7 +48,9 @@ export function importKnockdHelper(text: string): ImportResult {
       draft.caution(`left out: the addresses for ${shorten(service)}: there is no such service here`)
   }
   if (added.size > 0 && commands.some(({ words: [first = ''] }) => conditions.includes(first)))
-    draft.caution('conditions of the script are not looked at: see whether those in allow are to be let in always')
+    draft.caution(
+      'conditions of the script are not checked: check that the addresses in allow are always to have access',
+    )
   return draft.finish()
 }
 
@@ -93,7 +95,7 @@ function addService(
   if (judgesAll) {
     notes.push(
       caution(
-        'every packet is judged: connections of addresses without a grant end as soon as pkctld starts; --syn was not given',
+        'every packet is filtered: connections of addresses without a grant end as soon as pkctld starts; --syn was not given',
       ),
     )
   }

@@ -15,7 +15,7 @@ export function triggerOf(values: ReadonlyMap<string, string>, key: string, note
   if (!usable) {
     notes.push(
       caution(
-        `it cannot be told how long ${key} sleeps, or it is more than a day: what it does afterwards is done only ` +
+        `the time that ${key} sleeps is unknown, or more than a day: what it does afterwards is done only ` +
           'within the timeout, which is 30 s unless it is given',
       ),
     )

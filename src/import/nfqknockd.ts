@@ -32,9 +32,7 @@ export function importNfqknockd(args: readonly string[]): ImportResult {
   const digest = digestOf(options)
   const timeout = number(options, 't', 1, 600, 10)
   if (guarded.length === 0) {
-    draft.caution(
-      'left out: the sequences: no port is guarded, so there is nothing that a knock could open; name them with -p',
-    )
+    draft.caution('left out: the sequences: no port is protected, so a knock has nothing to open; name them with -p')
     return draft.finish()
   }
   draft.credential({
@@ -65,8 +63,8 @@ const windowSeconds = 28_800
 function notesOf(options: Options): Note[] {
   return [
     caution(
-      'there, who has opened stays let in until the closing sequence; here for 8 hours at most, and again 8 with each ' +
-        "knock. If it shall be as it was: 'window: unlimited'",
+      'there, a source keeps access until the closing sequence; here for 8 hours at most, and another 8 with each ' +
+        "knock. To keep it as it was: 'window: unlimited'",
     ),
     remark('the timeout is for the whole sequence; there, it was for each knock'),
     remark("both sides must be in the same hour, as there; with 'grace: 60', a minute more or less does not matter"),

@@ -35,7 +35,7 @@ export async function guardSession(
   if (!session) {
     if (!flags.allowMe) return []
     throw new UserError(
-      'there is no ssh session whose address could be let in',
+      'there is no ssh session whose address could be granted access',
       'name an address with allow, or with pkctl add',
     )
   }
@@ -58,10 +58,10 @@ export async function guardSession(
   if (cutting) cutOff(terminal, flags, session, cutting)
   else if (refusing) {
     terminal.warn(
-      `your ssh session from ${address} goes on, but the next one from there will not be let in: ` +
-        `service ${refusing.spec.name} guards port ${session.port}, and nothing lets ${address} in`,
+      `your ssh session from ${address} continues, but a new one from there will be refused: ` +
+        `service ${refusing.spec.name} protects port ${session.port}, and nothing allows ${address}`,
     )
-    terminal.hint('--allow-me lets it in; make sure that you can knock, otherwise')
+    terminal.hint('--allow-me grants it access; otherwise, make sure that you can knock')
   }
   return []
 }
@@ -74,9 +74,9 @@ function cutOff(
 ): void {
   const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
   const message =
-    `your ssh session from ${address} would be cut off: ` +
-    `service ${spec.name} judges every packet to port ${port}, and nothing lets ${address} in${until}`
-  const hint = '--allow-me lets it in; where only new connections are judged (syn), it goes on; --force cuts it off'
+    `your ssh session from ${address} would end: ` +
+    `service ${spec.name} filters every packet to port ${port}, and nothing allows ${address}${until}`
+  const hint = '--allow-me grants it access; with --syn the session continues; --force ends it'
   if (!flags.force && !flags.dryRun) throw new UserError(message, hint)
   terminal.warn(message)
   if (!flags.force) terminal.hint(hint)
@@ -93,7 +93,7 @@ function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
 /** Says how to undo what --allow-me did. */
 export function hintAtAllowed(terminal: Terminal, grants: readonly ServiceGrant[]): void {
   for (const { service, source } of grants) {
-    terminal.hint(`you are let in without end; pkctl delete ${source} --service ${service} takes that back`)
+    terminal.hint(`you have access without end; pkctl delete ${source} --service ${service} revokes it`)
   }
 }
 

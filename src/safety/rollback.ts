@@ -122,7 +122,7 @@ export async function confirm(): Promise<void> {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error
-    const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is in force'
+    const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is active'
     throw new UserError('no change waits to be confirmed', hint)
   }
   if (!answer.ok) throw new UserError(answer.problems[0]?.message ?? 'it cannot be confirmed')

@@ -23,6 +23,9 @@ export function shown(value: unknown): string {
   return kindOf(value)
 }
 
+/** `1 service`, `2 services`. */
+export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`
+
 /** What sort of value it is, for messages that must not show a secret. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'

@@ -58,7 +58,7 @@ describe('pkctl apply', () => {
     lab.config('services:\n  ssh: { port: [22, 2222], window: 120 }')
     const said = await must('apply', file)
     assert.match(said, /^~ ssh: ports 22 -> 22,2222\n~ ssh: window 60 -> 120\n/)
-    assert.match(said, /service web is not in the file, and stays; --prune takes it away/)
+    assert.match(said, /service web is not in the file, and stays; --prune removes it/)
     assert.equal(await lab.opens(server4, client4, 2222), 'open', 'the grant goes on')
     assert.equal(await lab.opens(server4, stranger4, 2222), 'timeout')
     assert.equal(await lab.opens(server4, stranger4, 8080), 'reset', 'web stays')
@@ -272,10 +272,7 @@ describe('pkctl apply', () => {
         const { status, stdout, stderr } = await fromSession(words, from, to)
         assert.equal(status, 1, words)
         assert.equal(stdout, '')
-        assert.match(
-          stderr,
-          new RegExp(`error: your ssh session from ${from} would be cut off: service ssh judges every`),
-        )
+        assert.match(stderr, new RegExp(`error: your ssh session from ${from} would end: service ssh judges every`))
         assert.match(stderr, /hint: --allow-me lets it in/)
       }
     }
@@ -294,16 +291,16 @@ describe('pkctl apply', () => {
     assert.equal(status, 1)
     const over = ['env', `SSH_CONNECTION=${client4} 50000 ${server4} 22`]
     const { stdout, stderr } = await on(...over, process.execPath, pkctl, 'init', 'ssh', '--port', '22')
-    assert.match(stdout, /guards 22/)
+    assert.match(stdout, /protects 22/)
     assert.doesNotMatch(stderr, /your ssh session/)
   })
 
   it('warn that the next connection would be refused where only new ones are judged', async () => {
     const first = await fromSession('pkctl init ssh --port 22 --syn; echo still here')
-    assert.match(first.stdout, /service ssh guards 22\/tcp\nstill here\n/)
+    assert.match(first.stdout, /service ssh protects 22\/tcp\nstill here\n/)
     assert.match(
       first.stderr,
-      new RegExp(`session from ${client4} goes on, but the next one from there will not be let in: service ssh guards`),
+      new RegExp(`session from ${client4} continues, but a new one from there will be refused: service ssh protects`),
     )
     await must('add', client4, '--service', 'ssh')
     const granted = await fromSession('pkctl init ssh --port 22 --syn --window 90')
@@ -321,11 +318,11 @@ describe('pkctl apply', () => {
     assert.equal(status, 0)
     const refused = await fromSession('pkctl init ssh --port 22 --window 90')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, new RegExp(`would be cut off: .* lets ${client4} in for longer than 2\\d\\d s\\n`))
+    assert.match(refused.stderr, new RegExp(`would end: .* lets ${client4} in for longer than 2\\d\\d s\\n`))
     assert.equal((await list())[0]?.window, 60)
     const { stdout, stderr } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.match(stdout, /still here/)
-    assert.match(stderr, /hint: you are let in without end/)
+    assert.match(stderr, /hint: you have access without end/)
     const byHand = (await list())[0]?.grants.filter(({ by }) => by === 'hand')
     assert.deepEqual(byHand, [{ source: client4, by: 'hand', secondsLeft: null }])
   })
@@ -348,7 +345,7 @@ describe('pkctl apply', () => {
     assert.deepEqual(await names(), [])
     const { status: alone, stderr: why } = await pk('init', 'ssh', '--port', '22', '--allow-me')
     assert.equal(alone, 1)
-    assert.match(why, /there is no ssh session whose address could be let in/)
+    assert.match(why, /there is no ssh session whose address could be granted access/)
     assert.deepEqual(await names(), [])
   })
 })

@@ -18,7 +18,7 @@ describe('doctor', () => {
       const before = await ruleset()
       const { status, stdout } = await p.lab.on(p.argv)
       assert.equal(status, 0)
-      assert.match(stdout, /^(nothing to complain about|(1 warning, )?\d notes?|1 warning)$/m)
+      assert.match(stdout, /^(no problems found|(1 warning, )?\d notes?|1 warning)$/m)
       assert.equal(await ruleset(), before)
       assert.match(await p.lab.mustPkctl('status'), /knocks: 0 accepted/)
     })

@@ -157,6 +157,6 @@ describe('the socket of a group', () => {
     assert.match((await as(member, 'status')).stderr, /may not ask for status/)
     await daemon.stop()
     assert.deepEqual([fs.existsSync(lab.socket), fs.existsSync(`${lab.socket}.group`)], [false, false])
-    assert.match((await as(member, 'list')).stderr, /nobody answers at/)
+    assert.match((await as(member, 'list')).stderr, /no daemon answers at/)
   })
 })

@@ -210,7 +210,7 @@ describe('a system', () => {
     assert.equal(status, 0, stderr)
     assert.equal((await system.must('pkctl --version')).trim(), newer)
     assert.match(await system.must('cat /etc/pkctl/pkctl.yaml'), /laptop/)
-    assert.match(await system.must('pkctl check'), /1 services, 1 credentials/)
+    assert.match(await system.must('pkctl check'), /1 service, 1 credential$/m)
     assert.equal(await table(), before)
   })
 

@@ -160,7 +160,9 @@ describe('pktables', () => {
       await must('init', 'ssh', '--port', '22', ...flags)
       await must('add', client4, '--service', 'ssh')
       const running = lab.peer({ connect: { host: server4, port: 22, from: client4, hold } })
-      await until(async () => (await must('list')).includes(' let in') && !(await must('list')).includes(' 0 let in'))
+      await until(
+        async () => (await must('list')).includes(' accepted') && !(await must('list')).includes(' 0 accepted'),
+      )
       await must('delete', client4, '--service', 'ssh')
       assert.equal((await running)[0]?.result, want)
       await must('remove', 'ssh')
@@ -185,7 +187,7 @@ describe('pktables', () => {
   it('--accept only watches', async () => {
     await must('init', 'ssh', '--port', '22', '--accept')
     assert.equal(await lab.opens(server4, stranger4), 'open')
-    assert.match(await must('list'), /^ssh {2}22\/tcp {2}all packets, only watched.*packets: 0 let in, [1-9]/s)
+    assert.match(await must('list'), /^ssh {2}22\/tcp {2}all packets, only watched.*packets: 0 accepted, [1-9]/s)
   })
 
   const plain = { prefix: '', level: 'warn', rate: null, burst: 0 }

@@ -112,7 +112,7 @@ describe('the example for cloud-init', () => {
     assert.ok(script.includes(` ${written?.path} /etc/pkctl/pkctl.yaml`), 'it is put in its place')
     const config = path.join(home, 'pkctl.yaml')
     fs.writeFileSync(config, written?.content ?? '', { mode: 0o600 })
-    assert.match(await must([process.execPath, pkctl, 'check', '--config', config]), /1 services, 1 credentials/)
+    assert.match(await must([process.execPath, pkctl, 'check', '--config', config]), /1 service, 1 credential$/m)
   })
 
   it('runs commands that a shell understands, and stops at the first that fails', async () => {

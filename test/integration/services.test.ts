@@ -55,7 +55,7 @@ describe('service chains', () => {
     for (const [args, said] of [
       [
         ['init', 'ssh', '--port', '22', '--syn', '--allow', '192.0.2.0/24', '--allow', '2001:db8::/32', '--log'],
-        /guards 22/,
+        /protects 22/,
       ],
       [['add', '192.0.2.77', '--service', 'ssh'], /may use ssh/],
       [['add', '--service', 'ssh', '2001:DB8:0::77'], /2001:db8::77 may use ssh/],

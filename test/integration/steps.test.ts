@@ -302,7 +302,7 @@ describe('sequences, in more detail', () => {
       const grown = resident() - before
       console.log(`      ${grown} kB more after 150,000 forged beginnings`)
       assert.ok(grown < 250_000, `${grown} kB`)
-      const midway = Number(/"(\d+) sequences are under way/.exec(await dump(daemon, 'SIGUSR2'))?.[1])
+      const midway = Number(/"(\d+) sequences? in progress/.exec(await dump(daemon, 'SIGUSR2'))?.[1])
       assert.ok(midway <= 65_536)
       await sleep(3500)
       await knock(7000, 9000, 8000)
@@ -326,7 +326,7 @@ describe('sequences, in more detail', () => {
   const dump = async (daemon: Background, signal: NodeJS.Signals): Promise<string> => {
     const length = daemon.output.length
     daemon.child.kill(signal)
-    await until(() => /sequences are under way|grants run/.test(daemon.output.slice(length)))
+    await until(() => /sequences? in progress|active grants?/.test(daemon.output.slice(length)))
     await sleep(200)
     return daemon.output.slice(length)
   }
@@ -339,15 +339,15 @@ describe('sequences, in more detail', () => {
     await knock(7000, 9000)
     // The packet goes on before the thread that judged it has told of it.
     await until(async () =>
-      /"1 sequences are under way"[^]*10\.77\.0\.2 has made 2 of 3 knocks of c/.test(await dump(daemon, 'SIGUSR2')),
+      /"1 sequence in progress"[^]*10\.77\.0\.2 has made 2 of 3 knocks of c/.test(await dump(daemon, 'SIGUSR2')),
     )
     await knock(8000)
     await daemon.says(/opens ssh/)
     const open = await dump(daemon, 'SIGUSR1')
-    assert.match(open, /"2 grants run"/)
-    assert.match(open, /10\.77\.0\.2 is let in to ssh for \d+ s/)
-    assert.match(open, /10\.77\.0\.3 is let in to ssh without end/)
-    assert.match(await dump(daemon, 'SIGUSR2'), /"0 sequences are under way"/)
+    assert.match(open, /"2 active grants"/)
+    assert.match(open, /10\.77\.0\.2 has access to ssh for \d+ s/)
+    assert.match(open, /10\.77\.0\.3 has access to ssh without end/)
+    assert.match(await dump(daemon, 'SIGUSR2'), /"0 sequences are in progress"/)
   })
 
   it('a port scan in order and at random of all ports opens nothing', async () => {

@@ -197,7 +197,7 @@ describe('the daemon as a user of its own', () => {
       it(`at ${address}: ready, reloading, alive, stopping`, async () => {
         const heard = await reader(address)
         const daemon = await start({ NOTIFY_SOCKET: address, WATCHDOG_USEC: '400000' })
-        await heard.says(/READY=1\nSTATUS=knocks come by queue 62; 1 services, 1 credentials/)
+        await heard.says(/READY=1\nSTATUS=queue 62, 1 service, 1 credential/)
         await heard.says(/(WATCHDOG=1[^]*){3}/)
         assert.doesNotMatch(heard.output, /RELOADING/)
         daemon.child.kill('SIGHUP')

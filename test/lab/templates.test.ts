@@ -66,7 +66,7 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
     }
     const nothing = { pkctl_services: {}, pkctl_credentials: {}, pkctl_settings: {} }
     for (const [variables, sum] of [
-      [{ ...example.pkctl.vars, pkctl_keys: {} }, '2 services, 1 credentials'],
+      [{ ...example.pkctl.vars, pkctl_keys: {} }, '2 services, 1 credential'],
       [nothing, '0 services, 0 credentials'],
     ] as const) {
       const target = path.join(directory, 'pkctl.yaml')

@@ -258,7 +258,7 @@ const queueCases: FirewallCase[] = [
       await firewall.addGrant('once', 4, '192.0.2.1', 500)
       await nft.apply([addChain('theirs'), addRule('theirs', [jump('candidate')])])
       const { details } = await firewall.install([web], packetPath)
-      assert.match(details.join(), /service web added,something held on to chains/)
+      assert.match(details.join(), /service web added,chains of the table inet pkctl were in use/)
       assert.deepEqual(await specs(firewall), [once, ssh, web])
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500', '2001:db8::1 hand for ever'])
       const all = [...(await firewall.services()).values()].flatMap(state => state.grants)
@@ -356,7 +356,7 @@ const replaceCases: FirewallCase[] = superseded.map(([name, before, specsNow, le
     )
     const gone = before.map(({ name }) => name).filter(name => !want.some(spec => spec.name === name))
     for (const name of gone) {
-      assert.ok(details.includes(`service ${name} gave way to those that guard its ports now`), details.join())
+      assert.ok(details.includes(`service ${name} was replaced: other services protect its ports now`), details.join())
     }
     const { sets, chains } = await nft.list()
     const traces = [...sets.keys(), ...chains.keys()].filter(key => gone.some(name => key.startsWith(`pk-${name}`)))
@@ -384,7 +384,7 @@ const renameCases: FirewallCase[] = [
       assert.equal(counted.transactions() - before, 1)
       assert.deepEqual(details, [
         'shell: service shell added',
-        'service ssh gave way to those that guard its ports now',
+        'service ssh was replaced: other services protect its ports now',
       ])
       assert.deepEqual(seen.sort(), ['shell', 'web'])
       assert.deepEqual(await specs(firewall), [shell, web])

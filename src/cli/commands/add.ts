@@ -12,7 +12,7 @@ interface AddFlags extends GrantFlags {
 
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
-    .description('let an address in, until it is deleted or for a time; again, give it that time anew')
+    .description('grant an address access, for a time or until you delete it; repeat to restart the time')
     .argument('<address>', 'IPv4 or IPv6 address')
     .option('--service <name>', 'service that it may use')
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without end)')

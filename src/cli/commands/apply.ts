@@ -44,7 +44,7 @@ export function applyCommand(terminal: Terminal): Command {
     .option('--confirm <time>', 'roll back by itself unless pkctl confirm follows within 1s to 1d, such as 60s')
     .option('--dry-run', 'show the differences and change nothing')
     .option('--json', 'print {"changed": …} and the result as one JSON object')
-    .option('--socket <path>', 'where the daemon is told of the change, if it runs (default: as the file says)')
+    .option('--socket <path>', 'socket of the daemon to notify, if it runs (default: from the file)')
     .addHelpText('after', applyHelp)
   return withLockoutFlags(command).action((file: string, flags: ApplyFlags) => apply(terminal, file, flags))
 }
@@ -109,7 +109,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
   for (const { service, source } of allowed) terminal.difference('+', `grant ${source} for ${service}, without end`)
-  for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune takes it away`)
+  for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune removes it`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)
   if (!flags.dryRun) hintAtAllowed(terminal, allowed)

@@ -7,6 +7,7 @@ import { configJsonSchema } from '../../config/schema.js'
 import { serviceUser } from '../../config/service-user.js'
 import { defaultConfig } from '../../util/default-paths.js'
 import type { Terminal } from '../../util/terminal.js'
+import { count } from '../../util/text.js'
 
 export function checkCommand(terminal: Terminal): Command {
   return new Command('check')
@@ -31,7 +32,7 @@ export function checkCommand(terminal: Terminal): Command {
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       warnOfHidden(files, marked, terminal)
       terminal.out(
-        `${config.file} is valid: ${config.services.length} services, ${config.credentials.length} credentials`,
+        `${config.file} is valid: ${count(config.services.length, 'service')}, ${count(config.credentials.length, 'credential')}`,
       )
     })
 }

@@ -23,7 +23,7 @@ In ~/.ssh/config, for all that ssh, scp, sftp and git do with this server:
     ProxyCommand pkctl connect %h %p
 
 The host is a place, as with pkctl knock, or a name or address of the network. The knock and the connection go out
-together; the knock is sent once more, made anew, where no connection comes of it. A place that has something to close
+together. If the connection fails, pkctl sends a new knock once. A host entry that has something to close
 with is closed at the end, also when a signal ends the command. stdin is what is sent, so the key is never read from it:
 where neither an option nor a place names the key, it is asked for on the terminal.
 

@@ -5,7 +5,7 @@ import type { Terminal } from '../../util/terminal.js'
 import { version } from '../version.js'
 
 const daemonHelp = `
-Stays in the foreground. SIGHUP reloads the configuration; SIGUSR1 logs who is let in, and SIGUSR2 who is in the middle
+Stays in the foreground. SIGHUP reloads the configuration; SIGUSR1 logs the sources with access, and SIGUSR2 those in the middle
 of a sequence; SIGTERM and SIGINT end it: protected ports stay closed, and running grants stay valid until they end.`
 
 export function daemonCommand(_: Terminal): Command {

@@ -7,7 +7,7 @@ import { changeGrant, serviceOf } from '../grant-change.js'
 
 export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')
-    .description('take back what an address was granted, by knock or by hand')
+    .description('revoke the grants of an address, by knock or by hand')
     .argument('<address>', 'IPv4 or IPv6 address')
     .option('--service <name>', 'service that it may no longer use')
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {

@@ -10,7 +10,7 @@ import { columns, inColour } from '../terminal.js'
 import { version } from '../version.js'
 
 const doctorHelp = `
-Changes nothing, and needs no daemon. Without root it tells what it could not look at.
+Changes nothing, and needs no daemon. Without root, it says what it could not check.
 Exit status: 0 without errors, 1 with at least one, and with --strict also with a warning.`
 
 interface Flags {

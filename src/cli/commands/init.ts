@@ -19,8 +19,8 @@ import { portsText } from '../service-text.js'
 type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 
 const help = `
-A source is let in when a knock or pkctl add grants it, or when --allow names it. Everyone else meets the last rule:
-drop, unless --reject or --accept says otherwise. With --syn only the start of a connection is judged, so that running
+A source has access when a knock or pkctl add grants it, or when --allow names it. Every other source gets the last rule:
+drop, unless --reject or --accept says otherwise. With --syn only the start of a connection is filtered, so that running
 connections outlive a grant; without it every packet is, and a connection ends when its grant does.
 
 Examples:
@@ -32,14 +32,14 @@ const collect = (value: string, before: readonly string[] = []) => [...before, v
 
 export function initCommand(terminal: Terminal): Command {
   const command = new Command('init')
-    .description('close a port for all but those who are granted access; again with other options, change it')
+    .description('close a port to all sources without a grant; repeat with other options to change it')
     .argument('<name>', 'name of the service')
     .option('--port <ports>', 'port, range such as 6000-6010, or several with commas; may be repeated', collect)
     .addOption(new Option('--udp', 'the same as --protocol udp').conflicts(['syn', 'protocol']))
-    .option('--syn', 'TCP, and judge only packets that start a connection')
+    .option('--syn', 'TCP, and filter only packets that start a connection')
     .addOption(new Option('--protocol <name>', 'protocol of the ports (default: tcp)').choices(protocols))
-    .addOption(new Option('--accept', 'only watch: count and log, and let everyone in').conflicts('reject'))
-    .addOption(new Option('--reject <how>', 'what strangers meet (default: drop)').choices(rejections))
+    .addOption(new Option('--accept', 'only watch: count and log, and accept every packet').conflicts('reject'))
+    .addOption(new Option('--reject <how>', 'what a source without a grant gets (default: drop)').choices(rejections))
     .option('--log', 'log packets of sources that have no grant')
     .option('--log-prefix <text>', 'text in front of each log line (default: "pk-NAME ")')
     .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(kernelLogLevels))
@@ -47,12 +47,12 @@ export function initCommand(terminal: Terminal): Command {
     .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
     .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', flagDefaults.window)
     .option('--single-use', 'a grant is used up by the first connection')
-    .option('--fail-open', 'let everyone in while pkctld does not run')
-    .option('--allow <prefixes>', 'address or prefix that is always let in, or several; may be repeated', collect)
+    .option('--fail-open', 'accept every packet while pkctld does not run')
+    .option('--allow <prefixes>', 'address or prefix that always has access, or several; may be repeated', collect)
     .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', flagDefaults.prefix4)
     .option('--prefix6 <bits>', 'grant the whole IPv6 prefix of a source, 16 to 128', flagDefaults.prefix6)
     .addOption(
-      new Option('--hook <hook>', 'where to judge; prerouting also guards ports published by DNAT')
+      new Option('--hook <hook>', 'where to filter; prerouting also protects ports published by DNAT')
         .choices(hooks)
         .default(flagDefaults.hook),
     )
@@ -67,8 +67,8 @@ export function initCommand(terminal: Terminal): Command {
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed
-      ? `service ${name} guards ${portsText(spec)}${details ? ` (${details})` : ''}`
-      : `service ${name} guards ${portsText(spec)} already`
+      ? `service ${name} protects ${portsText(spec)}${details ? ` (${details})` : ''}`
+      : `service ${name} protects ${portsText(spec)} already`
     report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
     if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
   })

@@ -44,9 +44,9 @@ export function knockCommand(terminal: Terminal): Command {
     .option('-u, --udp', 'knock at ports by UDP where nothing is said')
     .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence (default: 20)')
     .option('-t, --answer-time <ms>', 'milliseconds that a TCP knock waits for an answer (default: 0)')
-    .option('--on-behalf-of <address>', 'ask for this address to be let in, if the credential may')
+    .option('--on-behalf-of <address>', 'request access for this address, if the credential allows it')
     .option('--connect <port>', 'then try this TCP port at once, and tell')
-    .option('--close', 'knock as the place says for closing')
+    .option('--close', 'knock as the host entry says for closing')
     .option('-v, --verbose', 'say what is sent where')
     .addHelpText('after', help)
     .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))
@@ -85,14 +85,14 @@ async function closingMethod(
   flags: Flags,
   ask: () => Promise<string>,
 ): Promise<KnockMethod> {
-  if (ports.length > 0) throw usageError('--close knocks as the place says, and takes no ports')
+  if (ports.length > 0) throw usageError('--close knocks as the host entry says, and takes no ports')
   if (flags.connect !== undefined) throw usageError('--close and --connect exclude each other')
-  if (flags.udp) throw usageError('--close knocks as the place says, and takes no --udp')
+  if (flags.udp) throw usageError('--close knocks as the host entry says, and takes no --udp')
   const method = await closeMethod(entry, flags, ask)
   if (method) return method
   throw usageError(
     `${name} has nothing to close with`,
-    'in hosts.yaml, give it close-sequence, close-secret or close-secret-file, or close and the name of another place',
+    'in hosts.yaml, give it close-sequence, close-secret or close-secret-file, or close and the name of another host entry',
   )
 }
 

@@ -36,14 +36,14 @@ function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: Servic
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
   terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${summaryOf(spec)}`)
-  if (!sound) terminal.out(`  damaged: its rules are not as pkctl made them; pkctl init or pkctl reload mends them`)
+  if (!sound) terminal.out(`  damaged: the rules were changed; pkctl init or pkctl reload restores them`)
   terminal.out(
-    `  packets: ${admittedPackets} let in, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
+    `  packets: ${admittedPackets} accepted, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
   )
   if (spec.allow.length > 0) terminal.out(`  always:  ${spec.allow.join(' ')}`)
   for (const { source, by, secondsLeft } of grants) {
     const left = secondsLeft === null ? 'without end' : `${secondsLeft} s left`
     terminal.out(`  granted: ${source}  ${left}  by ${by}`)
   }
-  if (grants.length === 0) terminal.out('  granted: nobody')
+  if (grants.length === 0) terminal.out('  granted: none')
 }

@@ -60,12 +60,12 @@ export function createPktables(terminal: Terminal): Command {
 
 function initCommand(terminal: Terminal): Command {
   return new Command('init')
-    .description('close a port for all but the addresses that are added; a service that is there stays as it is')
+    .description('close a port to all addresses that are not added; an existing service stays as it is')
     .argument('<name>', 'name of the service')
     .requiredOption('--port <port>', 'port, or range as 6000:6010')
     .addOption(new Option('--udp', 'UDP instead of TCP').conflicts('syn'))
-    .option('--syn', 'judge only packets that start a TCP connection')
-    .option('--accept', 'only watch: count and log, and let everyone in')
+    .option('--syn', 'filter only packets that start a TCP connection')
+    .option('--accept', 'only watch: count and log, and accept every packet')
     .option('--log', 'log packets of addresses that were not added')
     .option('--log-prefix <text>', 'text in front of each log line (default: none)')
     .option('--log-level <level>', 'level of the log, as name or number (default: warning)')
@@ -80,14 +80,14 @@ function initCommand(terminal: Terminal): Command {
       }
       terminal.out(`chain pk-${name} already exists, nothing changed`)
       if ((await firewall.services()).get(name)?.sound === false) {
-        terminal.warn(`the rules of ${name} are not as they were made; pkctl init ${name} with its options mends them`)
+        terminal.warn(`the rules of ${name} were changed; pkctl init ${name} with its options restores them`)
       }
     })
 }
 
 function removeCommand(terminal: Terminal): Command {
   return new Command('remove')
-    .description('take a service away: its port is open to everyone again')
+    .description('remove a service: its port is open to every source again')
     .argument('<name>', 'name of the service')
     .action(async (name: string) => {
       const { changed } = await realFirewall().removeService(checkServiceName(name))
@@ -97,7 +97,7 @@ function removeCommand(terminal: Terminal): Command {
 }
 
 function addCommand(): Command {
-  return withAddress(new Command('add').description('let an address in until it is deleted')).action(
+  return withAddress(new Command('add').description('grant an address access until you delete it')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = hostOf(text)
       await realFirewall().addGrant(checkServiceName(service), version, address, null)
@@ -106,7 +106,7 @@ function addCommand(): Command {
 }
 
 function deleteCommand(): Command {
-  return withAddress(new Command('delete').description('let an address in no longer')).action(
+  return withAddress(new Command('delete').description('revoke the access of an address')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = hostOf(text)
       await realFirewall().deleteGrant(checkServiceName(service), version, address)

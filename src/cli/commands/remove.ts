@@ -7,7 +7,7 @@ import { checkServiceName } from '../flag-values.js'
 
 export function removeCommand(terminal: Terminal): Command {
   const command = new Command('remove')
-    .description('take a service away: its port is open to everyone again')
+    .description('remove a service: its port is open to every source again')
     .argument('<name>', 'name of the service')
   return withChangeFlags(command).action(async (name: string, flags: ChangeFlags) => {
     const change = await realFirewall(flags).removeService(checkServiceName(name))

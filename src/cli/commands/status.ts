@@ -4,6 +4,7 @@ import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import { defaultSocket } from '../../util/default-paths.js'
 import type { Terminal } from '../../util/terminal.js'
+import { count } from '../../util/text.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
@@ -29,13 +30,13 @@ function lines(status: Status, terminal: Terminal): string[] {
   const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
-    `  configuration: ${status.config}, ${status.credentials} credentials`,
+    `  configuration: ${status.config}, ${count(status.credentials, 'credential')}`,
     `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ` +
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
-    ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets of somebody else's rule for this queue`] : []),
+    ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]
 }
 

@@ -51,7 +51,7 @@ export function warnOfTails(credentials: readonly Credential[], { merged, findin
   const wholes = new Map<string, string>()
   const warn = (name: string, other: string) => {
     const at = ['credentials', name, 'sequence']
-    const why = `whoever knocks it completes that of ${other} as well, and only one of them counts`
+    const why = `a client that knocks it also completes the sequence of ${other}, and only one of them counts`
     findings.warn(merged.placeOf(at), `${formatPath(at)}${why}`)
   }
   for (const one of sequences) {

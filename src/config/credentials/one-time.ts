@@ -3,7 +3,7 @@ import * as path from 'node:path'
 import * as z from 'zod'
 import { fewLeft, readOneTime } from '../../knock/one-time.js'
 import { reasonOf } from '../../util/file-text.js'
-import { oneLine } from '../../util/text.js'
+import { count, oneLine } from '../../util/text.js'
 import { formatPath } from '../config-path.js'
 import { expected, mapping } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
@@ -34,9 +34,9 @@ export const kind = credentialKind({
     try {
       const list = readOneTime(reader.readFile(file))
       if (list.unused.length === 0)
-        findings.warn(merged.placeOf(place), `${about} has no sequence left: nobody can knock`)
+        findings.warn(merged.placeOf(place), `${about} has no sequence left: no client can knock`)
       else if (list.unused.length < fewLeft)
-        findings.warn(merged.placeOf(place), `${about} has only ${list.unused.length} sequences left`)
+        findings.warn(merged.placeOf(place), `${about} has only ${count(list.unused.length, 'sequence')} left`)
     } catch (cause) {
       findings.problem(merged.placeOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
       return undefined

@@ -58,7 +58,6 @@ function checkFlags(data: StepsData, at: ConfigPath, { merged, findings }: Conte
   const { mask, value } = data['tcp-flags']
   if ((mask & value & synRule.value) !== 0) return
   const place = [...at, 'tcp-flags']
-  const message =
-    'packets of running connections can have these flags as well: each of them is looked at, and may count'
+  const message = 'packets of open connections can also have these flags: each of them is checked, and may count'
   findings.warn(merged.placeOf(place), `${formatPath(place)}${message}`)
 }

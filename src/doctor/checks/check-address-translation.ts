@@ -43,7 +43,7 @@ function pastInput(
     finding(
       'published-past-input',
       `${chainText(chain, chains)} sends ${listed(around.map(probeText))} elsewhere, as for a container, before service ${spec.name} looks at it: it may be open to everyone`,
-      `let the service judge before that: 'hook: prerouting' in the configuration, or pkctl init ${spec.name} --hook prerouting`,
+      `let the service filter before that: 'hook: prerouting' in the configuration, or pkctl init ${spec.name} --hook prerouting`,
       { service: spec.name, table: `${chain.family} ${chain.table}` },
     ),
   ]
@@ -84,8 +84,8 @@ function pastPrerouting(
     .map(({ first, target }) =>
       finding(
         'redirected-past-prerouting',
-        `${chainText(chain, chains)} turns port ${first} into port ${target}, which service ${spec.name} guards before that: by port ${first} it may be open to everyone`,
-        `add port ${first} to the service, or let it judge on 'hook: input'`,
+        `${chainText(chain, chains)} turns port ${first} into port ${target}, which service ${spec.name} protects before that: through port ${first} it may be open to every source`,
+        `add port ${first} to the service, or let it filter on 'hook: input'`,
         { service: spec.name, table: `${chain.family} ${chain.table}` },
       ),
     )

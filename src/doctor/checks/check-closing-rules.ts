@@ -69,16 +69,16 @@ function howToOpen(chain: RuleChain, chains: readonly RuleChain[], probes: reado
   const tool = chain.tool === 'iptables-legacy' ? 'iptables-legacy' : 'iptables'
   switch (ownerOf(chain, chains)) {
     case 'ufw':
-      return `ufw allow ${port}/${protocol}; pkctl keeps it closed to strangers`
+      return `ufw allow ${port}/${protocol}; pkctl keeps it closed to sources without a grant`
     case 'firewalld':
-      return `firewall-cmd --permanent --add-port=${port}/${protocol} && firewall-cmd --reload; pkctl keeps it closed to strangers`
+      return `firewall-cmd --permanent --add-port=${port}/${protocol} && firewall-cmd --reload; pkctl keeps it closed to sources without a grant`
     case 'iptables':
     case 'docker': {
       const command = chain.family === 'ip6' ? tool.replace('ip', 'ip6') : tool
-      return `${command} -I ${chain.name} -p ${protocol} --dport ${port} -j ACCEPT; pkctl keeps it closed to strangers`
+      return `${command} -I ${chain.name} -p ${protocol} --dport ${port} -j ACCEPT; pkctl keeps it closed to sources without a grant`
     }
     case 'nft':
-      return `let it pass: nft insert rule ${chain.family} ${chain.table} ${chain.name} ${protocol} dport ${port} accept; pkctl keeps it closed to strangers`
+      return `let it pass: nft insert rule ${chain.family} ${chain.table} ${chain.name} ${protocol} dport ${port} accept; pkctl keeps it closed to sources without a grant`
   }
 }
 

@@ -15,7 +15,7 @@ function validity({ configuration, kernel }: Facts): Finding[] {
   const subject = { path: file }
   if (!present) {
     const message = `there is no ${file}: services and grants by command work, knocks do not`
-    return [finding('no-configuration', message, 'see templates/pkctl.yaml, if somebody shall knock', subject)]
+    return [finding('no-configuration', message, 'see templates/pkctl.yaml, if clients are to knock', subject)]
   }
   const guarded = (config?.services.length ?? 0) + (kernel?.services.size ?? 0)
   return [
@@ -53,7 +53,7 @@ function unopened(config: Config, kernel: KernelFacts | null): Finding[] {
     ...locked.map(({ name }) =>
       finding(
         'nobody-opens',
-        `service ${name} is opened by no credential and lets no address in: nobody can use it`,
+        `service ${name} is opened by no credential and allows no address: no source can use it`,
         `name it in a credential's 'opens', or give it 'allow'; for now, pkctl add ADDRESS --service ${name}`,
         { service: name },
       ),

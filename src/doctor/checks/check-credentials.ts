@@ -48,6 +48,6 @@ function shellTriggers({ name, triggers }: Credential): Finding[] {
 }
 
 function unlimited({ name }: Credential): Finding {
-  const message = `who knocks with ${name} stays let in until somebody takes it back, whoever has the address later`
+  const message = `a knock with ${name} grants access until you revoke it, even when the address later belongs to another person`
   return finding('unlimited-window', message, "'window: 8h', or as long as is needed", { credential: name })
 }

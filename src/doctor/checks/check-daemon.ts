@@ -54,13 +54,13 @@ function judgeAbsent(
   }
   if (wanted) {
     const closed = 'what is closed stays closed, and grants end by themselves'
-    findings.push(finding('daemon-not-running', `pkctld is not running, so that nobody can knock; ${closed}`, start))
+    findings.push(finding('daemon-not-running', `pkctld is not running, so no client can knock; ${closed}`, start))
   }
   if (state === 'dead') {
     findings.push(
       finding(
         'socket-dead',
-        `the socket ${socket} is there and nobody serves it: pkctld was killed, or crashed`,
+        `the socket ${socket} exists and no daemon serves it: pkctld was killed, or crashed`,
         `${start}; it takes the socket over`,
         { path: socket },
       ),
@@ -70,7 +70,7 @@ function judgeAbsent(
     findings.push(
       finding(
         'queue-unread',
-        `the ruleset still sends knocks to queue ${kernel.queue}, which nobody reads: they are dropped`,
+        `the ruleset still sends knocks to queue ${kernel.queue}, which no daemon reads: they are dropped`,
         `${start}; pkctl status shows whether it listens`,
       ),
     )
@@ -99,7 +99,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   } else if (configuration.changedAt !== null && configuration.changedAt > status.configuredAt) {
     say(
       'configuration-changed',
-      `${configuration.file} or a file of conf.d was changed after pkctld read it: what stands there is not in force`,
+      `${configuration.file} or a file of conf.d was changed after pkctld read it: the change is not active`,
       'pkctl check, then pkctl reload',
       { path: configuration.file },
     )
@@ -107,14 +107,14 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (daemon.queueReader === null && configuration.config?.queue.number === queue.number) {
     say(
       'queue-unread',
-      `pkctld runs, and nobody reads queue ${queue.number}: no knock is heard`,
+      `pkctld runs, and no program reads queue ${queue.number}: no knock is answered`,
       'systemctl restart pkctld',
     )
   }
   if (queue.unanswered > 0) {
     say(
       'queue-overflow',
-      `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or nobody read it${queue.native ? '' : ', or somebody took its rule away'}; right ones may have been among them`,
+      `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or no program read it${queue.native ? '' : ', or another program removed its rule'}; some may have been valid`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
     )
   }
@@ -128,14 +128,14 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (kernel && status.credentials > 0 && kernel.queue === null) {
     say(
       'packet-path-missing',
-      'pkctld runs, and the kernel has no rules that bring knocks to it: somebody took them away, so that nobody can knock',
+      'pkctld runs, and the kernel has no rules that pass knocks to it: another program removed them, so no client can knock',
       'pkctl reload puts them back; see below who flushes the ruleset',
     )
   }
   if (kernel?.queued === false && kernel.queue !== null) {
     say(
       'queue-rule-missing',
-      'the rule of iptables-nft that brings knocks into the queue is gone from table mangle: nobody can knock',
+      'the rule of iptables-nft that brings knocks into the queue is missing from table mangle: no client can knock',
       'pkctl reload puts it back',
     )
   }
@@ -143,7 +143,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
     say(
       'ruleset-not-watched',
       'pkctld does not see what others do to the ruleset: ports that they open stay open',
-      'its log says why nft monitor ends; pkctl reload puts back what they took away',
+      'its log says why nft monitor ends; pkctl reload restores the rules',
     )
   }
   return findings

@@ -55,7 +55,7 @@ function readable(file: FileFacts, daemonGroup: number | null): Finding[] {
     return [finding('secrets-readable', message, `chmod 600 ${path}`, subject)]
   }
   if (what === 'state' && (mode & othersRead) !== 0) {
-    const message = `everyone can look into ${path}, which tells who has knocked and when`
+    const message = `every user can read ${path}, which shows who has knocked and when`
     return [finding('state-readable', message, `chmod 700 ${path}`, subject)]
   }
   return []

@@ -11,8 +11,8 @@ export function checkMachine({ machine, notSeen }: Facts): Finding[] {
   const findings: Finding[] = []
   const say = (...parts: Parameters<typeof finding>) => findings.push(finding(...parts))
   for (const { what, why } of notSeen) {
-    const advice = root ? 'mend that, and run pkctl doctor again' : 'run pkctl doctor as root'
-    say('not-looked-at', `${what} could not be looked at: ${why}`, advice)
+    const advice = root ? 'fix that, and run pkctl doctor again' : 'run pkctl doctor as root'
+    say('not-looked-at', `${what} could not be checked: ${why}`, advice)
   }
   if (root && !netAdmin) {
     say(

@@ -2,18 +2,19 @@
 import type { PacketKnockCredential } from '../../config/credentials/types.js'
 import type { PkdCredential } from '../../config/types.js'
 import { defaultTag, formatTag, tagLength } from '../../knock/pkd.js'
+import { count } from '../../util/text.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import { count, listed } from './descriptions.js'
+import { listed } from './descriptions.js'
 import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
 export function checkKey({ name, key }: PkdCredential): Finding[] {
   const subject = { credential: name }
   const bytes = withoutPadding(key)
-  const newKey = 'pkctl keygen makes one; give it to whoever knocks'
+  const newKey = 'pkctl keygen makes one; give it to the users of the credential'
   if (bytes.length < enoughBytes) {
     const level = bytes.length < fewBytes ? 'error' : 'warning'
-    const message = `the key of ${name} has ${count(bytes.length, 'byte')}: whoever sees one knock can try out all keys`
+    const message = `the key of ${name} has ${count(bytes.length, 'byte')}: an observer of one knock can try all keys`
     return [finding('weak-key', message, newKey, { ...subject, level })]
   }
   if (!isPlain(bytes)) return []
@@ -42,7 +43,7 @@ export function checkPacketKnock({ name, skew, rate, onBehalfOf }: PacketKnockCr
     findings.push(
       finding(
         'obo-everywhere',
-        `${name} may let in any address at all on behalf (${listed(everywhere)})`,
+        `${name} may grant any address at all on behalf (${listed(everywhere)})`,
         "name the networks for which it is meant in 'obo-prefixes'",
         subject,
       ),

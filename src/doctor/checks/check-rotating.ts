@@ -1,9 +1,10 @@
 /** Credentials whose sequences a secret and the hour give. */
 import type { RotatingCredential } from '../../config/types.js'
 import type { Rotation } from '../../knock/rotating.js'
+import { count } from '../../util/text.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import { count } from './descriptions.js'
+import {} from './descriptions.js'
 import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
 const enoughBits = 64
@@ -42,8 +43,11 @@ function weakSecret(name: string, { secret }: Rotation, which: string): Finding[
   if (bytes.length >= enoughBytes && !isPlain(bytes)) return []
   const why = bytes.length < enoughBytes ? `has ${count(bytes.length, 'byte')}` : 'is long, and yet easy to guess'
   const level = bytes.length < fewBytes ? 'error' : 'warning'
-  const message = `the secret of the ${which} sequence of ${name} ${why}: whoever sees one knock can try out all`
+  const message = `the secret of the ${which} sequence of ${name} ${why}: an observer of one knock can try all`
   return [
-    finding('weak-secret', message, 'pkctl keygen makes one; give it to whoever knocks', { credential: name, level }),
+    finding('weak-secret', message, 'pkctl keygen makes one; give it to the users of the credential', {
+      credential: name,
+      level,
+    }),
   ]
 }

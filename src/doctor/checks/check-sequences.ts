@@ -3,9 +3,10 @@ import type { OneTimeCredential } from '../../config/types.js'
 import { fewLeft } from '../../knock/one-time.js'
 import type { Step } from '../../knock/sequence.js'
 import { formatStep, isAscending } from '../../knock/sequence.js'
+import { count } from '../../util/text.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import { count } from './descriptions.js'
+import {} from './descriptions.js'
 
 const enoughSteps = 3
 
@@ -28,7 +29,7 @@ export function checkSequence(name: string, steps: readonly Step[], line = ''): 
           finding(
             'short-sequence',
             `${text} has ${count(new Set(steps.map(formatStep)).size, 'different knock')}: it can be hit by chance`,
-            'take at least four, or a PKD knock, which nobody can watch and repeat',
+            'use at least four, or a PKD knock, which an observer cannot repeat',
             subject,
           ),
         ]
@@ -45,7 +46,7 @@ export function checkOneTime({ name, file }: OneTimeCredential, lines: readonly 
   if (lines.length >= fewLeft) return weak
   const left = lines.length === 0 ? 'no sequence' : count(lines.length, 'sequence')
   const level = lines.length === 0 ? 'error' : 'warning'
-  const effect = lines.length === 0 ? ': nobody can knock with it' : ''
+  const effect = lines.length === 0 ? ': no client can knock with it' : ''
   const low = finding(
     'few-sequences',
     `${file} has ${left} left for ${name}${effect}`,

@@ -40,7 +40,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
     findings.push(
       finding(
         'service-damaged',
-        `the rules of service ${spec.name} are not as pkctl made them: somebody edited or deleted some, and ${portsOf(spec)} may be open`,
+        `the rules of service ${spec.name} are not as pkctl made them: another program or user changed them, and ${portsOf(spec)} may be open`,
         configured ? 'pkctl reload, or the same pkctl init again' : 'the same pkctl init again',
         subject,
       ),
@@ -51,7 +51,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
       finding(
         'service-not-in-configuration',
         `service ${spec.name} is in the kernel and not in ${file}: after a reboot ${portsOf(spec)} is open`,
-        `put it into the configuration, or run its pkctl init at boot; pkctl remove ${spec.name} takes it away`,
+        `put it into the configuration, or run its pkctl init at boot; pkctl remove ${spec.name} removes it`,
         subject,
       ),
     )
@@ -70,8 +70,8 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
     findings.push(
       finding(
         'cuts-connections',
-        `service ${spec.name} judges every packet: a connection ends when its grant does, also an ssh session`,
-        "'syn: true', or --syn, judges only the start of a connection",
+        `service ${spec.name} filters every packet: a connection ends when its grant does, also an ssh session`,
+        "'syn: true', or --syn, filters only the start of a connection",
         subject,
       ),
     )
@@ -86,7 +86,7 @@ function fullSets(kernel: KernelFacts | null): Finding[] {
   return full.map(({ name, used, size }) =>
     finding(
       'set-nearly-full',
-      `the set ${name} holds ${used} of ${size} entries: when it is full, nobody more is let in`,
+      `the set ${name} holds ${used} of ${size} entries: when it is full, no further source gets access`,
       'pkctl list shows who is in it; shorter windows make room',
     ),
   )

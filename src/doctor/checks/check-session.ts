@@ -21,7 +21,7 @@ export function checkSession({ session, kernel, configuration: { config } }: Fac
   return [
     finding(
       'session-shut-out',
-      `you are here by ssh from ${address}, which service ${spec.name} would not let in again${spec.syn ? '' : ', and every packet is judged: this session may end'}`,
+      `you are here by ssh from ${address}, where service ${spec.name} would refuse a new connection${spec.syn ? '' : ', and it filters every packet: this session may end'}`,
       `keep this session open until a knock has worked; pkctl add ${address} --service ${spec.name} --for 1h lets you in`,
       { service: spec.name },
     ),

@@ -47,6 +47,3 @@ export function chainText(chain: RuleChain, chains: readonly RuleChain[]): strin
   }
   return owner === 'nft' ? where : `${names[owner]} (${where})`
 }
-
-/** `1 byte`, `2 bytes` */
-export const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`

@@ -66,7 +66,7 @@ export async function planServices(
         return changes.map(text => (specs.length > 1 ? `${spec.name}: ${text}` : text))
       }),
       ...unwanted.map(name => `service ${name} removed`),
-      ...superseded.map(name => `service ${name} gave way to those that guard its ports now`),
+      ...superseded.map(name => `service ${name} was replaced: other services protect its ports now`),
     ],
   }
 }

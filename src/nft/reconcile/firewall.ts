@@ -58,7 +58,7 @@ export class Firewall {
       const { nft } = this.access
       const listing = await readStructure(nft)
       if (change.table !== undefined && !(listing.present && listing.handle === change.table)) {
-        throw new FirewallError('replaced', 'somebody else took the table inet pkctl away just now; try again')
+        throw new FirewallError('replaced', 'another program removed the table inet pkctl at this moment; try again')
       }
       const { plan, commands, details } = await planServices(change, listing, () => nft.list())
       const more = (await change.prepare?.(plan)) ?? []

@@ -41,7 +41,7 @@ export async function withPacketPath(
   const rebuilt = [...buildTable(services, packetPath, running), ...parts.grants]
   await nft.check(rebuilt)
   const detail =
-    'something held on to chains of the table inet pkctl, so that it was made anew, with all grants but those of single use'
+    'chains of the table inet pkctl were in use, so pkctl rebuilt the table, with all grants but those of single use'
   return { commands: rebuilt, details: [...parts.details, detail] }
 }
 

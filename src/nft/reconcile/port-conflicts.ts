@@ -16,7 +16,7 @@ export function refuseTakenPorts(
   for (const spec of specs) {
     const taken = [...others, ...specs].find(other => other.name !== spec.name && collide(spec, other))
     if (!taken) continue
-    const message = `service ${spec.name}: port ${text(spec.ports)} is guarded by service ${taken.name} already`
+    const message = `service ${spec.name}: port ${text(spec.ports)} is protected by service ${taken.name} already`
     throw new FirewallError('port-taken', message, `pkctl list ${taken.name} shows it`)
   }
 }

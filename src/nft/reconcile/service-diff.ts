@@ -11,7 +11,8 @@ export interface Difference {
 }
 
 /** What is said of a service whose rules were edited. */
-export const repairedMessage = (name: string): string => `service ${name} mended: its rules were not as pkctl made them`
+export const repairedMessage = (name: string): string =>
+  `service ${name} restored: its rules were not as pkctl made them`
 
 /** The options in which they differ. */
 export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {

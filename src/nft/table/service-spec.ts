@@ -22,7 +22,7 @@ export interface ServiceSpec {
   readonly protocol: Protocol
   /** In ascending order, without overlap. */
   readonly ports: readonly PortRange[]
-  /** Judge only packets that start a TCP connection. */
+  /** Filter only packets that start a TCP connection. */
   readonly syn: boolean
   readonly closing: Closing
   /** Seconds a grant by knock lasts where the credential names none. */

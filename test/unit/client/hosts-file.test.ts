@@ -110,8 +110,8 @@ describe('places', () => {
     ['a wrong delay', '{ host: h, delay: 20ms }', /^home\.delay: expected milliseconds such as 20, got '20ms'$/],
     ['a wrong port', '{ host: h, connect: ssh }', /^home\.connect: expected a port from 1 to 65535, got 'ssh'$/],
     ['a wrong family', '{ host: h, family: 5 }', /^home\.family: expected 4 or 6, got '5'$/],
-    ['no such place to close at', '{ host: h, close: there }', /^home\.close: there is no place 'there' \(/],
-    ['itself to close at', '{ host: h, close: home }', /^home\.close: a place cannot close itself \(/],
+    ['no such place to close at', '{ host: h, close: there }', /^home\.close: there is no host entry 'there' \(/],
+    ['itself to close at', '{ host: h, close: home }', /^home\.close: a host entry cannot close itself \(/],
     ['a wrong place to close at', '{ host: h, close: bye }\nbye: { hots: h }', /^bye: unknown key 'hots'/],
   ]
   for (const [name, text, message] of mistakes) {
@@ -131,7 +131,7 @@ describe('places', () => {
   }
 
   it('one clear error for what is no list of places', () => {
-    for (const text of ['- home', 'home']) assert.throws(() => place(text), /expected names and their places$/)
+    for (const text of ['- home', 'home']) assert.throws(() => place(text), /expected names and their host entries$/)
     assert.throws(() => place('home: ['), /is not YAML/)
     assert.throws(() => findHostEntry('home', directory), /cannot be read/)
   })

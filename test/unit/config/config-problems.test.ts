@@ -114,7 +114,7 @@ describe('loadConfig: problems', () => {
     {
       name: 'accept with reject',
       yaml: 'services: {s: {port: 1, accept: true, reject: drop}}',
-      want: ["1:39: services.s.reject: excludes 'accept: true', with which nobody is turned away"],
+      want: ["1:39: services.s.reject: excludes 'accept: true', which refuses no packet"],
     },
     {
       name: 'items of lists',
@@ -241,7 +241,7 @@ describe('loadConfig: problems', () => {
         '4:39: credentials.c.sequences-file: gone cannot be used: there is no such file',
         "5:39: credentials.d.sequences-file: bad cannot be used: line 3: expected a knock such as 7000 or 8000:udp, got 'x'",
         "6:58: credentials.e.window: expected seconds, or a duration such as 30s, 10m, 8h or 2d, got 'forever'",
-        '7:35: services.s.except: leaves no port to guard',
+        '7:35: services.s.except: leaves no port to protect',
       ],
     },
     {
@@ -446,7 +446,7 @@ describe('loadConfig: key files', () => {
       },
       want: [
         'pkctl.yaml:3:39: credentials.a.sequences-file: few has only 2 sequences left',
-        'pkctl.yaml:4:39: credentials.b.sequences-file: none has no sequence left: nobody can knock',
+        'pkctl.yaml:4:39: credentials.b.sequences-file: none has no sequence left: no client can knock',
         "pkctl.yaml:5:52: credentials.c.obo-prefixes: has no meaning without 'obo: true'",
         'pkctl.yaml:6:35: credentials.d.on-open: {ipp} is not replaced; is it {ip}?',
       ],
@@ -466,8 +466,8 @@ describe('loadConfig: key files', () => {
         ].join('\n'),
       },
       want: [
-        'pkctl.yaml:4:36: credentials.same.sequence: whoever knocks it completes that of short as well, and only one of them counts',
-        'pkctl.yaml:5:36: credentials.long.sequence: whoever knocks it completes that of short as well, and only one of them counts',
+        'pkctl.yaml:4:36: credentials.same.sequence: a client that knocks it also completes the sequence of short, and only one of them counts',
+        'pkctl.yaml:5:36: credentials.long.sequence: a client that knocks it also completes the sequence of short, and only one of them counts',
       ],
     },
     {

@@ -146,7 +146,7 @@ describe('Controller restores what other programs changed', () => {
         await scene.nft.apply(commands)
         await (how === 'refresh' ? scene.controller.refresh() : scene.controller.reload(scene.config))
         assert.deepEqual(await scene.names(), ['ssh', 'web'])
-        const told = scene.said.filter(line => line.startsWith(`warn: ${damage} by somebody else; put back`))
+        const told = scene.said.filter(line => line.startsWith(`warn: ${damage} by another program; restored`))
         assert.equal(told.length, 1, scene.said.join('\n'))
         assert.equal((await scene.controller.status()).healed, 1)
         await scene.controller.stop()

@@ -126,7 +126,7 @@ describe('DriftWatcher', () => {
   it('says who did what, and counts', async () => {
     await scene.causeDrift()
     assert.equal(scene.driftWatcher.healed, 1)
-    assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); put back after/)
+    assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); restored after/)
   })
 
   it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {
@@ -144,7 +144,7 @@ describe('DriftWatcher', () => {
     assert.ok((counts[0] ?? 0) >= 3, counts.join())
     const last = counts.slice(-30).reduce((sum, count) => sum + count, 0)
     assert.ok(last >= 14 && last <= 17, `every two seconds: ${counts.join()}`)
-    assert.equal(scene.said.filter(text => text.includes('again and again')).length, 2)
+    assert.equal(scene.said.filter(text => text.includes('keep being changed')).length, 2)
     await pass(12_000)
     await scene.tell('add chain inet pkctl x')
     await scene.causeDrift()

@@ -175,7 +175,7 @@ describe('triggers', () => {
     await settle()
     assert.deepEqual(argvs(), ['/bin/on'])
     assert.equal(ExpiryStore.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
-    assert.match(said.join(), /1 commands of triggers were waiting and are not run/)
+    assert.match(said.join(), /not run: 1 waiting trigger command/)
   })
 
   it('no more at once than asked, no more waiting than asked', async () => {

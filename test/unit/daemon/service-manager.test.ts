@@ -122,6 +122,6 @@ describe('the service manager', () => {
     refuse = true
     manager.ready('x')
     manager.stopping()
-    assert.deepEqual(troubles, ['the service manager cannot be told: sendto: Connection refused'])
+    assert.deepEqual(troubles, ['the service manager cannot be notified: sendto: Connection refused'])
   })
 })

@@ -13,7 +13,7 @@ import { facts, file, finds, goodKey, laptop, status, version } from './doctor-s
 describe('of a sound machine', () => {
   it('nothing is found', () => {
     assert.deepEqual(checkAll(facts(), version), [])
-    assert.equal(summary([]), 'nothing to complain about')
+    assert.equal(summary([]), 'no problems found')
   })
   it('what is found is counted, errors first', () => {
     const levels: Level[] = ['error', 'error', 'warning', 'note', 'note']
@@ -52,7 +52,7 @@ describe('of the machine', () => {
     it(`nft ${nft} is late enough`, () => void finds(machine({ nft })))
   it('what was not looked at', () => {
     const found = finds({ ...facts(), notSeen: [{ what: 'the ruleset', why: 'no right' }] }, 'not-looked-at')
-    assert.equal(found.message, 'the ruleset could not be looked at: no right')
+    assert.equal(found.message, 'the ruleset could not be checked: no right')
   })
 })
 

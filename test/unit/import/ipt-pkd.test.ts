@@ -97,7 +97,7 @@ describe('import ipt_pkd', () => {
     )
     assert.match(
       warnings.join('\n'),
-      /each packet makes the time anew[^]*--source 192\.0\.2\.0\/24[^]*--in-interface eth0/,
+      /each packet restarts the time[^]*--source 192\.0\.2\.0\/24[^]*--in-interface eth0/,
     )
   })
 

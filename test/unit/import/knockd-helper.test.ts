@@ -36,14 +36,14 @@ describe('import knockd-helper', () => {
       const { value, warnings } = from(text)
       assert.deepEqual(value, { services: { s: want } })
       assert.deepEqual(
-        warnings.filter(line => !line.includes('every packet is judged')),
+        warnings.filter(line => !line.includes('every packet is filtered')),
         [],
       )
     })
   }
 
   it('who judges every packet is warned that connections end', () => {
-    assert.match(from('pktables init s --port 22').warnings.join(), /^s: every packet is judged: connections .* end/)
+    assert.match(from('pktables init s --port 22').warnings.join(), /^s: every packet is filtered: connections .* end/)
     assert.deepEqual(from('pktables init s --port 22 --syn').warnings, [])
   })
 
@@ -67,7 +67,7 @@ describe('import knockd-helper', () => {
     ['pktables init s --port 22 --log --log-limit 0/s', /--log-limit cannot/],
     ['pktables init s --port 22 --log --log-burst 0', /--log-burst cannot/],
     ["pktables init s --port 22 --log --log-prefix 'a\"b'", /--log-prefix cannot/],
-    ['pktables frobnicate s', /cannot be told what this does/],
+    ['pktables frobnicate s', /cannot be converted/],
     ['pktables add $IP --service s', /not plain/],
     ['for i in 1.2.3.4; do pktables add $i --service s; done', /line 1: an address that is not plain/],
     ['if true; then pktables add 192.0.2.9 --service s; fi', /only the program itself/],
@@ -85,9 +85,9 @@ describe('import knockd-helper', () => {
   it('an address that is not let in whatever happens is told', () => {
     const add = 'pktables init s --port 22 --syn\npktables add 192.0.2.9 --service s\n'
     const taken = from(`${add}pktables delete --service s 192.0.2.9\n`)
-    assert.match(taken.warnings.join('\n'), /line 3: 192\.0\.2\.9 is taken away again/)
+    assert.match(taken.warnings.join('\n'), /line 3: 192\.0\.2\.9 is removed again/)
     for (const condition of ['if x\nthen\n', '[ -e y ] &&\n', 'while x; do\n']) {
-      assert.match(from(condition + add).warnings.join('\n'), /conditions of the script are not looked at/)
+      assert.match(from(condition + add).warnings.join('\n'), /conditions of the script are not checked/)
     }
     assert.deepEqual(from(`${add}pktables delete --service s 192.0.2.8\n`).warnings, [])
   })

@@ -51,7 +51,7 @@ describe('import nfqknockd', () => {
     assert.match(warnings.join('\n'), /port 80 is given with -p and with -P/)
     const none = from('-o', 'x')
     assert.equal(none.value['credentials'], undefined)
-    assert.match(none.warnings.join('\n'), /left out: the sequences: no port is guarded/)
+    assert.match(none.warnings.join('\n'), /left out: the sequences: no port is protected/)
   })
 
   it('secrets are what they were', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { PkdFormatError } from '../../../src/knock/errors.js'
-import { formatTag, parseKey, parseTag, payloadLength, readTime } from '../../../src/knock/pkd.js'
+import { formatTag, parseKey, parseTag, payloadLength, pkd, readTime } from '../../../src/knock/pkd.js'
 
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map(bytes => Buffer.from(bytes))
@@ -103,4 +103,12 @@ describe('the time of a knock', () => {
       assert.equal(readTime(knock, 0), want)
     })
   }
+})
+
+describe('a tag of zeros', () => {
+  it('a knock of a zero tag is one', () => {
+    const secret = { tag: parseTag(''), key: parseKey('k') }
+    const payload = pkd.encode({ port: 1, time: 0, random: size => Buffer.alloc(size) }, secret)
+    assert.deepEqual([pkd.firstWord(secret), pkd.verify(payload, 0, 1, secret)?.time], [0, 0])
+  })
 })

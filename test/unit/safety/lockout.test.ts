@@ -66,16 +66,16 @@ describe('whoever types a command in an ssh session', () => {
     await firewall.apply({ specs: [everyPacket], grants: [grant('knock', 30)] })
     await assert.rejects(
       change(everyPacket, {}),
-      /^UserError: your ssh session from 198\.51\.100\.7 would be cut off: service ssh judges every packet to port 22, and nothing lets 198\.51\.100\.7 in for longer than 30 s$/,
+      /^UserError: your ssh session from 198\.51\.100\.7 would end: service ssh filters every packet to port 22, and nothing allows 198\.51\.100\.7 for longer than 30 s$/,
     )
     await change(everyPacket, { force: true })
-    assert.match(said.join('\n'), /would be cut off: .* for longer than 30 s$/)
+    assert.match(said.join('\n'), /would end: .* for longer than 30 s$/)
   })
 
   it('is told the longest of what ends', async () => {
     const grants = [grant('knock', 30), grant('hand', 500)]
     await firewall.apply({ specs: [everyPacket], grants })
-    await assert.rejects(change(everyPacket, {}), /in for longer than 500 s$/)
+    await assert.rejects(change(everyPacket, {}), /for longer than 500 s$/)
   })
 
   it('is told nothing where he is let in without end, or knocks for new connections alone', async () => {
@@ -89,6 +89,6 @@ describe('whoever types a command in an ssh session', () => {
   it('is warned where nothing lets his next connection in', async () => {
     await firewall.apply({ specs: [newConnections] })
     assert.deepEqual(await change(newConnections, {}), [])
-    assert.match(said[0] ?? '', /the next one from there will not be let in: .* nothing lets 198\.51\.100\.7 in$/)
+    assert.match(said[0] ?? '', /a new one from there will be refused: .* nothing allows 198\.51\.100\.7$/)
   })
 })
