@@ -272,8 +272,8 @@ describe('pkctl apply', () => {
         const { status, stdout, stderr } = await fromSession(words, from, to)
         assert.equal(status, 1, words)
         assert.equal(stdout, '')
-        assert.match(stderr, new RegExp(`error: your ssh session from ${from} would end: service ssh judges every`))
-        assert.match(stderr, /hint: --allow-me lets it in/)
+        assert.match(stderr, new RegExp(`error: your ssh session from ${from} would end: service ssh filters every`))
+        assert.match(stderr, /hint: --allow-me grants it access/)
       }
     }
     assert.deepEqual(await names(), [])
@@ -318,7 +318,7 @@ describe('pkctl apply', () => {
     assert.equal(status, 0)
     const refused = await fromSession('pkctl init ssh --port 22 --window 90')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, new RegExp(`would end: .* lets ${client4} in for longer than 2\\d\\d s\\n`))
+    assert.match(refused.stderr, new RegExp(`would end: .* allows ${client4} for longer than 2\\d\\d s\\n`))
     assert.equal((await list())[0]?.window, 60)
     const { stdout, stderr } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.match(stdout, /still here/)
@@ -331,7 +331,7 @@ describe('pkctl apply', () => {
     const { stdout, stderr, status } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.equal(status, 0, stderr)
     assert.match(stdout, /still here/)
-    assert.match(stderr, new RegExp(`hint: .*pkctl delete ${client4} --service ssh takes that back`))
+    assert.match(stderr, new RegExp(`hint: .*pkctl delete ${client4} --service ssh revokes it`))
     assert.deepEqual((await list())[0]?.grants, [{ source: client4, by: 'hand', secondsLeft: null }])
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
     const again = await fromSession('pkctl init ssh --port 22 --allow-me --json')

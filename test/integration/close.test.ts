@@ -115,7 +115,7 @@ describe('pkctl close', () => {
     await lab.mustPkctl('init', 'old', '--port', '80-90', '--syn')
     const { status, stdout, stderr } = await close(lab.config('services: { ssh: { port: 22 }, web: { port: 80 } }'))
     assert.deepEqual([status, stdout], [0, 'closed: ssh (22/tcp)\n'])
-    assert.match(stderr, /warning: service web is NOT closed: .* guarded by service old already/)
+    assert.match(stderr, /warning: service web is NOT closed: .* protected by service old already/)
     assert.deepEqual(await ports(22), ['22 timeout'])
   })
 })

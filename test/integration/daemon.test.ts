@@ -192,7 +192,7 @@ describe('the daemon', () => {
       ...Array.from({ length: 40 }, () => ({ connect: { host: server4, port: 22, from: stranger4, timeout: 50 } })),
     )
     lab.config(`services: { sshd: { port: 22 } }\ncredentials:\n  ${laptop.replace('ssh', 'sshd')}`)
-    assert.match(await lab.mustPkctl('reload'), /service ssh gave way/)
+    assert.match(await lab.mustPkctl('reload'), /service ssh was replaced/)
     assert.deepEqual(new Set((await tries).map(({ result }) => result)), new Set(['timeout']))
     assert.equal(await knock(), 'open')
     assert.doesNotMatch((await lab.on(['nft', 'list', 'ruleset'])).stdout, /pk-ssh-4|chain pk-ssh /)

@@ -213,7 +213,7 @@ describe('doctor, of the daemon and services', () => {
       const withoutIt = ['sh', '-c', 'env -u SSH_CONNECTION "$@"; exit $?', 'sh']
       const bySudo = (address: string): How => [[], {}, ['env', told(address), ...withoutIt]]
       for (const by of [direct, bySudo]) {
-        await p.finds('session-shut-out', /from 10\.77\.0\.2, which service ssh/, ...by(client4))
+        await p.finds('session-shut-out', /from 10\.77\.0\.2, where service ssh/, ...by(client4))
         await p.finds('session-shut-out', /from fd77::2/, ...by(client6))
       }
       await p.lab.mustPkctl('add', client4, '--service', 'ssh')

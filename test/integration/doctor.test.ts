@@ -108,11 +108,11 @@ describe('doctor', () => {
       const found = await p.findings([], {}, user)
       const notSeen = found.filter(({ id }) => id === 'not-looked-at').map(({ message }) => message)
       assert.ok(
-        notSeen.some(text => /the configuration .* could not be looked at: permission denied/.test(text)),
+        notSeen.some(text => /the configuration .* could not be checked: permission denied/.test(text)),
         String(notSeen),
       )
       assert.ok(
-        notSeen.some(text => text.startsWith('the ruleset could not be looked at')),
+        notSeen.some(text => text.startsWith('the ruleset could not be checked')),
         String(notSeen),
       )
       assert.ok(

@@ -247,7 +247,7 @@ describe('pktables', () => {
     [['init', 'ssh', '--port', '22', '--log', '--log-limit', '0/s'], 2, /a rate/],
     [['init', 'ssh', '--port', '22', '--log', '--log-level', '8'], 2, /--log-level takes/],
     [['init', 'ssh', '--port', '22', '--log', '--log-burst', 'x'], 2, /--log-burst takes a number/],
-    [['init', 'web2', '--port', '443'], 1, /port 443 is guarded by service web already/],
+    [['init', 'web2', '--port', '443'], 1, /port 443 is protected by service web already/],
     [['add', '192.0.2.1'], 2, /'--service <name>' not specified/],
     [['add', '--service', 'web'], 2, /missing required argument 'address'/],
     [['add', 'server.example', '--service', 'web'], 2, /expected an IPv4 or IPv6 address/],

@@ -287,14 +287,14 @@ describe('service chains', () => {
     await lab.on(['nft', 'delete', 'element', 'inet', 'pkctl', 'services-input', '{ tcp . 22 }'])
     assert.equal(await lab.opens(server4, client4), 'open')
     assert.match(await lab.mustPkctl('list'), /damaged/)
-    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /restored/)
     assert.equal(await lab.opens(server4, client4), 'timeout')
     await lab.mustPkctl('init', 'range', '--port', '6000-6010')
     const rules = (await lab.on(['nft', '-a', 'list', 'chain', 'inet', 'pkctl', 'gate-input'])).stdout
     const handle = /@services-input # handle (\d+)/.exec(rules)?.[1] ?? ''
     await lab.on(['nft', 'delete', 'rule', 'inet', 'pkctl', 'gate-input', 'handle', handle])
     assert.equal(await lab.opens(server4, client4), 'open')
-    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /mended/)
+    assert.match(await lab.mustPkctl('init', 'ssh', '--port', '22'), /restored/)
     assert.equal(await lab.opens(server4, client4), 'timeout')
   })
 })

@@ -347,7 +347,7 @@ describe('sequences, in more detail', () => {
     assert.match(open, /"2 active grants"/)
     assert.match(open, /10\.77\.0\.2 has access to ssh for \d+ s/)
     assert.match(open, /10\.77\.0\.3 has access to ssh without end/)
-    assert.match(await dump(daemon, 'SIGUSR2'), /"0 sequences are in progress"/)
+    assert.match(await dump(daemon, 'SIGUSR2'), /"0 sequences in progress"/)
   })
 
   it('a port scan in order and at random of all ports opens nothing', async () => {

@@ -14,10 +14,15 @@ export interface Difference {
 export const repairedMessage = (name: string): string =>
   `service ${name} restored: its rules were not as pkctl made them`
 
+/** All options but the name, in the order in which they are shown. */
+const options = [
+  ...(['protocol', 'ports', 'syn', 'closing', 'window', 'singleUse', 'failOpen'] as const),
+  ...(['allow', 'prefix4', 'prefix6', 'hook', 'log'] as const),
+] satisfies (keyof ServiceSpec)[]
+
 /** The options in which they differ. */
 export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {
-  const keys = Object.keys(spec) as (keyof ServiceSpec)[]
-  return keys
+  return options
     .map(option => ({ option, is: text(state.spec[option]), shall: text(spec[option]) }))
     .filter(({ is, shall }) => is !== shall)
 }
