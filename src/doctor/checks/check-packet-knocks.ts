@@ -8,7 +8,7 @@ import { finding } from '../finding.js'
 import { listed } from './descriptions.js'
 import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
-export function checkKey({ name, key }: PkdCredential): Finding[] {
+export function checkKey({ name, key }: { readonly name: string; readonly key: Buffer }): Finding[] {
   const subject = { credential: name }
   const bytes = withoutPadding(key)
   const newKey = 'pkctl keygen makes one; give it to the users of the credential'
