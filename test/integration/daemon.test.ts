@@ -323,7 +323,7 @@ describe('the daemon', () => {
     assert.equal(broken.status, 1)
     assert.match(broken.stderr, /services\.ssh\.port: expected a port from 1 to 65535, got 0/)
     process.kill(daemon.child.pid as number, 'SIGHUP')
-    await daemon.says(/refused, the old one stays in force/)
+    await daemon.says(/refused, the old one stays active/)
     assert.equal((await lab.on(['nft', '-s', 'list', 'ruleset'])).stdout, before)
     assert.equal(await knock(), 'open')
   })

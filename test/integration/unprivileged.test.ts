@@ -201,7 +201,7 @@ describe('the daemon as a user of its own', () => {
         await heard.says(/(WATCHDOG=1[^]*){3}/)
         assert.doesNotMatch(heard.output, /RELOADING/)
         daemon.child.kill('SIGHUP')
-        await heard.says(/RELOADING=1\nMONOTONIC_USEC=\d+[^]*READY=1\nSTATUS=knocks/)
+        await heard.says(/RELOADING=1\nMONOTONIC_USEC=\d+[^]*READY=1\nSTATUS=queue/)
         assert.equal(await daemon.stop(), 0, daemon.output)
         await heard.says(/STOPPING=1$/)
       })

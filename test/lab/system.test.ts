@@ -160,7 +160,7 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       await server.must(`nft --check '${question}'`)
       await server.must('systemctl restart pkctld')
       const log = await server.must('journalctl -b -u pkctld')
-      context.diagnostic(log.includes('made anew') ? 'this kernel had lost count' : 'this kernel counts well')
+      context.diagnostic(log.includes('rebuilt the table') ? 'this kernel had lost count' : 'this kernel counts well')
       assert.equal(await site.opens(ports.guarded, server4, client4), 'open', 'the grant goes on')
       assert.equal(await site.opens(ports.guarded, server4, stranger4), 'timeout')
       await site.knock(server6)
