@@ -17,13 +17,13 @@ export interface Context {
 export function namedEntries(section: 'services' | 'credentials', { merged, findings }: Context): [string, unknown][] {
   const entries = merged.value[section] ?? {}
   if (!isMapping(entries)) {
-    findings.problem(merged.placeOf([section]), `${section}: expected a mapping of names, got ${shown(entries)}`)
+    findings.problem(merged.positionOf([section]), `${section}: expected a mapping of names, got ${shown(entries)}`)
     return []
   }
   return Object.entries(entries).filter(([name]) => {
     const isName = namePattern.test(name)
     if (!isName) {
-      findings.problem(merged.placeOfKey([section, name]), `${section}: ${quote(name)} is not a name`, nameRule)
+      findings.problem(merged.positionOfKey([section, name]), `${section}: ${quote(name)} is not a name`, nameRule)
     }
     return isName
   })

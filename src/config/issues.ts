@@ -36,12 +36,12 @@ function reportIssue(issue: Issue, at: ConfigPath, merged: Merged, findings: Fin
     }
   }
   if (isMissing) {
-    findings.problem(merged.placeOf(at), `${formatPath(at.slice(0, -1))}'${key}' is missing`)
+    findings.problem(merged.positionOf(at), `${formatPath(at.slice(0, -1))}'${key}' is missing`)
     return
   }
   const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined
   findings.problem(
-    merged.placeOf(at),
+    merged.positionOf(at),
     `${formatPath(at)}${oneLine(issue.message)}`,
     typeof hint === 'string' ? hint : undefined,
   )
@@ -56,7 +56,7 @@ function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings:
   const path = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
   const meant = nearest(key, knownKeys(path))
   findings.problem(
-    merged.placeOfKey([...at, key]),
+    merged.positionOfKey([...at, key]),
     `${formatPath(at)}unknown key ${quote(key)}`,
     meant === undefined ? undefined : `did you mean '${meant}'?`,
   )
@@ -65,10 +65,10 @@ function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings:
 function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings: Findings): void {
   const known = `known: ${credentialTypes.map(({ type }) => type).join(', ')}`
   if (isMissing) {
-    findings.problem(merged.placeOf(at), `${formatPath(at.slice(0, -1))}'type' is missing; ${known}`)
+    findings.problem(merged.positionOf(at), `${formatPath(at.slice(0, -1))}'type' is missing; ${known}`)
     return
   }
   const given = valueAt(merged.value, at)
   const shownType = typeof given === 'string' ? quote(given) : kindOf(given)
-  findings.problem(merged.placeOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
+  findings.problem(merged.positionOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
 }

@@ -32,7 +32,7 @@ function reportConflicts(given: Record<string, unknown>, at: ConfigPath, { merge
   const { protocol = serviceDefaults.protocol } = given
   for (const { option, reason } of conflictsOf(given)) {
     const path = [...at, option]
-    const position = reason === 'accept-excludes-reject' ? merged.placeOfKey(path) : merged.placeOf(path)
+    const position = reason === 'accept-excludes-reject' ? merged.positionOfKey(path) : merged.positionOf(path)
     const [message, hint] = sentences[reason](String(protocol))
     findings.problem(position, `${formatPath(path)}${message}`, hint)
   }
@@ -53,7 +53,7 @@ function servicesOf(
   const { port, except, syn, log, 'single-use': singleUse, 'fail-open': failOpen, ...options } = data
   const ports = subtractPorts(port, except)
   if (ports.length === 0) {
-    findings.problem(merged.placeOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to protect`)
+    findings.problem(merged.positionOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to protect`)
     return []
   }
   return [

@@ -10,9 +10,9 @@ import { givenTwice, locate, startOf } from './positions.js'
 export interface Merged {
   readonly value: Readonly<Record<string, unknown>>
   /** Where the value at `at` stands; where there is none, that of the mapping which should have it. */
-  placeOf(at: ConfigPath): SourcePosition
+  positionOf(at: ConfigPath): SourcePosition
   /** Where the key of the value at `at` stands. */
-  placeOfKey(at: ConfigPath): SourcePosition
+  positionOfKey(at: ConfigPath): SourcePosition
   /** The file that gives the value at `at`. */
   fileOf(at: ConfigPath): string
 }
@@ -65,8 +65,8 @@ export function mergeSources(
   }
   return {
     value: Object.fromEntries(value),
-    placeOf: at => find(at, 'value'),
-    placeOfKey: at => find(at, 'key'),
+    positionOf: at => find(at, 'value'),
+    positionOfKey: at => find(at, 'key'),
     fileOf: at => originOf(at)?.file ?? main,
   }
 }

@@ -30,9 +30,9 @@ export function readSecret(
   const fileOption = `${option}-file`
   if (option in given && fileOption in given) {
     const message = `'${option}' and '${fileOption}' are both given; one is needed`
-    findings.problem(merged.placeOfKey([...at, fileOption]), `${formatPath(at)}${message}`)
+    findings.problem(merged.positionOfKey([...at, fileOption]), `${formatPath(at)}${message}`)
   } else if (needed && !(option in given) && !(fileOption in given)) {
-    findings.problem(merged.placeOf(at), `${formatPath(at)}'${option}' or '${fileOption}' is missing`)
+    findings.problem(merged.positionOf(at), `${formatPath(at)}'${option}' or '${fileOption}' is missing`)
   }
   const file = given[fileOption]
   if (typeof file !== 'string' || file === '') return undefined
@@ -47,7 +47,7 @@ const othersRead = 0o004
 
 function readFile(file: string, at: ConfigPath, context: Context): SecretFile | undefined {
   const { merged, findings, reader, allowReadableKeys } = context
-  const place = merged.placeOf(at)
+  const place = merged.positionOf(at)
   const about = `${formatPath(at)}${oneLine(file)}`
   const refuse = (message: string, hint?: string): undefined => {
     findings.problem(place, `${about} ${message}`, hint)
@@ -110,7 +110,7 @@ export function warnOfReadableConfig({ merged, findings, reader }: Context): voi
     const option = secretOptions.find(one => isMapping(credential) && one in credential)
     if (option === undefined) continue
     const at = ['credentials', name, option]
-    if (!first.has(merged.fileOf(at))) first.set(merged.fileOf(at), merged.placeOfKey(at))
+    if (!first.has(merged.fileOf(at))) first.set(merged.fileOf(at), merged.positionOfKey(at))
   }
   for (const [file, place] of first) {
     try {

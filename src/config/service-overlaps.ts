@@ -11,9 +11,9 @@ export function checkOverlaps(services: readonly ServiceSpec[], { merged, findin
     for (const earlier of services.slice(0, i)) {
       const shared = sharedPort(service, earlier)
       if (shared === undefined) continue
-      const first = formatPosition(merged.placeOf(['services', earlier.name, 'port']))
+      const first = formatPosition(merged.positionOf(['services', earlier.name, 'port']))
       findings.problem(
-        merged.placeOf(['services', service.name, 'port']),
+        merged.positionOf(['services', service.name, 'port']),
         `services.${service.name}.port: ${shared} belongs to services.${earlier.name} already, at ${first}`,
       )
     }

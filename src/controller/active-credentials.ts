@@ -69,14 +69,14 @@ const hasTriggers = ({ triggers }: Pick<Credential, 'triggers'>) =>
 
 export function packetCredential(
   { credential, revokes }: Extract<ActiveCredential, { kind: 'packet' }>,
-  plan: number,
+  action: number,
 ): PacketCredential {
   const { name, type, port, skew, rate, onBehalfOf } = credential
   const checked = knockFormats.secretOf(credential)
-  return { name, type, ...checked, port, skew, rate, plan, onBehalfOf, revokes, triggers: hasTriggers(credential) }
+  return { name, type, ...checked, port, skew, rate, action, onBehalfOf, revokes, triggers: hasTriggers(credential) }
 }
 
-export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, plan: GrantAction): PacketSequence {
+export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, action: GrantAction): PacketSequence {
   const { credential, steps, revokes, once } = one
   const { name, timeout, flags, rate } = credential
   return {
@@ -86,7 +86,7 @@ export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>
     flags,
     targets: credential.targets.map(addressBytes),
     rate,
-    plan: plan.number,
+    action: action.number,
     revokes,
     triggers: hasTriggers(credential),
     ...(once ? { once } : {}),

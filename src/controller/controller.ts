@@ -35,7 +35,7 @@ export interface ControllerParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly marks: Marks
-  readonly healing: ReconcileParts
+  readonly reconciling: ReconcileParts
   readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Unix milliseconds. */
@@ -81,7 +81,7 @@ export class Controller {
   #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor(config: Config, parts: ControllerParts) {
-    const { log, firewall, triggers, healing, now } = parts
+    const { log, firewall, triggers, reconciling, now } = parts
     this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
@@ -95,7 +95,7 @@ export class Controller {
       () => now() / 1000,
       log,
     )
-    this.#driftWatcher = new DriftWatcher(healing, log, queueRule =>
+    this.#driftWatcher = new DriftWatcher(reconciling, log, queueRule =>
       this.#inTurn(() => this.#installer.reconcile(this.#config, queueRule)),
     )
   }

@@ -110,7 +110,7 @@ export class PacketHandler {
       if (credential.triggers) {
         this.#promised.push(this.#trigger(credential.revokes ? 'closed' : 'opened', credential.name, packet))
       }
-      return others + marks.action(credential.plan)
+      return others + marks.action(credential.action)
     }
     counters.add(decision.reason)
     // The right key, but too often, or for too much: the knock is used up like any other.
@@ -155,7 +155,7 @@ export class PacketHandler {
     if (sequence.triggers) {
       this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
     }
-    return others + marks.action(sequence.plan)
+    return others + marks.action(sequence.action)
   }
 
   #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {

@@ -17,7 +17,7 @@ import type { Log } from './log.js'
 import type { Allocation } from './mark-allocator.js'
 import { MarkAllocator } from './mark-allocator.js'
 import { readOneTimeOrLog } from './one-time-lists.js'
-import { packetPathSpec } from './packet-path-spec.js'
+import { packetPathSpec } from './packet-path-settings.js'
 import type { PacketWorker } from './packet-worker-interface.js'
 import type { Triggers } from './triggers.js'
 
@@ -25,7 +25,7 @@ interface InstallerParts {
   readonly log: Log
   readonly firewall: Pick<Firewall, 'install'>
   readonly triggers: Pick<Triggers, 'configure'>
-  readonly healing: Pick<ReconcileParts, 'reconciler' | 'tracker'>
+  readonly reconciling: Pick<ReconcileParts, 'reconciler' | 'tracker'>
   readonly marks: Marks
   readonly readOneTime: ReadOneTime
   /** Unix milliseconds. */
@@ -66,14 +66,14 @@ export class RulesetInstaller {
 
   /** Creates or changes the services `specs`, and installs the packet path for all services. */
   async install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {
-    const { firewall, log, healing } = this.parts
+    const { firewall, log, reconciling } = this.parts
     const drafts: Draft[] = []
     const packetPathFor = this.#drafter(config, drafts)
-    const change = await firewall.install(specs, packetPathFor, healing.reconciler.table)
+    const change = await firewall.install(specs, packetPathFor, reconciling.reconciler.table)
     const draft = drafts.at(-1)
     if (draft) {
       await this.#apply(config, draft)
-      await healing.reconciler.adopt(change.commands, draft.services, draft.packetPath)
+      await reconciling.reconciler.adopt(change.commands, draft.services, draft.packetPath)
     }
     for (const detail of change.details) log.info(detail)
     return change
@@ -82,7 +82,7 @@ export class RulesetInstaller {
   /** Restores what other programs changed. `queueRule`: also the rule in iptables' mangle table. */
   async reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
     const drafts: Draft[] = []
-    const reconciliation = await this.parts.healing.reconciler.reconcile(this.#drafter(config, drafts), queueRule)
+    const reconciliation = await this.parts.reconciling.reconciler.reconcile(this.#drafter(config, drafts), queueRule)
     const draft = drafts.at(-1)
     if (draft) await this.#apply(config, draft)
     return reconciliation
@@ -103,9 +103,9 @@ export class RulesetInstaller {
   }
 
   async #apply(config: Config, { active, allocation, services }: Draft): Promise<void> {
-    const { log, triggers, healing } = this.parts
+    const { log, triggers, reconciling } = this.parts
     allocation.commit()
-    healing.tracker.useActions(allocation.actions)
+    reconciling.tracker.useActions(allocation.actions)
     const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
     await this.knockQueue.worker.configure(
       allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action.number)] : [])),

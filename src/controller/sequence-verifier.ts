@@ -19,7 +19,7 @@ export interface PacketSequence {
   readonly targets: readonly string[]
   readonly rate: Rate | null
   /** The number of the grant action that the kernel has for it. */
-  readonly plan: number
+  readonly action: number
   /** Whether that action takes a grant back. */
   readonly revokes: boolean
   /** Whether commands are to be run as well. */

@@ -29,11 +29,11 @@ export interface PacketCredential {
   /** Seconds either way; -1 for any clock. */
   readonly skew: number
   readonly rate: Rate | null
-  /** The number of the kernel's plan that grants what the credential opens. */
-  readonly plan: number
+  /** The number of the grant action for what the credential opens. */
+  readonly action: number
   /** Prefixes in which an address may be asked for instead of the sender's own; empty when none may. */
   readonly onBehalfOf: readonly string[]
-  /** Whether that plan takes a grant back. */
+  /** Whether that action revokes grants. */
   readonly revokes: boolean
   /** Whether something is to be run as well. */
   readonly triggers: boolean

@@ -95,7 +95,7 @@ function createController(
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks,
-    healing: { reconciler: new Reconciler(ruleset, tracker), tracker, watch: watchRuleset },
+    reconciling: { reconciler: new Reconciler(ruleset, tracker), tracker, watch: watchRuleset },
     startWorker: (config, events) => startPacketWorker(recent, config, events),
     queueStatistics,
     now: Date.now,

@@ -102,8 +102,8 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
   const { changed, plan, allowed, confirmWithin } = result
   for (const spec of plan.added) terminal.difference('+', `service ${summary(spec)}`)
   for (const { spec, differences, sound } of plan.modified) {
-    for (const { option, is, shall } of differences) {
-      terminal.difference('~', `${spec.name}: ${option} ${is} -> ${shall}`)
+    for (const { option, is, wanted } of differences) {
+      terminal.difference('~', `${spec.name}: ${option} ${is} -> ${wanted}`)
     }
     if (!sound) terminal.difference('~', repairedMessage(spec.name))
   }

@@ -23,7 +23,7 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
     else {
       const what = kindOf(type)?.identifiedBy ?? 'secret'
       findings.problem(
-        merged.placeOf(['credentials', name]),
+        merged.positionOf(['credentials', name]),
         `credentials.${name}: has the ${what} of credentials.${twin}`,
       )
     }
@@ -33,7 +33,7 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
 export function checkServices(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
   const { services } = merged.value
   names.forEach((service, i) => {
-    const place = merged.placeOf([...at, i])
+    const place = merged.positionOf([...at, i])
     if (names.indexOf(service) < i) {
       findings.problem(place, `${formatPath([...at, i])}'${service}' is listed twice`)
     } else if (!isMapping(services) || !Object.hasOwn(services, service)) {
@@ -52,7 +52,7 @@ export function warnOfTails(credentials: readonly Credential[], { merged, findin
   const warn = (name: string, other: string) => {
     const at = ['credentials', name, 'sequence']
     const why = `a client that knocks it also completes the sequence of ${other}, and only one of them counts`
-    findings.warn(merged.placeOf(at), `${formatPath(at)}${why}`)
+    findings.warn(merged.positionOf(at), `${formatPath(at)}${why}`)
   }
   for (const one of sequences) {
     const same = wholes.get(textOf(one))
@@ -71,13 +71,17 @@ export function checkTriggers(data: CredentialData, at: ConfigPath, { merged, fi
   const [opens, closes] = [data.opens ?? [], data.closes ?? []]
   if (opens.length + closes.length + given.length === 0) {
     const message = 'opens nothing and runs nothing'
-    findings.problem(merged.placeOf(at), `${formatPath(at)}${message}`, "'opens' names services, 'on-open' a command")
+    findings.problem(
+      merged.positionOf(at),
+      `${formatPath(at)}${message}`,
+      "'opens' names services, 'on-open' a command",
+    )
   }
   if (closes.length > 0) {
     for (const option of ['opens', 'window', 'on-open', 'on-expiry', 'obo', 'close-secret', 'close-secret-file']) {
       if (!isGiven(data, option)) continue
       const place = [...at, option]
-      findings.problem(merged.placeOf(place), `${formatPath(place)}has no meaning beside 'closes'`)
+      findings.problem(merged.positionOf(place), `${formatPath(place)}has no meaning beside 'closes'`)
     }
   }
   for (const option of given) {
@@ -89,15 +93,16 @@ export function checkTriggers(data: CredentialData, at: ConfigPath, { merged, fi
       ['command6', 'shell6'],
     ] as const) {
       if (trigger[one] !== undefined && trigger[other] !== undefined)
-        findings.problem(merged.placeOf([...place, other]), about(`'${one}' and '${other}' are both given`))
+        findings.problem(merged.positionOf([...place, other]), about(`'${one}' and '${other}' are both given`))
     }
     const { command, command6, shell, shell6 } = trigger
     if ((command ?? command6 ?? shell ?? shell6) === undefined)
-      findings.problem(merged.placeOf(place), about("'command' or 'shell' is missing"))
+      findings.problem(merged.positionOf(place), about("'command' or 'shell' is missing"))
     for (const text of [...(command ?? []), ...(command6 ?? []), shell ?? '', shell6 ?? '']) {
       for (const [whole, name = ''] of text.matchAll(/\{(\w+)\}/g)) {
         const meant = (placeholders as readonly string[]).includes(name) ? undefined : nearest(name, placeholders)
-        if (meant) findings.warn(merged.placeOf(place), about(`${oneLine(whole)} is not replaced; is it {${meant}}?`))
+        if (meant)
+          findings.warn(merged.positionOf(place), about(`${oneLine(whole)} is not replaced; is it {${meant}}?`))
       }
     }
   }

@@ -34,18 +34,18 @@ export const kind = credentialKind({
     try {
       const list = readOneTime(reader.readFile(file))
       if (list.unused.length === 0)
-        findings.warn(merged.placeOf(place), `${about} has no sequence left: no client can knock`)
+        findings.warn(merged.positionOf(place), `${about} has no sequence left: no client can knock`)
       else if (list.unused.length < fewLeft)
-        findings.warn(merged.placeOf(place), `${about} has only ${count(list.unused.length, 'sequence')} left`)
+        findings.warn(merged.positionOf(place), `${about} has only ${count(list.unused.length, 'sequence')} left`)
     } catch (cause) {
-      findings.problem(merged.placeOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
+      findings.problem(merged.positionOf(place), `${about} cannot be used: ${reasonOf(cause)}`)
       return undefined
     }
     try {
       reader.canWrite(file)
     } catch (cause) {
       const why = `cannot be written (${reasonOf(cause)}): no line can be marked as used, so none opens anything`
-      findings.warn(merged.placeOf(place), `${about} ${why}`)
+      findings.warn(merged.positionOf(place), `${about} ${why}`)
     }
     return { ...common, ...shared, type: 'one-time', file }
   },

@@ -64,9 +64,13 @@ function checkOnBehalf(data: OnBehalfData, at: ConfigPath, { merged, findings }:
   const named = data['obo-prefixes'].length > 0
   if (data.obo && !named) {
     const hint = "name them with 'obo-prefixes'; 0.0.0.0/0 and ::/0 are all"
-    findings.problem(merged.placeOf([...at, 'obo']), `${formatPath([...at, 'obo'])}no address may be asked for`, hint)
+    findings.problem(
+      merged.positionOf([...at, 'obo']),
+      `${formatPath([...at, 'obo'])}no address may be asked for`,
+      hint,
+    )
   } else if (!data.obo && named) {
     const place = [...at, 'obo-prefixes']
-    findings.warn(merged.placeOf(place), `${formatPath(place)}has no meaning without 'obo: true'`)
+    findings.warn(merged.positionOf(place), `${formatPath(place)}has no meaning without 'obo: true'`)
   }
 }

@@ -50,7 +50,7 @@ function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }:
     return parseKey(line)
   } catch (cause) {
     if (!(cause instanceof PkdFormatError)) throw cause
-    findings.problem(merged.placeOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
+    findings.problem(merged.positionOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
     return undefined
   }
 }

@@ -39,7 +39,7 @@ export const kind = credentialKind({
     if (isAscending(steps)) {
       const place = [...at, 'sequence']
       const why = 'each port is higher than the one before, as a port scan takes them; mix them'
-      findings.warn(merged.placeOf(place), `${formatPath(place)}${why}`)
+      findings.warn(merged.positionOf(place), `${formatPath(place)}${why}`)
     }
     return { ...common, ...shared, type: 'sequence', steps }
   },

@@ -59,5 +59,5 @@ function checkFlags(data: StepsData, at: ConfigPath, { merged, findings }: Conte
   if ((mask & value & synRule.value) !== 0) return
   const place = [...at, 'tcp-flags']
   const message = 'packets of open connections can also have these flags: each of them is checked, and may count'
-  findings.warn(merged.placeOf(place), `${formatPath(place)}${message}`)
+  findings.warn(merged.positionOf(place), `${formatPath(place)}${message}`)
 }

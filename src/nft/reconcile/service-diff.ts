@@ -7,7 +7,7 @@ import type { ServiceState } from './service-state.js'
 export interface Difference {
   readonly option: string
   readonly is: string
-  readonly shall: string
+  readonly wanted: string
 }
 
 /** What is said of a service whose rules were edited. */
@@ -23,14 +23,14 @@ const options = [
 /** The options in which they differ. */
 export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {
   return options
-    .map(option => ({ option, is: text(state.spec[option]), shall: text(spec[option]) }))
-    .filter(({ is, shall }) => is !== shall)
+    .map(option => ({ option, is: text(state.spec[option]), wanted: text(spec[option]) }))
+    .filter(({ is, wanted }) => is !== wanted)
 }
 
 /** A sentence for each difference; none when the kernel has just this service. */
 export function differences(spec: ServiceSpec, state: ServiceState | undefined): string[] {
   if (!state) return [`service ${spec.name} added`]
-  const changes = optionsThatDiffer(spec, state).map(({ option, is, shall }) => `${option}: ${is} -> ${shall}`)
+  const changes = optionsThatDiffer(spec, state).map(({ option, is, wanted }) => `${option}: ${is} -> ${wanted}`)
   return state.sound ? changes : [...changes, repairedMessage(spec.name)]
 }
 

@@ -79,7 +79,7 @@ class Scene {
       } as unknown as ControllerParts['triggers'],
       readOneTime: () => ({ unused: [] }),
       marks,
-      healing: {
+      reconciling: {
         reconciler: new Reconciler(ruleset, tracker),
         tracker,
         watch: events => {

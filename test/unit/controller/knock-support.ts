@@ -34,7 +34,7 @@ export const laptop: PacketCredential = {
   port: null,
   skew: 10,
   rate: null,
-  plan: 3,
+  action: 3,
   onBehalfOf: [],
   revokes: false,
   triggers: false,

@@ -160,7 +160,7 @@ describe('PacketHandler counts a right knock as accepted', () => {
     flags: { mask: 0, value: 0 },
     targets: [],
     rate: null,
-    plan: 3,
+    action: 3,
     revokes,
     triggers: false,
   })

@@ -26,7 +26,7 @@ function gate(credentials: readonly PacketCredential[] = [laptop], entries = 100
 /** `laptop` where that credential is granted, else the reason. */
 const outcome = (decision: Decision) => (decision.kind === 'grant' ? decision.credential.name : decision.reason)
 
-const phone: PacketCredential = { ...laptop, ...pkdSecret('SSHK', 'other'), name: 'phone', plan: 4 }
+const phone: PacketCredential = { ...laptop, ...pkdSecret('SSHK', 'other'), name: 'phone', action: 4 }
 const fixed: PacketCredential = { ...laptop, name: 'fixed', port: 2000 }
 const zero: PacketCredential = { ...laptop, ...pkdSecret('', 'test'), name: 'zero' }
 const anyClock: PacketCredential = { ...laptop, name: 'any clock', skew: -1 }
