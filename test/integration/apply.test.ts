@@ -280,7 +280,7 @@ describe('pkctl apply', () => {
     assert.equal(await isPending(), false)
     const shown = await fromSession(`pkctl apply ${file} --dry-run`)
     assert.equal(shown.status, 0)
-    assert.match(shown.stderr, /warning: your ssh session from \S+ would be cut off/)
+    assert.match(shown.stderr, /warning: your ssh session from \S+ would end/)
     const other = await fromSession('pkctl init web --port 8080')
     assert.equal(other.status, 0)
     assert.doesNotMatch(other.stderr, /your ssh session/, 'its port is another')
