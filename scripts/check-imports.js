@@ -34,6 +34,17 @@ const separate = {
   'nft/reconcile': ['nft/foreign'],
 }
 
+/**
+ * Files that other rooms import by their own name: commands that cron and scripts call load them without the libraries
+ * that the rest of their room needs (zod, yaml, winston, ffi-rs). See test/unit/cli/loading.test.ts.
+ */
+const direct = [
+  ...['config/errors.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
+  ...['config/credentials/registry.ts', 'nft/errors.ts', 'queue/errors.ts'],
+  ...['controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts', 'client/hosts-file.ts'],
+  ...['daemon/control-client.ts', 'daemon/problems.ts', 'daemon/requests.ts'],
+].map(file => path.join('src', file))
+
 const filesIn = folder =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(file => file.endsWith('.ts'))
@@ -68,6 +79,9 @@ for (const file of sources) {
     const other = roomOf(target)
     if (other !== room && !rooms[room]?.includes(other)) {
       problems.push(`${file}: ${room} must not import ${other} (${target})`)
+    }
+    if (other !== room && path.basename(target) !== 'index.ts' && !direct.includes(target)) {
+      problems.push(`${file}: import ${target} through the index.ts of ${other}`)
     }
     if (separate[folderOf(file)]?.includes(folderOf(target))) {
       problems.push(`${file}: ${folderOf(file)} must not import ${folderOf(target)} (${target})`)
@@ -123,6 +137,18 @@ for (const file of sources) {
   )) {
     if (!names.has(name) && !scripts.some(script => script.includes(name)))
       problems.push(`${file}: no other file imports ${name}: do not export it`)
+  }
+}
+
+for (const file of sources.filter(name => path.basename(name) === 'index.ts')) {
+  for (const [, list] of readFileSync(file, 'utf8').matchAll(/^export (?:type )?\{([^}]*)\}/gm)) {
+    for (const word of list.split(',')) {
+      const name = word
+        .trim()
+        .split(/\s+as\s+/)
+        .at(-1)
+      if (name && !taken.get(file)?.has(name)) problems.push(`${file}: no other file imports ${name}: do not offer it`)
+    }
   }
 }
 

@@ -1,9 +1,8 @@
 /** What every command that changes the ruleset has in common: its flags, and how it says what it did. */
 import type { Command } from 'commander'
-import type { Change } from '../nft/reconcile/firewall.js'
-import { defaultSocket } from '../util/default-paths.js'
-import { ask } from '../util/socket/client.js'
-import type { Terminal } from '../util/terminal.js'
+import type { Change } from '../nft/index.js'
+import type { Terminal } from '../util/index.js'
+import { ask, defaultSocket } from '../util/index.js'
 
 export interface ChangeFlags {
   readonly json?: boolean

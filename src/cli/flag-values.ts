@@ -1,6 +1,6 @@
 /** Values of flags and arguments that several commands take. */
 import { namePattern, nameRule } from '../config/values.js'
-import { usageError } from '../util/user-error.js'
+import { usageError } from '../util/index.js'
 
 export function checkServiceName(name: string): string {
   if (!namePattern.test(name)) throw usageError(`'${name}' cannot be the name of a service`, `use ${nameRule}`)

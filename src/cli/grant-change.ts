@@ -1,8 +1,8 @@
 /** What `pkctl add` and `pkctl delete` have in common. */
 import type { Message } from '../daemon/requests.js'
-import { realFirewall } from '../nft/kernel-firewall.js'
-import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import { usageError } from '../util/user-error.js'
+import type { Change, Firewall } from '../nft/index.js'
+import { realFirewall } from '../nft/index.js'
+import { usageError } from '../util/index.js'
 import type { ChangeFlags } from './change.js'
 import { checkServiceName } from './flag-values.js'
 import { kernelOrDaemon } from './kernel-or-daemon.js'

@@ -2,7 +2,7 @@
 import { askDaemon, RefusedByDaemon } from '../daemon/control-client.js'
 import type { Message } from '../daemon/requests.js'
 import { NftError } from '../nft/errors.js'
-import { UserError } from '../util/user-error.js'
+import { UserError } from '../util/index.js'
 
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */
 export async function kernelOrDaemon<T>(socket: string, message: Message, work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 /** What `pkctl knock` and `pkctl connect` have in common as commands. */
 import { Command } from 'commander'
-import { defaultTag } from '../knock/pkd.js'
+import { defaultTag } from '../knock/index.js'
 
 /** A command with what both have; `portOption` names the port of a PKD knock. */
 export function knockingCommand(name: string, portOption: string, timeout: string): Command {

@@ -1,7 +1,7 @@
 /** The command line as a whole: names, help, and how every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
 import { exitStatusOf, problemsOf } from '../daemon/problems.js'
-import type { Terminal } from '../util/terminal.js'
+import type { Terminal } from '../util/index.js'
 import { version } from './version.js'
 
 const help = `

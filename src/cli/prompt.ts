@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import * as readline from 'node:readline'
 import * as tty from 'node:tty'
-import { usageError } from '../util/user-error.js'
+import { usageError } from '../util/index.js'
 
 /** Asks for a secret without showing it; from a pipe, takes its first line. */
 export async function askSecret(question: string): Promise<string> {

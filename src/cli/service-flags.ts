@@ -2,13 +2,10 @@
 import type { Conflict, Rejection } from '../config/service-options.js'
 import { conflictsOf, isLogPrefix, serviceBounds, serviceDefaults, serviceFrom } from '../config/service-options.js'
 import { parsePacketRate, parseWindow } from '../config/values.js'
-import { parsePorts } from '../net/ports.js'
-import { parsePrefix, withoutContained } from '../net/prefixes.js'
-import type { Hook } from '../nft/json.js'
-import type { Protocol, ServiceSpec } from '../nft/table/service-spec.js'
-import type { Terminal } from '../util/terminal.js'
-import type { UserError } from '../util/user-error.js'
-import { usageError } from '../util/user-error.js'
+import { parsePorts, parsePrefix, withoutContained } from '../net/index.js'
+import type { Hook, Protocol, ServiceSpec } from '../nft/index.js'
+import type { Terminal, UserError } from '../util/index.js'
+import { usageError } from '../util/index.js'
 import { checkServiceName, parseCount } from './flag-values.js'
 
 /** A service as flags say it. */

@@ -1,6 +1,6 @@
 /** A service in words, as several commands print it. */
-import { formatPorts } from '../net/ports.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { formatPorts } from '../net/index.js'
+import type { ServiceSpec } from '../nft/index.js'
 
 /** `22,8000-8010/tcp` */
 export function portsText({ ports, protocol }: ServiceSpec): string {

@@ -1,7 +1,7 @@
 /** How pkctl speaks: results on stdout; `pkctl: error: …`, then `pkctl: hint: …` on stderr, lower case, no full stop. */
 import { styleText } from 'node:util'
-import type { Terminal } from '../util/terminal.js'
-import { oneLine } from '../util/text.js'
+import type { Terminal } from '../util/index.js'
+import { oneLine } from '../util/index.js'
 
 type Colour = 'red' | 'yellow' | 'cyan'
 

@@ -1,6 +1,6 @@
 /** What is knocked at the end of `pkctl connect`, however it ends. */
-import type { Terminal } from '../util/terminal.js'
-import { UserError } from '../util/user-error.js'
+import type { Terminal } from '../util/index.js'
+import { UserError } from '../util/index.js'
 import type { KnockMethod } from './knock-method.js'
 import type { Address } from './send.js'
 

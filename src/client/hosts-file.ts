@@ -5,15 +5,18 @@
 import * as fs from 'node:fs'
 import { parse } from 'yaml'
 import * as z from 'zod'
-import type { ConfigPath } from '../config/config-path.js'
-import { formatPath } from '../config/config-path.js'
-import { kind as rotating } from '../config/credentials/rotating.js'
-import { kind as sequence } from '../config/credentials/sequence.js'
-import { expectedSecret, oneOf, parsed, text } from '../config/schema-parts.js'
-import { parsePort } from '../net/ports.js'
-import { nearest } from '../util/nearest.js'
-import { quote } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import type { ConfigPath } from '../config/index.js'
+import {
+  expectedSecret,
+  formatPath,
+  oneOf,
+  parsed,
+  rotatingKind as rotating,
+  sequenceKind as sequence,
+  text,
+} from '../config/index.js'
+import { parsePort } from '../net/index.js'
+import { nearest, quote, UserError } from '../util/index.js'
 import { parseMilliseconds } from './send-sequence.js'
 import { hostsFile } from './user-files.js'
 

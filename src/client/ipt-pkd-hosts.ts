@@ -6,9 +6,8 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import type { Sections } from '../util/ini.js'
-import { IniError, parseIni } from '../util/ini.js'
-import { UserError } from '../util/user-error.js'
+import type { Sections } from '../util/index.js'
+import { IniError, parseIni, UserError } from '../util/index.js'
 import type { PkdHostEntry } from './hosts-file.js'
 
 const iptPkdFile = (): string => path.join(os.homedir(), '.ipt_pkd.ini')

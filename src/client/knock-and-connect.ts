@@ -12,7 +12,7 @@
  */
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UserError } from '../util/user-error.js'
+import { UserError } from '../util/index.js'
 import { closedHint, connectErrorText, elapsedText, noAnswerText } from './connect-errors.js'
 import type { KnockMethod } from './knock-method.js'
 import type { Address } from './send.js'

@@ -1,7 +1,7 @@
 /** stdin and stdout as one end of a TCP connection, each direction ending for itself. */
 import * as fs from 'node:fs'
 import type * as net from 'node:net'
-import { UserError } from '../util/user-error.js'
+import { UserError } from '../util/index.js'
 
 /**
  * Relays until both directions have ended. The end of stdin is passed on as FIN, and what the server still sends is

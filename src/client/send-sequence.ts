@@ -1,10 +1,9 @@
 /** The client's side of a sequence: one TCP SYN or empty datagram after the other. */
 import * as net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Step } from '../knock/sequence.js'
-import { protocolUdp } from '../net/protocols.js'
-import { shown } from '../util/text.js'
-import { ValueError } from '../util/value-error.js'
+import type { Step } from '../knock/index.js'
+import { protocolUdp } from '../net/index.js'
+import { shown, ValueError } from '../util/index.js'
 import type { Address } from './send.js'
 import { NotSent, sendDatagram } from './send.js'
 

@@ -3,7 +3,7 @@ import * as dgram from 'node:dgram'
 import type { LookupAddress } from 'node:dns'
 import * as dns from 'node:dns/promises'
 import * as net from 'node:net'
-import { usageError, UserError } from '../util/user-error.js'
+import { usageError, UserError } from '../util/index.js'
 
 export interface Address {
   readonly address: string

@@ -1,5 +1,5 @@
 /** Values inside a configuration: the way to one, as data and as text. */
-import { oneLine } from '../util/text.js'
+import { oneLine } from '../util/index.js'
 
 /** The keys and indices that lead to a value. */
 export type ConfigPath = readonly (string | number)[]

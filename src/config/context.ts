@@ -1,4 +1,4 @@
-import { quote, shown } from '../util/text.js'
+import { quote, shown } from '../util/index.js'
 import { isMapping } from './config-path.js'
 import type { Findings } from './errors.js'
 import type { Merged } from './merge-sources.js'

@@ -1,6 +1,6 @@
 /** What is wrong with a configuration, as data; the CLI and the log decide how it looks. */
 
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { ServiceSpec } from '../nft/index.js'
 
 /** A position in a file of the configuration. Lines and columns count from 1. */
 export interface SourcePosition {

@@ -1,7 +1,6 @@
 /** What zod found, in the words of an administrator. */
 import type * as z from 'zod'
-import { nearest } from '../util/nearest.js'
-import { kindOf, oneLine, quote } from '../util/text.js'
+import { kindOf, nearest, oneLine, quote } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping, valueAt } from './config-path.js'
 import { credentialTypes } from './credentials/registry.js'

@@ -1,7 +1,7 @@
 /** The section `services`: each entry by the schema, its options against each other, and all entries against each other. */
 import type * as z from 'zod'
-import { subtractPorts } from '../net/ports.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { subtractPorts } from '../net/index.js'
+import type { ServiceSpec } from '../nft/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'

@@ -1,5 +1,5 @@
 /** The files of a configuration as one mapping. */
-import { oneLine } from '../util/text.js'
+import { oneLine } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { isMapping } from './config-path.js'
 import type { Findings, SourcePosition } from './errors.js'

@@ -1,7 +1,7 @@
 /** The file of sequences that are good for once: read, and marked line by line. */
 import * as fs from 'node:fs'
-import type { OneTimeList, OneTimeSequence } from '../knock/one-time.js'
-import { readOneTime, usedMark } from '../knock/one-time.js'
+import type { OneTimeList, OneTimeSequence } from '../knock/index.js'
+import { readOneTime, usedMark } from '../knock/index.js'
 
 /** A line of a file, as it was when it was read. */
 export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {

@@ -1,7 +1,7 @@
 /** One file of the configuration as YAML: within bounds that the parser survives, and with secrets as they are written. */
 import type { Document } from 'yaml'
 import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { kindOf, oneLine } from '../util/text.js'
+import { kindOf, oneLine } from '../util/index.js'
 import { isMapping } from './config-path.js'
 import type { Findings, SourcePosition } from './errors.js'
 import type { SourceFile } from './positions.js'

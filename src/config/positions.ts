@@ -1,7 +1,7 @@
 /** Where in the files of a configuration a value or key stands. */
 import type { Document, LineCounter, Pair } from 'yaml'
 import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq } from 'yaml'
-import { quote } from '../util/text.js'
+import { quote } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import type { SourcePosition } from './errors.js'
 import { formatPosition } from './errors.js'

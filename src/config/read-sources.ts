@@ -1,6 +1,6 @@
 /** The files that a configuration consists of: /etc/pkctl/pkctl.yaml and conf.d beside it. */
 import * as path from 'node:path'
-import { decodeText, reasonOf } from '../util/file-text.js'
+import { decodeText, reasonOf } from '../util/index.js'
 import type { Findings } from './errors.js'
 import { isTooDeep, parseSource } from './parse-yaml.js'
 import type { SourceFile } from './positions.js'

@@ -1,8 +1,7 @@
 /** What the schemas of the configuration are made of: kinds of values, and how a wrong one is put into words. */
 import * as z from 'zod'
-import { PkdFormatError } from '../knock/errors.js'
-import { kindOf, quote, shown } from '../util/text.js'
-import { ValueError } from '../util/value-error.js'
+import { PkdFormatError } from '../knock/index.js'
+import { kindOf, quote, shown, ValueError } from '../util/index.js'
 import { namePattern, nameRule, parseAbsolutePath } from './values.js'
 
 type Complaint = (issue: { readonly input?: unknown }) => string

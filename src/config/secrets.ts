@@ -1,7 +1,6 @@
 /** Secrets of the configuration: in the file itself, or in a file of their own, which others must not be able to use. */
 import * as path from 'node:path'
-import { decodeText, reasonOf } from '../util/file-text.js'
-import { oneLine } from '../util/text.js'
+import { decodeText, oneLine, reasonOf } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'

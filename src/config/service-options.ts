@@ -3,10 +3,9 @@
  * Flags and the configuration file both come here, each with messages of its own. Loads no library: commands that change
  * services must start fast.
  */
-import type { PortRange } from '../net/ports.js'
-import type { Hook, Rate } from '../nft/json.js'
-import type { LogRule, Protocol, ServiceSpec } from '../nft/table/service-spec.js'
-import { defaultWindowSeconds } from '../nft/table/service-spec.js'
+import type { PortRange } from '../net/index.js'
+import type { Hook, LogRule, Protocol, Rate, ServiceSpec } from '../nft/index.js'
+import { defaultWindowSeconds } from '../nft/index.js'
 import { parsePacketRate } from './values.js'
 
 /** The least and the greatest number that an option takes. */

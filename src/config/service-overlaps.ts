@@ -1,7 +1,7 @@
 /** Services that guard the same port. */
-import type { PortRange } from '../net/ports.js'
-import { formatPortRange } from '../net/ports.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { PortRange } from '../net/index.js'
+import { formatPortRange } from '../net/index.js'
+import type { ServiceSpec } from '../nft/index.js'
 import type { Context } from './context.js'
 import { formatPosition } from './errors.js'
 

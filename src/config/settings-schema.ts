@@ -1,9 +1,7 @@
 /** The options beside services and credentials: what each means, what it may hold, its default. */
 import * as z from 'zod'
-import { parsePort } from '../net/ports.js'
-import { defaultSocket, defaultStateDirectory } from '../util/default-paths.js'
-import { shown } from '../util/text.js'
-import { ValueError } from '../util/value-error.js'
+import { parsePort } from '../net/index.js'
+import { defaultSocket, defaultStateDirectory, shown, ValueError } from '../util/index.js'
 import {
   absolutePath,
   expected,

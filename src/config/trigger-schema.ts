@@ -1,8 +1,6 @@
 /** The options of a trigger: a command that is run on a knock, on closing or on expiry. */
 import * as z from 'zod'
-import { parseDuration } from '../util/duration.js'
-import { shown } from '../util/text.js'
-import { ValueError } from '../util/value-error.js'
+import { parseDuration, shown, ValueError } from '../util/index.js'
 import type { Command, Trigger } from './credentials/types.js'
 import { duration, expected, listOf, mapping, parsed, text } from './schema-parts.js'
 

@@ -1,5 +1,5 @@
 /** The configuration after validation, with every default filled in. */
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { ServiceSpec } from '../nft/index.js'
 import type { Credential } from './credentials/kinds.js'
 
 export type { Credential } from './credentials/kinds.js'

@@ -1,9 +1,7 @@
 /** Values of the configuration and of flags: from the text people write to the value used. */
 import * as path from 'node:path'
-import type { Rate as PacketRate } from '../nft/json.js'
-import { parseDuration } from '../util/duration.js'
-import { oneLine } from '../util/text.js'
-import { unexpected, ValueError } from '../util/value-error.js'
+import type { Rate as PacketRate } from '../nft/index.js'
+import { oneLine, parseDuration, unexpected, ValueError } from '../util/index.js'
 import type { KnockRate } from './credentials/types.js'
 
 /** Names of services and credentials: what a name of a chain can hold and a shell leaves alone. */

@@ -1,6 +1,6 @@
 /** What a configuration leaves undone, for the log. */
 import type { Config, Credential } from '../config/types.js'
-import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { Firewall } from '../nft/index.js'
 import type { Granted } from './log-messages.js'
 import type { Log } from './log.js'
 

@@ -4,9 +4,7 @@
  */
 import type { Config, Credential } from '../config/types.js'
 import type { FirewallError } from '../nft/errors.js'
-import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { Marks } from '../nft/table/marks.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { Change, Firewall, Marks, ServiceSpec } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { ReadOneTime } from './active-credentials.js'
 import { warnOfOrphans } from './configuration-warnings.js'

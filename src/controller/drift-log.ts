@@ -1,5 +1,5 @@
 /** What the log says of drift: each time at first, and once a minute when it happens again and again. */
-import type { Reconciliation } from '../nft/reconcile/reconciler.js'
+import type { Reconciliation } from '../nft/index.js'
 import type { Log } from './log.js'
 
 /** Drift is in a row with the one before when less than this is between them. */

@@ -2,12 +2,16 @@
  * Watches the ruleset, and has it reconciled when another program changes what pkctl made: at once, and with pauses when
  * it happens again and again; it never gives up. Whether a change was pkctl's own is for the reconciler to see.
  */
-import { isBarrier } from '../nft/reconcile/barrier.js'
-import type { GrantTracker } from '../nft/reconcile/grant-tracker.js'
-import type { Monitor, RulesetEvent, RulesetTransaction, Watch } from '../nft/reconcile/monitor.js'
-import { isDeletion, isOurs } from '../nft/reconcile/monitor.js'
-import type { Reconciler, Reconciliation } from '../nft/reconcile/reconciler.js'
-import { isComparedElement } from '../nft/reconcile/snapshot.js'
+import type {
+  GrantTracker,
+  Monitor,
+  Reconciler,
+  Reconciliation,
+  RulesetEvent,
+  RulesetTransaction,
+  Watch,
+} from '../nft/index.js'
+import { isBarrier, isComparedElement, isDeletion, isOurs } from '../nft/index.js'
 import { calmMilliseconds, DriftLog } from './drift-log.js'
 import type { Log } from './log.js'
 

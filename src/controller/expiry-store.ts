@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { writeTemporary } from '../util/atomic-file.js'
+import { writeTemporary } from '../util/index.js'
 
 export interface DueGrant {
   readonly credential: string

@@ -2,7 +2,7 @@
  * Tells the kernel that the daemon runs. Services with fail-open accept all sources unless this is repeated; for other
  * services it does not run.
  */
-import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { Firewall } from '../nft/index.js'
 import type { Log } from './log.js'
 
 const everyMilliseconds = 5000

@@ -4,8 +4,7 @@
  * or nothing. The first number is random, so that marks of other programs' rules, which are constant, do not happen to be
  * those of actions.
  */
-import type { GrantAction } from '../nft/table/packet-path-spec.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { GrantAction, ServiceSpec } from '../nft/index.js'
 
 export interface GrantRequest {
   readonly opens: readonly string[]

@@ -2,8 +2,8 @@
  * Grants to addresses that a knock names on behalf of another host. The kernel adds the source of a packet only, so these
  * grants are added as by `pkctl add`, one after the other.
  */
-import { parseAddress } from '../net/addresses.js'
-import type { Firewall } from '../nft/reconcile/firewall.js'
+import { parseAddress } from '../net/index.js'
+import type { Firewall } from '../nft/index.js'
 import type { Granted } from './log-messages.js'
 import type { Log } from './log.js'
 import type { Triggers } from './triggers.js'

@@ -1,6 +1,6 @@
 /** Reads files of one-time sequences so that a missing or short one is logged and stops nothing else. */
-import type { OneTimeList } from '../knock/one-time.js'
-import { fewLeft } from '../knock/one-time.js'
+import type { OneTimeList } from '../knock/index.js'
+import { fewLeft } from '../knock/index.js'
 import type { ReadOneTime } from './active-credentials.js'
 import type { Log } from './log.js'
 

@@ -2,11 +2,9 @@
  * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
-import type { VerifiedKnock } from '../knock/format.js'
-import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
-import type { Marks } from '../nft/table/marks.js'
-import type { Batch } from '../queue/nfqueue.js'
-import type { Packet } from '../queue/packet.js'
+import type { VerifiedKnock } from '../knock/index.js'
+import type { Marks, RecentGrants } from '../nft/index.js'
+import type { Batch, Packet } from '../queue/index.js'
 import type { Counters } from './counters.js'
 import { EventLimiter } from './event-limiter.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'

@@ -1,9 +1,7 @@
 /** What the kernel needs to know to pick out knocks and to grant by mark. */
 import { knockFormats } from '../config/credentials/registry.js'
 import type { Config } from '../config/types.js'
-import type { Marks } from '../nft/table/marks.js'
-import type { GrantAction, PacketPathSpec } from '../nft/table/packet-path-spec.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { GrantAction, Marks, PacketPathSpec, ServiceSpec } from '../nft/index.js'
 import type { ActiveCredential } from './active-credentials.js'
 import { sequencePortsOf } from './active-credentials.js'
 

@@ -6,7 +6,7 @@
  * For each source it keeps the time from which the full rate is available (GCRA, ATM Forum TM 4.0), in two generations: a
  * source that has not knocked for two turns is forgotten with its generation, when its full rate is available anyway.
  */
-import { HashTable } from '../util/hash-table.js'
+import { HashTable } from '../util/index.js'
 
 export interface Rate {
   readonly count: number

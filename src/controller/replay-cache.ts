@@ -9,7 +9,7 @@
  * forgotten first, and they raise the floor. So an old knock never gets in again, and a client whose clock starts anew
  * at every boot still has that many knocks before it has to catch up.
  */
-import { HashTable } from '../util/hash-table.js'
+import { HashTable } from '../util/index.js'
 
 export interface ReplayLimits {
   /** Seconds either way; -1 for any clock. */

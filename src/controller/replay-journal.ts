@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { writeTemporary } from '../util/atomic-file.js'
+import { writeTemporary } from '../util/index.js'
 import type { ReplayLimits } from './replay-cache.js'
 import { ReplayCache } from './replay-cache.js'
 

@@ -1,6 +1,6 @@
 /** Writes to the log what knocks led to and, on request, which grants and sequences there are. */
-import type { Firewall } from '../nft/reconcile/firewall.js'
-import { count } from '../util/text.js'
+import type { Firewall } from '../nft/index.js'
+import { count } from '../util/index.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Granted } from './log-messages.js'
 import { knockMessage } from './log-messages.js'

@@ -3,7 +3,7 @@
  * failure, until it succeeds.
  */
 import type { Credential } from '../config/types.js'
-import { nextTurn } from '../knock/rotating.js'
+import { nextTurn } from '../knock/index.js'
 import type { Log } from './log.js'
 
 /** The pause after a failure, which doubles with each further one. */

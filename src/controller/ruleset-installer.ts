@@ -3,11 +3,7 @@
  * packet path, and when the kernel has it, the packet worker and the triggers follow.
  */
 import type { Config, Credential } from '../config/types.js'
-import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { Reconciliation } from '../nft/reconcile/reconciler.js'
-import type { Marks } from '../nft/table/marks.js'
-import type { GrantAction, PacketPathSpec } from '../nft/table/packet-path-spec.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import type { Change, Firewall, GrantAction, Marks, PacketPathSpec, Reconciliation, ServiceSpec } from '../nft/index.js'
 import type { ActiveCredential, ReadOneTime } from './active-credentials.js'
 import { activeCredentials, grantRequestOf, packetCredential, packetSequence } from './active-credentials.js'
 import { warnOfMissingServices } from './configuration-warnings.js'

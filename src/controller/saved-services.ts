@@ -4,8 +4,8 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
-import { replaceFile } from '../util/atomic-file.js'
+import type { ServiceSpec } from '../nft/index.js'
+import { replaceFile } from '../util/index.js'
 
 const name = 'services.json'
 

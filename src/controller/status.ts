@@ -1,6 +1,6 @@
 /** What `pkctl status` shows, and what the socket answers to it. */
 import type { Config } from '../config/types.js'
-import type { Firewall } from '../nft/reconcile/firewall.js'
+import type { Firewall } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import type { DriftWatcher } from './drift-watcher.js'

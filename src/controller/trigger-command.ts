@@ -1,8 +1,7 @@
 /** The command of a trigger, ready to run: placeholders filled in, and the same values in its environment. */
 import type { Command, Credential, Trigger } from '../config/types.js'
-import { familyOf } from '../net/addresses.js'
-import { formatPorts } from '../net/ports.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
+import { familyOf, formatPorts } from '../net/index.js'
+import type { ServiceSpec } from '../nft/index.js'
 
 type TriggerEvent = 'open' | 'close' | 'expiry'
 

@@ -3,8 +3,8 @@
  * before the first of them runs, so that what a knock began is also ended after a restart.
  */
 import type { Credential } from '../config/types.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
-import { count } from '../util/text.js'
+import type { ServiceSpec } from '../nft/index.js'
+import { count } from '../util/index.js'
 import type { QueueLimits, RunCommand } from './command-queue.js'
 import { CommandQueue } from './command-queue.js'
 import { EventLimiter } from './event-limiter.js'

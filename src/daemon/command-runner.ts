@@ -4,11 +4,8 @@
  */
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import type { RunCommand } from '../controller/command-queue.js'
-import type { Log } from '../controller/log.js'
-import type { CommandRun } from '../controller/trigger-command.js'
-import { execute } from '../util/run-program.js'
-import { oneLine } from '../util/text.js'
+import type { CommandRun, Log, RunCommand } from '../controller/index.js'
+import { execute, oneLine } from '../util/index.js'
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const maxLines = 50

@@ -1,7 +1,6 @@
 /** Asks the daemon over its control socket. */
-import type { Answer, Problem } from '../util/socket/answer.js'
-import { ask } from '../util/socket/client.js'
-import { UserError } from '../util/user-error.js'
+import type { Answer, Problem } from '../util/index.js'
+import { ask, UserError } from '../util/index.js'
 import type { Message } from './requests.js'
 
 /** The daemon answered that it does not do what it was asked for. */

@@ -1,10 +1,8 @@
 /** The daemon's sockets: root's, which takes all requests, and the group's, which takes those of `group-may`. */
 import * as fs from 'node:fs'
 import type { Config } from '../config/types.js'
-import type { Answer } from '../util/socket/answer.js'
-import type { Listener } from '../util/socket/server.js'
-import { listen, SocketError } from '../util/socket/server.js'
-import { UserError } from '../util/user-error.js'
+import type { Answer, Listener } from '../util/index.js'
+import { listen, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
 import type { Handle } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'

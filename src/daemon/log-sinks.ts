@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
-import { UserError } from '../util/user-error.js'
+import { UserError } from '../util/index.js'
 
 type Done = (error?: Error | null) => void
 

@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
-import type { Log, LogFields, LogLevel } from '../controller/log.js'
+import type { Log, LogFields, LogLevel } from '../controller/index.js'
 import { LogFile, LogProgram } from './log-sinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */

@@ -1,20 +1,20 @@
 /** The thread that verifies knocks: it waits for packets, decides, answers, and does nothing else. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import type { OneTimeLine } from '../config/one-time-file.js'
-import { markUsed } from '../config/one-time-file.js'
-import { Counters } from '../controller/counters.js'
-import { EventLimiter } from '../controller/event-limiter.js'
-import { PacketHandler } from '../controller/packet-handler.js'
-import { ReplayJournal } from '../controller/replay-journal.js'
-import { SequenceVerifier } from '../controller/sequence-verifier.js'
-import type { Clock } from '../controller/verifier.js'
-import { KnockVerifier } from '../controller/verifier.js'
-import { addressFromBytes } from '../net/addresses.js'
-import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
-import { Marks } from '../nft/table/marks.js'
+import type { OneTimeLine } from '../config/index.js'
+import { markUsed } from '../config/index.js'
+import type { Clock } from '../controller/index.js'
+import {
+  Counters,
+  EventLimiter,
+  KnockVerifier,
+  PacketHandler,
+  ReplayJournal,
+  SequenceVerifier,
+} from '../controller/index.js'
+import { addressFromBytes } from '../net/index.js'
+import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
-import { PacketQueue } from '../queue/nfqueue.js'
-import { sourceText } from '../queue/packet.js'
+import { PacketQueue, sourceText } from '../queue/index.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 const port = parentPort

@@ -1,12 +1,11 @@
 /** Every error that pkctl knows, as messages of one line with hints. */
 import { ConfigError, formatPosition } from '../config/errors.js'
-import { PkdFormatError } from '../knock/errors.js'
+import { PkdFormatError } from '../knock/index.js'
 import type { NftErrorKind } from '../nft/errors.js'
 import { FirewallError, NftError } from '../nft/errors.js'
 import { QueueError } from '../queue/errors.js'
-import type { Problem } from '../util/socket/answer.js'
-import { UserError } from '../util/user-error.js'
-import { ValueError } from '../util/value-error.js'
+import type { Problem } from '../util/index.js'
+import { UserError, ValueError } from '../util/index.js'
 import { RefusedByDaemon } from './control-client.js'
 
 export function problemsOf(error: unknown): readonly Problem[] {

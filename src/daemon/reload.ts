@@ -1,9 +1,9 @@
 /** Reads the configuration again and applies it, with the log that it names. */
-import { loadConfig } from '../config/load.js'
+import { loadConfig } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import type { Controller } from '../controller/controller.js'
+import type { Controller } from '../controller/index.js'
 import { saveServices } from '../controller/saved-services.js'
-import { count } from '../util/text.js'
+import { count } from '../util/index.js'
 import type { ConfiguredLog } from './log.js'
 import type { ServiceManager } from './service-manager.js'
 

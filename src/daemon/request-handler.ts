@@ -1,7 +1,7 @@
 /** Carries out what is asked of the daemon over its sockets. */
-import type { Controller } from '../controller/controller.js'
-import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { Answer } from '../util/socket/answer.js'
+import type { Controller } from '../controller/index.js'
+import type { Change, Firewall } from '../nft/index.js'
+import type { Answer } from '../util/index.js'
 import { problemsOf } from './problems.js'
 import type { ReloadParts } from './reload.js'
 import { reload } from './reload.js'

@@ -2,9 +2,9 @@
 import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
-import type { IpFamily } from '../net/addresses.js'
-import { parseAddress } from '../net/addresses.js'
-import { ValueError } from '../util/value-error.js'
+import type { IpFamily } from '../net/index.js'
+import { parseAddress } from '../net/index.js'
+import { ValueError } from '../util/index.js'
 
 interface GrantRequest {
   readonly service: string

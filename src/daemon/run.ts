@@ -1,21 +1,21 @@
 /** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
 import { randomInt } from 'node:crypto'
-import { loadConfig } from '../config/load.js'
-import { readOneTimeFile } from '../config/one-time-file.js'
+import { loadConfig, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import { Controller } from '../controller/controller.js'
-import { ExpiryStore } from '../controller/expiry-store.js'
-import { Triggers } from '../controller/triggers.js'
-import { kernelRuleset } from '../nft/kernel-firewall.js'
-import { Firewall } from '../nft/reconcile/firewall.js'
-import { GrantTracker } from '../nft/reconcile/grant-tracker.js'
-import { watchRuleset } from '../nft/reconcile/monitor.js'
-import { RecentGrants, steadySeconds } from '../nft/reconcile/recent-grants.js'
-import { Reconciler } from '../nft/reconcile/reconciler.js'
-import type { RulesetAccess } from '../nft/ruleset-access.js'
-import { Marks } from '../nft/table/marks.js'
+import { Controller, ExpiryStore, Triggers } from '../controller/index.js'
+import type { RulesetAccess } from '../nft/index.js'
+import {
+  Firewall,
+  GrantTracker,
+  kernelRuleset,
+  Marks,
+  RecentGrants,
+  Reconciler,
+  steadySeconds,
+  watchRuleset,
+} from '../nft/index.js'
 import { queueStatistics } from '../queue/statistics.js'
-import { UserError } from '../util/user-error.js'
+import { UserError } from '../util/index.js'
 import { commandRunner } from './command-runner.js'
 import { listenAt } from './control-socket.js'
 import type { ConfiguredLog } from './log.js'

@@ -2,7 +2,7 @@
  * Notifies systemd (sd_notify(3)) that the daemon is ready, reloads or stops, and keeps the watchdog from expiring. Without
  * systemd, or with a unit that does not use notifications, nothing is sent.
  */
-import { sendDatagram } from '../queue/datagram.js'
+import { sendDatagram } from '../queue/index.js'
 
 export interface ServiceManager {
   /** Knocks are answered from now on. `systemctl status` shows `status`. */

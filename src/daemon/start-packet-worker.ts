@@ -2,10 +2,9 @@
 import * as fs from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/types.js'
-import { Counters } from '../controller/counters.js'
-import type { SequenceProgress } from '../controller/knock-events.js'
-import type { PacketWorker, PacketWorkerEvents } from '../controller/packet-worker-interface.js'
-import type { RecentGrants } from '../nft/reconcile/recent-grants.js'
+import type { PacketWorker, PacketWorkerEvents, SequenceProgress } from '../controller/index.js'
+import { Counters } from '../controller/index.js'
+import type { RecentGrants } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 

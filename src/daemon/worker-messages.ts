@@ -1,7 +1,12 @@
 /** What the main thread and the packet worker's thread send each other. */
-import type { Effect, KnockEvent, SequenceProgress, Suppressed } from '../controller/knock-events.js'
-import type { PacketSequence } from '../controller/sequence-verifier.js'
-import type { PacketCredential } from '../controller/verifier.js'
+import type {
+  Effect,
+  KnockEvent,
+  PacketCredential,
+  PacketSequence,
+  SequenceProgress,
+  Suppressed,
+} from '../controller/index.js'
 
 /** What the thread gets at its start. */
 export interface PacketWorkerData {

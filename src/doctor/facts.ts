@@ -1,11 +1,10 @@
 /** What is to be known of a machine before it can be judged. Gathered in doctor/probes; null = could not be looked at. */
 import type { Config } from '../config/types.js'
-import type { Status } from '../controller/status.js'
-import type { Step } from '../knock/sequence.js'
-import type { RuleChain } from '../nft/foreign/rule.js'
-import type { SetFill } from '../nft/foreign/ruleset.js'
-import type { ServiceState } from '../nft/reconcile/service-state.js'
-import type { Session } from '../safety/ssh-session.js'
+import type { Status } from '../controller/index.js'
+import type { Step } from '../knock/index.js'
+import type { RuleChain, SetFill } from '../nft/foreign/index.js'
+import type { ServiceState } from '../nft/index.js'
+import type { Session } from '../safety/index.js'
 
 export interface Facts {
   readonly machine: MachineFacts

@@ -1,6 +1,6 @@
 /** What importers hand to a draft, and what a draft makes of it. */
-import type { SecretOption } from '../config/secrets.js'
-import type { PortRange } from '../net/ports.js'
+import type { SecretOption } from '../config/index.js'
+import type { PortRange } from '../net/index.js'
 import type { Note } from './notes.js'
 import type { Protocol } from './service-ports.js'
 

@@ -2,8 +2,8 @@
  * A configuration in the making: what an importer has understood, and in comments what it has not. Importers say which
  * ports a credential opens; which services that makes is found at the end, because no two may have a port in common.
  */
-import type { PortRange } from '../net/ports.js'
-import { UserError } from '../util/user-error.js'
+import type { PortRange } from '../net/index.js'
+import { UserError } from '../util/index.js'
 import { credentialEntry } from './credential-entry.js'
 import type { CredentialDraft, DraftEntry, ImportResult } from './draft-entries.js'
 import { overlap, portValue, servicesFor } from './group-ports.js'

@@ -1,6 +1,6 @@
 /** The services that ports make: no two services have a port in common, so ports are grouped by who opens them. */
-import type { PortRange } from '../net/ports.js'
-import { formatPortRange, mergePorts } from '../net/ports.js'
+import type { PortRange } from '../net/index.js'
+import { formatPortRange, mergePorts } from '../net/index.js'
 import type { CredentialDraft, DraftEntry, OpenedPorts } from './draft-entries.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'

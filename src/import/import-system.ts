@@ -1,7 +1,5 @@
 /** The systems whose configuration can be imported: how each is read, and what the result says at its top. */
-import { nearest } from '../util/nearest.js'
-import { oneLine } from '../util/text.js'
-import { usageError } from '../util/user-error.js'
+import { nearest, oneLine, usageError } from '../util/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { importIptPkdHosts } from './ipt-pkd-client.js'
 import { importIptPkd } from './ipt-pkd-rules.js'

@@ -1,8 +1,6 @@
 /** Sections of ~/.ipt_pkd.ini, the file of ipt_pkd's client, as entries of hosts.yaml. */
-import { parsePort } from '../net/ports.js'
-import { IniError, parseIni } from '../util/ini.js'
-import { oneLine } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import { parsePort } from '../net/index.js'
+import { IniError, oneLine, parseIni, UserError } from '../util/index.js'
 import type { DraftEntry } from './draft-entries.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'

@@ -1,6 +1,6 @@
 /** The log options of iptables and pktables, as pkctl's. */
 import { kernelLogLevels } from '../config/values.js'
-import { usageError } from '../util/user-error.js'
+import { usageError } from '../util/index.js'
 
 export function levelOf(text: string): string {
   const names: Readonly<Record<string, string>> = { panic: 'emerg', error: 'err', warning: 'warn' }

@@ -1,5 +1,5 @@
 /** Rules of iptables, as commands and as iptables-save print them: which options they have, and what is none of ours. */
-import type { PortRange } from '../net/ports.js'
+import type { PortRange } from '../net/index.js'
 import type { Protocol } from './service-ports.js'
 import { portsOf } from './service-ports.js'
 

@@ -1,6 +1,6 @@
 /** A door of knockd.conf, as the credential that it becomes. */
-import type { ConfigReader } from '../config/reader.js'
-import { placeholders } from '../config/trigger-schema.js'
+import type { ConfigReader } from '../config/index.js'
+import { placeholders } from '../config/index.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
 import type { CredentialDraft, Window } from './draft-entries.js'
 import type { FirewallCommand } from './firewall-commands.js'

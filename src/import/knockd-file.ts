@@ -1,7 +1,7 @@
 /** The text of knockd.conf: sections with their values, and the section `options`. */
 import * as path from 'node:path'
 import { maxWindowSeconds } from '../config/values.js'
-import { oneLine } from '../util/text.js'
+import { oneLine } from '../util/index.js'
 import type { Draft } from './draft.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'

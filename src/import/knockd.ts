@@ -1,5 +1,5 @@
 /** knockd.conf: a credential for each door, and a service for what its command opens. */
-import type { ConfigReader } from '../config/reader.js'
+import type { ConfigReader } from '../config/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { Draft } from './draft.js'
 import { keysOf } from './knockd-commands.js'

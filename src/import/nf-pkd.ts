@@ -1,7 +1,7 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
 import { maxWindowSeconds } from '../config/values.js'
-import { parsePort } from '../net/ports.js'
-import { UserError } from '../util/user-error.js'
+import { parsePort } from '../net/index.js'
+import { UserError } from '../util/index.js'
 import type { ImportResult, OpenedPorts, Reject, TriggerDraft, Window } from './draft-entries.js'
 import { Draft } from './draft.js'
 import type { Note } from './notes.js'

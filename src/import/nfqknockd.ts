@@ -1,6 +1,6 @@
 /** The arguments of nfqknockd: a rotating credential, and a service for each port that it guards. */
-import { digests } from '../knock/rotating.js'
-import { usageError } from '../util/user-error.js'
+import { digests } from '../knock/index.js'
+import { usageError } from '../util/index.js'
 import type { ImportResult, OpenedPorts } from './draft-entries.js'
 import { Draft } from './draft.js'
 import type { Note } from './notes.js'

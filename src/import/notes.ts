@@ -1,5 +1,5 @@
 /** What an importer says about what it found: comments in the YAML, and warnings on stderr. */
-import { oneLine } from '../util/text.js'
+import { oneLine } from '../util/index.js'
 
 /** A comment, and with `warning` a line on stderr as well, for what is left out or not as it was. */
 export interface Note {

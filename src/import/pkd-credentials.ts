@@ -1,6 +1,5 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
-import { PkdFormatError } from '../knock/errors.js'
-import { parseKey, parseTag } from '../knock/pkd.js'
+import { parseKey, parseTag, PkdFormatError } from '../knock/index.js'
 import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
 import type { Draft } from './draft.js'
 import { bound } from './draft.js'

@@ -1,7 +1,6 @@
 /** YAML of what was imported. The library makes all of it from values, so that no input can add YAML of its own. */
 import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
-import { oneLine } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import { oneLine, UserError } from '../util/index.js'
 import type { DraftEntry, ImportResult } from './draft-entries.js'
 import type { Note } from './notes.js'
 

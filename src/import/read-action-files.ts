@@ -1,10 +1,7 @@
 /** The action files of nf-pkd: all of a directory and of those below it. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { expandHome } from '../util/expand-home.js'
-import { reasonOf } from '../util/file-text.js'
-import { oneLine } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import { expandHome, oneLine, reasonOf, UserError } from '../util/index.js'
 import type { ActionFile } from './nf-pkd.js'
 import { readText } from './read-input.js'
 

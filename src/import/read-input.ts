@@ -1,9 +1,6 @@
 /** The text of a file or of stdin, within bounds. */
 import * as fs from 'node:fs'
-import { expandHome } from '../util/expand-home.js'
-import { decodeText, reasonOf } from '../util/file-text.js'
-import { oneLine } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import { decodeText, expandHome, oneLine, reasonOf, UserError } from '../util/index.js'
 
 const maxBytes = 1024 * 1024
 /** What messages call the file. */

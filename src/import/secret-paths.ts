@@ -1,6 +1,6 @@
 /** The files into which secrets are written, instead of the YAML. */
 import * as path from 'node:path'
-import { expandHome } from '../util/expand-home.js'
+import { expandHome } from '../util/index.js'
 import type { SecretPath } from './print-yaml.js'
 import { UniqueNames } from './unique-names.js'
 

@@ -1,6 +1,6 @@
 /** Ports as other programs write them, and the names of services that are made for them. */
-import type { PortRange } from '../net/ports.js'
-import { formatPortRange, formatPorts, mergePorts, parsePort } from '../net/ports.js'
+import type { PortRange } from '../net/index.js'
+import { formatPortRange, formatPorts, mergePorts, parsePort } from '../net/index.js'
 
 export type Protocol = 'tcp' | 'udp' | 'sctp'
 

@@ -1,12 +1,8 @@
 /** Files that an import makes, readable by their owner alone unless they are shared on purpose. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { TemporaryFile } from '../util/atomic-file.js'
-import { writeTemporary } from '../util/atomic-file.js'
-import { reasonOf } from '../util/file-text.js'
-import { privateMode, shareFile } from '../util/secret-file.js'
-import { oneLine } from '../util/text.js'
-import { UserError } from '../util/user-error.js'
+import type { TemporaryFile } from '../util/index.js'
+import { oneLine, privateMode, reasonOf, shareFile, UserError, writeTemporary } from '../util/index.js'
 
 interface NewFile {
   readonly path: string

@@ -4,7 +4,7 @@
  * the range never occurs. md5 gives 8 ports, sha256 16, sha384 24, sha512 32.
  */
 import { createHash } from 'node:crypto'
-import { protocolTcp } from '../net/protocols.js'
+import { protocolTcp } from '../net/index.js'
 import type { Step } from './sequence.js'
 
 export const digests = ['md5', 'sha256', 'sha384', 'sha512'] as const

@@ -7,7 +7,7 @@
  * as the latest steps still make up (the failure function of Knuth, Morris and Pratt, 1977), so that an attempt may
  * follow a failed one at once.
  */
-import { protocolTcp, protocolUdp } from '../net/protocols.js'
+import { protocolTcp, protocolUdp } from '../net/index.js'
 
 /** One knock of a sequence. */
 export interface Step {

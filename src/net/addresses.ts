@@ -1,7 +1,6 @@
 /** IPv4 and IPv6 addresses: parse, mask, print in the spelling of nft. */
 import { isIP } from 'node:net'
-import { quote } from '../util/text.js'
-import { unexpected, ValueError } from '../util/value-error.js'
+import { quote, unexpected, ValueError } from '../util/index.js'
 
 export type IpFamily = 4 | 6
 

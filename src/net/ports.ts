@@ -1,5 +1,5 @@
 /** Ports and ranges of ports: parse, merge, subtract, print. */
-import { unexpected } from '../util/value-error.js'
+import { unexpected } from '../util/index.js'
 
 /** A single port is a range with equal ends. */
 export interface PortRange {

@@ -1,6 +1,5 @@
 /** Prefixes of addresses, `192.0.2.0/24`: parse, print, contain. */
-import { quote } from '../util/text.js'
-import { unexpected, ValueError } from '../util/value-error.js'
+import { quote, unexpected, ValueError } from '../util/index.js'
 import type { IpFamily } from './addresses.js'
 import {
   addressToNumber,

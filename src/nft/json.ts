@@ -3,9 +3,8 @@
  * Everything lives in one table, so the commands here never mention another.
  */
 
-import type { IpFamily } from '../net/addresses.js'
-import { bitsOf } from '../net/addresses.js'
-import { netmask } from '../net/prefixes.js'
+import type { IpFamily } from '../net/index.js'
+import { bitsOf, netmask } from '../net/index.js'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 

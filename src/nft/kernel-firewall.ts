@@ -1,5 +1,4 @@
-import { rulesetLock } from '../util/default-paths.js'
-import { execute } from '../util/run-program.js'
+import { execute, rulesetLock } from '../util/index.js'
 import { fileLock } from './lock.js'
 import { realNft } from './nft.js'
 import { Firewall } from './reconcile/firewall.js'

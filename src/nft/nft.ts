@@ -1,5 +1,5 @@
-import type { Execute } from '../util/run-program.js'
-import { execute } from '../util/run-program.js'
+import type { Execute } from '../util/index.js'
+import { execute } from '../util/index.js'
 import { NftError, nftErrorFrom } from './errors.js'
 import type { Command } from './json.js'
 import { family, table } from './json.js'

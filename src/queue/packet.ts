@@ -2,9 +2,8 @@
  * IP and transport headers of a queued packet, as far as a knock needs them (RFC 791, RFC 8200, RFC 768, RFC 9293).
  * Nothing is copied: a Packet points into the buffer that the netlink message was read into, and is used again.
  */
-import type { IpFamily } from '../net/addresses.js'
-import { addressFromBytes } from '../net/addresses.js'
-import { protocolTcp, protocolUdp } from '../net/protocols.js'
+import type { IpFamily } from '../net/index.js'
+import { addressFromBytes, protocolTcp, protocolUdp } from '../net/index.js'
 
 const tcpHeaderLength = 20
 

@@ -1,11 +1,8 @@
 /** Whether a change locks out the ssh session in which it is made, and what to do about it. */
-import { prefixContains } from '../net/prefixes.js'
-import type { Firewall } from '../nft/reconcile/firewall.js'
-import type { ServicePlan } from '../nft/reconcile/service-plan.js'
-import type { ServiceGrant } from '../nft/table/grant-elements.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
-import type { Terminal } from '../util/terminal.js'
-import { UserError } from '../util/user-error.js'
+import { prefixContains } from '../net/index.js'
+import type { Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
+import type { Terminal } from '../util/index.js'
+import { UserError } from '../util/index.js'
 import type { Session } from './ssh-session.js'
 import { findSession } from './ssh-session.js'
 

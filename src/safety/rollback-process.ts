@@ -1,11 +1,8 @@
 /** The process that rolls a change back unless it is confirmed. rollback.ts starts it. */
 import * as fs from 'node:fs'
-import { realFirewall } from '../nft/kernel-firewall.js'
-import { execute } from '../util/run-program.js'
-import type { Answer } from '../util/socket/answer.js'
-import { requestIn, unknownRequest } from '../util/socket/answer.js'
-import { ask } from '../util/socket/client.js'
-import { listen } from '../util/socket/server.js'
+import { realFirewall } from '../nft/index.js'
+import type { Answer } from '../util/index.js'
+import { ask, execute, listen, requestIn, unknownRequest } from '../util/index.js'
 import type { RollbackState } from './rollback.js'
 import { pendingFile, rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
 

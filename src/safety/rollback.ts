@@ -6,19 +6,11 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { maskAddress } from '../net/addresses.js'
-import { splitPrefix } from '../net/prefixes.js'
+import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/errors.js'
-import type { Change, Firewall } from '../nft/reconcile/firewall.js'
-import type { ServicePlan } from '../nft/reconcile/service-plan.js'
-import { prefixesDiffer } from '../nft/reconcile/service-plan.js'
-import type { ServiceGrant } from '../nft/table/grant-elements.js'
-import type { ServiceSpec } from '../nft/table/service-spec.js'
-import { prefixOf } from '../nft/table/service-spec.js'
-import { replaceFile } from '../util/atomic-file.js'
-import { runDirectory } from '../util/default-paths.js'
-import { ask } from '../util/socket/client.js'
-import { UserError } from '../util/user-error.js'
+import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
+import { prefixesDiffer, prefixOf } from '../nft/index.js'
+import { ask, replaceFile, runDirectory, UserError } from '../util/index.js'
 
 export const pendingFile = `${runDirectory}/pending.json`
 export const rollbackSocket = `${runDirectory}/rollback.sock`

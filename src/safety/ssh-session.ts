@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
-import { addressFromBytes, canonicalAddress } from '../net/addresses.js'
+import { addressFromBytes, canonicalAddress } from '../net/index.js'
 
 /** The remote address of a TCP connection, and its local port. */
 export interface Session {

@@ -1,18 +1,19 @@
 import { Command } from 'commander'
-import { loadConfig } from '../../config/load.js'
-import { realFirewall } from '../../nft/kernel-firewall.js'
-import type { Change } from '../../nft/reconcile/firewall.js'
-import { repairedMessage } from '../../nft/reconcile/service-diff.js'
-import type { ServicePlan } from '../../nft/reconcile/service-plan.js'
-import type { ServiceGrant } from '../../nft/table/grant-elements.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
-import type { LockoutFlags } from '../../safety/lockout.js'
-import { allowedJson, guardSession, hintAtAllowed } from '../../safety/lockout.js'
-import { arm, confirm, refuseWhilePending, rollbackState } from '../../safety/rollback.js'
-import { defaultConfig } from '../../util/default-paths.js'
-import { parseDuration } from '../../util/duration.js'
-import type { Terminal } from '../../util/terminal.js'
-import { usageError } from '../../util/user-error.js'
+import { loadConfig } from '../../config/index.js'
+import type { Change, ServiceGrant, ServicePlan, ServiceSpec } from '../../nft/index.js'
+import { realFirewall, repairedMessage } from '../../nft/index.js'
+import type { LockoutFlags } from '../../safety/index.js'
+import {
+  allowedJson,
+  arm,
+  confirm,
+  guardSession,
+  hintAtAllowed,
+  refuseWhilePending,
+  rollbackState,
+} from '../../safety/index.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultConfig, parseDuration, usageError } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { tellDaemon } from '../change.js'
 import { withLockoutFlags } from '../lockout-flags.js'

@@ -1,13 +1,9 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { loadConfig } from '../../config/load.js'
-import { nodeReader } from '../../config/reader.js'
-import { configJsonSchema } from '../../config/schema.js'
-import { serviceUser } from '../../config/service-user.js'
-import { defaultConfig } from '../../util/default-paths.js'
-import type { Terminal } from '../../util/terminal.js'
-import { count } from '../../util/text.js'
+import { configJsonSchema, loadConfig, nodeReader, serviceUser } from '../../config/index.js'
+import type { Terminal } from '../../util/index.js'
+import { count, defaultConfig } from '../../util/index.js'
 
 export function checkCommand(terminal: Terminal): Command {
   return new Command('check')

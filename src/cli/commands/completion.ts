@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander'
-import type { Terminal } from '../../util/terminal.js'
+import type { Terminal } from '../../util/index.js'
 import { commandTree } from '../command-tree.js'
 import type { Shell } from '../completion.js'
 import { completionFor, shells } from '../completion.js'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { confirm } from '../../safety/rollback.js'
-import type { Terminal } from '../../util/terminal.js'
+import { confirm } from '../../safety/index.js'
+import type { Terminal } from '../../util/index.js'
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { runDaemon } from '../../daemon/run.js'
-import { defaultConfig } from '../../util/default-paths.js'
-import type { Terminal } from '../../util/terminal.js'
+import { runDaemon } from '../../daemon/index.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultConfig } from '../../util/index.js'
 import { version } from '../version.js'
 
 const daemonHelp = `

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { parseAddress } from '../../net/addresses.js'
-import type { Terminal } from '../../util/terminal.js'
+import { parseAddress } from '../../net/index.js'
+import type { Terminal } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
 import { changeGrant, serviceOf } from '../grant-change.js'

@@ -1,9 +1,7 @@
 import { Command } from 'commander'
-import { importFrom } from '../../import/import-system.js'
-import { writeFiles } from '../../import/write-files.js'
-import { expandHome } from '../../util/expand-home.js'
-import type { Terminal } from '../../util/terminal.js'
-import { oneLine } from '../../util/text.js'
+import { importFrom, writeFiles } from '../../import/index.js'
+import type { Terminal } from '../../util/index.js'
+import { expandHome, oneLine } from '../../util/index.js'
 
 interface ImportFlags {
   readonly output?: string

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { askOrExplain } from '../../daemon/control-client.js'
-import type { ReloadAnswer } from '../../daemon/reload.js'
-import { defaultSocket } from '../../util/default-paths.js'
-import type { Terminal } from '../../util/terminal.js'
+import type { ReloadAnswer } from '../../daemon/index.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultSocket } from '../../util/index.js'
 
 export function reloadCommand(terminal: Terminal): Command {
   return new Command('reload')

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { realFirewall } from '../../nft/kernel-firewall.js'
-import type { Terminal } from '../../util/terminal.js'
+import { realFirewall } from '../../nft/index.js'
+import type { Terminal } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { checkServiceName } from '../flag-values.js'

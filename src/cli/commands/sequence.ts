@@ -1,14 +1,11 @@
 import * as fs from 'node:fs'
 import { Command } from 'commander'
-import { loadConfig } from '../../config/load.js'
+import { loadConfig } from '../../config/index.js'
 import type { RotatingCredential } from '../../config/types.js'
-import { readOneTime } from '../../knock/one-time.js'
-import { rotatingSteps, startOfHour } from '../../knock/rotating.js'
-import type { Step } from '../../knock/sequence.js'
-import { formatStep } from '../../knock/sequence.js'
-import { defaultConfig } from '../../util/default-paths.js'
-import type { Terminal } from '../../util/terminal.js'
-import { usageError, UserError } from '../../util/user-error.js'
+import type { Step } from '../../knock/index.js'
+import { formatStep, readOneTime, rotatingSteps, startOfHour } from '../../knock/index.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultConfig, usageError, UserError } from '../../util/index.js'
 
 interface SequenceFlags {
   readonly at?: string

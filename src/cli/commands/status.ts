@@ -1,10 +1,9 @@
 import { Command } from 'commander'
-import type { Status } from '../../controller/status.js'
+import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { defaultSocket } from '../../util/default-paths.js'
-import type { Terminal } from '../../util/terminal.js'
-import { count } from '../../util/text.js'
+import type { Terminal } from '../../util/index.js'
+import { count, defaultSocket } from '../../util/index.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')

@@ -1,6 +1,5 @@
 /** What the options of a credential say to each other, and what credentials say to each other and to services. */
-import { nearest } from '../../util/nearest.js'
-import { oneLine } from '../../util/text.js'
+import { nearest, oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath, isMapping } from '../config-path.js'
 import type { Context } from '../context.js'

@@ -1,9 +1,8 @@
 /** Credentials whose sequences are in a file and are used once each: src/knock/one-time.ts. */
 import * as path from 'node:path'
 import * as z from 'zod'
-import { fewLeft, readOneTime } from '../../knock/one-time.js'
-import { reasonOf } from '../../util/file-text.js'
-import { count, oneLine } from '../../util/text.js'
+import { fewLeft, readOneTime } from '../../knock/index.js'
+import { count, oneLine, reasonOf } from '../../util/index.js'
 import { formatPath } from '../config-path.js'
 import { expected, mapping } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'

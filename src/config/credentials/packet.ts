@@ -1,9 +1,7 @@
 /** Options of credentials that are knocked by one packet. */
 import type * as z from 'zod'
-import { parsePort } from '../../net/ports.js'
-import { parsePrefix, withoutContained } from '../../net/prefixes.js'
-import { shown } from '../../util/text.js'
-import { ValueError } from '../../util/value-error.js'
+import { parsePort, parsePrefix, withoutContained } from '../../net/index.js'
+import { shown, ValueError } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'

@@ -1,8 +1,7 @@
 /** Credentials for the PKD knock: src/knock/pkd.ts and pkd-on-behalf.ts. */
 import * as z from 'zod'
-import { PkdFormatError } from '../../knock/errors.js'
-import { parseKey, parseTag } from '../../knock/pkd.js'
-import { oneLine } from '../../util/text.js'
+import { parseKey, parseTag, PkdFormatError } from '../../knock/index.js'
+import { oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'

@@ -5,9 +5,7 @@
  * The file with the options is imported when a configuration is read and no earlier: it needs a library that takes
  * longer to load than a knock takes, and the packet worker and the client need the formats alone.
  */
-import { KnockFormats } from '../../knock/formats.js'
-import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
-import { pkd } from '../../knock/pkd.js'
+import { KnockFormats, pkd, pkdOnBehalf } from '../../knock/index.js'
 
 export const credentialTypes = [
   { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },

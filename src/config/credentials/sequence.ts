@@ -1,8 +1,8 @@
 /** Credentials that are knocked at fixed ports: src/knock/sequence.ts. */
 import * as z from 'zod'
-import type { Step } from '../../knock/sequence.js'
-import { isAscending, maxSteps, parseStep } from '../../knock/sequence.js'
-import { ValueError } from '../../util/value-error.js'
+import type { Step } from '../../knock/index.js'
+import { isAscending, maxSteps, parseStep } from '../../knock/index.js'
+import { ValueError } from '../../util/index.js'
 import { formatPath } from '../config-path.js'
 import { listOf, mapping, parsed, textOrNumber } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'

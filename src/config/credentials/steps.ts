@@ -1,8 +1,8 @@
 /** Options of credentials whose knocks are ports in an order. */
 import * as z from 'zod'
-import type { FlagRule } from '../../knock/sequence.js'
-import { parseFlags, synRule } from '../../knock/sequence.js'
-import { parseAddress } from '../../net/addresses.js'
+import type { FlagRule } from '../../knock/index.js'
+import { parseFlags, synRule } from '../../knock/index.js'
+import { parseAddress } from '../../net/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'

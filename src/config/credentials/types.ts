@@ -1,7 +1,5 @@
 /** Credentials after validation, with every default filled in. */
-import type { PkdSecret } from '../../knock/pkd.js'
-import type { HourKind, Rotation } from '../../knock/rotating.js'
-import type { FlagRule, Step } from '../../knock/sequence.js'
+import type { FlagRule, HourKind, PkdSecret, Rotation, Step } from '../../knock/index.js'
 
 /** At most `count` knocks in `seconds`. */
 export interface KnockRate {

@@ -1,6 +1,6 @@
 /** Foreign address translation that leads packets past a service. */
-import type { RuleChain } from '../../nft/foreign/rule.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import type { RuleChain } from '../../nft/foreign/index.js'
+import type { ServiceSpec } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

@@ -1,8 +1,8 @@
 /** Foreign rules that drop packets to a guarded port, or knocks. */
 import type { Config, Credential } from '../../config/types.js'
-import { protocolUdp } from '../../net/protocols.js'
-import type { RuleChain } from '../../nft/foreign/rule.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import { protocolUdp } from '../../net/index.js'
+import type { RuleChain } from '../../nft/foreign/index.js'
+import type { ServiceSpec } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

@@ -1,6 +1,6 @@
 /** Secrets that can be guessed, and credentials that open more than may be meant. */
 import type { Command, Credential } from '../../config/types.js'
-import type { Step } from '../../knock/sequence.js'
+import type { Step } from '../../knock/index.js'
 import type { Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

@@ -1,5 +1,5 @@
 /** Whether somebody hears the knocks. */
-import type { Status } from '../../controller/status.js'
+import type { Status } from '../../controller/index.js'
 import type { DaemonFacts, Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

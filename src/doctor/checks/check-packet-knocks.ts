@@ -1,8 +1,8 @@
 /** Credentials whose knock is one packet. */
-import type { PacketKnockCredential } from '../../config/credentials/types.js'
+import type { PacketKnockCredential } from '../../config/index.js'
 import type { PkdCredential } from '../../config/types.js'
-import { defaultTag, formatTag, tagLength } from '../../knock/pkd.js'
-import { count } from '../../util/text.js'
+import { defaultTag, formatTag, tagLength } from '../../knock/index.js'
+import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { listed } from './descriptions.js'

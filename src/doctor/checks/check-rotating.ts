@@ -1,7 +1,7 @@
 /** Credentials whose sequences a secret and the hour give. */
 import type { RotatingCredential } from '../../config/types.js'
-import type { Rotation } from '../../knock/rotating.js'
-import { count } from '../../util/text.js'
+import type { Rotation } from '../../knock/index.js'
+import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import {} from './descriptions.js'

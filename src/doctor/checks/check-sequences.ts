@@ -1,9 +1,8 @@
 /** Sequences that can be guessed, and files of sequences that run out. */
 import type { OneTimeCredential } from '../../config/types.js'
-import { fewLeft } from '../../knock/one-time.js'
-import type { Step } from '../../knock/sequence.js'
-import { formatStep, isAscending } from '../../knock/sequence.js'
-import { count } from '../../util/text.js'
+import type { Step } from '../../knock/index.js'
+import { fewLeft, formatStep, isAscending } from '../../knock/index.js'
+import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import {} from './descriptions.js'

@@ -1,6 +1,6 @@
 /** Services in the kernel, compared with the configuration. */
 import type { Config } from '../../config/types.js'
-import type { ServiceState } from '../../nft/reconcile/service-state.js'
+import type { ServiceState } from '../../nft/index.js'
 import type { Facts, KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

@@ -1,6 +1,6 @@
 /** Whether the ssh session that the doctor runs in would be refused the next time. */
-import { prefixContains } from '../../net/prefixes.js'
-import type { ServiceState } from '../../nft/reconcile/service-state.js'
+import { prefixContains } from '../../net/index.js'
+import type { ServiceState } from '../../nft/index.js'
 import type { Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'

@@ -1,8 +1,7 @@
 /** Words that several findings share. */
-import { formatPorts } from '../../net/ports.js'
-import { protocolNumbers } from '../../net/protocols.js'
-import type { RuleChain } from '../../nft/foreign/rule.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import { formatPorts, protocolNumbers } from '../../net/index.js'
+import type { RuleChain } from '../../nft/foreign/index.js'
+import type { ServiceSpec } from '../../nft/index.js'
 
 /** The protocols that doctor judges for a service of any protocol. */
 const judged = ['tcp', 'udp', 'sctp'] as const

@@ -1,6 +1,6 @@
 /** What the checks of foreign rules have in common: their base chains, and the packets that are followed through them. */
-import type { RuleChain } from '../../nft/foreign/rule.js'
-import type { ServiceSpec } from '../../nft/table/service-spec.js'
+import type { RuleChain } from '../../nft/foreign/index.js'
+import type { ServiceSpec } from '../../nft/index.js'
 import { protocolName, protocolsOf } from './descriptions.js'
 import type { Passage, Probe } from './simulate-packet.js'
 

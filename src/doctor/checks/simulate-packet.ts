@@ -2,7 +2,7 @@
  * What the rules of others do to a packet that begins a connection. Rules ask for more than protocol and port; where
  * they do, the answer is that they may. Nothing here knows of pkctl's own table.
  */
-import type { Rule, RuleChain } from '../../nft/foreign/rule.js'
+import type { Rule, RuleChain } from '../../nft/foreign/index.js'
 
 export interface Probe {
   readonly protocol: number

@@ -1,8 +1,8 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
-import { serviceUser } from '../../config/service-user.js'
-import { realFirewall } from '../../nft/kernel-firewall.js'
-import { findSession } from '../../safety/ssh-session.js'
-import { defaultSocket } from '../../util/default-paths.js'
+import { serviceUser } from '../../config/index.js'
+import { realFirewall } from '../../nft/index.js'
+import { findSession } from '../../safety/index.js'
+import { defaultSocket } from '../../util/index.js'
 import type { Facts } from '../facts.js'
 import { notebook } from './not-inspected.js'
 import { clockState } from './probe-clock.js'

@@ -1,4 +1,4 @@
-import { oneLine } from '../../util/text.js'
+import { oneLine } from '../../util/index.js'
 
 /** Notes that something could not be looked at, and the error that is why. */
 export type NotSeen = (what: string, why: unknown) => void

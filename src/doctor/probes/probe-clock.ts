@@ -1,5 +1,5 @@
 import * as fs from 'node:fs'
-import { isClockSynchronised } from '../../queue/libraries.js'
+import { isClockSynchronised } from '../../queue/index.js'
 import type { ClockState } from '../facts.js'
 
 /** The kernel knows it from whichever program keeps the time; where it may not be asked, systemd leaves a file. */

@@ -1,8 +1,8 @@
 /** Who listens: at the socket, and to the queue. */
 import * as fs from 'node:fs'
-import type { Status } from '../../controller/status.js'
+import type { Status } from '../../controller/index.js'
 import { queueReaderPort } from '../../queue/statistics.js'
-import { ask } from '../../util/socket/client.js'
+import { ask } from '../../util/index.js'
 import type { DaemonFacts, QueueReader } from '../facts.js'
 import type { NotSeen } from './not-inspected.js'
 

@@ -1,6 +1,6 @@
 /** Rules as iptables-save prints them. nft shows of most matches of iptables only that they are there. */
-import type { PortRange } from '../../net/ports.js'
-import { protocolNumbers } from '../../net/protocols.js'
+import type { PortRange } from '../../net/index.js'
+import { protocolNumbers } from '../../net/index.js'
 import type { Action, Condition, Rule, RuleChain } from './rule.js'
 
 const priorities: Readonly<Record<string, number>> = { raw: -300, mangle: -150, nat: -100, filter: 0, security: 50 }

@@ -1,6 +1,6 @@
 /** One rule in nft's JSON, read for what it asks of a packet; what is not understood holds for some packets. */
-import type { PortRange } from '../../net/ports.js'
-import { protocolNumbers } from '../../net/protocols.js'
+import type { PortRange } from '../../net/index.js'
+import { protocolNumbers } from '../../net/index.js'
 import type { Json } from '../json.js'
 import { asArray, asObject, asText } from '../listing.js'
 import type { Action, Condition, Rule } from './rule.js'

@@ -1,5 +1,5 @@
 /** Rules of others, as far as it matters which packets they let pass: what a rule asks of a packet, and what it does. */
-import type { PortRange } from '../../net/ports.js'
+import type { PortRange } from '../../net/index.js'
 
 export type Condition =
   | { readonly kind: 'protocol'; readonly numbers: readonly number[]; readonly not: boolean }

@@ -2,7 +2,7 @@
  * What pkctl can do to the kernel's ruleset, in its own terms: each method is one transaction at most, leaves things as
  * they are when they are right already, and says what it changed.
  */
-import type { IpFamily } from '../../net/addresses.js'
+import type { IpFamily } from '../../net/index.js'
 import { FirewallError, NftError } from '../errors.js'
 import type { Command, Hook } from '../json.js'
 import { deleteTable } from '../json.js'

@@ -1,7 +1,6 @@
 /** Grants by command: which are there, and what a change makes of them. */
-import type { IpFamily } from '../../net/addresses.js'
-import { familyOf, maskAddress } from '../../net/addresses.js'
-import { splitPrefix } from '../../net/prefixes.js'
+import type { IpFamily } from '../../net/index.js'
+import { familyOf, maskAddress, splitPrefix } from '../../net/index.js'
 import { FirewallError } from '../errors.js'
 import type { Command } from '../json.js'
 import type { Nft } from '../nft.js'

@@ -4,7 +4,7 @@
  *
  * In doubt a grant is not in it: none may come back that was revoked, or live longer than it would have.
  */
-import { addressFromBytes, canonicalAddress, maskAddress } from '../../net/addresses.js'
+import { addressFromBytes, canonicalAddress, maskAddress } from '../../net/index.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import type { Marks } from '../table/marks.js'

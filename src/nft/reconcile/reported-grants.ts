@@ -1,5 +1,5 @@
 /** Elements that came into grant sets and were deleted from them, as far as `nft monitor` and listings report it. */
-import { ipFamilies } from '../../net/addresses.js'
+import { ipFamilies } from '../../net/index.js'
 import { setOf } from '../table/service-sets.js'
 
 export interface ReportedGrant {

@@ -1,5 +1,5 @@
 /** How a service in the kernel differs from what it should be, in words. */
-import { formatPortRange } from '../../net/ports.js'
+import { formatPortRange } from '../../net/index.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import type { ServiceState } from './service-state.js'
 

@@ -1,7 +1,6 @@
 /** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
-import type { IpFamily } from '../../net/addresses.js'
-import { bitsOf, familyOf, ipFamilies } from '../../net/addresses.js'
-import type { PortRange } from '../../net/ports.js'
+import type { IpFamily, PortRange } from '../../net/index.js'
+import { bitsOf, familyOf, ipFamilies } from '../../net/index.js'
 import type { Rate } from '../json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'

@@ -1,5 +1,5 @@
 /** The set by which services with fail-open know that a daemon listens for knocks. */
-import { protocolNumbers } from '../../net/protocols.js'
+import { protocolNumbers } from '../../net/index.js'
 import type { Command, SetDefinition } from '../json.js'
 import { addElements, deleteElements } from '../json.js'
 

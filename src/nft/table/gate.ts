@@ -4,8 +4,8 @@
  * of which a range of ports is guarded: a map of ranges has another structure. Ranges have a map for each protocol,
  * because nft 1.0.6 converts a protocol number in the key of an interval map in a way that Linux 7.2 refuses.
  */
-import type { PortRange } from '../../net/ports.js'
-import { protocolNumbers } from '../../net/protocols.js'
+import type { PortRange } from '../../net/index.js'
+import { protocolNumbers } from '../../net/index.js'
 import * as j from '../json.js'
 import type { Command, Hook, Json } from '../json.js'
 import type { Listing } from '../listing.js'

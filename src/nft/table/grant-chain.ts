@@ -1,5 +1,5 @@
 /** The second base chain of the packet path: what the answers from user space do, by the mark of their verdict. */
-import { ipFamilies } from '../../net/addresses.js'
+import { ipFamilies } from '../../net/index.js'
 import type { Command, Expression, Hook, Json } from '../json.js'
 import * as j from '../json.js'
 import type { Listing } from '../listing.js'

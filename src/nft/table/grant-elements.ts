@@ -1,6 +1,6 @@
 /** Grants made by command: one element in, refreshed, or out of a service's sets. The packet path has its own way. */
-import type { IpFamily } from '../../net/addresses.js'
-import { familyOf, ipFamilies, maskAddress } from '../../net/addresses.js'
+import type { IpFamily } from '../../net/index.js'
+import { familyOf, ipFamilies, maskAddress } from '../../net/index.js'
 import type { Command, Json } from '../json.js'
 import { addElements, deleteElements, flushSet } from '../json.js'
 import type { Listing } from '../listing.js'

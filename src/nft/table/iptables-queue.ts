@@ -5,7 +5,7 @@
  * That table is shared with other programs. pkctl adds and deletes its own rule there and nothing else; the rule's comment
  * remembers whether the table and the chain had to be made for it, and only then they go with it, if they are empty.
  */
-import type { Execute } from '../../util/run-program.js'
+import type { Execute } from '../../util/index.js'
 import { NftError, nftErrorFrom } from '../errors.js'
 import type { Hook } from '../json.js'
 

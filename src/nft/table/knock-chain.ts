@@ -1,6 +1,5 @@
 /** The first base chain of the packet path: which packets leave the kernel for user space. */
-import { ipFamilies } from '../../net/addresses.js'
-import { protocolNumbers } from '../../net/protocols.js'
+import { ipFamilies, protocolNumbers } from '../../net/index.js'
 import type { Command, Expression, Hook } from '../json.js'
 import * as j from '../json.js'
 import { shapeMatches } from './knock-shapes.js'

@@ -2,8 +2,8 @@
  * Sources that the packet path remembers for some seconds: those whose knock is on its way through the queue, so that
  * their connections wait behind it, and those that have sent candidates, so that each has its limit.
  */
-import type { IpFamily } from '../../net/addresses.js'
-import { bitsOf, ipFamilies } from '../../net/addresses.js'
+import type { IpFamily } from '../../net/index.js'
+import { bitsOf, ipFamilies } from '../../net/index.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
 import { addressType } from './service-sets.js'

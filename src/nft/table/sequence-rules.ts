@@ -12,9 +12,8 @@
  *
  * Steps go on to the program that listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
  */
-import type { IpFamily } from '../../net/addresses.js'
-import { ipFamilies } from '../../net/addresses.js'
-import { protocolUdp } from '../../net/protocols.js'
+import type { IpFamily } from '../../net/index.js'
+import { ipFamilies, protocolUdp } from '../../net/index.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
 import type { Marks } from './marks.js'

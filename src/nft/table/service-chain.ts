@@ -14,10 +14,8 @@
  * Grants by hand have a set of their own, because a knock's refresh restarts the remaining time of its element,
  * and would shorten what an administrator gave for longer.
  */
-import type { IpFamily } from '../../net/addresses.js'
-import { ipFamilies } from '../../net/addresses.js'
-import { splitPrefix } from '../../net/prefixes.js'
-import { protocolNumbers } from '../../net/protocols.js'
+import type { IpFamily } from '../../net/index.js'
+import { ipFamilies, protocolNumbers, splitPrefix } from '../../net/index.js'
 import * as j from '../json.js'
 import type { Command, Expression } from '../json.js'
 import type { Listing } from '../listing.js'

@@ -1,6 +1,6 @@
 /** The sets of a service: their names and definitions. */
-import type { IpFamily } from '../../net/addresses.js'
-import { familyOf, ipFamilies } from '../../net/addresses.js'
+import type { IpFamily } from '../../net/index.js'
+import { familyOf, ipFamilies } from '../../net/index.js'
 import type { SetDefinition } from '../json.js'
 import type { ServiceSpec } from './service-spec.js'
 

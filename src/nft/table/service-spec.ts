@@ -1,6 +1,5 @@
 /** A service as values: what is guarded, which sources are accepted, and the names that it has in the table. */
-import type { IpFamily } from '../../net/addresses.js'
-import type { PortRange } from '../../net/ports.js'
+import type { IpFamily, PortRange } from '../../net/index.js'
 import type { Hook, Rate } from '../json.js'
 
 export const protocols = ['tcp', 'udp', 'sctp', 'any'] as const

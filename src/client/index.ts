@@ -1,0 +1,11 @@
+/** The user's side: find a host entry, knock, connect, relay. */
+export { closeAfterwards } from './close-afterwards.js'
+export { closedHint, elapsedText } from './connect-errors.js'
+export { findHost } from './find-host.js'
+export { knockAndConnect } from './knock-and-connect.js'
+export type { FamilyFlags, KnockFlags } from './knock-flags.js'
+export type { KnockMethod } from './knock-method.js'
+export { closeMethod, openMethod } from './knock-method.js'
+export { relay } from './relay.js'
+export type { Address } from './send.js'
+export { tryPort } from './try-port.js'

@@ -1,0 +1,3 @@
+/** The process pkctld. */
+export type { ReloadAnswer } from './reload.js'
+export { runDaemon } from './run.js'

@@ -1,0 +1,5 @@
+/** `pkctl doctor`: gather facts, check them. */
+export { checkAll } from './checks/check-all.js'
+export type { Finding, Level } from './finding.js'
+export { summary } from './finding.js'
+export { gatherFacts } from './probes/gather.js'

@@ -1,0 +1,16 @@
+/** Addresses, prefixes, ports and protocols. */
+export type { IpFamily } from './addresses.js'
+export {
+  addressBytes,
+  addressFromBytes,
+  bitsOf,
+  canonicalAddress,
+  familyOf,
+  ipFamilies,
+  maskAddress,
+  parseAddress,
+} from './addresses.js'
+export type { PortRange } from './ports.js'
+export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtractPorts } from './ports.js'
+export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'
+export { protocolNumbers, protocolTcp, protocolUdp } from './protocols.js'
