@@ -369,8 +369,8 @@ describe('files that the documents name', () => {
   for (const document of documents) {
     it(`exist: ${document}`, () => {
       for (const [file] of textOf(document).matchAll(/(?<![\w/.~-])(?:src|test|scripts|templates|docs)\/[\w./-]*\w/g)) {
-        // NAME stands for what the reader chooses.
-        if (folders.some(folder => file === folder) || /\bNAME\b/.test(file)) continue
+        // NAME and ID stand for what the reader chooses.
+        if (folders.some(folder => file === folder) || /\b(NAME|ID)\b/.test(file)) continue
         assert.ok(fs.existsSync(path.join(root, file)), `${document}: ${file}`)
       }
     })
