@@ -40,7 +40,7 @@ const separate = {
  */
 const direct = [
   ...['config/errors.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
-  ...['config/credentials/registry.ts', 'nft/errors.ts', 'queue/errors.ts'],
+  ...['config/credentials/credential-types.ts', 'nft/errors.ts', 'queue/errors.ts'],
   ...['controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts', 'client/hosts-file.ts'],
   ...['daemon/control-client.ts', 'daemon/problems.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
@@ -80,7 +80,9 @@ for (const file of sources) {
     if (other !== room && !rooms[room]?.includes(other)) {
       problems.push(`${file}: ${room} must not import ${other} (${target})`)
     }
-    if (other !== room && path.basename(target) !== 'index.ts' && !direct.includes(target)) {
+    // A type of credential takes its own format by name, so that a new one touches no other file.
+    const isFormat = file.startsWith('src/config/credentials/') && other === 'knock'
+    if (other !== room && path.basename(target) !== 'index.ts' && !direct.includes(target) && !isFormat) {
       problems.push(`${file}: import ${target} through the index.ts of ${other}`)
     }
     if (separate[folderOf(file)]?.includes(folderOf(target))) {

@@ -10,6 +10,7 @@ import { version as ownVersion } from '../dist/src/cli/version.js'
 import { configJsonSchema } from '../dist/src/config/schema.js'
 
 const [folder = 'build/man', version = ownVersion] = process.argv.slice(2)
+if (folder.startsWith('-')) throw new Error('usage: manual.js FOLDER [VERSION]')
 const epoch = process.env.SOURCE_DATE_EPOCH
 const date = new Date(epoch === undefined ? Date.now() : Number(epoch) * 1000).toISOString().slice(0, 10)
 const program = commandTree(await createProgram(realTerminal()))

@@ -33,7 +33,7 @@ export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promis
   if (flags.dryRun) return
   try {
     const answer = await ask(flags.socket, { request: 'refresh' })
-    if (!answer.ok) terminal.warn(`pkctld could not take the change over: ${answer.problems[0]?.message ?? 'unknown'}`)
+    if (!answer.ok) terminal.warn(`pkctld could not apply the change: ${answer.problems[0]?.message ?? 'unknown'}`)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED')

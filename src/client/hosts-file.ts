@@ -28,7 +28,7 @@ const common = {
   host: filled('a name or an address').describe('Name or address of the server.'),
   family: oneOf(['4', '6']).optional().describe('Knock only over this version of IP.'),
   connect: port.optional().describe('TCP port to try after the knock, as --connect does.'),
-  close: filled('the name of a place').optional().describe('The place to knock at for closing.'),
+  close: filled('the name of a host entry').optional().describe('The host entry to knock at for closing.'),
   delay: parsed(text('milliseconds'), parseMilliseconds)
     .optional()
     .describe('Milliseconds between the knocks of a sequence. Default: 20.'),

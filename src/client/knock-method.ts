@@ -1,7 +1,7 @@
 /** The ways of knocking at a place: a PKD packet, ports of the command line, or the place's own sequences. */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
-import { knockFormats } from '../config/credentials/registry.js'
+import { knockFormats } from '../config/credentials/credential-types.js'
 import type { PkdKey, PkdSecret, Step } from '../knock/index.js'
 import { defaultTag, formatStep, parseKey, parseStep, parseTag, rotatingSteps, startOfHour } from '../knock/index.js'
 import { addressBytes, parseAddress, parsePort } from '../net/index.js'

@@ -52,12 +52,12 @@ export const serviceSchema = mapping({
     .describe('Filter only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
   reject: oneOf(rejections)
     .optional()
-    .describe('What others get: no answer, a TCP reset, or an ICMP message. Default: drop'),
-  accept: flag().prefault(false).describe('Let everyone in and only watch; excludes reject. Default: false'),
+    .describe('What a source without access gets: no answer, a TCP reset, or an ICMP message. Default: drop'),
+  accept: flag().prefault(false).describe('Accept every packet and only watch; excludes reject. Default: false'),
   window: duration(parseWindow)
     .prefault(serviceDefaults.window)
     .describe('How long a grant lasts where the credential does not say; seconds, or 10m, 8h, 2d. Default: 60'),
-  'fail-open': flag().prefault(false).describe('Let everyone in while the daemon does not run. Default: false'),
+  'fail-open': flag().prefault(false).describe('Accept every packet while the daemon does not run. Default: false'),
   'single-use': flag().prefault(false).describe('A grant is used up by the first connection. Default: false'),
   allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), parsePrefix))
     .transform(withoutContained)

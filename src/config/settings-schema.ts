@@ -40,7 +40,7 @@ const maxRemembered = 16_000_000
 const limits = mapping({
   'per-source': whole('a number', 1, 1_000_000)
     .prefault(200)
-    .describe('Knock-shaped packets a second that one source (IPv6: one /64) may surely have examined. Default: 200'),
+    .describe('Knock-shaped packets a second that one source (IPv6: one /64) can always have checked. Default: 200'),
   excess: whole('a number', 0, 10_000_000)
     .prefault(20_000)
     .describe(

@@ -1,5 +1,5 @@
 /** What the credentials mean right now, piece by piece: each one is one thing that can be knocked, and its effect. */
-import { knockFormats } from '../config/credentials/registry.js'
+import { knockFormats } from '../config/credentials/credential-types.js'
 import type { OneTimeLine, PacketKnockCredential } from '../config/index.js'
 import type { Credential, StepsCredential } from '../config/types.js'
 import type { OneTimeList, Step } from '../knock/index.js'

@@ -1,5 +1,5 @@
 /** What the kernel needs to know to pick out knocks and to grant by mark. */
-import { knockFormats } from '../config/credentials/registry.js'
+import { knockFormats } from '../config/credentials/credential-types.js'
 import type { Config } from '../config/types.js'
 import type { GrantAction, Marks, PacketPathSpec, ServiceSpec } from '../nft/index.js'
 import type { ActiveCredential } from './active-credentials.js'

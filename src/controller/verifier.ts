@@ -5,7 +5,7 @@
  * Runs on the packet path, so the common ways through it make no objects but the decision.
  */
 import { BlockList } from 'node:net'
-import { knockFormats } from '../config/credentials/registry.js'
+import { knockFormats } from '../config/credentials/credential-types.js'
 import type { KnockFormat, KnockFormats, Requested, VerifiedKnock } from '../knock/index.js'
 import { protocolUdp, splitPrefix } from '../net/index.js'
 import type { Packet } from '../queue/index.js'

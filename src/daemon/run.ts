@@ -114,6 +114,6 @@ function openExpiryStore(directory: string): ExpiryStore {
 
 function logOnSignal(signal: NodeJS.Signals, ready: Promise<void>, log: ConfiguredLog, write: () => Promise<void>) {
   process.on(signal, () => {
-    ready.then(write).catch((error: unknown) => log.error(`nothing can be said: ${(error as Error).message}`))
+    ready.then(write).catch((error: unknown) => log.error(`the state cannot be logged: ${(error as Error).message}`))
   })
 }

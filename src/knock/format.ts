@@ -1,10 +1,10 @@
 /**
  * What every single-packet knock format has: one UDP datagram of a fixed length, checked against the secret of a
  * credential. Each format is one file beside this one, and is listed with its type of credential in
- * src/config/credentials/registry.ts.
+ * src/config/credentials/credential-types.ts.
  *
- * The packet path calls `verify` for each packet that the kernel lets through, most of them forged: a format allocates
- * nothing for a packet that it refuses, and throws on no bytes.
+ * The packet path calls `verify` for each packet that the kernel lets through, most of them forged: a format
+ * allocates as little as possible for a packet that it refuses, and never throws, whatever the bytes are.
  *
  * Sequences of several packets are another kind of knock: sequence.ts.
  */

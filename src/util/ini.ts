@@ -39,7 +39,7 @@ export function parseIni(text: string): Sections {
     const [, name = '', value = ''] = /^([^=:]*)[=:](.*)$/.exec(line) ?? fail("expected [place], or 'name = value'")
     if (name.trim() === '') fail('a value without a name')
     if (current === undefined) fail('a value before the first [place]')
-    if (value.includes('%(')) fail('%( stands for another value there, which is not supported here')
+    if (value.includes('%(')) fail("'%(' (interpolation) is not supported")
     current?.set(name.trim().toLowerCase(), valueOf(value))
     continues = true
   }

@@ -26,8 +26,8 @@ interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
 }
 
 const applyHelp = `
-Makes the services in the kernel what the file says, in one transaction; grants that run go on. Services that the file
-does not have stay, unless --prune takes them away. Credentials are the daemon's: pkctl reload makes it read them.
+Makes the services in the kernel what the file says, in one transaction. Active grants continue. Services that the file
+does not have stay, unless --prune removes them. Credentials are the daemon's: pkctl reload makes it read them.
 
 With --confirm the change is rolled back after that time unless pkctl confirm keeps it, whatever becomes of the terminal.
 Services are then again what they were before, and grants of services that stayed go on.
@@ -41,7 +41,7 @@ export function applyCommand(terminal: Terminal): Command {
   const command = new Command('apply')
     .description('make the services in the kernel what a configuration file says')
     .argument('[file]', 'configuration', defaultConfig)
-    .option('--prune', 'take services away that the file does not have')
+    .option('--prune', 'remove services that the file does not have')
     .option('--confirm <time>', 'roll back by itself unless pkctl confirm follows within 1s to 1d, such as 60s')
     .option('--dry-run', 'show the differences and change nothing')
     .option('--json', 'print {"changed": …} and the result as one JSON object')

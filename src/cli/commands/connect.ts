@@ -17,10 +17,10 @@ In ~/.ssh/config, for all that ssh, scp, sftp and git do with this server:
   Host server.example
     ProxyCommand pkctl connect %h %p
 
-The host is a place, as with pkctl knock, or a name or address of the network. The knock and the connection go out
-together. If the connection fails, pkctl sends a new knock once. A host entry that has something to close
-with is closed at the end, also when a signal ends the command. stdin is what is sent, so the key is never read from it:
-where neither an option nor a place names the key, it is asked for on the terminal.
+The host is a host entry, as with pkctl knock, or a name or address of the network. pkctl sends the knock and starts the
+connection together. If there is no connection after 0.9 s, it sends one new knock. If the host entry can close, pkctl
+sends the closing knock at the end, even after a signal. stdin is data, so pkctl never reads the key from it: if neither
+an option nor the host entry names the key, pkctl asks for it on the terminal.
 
 Exit status: 0 when both sides have ended, 1 when there is no connection or it is lost, 2 wrong usage.`
 

@@ -16,7 +16,7 @@ Systems:
   nfqknockd -- ARGS    the arguments that it is started with
   knockd-helper FILE   a script with pktables init
   ipt_pkd FILE         what iptables-save prints
-  ipt_pkd.ini FILE     places of its client, as a hosts.yaml
+  ipt_pkd.ini FILE     hosts of its client, as a hosts.yaml
 FILE can be - for stdin. What cannot be carried over is a comment in the YAML, and a warning on stderr where it matters.
 
 Examples:
@@ -29,7 +29,7 @@ export function importCommand(terminal: Terminal): Command {
     .description('print the configuration of another system as one of pkctl')
     .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, ipt_pkd or ipt_pkd.ini')
     .argument('[source...]', 'file, directory, or arguments')
-    .option('--output <file>', 'a new file for it, shut to others (default: print it)')
+    .option('--output <file>', 'a new file for it, not readable by other users (default: print it)')
     .option('--keys <dir>', 'write each key into a file in this directory, shut to others, instead of the YAML')
     .option('--force', 'overwrite files that are there')
     .addHelpText('after', help)

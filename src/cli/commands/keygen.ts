@@ -22,7 +22,7 @@ export function keygenCommand(terminal: Terminal): Command {
   return new Command('keygen')
     .description('make a key, random and in hex, and say where it goes')
     .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(maxKeyLength))
-    .option('--out <file>', 'a new file for it, shut to others (default: print it)')
+    .option('--out <file>', 'a new file for it, not readable by other users (default: print it)')
     .addHelpText('after', help)
     .action((flags: { bytes: string; out?: string }) => {
       const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)

@@ -20,9 +20,9 @@ The host is a name from ~/.config/pkctl/hosts.yaml, or a name or address of the 
 out over both versions of IP that the name has, because what connects next may take either. Without --port each knock
 takes a random one. The key is asked for when no option names it; from a pipe, its first line is the key.
 
-With ports, or with a place that has a sequence, it knocks at those instead: TCP, or UDP where a port says :udp.
+With ports, or with a host entry that has a sequence, it knocks at those instead: TCP, or UDP where a port says :udp.
 
-A place in hosts.yaml:
+A host entry in hosts.yaml:
   home:
     host: server.example
     tag: SSHK
@@ -35,11 +35,11 @@ export function knockCommand(terminal: Terminal): Command {
   return knockingCommand('knock', '--port', '5s')
     .description('knock at a server, by a PKD packet or a port sequence, and with --connect try the port at once')
     .argument('[ports...]', 'knock at these ports in their order, such as 7000 8000:udp, instead of sending PKD')
-    .option('-u, --udp', 'knock at ports by UDP where nothing is said')
-    .option('-d, --delay <ms>', 'milliseconds between the knocks of a sequence (default: 20)')
+    .option('-u, --udp', 'use UDP for ports that name no protocol')
+    .option('-d, --delay <ms>', 'milliseconds between the steps of a sequence (default: 20)')
     .option('-t, --answer-time <ms>', 'milliseconds that a TCP knock waits for an answer (default: 0)')
     .option('--on-behalf-of <address>', 'request access for this address, if the credential allows it')
-    .option('--connect <port>', 'then try this TCP port at once, and tell')
+    .option('--connect <port>', 'then try this TCP port at once, and report whether it is open')
     .option('--close', 'knock as the host entry says for closing')
     .option('-v, --verbose', 'say what is sent where')
     .addHelpText('after', help)

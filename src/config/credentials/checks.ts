@@ -7,7 +7,7 @@ import { placeholders } from '../trigger-schema.js'
 import { triggerOptions } from './common.js'
 import type { Credential, CredentialData } from './kinds.js'
 import { kindOf } from './kinds.js'
-import { knockFormats } from './registry.js'
+import { knockFormats } from './credential-types.js'
 import type { SequenceCredential } from './types.js'
 
 // Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.

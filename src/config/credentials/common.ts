@@ -19,8 +19,8 @@ export const commonOptions = {
   window: duration(readWindow)
     .optional()
     .describe("How long a grant lasts; seconds, or 10m, 8h, 2d, or unlimited. Default: the service's own window"),
-  'on-open': triggerSchema.optional().describe('A command to run after a knock that is right.'),
-  'on-close': triggerSchema.optional().describe('A command to run after a knock that takes a grant back.'),
+  'on-open': triggerSchema.optional().describe('A command to run after a valid knock.'),
+  'on-close': triggerSchema.optional().describe('A command to run after a knock that revokes a grant.'),
   'on-expiry': triggerSchema.optional().describe('A command to run when the window has passed.'),
   enabled: flag().prefault(true).describe('Whether knocks with this credential count. Default: true'),
 }

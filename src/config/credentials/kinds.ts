@@ -1,8 +1,8 @@
-/** The types of credentials of registry.ts with their options. */
+/** The types of credentials of credential-types.ts with their options. */
 import * as z from 'zod'
 import { expectedSecret } from '../schema-parts.js'
 import type { CredentialKind } from './common.js'
-import { credentialTypes } from './registry.js'
+import { credentialTypes } from './credential-types.js'
 
 type Kind = Awaited<ReturnType<(typeof credentialTypes)[number]['options']>>['kind']
 type Schema = Kind['schema']

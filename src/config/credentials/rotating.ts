@@ -21,9 +21,7 @@ const schema = mapping({
     .optional()
     .describe('The secret of the opening sequence; either this or open-secret-file is needed.'),
   'open-secret-file': secretFile().optional().describe('The file whose first line is that secret.'),
-  'close-secret': secret()
-    .optional()
-    .describe('The secret of the sequence that takes the grant back. Default: there is none'),
+  'close-secret': secret().optional().describe('The secret of the sequence that revokes the grant. Default: none'),
   'close-secret-file': secretFile().optional().describe('The file whose first line is that secret.'),
   digest: oneOf(digests)
     .prefault('sha256')

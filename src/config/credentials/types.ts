@@ -77,9 +77,9 @@ export interface RotatingCredential extends AnySteps {
   readonly grace: number
 }
 
-/** Knocked by one packet, in one of the formats that registry.ts lists for the type. */
+/** Knocked by one packet, in one of the formats that credential-types.ts lists for the type. */
 export interface PacketKnockCredential extends AnyCredential {
-  /** As registry.ts lists it. */
+  /** As credential-types.ts lists it. */
   readonly type: string
   /** The UDP port that it must be sent to; null = every port. */
   readonly port: number | null

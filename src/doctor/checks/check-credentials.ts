@@ -43,7 +43,9 @@ function shellTriggers({ name, triggers }: Credential): Finding[] {
   if (events.length === 0) return []
   const message = `${name} runs ${listed(events.map(event => `on-${event}`))} by a shell, which reads more into its line than may be meant`
   return [
-    finding('shell-trigger', message, "a program and its arguments as 'command' do without", { credential: name }),
+    finding('shell-trigger', message, "use 'command' with a program and its arguments: it needs no shell", {
+      credential: name,
+    }),
   ]
 }
 

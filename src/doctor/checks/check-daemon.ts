@@ -129,14 +129,14 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
     say(
       'packet-path-missing',
       'pkctld runs, and the kernel has no rules that pass knocks to it: another program removed them, so no client can knock',
-      'pkctl reload puts them back; see below who flushes the ruleset',
+      'pkctl reload restores them; see below what flushes the ruleset',
     )
   }
   if (kernel?.queued === false && kernel.queue !== null) {
     say(
       'queue-rule-missing',
       'the rule of iptables-nft that brings knocks into the queue is missing from table mangle: no client can knock',
-      'pkctl reload puts it back',
+      'pkctl reload restores it',
     )
   }
   if (!status.watched) {

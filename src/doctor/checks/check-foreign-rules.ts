@@ -3,7 +3,7 @@ import type { Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { publishedPast } from './check-address-translation.js'
-import { closedBy, droppedKnocks } from './check-closing-rules.js'
+import { closedBy, droppedKnocks } from './check-foreign-drops.js'
 import { foreignMarks, foreignQueues } from './check-foreign-marks.js'
 
 export function checkForeignRules({ kernel, configuration: { config }, machine }: Facts): Finding[] {
@@ -12,7 +12,7 @@ export function checkForeignRules({ kernel, configuration: { config }, machine }
         finding(
           'ruleset-flushed-at-start',
           "nftables.service is enabled, and /etc/nftables.conf flushes all rules whenever it starts or reloads, pkctl's too",
-          'let pkctld start after it and follow it, as templates/pkctld.service does; pkctl reload puts the rules back',
+          'let pkctld start after it and follow it, as templates/pkctld.service does; pkctl reload restores the rules',
         ),
       ]
     : []

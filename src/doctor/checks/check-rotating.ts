@@ -4,7 +4,6 @@ import type { Rotation } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import {} from './descriptions.js'
 import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
 const enoughBits = 64
@@ -32,7 +31,7 @@ export function checkRotating({ name, open, close, grace }: RotatingCredential):
     )
   }
   if (grace > longGraceSeconds) {
-    const message = `${name} takes the sequence of another hour for ${grace} s around each turn: that long, one that was watched can be repeated`
+    const message = `${name} takes the sequence of another hour for ${grace} s around each turn: for that time, an observer can repeat a sequence`
     findings.push(finding('long-grace', message, "synchronise clocks, and make 'grace' smaller", subject))
   }
   return findings

@@ -5,7 +5,6 @@ import { fewLeft, formatStep, isAscending } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import {} from './descriptions.js'
 
 const enoughSteps = 3
 

@@ -61,7 +61,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
       finding(
         'watch-only',
         `service ${spec.name} only watches: ${portsOf(spec)} is open to everyone`,
-        "take 'accept: true' away when it has been watched for long enough",
+        "remove 'accept: true' when you have watched it for long enough",
         subject,
       ),
     )

@@ -22,7 +22,7 @@ export function checkSession({ session, kernel, configuration: { config } }: Fac
     finding(
       'session-shut-out',
       `you are here by ssh from ${address}, where service ${spec.name} would refuse a new connection${spec.syn ? '' : ', and it filters every packet: this session may end'}`,
-      `keep this session open until a knock has worked; pkctl add ${address} --service ${spec.name} --for 1h lets you in`,
+      `keep this session open until a knock has worked; pkctl add ${address} --service ${spec.name} --for 1h grants you access`,
       { service: spec.name },
     ),
   ]

@@ -18,8 +18,8 @@ import type { RulesetTransaction } from './monitor.js'
 import { collide } from './port-conflicts.js'
 import { withElements } from './read-table.js'
 import { readServices } from './service-state.js'
-import type { Drift, Snapshot } from './snapshot.js'
-import { comparedMaps, comparedSets, compareSnapshot, takeSnapshot } from './snapshot.js'
+import type { Drift, Snapshot } from './compare-snapshot.js'
+import { comparedMaps, comparedSets, compareSnapshot, takeSnapshot } from './compare-snapshot.js'
 
 /** What was different, and how many grants were restored; nothing was when `drift` is empty. */
 export interface Reconciliation {

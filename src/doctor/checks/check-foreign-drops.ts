@@ -29,7 +29,7 @@ export function closedBy(spec: ServiceSpec, { chains }: KernelFacts): Finding[] 
         ? [
             finding(
               'policy-drops',
-              `${who} drops what it does not accept, ${when} pkctl, and has no rule that lets ${about(shut)} pass: who is granted ${spec.name} may find it closed all the same`,
+              `${who} drops what it does not accept, ${when} pkctl, and has no rule that lets ${about(shut)} pass: ${spec.name} may stay closed to sources with a grant`,
               howToOpen(
                 chain,
                 chains,
@@ -43,8 +43,8 @@ export function closedBy(spec: ServiceSpec, { chains }: KernelFacts): Finding[] 
         ? [
             finding(
               'rule-drops',
-              `${who} has a rule that drops ${about(byPort('all'))}, ${when} pkctl: who is granted ${spec.name} may find it closed all the same`,
-              'take that rule away: closing the port is what pkctl does',
+              `${who} has a rule that drops ${about(byPort('all'))}, ${when} pkctl: ${spec.name} may stay closed to sources with a grant`,
+              'remove that rule: pkctl closes the port',
               subject,
             ),
           ]

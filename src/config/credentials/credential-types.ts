@@ -1,11 +1,13 @@
 /**
  * The types of credentials: the formats of their knocks, and the file with their options. A new type is one line here,
- * beside its file in src/knock/ and its file in this folder; CONTRIBUTING.md tells the steps.
+ * beside its file in src/knock/ and its file in this folder; CONTRIBUTING.md lists the steps.
  *
  * The file with the options is imported when a configuration is read and no earlier: it needs a library that takes
  * longer to load than a knock takes, and the packet worker and the client need the formats alone.
  */
-import { KnockFormats, pkd, pkdOnBehalf } from '../../knock/index.js'
+import { KnockFormats } from '../../knock/index.js'
+import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
+import { pkd } from '../../knock/pkd.js'
 
 export const credentialTypes = [
   { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },
