@@ -145,9 +145,17 @@ describe('pkctl apply', () => {
   /** Those that wait to roll back, of this lab alone. */
   async function waitingProcesses(): Promise<number[]> {
     const { stdout } = await run(['pgrep', '--full', '^pkctl-rollback'])
-    const mounts = (pid: number | undefined) => fs.readlinkSync(`/proc/${pid}/ns/mnt`)
+    const own = fs.readlinkSync(`/proc/${sshd.child.pid}/ns/mnt`)
+    // A process of another test file may have ended since it was listed.
+    const mounts = (pid: number) => {
+      try {
+        return fs.readlinkSync(`/proc/${pid}/ns/mnt`)
+      } catch {
+        return undefined
+      }
+    }
     const pids = stdout.split('\n').filter(Boolean).map(Number)
-    return pids.filter(pid => mounts(pid) === mounts(sshd.child.pid))
+    return pids.filter(pid => mounts(pid) === own)
   }
   const program = `${process.execPath} ${pkctl}`
 
