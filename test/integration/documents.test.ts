@@ -451,7 +451,7 @@ describe('examples', () => {
 
   it('places can be knocked at', async () => {
     const help = await must([process.execPath, pkctl, 'help', 'knock'])
-    const shown = /A place in hosts\.yaml:\n(.*?)\n\n/s.exec(help)?.[1] ?? assert.fail('no example in the help')
+    const shown = /A host entry in hosts\.yaml:\n(.*?)\n\n/s.exec(help)?.[1] ?? assert.fail('no example in the help')
     const file = path.join(fs.mkdtempSync('/tmp/pkctl-documents-'), 'hosts.yaml')
     try {
       for (const text of [...examples.filter(isPlaces).map(({ body }) => body), shown]) {
