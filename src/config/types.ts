@@ -43,12 +43,12 @@ export interface Config {
     /** Commands that may wait for their turn. */
     readonly triggersWaiting: number
   }
-  /** TCP and UDP ports that a source in the middle of a sequence may use without beginning anew. */
+  /** TCP and UDP ports that a source in the middle of a sequence may use without starting again. */
   readonly openPorts: readonly number[]
   readonly stateDirectory: string
   readonly socket: {
     readonly path: string
-    /** Has a socket of its own; null = nobody has. */
+    /** Has a socket of its own; null = no group has. */
     readonly group: string | null
     /** What may be asked there. */
     readonly groupMay: readonly GroupRequest[]

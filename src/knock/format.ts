@@ -22,7 +22,7 @@ export interface VerifiedKnock {
   readonly time: number
   /**
    * The offset, in the packet's buffer, of 16 bytes by which replays of this knock are recognised. Two knocks must not
-   * have the same, and nobody without the secret may be able to choose them.
+   * have the same, and no sender without the secret can choose them.
    */
   readonly digestAt: number
   /**
