@@ -10,18 +10,22 @@ import { parseCount } from '../flag-values.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16
+/** Fits every client: see `longestOfKnockC`. */
+const defaultKeyBytes = 32
+/** In hex; of a longer key, knock.c of ipt_pkd loses the last digit. */
+const longestOfKnockC = 39
 
 const help = `
 Server and client must have the same key. Each client should have one of its own.
 
 Examples:
   pkctl keygen --out /etc/pkctl/keys/laptop
-  pkctl keygen --bytes 32`
+  pkctl keygen --bytes 39`
 
 export function keygenCommand(terminal: Terminal): Command {
   return new Command('keygen')
     .description('make a key, random and in hex, and say where it goes')
-    .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(maxKeyLength))
+    .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(defaultKeyBytes))
     .option('--out <file>', 'a new file for it, not readable by other users (default: print it)')
     .addHelpText('after', help)
     .action((flags: { bytes: string; out?: string }) => {
@@ -32,6 +36,8 @@ export function keygenCommand(terminal: Terminal): Command {
         const readers = writeNew(expandHome(flags.out), `${key}\n`)
         terminal.out(`a new key of ${bytes} bytes is written, readable by ${readers}`)
       }
+      if (bytes > longestOfKnockC)
+        terminal.warn(`knock.c of ipt_pkd reads ${longestOfKnockC} bytes of hex at most, and cannot use this key`)
       for (const line of installHints(flags.out ?? '')) terminal.hint(line)
     })
 }

@@ -28,12 +28,12 @@ describe('pkctl keygen', () => {
   })
   after(() => fs.rmSync(directory, { recursive: true }))
 
-  it('prints a key of 40 bytes, another one each time', async () => {
+  it('prints a key of 32 bytes, another one each time', async () => {
     const keys = new Set<string>()
     for (let i = 0; i < 20; i++) {
       const { status, out, error } = await pkctl('keygen')
       assert.deepEqual([status, out.length, error], [0, 1, []])
-      assert.match(out[0] ?? '', /^0x[0-9a-f]{80}$/)
+      assert.match(out[0] ?? '', /^0x[0-9a-f]{64}$/)
       assert.ok(parseKey(out[0] ?? ''))
       keys.add(out[0] ?? '')
     }
@@ -51,6 +51,13 @@ describe('pkctl keygen', () => {
     }
   })
 
+  it('says which client a key is too long for', async () => {
+    assert.deepEqual((await pkctl('keygen', '--bytes', '39')).warn, [])
+    const { status, warn } = await pkctl('keygen', '--bytes', '40')
+    assert.equal(status, 0)
+    assert.deepEqual(warn, ['knock.c of ipt_pkd reads 39 bytes of hex at most, and cannot use this key'])
+  })
+
   for (const [mode, gid, want, readers] of [
     [0o2750, 4242, 0o640, "its owner and its directory's group"],
     [0o2755, 4242, 0o600, 'its owner alone'],
@@ -62,7 +69,7 @@ describe('pkctl keygen', () => {
       fs.chownSync(folder, 0, gid)
       fs.chmodSync(folder, mode)
       const { out } = await pkctl('keygen', '--out', path.join(folder, 'laptop'))
-      assert.deepEqual(out, [`a new key of 40 bytes is written, readable by ${readers}`])
+      assert.deepEqual(out, [`a new key of 32 bytes is written, readable by ${readers}`])
       assert.equal(fs.statSync(path.join(folder, 'laptop')).mode & 0o7777, want)
     })
   }
@@ -72,9 +79,9 @@ describe('pkctl keygen', () => {
     try {
       const file = path.join(directory, 'laptop')
       const { status, out } = await pkctl('keygen', '--out', file)
-      assert.deepEqual([status, out], [0, ['a new key of 40 bytes is written, readable by its owner alone']])
+      assert.deepEqual([status, out], [0, ['a new key of 32 bytes is written, readable by its owner alone']])
       assert.equal(fs.statSync(file).mode & 0o7777, 0o600)
-      assert.match(fs.readFileSync(file, 'utf8'), /^0x[0-9a-f]{80}\n$/)
+      assert.match(fs.readFileSync(file, 'utf8'), /^0x[0-9a-f]{64}\n$/)
     } finally {
       process.umask(mask)
     }
