@@ -9,4 +9,13 @@ export { defaultTag, formatTag, maxKeyLength, parseKey, parseTag, tagLength } fr
 export type { HourKind, Rotation } from './rotating.js'
 export { currentHours, digests, hourKinds, nextTurn, rotatingSteps, startOfHour } from './rotating.js'
 export type { FlagRule, Step } from './sequence.js'
-export { formatStep, isAscending, maxSteps, parseFlags, parseStep, SequenceTracker, synRule } from './sequence.js'
+export {
+  formatStep,
+  isAscending,
+  isSentByClients,
+  maxSteps,
+  parseFlags,
+  parseStep,
+  SequenceTracker,
+  synRule,
+} from './sequence.js'

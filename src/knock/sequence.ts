@@ -51,6 +51,9 @@ export function parseFlags(flags: readonly string[]): FlagRule {
 /** The start of a connection. */
 export const synRule: FlagRule = { mask: 18, value: 2 }
 
+/** Whether the packets that clients knock with have these flags: the start of a connection, with syn alone. */
+export const isSentByClients = ({ mask, value }: FlagRule): boolean => ((flagBits['syn'] as number) & mask) === value
+
 /** `7000`, `8000:udp`, `9000:tcp`; TCP where nothing is said. */
 export function parseStep(text: string): Step {
   const [, digits, protocol = 'tcp'] = /^(\d{1,5})(?::(tcp|udp))?$/i.exec(text.trim()) ?? []

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import type { Step } from '../../knock/index.js'
 import { isAscending, maxSteps, parseStep } from '../../knock/index.js'
+import { protocolTcp } from '../../net/index.js'
 import { ValueError } from '../../util/index.js'
 import { formatPath } from '../config-path.js'
 import { listOf, mapping, parsed, textOrNumber } from '../schema-parts.js'
@@ -35,7 +36,12 @@ export const kind = credentialKind({
   load({ common, data, at, context }): SequenceCredential {
     const { merged, findings } = context
     const { sequence: steps } = data
-    const shared = stepsOf(data, at, context)
+    const shared = stepsOf(
+      data,
+      at,
+      context,
+      steps.some(({ protocol }) => protocol === protocolTcp),
+    )
     if (isAscending(steps)) {
       const place = [...at, 'sequence']
       const why = 'each port is higher than the one before, as a port scan takes them; mix them'

@@ -1,7 +1,7 @@
 /** Options of credentials whose knocks are ports in an order. */
 import * as z from 'zod'
 import type { FlagRule } from '../../knock/index.js'
-import { parseFlags, synRule } from '../../knock/index.js'
+import { isSentByClients, parseFlags, synRule } from '../../knock/index.js'
 import { parseAddress } from '../../net/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
@@ -47,17 +47,22 @@ function readFlags(flags: string[], context: z.RefinementCtx): FlagRule {
 
 type StepsData = z.output<z.ZodObject<typeof stepsOptions>>
 
-/** What the options give, after a look at what they say to each other. */
-export function stepsOf(data: StepsData, at: ConfigPath, context: Context) {
-  checkFlags(data, at, context)
+/** What the options give, after a look at what they say to each other. `hasTcp`: whether a step may be TCP. */
+export function stepsOf(data: StepsData, at: ConfigPath, context: Context, hasTcp = true) {
+  if (hasTcp) checkFlags(data, at, context)
   return { timeout: data.timeout, flags: data['tcp-flags'], targets: data.target }
 }
 
-/** Flags that packets of running connections have, too. */
+/** Flags that no knock has, or that packets of running connections have, too. */
 function checkFlags(data: StepsData, at: ConfigPath, { merged, findings }: Context): void {
   const { mask, value } = data['tcp-flags']
-  if ((mask & value & synRule.value) !== 0) return
   const place = [...at, 'tcp-flags']
+  if (!isSentByClients(data['tcp-flags'])) {
+    const message =
+      'no client sends them: knock and pkctl knock start a connection, with syn alone; take syn and "!ack"'
+    findings.warn(merged.positionOf(place), `${formatPath(place)}${message}`)
+  }
+  if ((mask & value & synRule.value) !== 0) return
   const message = 'packets of open connections can also have these flags: each of them is checked, and may count'
   findings.warn(merged.positionOf(place), `${formatPath(place)}${message}`)
 }

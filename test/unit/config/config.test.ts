@@ -204,6 +204,27 @@ describe('loadConfig: sequences', () => {
     )
     assert.match(only(warnings), /pkctl.yaml:2:45: credentials.c.sequence: each port is higher than the one before/)
   })
+
+  const rules: readonly [string, string, boolean][] = [
+    ['7000, 9000, 8000', 'syn, ack', true],
+    ['7000, 9000, 8000', 'syn, rst', true],
+    ['7000, 9000, 8000', 'fin', true],
+    ['7000, 9000, 8000', '"!syn"', true],
+    ['"7000:udp", 9000, 8000', 'syn, ack', true],
+    ['"7000:udp", "8000:udp"', 'syn, ack', false],
+    ['7000, 9000, 8000', 'syn', false],
+    ['7000, 9000, 8000', 'syn, "!ack", "!rst"', false],
+    ['7000, 9000, 8000', '"!ack"', false],
+  ]
+  for (const [sequence, flags, isUnsent] of rules) {
+    it(`${isUnsent ? 'warns of' : 'takes'} the flags ${flags} for ${sequence}`, () => {
+      const credential = `{type: sequence, sequence: [${sequence}], opens: [s], tcp-flags: [${flags}]}`
+      const { warnings } = load(`services: {s: {port: 1}}\ncredentials:\n  c: ${credential}`)
+      const found = warnings.filter(text => text.includes('no client sends them'))
+      assert.equal(found.length, isUnsent ? 1 : 0)
+      if (isUnsent) assert.match(found.join(), /pkctl.yaml:3:\d+: credentials.c.tcp-flags: .* with syn alone/)
+    })
+  }
 })
 
 describe('loadConfig: conf.d', () => {
