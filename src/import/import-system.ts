@@ -1,5 +1,5 @@
 /** The systems whose configuration can be imported: how each is read, and what the result says at its top. */
-import { nearest, oneLine, usageError } from '../util/index.js'
+import { nearest, oneLine, usageError, UserError } from '../util/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { importIptPkdHosts } from './ipt-pkd-client.js'
 import { importIptPkd } from './ipt-pkd-rules.js'
@@ -22,12 +22,15 @@ interface System {
   readonly result: (source: readonly string[]) => { readonly result: ImportResult; readonly from: string }
   /** Where what came from, and what is left to do. */
   readonly heading: (from: string) => string
+  /** What it looks like. */
+  readonly expected: string
 }
 
 const systems: Readonly<Record<string, System>> = {
   knockd: {
     result: fromFile('knockd', text => importKnockd(text, { readFile: readRegularFile })),
     heading: from => `From knockd, ${from}. ${stop('knockd')} ${otherFirewalls}`,
+    expected: 'sections such as [openSSH] with a sequence and a command',
   },
   'nf-pkd': {
     result: source => {
@@ -37,41 +40,55 @@ const systems: Readonly<Record<string, System>> = {
     heading: from =>
       `From nf-pkd, ${from}. ${stop('nf-pkd')} There, a knock was good for one connection whenever it came; here, for as ` +
       `many as come within the window. With 'single-use: true', a service lets one in. ${otherFirewalls}`,
+    expected: 'rules with a name, a key and a port',
   },
   nfqknockd: {
     result: source => ({ result: importNfqknockd(source), from: '' }),
     heading: () => `From the arguments of nfqknockd. ${stop('nfqknockd')} ${otherFirewalls}`,
+    expected: 'a port to protect, as in -p 22',
   },
   'knockd-helper': {
     result: fromFile('knockd-helper', importKnockdHelper),
     heading: from =>
       `From the pktables services in ${from}. Services made by pktables init are in the kernel already; these are for ` +
       `pkctld, which takes them over. ${otherFirewalls}`,
+    expected: 'lines with pktables init, such as: pktables init ssh --port 22 --syn',
   },
   ipt_pkd: {
     result: fromFile('ipt_pkd', importIptPkd),
     heading: from =>
       `From rules with ipt_pkd, ${from}. Take those rules out of iptables before pkctld starts: its knocks never get to ` +
       `pkctld otherwise. ${otherFirewalls}`,
+    expected: 'rules such as iptables-save prints, one with -m pkd and one with --rcheck and ACCEPT',
   },
 }
 
 /** Entries for hosts.yaml, and not a configuration of the daemon. */
 const hostsSystem = 'ipt_pkd.ini'
 
+export interface Import extends Printed {
+  /** What the error says where nothing was imported. */
+  readonly nothing: UserError
+}
+
 /** The configuration in YAML. `keys` is a directory for files of secrets. */
-export function importFrom(system: string, source: readonly string[], keys: string | undefined): Printed {
+export function importFrom(system: string, source: readonly string[], keys: string | undefined): Import {
   const secretPath = secretPaths(keys)
   if (system === hostsSystem) {
     const file = onlyOne(source, `${hostsSystem} FILE`)
     const { hosts, notes } = importIptPkdHosts(readText(file), nameOf(file))
-    return printHosts(hosts, notes, `From ${nameOf(file)}, for ~/.config/pkctl/hosts.yaml.`, secretPath)
+    const printed = printHosts(hosts, notes, `From ${nameOf(file)}, for ~/.config/pkctl/hosts.yaml.`, secretPath)
+    return { ...printed, nothing: nothingIn(nameOf(file), 'sections such as [home] with a host and a key') }
   }
   const importer = Object.hasOwn(systems, system) ? systems[system] : undefined
   if (!importer) throw unknownSystem(system)
   const { result, from } = importer.result(source)
-  return printConfig(result, importer.heading(oneLine(from)), secretPath)
+  const printed = printConfig(result, importer.heading(oneLine(from)), secretPath)
+  return { ...printed, nothing: nothingIn(from || 'the arguments', importer.expected) }
 }
+
+const nothingIn = (what: string, expected: string) =>
+  new UserError(`nothing in ${oneLine(what)} could be imported`, `expected ${expected}`)
 
 function unknownSystem(system: string) {
   const names = [...Object.keys(systems), hostsSystem]

@@ -1,7 +1,5 @@
 /** The text of knockd.conf: sections with their values, and the section `options`. */
-import * as path from 'node:path'
 import { maxWindowSeconds } from '../config/values.js'
-import { oneLine } from '../util/index.js'
 import type { Draft } from './draft.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
@@ -43,22 +41,29 @@ export function readSections(text: string, draft: Draft): Section[] {
   return sections
 }
 
-const aliases: Readonly<Record<string, string>> = { command: 'start_command', command_6: 'start_command_6' }
+const aliases: Readonly<Record<string, string>> = {
+  command: 'start_command',
+  command_6: 'start_command_6',
+  timeout: 'seq_timeout',
+}
 
 /** What is set for knockd as a whole. */
 export function readOptions(section: string, values: ReadonlyMap<string, string>, draft: Draft): void {
-  const file = values.get('logfile')
   for (const [key, value] of values) {
-    if (key === 'usesyslog') {
-      if (file === undefined) draft.set('log', { to: 'syslog' })
-      else draft.caution('left out: UseSyslog, because the log goes to one place, which is that of LogFile')
-    } else if (key === 'logfile') {
-      if (path.isAbsolute(value) && oneLine(value) === value) draft.set('log', { to: value })
-      else draft.caution(`left out: LogFile = ${shorten(value)}: it is no absolute path that can be typed`)
+    if (key === 'usesyslog') draft.set('log', { to: 'syslog' })
+    else if (key === 'logfile') {
+      const where = values.has('usesyslog')
+        ? 'the log goes to syslog'
+        : 'the log goes to stderr, the journal of systemd'
+      const how = 'under the units of the packages, pkctld can write below /var/log/pkctl alone'
+      draft.caution(`left out: LogFile = ${shorten(value)}: ${where}; ${how}`)
     } else if (key === 'pidfile') draft.remark(`left out: PidFile = ${shorten(value)}: pkctld needs none`)
     else if (key === 'interface') {
-      const how = 'pkctld takes knocks on all interfaces; target limits a credential to an address'
-      draft.caution(`left out: Interface = ${shorten(value)}: ${how}`)
+      const how =
+        'pkctld takes knocks on all interfaces (target limits a credential to an address), and ports are closed on all: ' +
+        'who comes in by another one, such as a LAN or a VPN, needs to knock, or to be in the allow of the service'
+      if (/^(any|all)$/i.test(value)) draft.remark(`left out: Interface = ${shorten(value)}, as it is here`)
+      else draft.caution(`left out: Interface = ${shorten(value)}: ${how}`)
     } else
       draft.caution(`left out: ${shorten(key)} in [${shorten(section)}]: it is no option of knockd that is known here`)
   }
@@ -68,7 +73,9 @@ export function readOptions(section: string, values: ReadonlyMap<string, string>
 export function secondsOf(values: ReadonlyMap<string, string>, key: string, otherwise: number, notes: Note[]): number {
   const text = values.get(key)
   if (text === undefined) return otherwise
-  if (/^\d{1,8}$/.test(text) && Number(text) >= 1 && Number(text) <= maxWindowSeconds) return Number(text)
+  // knockd reads the digits, and passes over what follows them.
+  const seconds = /^\d{1,8}(?!\d)/.test(text) ? parseInt(text, 10) : 0
+  if (seconds >= 1 && seconds <= maxWindowSeconds) return seconds
   notes.push(caution(`${key} = ${shorten(text)} is no time from 1 second to a year; it is ${otherwise} here`))
   return otherwise
 }

@@ -1,7 +1,7 @@
 /** What is knocked at a door: its sequence or file of sequences, flags, target and time. */
 import * as path from 'node:path'
 import type { ConfigReader } from '../config/index.js'
-import { formatStep, maxSteps, parseFlags, parseStep, readOneTime } from '../knock/index.js'
+import { formatStep, isSentByClients, maxSteps, parseFlags, parseStep, readOneTime } from '../knock/index.js'
 import { parseAddress } from '../net/index.js'
 import { reasonOf } from '../util/index.js'
 import { secondsOf } from './knockd-file.js'
@@ -23,7 +23,7 @@ export function knocksOf(
   const steps = file === undefined ? sequenceOf(text) : oneTimeOf(file, readFile, notes)
   if (typeof steps === 'string') return steps
   const timeout = secondsOf(values, 'seq_timeout', defaultSequenceSeconds, notes)
-  const flags = flagsOf(values.get('tcpflags'))
+  const flags = flagsOf(values.get('tcpflags'), notes)
   if (typeof flags === 'string') return flags
   const target = values.get('target')
   const options = { ...steps, timeout, ...(flags ? { 'tcp-flags': flags } : {}) }
@@ -38,7 +38,11 @@ export function knocksOf(
 function sequenceOf(text: string | undefined): Record<string, unknown> | string {
   if (text === undefined) return 'it has neither Sequence nor One_Time_Sequences'
   try {
-    const steps = text.split(',').map(parseStep)
+    // knockd reads the digits of a port, and passes over what follows them up to a colon.
+    const steps = text
+      .replace(/\s#.*$/, '')
+      .split(',')
+      .map(step => parseStep(step.replace(/\s*:\s*/, ':')))
     if (steps.length > maxSteps) return `its sequence has ${steps.length} knocks, of which ${maxSteps} are possible`
     return {
       type: 'sequence',
@@ -57,14 +61,23 @@ function oneTimeOf(file: string, readFile: ConfigReader['readFile'], notes: Note
     return `its file of sequences, ${shorten(file)}, cannot be used: ${reasonOf(error)}`
   }
   notes.push(remark('pkctld marks used sequences in that file, too: do not run knockd beside it'))
+  notes.push(
+    caution(
+      `pkctld must be able to write ${shorten(file)}, or nothing opens: under the units of the packages, move it below ` +
+        '/var/lib/pkctl, give it to the user pkctl, and change sequences-file',
+    ),
+  )
   return { type: 'one-time', 'sequences-file': file }
 }
 
-function flagsOf(text: string | undefined): string[] | string | undefined {
+function flagsOf(text: string | undefined, notes: Note[]): string[] | string | undefined {
   if (text === undefined) return undefined
   const flags = text.split(/[,|]/).map(flag => flag.trim().toLowerCase().replace(/^!\s+/, '!'))
   try {
-    parseFlags(flags)
+    if (!isSentByClients(parseFlags(flags))) {
+      const how = "as there; use [syn, '!ack'] for clients such as knock, which start a connection"
+      notes.push(caution(`TCPFlags = ${shorten(text)}: no client sends them, and no knock counts, ${how}`))
+    }
     return flags
   } catch (error) {
     return `its TCPFlags cannot be used: ${(error as Error).message.slice(0, 200)}`

@@ -1,4 +1,5 @@
 /** The arguments of nfqknockd: a rotating credential, and a service for each port that it guards. */
+import { createHash } from 'node:crypto'
 import { digests } from '../knock/index.js'
 import { usageError } from '../util/index.js'
 import type { ImportResult, OpenedPorts } from './draft-entries.js'
@@ -30,7 +31,8 @@ export function importNfqknockd(args: readonly string[]): ImportResult {
   if (first >= end)
     throw usageError(`-a ${first} and -b ${end} are no range of ports`, 'the first port is the lower one')
   const digest = digestOf(options)
-  const timeout = number(options, 't', 1, 600, 10)
+  const knockSeconds = number(options, 't', 1, 600, 10)
+  const knocks = knocksOf(digest)
   if (guarded.length === 0) {
     draft.caution('left out: the sequences: no port is protected, so a knock has nothing to open; name them with -p')
     return draft.finish()
@@ -42,7 +44,7 @@ export function importNfqknockd(args: readonly string[]): ImportResult {
       digest,
       range: `${first}-${end}`,
       hour: 'local',
-      timeout,
+      timeout: knockSeconds * knocks,
     },
     secrets: secretsOf(secret, last(options, 'c')),
     opens: guarded.map((port): OpenedPorts => ({
@@ -50,7 +52,7 @@ export function importNfqknockd(args: readonly string[]): ImportResult {
       ports: [{ first: port, last: port }],
       window: windowSeconds,
     })),
-    notes: notesOf(options),
+    notes: notesOf(options, knockSeconds, knocks),
   })
   return draft.finish()
 }
@@ -60,13 +62,19 @@ const usage = 'as in: pkctl import nfqknockd -- -p 22 -o OPEN-SECRET -c CLOSE-SE
 /** A working day. Without an end, a port that its user forgets to close stays open for ever. */
 const windowSeconds = 28_800
 
-function notesOf(options: Options): Note[] {
+/** Two bytes of the digest are one knock. */
+const knocksOf = (digest: string) => createHash(digest).digest().length / 2
+
+function notesOf(options: Options, knockSeconds: number, knocks: number): Note[] {
   return [
     caution(
       'there, a source keeps access until the closing sequence; here for 8 hours at most, and another 8 with each ' +
         "knock. To keep it as it was: 'window: unlimited'",
     ),
-    remark('the timeout is for the whole sequence; there, it was for each knock'),
+    remark(
+      `the timeout is for the whole sequence: there, each of the ${knocks} knocks had ${knockSeconds} s, and a client ` +
+        'waits at each port that a firewall drops',
+    ),
     remark("both sides must be in the same hour, as there; with 'grace: 60', a minute more or less does not matter"),
     ...(digestOf(options) === 'md5'
       ? [remark('md5 makes 8 knocks; sha256 makes 16, and the clients must have the same')]

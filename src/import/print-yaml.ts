@@ -15,6 +15,8 @@ export interface Printed {
   /** For stderr, one line each. */
   readonly warnings: readonly string[]
   readonly files: readonly SecretFile[]
+  /** Whether there is no entry, and so nothing of use. */
+  readonly isEmpty: boolean
 }
 
 /** Gives the path of the file for a secret of an entry; undefined for those that stay in the YAML. */
@@ -85,7 +87,7 @@ function finish(
   }
   const bytes = Buffer.byteLength(yaml)
   if (bytes > maxBytes) throw new UserError(`it comes to ${bytes} bytes of YAML, of which pkctl reads ${maxBytes}`)
-  return { yaml, warnings, files }
+  return { yaml, warnings, files, isEmpty: entries.length === 0 }
 }
 
 const steering = /[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/

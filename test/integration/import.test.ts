@@ -162,8 +162,9 @@ describe('pkctl import', () => {
     await must(['mkfifo', pipe])
     for (const file of [pipe, '/dev/zero']) {
       const { status, stderr } = await call(['knockd', '-'], `[a]\none_time_sequences=${file}\ncommand=/bin/true\n`)
-      assert.equal(status, 0)
-      assert.match(stderr, /its file of sequences, \S+, cannot be used: it is no regular file/)
+      assert.equal(status, 1)
+      assert.match(stderr, /^pkctl: warning: .*its file of sequences, \S+, cannot be used: it is no regular file/)
+      assert.match(stderr, /^pkctl: error: nothing in stdin could be imported$/m)
     }
   })
 
@@ -180,6 +181,12 @@ describe('pkctl import', () => {
     ],
     ['zero bytes', () => ['knockd', write('zeros', 'a\0b')], 1, /is not text/],
     ['a missing directory', () => ['nf-pkd', 'nowhere'], 1, /nowhere cannot be read: there is no such file/],
+    [
+      'action files without a rule',
+      () => ['nf-pkd', path.dirname(write('ruleless/a.json', '[]'))],
+      1,
+      /nothing in \S+ruleless could/,
+    ],
     ['no action files', () => ['nf-pkd', path.dirname(write('empty/x', ''))], 1, /no file in \S+ ends with \.json/],
     [
       'action files that lead to each other',
@@ -226,6 +233,30 @@ describe('pkctl import', () => {
       assert.match(stderr, message)
       assert.equal(stderr.match(/^pkctl: error: /gm)?.length, 1)
       assert.equal(stderr.replace(/^pkctl: (error|hint): .*\n/gm, ''), '')
+    })
+  }
+})
+
+describe('pkctl import of a file without anything to import', () => {
+  const empty: readonly [string, string, readonly string[], RegExp][] = [
+    ['text of another kind', 'description "no knockd.conf"', ['knockd', '-'], /warning: left out: line 1: neither/],
+    ['an empty file', '', ['knockd', '-'], /hint: expected sections such as \[openSSH\]/],
+    ['comments alone', '# all\n\n', ['knockd', '-'], /hint: expected sections/],
+    ['options alone', '[options]\nUseSyslog\n', ['knockd', '-'], /hint: expected sections/],
+    ['no door that can be one', '[a]\nsequence=1\n', ['knockd', '-'], /warning: left out: door 'a': it has no command/],
+    ['no knock rule', '*filter\n-A INPUT -j DROP\n', ['ipt_pkd', '-'], /warning: no rule uses ipt_pkd/],
+    ['no pktables', '#!/bin/sh\necho hello\n', ['knockd-helper', '-'], /hint: expected lines with pktables init/],
+    ['no host', '', ['ipt_pkd.ini', '-'], /hint: expected sections such as \[home\]/],
+    ['no port', '', ['nfqknockd', '--', '-o', 'x'], /warning: left out: the sequences/],
+  ]
+  for (const [name, input, args, said] of empty) {
+    it(`one error and exit status 1 for ${name}, and no file`, async () => {
+      const output = path.join(directory, 'empty.yaml')
+      const { status, stdout, stderr } = await call(['--output', output, ...args], input)
+      assert.deepEqual([status, stdout], [1, ''], stderr)
+      assert.match(stderr, /^pkctl: error: nothing in .* could be imported$/m)
+      assert.match(stderr, said)
+      assert.ok(!fs.existsSync(output))
     })
   }
 })

@@ -34,7 +34,11 @@ export function importCommand(terminal: Terminal): Command {
     .option('--force', 'overwrite files that are there')
     .addHelpText('after', help)
     .action((system: string, source: string[], flags: ImportFlags) => {
-      const { yaml, warnings, files } = importFrom(system, source, flags.keys)
+      const { yaml, warnings, files, isEmpty, nothing } = importFrom(system, source, flags.keys)
+      if (isEmpty) {
+        for (const warning of warnings) terminal.warn(warning)
+        throw nothing
+      }
       const target = flags.output === undefined ? [] : [{ path: expandHome(flags.output), content: yaml }]
       writeFiles([...files, ...target], flags.force ?? false)
       for (const warning of warnings) terminal.warn(warning)

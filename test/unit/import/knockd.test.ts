@@ -299,10 +299,50 @@ describe('import knockd', () => {
     })
   })
 
+  it('what knockd reads beside the names of its manual: timeout, and numbers with something behind them', () => {
+    const options = (...lines: string[]) => {
+      const { value, warnings } = from(`[a]\n${lines.join('\n')}\ncommand = /bin/true\n`)
+      assert.deepEqual(warnings, [])
+      return value['credentials']?.['a']
+    }
+    const named = { sequence: [7000, '8000:udp', 9], timeout: 5 }
+    for (const lines of [
+      ['sequence = 7000,8000:udp,9', 'timeout = 5'],
+      ['sequence = 7000 ,8000 : udp,9   # mine', 'TIMEOUT = 5 # seconds'],
+      ['sequence = 7000:tcp, 8000: UDP , 9 # mine', 'seq_timeout = 5s'],
+    ]) {
+      assert.deepEqual(options(...lines), { type: 'sequence', ...named, 'on-open': { command: ['/bin/true'] } })
+    }
+  })
+
+  it('flags that no client sends are said', () => {
+    const flags = (text: string) => door(`tcpflags = ${text}`, 'command = /bin/true').warnings.join('\n')
+    assert.match(flags('syn,ack'), /^door: TCPFlags = syn,ack: no client sends them/)
+    assert.equal(flags('syn'), '')
+  })
+
+  it('the log never decides whether the daemon starts: no path is taken over', () => {
+    const log = (...lines: string[]) => from(`[options]\n${lines.join('\n')}\n[a]\nsequence=1\ncommand=/bin/a\n`)
+    const file = log('logfile = /var/log/knockd.log')
+    assert.equal(file.value['log'], undefined)
+    assert.match(file.warnings.join('\n'), /^left out: LogFile = \/var\/log\/knockd\.log: .*\/var\/log\/pkctl/)
+    const both = log('logfile = /var/log/knockd.log', 'UseSyslog')
+    assert.deepEqual(both.value['log'], { to: 'syslog' })
+    assert.equal(both.warnings.length, 1)
+  })
+
+  it('what an interface loses is said, where something is lost', () => {
+    const said = (name: string) =>
+      from(`[options]\nInterface = ${name}\n[a]\nsequence=1\ncommand=/bin/a\n`).warnings.join('\n')
+    assert.match(said('eth0'), /^left out: Interface = eth0: .*knocks on all interfaces.*closed on all.*allow/)
+    assert.equal(said('any'), '')
+  })
+
   it('sequences that are good for once, where their file can be read', () => {
     const good = from(`[a]\none_time_sequences = ${oneTime}\nsequence = 1\ncommand = /bin/true\n`)
     assert.equal(good.value['credentials']?.['a']?.['sequences-file'], oneTime)
     assert.match(good.warnings.join('\n'), /Sequence, beside One_Time_Sequences/)
+    assert.match(good.warnings.join('\n'), /must be able to write \/etc\/pkctl\/once.*\/var\/lib\/pkctl/)
     for (const file of ['/etc/nowhere', 'relative']) {
       const { value, warnings } = from(`[a]\none_time_sequences = ${file}\ncommand = /bin/true\n`)
       assert.equal(value['credentials'], undefined)

@@ -10,7 +10,7 @@ const credential = (...args: string[]) =>
   from('-p', '22', '-o', 'open', ...args).config.credentials[0] as RotatingCredential
 
 describe('import nfqknockd', () => {
-  it('defaults: md5, every port, the local hour, ten seconds, and eight hours instead of no end', () => {
+  it('defaults: md5, every port, the local hour, ten seconds a knock, and eight hours instead of no end', () => {
     const { value, warnings, yaml } = from('-p', '22', '-o', 'open', '-c', 'close')
     assert.deepEqual(value, {
       services: { ssh: { port: 22 } },
@@ -22,7 +22,7 @@ describe('import nfqknockd', () => {
           digest: 'md5',
           range: '1-65535',
           hour: 'local',
-          timeout: 10,
+          timeout: 80,
           opens: ['ssh'],
           window: 28_800,
         },
@@ -42,7 +42,25 @@ describe('import nfqknockd', () => {
     assert.deepEqual(value['open-ports'], [443, 8443])
     assert.deepEqual(value['services'], { ssh: { port: 22 }, http: { port: 80 } })
     const { digest, range, timeout } = value['credentials']?.['nfqknockd'] ?? {}
-    assert.deepEqual({ digest, range, timeout }, { digest: 'sha512', range: '1000-2000', timeout: 20 })
+    assert.deepEqual({ digest, range, timeout }, { digest: 'sha512', range: '1000-2000', timeout: 640 })
+  })
+
+  it('the time for a knock becomes one for all of them, which is said', () => {
+    // The wrapper of nfqknockd waits a second at each port that a firewall drops, and one more at the end.
+    for (const [digest, seconds, want] of [
+      ['md5', '1', 8],
+      ['sha256', '10', 160],
+      ['sha384', '10', 240],
+      ['sha512', '600', 19_200],
+    ] as const) {
+      const { value, yaml } = from('-p', '22', '-o', 'open', '-d', digest, '-t', seconds)
+      assert.equal(value['credentials']?.['nfqknockd']?.['timeout'], want)
+      const said = yaml.replace(/\n *# ?/g, ' ')
+      assert.match(
+        said,
+        new RegExp(`timeout is for the whole sequence: there, each of the \\d+ knocks had ${seconds} s`),
+      )
+    }
   })
 
   it('a port that is guarded and always open stays open; with no port, there is nothing to open', () => {
