@@ -31,12 +31,14 @@ const files = readdirSync(values.folder, { recursive: true, encoding: 'utf8' })
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 /** Seconds that each file took the last time: one that takes long and comes last is waited for alone. */
 const timesFile = path.resolve('build/test-times.json')
-const times = existsSync(timesFile) ? JSON.parse(readFileSync(timesFile, 'utf8')) : {}
+const knownTimes = () => (existsSync(timesFile) ? JSON.parse(readFileSync(timesFile, 'utf8')) : {})
+const times = knownTimes()
 const byTime = (a, b) => (times[b] ?? 0) - (times[a] ?? 0)
 const isLab = file => file.startsWith('lab/')
 // The reporter ends with them each time.
 const countsOfOneFile = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm
 const sums = new Map()
+const taken = {}
 const remarks = []
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -52,7 +54,7 @@ async function take(name) {
   const { output, ...sum } = await runFile(path.resolve(values.folder, name), name, limits)
   process.stdout.write(output.replace(countsOfOneFile, ''))
   sums.set(name, sum)
-  times[name] = Math.round((Date.now() - begin) / 1000)
+  taken[name] = Math.round((Date.now() - begin) / 1000)
 }
 
 async function takeAll(names, atOnce) {
@@ -74,7 +76,8 @@ for (const name of secondTry ? failed : []) {
 
 if (values.folder === 'dist/test') {
   mkdirSync(path.dirname(timesFile), { recursive: true })
-  writeFileSync(timesFile, `${JSON.stringify(times, null, 2)}\n`)
+  // Another run may have written it meanwhile.
+  writeFileSync(timesFile, `${JSON.stringify({ ...knownTimes(), ...taken }, null, 2)}\n`)
 }
 
 const total = what => [...sums.values()].reduce((sum, one) => sum + one[what], 0)

@@ -13,8 +13,10 @@ fail() {
   exit 1
 }
 
-rm -rf dist
-npm run --silent build || fail types
+if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
+  rm -rf dist
+  npm run --silent build || fail types
+fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"
 npm run --silent lint || fail lint
 exec node scripts/run-tests.js unit/ integration/
