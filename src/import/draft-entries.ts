@@ -8,6 +8,9 @@ export type Reject = 'drop' | 'reset' | 'icmp'
 /** Seconds, or without end. */
 export type Window = number | 'unlimited'
 
+/** All ports, of one protocol or of any. */
+export type AllPorts = Protocol | 'any'
+
 /** Ports that a knock opens. */
 export interface OpenedPorts {
   readonly protocol: Protocol
@@ -34,14 +37,19 @@ export interface CredentialDraft {
   readonly opens?: readonly OpenedPorts[]
   /** Services that the configuration need not have. */
   readonly named?: readonly string[]
+  /** Whether it opens whatever the others open. */
+  readonly opensAll?: AllPorts
   /** Where it opens no ports, or only named ones. */
   readonly window?: Window
   readonly onOpen?: TriggerDraft
+  readonly onClose?: TriggerDraft
   readonly onExpiry?: TriggerDraft
   /** Ports that a knock closes again. */
   readonly closes?: readonly OpenedPorts[]
-  /** The same for a service by its name. */
+  /** The same for services by their names. */
   readonly closesNamed?: readonly string[]
+  /** Whether it closes whatever the others open. */
+  readonly closesAll?: AllPorts
   readonly notes?: readonly Note[]
 }
 

@@ -69,7 +69,8 @@ export class Draft {
     for (const { name } of this.#services) taken.reserve(name)
     const made = servicesFor(this.#credentials, taken)
     const names = new UniqueNames()
-    const credentials = this.#credentials.map((credential, i) => credentialEntry(credential, i, made, names))
+    const named = [...new Set(this.#credentials.flatMap(({ named = [] }) => named))]
+    const credentials = this.#credentials.map((credential, i) => credentialEntry(credential, i, { made, named }, names))
     const more = this.#omitted > 0 ? [caution(`… and ${this.#omitted} more of these`)] : []
     return {
       notes: [...this.#notes, ...more],

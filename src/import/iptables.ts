@@ -10,6 +10,8 @@ export interface IptablesRule {
   /** By their long names, with the words behind them. */
   readonly options: ReadonlyMap<string, readonly string[]>
   readonly matches: readonly string[]
+  /** Options with a ! before them, which is among the odd words. */
+  readonly negated: ReadonlySet<string>
   /** Words that were not understood; with any of them, the rule may mean something else. */
   readonly odd: readonly string[]
 }
@@ -36,13 +38,14 @@ const longNames: Readonly<Record<string, string>> = {
   '--proto': '--protocol',
   '-j': '--jump',
   '-m': '--match',
+  '--source-port': '--sport',
   '--destination-port': '--dport',
   '--destination-ports': '--dports',
   '--state': '--ctstate',
 }
 
 /** How many words follow. */
-const known: Readonly<Record<string, 0 | 1>> = {
+const known: Readonly<Record<string, 0 | 1 | 2>> = {
   '--table': 1,
   '--source': 1,
   '--destination': 1,
@@ -51,21 +54,29 @@ const known: Readonly<Record<string, 0 | 1>> = {
   '--jump': 1,
   '--match': 1,
   '--dport': 1,
+  '--sport': 1,
   '--dports': 1,
   '--ctstate': 1,
   '--comment': 1,
   '--syn': 0,
+  '--tcp-flags': 2,
+  '--hitcount': 1,
+  '--reject-with': 1,
   '--name': 1,
   '--mask': 1,
   '--set': 0,
   '--rcheck': 0,
   '--update': 0,
   '--rsource': 0,
+  '--rttl': 0,
   '--seconds': 1,
   '--key': 1,
   '--tag': 1,
   '--window': 1,
 }
+
+/** These say how it is printed, and not what it does. */
+const withoutEffect = ['-v', '--verbose', '-n', '--numeric']
 
 /** More than a rule of iptables can have in earnest. */
 const maxWords = 500
@@ -79,13 +90,14 @@ export const savedWords = (line: string): string[] =>
 /** Reads the words behind the program's name. */
 export function readRule(words: readonly string[]): IptablesRule {
   if (words.length > maxWords)
-    return { action: '', chain: '', options: new Map(), matches: [], odd: ['too many words'] }
+    return { action: '', chain: '', options: new Map(), matches: [], negated: new Set(), odd: ['too many words'] }
   const left = words.flatMap(word => {
     const [, option, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? []
     return option !== undefined && value !== undefined ? [option, value] : [word]
   })
   const options = new Map<string, readonly string[]>()
   const matches: string[] = []
+  const negated = new Set<string>()
   const odd: string[] = []
   let action = ''
   let chain = ''
@@ -98,18 +110,40 @@ export function readRule(words: readonly string[]): IptablesRule {
       if (action === 'insert' && /^\d+$/.test(left[0] ?? '')) left.shift()
     } else if (option === '--wait') {
       if (/^\d+$/.test(left[0] ?? '')) left.shift()
-    } else if (option === '--match') matches.push(left.shift() ?? '')
+    } else if (withoutEffect.includes(word)) continue
+    else if (option === '--match') matches.push(left.shift() ?? '')
     else if (!Object.hasOwn(known, option) || options.has(option)) odd.push(word)
     else options.set(option, left.splice(0, known[option]))
+    const next = left[0] ?? ''
+    if (word === '!') negated.add(longNames[next] ?? next)
   }
-  return { action, chain, options, matches, odd }
+  return { action, chain, options, matches, negated, odd }
 }
 
 export const valueOf = ({ options }: IptablesRule, option: string): string | undefined => options.get(option)?.[0]
 
 /** Whether the start of a connection is among what the rule is about. */
 export const isAboutNew = (rule: IptablesRule): boolean =>
-  (valueOf(rule, '--ctstate') ?? 'NEW').toUpperCase().split(',').includes('NEW')
+  (valueOf(rule, '--ctstate') ?? 'NEW').toUpperCase().split(',').includes('NEW') && isAboutSyn(rule)
+
+/** Of the flags that are looked at, the one that must be set is that of a new connection, as `--syn` is printed. */
+function isAboutSyn({ options }: IptablesRule): boolean {
+  const [mask = 'ALL', set = 'SYN'] = options.get('--tcp-flags') ?? []
+  return set.toUpperCase() === 'SYN' && ['ALL', 'SYN'].some(flag => mask.toUpperCase().split(',').includes(flag))
+}
+
+/** What a rule asks of a packet beyond its list and port, as far as packets of clients can lack it; with its values. */
+export function conditionsOf(rule: IptablesRule): string[] {
+  const source = valueOf(rule, '--sport')
+  const isOfClients = source === undefined || /^(0|1|1024)?:(65535)?$/.test(source)
+  return [...(isOfClients ? [] : [`--sport ${source}`]), ...rule.odd]
+}
+
+/** An option that names addresses; undefined for all of them. */
+export function addressesOf(rule: IptablesRule, option: '--source' | '--destination'): string | undefined {
+  const value = valueOf(rule, option)
+  return value !== undefined && /^([0.]+|::)\/0(\.0\.0\.0)?$/.test(value) ? undefined : value
+}
 
 const protocols: Readonly<Record<string, Protocol>> = {
   tcp: 'tcp',

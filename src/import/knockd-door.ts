@@ -2,16 +2,18 @@
 import type { ConfigReader } from '../config/index.js'
 import { placeholders } from '../config/index.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
-import type { CredentialDraft, Window } from './draft-entries.js'
-import type { FirewallCommand } from './firewall-commands.js'
+import type { CredentialDraft, TriggerDraft, Window } from './draft-entries.js'
+import type { FirewallLine } from './firewall-lines.js'
+import { changesRules, isSame, keysOf } from './firewall-lines.js'
 import type { DoorCommands } from './knockd-commands.js'
-import { commandsOf, keysOf } from './knockd-commands.js'
+import { commandsOf } from './knockd-commands.js'
 import { secondsOf } from './knockd-file.js'
 import { knocksOf } from './knockd-knocks.js'
 import { triggerOf } from './knockd-trigger.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
-import { formatServicePorts } from './service-ports.js'
+
+const isName = (name: string) => namePattern.test(name)
 
 /** knockd's own default. */
 const defaultCommandSeconds = 10
@@ -29,6 +31,15 @@ const doorKeys = [
   'stop_command_6',
 ]
 
+/** What all doors do together. */
+interface Doors {
+  /** As `keysOf` tells it. */
+  readonly opened: ReadonlySet<string>
+  readonly closed: ReadonlySet<string>
+  /** Whether any has commands that are not understood. */
+  readonly hasOthers: boolean
+}
+
 export class Door {
   readonly commands: DoorCommands
   readonly #notes: Note[] = []
@@ -42,14 +53,14 @@ export class Door {
     this.commands = commandsOf(values)
   }
 
-  /** Or why there can be none. `opened` and `closed` are what all doors open and close, as `keysOf` tells it. */
-  credential(opened: ReadonlySet<string>, closed: ReadonlySet<string>): CredentialDraft | string {
+  /** Or why there can be none. */
+  credential(doors: Doors): CredentialDraft | string {
     for (const key of this.values.keys()) {
       if (!doorKeys.includes(key)) this.#caution(`left out: ${shorten(key)}: knockd has no such key that is known here`)
     }
     const knocks = knocksOf(this.values, file => this.reader.readFile(file), this.#notes)
     if (typeof knocks === 'string') return knocks
-    const effect = this.#effect(opened, closed)
+    const effect = this.#effect(doors)
     if (typeof effect === 'string') return effect
     return { name: this.name, options: knocks, ...effect, notes: this.#notes }
   }
@@ -58,16 +69,14 @@ export class Door {
     this.#notes.push(caution(text))
   }
 
-  #effect(opened: ReadonlySet<string>, closed: ReadonlySet<string>): Partial<CredentialDraft> | string {
+  #effect(doors: Doors): Partial<CredentialDraft> | string {
     const { start, stop, plain } = this.commands
     if (plain && start) {
       if (start.action === 'close') {
         if (stop) return this.#triggers('it closes first and opens later')
-        return this.#closing(start, opened)
+        return this.#closing(start, doors)
       }
-      if (!stop || (stop.action === 'close' && keysOf(stop).join() === keysOf(start).join())) {
-        return this.#opening(start, stop, closed)
-      }
+      if (!stop || (stop.action === 'close' && isSame(stop, start))) return this.#opening(start, stop, doors)
       return this.#triggers('stop_command is not the counterpart of start_command')
     }
     if (!start) return this.#triggers(undefined)
@@ -77,11 +86,7 @@ export class Door {
     return this.#triggers('IPv6 has other commands than IPv4')
   }
 
-  #opening(
-    start: FirewallCommand,
-    stop: FirewallCommand | undefined,
-    closed: ReadonlySet<string>,
-  ): Partial<CredentialDraft> | string {
+  #opening(start: FirewallLine, stop: FirewallLine | undefined, { closed }: Doors): Partial<CredentialDraft> | string {
     for (const limit of this.commands.limits)
       this.#caution(`left out: ${shorten(limit)}: a grant is for an address, wherever it comes in`)
     const timeout = stop ? secondsOf(this.values, 'cmd_timeout', defaultCommandSeconds, this.#notes) : Infinity
@@ -94,33 +99,59 @@ export class Door {
       const until = other ? 'another door closes it' : 'pkctl delete'
       this.#caution(`there is no stop_command: it stays open until ${until}; a window such as 8h is safer`)
     }
-    if (start.service === undefined) return { opens: start.opens.map(one => ({ ...one, window })), window }
-    const named = this.#named(start.service)
-    return named === undefined ? this.#triggers('its service has a name that pkctl does not take') : { named, window }
-  }
-
-  #named(service: string): string[] | undefined {
-    if (!namePattern.test(service)) return undefined
-    const how = `the script with pktables init ${service} gives it: pkctl import knockd-helper`
-    this.#notes.push(remark(`the service ${service} is not in knockd.conf; ${how}`))
-    return [service]
-  }
-
-  #closing(start: FirewallCommand, opened: ReadonlySet<string>): Partial<CredentialDraft> | string {
-    if (start.service === undefined && !keysOf(start).every(key => opened.has(key))) {
-      return `it closes ${start.opens.map(({ protocol, ports }) => formatServicePorts(protocol, ports)).join(', ')}, which no door opens`
+    const { all, opens, services } = start
+    if (all !== undefined) {
+      const onOpen = this.#run(this.values, 'start_command')
+      const onExpiry = this.#run(this.values, 'stop_command')
+      return { opensAll: all, window, ...(onOpen ? { onOpen } : {}), ...(onExpiry ? { onExpiry } : {}) }
     }
+    if (!services.every(isName)) return this.#triggers('its service has a name that pkctl does not take')
+    for (const service of services) {
+      const how = `the script with pktables init ${service} gives it: pkctl import knockd-helper`
+      this.#notes.push(remark(`the service ${service} is not in knockd.conf; ${how}`))
+    }
+    const onOpen = this.#run(this.commands.rests, 'start_command')
+    const onExpiry = this.#run(this.commands.rests, 'stop_command')
+    return {
+      opens: opens.map(one => ({ ...one, window })),
+      named: services,
+      window,
+      ...(onOpen ? { onOpen } : {}),
+      ...(onExpiry ? { onExpiry } : {}),
+    }
+  }
+
+  #closing(start: FirewallLine, { opened, hasOthers }: Doors): Partial<CredentialDraft> | string {
+    const unknown = keysOf(start).filter(key => !key.startsWith('service ') && !opened.has(key))
+    if (unknown.length > 0) {
+      const why = `it closes ${unknown.join(', ')}, which no door opens`
+      return hasOthers ? this.#triggers(why) : why
+    }
+    const { all, opens, services } = start
+    if (!services.every(isName)) return 'its service has a name that pkctl does not take'
     this.#notes.push(remark('it closes for the source that knocks; a window closes without a knock'))
-    if (start.service === undefined) return { closes: start.opens }
-    if (!namePattern.test(start.service)) return 'its service has a name that pkctl does not take'
-    return { closesNamed: [start.service] }
+    if (all !== undefined && [...opened].every(key => key.startsWith('all ports')))
+      return this.#triggers('no door opens a port by its number')
+    const onClose = this.#run(all === undefined ? this.commands.rests : this.values, 'start_command')
+    return {
+      closes: opens,
+      closesNamed: services,
+      ...(all === undefined ? {} : { closesAll: all }),
+      ...(onClose ? { onClose } : {}),
+    }
+  }
+
+  /** The trigger for a key, of which there is one where its text is not empty. */
+  #run(values: ReadonlyMap<string, string>, key: string): TriggerDraft | undefined {
+    const trigger = triggerOf(values, key, this.#notes)
+    if (trigger) this.isTriggered = true
+    return trigger
   }
 
   #triggers(why: string | undefined): Partial<CredentialDraft> | string {
-    const onOpen = triggerOf(this.values, 'start_command', this.#notes)
-    const onExpiry = triggerOf(this.values, 'stop_command', this.#notes)
+    const onOpen = this.#run(this.values, 'start_command')
+    const onExpiry = this.#run(this.values, 'stop_command')
     if (!onOpen && !onExpiry) return 'it has no command'
-    this.isTriggered = true
     const lines = ['start_command', 'start_command_6', 'stop_command', 'stop_command_6'].map(
       key => this.values.get(key) ?? '',
     )
@@ -128,7 +159,7 @@ export class Door {
     for (const name of replaced) this.#caution(`{${name}} in a command is replaced here, as %IP% is; it was not there`)
     const what = 'its commands are run as they are'
     if (why !== undefined) this.#caution(`${what}, and open no service of pkctl: ${why}`)
-    else if (lines.some(line => /\b(ip6?tables|nft|ufw|firewall-cmd|pktables)\b/.test(line))) {
+    else if (lines.some(line => changesRules.test(line))) {
       this.#caution(`${what}: it is not plain which port they open; a service with opens would close it by itself`)
     }
     return {

@@ -2,7 +2,7 @@
 import type { ConfigReader } from '../config/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { Draft } from './draft.js'
-import { keysOf } from './knockd-commands.js'
+import { keysOf } from './firewall-lines.js'
 import { Door } from './knockd-door.js'
 import type { Section } from './knockd-file.js'
 import { readOptions, readSections } from './knockd-file.js'
@@ -15,14 +15,15 @@ export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'
   const doors = sections
     .filter(section => !isOptions(section))
     .map(({ name, values }) => new Door(name, values, reader))
-  const opened = new Set(
-    doors.flatMap(({ commands }) => (commands.start?.action === 'open' ? keysOf(commands.start) : [])),
-  )
-  const closed = new Set(
-    doors.flatMap(({ commands }) => (commands.start?.action === 'close' ? keysOf(commands.start) : [])),
-  )
+  const keysOfAll = (action: 'open' | 'close') =>
+    new Set(doors.flatMap(({ commands }) => (commands.start?.action === action ? keysOf(commands.start) : [])))
+  const together = {
+    opened: keysOfAll('open'),
+    closed: keysOfAll('close'),
+    hasOthers: doors.some(({ commands }) => !commands.plain),
+  }
   for (const door of doors) {
-    const credential = door.credential(opened, closed)
+    const credential = door.credential(together)
     if (typeof credential === 'string') draft.caution(`left out: door '${shorten(door.name)}': ${credential}`)
     else draft.credential(credential)
   }

@@ -11,6 +11,10 @@ export interface ShellCommand {
   readonly redirected: boolean
   /** From 1: where it begins. */
   readonly line: number
+  /** What stands between it and what follows, such as `&&`; empty at the end of the text. */
+  readonly operator: string
+  /** Where what follows begins, as an index of the text. */
+  readonly next: number
 }
 
 /** The simple commands of a script, in their order; `plain` is whether there was nothing else, as operators. */
@@ -59,7 +63,9 @@ class Reader {
     else if (character === "'" || character === '"') this.#quoted(character)
     else if (separators.includes(character)) {
       if (character !== '\n') this.plain = false
-      this.#endCommand()
+      const isDouble = '&|;'.includes(character) && this.text[this.#at] === character
+      if (isDouble) this.#at++
+      this.#endCommand(isDouble ? character + character : character)
       if (character === '\n') {
         this.#line++
         this.#skipDocuments()
@@ -140,11 +146,11 @@ class Reader {
     }
   }
 
-  #endCommand(): void {
+  #endCommand(operator = ''): void {
     this.#endWord()
     if (this.#words.length > 0) {
       const [words, literal, redirected, line] = [this.#words, this.#literal, this.#redirected, this.#start]
-      this.commands.push({ words, literal, redirected, line })
+      this.commands.push({ words, literal, redirected, line, operator, next: this.#at })
     }
     this.#words = []
     this.#literal = true
