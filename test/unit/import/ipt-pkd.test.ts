@@ -65,7 +65,107 @@ describe('import ipt_pkd', () => {
     assert.match(warnings.join(), /22\/tcp: without --seconds/)
   })
 
+  const refused = '-A INPUT -p tcp -m tcp --dport 22 -m state --state NEW -j'
+
+  it('its own first example: the rule that refuses is how the service refuses, and is to be taken out', () => {
+    const { value, warnings, yaml } = from(
+      '-A INPUT -p udp -m pkd --key test --tag SSHK --window 10 -m recent --set --name door --rsource',
+      '-A INPUT -p tcp -m tcp --dport 22 -m state --state NEW -m recent --rcheck --seconds 60 --hitcount 1 --name door --rsource -j ACCEPT',
+      `${refused} REJECT --reject-with tcp-reset`,
+    )
+    assert.deepEqual(value['services'], { ssh: { port: 22, reject: 'reset' } })
+    assert.deepEqual(value['credentials']?.['SSHK']?.['opens'], ['ssh'])
+    assert.equal(value['credentials']['SSHK']['window'], 60)
+    assert.match(warnings.join('\n'), /^line 4 refuses 22\/tcp \(REJECT\): take it out of iptables/)
+    assert.equal(warnings.length, 1)
+    assert.match(yaml.replace(/\n# /g, ' '), /take lines 2, 3 and 4 out of iptables/)
+  })
+
+  const refusals: readonly [string, string | undefined][] = [
+    ['DROP', undefined],
+    ['REJECT', 'icmp'],
+    ['REJECT --reject-with icmp-port-unreachable', 'icmp'],
+    ['REJECT --reject-with tcp-reset', 'reset'],
+  ]
+  for (const [target, reject] of refusals) {
+    it(`${target}: refused in that way here, too`, () => {
+      const { value, warnings } = from(knock, check, `${refused} ${target}`)
+      assert.deepEqual(value['services'], { ssh: { port: 22, ...(reject === undefined ? {} : { reject }) } })
+      assert.match(warnings.join('\n'), /line 4 refuses 22\/tcp/)
+    })
+
+    it(`! --rcheck and ${target}: who is not in the list is refused, so the list opens it`, () => {
+      const rule = `${refused.replace(' -j', '')} -m recent ! --rcheck --seconds 30 --name pkd --rsource -j ${target}`
+      const { value, warnings } = from(knock, rule)
+      assert.deepEqual(value['services'], { ssh: { port: 22, ...(reject === undefined ? {} : { reject }) } })
+      assert.equal(value['credentials']?.['SSHK']?.['window'], 30)
+      assert.match(warnings.join('\n'), /line 3 refuses 22\/tcp/)
+    })
+  }
+
+  it('what refuses all that is not accepted before is said', () => {
+    for (const [lines, said] of [
+      [[':INPUT DROP [0:0]', knock, check], /the policy of INPUT is DROP: accept 22\/tcp there/],
+      [
+        [knock, check, '-A INPUT -j REJECT --reject-with icmp-host-prohibited'],
+        /line 4 refuses what is not accepted before it \(REJECT\): accept 22\/tcp before it/,
+      ],
+      [[knock, check, '-A INPUT -j DROP'], /line 4 refuses what is not accepted before it \(DROP\)/],
+    ] as const) {
+      assert.match(from(...lines).warnings.join('\n'), said)
+    }
+    for (const lines of [
+      [':INPUT ACCEPT [0:0]', ':FORWARD DROP [0:0]', knock, check, '-A FORWARD -j DROP'],
+      [knock, check, refused.replace('22', '23') + ' DROP', '-A INPUT -s 192.0.2.1 -j DROP'],
+    ]) {
+      assert.deepEqual(from(...lines).warnings, [])
+    }
+  })
+
+  it('commands of a script, over several lines', () => {
+    const { value, yaml } = imported(
+      importIptPkd(
+        `iptables -A INPUT -p udp -m pkd --key test --tag SSHK \\\n  -m recent --set --name pkd\niptables ${check.replace('-m', '\\\r\n -m')}\n`,
+      ),
+    )
+    assert.deepEqual(value['services'], { ssh: { port: 22 } })
+    assert.match(yaml, /# take lines 1 and 3 out of iptables/)
+  })
+
+  it('rules that limit attempts, by a list of their own, stay', () => {
+    const { value, warnings, yaml } = from(
+      knock,
+      check,
+      '-A INPUT -p tcp --dport 22 -m recent --set --name tries --rsource',
+      '-A INPUT -p tcp --dport 22 -m recent --update --seconds 60 --hitcount 4 --name tries --rsource -j REJECT',
+      '-A INPUT -p tcp --dport 22 -m limit --limit 5/min -j DROP',
+    )
+    assert.deepEqual(value['services'], { ssh: { port: 22 } })
+    assert.deepEqual(warnings, [])
+    assert.match(yaml, /# take lines 2 and 3 out of iptables[^]*# 3 other rules/)
+  })
+
+  it('options without effect do not throw a rule away', () => {
+    const rules: readonly [string, string][] = [
+      ['--rcheck', '--rcheck --hitcount 1'],
+      ['--dport 22', '--dport 22 --tcp-flags FIN,SYN,RST,ACK SYN'],
+      ['--dport 22', '--sport 1024:65535 --dport 22'],
+      ['-p tcp', '-s 0.0.0.0/0 -d 0.0.0.0/0 -p tcp'],
+      ['-m recent', '-m comment --comment "let in" -m recent'],
+    ]
+    for (const [before, after] of rules) {
+      const { value, warnings } = from(knock, check.replace(before, after))
+      assert.deepEqual(value['services'], { ssh: { port: 22 } }, after)
+      assert.deepEqual(warnings, [])
+    }
+    const { value, warnings } = from(knock, check.replace('--rcheck', '--rcheck --rttl'))
+    assert.deepEqual(value['services'], { ssh: { port: 22 } })
+    assert.match(warnings.join('\n'), /left out: line 3: --rttl/)
+  })
+
   const leftOut: readonly [string, string[], RegExp][] = [
+    ['flags of no new connection', [knock, check.replace('--dport', '--tcp-flags ALL FIN --dport')], /not NEW/],
+    ['source ports of servers', [knock, check.replace('--dport', '--sport 53 --dport')], /--sport 53/],
     ['nothing of ipt_pkd', [check], /no rule uses ipt_pkd/],
     ['no list', [knock.replace('-m recent --set --name pkd --rsource ', '')], /entered into no list/],
     ['no rule for the list', [knock], /no rule accepts ports for the list pkd/],
