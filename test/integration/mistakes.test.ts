@@ -52,6 +52,8 @@ describe('mistakes', () => {
     [['init', 'ssh', '--port', '22', '--accept', '--reject', 'drop'], /cannot be used with/],
     [['init', 'ssh', '--port', '22', '--reject', 'maybe'], /allowed choices are/i],
     [['init', 'ssh', '--port', '22', '--udp', '--reject', 'reset'], /only TCP can be reset/, /icmp/],
+    [['knock', '192.0.2.1', '7000', '--timeout', '30d'], /--timeout takes a time from 1s to 1d, not '30d'/],
+    [['connect', '192.0.2.1', '22', '--timeout', '0'], /--timeout takes a time from 1s to 1d, not '0'/],
     [['init', 'ssh', '--port', '22', '--window', '0'], /from 1s to 365d/],
     [['init', 'ssh', '--port', '22', '--window', 'soon'], /seconds, or a duration/],
     [['init', 'ssh', '--port', '22', '--allow', '192.0.2.1/24'], /bits set after the first 24/, /192\.0\.2\.0\/24/],

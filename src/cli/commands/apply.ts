@@ -13,9 +13,10 @@ import {
   rollbackState,
 } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, parseDuration, usageError } from '../../util/index.js'
+import { defaultConfig } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { tellDaemon } from '../change.js'
+import { parseSeconds } from '../flag-values.js'
 import { withLockoutFlags } from '../lockout-flags.js'
 import { portsText, summaryOf } from '../service-text.js'
 
@@ -51,7 +52,7 @@ export function applyCommand(terminal: Terminal): Command {
 }
 
 async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promise<void> {
-  const seconds = flags.confirm === undefined ? undefined : confirmSeconds(flags.confirm)
+  const seconds = flags.confirm === undefined ? undefined : parseSeconds('--confirm', flags.confirm)
   const { config, warnings } = loadConfig(file)
   for (const warning of warnings) terminal.warn(warning)
   const remove = flags.prune ? ('others' as const) : []
@@ -82,14 +83,6 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
 }
 
 const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0
-
-const longestWaitSeconds = 86_400
-
-function confirmSeconds(text: string): number {
-  const seconds = parseDuration(text)
-  if (seconds >= 1 && seconds <= longestWaitSeconds) return seconds
-  throw usageError(`--confirm takes a time from 1s to 1d, not '${text}'`)
-}
 
 interface Result extends Change {
   readonly plan: ServicePlan

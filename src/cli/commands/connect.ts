@@ -3,7 +3,7 @@ import type { FamilyFlags, KnockFlags, KnockMethod } from '../../client/index.js
 import { closeAfterwards, closeMethod, findHost, knockAndConnect, openMethod, relay } from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { parseDuration } from '../../util/index.js'
+import { parseSeconds } from '../flag-values.js'
 import { knockingCommand } from '../knock-command.js'
 import { askOnTerminal } from '../prompt.js'
 
@@ -34,7 +34,7 @@ export function connectCommand(terminal: Terminal): Command {
 
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
-  const timeoutMs = parseDuration(flags.timeout) * 1000
+  const timeoutMs = parseSeconds('--timeout', flags.timeout) * 1000
   const entry = await findHost(name)
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }

@@ -4,7 +4,8 @@ import type { Address, KnockFlags, KnockMethod } from '../../client/index.js'
 import { closedHint, closeMethod, elapsedText, findHost, openMethod, tryPort } from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { parseDuration, usageError, UserError } from '../../util/index.js'
+import { usageError, UserError } from '../../util/index.js'
+import { parseSeconds } from '../flag-values.js'
 import { knockingCommand } from '../knock-command.js'
 import { askSecret } from '../prompt.js'
 
@@ -48,7 +49,7 @@ export function knockCommand(terminal: Terminal): Command {
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
   const entry = await findHost(name)
-  const timeout = parseDuration(flags.timeout) * 1000
+  const timeout = parseSeconds('--timeout', flags.timeout) * 1000
   const ask = () => askSecret('key: ')
   const method = flags.close
     ? await closingMethod(name, entry, ports, flags, ask)
