@@ -8,10 +8,11 @@
  * - `busy`: something still refers to the object that was to be deleted.
  * - `full`: a set has reached its size (the kernel says ENFILE, "too many open files in system").
  * - `unsupported`: the kernel has no nf_tables, or lacks the feature.
+ * - `no-answer`: nft did not end in time and was killed, or was killed because its result was not wanted any more.
  * - `other`: see the message.
  */
 export type NftErrorKind =
-  'missing-tool' | 'permission' | 'not-found' | 'exists' | 'busy' | 'full' | 'unsupported' | 'other'
+  'missing-tool' | 'permission' | 'not-found' | 'exists' | 'busy' | 'full' | 'unsupported' | 'no-answer' | 'other'
 
 /** nft failed. `message` is one line for a person; `stderr` is what nft said, whole. */
 export class NftError extends Error {

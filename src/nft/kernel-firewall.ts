@@ -1,5 +1,5 @@
-import { execute, rulesetLock } from '../util/index.js'
-import { fileLock } from './lock.js'
+import { execute, runDirectory } from '../util/index.js'
+import { rulesetLock } from './lock.js'
 import { realNft } from './nft.js'
 import { Firewall } from './reconcile/firewall.js'
 import type { RulesetAccess } from './ruleset-access.js'
@@ -9,7 +9,7 @@ import { realIptablesQueue } from './table/iptables-queue.js'
 export const kernelRuleset = (): RulesetAccess => ({
   nft: realNft(),
   iptablesQueue: realIptablesQueue(execute),
-  exclusive: fileLock(rulesetLock),
+  exclusive: rulesetLock(runDirectory),
 })
 
 export const realFirewall = ({ dryRun = false } = {}): Firewall => new Firewall(kernelRuleset(), dryRun)

@@ -1,6 +1,7 @@
 /**
  * One change at a time: each reads the ruleset, decides, and writes, and two at once (cron and Ansible, say) would
- * undo each other's. The kernel keeps the lock (flock(2)) on a descriptor of ours, and frees it however we end.
+ * undo each other's. The kernel keeps the lock (flock(2)) on a descriptor of ours, and frees it however we end. The file
+ * says who has it, for the message of those who wait in vain.
  */
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -9,11 +10,22 @@ import * as path from 'node:path'
 /** Runs `work` while no other process that uses the same file runs its own. */
 export type Exclusive = <T>(work: () => Promise<T>) => Promise<T>
 
-const waitSeconds = 30
+/** Longer than a program of the holder may hang. */
+const waitSeconds = 40
 
-export function fileLock(file: string): Exclusive {
+/**
+ * The lock of this network namespace, which has a ruleset of its own: the file in `directory` is named after the number by
+ * which the kernel knows it.
+ */
+export function rulesetLock(directory: string): Exclusive {
+  const [number = ''] = /\d+/.exec(fs.readlinkSync('/proc/self/ns/net')) ?? []
+  return fileLock(path.join(directory, `ruleset-${number}.lock`))
+}
+
+/** `waits` is how many seconds to wait for the lock. */
+export function fileLock(file: string, waits = waitSeconds): Exclusive {
   return async work => {
-    const release = await acquire(file)
+    const release = await acquire(file, waits)
     try {
       return await work()
     } finally {
@@ -22,14 +34,15 @@ export function fileLock(file: string): Exclusive {
   }
 }
 
-async function acquire(file: string): Promise<() => void> {
+async function acquire(file: string, waits: number): Promise<() => void> {
   const descriptor = openLock(file)
   if (descriptor === undefined) return () => undefined
   const release = () => {
     fs.closeSync(descriptor)
   }
   try {
-    await lock(descriptor, file)
+    await lock(descriptor, file, waits)
+    signAsHolder(descriptor)
   } catch (error) {
     release()
     throw error
@@ -38,21 +51,40 @@ async function acquire(file: string): Promise<() => void> {
 }
 
 /** flock(1) locks what was opened here, and the lock outlives it. */
-function lock(descriptor: number, file: string): Promise<void> {
+function lock(descriptor: number, file: string, waits: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const args = ['--wait', String(waitSeconds), '3']
+    const args = ['--wait', String(waits), '3']
     const child = spawn('flock', args, { stdio: ['ignore', 'ignore', 'ignore', descriptor] })
     child.on('error', cause => {
       reject(new Error('there is no flock program: install the package util-linux', { cause }))
     })
     child.on('exit', status => {
       if (status === 0) resolve()
-      else reject(new Error(`another pkctl has been changing the ruleset for ${waitSeconds} s (lock ${file})`))
+      else reject(new Error(`${holder(descriptor)}; waited ${waits} s for the lock ${file}`))
     })
   })
 }
 
-const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
+function signAsHolder(descriptor: number): void {
+  try {
+    fs.ftruncateSync(descriptor)
+    const program = path.basename(process.argv[1] ?? '', '.js')
+    fs.writeSync(descriptor, `${program} ${process.pid} ${new Date().toISOString()}\n`, 0)
+  } catch {
+    // It only says who has the lock. A full disk does not matter.
+  }
+}
+
+/** What the file says, which any program of pkctl may have written. */
+function holder(descriptor: number): string {
+  const buffer = Buffer.alloc(100)
+  const text = buffer.toString('latin1', 0, fs.readSync(descriptor, buffer, 0, buffer.length, 0))
+  const [, program, pid, since] = /^([\w.-]{1,32}) (\d{1,10}) (\d{4}-[\dT:.-]+Z)\n/.exec(text) ?? []
+  if (program === undefined) return 'another program is changing the ruleset'
+  return `${program}, process ${pid}, has been changing the ruleset since ${since}`
+}
+
+const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
 
 /** Undefined for those who have no need of it, because nft will refuse them. */
 function openLock(file: string): number | undefined {
@@ -82,8 +114,17 @@ function openOrMake(file: string): number {
     return descriptor
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return fs.openSync(file, O_RDWR | O_NOFOLLOW)
+    return openThere(file)
   }
+}
+
+/** Another name of the file may be that of a file elsewhere. */
+function openThere(file: string): number {
+  const descriptor = fs.openSync(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+  const there = fs.fstatSync(descriptor)
+  if (there.isFile() && there.nlink === 1) return descriptor
+  fs.closeSync(descriptor)
+  throw new Error(`${file} is not the lock of pkctl: it is no regular file, or has another name`)
 }
 
 const netAdmin = 1n << 12n

@@ -4,5 +4,3 @@ export const defaultConfig = '/etc/pkctl/pkctl.yaml'
 export const defaultStateDirectory = '/var/lib/pkctl'
 export const runDirectory = '/run/pkctl'
 export const defaultSocket = `${runDirectory}/pkctl.sock`
-/** Serializes changes of the ruleset: see nft/lock.ts. */
-export const rulesetLock = `${runDirectory}/ruleset.lock`

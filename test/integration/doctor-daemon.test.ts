@@ -8,11 +8,11 @@ import type { Patient } from '../support/doctor.js'
 import { goodKey, idsOf, patientOfSuite, soundConfig } from '../support/doctor.js'
 import { knockHex } from '../support/knocks.js'
 import type { Lab } from '../support/lab.js'
-import { client4, client6, server4, server6, stranger4 } from '../support/lab.js'
+import { client4, client6, lockFile, server4, server6, stranger4 } from '../support/lab.js'
 
 /** The daemon cannot put back what is broken while somebody else has the lock of changes. */
 async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
-  const holder = ['flock', '--no-fork', '/run/pkctl/ruleset.lock', 'sh', '-c', 'echo held; exec sleep 60']
+  const holder = ['sh', '-c', `exec flock --no-fork ${lockFile} sh -c 'echo held; exec sleep 60'`]
   const held = lab.start('server', holder)
   await held.says(/held/)
   try {

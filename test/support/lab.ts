@@ -31,6 +31,9 @@ const needsNative = process.env['PKCTL_TEST_NATIVE_QUEUE'] === '1'
 
 const peerProgram = path.join(dist, 'test/support/peer.js')
 
+/** The lock of the namespace in which a shell runs. */
+export const lockFile = '/run/pkctl/ruleset-$(readlink /proc/self/ns/net | tr -dc 0-9).lock'
+
 let made = 0
 
 export class Lab {

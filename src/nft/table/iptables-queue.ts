@@ -37,7 +37,11 @@ const markWord = (bit: number) => `0x${bit.toString(16)}/0x${bit.toString(16)}`
 export function realIptablesQueue(run: Execute): IptablesQueue {
   async function command(file: string, args: readonly string[]): Promise<string> {
     const result = await run(file, args).catch((cause: unknown) => {
-      throw new NftError('missing-tool', file, `there is no ${file} program`, { cause })
+      const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+      const [kind, message] = isMissing
+        ? (['missing-tool', `there is no ${file} program`] as const)
+        : (['no-answer', (cause as Error).message] as const)
+      throw new NftError(kind, file, message, { cause })
     })
     if (result.status !== 0) throw nftErrorFrom(file, result.stderr)
     return result.stdout

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { fileLock } from '../../../src/nft/lock.js'
+import { fileLock, rulesetLock } from '../../../src/nft/lock.js'
 import { sleep } from '../../support/commands.js'
 
 describe('fileLock', () => {
@@ -43,5 +43,51 @@ describe('fileLock', () => {
       fileLock(impossible)(() => assert.fail('it ran')),
       { code: 'ENOTDIR' },
     )
+  })
+
+  it('is one for each network namespace', async () => {
+    const number = /\d+/.exec(fs.readlinkSync('/proc/self/ns/net'))?.[0]
+    await rulesetLock(directory)(() => Promise.resolve())
+    assert.ok(fs.existsSync(path.join(directory, `ruleset-${number}.lock`)))
+  })
+
+  it('says who has it to those who wait in vain', async () => {
+    let free: () => void = () => undefined
+    const held = fileLock(file)(() => new Promise<void>(done => (free = done)))
+    while (!fs.existsSync(file) || fs.statSync(file).size === 0) await sleep(10)
+    const since = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z'
+    await assert.rejects(
+      fileLock(file, 1)(() => assert.fail('it ran')),
+      new RegExp(
+        `lock\\.test, process ${process.pid}, has been changing the ruleset since ${since}; waited 1 s for the lock`,
+      ),
+    )
+    free()
+    await held
+  })
+
+  for (const content of ['', 'x'.repeat(200), '\u001b[31m 1 2026-01-01T00:00:00Z\n', 'pkctl x\n']) {
+    it(`repeats nothing else that the file says: ${JSON.stringify(content.slice(0, 20))}`, async () => {
+      const other = path.join(directory, 'other.lock')
+      await fileLock(other)(async () => {
+        fs.writeFileSync(other, content)
+        await assert.rejects(
+          fileLock(other, 1)(() => assert.fail('it ran')),
+          { message: `another program is changing the ruleset; waited 1 s for the lock ${other}` },
+        )
+      })
+    })
+  }
+
+  it('is no file that has another name elsewhere, and no link', async () => {
+    const precious = path.join(directory, 'precious')
+    fs.writeFileSync(precious, 'kept')
+    const planted = path.join(directory, 'planted.lock')
+    for (const plant of [fs.linkSync, fs.symlinkSync]) {
+      plant(precious, planted)
+      await assert.rejects(fileLock(planted)(() => assert.fail('it ran')))
+      assert.equal(fs.readFileSync(precious, 'utf8'), 'kept')
+      fs.rmSync(planted)
+    }
   })
 })
