@@ -54,12 +54,14 @@ interface StatusParts {
   readonly counters: Counters | undefined
   readonly drift: Pick<DriftWatcher, 'healed' | 'watched'>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Aborted when who asked does not wait any more. */
+  readonly left?: AbortSignal | undefined
 }
 
 export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts: StatusParts): Promise<Status> {
   const { version, config, startedAt, configuredAt, now, queue, native, counters, drift, queueStatistics } = parts
   const count = (name: CounterName) => counters?.get(name) ?? 0
-  const { services, unanswered } = await firewall.overview()
+  const { services, unanswered } = await firewall.overview(parts.left)
   const { waiting } = queueStatistics(queue) ?? { waiting: null }
   return {
     version,

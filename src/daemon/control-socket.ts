@@ -7,15 +7,18 @@ import { groupSocketOf } from './control-client.js'
 import type { Handle } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
 
+/** The answer to requests that wait when the daemon ends. */
+export const stopping = 'pkctld is stopping'
+
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
 export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {
-  const root = await listenOrExplain({ path: socket.path, group: null }, message =>
-    handle(readRequest(message), 'root'),
+  const root = await listenOrExplain({ path: socket.path, group: null }, (message, left) =>
+    handle(readRequest(message), 'root', left),
   )
   try {
     return [root, ...(await listenForGroup(socket, handle))]
   } catch (error) {
-    await root.close()
+    await root.close(stopping)
     throw error
   }
 }
@@ -27,9 +30,9 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
     if (fs.lstatSync(groupPath, { throwIfNoEntry: false })?.isSocket()) fs.rmSync(groupPath)
     return []
   }
-  const answer = (message: unknown): Promise<Answer> => {
+  const answer = (message: unknown, left: AbortSignal): Promise<Answer> => {
     const request = readRequest(message)
-    if (isOpenTo(groupMay, request)) return handle(request, `group ${group}`)
+    if (isOpenTo(groupMay, request)) return handle(request, `group ${group}`, left)
     const hint = 'socket: group-may in the configuration says what it may'
     const problem = { message: `group ${group} may not ask for ${request.request}`, hint }
     return Promise.resolve({ ok: false, problems: [problem] })
@@ -39,7 +42,7 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
 
 async function listenOrExplain(
   socket: { readonly path: string; readonly group: string | null },
-  handle: (message: unknown) => Promise<Answer>,
+  handle: (message: unknown, left: AbortSignal) => Promise<Answer>,
 ): Promise<Listener> {
   try {
     return await listen(socket, handle)

@@ -7,8 +7,11 @@ import type { ReloadParts } from './reload.js'
 import { reload } from './reload.js'
 import type { Request } from './requests.js'
 
-/** Answers a request. `asker` says who can have made it, for the log. */
-export type Handle = (request: Request, asker: string) => Promise<Answer>
+/**
+ * Answers a request. `asker` says who can have made it, for the log; `left` is aborted when that asker does not wait for the
+ * answer any more.
+ */
+export type Handle = (request: Request, asker: string, left?: AbortSignal) => Promise<Answer>
 
 interface RequestParts extends ReloadParts {
   readonly controller: Controller
@@ -18,10 +21,10 @@ interface RequestParts extends ReloadParts {
 }
 
 export function requestHandler(parts: RequestParts): Handle {
-  return async (request, asker) => {
+  return async (request, asker, left) => {
     await parts.ready
     try {
-      return { ok: true, result: await answerOf(request, asker, parts) }
+      return { ok: true, result: await answerOf(request, asker, parts, left) }
     } catch (error) {
       const problems = problemsOf(error)
       if (request.request !== 'reload') return { ok: false, problems }
@@ -33,7 +36,12 @@ export function requestHandler(parts: RequestParts): Handle {
   }
 }
 
-async function answerOf(request: Request, asker: string, parts: RequestParts): Promise<unknown> {
+async function answerOf(
+  request: Request,
+  asker: string,
+  parts: RequestParts,
+  left: AbortSignal | undefined,
+): Promise<unknown> {
   const { controller, firewall, log } = parts
   const logged = (change: Change, what: string) => {
     if (change.changed) log.info(`${what}, at the request of ${asker}`, { asker })
@@ -41,9 +49,9 @@ async function answerOf(request: Request, asker: string, parts: RequestParts): P
   }
   switch (request.request) {
     case 'status':
-      return controller.status()
+      return controller.status(left)
     case 'list':
-      return [...(await firewall.services()).values()]
+      return [...(await firewall.services(left)).values()]
     case 'refresh':
       return (await controller.refresh()).changed
     case 'reload':

@@ -8,6 +8,7 @@ import type { Command, Hook } from '../json.js'
 import { deleteTable } from '../json.js'
 import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
+import { SharedListing } from '../shared-listing.js'
 import { refreshAlive } from '../table/alive.js'
 import { unansweredPackets } from '../table/grant-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
@@ -36,19 +37,24 @@ export interface Change {
 type Transaction = Pick<Change, 'details' | 'commands'>
 
 export class Firewall {
+  readonly #listing: SharedListing
+
   constructor(
     readonly access: RulesetAccess,
     /** Only say what would be done. */
     readonly dryRun = false,
-  ) {}
+  ) {
+    this.#listing = new SharedListing(signal => access.nft.list({ signal }))
+  }
 
-  async services(): Promise<Map<string, ServiceState>> {
-    return readServices(await this.access.nft.list())
+  /** Rejects when `signal` is aborted: who asked has left. */
+  async services(signal?: AbortSignal): Promise<Map<string, ServiceState>> {
+    return readServices(await this.#listing.get(signal))
   }
 
   /** The services, and how many knocks were not answered. */
-  async overview(): Promise<{ services: Map<string, ServiceState>; unanswered: number }> {
-    const listing = await this.access.nft.list()
+  async overview(signal?: AbortSignal): Promise<{ services: Map<string, ServiceState>; unanswered: number }> {
+    const listing = await this.#listing.get(signal)
     return { services: readServices(listing), unanswered: unansweredPackets(listing) }
   }
 

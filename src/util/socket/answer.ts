@@ -9,6 +9,12 @@ export interface Problem {
   readonly hint?: string
 }
 
+/**
+ * The field of a request whose asker keeps its side of the connection open until the answer comes: its end means that the
+ * asker has left. Without it, the end of the asker's side is the end of the request.
+ */
+export const staysOpen = 'stays-open'
+
 /** The name of a request; undefined for anything else. */
 export function requestIn<R extends string>(message: unknown, known: readonly R[]): R | undefined {
   const request = (message as { request?: unknown } | null)?.request

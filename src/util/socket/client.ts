@@ -1,6 +1,7 @@
 /** Asks a server of util/socket/server.ts. */
 import * as net from 'node:net'
 import type { Answer } from './answer.js'
+import { staysOpen } from './answer.js'
 
 /** Sends a request and resolves to its answer. Rejects with the system's error when no process serves the socket. */
 export function ask(
@@ -15,9 +16,11 @@ export function ask(
       .setEncoding('utf8')
       .setTimeout(withinMilliseconds, () => connection.destroy(new Error('no answer comes')))
     connection.on('error', reject)
-    connection.on('connect', () => connection.end(JSON.stringify(message)))
+    // The connection stays open: when it ends before the answer, the server knows that the asker has left.
+    connection.on('connect', () => connection.write(`${JSON.stringify({ ...message, [staysOpen]: true })}\n`))
     connection.on('data', (chunk: string) => (text += chunk))
     connection.on('end', () => {
+      connection.end()
       try {
         resolve(JSON.parse(text) as Answer)
       } catch {

@@ -4,6 +4,7 @@ import * as net from 'node:net'
 import * as path from 'node:path'
 import { execute } from '../run-program.js'
 import type { Answer } from './answer.js'
+import { staysOpen } from './answer.js'
 
 /** The length of a request. */
 const maxRequestBytes = 4096
@@ -32,22 +33,24 @@ export class SocketError extends Error {
 }
 
 export interface Listener {
-  /** Ends every connection, and the socket. */
-  close(): Promise<void>
+  /** Ends the socket, and every connection, with `refusal` for those that wait for an answer. */
+  close(refusal: string): Promise<void>
 }
 
+/** Answers one request. `left` is aborted when its asker does not wait for the answer any more. */
+type Handle = (message: unknown, left: AbortSignal) => Promise<Answer>
+
+/** For answers that are not read when the socket closes. */
+const closeMilliseconds = 500
+
 /** Listens at a path, for root and the process's own user, and for `group` if there is one. Throws a SocketError. */
-export async function listen(
-  socket: { path: string; group: string | null },
-  handle: (message: unknown) => Promise<Answer>,
-): Promise<Listener> {
+export async function listen(socket: { path: string; group: string | null }, handle: Handle): Promise<Listener> {
   const group = socket.group === null ? null : await groupId(socket.group)
   await removeStale(socket.path)
-  const connections = new Set<net.Socket>()
+  const connections = new Map<net.Socket, (reply: Answer) => void>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
-    connections.add(connection)
     connection.on('close', () => connections.delete(connection))
-    serve(connection, handle)
+    connections.set(connection, serve(connection, handle))
   })
   server.maxConnections = maxConnections
   // The mode must be right from the first moment on.
@@ -67,12 +70,17 @@ export async function listen(
     throw error
   }
   return {
-    close: () =>
+    close: refusal =>
       new Promise(resolve => {
         server.close(() => {
           resolve()
         })
-        for (const connection of connections) connection.destroy()
+        for (const [connection, reply] of connections) {
+          reply({ ok: false, problems: [{ message: refusal }] })
+          // What the kernel takes at once is read by the other side even after this.
+          connection.destroySoon()
+          setTimeout(() => connection.destroy(), closeMilliseconds).unref()
+        }
       }),
   }
 }
@@ -100,36 +108,75 @@ async function removeStale(socketPath: string): Promise<void> {
 /** For the request, and for reading the answer. */
 const timeoutMilliseconds = 5_000
 
-function serve(connection: net.Socket, handle: (message: unknown) => Promise<Answer>): void {
+/** Answers one request. The result refuses it when it is not answered yet. */
+function serve(connection: net.Socket, handle: Handle): (reply: Answer) => void {
   let text = ''
+  let isAsked = false
+  let stays = false
+  const left = new AbortController()
   const endSoon = () => setTimeout(() => connection.destroy(), timeoutMilliseconds)
   let deadline = endSoon()
+  const reply = (answer: Answer) => {
+    if (connection.destroyed || connection.writableEnded) return
+    clearTimeout(deadline)
+    deadline = endSoon()
+    connection.end(`${JSON.stringify(answer)}\n`)
+  }
+  const take = (isWhole: boolean) => {
+    const { message, problem } = parse(text)
+    if (problem && !isWhole) return
+    isAsked = true
+    clearTimeout(deadline)
+    if (problem) {
+      reply(problem)
+      return
+    }
+    stays = takeStaysOpen(message)
+    void answerTo(message, handle, left.signal).then(reply)
+  }
   connection.setEncoding('utf8')
   connection.on('error', () => connection.destroy())
   connection.on('close', () => {
     clearTimeout(deadline)
+    left.abort()
   })
   connection.on('data', (chunk: string) => {
     text += chunk
     if (text.length > maxRequestBytes) connection.destroy()
+    // Earlier releases, and scripts, end their side after the request.
+    else if (!isAsked && chunk.includes('\n')) take(false)
   })
   connection.on('end', () => {
-    clearTimeout(deadline)
-    void answer(text, handle).then(reply => {
-      if (connection.destroyed) return
-      deadline = endSoon()
-      connection.end(`${JSON.stringify(reply)}\n`)
-    })
+    if (!isAsked) take(true)
+    else if (stays) connection.destroy()
   })
+  return reply
 }
 
-async function answer(text: string, handle: (message: unknown) => Promise<Answer>): Promise<Answer> {
+function parse(text: string): { message?: unknown; problem?: Answer } {
   try {
-    return await handle(JSON.parse(text))
+    return { message: JSON.parse(text) }
   } catch (error) {
-    return { ok: false, problems: [{ message: (error as Error).message }] }
+    return { problem: failure(error) }
   }
 }
+
+/** Whether the asker keeps its side open. The field is none of the request's own. */
+function takeStaysOpen(message: unknown): boolean {
+  if (typeof message !== 'object' || message === null || !Object.hasOwn(message, staysOpen)) return false
+  Reflect.deleteProperty(message, staysOpen)
+  return true
+}
+
+async function answerTo(message: unknown, handle: Handle, left: AbortSignal): Promise<Answer> {
+  try {
+    return await handle(message, left)
+  } catch (error) {
+    return failure(error)
+  }
+}
+
+const failure = (error: unknown): Answer => ({ ok: false, problems: [{ message: (error as Error).message }] })
 
 async function isAnswering(socketPath: string): Promise<boolean> {
   return new Promise(resolve => {

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { it } from 'node:test'
+import { afterEach, beforeEach, describe, it } from 'node:test'
 import { ask } from '../../../src/util/socket/client.js'
 import { listen } from '../../../src/util/socket/server.js'
 
@@ -29,7 +29,73 @@ it('who asks and never reads the answer keeps nobody out for long', async () => 
     assert.deepEqual(reply, { ok: true, result })
   } finally {
     for (const connection of idle) connection.destroy()
-    await listener.close()
+    await listener.close('it ends')
     fs.rmSync(directory, { recursive: true })
   }
+})
+
+describe('a request', () => {
+  let directory: string
+  let file: string
+  beforeEach(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-socket-'))
+    file = path.join(directory, 'socket')
+  })
+  afterEach(() => fs.rmSync(directory, { recursive: true }))
+
+  /** Sends this and ends its side; resolves to what comes. */
+  const raw = (...parts: string[]) =>
+    new Promise<string>((resolve, reject) => {
+      let text = ''
+      const connection = net.connect(file)
+      connection.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+      connection.on('error', reject)
+      connection.on('close', () => resolve(text))
+      for (const part of parts) connection.write(part)
+      connection.end()
+    })
+
+  it('is answered to those who end their side, whether it is a line or several', async () => {
+    const listener = await listen({ path: file, group: null }, message =>
+      Promise.resolve({ ok: true, result: message }),
+    )
+    const answer = '{"ok":true,"result":{"request":"list"}}\n'
+    for (const parts of [['{"request":"list"}'], ['{"request":"list"}\n'], ['{\n"request":\n', '"list"\n}\n']]) {
+      assert.equal(await raw(...parts), answer)
+    }
+    assert.match(await raw('{\n"request":'), /"ok":false/)
+    assert.deepEqual(await ask(file, { request: 'list' }), { ok: true, result: { request: 'list' } })
+    await listener.close('')
+  })
+
+  it('whose asker leaves is not worked on any more', async () => {
+    let work: (left: AbortSignal) => void = () => undefined
+    const asked = new Promise<AbortSignal>(done => (work = done))
+    const listener = await listen({ path: file, group: null }, (_, left) => {
+      work(left)
+      return new Promise(() => undefined)
+    })
+    const connection = net.connect(file)
+    connection.write('{"request":"list","stays-open":true}\n')
+    const left = await asked
+    assert.equal(left.aborted, false)
+    const hasLeft = new Promise(done => left.addEventListener('abort', done, { once: true }))
+    connection.destroy()
+    await hasLeft
+    await listener.close('')
+  })
+
+  it('that waits when the socket closes is refused', async () => {
+    let asked = 0
+    const listener = await listen({ path: file, group: null }, () => {
+      asked++
+      return new Promise(() => undefined)
+    })
+    const waiting = [ask(file, { request: 'list' }), raw('{"request":"list"}')]
+    while (asked < 2) await new Promise(done => setTimeout(done, 5))
+    await listener.close('the daemon is stopping')
+    const refusal = { ok: false, problems: [{ message: 'the daemon is stopping' }] }
+    assert.deepEqual(await waiting[0], refusal)
+    assert.deepEqual(JSON.parse((await waiting[1]) as string), refusal)
+  })
 })
