@@ -4,7 +4,7 @@
  */
 import type { Config, Credential } from '../config/types.js'
 import type { FirewallError } from '../nft/errors.js'
-import type { Change, Firewall, Marks, ServiceSpec } from '../nft/index.js'
+import type { Change, Firewall, Marks, Reconciliation, ServiceSpec } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { ReadOneTime } from './active-credentials.js'
 import { warnOfOrphans } from './configuration-warnings.js'
@@ -17,6 +17,7 @@ import { OnBehalfGrants } from './on-behalf-grants.js'
 import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
 import { Reporter } from './reporter.js'
 import { RotationTimer } from './rotation-timer.js'
+import { RulesetCheck } from './ruleset-check.js'
 import { RulesetInstaller } from './ruleset-installer.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 import type { Status } from './status.js'
@@ -61,6 +62,7 @@ interface Running {
 export class Controller {
   readonly #parts: ControllerParts
   readonly #driftWatcher: DriftWatcher
+  readonly #rulesetCheck: RulesetCheck
   readonly #heartbeat: Heartbeat
   readonly #rotationTimer: RotationTimer
   readonly #onBehalf: OnBehalfGrants
@@ -94,8 +96,17 @@ export class Controller {
       log,
     )
     this.#driftWatcher = new DriftWatcher(reconciling, log, queueRule =>
-      this.#inTurn(() => this.#installer.reconcile(this.#config, queueRule)),
+      this.#inTurn(() => this.#reconcile(this.#config, queueRule)),
     )
+    this.#rulesetCheck = new RulesetCheck({
+      compare: () => {
+        this.#driftWatcher.compare()
+      },
+      monitorReports: () => reconciling.reconciler.monitorReports(),
+      restartMonitor: reason => {
+        this.#driftWatcher.restartMonitor(reason)
+      },
+    })
   }
 
   /** Resolves when knocks are answered. Throws, with nothing changed, when the queue or the ruleset is not available. */
@@ -113,6 +124,7 @@ export class Controller {
       throw error
     }
     this.#driftWatcher.start(!this.#nativeQueue)
+    this.#rulesetCheck.start()
     const how = this.#nativeQueue
       ? "by nft's queue statement"
       : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
@@ -164,15 +176,19 @@ export class Controller {
     this.#isStopping = true
     this.#rotationTimer.stop()
     this.#heartbeat.stop()
+    this.#rulesetCheck.stop()
     this.#driftWatcher.stop()
   }
 
-  /** Resolves when the packet worker has answered. */
+  /** Resolves when the packet worker has answered and the ruleset is under control. Rejects with what does not work. */
   async ping(): Promise<void> {
     await this.#running?.worker.ping()
+    const { problem } = this.#rulesetCheck
+    if (problem !== undefined) throw new Error(problem)
   }
 
-  status(): Promise<Status> {
+  /** Rejects when `left` is aborted: who asked does not wait any more. */
+  status(left?: AbortSignal): Promise<Status> {
     const { firewall, queueStatistics, version, now } = this.#parts
     return collectStatus(firewall, {
       version,
@@ -185,6 +201,7 @@ export class Controller {
       counters: this.#running?.worker.counters,
       drift: this.#driftWatcher,
       queueStatistics,
+      left,
     })
   }
 
@@ -221,6 +238,12 @@ export class Controller {
     return worker
   }
 
+  async #reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
+    const reconciliation = await this.#installer.reconcile(config, queueRule)
+    this.#rulesetCheck.compared()
+    return reconciliation
+  }
+
   // Two daemons in one network namespace would replace each other's packet path, and neither would notice.
   async #refuseSecond(): Promise<void> {
     const queue = await this.#parts.firewall.queueInUse()
@@ -231,7 +254,7 @@ export class Controller {
   /** Restores the table first: what another program has just changed must not become what the table should be. */
   async #reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
     for (let attempt = 1; ; attempt++) {
-      this.#driftWatcher.reconciled(await this.#installer.reconcile(this.#config, false))
+      this.#driftWatcher.reconciled(await this.#reconcile(this.#config, false))
       try {
         return await this.#installer.install(config, specs)
       } catch (error) {

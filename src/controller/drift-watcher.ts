@@ -43,6 +43,7 @@ export class DriftWatcher {
   watched = true
   readonly #report: DriftLog
   #monitor: Monitor | undefined
+  #monitorStartedAt = 0
   #running = false
   #fallback = false
   #timers = new Set<NodeJS.Timeout>()
@@ -82,25 +83,40 @@ export class DriftWatcher {
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
+  /** Compares the table, whatever the monitor reports. */
+  compare(): void {
+    this.#want(this.#fallback, '')
+  }
+
+  /** Replaces a monitor that does not report. */
+  restartMonitor(reason: string): void {
+    this.#monitor?.stop()
+    this.#startMonitorLater(`nft monitor is started again: ${reason}`)
+  }
+
   #startMonitor(): void {
-    const startedAt = performance.now()
+    this.#monitorStartedAt = performance.now()
     this.#monitor = this.parts.watch({
       transaction: transaction => {
         this.#follow(transaction)
       },
       ended: reason => {
-        if (!this.#running) return
-        this.watched = false
-        this.#forgetGrants()
-        if (performance.now() - startedAt > calmMilliseconds) this.#restartPause = firstRestartMilliseconds
-        this.#report.error(`nft monitor ended and is started again: ${reason}`)
-        this.#later(this.#restartPause, () => {
-          this.#startMonitor()
-        })
-        this.#restartPause = Math.min(longestRestartMilliseconds, this.#restartPause * 2)
+        this.#startMonitorLater(`nft monitor ended and is started again: ${reason}`)
       },
     })
     this.#readGrants()
+  }
+
+  #startMonitorLater(message: string): void {
+    if (!this.#running) return
+    this.watched = false
+    this.#forgetGrants()
+    if (performance.now() - this.#monitorStartedAt > calmMilliseconds) this.#restartPause = firstRestartMilliseconds
+    this.#report.error(message)
+    this.#later(this.#restartPause, () => {
+      this.#startMonitor()
+    })
+    this.#restartPause = Math.min(longestRestartMilliseconds, this.#restartPause * 2)
   }
 
   /** Takes note of a reconciliation that came before something else was done. */

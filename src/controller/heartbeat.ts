@@ -9,6 +9,7 @@ const everyMilliseconds = 5000
 
 export class Heartbeat {
   #timer: NodeJS.Timeout | undefined
+  #isBeating = false
 
   constructor(
     readonly firewall: Pick<Firewall, 'stayAlive'>,
@@ -22,13 +23,18 @@ export class Heartbeat {
     await this.#beat()
   }
 
+  /** One at a time: an nft that hangs is not joined by others. */
   async #beat(): Promise<void> {
+    if (this.#isBeating) return
+    this.#isBeating = true
     try {
       await this.firewall.stayAlive()
     } catch (error) {
       this.log.error(
         `services with fail-open may open, because the kernel cannot be updated: ${(error as Error).message}`,
       )
+    } finally {
+      this.#isBeating = false
     }
   }
 

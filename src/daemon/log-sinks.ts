@@ -1,9 +1,10 @@
-/** Where lines of the log go. A line that cannot be written is lost, with a message on stderr. */
+/** Where lines of the log go. None of them waits: a line that cannot be written is lost, with a message on stderr. */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
 import { UserError } from '../util/index.js'
+import { LogPipe } from './log-pipe.js'
 
 type Done = (error?: Error | null) => void
 
@@ -11,6 +12,8 @@ type Done = (error?: Error | null) => void
 const complaintMilliseconds = 60_000
 /** A program that ends at once is not started more often than this. */
 const restartMilliseconds = 1000
+/** How long a program may take to end. */
+const endMilliseconds = 1000
 
 /** Messages about a sink that fails, on stderr, at a limited rate. */
 class Complaint {
@@ -61,11 +64,22 @@ export class LogFile extends Writable {
   }
 }
 
+/** stderr, which this process does not end. */
+export class LogStderr extends Writable {
+  readonly #pipe = new LogPipe()
+
+  override _write(line: Buffer | string, _: string, done: Done): void {
+    this.#pipe.write(process.stderr, line.toString())
+    done()
+  }
+}
+
 /** A program that reads lines. It is started again when it ends. */
 export class LogProgram extends Writable {
   #child: ChildProcess | undefined
   #startedAt = -Infinity
   readonly #complaint = new Complaint()
+  readonly #pipe = new LogPipe()
 
   constructor(readonly argv: readonly string[]) {
     super({ decodeStrings: false })
@@ -75,20 +89,20 @@ export class LogProgram extends Writable {
   override _write(line: string, _: string, done: Done): void {
     if (!this.#child && performance.now() - this.#startedAt > restartMilliseconds) this.#start()
     const stdin = this.#child?.stdin
-    if (!stdin) {
-      done()
-      return
-    }
-    // Done in any case: a line that was lost does not hold up the next one.
-    stdin.write(line, () => {
-      done()
-    })
+    if (stdin) this.#pipe.write(stdin, line)
+    done()
   }
 
-  /** The program ends when its input does. */
+  /** The program ends when its input does; one that hangs is killed. */
   override _final(done: Done): void {
-    this.#child?.stdin?.end()
-    done()
+    const child = this.#child
+    if (!child) return done()
+    const timer = setTimeout(() => child.kill('SIGKILL'), endMilliseconds)
+    child.once('exit', () => {
+      clearTimeout(timer)
+      done()
+    })
+    child.stdin?.end()
   }
 
   #start(): void {

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/index.js'
-import { LogFile, LogProgram } from './log-sinks.js'
+import { LogFile, LogProgram, LogStderr } from './log-sinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */
 const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
@@ -74,8 +74,7 @@ function build({ level, to, format }: Config['log']): winston.Logger {
 }
 
 function transport(to: Config['log']['to'], style: winston.Logform.Format): winston.transport {
-  const { Stream } = winston.transports
-  if (to === 'console') return new Stream({ stream: process.stderr, format: style })
+  if (to === 'console') return ending(new LogStderr(), style)
   if (to !== 'syslog') return ending(new LogFile(to.file), style)
   const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
   return ending(new LogProgram(argv), syslogLine)

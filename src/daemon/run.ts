@@ -15,15 +15,17 @@ import {
   watchRuleset,
 } from '../nft/index.js'
 import { queueStatistics } from '../queue/statistics.js'
+import type { Listener } from '../util/index.js'
 import { UserError } from '../util/index.js'
 import { commandRunner } from './command-runner.js'
-import { listenAt } from './control-socket.js'
+import { listenAt, stopping } from './control-socket.js'
 import type { ConfiguredLog } from './log.js'
 import { createLog } from './log.js'
 import { keepForBoot, summaryOf } from './reload.js'
 import { requestHandler } from './request-handler.js'
 import { serviceManager } from './service-manager.js'
 import { startPacketWorker } from './start-packet-worker.js'
+import { exitSoon, startStopDeadline } from './stop-deadline.js'
 
 /** Resolves when the daemon was asked to stop and has. Rejects when it cannot start or go on. */
 export async function runDaemon(file: string, version: string): Promise<void> {
@@ -34,6 +36,7 @@ export async function runDaemon(file: string, version: string): Promise<void> {
     await runConfigured(config, file, version, log)
   } finally {
     await log.close()
+    exitSoon()
   }
 }
 
@@ -44,8 +47,13 @@ async function runConfigured(config: Config, file: string, version: string, log:
   let fail: (error: Error) => void = () => undefined
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined)
+  let listeners: readonly Listener[] = []
+  const closeListeners = () => Promise.all(listeners.map(listener => listener.close(stopping)))
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+  })
+  void asked.then(() => {
+    startStopDeadline(log, () => void closeListeners())
   })
   const ruleset = kernelRuleset()
   const firewall = new Firewall(ruleset)
@@ -60,7 +68,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   // That no process reads the output any more is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // The socket first: it refuses a second daemon before anything is changed.
-  const listeners = await listenAt(config.socket, handle)
+  listeners = await listenAt(config.socket, handle)
   try {
     await controller.start()
     started()
@@ -73,7 +81,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   } finally {
     controller.halt()
     manager.close()
-    for (const listener of listeners) await listener.close()
+    await closeListeners()
   }
 }
 

@@ -10,7 +10,10 @@ export interface ServiceManager {
   reloading(): void
   /** The watchdog gets no more notifications either. */
   stopping(): void
-  /** Notifies the watchdog while `ping` resolves. When it does not, the service manager restarts the daemon. */
+  /**
+   * Notifies the watchdog while `ping` resolves. When it does not, or rejects with what does not work, the service manager
+   * restarts the daemon.
+   */
   watch(ping: () => Promise<void>): void
   /** Stops the notifications for the watchdog. */
   close(): void
@@ -20,7 +23,7 @@ interface ManagerParts {
   readonly environment: NodeJS.ProcessEnv
   readonly pid: number
   readonly send: (address: string, text: string) => void
-  /** Called once, with the first message that could not be sent. */
+  /** Called with what the user needs to know, once for each cause. */
   readonly onTrouble: (message: string) => void
 }
 
@@ -66,6 +69,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
       const every = watchdogMilliseconds(environment, pid)
       if (address === '' || every === undefined) return
       let waiting = false
+      let complained = false
       const pingOnce = () => {
         // One ping at a time: a late answer counts, a missing one lets the watchdog expire.
         if (waiting) return
@@ -73,10 +77,14 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
         ping().then(
           () => {
             waiting = false
+            complained = false
             if (timer) notify('WATCHDOG=1')
           },
-          // No answer. The cause is logged elsewhere.
-          () => undefined,
+          (error: unknown) => {
+            waiting = false
+            if (!complained) onTrouble(`the watchdog is not notified, because ${(error as Error).message}`)
+            complained = true
+          },
         )
       }
       // Half the time, as systemd recommends.

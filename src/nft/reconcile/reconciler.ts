@@ -103,15 +103,20 @@ export class Reconciler {
     this.#barriers.follow(transaction.events)
   }
 
+  /** Whether the monitor reports what is done to the table. Rejects with an NftError, also when the table is not there. */
+  async monitorReports(): Promise<boolean> {
+    const barrier = this.#barriers.next()
+    await this.access.nft.apply(barrier.commands)
+    return barrier.seen()
+  }
+
   /**
    * Reads from the kernel which grants run: at the start, and when something may have happened that was not reported.
    * False when the monitor does not see yet, or `isCurrent` no longer holds, so that they have to be read again.
    */
   async readGrants(isCurrent: () => boolean): Promise<boolean> {
     if (!this.#snapshot) return false
-    const barrier = this.#barriers.next()
-    await this.access.nft.apply(barrier.commands)
-    if (!(await barrier.seen())) return false
+    if (!(await this.monitorReports())) return false
     const startedAt = this.tracker.now()
     const listing = await this.access.nft.list()
     if (!isCurrent() || !listing.present || listing.handle !== this.#snapshot.table) return false

@@ -5,6 +5,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import type { Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { LogPipe } from '../../../src/daemon/log-pipe.js'
 import { LogFile, LogProgram } from '../../../src/daemon/log-sinks.js'
 import { UserError } from '../../../src/util/user-error.js'
 import { sleep, until } from '../../support/commands.js'
@@ -85,5 +86,23 @@ describe('where the log goes', () => {
     await until(() => said.includes('ENOENT'))
     await write(sink, 'b')
     sink.end()
+  })
+})
+
+describe('a pipe that no process reads', () => {
+  it('takes a megabyte of lines, and then drops them and says how many', () => {
+    const taken: string[] = []
+    const pipe = { writableLength: 0, write: (line: string) => void taken.push(line) }
+    const log = new LogPipe()
+    const write = (line: string) => log.write(pipe as unknown as Writable, line)
+    write('first\n')
+    pipe.writableLength = 1_000_001
+    for (let i = 0; i < 3; i++) write('lost\n')
+    pipe.writableLength = 500
+    write('taken, behind what waits\n')
+    pipe.writableLength = 0
+    write('last\n')
+    const dropped = 'pkctld: 3 log lines were dropped, because no process read them in time\n'
+    assert.deepEqual(taken, ['first\n', 'taken, behind what waits\n', dropped, 'last\n'])
   })
 })

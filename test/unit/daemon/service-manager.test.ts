@@ -97,11 +97,25 @@ describe('the service manager', () => {
     })
   }
 
-  it('hears nothing when the question itself fails', async () => {
+  it('hears nothing while something does not work, which is logged once, and again when it works', async () => {
     make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
-    manager.watch(() => Promise.reject(new Error('EPIPE')))
-    await settle()
-    assert.deepEqual(told, [])
+    let problem: Error | undefined = new Error('nft does not answer')
+    manager.watch(() => (problem ? Promise.reject(problem) : Promise.resolve()))
+    const pass = async () => {
+      for (let i = 0; i < 4; i++) {
+        mock.timers.tick(500)
+        await settle()
+      }
+    }
+    await pass()
+    assert.deepEqual([told, troubles], [[], ['the watchdog is not notified, because nft does not answer']])
+    problem = undefined
+    await pass()
+    assert.deepEqual(told, Array(4).fill('/n WATCHDOG=1'))
+    problem = new Error('nor does it now')
+    await pass()
+    assert.equal(told.length, 4)
+    assert.equal(troubles.length, 2)
   })
 
   for (const watchdog of [
