@@ -78,6 +78,9 @@ export interface KernelFacts {
   readonly sets: readonly SetFill[]
   /** The chains of everybody else. */
   readonly chains: readonly RuleChain[]
+  /** The machine's own addresses and interfaces, without the loopback. */
+  readonly addresses: readonly string[]
+  readonly interfaces: readonly string[]
   /** The queue to which the packet path sends; null = there is no packet path. */
   readonly queue: number | null
   /** Whether what the packet path marks comes into the queue, for each version of IP. */

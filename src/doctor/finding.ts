@@ -48,6 +48,7 @@ export const catalogue = {
   // Rules of others
   'policy-drops': 'warning',
   'rule-drops': 'warning',
+  'passes-for-some': 'warning',
   'knocks-dropped': 'warning',
   'published-past-input': 'warning',
   'redirected-past-prerouting': 'warning',

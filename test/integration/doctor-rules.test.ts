@@ -100,6 +100,68 @@ describe('doctor, of the rules of others and of files', () => {
       assert.ok(!idsOf(await p.findings()).includes('published-past-input'))
     })
 
+    it('containers behind a jump, and by a map', async () => {
+      const p = patient()
+      await p.start()
+      await p.lab.mustPkctl('init', 'web', '--port', '8080', '--syn')
+      await p.nft('add table ip fw', 'add chain ip fw pre { type nat hook prerouting priority dstnat; }')
+      await p.nft('add chain ip fw pod', 'add rule ip fw pod meta l4proto tcp dnat to 172.17.0.2:80')
+      await p.nft('add rule ip fw pre tcp dport 8080 jump pod')
+      await p.finds('published-past-input', /^chain pre of table ip fw sends 8080\/tcp elsewhere/)
+      await p.nft('flush chain ip fw pre', 'add rule ip fw pre dnat to tcp dport map { 8080 : 172.17.0.2 . 80 }')
+      await p.finds('published-past-input', /^chain pre of table ip fw sends 8080\/tcp elsewhere/)
+      await p.nft('flush chain ip fw pre', 'add map ip fw m { type inet_service : ipv4_addr . inet_service; }')
+      await p.nft('add rule ip fw pre dnat to tcp dport map @m', 'add element ip fw m { 8081 : 172.17.0.2 . 80 }')
+      assert.ok(!idsOf(await p.findings()).includes('published-past-input'))
+      await p.nft('add element ip fw m { 8080 : 172.17.0.2 . 80 }')
+      await p.finds('published-past-input', /8080\/tcp/)
+    })
+
+    it('no drop of a port that is published, with the hook prerouting', async () => {
+      const p = patient()
+      await p.start()
+      await p.lab.mustPkctl('init', 'web', '--port', '8080', '--syn', '--hook', 'prerouting')
+      await p.iptables('-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT')
+      await p.iptables('-P INPUT DROP')
+      await p.finds('policy-drops', /lets 8080\/tcp pass/)
+      await p.iptables('-t nat -A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80')
+      assert.ok(!idsOf(await p.findings()).includes('policy-drops'))
+    })
+
+    it('a firewall as firewalld makes it, which accepts what DNAT has led here', async () => {
+      const p = patient()
+      await p.start()
+      await p.lab.mustPkctl('init', 'web', '--port', '8080', '--syn')
+      await p.nft(
+        'add table inet fw',
+        'add chain inet fw input { type filter hook input priority 10; policy accept; }',
+        'add chain inet fw zone',
+        'add rule inet fw input ct state { established, related } accept',
+        'add rule inet fw input ct status dnat accept',
+        'add rule inet fw input iifname "lo" accept',
+        'add rule inet fw input jump zone',
+        'add rule inet fw input reject with icmpx admin-prohibited',
+        'add rule inet fw zone tcp dport 22 accept',
+        'add rule inet fw zone meta l4proto { icmp, ipv6-icmp } accept',
+      )
+      await p.finds('policy-drops', /^chain input of table inet fw .* lets 8080\/tcp pass/)
+    })
+
+    it("a port that passes for some: 'passes-for-some'", async () => {
+      const p = patient()
+      await p.start()
+      await p.nft('add table inet other', input, 'add set inet other good { type ipv4_addr; }')
+      await p.nft('add rule inet other in tcp dport 22 ip saddr @good accept')
+      await p.finds('policy-drops', /has no rule that lets 22\/tcp pass/)
+      await p.nft('add element inet other good { 192.0.2.1 }')
+      await p.finds('passes-for-some', /lets 22\/tcp pass only from certain sources/)
+      await p.nft('flush chain inet other in', 'add rule inet other in iifname "none7" tcp dport 22 accept')
+      await p.finds('policy-drops', /has no rule that lets 22\/tcp pass/)
+      const link = 'add rule inet other in iifname != "none7" tcp dport 22 accept'
+      await p.nft('flush chain inet other in', link)
+      await p.isSound()
+    })
+
     it("the same in nft, and a port by which one comes around: 'redirected-past-prerouting'", async () => {
       const p = patient()
       await p.lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--hook', 'prerouting')

@@ -5,44 +5,31 @@ import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { chainText, listed, protocolsOf } from './descriptions.js'
-import { baseChains, probesOf, probeText } from './foreign-chains.js'
+import type { Surroundings } from './foreign-chains.js'
+import { arrivals, baseChains, probesOf, probeText, translationsOf } from './foreign-chains.js'
 import type { Probe } from './simulate-packet.js'
-import { passageThrough } from './simulate-packet.js'
 
 /** Address translation comes before the input hook, and after pkctl's chains on prerouting. */
-export function publishedPast(spec: ServiceSpec, specs: readonly ServiceSpec[], { chains }: KernelFacts): Finding[] {
-  return baseChains(chains, 'prerouting')
+export function publishedPast(spec: ServiceSpec, specs: readonly ServiceSpec[], kernel: KernelFacts): Finding[] {
+  return baseChains(kernel.chains, 'prerouting')
     .filter(({ base }) => base?.nat)
     .flatMap(chain =>
-      spec.hook === 'input' ? pastInput(spec, specs, chain, chains) : pastPrerouting(spec, specs, chain, chains),
+      spec.hook === 'input' ? pastInput(spec, specs, chain, kernel) : pastPrerouting(spec, specs, chain, kernel),
     )
 }
 
-function pastInput(
-  spec: ServiceSpec,
-  specs: readonly ServiceSpec[],
-  chain: RuleChain,
-  chains: readonly RuleChain[],
-): Finding[] {
+const translations = (chain: RuleChain, probe: Probe, around: Surroundings) =>
+  arrivals(probe, around).flatMap(one => translationsOf(chain, one, around))
+
+function pastInput(spec: ServiceSpec, specs: readonly ServiceSpec[], chain: RuleChain, kernel: KernelFacts): Finding[] {
   const around = probesOf(spec).filter(probe =>
-    passageThrough(chain, chains, probe).reached.some(({ conditions, actions }) => {
-      const aimed =
-        conditions.some(({ kind }) => kind === 'port') ||
-        actions.some(action => action.kind === 'dnat' && action.port === probe.port)
-      return (
-        aimed &&
-        actions.some(
-          action =>
-            action.kind === 'dnat' || (action.kind === 'redirect' && !guards(specs, 'input', probe, action.port)),
-        )
-      )
-    }),
+    translations(chain, probe, kernel).some(({ port, isHere }) => !isHere || !guards(specs, 'input', probe, port)),
   )
   if (around.length === 0) return []
   return [
     finding(
       'published-past-input',
-      `${chainText(chain, chains)} sends ${listed(around.map(probeText))} elsewhere, as for a container, before service ${spec.name} looks at it: it may be open to everyone`,
+      `${chainText(chain, kernel.chains)} sends ${listed(around.map(probeText))} elsewhere, as for a container, before service ${spec.name} looks at it: it may be open to everyone`,
       `let the service filter before that: 'hook: prerouting' in the configuration, or pkctl init ${spec.name} --hook prerouting`,
       { service: spec.name, table: `${chain.family} ${chain.table}` },
     ),
@@ -62,31 +49,37 @@ function pastPrerouting(
   spec: ServiceSpec,
   specs: readonly ServiceSpec[],
   chain: RuleChain,
-  chains: readonly RuleChain[],
+  kernel: KernelFacts,
 ): Finding[] {
-  const table = chains.filter(({ family, table }) => family === chain.family && table === chain.table)
-  const leading = table.flatMap(({ rules }) =>
-    rules.flatMap(({ conditions, actions }) => {
-      const [target] = actions.flatMap(action => (action.kind === 'redirect' ? [action.port] : []))
-      const protocol = protocolsOf(spec)[0] ?? 6
-      if (target === undefined || target === null || !guards([spec], 'prerouting', { protocol, port: target }, target))
-        return []
-      const from = conditions.flatMap(condition =>
-        condition.kind === 'port' && !condition.not ? condition.ranges : [],
-      )
-      return from
-        .filter(({ first }) => !guards(specs, 'prerouting', { protocol, port: first }, first))
-        .map(({ first }) => ({ first, target }))
-    }),
+  const table = kernel.chains.filter(({ family, table }) => family === chain.family && table === chain.table)
+  const leading = protocolsOf(spec).flatMap(protocol =>
+    portsNamed(table)
+      .map(port => ({ protocol, port }))
+      .filter(probe => !guards(specs, 'prerouting', probe, probe.port))
+      .flatMap(probe =>
+        translations(chain, probe, kernel).flatMap(({ port, isHere }) =>
+          isHere && port !== null && guards([spec], 'prerouting', probe, port) ? [{ from: probe.port, to: port }] : [],
+        ),
+      ),
   )
   return leading
     .slice(0, 1)
-    .map(({ first, target }) =>
+    .map(({ from, to }) =>
       finding(
         'redirected-past-prerouting',
-        `${chainText(chain, chains)} turns port ${first} into port ${target}, which service ${spec.name} protects before that: through port ${first} it may be open to every source`,
-        `add port ${first} to the service, or let it filter on 'hook: input'`,
+        `${chainText(chain, kernel.chains)} turns port ${from} into port ${to}, which service ${spec.name} protects before that: through port ${from} it may be open to every source`,
+        `add port ${from} to the service, or let it filter on 'hook: input'`,
         { service: spec.name, table: `${chain.family} ${chain.table}` },
       ),
     )
+}
+
+/** The first ports of all ranges for which chains have rules. */
+function portsNamed(chains: readonly RuleChain[]): number[] {
+  const ranges = chains.flatMap(({ rules }) =>
+    rules.flatMap(({ conditions }) =>
+      conditions.flatMap(condition => (condition.kind === 'port' && !condition.not ? condition.ranges : [])),
+    ),
+  )
+  return [...new Set(ranges.map(({ first }) => first))]
 }

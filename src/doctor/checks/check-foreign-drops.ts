@@ -7,53 +7,71 @@ import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { chainText, listed, ownerOf, protocolName } from './descriptions.js'
-import { baseChains, closes, probesOf, probeText } from './foreign-chains.js'
+import { arrivals, baseChains, packetsAt, probesOf, probeText, treatmentBy } from './foreign-chains.js'
 import type { Probe } from './simulate-packet.js'
-import { passageThrough } from './simulate-packet.js'
 
 /** The priorities of pkctl's chains for services and for knocks. */
 const gatePriority = -140
 const knockPriority = -151
 
-export function closedBy(spec: ServiceSpec, { chains }: KernelFacts): Finding[] {
+export function closedBy(spec: ServiceSpec, kernel: KernelFacts): Finding[] {
+  const { chains } = kernel
   return baseChains(chains, 'prerouting', 'input').flatMap(chain => {
-    const passages = probesOf(spec).map(probe => ({ probe, passage: passageThrough(chain, chains, probe) }))
-    const shut = passages.filter(({ passage }) => closes(passage, chain) && passage.dropsByPort !== 'all')
-    const byPort = (how: 'all' | 'some') => passages.filter(({ passage }) => passage.dropsByPort === how)
+    const treated = probesOf(spec).flatMap(probe => {
+      const packets = arrivals(probe, kernel).flatMap(one => packetsAt(chain, spec, one, kernel))
+      return packets.length === 0 ? [] : [{ probe, ...treatmentBy(chain, packets, kernel) }]
+    })
     const subject = { service: spec.name, table: `${chain.family} ${chain.table}` }
     const when = (chain.base?.priority ?? 0) < gatePriority ? 'before' : 'after'
     const who = chainText(chain, chains)
-    const about = (probes: readonly { probe: Probe }[]) => listed(probes.map(({ probe }) => probeText(probe)))
+    const ports = (of: typeof treated) => listed(of.map(({ probe }) => probeText(probe)))
+    const advice = (of: typeof treated) =>
+      howToOpen(
+        chain,
+        chains,
+        of.map(({ probe }) => probe),
+      )
+    const shut = treated.filter(({ passes }) => passes === 'nobody')
+    const [byRule, byPolicy] = split(shut, ({ dropsByPort }) => dropsByPort === 'all')
+    const partly = treated.filter(({ passes }) => passes === 'some')
+    const some = treated.filter(({ passes, dropsByPort }) => passes === 'everyone' && dropsByPort !== null)
+    const ways = [...new Set(partly.flatMap(({ only }) => only))]
     return [
-      ...(shut.length > 0
+      ...(byPolicy.length > 0
         ? [
             finding(
               'policy-drops',
-              `${who} drops what it does not accept, ${when} pkctl, and has no rule that lets ${about(shut)} pass: ${spec.name} may stay closed to sources with a grant`,
-              howToOpen(
-                chain,
-                chains,
-                shut.map(({ probe }) => probe),
-              ),
+              `${who} drops what it does not accept, ${when} pkctl, and has no rule that lets ${ports(byPolicy)} pass: ${spec.name} may stay closed to sources with a grant`,
+              advice(byPolicy),
               subject,
             ),
           ]
         : []),
-      ...(byPort('all').length > 0
+      ...(byRule.length > 0
         ? [
             finding(
               'rule-drops',
-              `${who} has a rule that drops ${about(byPort('all'))}, ${when} pkctl: ${spec.name} may stay closed to sources with a grant`,
+              `${who} has a rule that drops ${ports(byRule)}, ${when} pkctl: ${spec.name} may stay closed to sources with a grant`,
               'remove that rule: pkctl closes the port',
               subject,
             ),
           ]
         : []),
-      ...(byPort('some').length > 0
+      ...(partly.length > 0
+        ? [
+            finding(
+              'passes-for-some',
+              `${who} lets ${ports(partly)} pass only ${ways.length > 0 ? `by ${listed(ways)}` : 'from certain sources'}, ${when} pkctl: to others ${spec.name} stays closed, also with a grant`,
+              advice(partly),
+              subject,
+            ),
+          ]
+        : []),
+      ...(some.length > 0
         ? [
             finding(
               'rule-drops',
-              `${who} has a rule that drops some packets to ${about(byPort('some'))}, ${when} pkctl: it may be meant for others than those who are granted ${spec.name}`,
+              `${who} has a rule that drops some packets to ${ports(some)}, ${when} pkctl: it may be meant for others than those who are granted ${spec.name}`,
               'look at that rule; pkctl cannot open what it closes',
               { ...subject, level: 'note' },
             ),
@@ -61,6 +79,10 @@ export function closedBy(spec: ServiceSpec, { chains }: KernelFacts): Finding[] 
         : []),
     ]
   })
+}
+
+function split<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter(one => !isFirst(one))]
 }
 
 function howToOpen(chain: RuleChain, chains: readonly RuleChain[], probes: readonly Probe[]): string {
@@ -83,7 +105,8 @@ function howToOpen(chain: RuleChain, chains: readonly RuleChain[], probes: reado
 }
 
 /** Knocks are looked at early; what comes earlier still, or on an earlier hook, can keep them away. */
-export function droppedKnocks(config: Config, { chains, services }: KernelFacts): Finding[] {
+export function droppedKnocks(config: Config, kernel: KernelFacts): Finding[] {
+  const { chains, services } = kernel
   const early = baseChains(chains, 'prerouting', 'input').filter(
     ({ base }) => base?.hook === 'prerouting' || (base?.priority ?? 0) <= knockPriority,
   )
@@ -95,8 +118,9 @@ export function droppedKnocks(config: Config, { chains, services }: KernelFacts)
     config.credentials.flatMap(credential => {
       if (!credential.enabled) return []
       const lost = knocksOf(credential).filter(probe => {
-        const passage = passageThrough(chain, chains, probe)
-        return !guarded(probe) && (closes(passage, chain) || passage.dropsByPort === 'all')
+        if (guarded(probe)) return false
+        const { passes, dropsByPort } = treatmentBy(chain, arrivals(probe, kernel), kernel)
+        return passes === 'nobody' || dropsByPort === 'all'
       })
       if (lost.length === 0) return []
       return [

@@ -1,84 +1,166 @@
 /**
  * What the rules of others do to a packet that begins a connection. Rules ask for more than protocol and port; where
- * they do, the answer is that they may. Nothing here knows of pkctl's own table.
+ * they do, the answer is for how many of such packets it holds. Nothing here knows of pkctl's own table.
  */
-import type { Rule, RuleChain } from '../../nft/foreign/index.js'
+import { prefixContains } from '../../net/index.js'
+import type { Condition, Rule, RuleChain } from '../../nft/foreign/index.js'
 
 export interface Probe {
   readonly protocol: number
   /** Null for a port that is not known. */
   readonly port: number | null
+  /** The interface by which it comes in, where that is known. */
+  readonly interface?: string | undefined
+  /** Whether DNAT has led it to this port. */
+  readonly translated?: boolean
+}
+
+/** For which sources something holds: maybe for all, or not for more than certain ones. */
+export type Reach = 'everyone' | 'some' | 'nobody'
+
+/** A rule on the way of the packet. */
+export interface Step {
+  readonly rule: Rule
+  /** Whether this rule, or one that led to it, is for just this port. */
+  readonly named: boolean
+  /** Whether all packets of this sort come to it and match. */
+  readonly sure: boolean
 }
 
 export interface Passage {
-  /** Whether some packets of this sort may be accepted, or go on behind the chain's last rule. */
-  readonly accepts: boolean
-  readonly falls: boolean
+  /** Who is accepted, or led elsewhere; and who goes on behind the chain's last rule. */
+  readonly accepts: Reach
+  readonly falls: Reach
   /** A rule for just this port drops: all that come to it, or some. */
   readonly dropsByPort: 'all' | 'some' | null
-  /** Whether a rule for whatever port drops all that come to it. */
-  readonly dropsAll: boolean
-  /** What else happens to it on the way. */
-  readonly reached: readonly Rule[]
+  readonly reached: readonly Step[]
 }
 
-type Match = 'yes' | 'no' | 'some'
+export const larger = (a: Reach, b: Reach): Reach =>
+  a === 'everyone' || b === 'everyone' ? 'everyone' : a === 'some' || b === 'some' ? 'some' : 'nobody'
 
-function matchOf(rule: Rule, { protocol, port }: Probe): Match {
-  let match: Match = 'yes'
-  for (const condition of rule.conditions) {
-    if (condition.kind === 'never') return 'no'
-    if (condition.kind === 'protocol') {
-      if (condition.numbers.includes(protocol) === condition.not) return 'no'
-    } else if (condition.kind === 'port' && port !== null) {
-      const inside = condition.ranges.some(({ first, last }) => first <= port && port <= last)
-      if (inside === condition.not) return 'no'
-    } else match = 'some'
+const smaller = (a: Reach, b: Reach): Reach =>
+  a === 'nobody' || b === 'nobody' ? 'nobody' : a === 'some' || b === 'some' ? 'some' : 'everyone'
+
+/** Whether a rule is for all packets of the sort, and for whom it is. */
+interface Match {
+  readonly sure: boolean
+  readonly reach: Reach
+  /** Those for whom it is not. */
+  readonly rest: Reach
+}
+
+const all: Match = { sure: true, reach: 'everyone', rest: 'nobody' }
+const none: Match = { sure: false, reach: 'nobody', rest: 'everyone' }
+const unknown: Match = { sure: false, reach: 'everyone', rest: 'everyone' }
+
+function matchOf(rule: Rule, probe: Probe, addresses: readonly string[]): Match {
+  const matches = rule.conditions.map(condition => conditionMatch(condition, probe, addresses))
+  if (matches.includes(none)) return none
+  const open = matches.filter(match => match !== all)
+  if (open.length < 2) return open[0] ?? all
+  return { sure: false, reach: open.map(({ reach }) => reach).reduce(smaller), rest: 'everyone' }
+}
+
+function conditionMatch(condition: Condition, probe: Probe, addresses: readonly string[]): Match {
+  const asked = (holds: boolean): Match => ('not' in condition && holds === condition.not ? none : all)
+  switch (condition.kind) {
+    case 'never':
+      return none
+    case 'protocol':
+      return asked(condition.numbers.includes(probe.protocol))
+    case 'port': {
+      const { port } = probe
+      return port === null ? unknown : asked(condition.ranges.some(({ first, last }) => first <= port && port <= last))
+    }
+    case 'translated':
+      return asked(probe.translated === true)
+    case 'interface': {
+      const { names } = condition
+      if (names.every(name => name === 'lo')) return asked(false)
+      const { interface: own } = probe
+      return own === undefined ? unknown : asked(names.some(name => isNamed(own, name)))
+    }
+    case 'destination': {
+      const hits = addresses.filter(address => condition.prefixes.some(prefix => prefixContains(prefix, address)))
+      return addresses.length === 0 || (hits.length > 0 && hits.length < addresses.length)
+        ? unknown
+        : asked(hits.length > 0)
+    }
+    case 'source':
+      if (condition.not) return { sure: false, reach: 'everyone', rest: condition.empty ? 'nobody' : 'some' }
+      return { sure: false, reach: condition.empty ? 'nobody' : 'some', rest: 'everyone' }
+    case 'rate':
+    case 'some':
+      return unknown
   }
-  return match
 }
 
-const namesPort = (rule: Rule) =>
-  rule.conditions.some(({ kind, ...rest }) => kind === 'port' && !('not' in rest && rest.not))
+const isNamed = (name: string, pattern: string) =>
+  pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+
+const namesPort = (rule: Rule) => rule.conditions.some(condition => condition.kind === 'port' && !condition.not)
 const maxDepth = 16
 
-/** Follows the packet through a base chain and the chains to which it leads. */
-export function passageThrough(base: RuleChain, chains: readonly RuleChain[], probe: Probe): Passage {
+/**
+ * Follows the packet through a base chain and the chains to which it leads. `addresses` are those of the machine, as far
+ * as they are known.
+ */
+export function passageThrough(
+  base: RuleChain,
+  chains: readonly RuleChain[],
+  probe: Probe,
+  addresses: readonly string[] = [],
+): Passage {
   const find = (name: string) =>
     chains.find(chain => chain.family === base.family && chain.table === base.table && chain.name === name)
-  const reached: Rule[] = []
-  let accepts = false
+  const reached: Step[] = []
+  let accepts: Reach = 'nobody'
   let dropsByPort: Passage['dropsByPort'] = null
-  let dropsAll = false
 
-  /** Whether some of the packets come out at the chain's end. */
-  function walk({ rules }: RuleChain, conditional: boolean, named: boolean, depth: number): boolean {
+  /** Who comes out at the chain's end, of those who come in. `sure`: all packets of the sort do. */
+  function walk({ rules }: RuleChain, came: Reach, sure: boolean, named: boolean, depth: number): Reach {
+    let here = came
+    let out: Reach = 'nobody'
     for (const rule of rules) {
-      const match = matchOf(rule, probe)
-      if (match === 'no') continue
-      reached.push(rule)
-      const onlySome = conditional || match === 'some'
+      const match = matchOf(rule, probe, addresses)
+      if (match === none) continue
+      const isSure = sure && match.sure
       const byPort = named || namesPort(rule)
+      reached.push({ rule, named: byPort, sure: isSure })
+      const matching = smaller(here, match.reach)
       for (const action of rule.actions) {
-        if (action.kind === 'accept') accepts = true
-        if (action.kind === 'drop') {
-          if (byPort && dropsByPort !== 'all') dropsByPort = onlySome ? 'some' : 'all'
-          if (!onlySome) dropsAll = true
+        let comesBack: Reach = 'nobody'
+        switch (action.kind) {
+          case 'mark':
+            continue
+          case 'drop':
+            if (byPort && dropsByPort !== 'all') dropsByPort = isSure ? 'all' : 'some'
+            break
+          case 'return':
+            out = larger(out, matching)
+            break
+          case 'jump':
+          case 'goto': {
+            const target = depth < maxDepth ? find(action.chain) : undefined
+            comesBack = target ? walk(target, matching, isSure, byPort, depth + 1) : matching
+            // After a goto the packet goes on where this chain was called.
+            if (action.kind === 'goto') {
+              out = larger(out, comesBack)
+              comesBack = 'nobody'
+            }
+            break
+          }
+          default:
+            accepts = larger(accepts, matching)
         }
-        let comesBack = action.kind === 'mark'
-        if (action.kind === 'jump' || action.kind === 'goto') {
-          const target = depth < maxDepth ? find(action.chain) : undefined
-          comesBack = target === undefined || walk(target, onlySome, byPort, depth + 1)
-          // After a goto the packet goes on where this chain was called.
-          if (action.kind === 'goto' && comesBack && match === 'yes') return true
-        }
-        if (action.kind === 'return' && match === 'yes') return true
-        if (match === 'yes' && !comesBack) return false
+        here = match.sure ? comesBack : larger(comesBack, smaller(here, match.rest))
+        if (here === 'nobody') return out
       }
     }
-    return true
+    return larger(out, here)
   }
 
-  const falls = walk(base, false, false, 0)
-  return { accepts, falls, dropsByPort, dropsAll, reached }
+  const falls = walk(base, 'everyone', true, false, 0)
+  return { accepts, falls, dropsByPort, reached }
 }

@@ -1,5 +1,6 @@
 /** The ruleset: pkctl's part, and that of others. */
 import * as fs from 'node:fs'
+import * as os from 'node:os'
 import type { Config } from '../../config/types.js'
 import { nftErrorFrom } from '../../nft/errors.js'
 import type { RuleChain, Ruleset } from '../../nft/foreign/index.js'
@@ -26,8 +27,11 @@ export async function kernelFacts(config: Config | null, notSeen: NotSeen): Prom
     return state ? [[spec.name, differences(spec, { ...state, sound: true })] as const] : []
   })
   const byNft = JSON.stringify(ruleset.own.chains.get('candidate')?.rules ?? []).includes('{"queue":')
+  const interfaces = Object.entries(os.networkInterfaces()).filter(([name]) => name !== 'lo')
   return {
     services,
+    addresses: interfaces.flatMap(([, own]) => (own ?? []).map(({ address }) => address)),
+    interfaces: interfaces.map(([name]) => name),
     differences: new Map(specs),
     sets: ruleset.ownSets,
     chains: [...ruleset.chains.filter(chain => !saved.chains.some(other => sameTable(chain, other))), ...saved.chains],

@@ -36,7 +36,11 @@ function baseOf(table: string, name: string, policy: string): Pick<RuleChain, 'b
   return { base: { hook, priority, policy: policy === 'DROP' ? 'drop' : 'accept', nat: table === 'nat' } }
 }
 
-const silent = new Set(['tcp', 'udp', 'sctp', 'multiport', 'conntrack', 'state', 'comment', 'addrtype', 'mark'])
+/** Modules whose options say it all. */
+const silent = new Set([
+  ...['tcp', 'udp', 'sctp', 'multiport', 'conntrack', 'state', 'comment', 'addrtype', 'mark'],
+  ...['mac', 'set', 'geoip', 'iprange', 'recent'],
+])
 
 function parseRule(text: string): Rule {
   const words = (text.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? []).map(word => word.replace(/^"|"$/g, ''))
@@ -52,7 +56,7 @@ function parseRule(text: string): Rule {
     }
     const target = word === '-j' || word === '-g'
     if (target) actions.push(...targetActions(word, value, words))
-    else conditions.push(...conditionsOf(word, value, not))
+    else conditions.push(...conditionsOf(word, value, not, words[i + 2] ?? ''))
     not = false
     // What belongs to a target comes last, and says nothing of which packets it is for.
     if (target) break
@@ -61,7 +65,9 @@ function parseRule(text: string): Rule {
   return { conditions, actions }
 }
 
-function conditionsOf(word: string, value: string, not: boolean): Condition[] {
+const source = (not: boolean): Condition[] => [{ kind: 'source', empty: false, not }]
+
+function conditionsOf(word: string, value: string, not: boolean, next: string): Condition[] {
   switch (word) {
     case '-p': {
       if (value === 'all') return []
@@ -73,18 +79,42 @@ function conditionsOf(word: string, value: string, not: boolean): Condition[] {
       return [{ kind: 'port', ranges: value.split(',').map(rangeOf), not }]
     case '--ctstate':
     case '--state':
-      return value.split(',').some(state => /^(NEW|UNTRACKED)$/i.test(state)) === not ? [{ kind: 'never' }] : []
+      return states(value.toUpperCase().split(','), not)
+    case '--ctstatus':
+      return value.toUpperCase().split(',').includes('DNAT') ? [{ kind: 'translated', not }] : [{ kind: 'some' }]
     case '-i':
-      return value === 'lo' ? (not ? [] : [{ kind: 'never' }]) : [{ kind: 'some' }]
+      return [{ kind: 'interface', names: [value.replace(/\+$/, '*')], not }]
+    case '-s':
+    case '--src-range':
+    case '--source-country':
+    case '--src-cc':
+    case '--mac-source':
+    case '--rcheck':
+    case '--update':
+      return source(not)
+    case '--match-set':
+      return next.split(',').includes('src') ? source(not) : [{ kind: 'some' }]
+    case '-d':
+      return [{ kind: 'destination', prefixes: [value], not }]
     case '--dst-type':
       return value === 'LOCAL' && !not ? [] : [{ kind: 'some' }]
     case '--comment':
       return []
     case '-m':
+      if (value === 'limit' || value === 'hashlimit') return [{ kind: 'rate' }]
       return silent.has(value) ? [] : [{ kind: 'some' }]
     default:
-      return [{ kind: 'some' }]
+      return /^--(limit|hashlimit|set$|name$|mask$|rsource$|seconds$|hitcount$)|^[^-]/.test(word)
+        ? []
+        : [{ kind: 'some' }]
   }
+}
+
+/** conntrack has DNAT as a state, too. */
+function states(words: readonly string[], not: boolean): Condition[] {
+  if (words.some(word => word === 'NEW' || word === 'UNTRACKED')) return not ? [{ kind: 'never' }] : []
+  if (words.includes('DNAT')) return [{ kind: 'translated', not }]
+  return not ? [] : [{ kind: 'never' }]
 }
 
 function rangeOf(text: string): PortRange {
@@ -103,7 +133,7 @@ function targetActions(word: string, target: string, words: readonly string[]): 
     case 'RETURN':
       return [{ kind: 'return' }]
     case 'DNAT':
-      return [{ kind: 'dnat', port: portAfter(/:(\d+)(?:-\d+)?$/, option('--to-destination')) }]
+      return [destination(option('--to-destination') ?? '')]
     case 'REDIRECT':
       return [{ kind: 'redirect', port: portAfter(/^(\d+)/, option('--to-ports')) }]
     case 'NFQUEUE':
@@ -124,6 +154,13 @@ function targetActions(word: string, target: string, words: readonly string[]): 
     default:
       return [{ kind: word === '-g' ? 'goto' : 'jump', chain: target }]
   }
+}
+
+/** `192.0.2.1`, `192.0.2.1-192.0.2.9:80-90`, `[2001:db8::1]:80` or `:80`. */
+function destination(text: string): Action {
+  const [, bracketed, plain, port] = /^(?:\[([^\]-]+)[^\]]*\]|([^:-]*)[^:]*)(?::(\d+).*)?$/.exec(text) ?? []
+  const address = bracketed ?? plain ?? (/^[0-9a-f:]+$/.test(text) ? text : '')
+  return { kind: 'dnat', address: address || null, port: port === undefined ? null : Number(port) }
 }
 
 function portAfter(pattern: RegExp, text: string | undefined): number | null {

@@ -1,94 +1,80 @@
 /** One rule in nft's JSON, read for what it asks of a packet; what is not understood holds for some packets. */
-import type { PortRange } from '../../net/index.js'
-import { protocolNumbers } from '../../net/index.js'
 import type { Json } from '../json.js'
 import { asArray, asObject, asText } from '../listing.js'
+import type { Elements } from './read-conditions.js'
+import { keyConditions, matchAlternatives } from './read-conditions.js'
 import type { Action, Condition, Rule } from './rule.js'
 
-type Elements = (set: string) => readonly Json[] | undefined
-
-const some: Condition = { kind: 'some' }
-const never: Condition = { kind: 'never' }
-
-/** A verdict map makes several rules of one. */
+/** A map makes several rules of one, and so does a set of concatenations. */
 export function readRule(expr: readonly Json[], elements: Elements): Rule[] {
-  const conditions: Condition[] = []
+  let alternatives: Condition[][] = [[]]
   const actions: Action[] = []
+  const demand = (...conditions: Condition[]) => (alternatives = alternatives.map(one => [...one, ...conditions]))
+  const rulesOf = (choices: readonly Rule[]) =>
+    alternatives.flatMap(before =>
+      choices.map(choice => ({
+        conditions: [...before, ...choice.conditions],
+        actions: [...actions, ...choice.actions],
+      })),
+    )
   for (const statement of expr) {
     const [name, body] = Object.entries(asObject(statement))[0] ?? ['', null]
-    if (name === 'match') conditions.push(...matchConditions(asObject(body), elements))
-    else if (name === 'vmap') return vmapRules(asObject(body), elements, conditions)
-    else if (name === 'limit' || name === 'quota' || name === 'ct count') conditions.push(some)
+    if (name === 'match') alternatives = both(alternatives, matchAlternatives(asObject(body), elements))
+    else if (name === 'vmap') return rulesOf(verdictChoices(asObject(body), elements))
+    else if (name === 'limit') demand({ kind: 'rate' })
+    else if (name === 'quota' || name === 'ct count') demand({ kind: 'some' })
     else if (name === 'xt' && asObject(body)['type'] === 'match' && asObject(body)['name'] !== 'comment')
-      conditions.push(some)
+      demand({ kind: 'some' })
+    else if (name === 'dnat' || name === 'redirect') return rulesOf(translationChoices(name, asObject(body), elements))
     else actions.push(...actionsOf(name, body))
   }
-  return [{ conditions, actions }]
+  return alternatives.map(conditions => ({ conditions, actions }))
 }
 
-function vmapRules(body: Record<string, Json>, elements: Elements, before: readonly Condition[]): Rule[] {
-  const data = body['data'] ?? null
+/** The most alternatives of one rule. */
+const manyAlternatives = 4000
+
+function both(before: readonly Condition[][], more: readonly Condition[][]): Condition[][] {
+  if (before.length * more.length > manyAlternatives) return before.map(one => [...one, { kind: 'some' }])
+  return before.flatMap(one => more.map(other => [...one, ...other]))
+}
+
+/** The pairs of key and value of a map, named or written into the rule. */
+function pairsOf({ data = null }: Record<string, Json>, elements: Elements): readonly [key: Json, value: Json][] {
   const pairs = typeof data === 'string' ? elements(data.replace(/^@/, '')) : asArray(asObject(data)['set'])
-  return (pairs ?? []).flatMap(pair => {
-    const [key, verdict] = asArray(pair)
-    const [name, target] = Object.entries(asObject(verdict))[0] ?? ['', null]
-    const conditions = [...before, ...keyConditions(body['key'] ?? null, key ?? null)]
-    return [{ conditions, actions: actionsOf(name, target) }]
+  return (pairs ?? []).map(pair => {
+    const [key = null, value = null] = asArray(pair)
+    return [key, value]
   })
 }
 
-function keyConditions(key: Json, value: Json): Condition[] {
-  const parts = asObject(key)['concat']
-  if (parts === undefined) return valueConditions(key, [value], false)
-  const values = asArray(asObject(value)['concat'])
-  return asArray(parts).flatMap((part, i) => valueConditions(part, [values[i] ?? null], false))
+function verdictChoices(map: Record<string, Json>, elements: Elements): Rule[] {
+  return pairsOf(map, elements).map(([key, verdict]) => {
+    const [name, target] = Object.entries(asObject(verdict))[0] ?? ['', null]
+    return { conditions: keyConditions(map['key'] ?? null, key), actions: actionsOf(name, target) }
+  })
 }
 
-function matchConditions({ op, left, right }: Record<string, Json>, elements: Elements): Condition[] {
-  if (op !== '==' && op !== '!=' && op !== 'in') return [some]
-  const values =
-    typeof right === 'string' && right.startsWith('@')
-      ? elements(right.slice(1))
-      : asArray(asObject(right)['set'] ?? right)
-  if (values === undefined) return [some]
-  const key = left ?? null
-  if (asObject(key)['concat'] === undefined) return valueConditions(key, values, op === '!=')
-  // Of a concatenation with one value all parts are known; with several each one alone does not say.
-  return values.length === 1 && op !== '!=' ? keyConditions(key, values[0] ?? null) : [some]
+/** Where `dnat` and `redirect` lead; a map in the place of the address or the port gives one choice for each key. */
+function translationChoices(kind: 'dnat' | 'redirect', body: Record<string, Json>, elements: Elements): Rule[] {
+  const { addr = null, port = null } = body
+  const part = (value: Json) => asObject(value)['map']
+  const map = part(addr) ?? part(port)
+  if (map === undefined) return [{ conditions: [], actions: [translation(kind, addr, port)] }]
+  const key = asObject(map)['key'] ?? null
+  return pairsOf(asObject(map), elements).map(([value, target]) => {
+    const [first = null, second = port] = asArray(asObject(target)['concat'] ?? target)
+    const action = part(addr) === undefined ? translation(kind, addr, first) : translation(kind, first, second)
+    // A choice by chance is for every packet.
+    const isChance = ['numgen', 'jhash', 'symhash'].some(word => word in asObject(key))
+    return { conditions: isChance ? [] : keyConditions(key, value), actions: [action] }
+  })
 }
 
-const portProtocols: Readonly<Record<string, number>> = protocolNumbers
-
-function valueConditions(key: Json, values: readonly Json[], not: boolean): Condition[] {
-  const { protocol, field } = asObject(asObject(key)['payload'])
-  const meta = asObject(asObject(key)['meta'])['key']
-  if (field === 'dport') {
-    const own = portProtocols[asText(protocol)]
-    const ranges = values.flatMap(rangeOf)
-    const port: Condition = ranges.length === values.length ? { kind: 'port', ranges, not } : some
-    return own === undefined ? [port] : [{ kind: 'protocol', numbers: [own], not: false }, port]
-  }
-  if (
-    meta === 'l4proto' ||
-    (protocol === 'ip' && field === 'protocol') ||
-    (protocol === 'ip6' && field === 'nexthdr')
-  ) {
-    return [{ kind: 'protocol', numbers: values.map(value => portProtocols[asText(value)] ?? Number(value)), not }]
-  }
-  if (asObject(asObject(key)['ct'])['key'] === 'state') {
-    return values.flat().some(state => state === 'new' || state === 'untracked') === not ? [never] : []
-  }
-  if ((meta === 'iif' || meta === 'iifname') && values.length === 1 && values[0] === 'lo') return not ? [] : [never]
-  const fib = asObject(asObject(key)['fib'])
-  if (fib['result'] === 'type' && asArray(fib['flags']).includes('daddr') && values[0] === 'local')
-    return not ? [never] : []
-  return [some]
-}
-
-function rangeOf(value: Json): PortRange[] {
-  const [first, last] = asArray(asObject(value)['range'] ?? value).map(Number)
-  if (first === undefined || Number.isNaN(first)) return []
-  return [{ first, last: last ?? first }]
+function translation(kind: 'dnat' | 'redirect', address: Json, port: Json): Action {
+  const number = typeof port === 'number' ? port : null
+  if (kind === 'redirect') return { kind, port: number }
+  return { kind, address: typeof address === 'string' ? address : null, port: number }
 }
 
 function actionsOf(name: string, body: Json): Action[] {
@@ -103,9 +89,6 @@ function actionsOf(name: string, body: Json): Action[] {
     case 'jump':
     case 'goto':
       return [{ kind: name, chain: asText(object['target']) }]
-    case 'dnat':
-    case 'redirect':
-      return [{ kind: name, port: typeof object['port'] === 'number' ? object['port'] : null }]
     case 'queue':
       return [{ kind: 'queue', number: typeof object['num'] === 'number' ? object['num'] : null }]
     case 'mangle':
@@ -122,7 +105,7 @@ function actionsOf(name: string, body: Json): Action[] {
 // nft shows of an extension of iptables no more than its name.
 function xtActions(target: string): Action[] {
   if (target === 'REJECT') return [{ kind: 'drop' }]
-  if (target === 'DNAT') return [{ kind: 'dnat', port: null }]
+  if (target === 'DNAT') return [{ kind: 'dnat', address: null, port: null }]
   if (target === 'REDIRECT') return [{ kind: 'redirect', port: null }]
   return target === 'NFQUEUE' ? [{ kind: 'queue', number: null }] : []
 }

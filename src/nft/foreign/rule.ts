@@ -4,9 +4,19 @@ import type { PortRange } from '../../net/index.js'
 export type Condition =
   | { readonly kind: 'protocol'; readonly numbers: readonly number[]; readonly not: boolean }
   | { readonly kind: 'port'; readonly ranges: readonly PortRange[]; readonly not: boolean }
+  /** Comes in by an interface of these names; one that ends with `*` stands for all that begin so. */
+  | { readonly kind: 'interface'; readonly names: readonly string[]; readonly not: boolean }
+  /** Is sent to an address of these prefixes. */
+  | { readonly kind: 'destination'; readonly prefixes: readonly string[]; readonly not: boolean }
+  /** DNAT has changed its destination. */
+  | { readonly kind: 'translated'; readonly not: boolean }
+  /** Comes from certain sources; of a set without elements, from none now. */
+  | { readonly kind: 'source'; readonly empty: boolean; readonly not: boolean }
+  /** Is within a rate: holds for every source, if not for every packet. */
+  | { readonly kind: 'rate' }
   /** Holds for no packet that begins a connection from outside. */
   | { readonly kind: 'never' }
-  /** Holds for some: sources, limits, interfaces, all that is not understood. */
+  /** Holds for some: all that is not understood. */
   | { readonly kind: 'some' }
 
 export type Action =
@@ -14,8 +24,10 @@ export type Action =
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   /** Bits of the packet mark that may be set by it. */
   | { readonly kind: 'mark'; readonly bits: number }
-  /** To another address, or with `redirect` to this machine; null = the port stays. */
-  | { readonly kind: 'dnat' | 'redirect'; readonly port: number | null }
+  /** To another port of this machine; null = the port stays. */
+  | { readonly kind: 'redirect'; readonly port: number | null }
+  /** To another address, null = unknown, and another port, null = the port stays. */
+  | { readonly kind: 'dnat'; readonly address: string | null; readonly port: number | null }
   | { readonly kind: 'queue'; readonly number: number | null }
 
 export interface Rule {

@@ -61,6 +61,8 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       differences: new Map(),
       sets: [],
       chains: [],
+      addresses: ['192.0.2.10'],
+      interfaces: ['eth0'],
       queue: 62,
       queued: true,
     },
