@@ -103,6 +103,44 @@ describe('an imported configuration', () => {
     assert.match(daemon.output, /knock by lap-top from 10\.77\.0\.2 opens ssh for 30 s, udp-22 for 30 s/)
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
   })
+
+  it('of ipt_pkd refuses as its rules did, and is opened by its knocks once they are gone', async () => {
+    const rules = [
+      '*filter',
+      '-A INPUT -p udp -m pkd --key test --tag SSHK --window 10 -m recent --set --name door --rsource',
+      '-A INPUT -p tcp -m tcp --dport 22 -m state --state NEW -m recent --rcheck --seconds 60 --hitcount 1 --name door --rsource -j ACCEPT',
+      '-A INPUT -p tcp -m tcp --dport 22 -m state --state NEW -j REJECT --reject-with tcp-reset',
+      'COMMIT',
+    ]
+    const { status, stdout, stderr } = await call(['ipt_pkd', '-'], rules.join('\n'))
+    assert.equal(status, 0, stderr)
+    await check(stdout)
+    const daemon = await lab.daemon(lab.config(stdout))
+    assert.equal(await lab.opens(server4, client4), 'reset')
+    const options = { env: { KEY: 'test' } }
+    await lab.from([process.execPath, pkctl, 'knock', server4, '--tag', 'SSHK', '--key-env', 'KEY'], options)
+    await daemon.says(/knock by SSHK from 10\.77\.0\.2 opens ssh for 60 s/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.equal(await lab.opens(server4, stranger4), 'reset')
+  })
+
+  it('of knockd with a door for all ports opens the port of another door, and runs its commands', async () => {
+    const all = '/usr/sbin/iptables-nft -I INPUT -s %IP% -j ACCEPT'
+    const text =
+      '[ssh]\nsequence=7100,9100,8100\nstart_command=/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n' +
+      `[everything]\nsequence=7200,9200,8200\nstart_command=${all}\ncmd_timeout=2\nstop_command=${all.replace('-I', '-D')}\n`
+    const { status, stdout, stderr } = await call(['knockd', '-'], text)
+    assert.equal(status, 0, stderr)
+    await check(stdout)
+    await lab.daemon(lab.config(stdout))
+    const rule = async () =>
+      (await lab.on(['iptables-nft', '-S', 'INPUT'])).stdout.includes(`-s ${client4}/32 -j ACCEPT`)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    await lab.from(['knock', '-4', server4, '7200', '9200', '8200'])
+    await until(rule)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    await until(async () => !(await rule()))
+  })
 })
 
 describe('pkctl import', () => {
