@@ -84,9 +84,16 @@ export async function runProgram(program: Command, argv: readonly string[], term
 // Commander says "error: …" and, on lines of their own, suggestions in brackets.
 function commanderError(text: string, terminal: Terminal): void {
   const [message = '', ...rest] = text.trim().split('\n')
-  terminal.error(message.replace(/^error: /, ''))
+  terminal.error(withoutValue(message.replace(/^error: /, '')))
   for (const line of rest) terminal.hint(line.replace(/^\((.*)\)$/, '$1').toLowerCase())
 }
+
+/** `--key=VALUE` and `-kVALUE` are unknown options as a whole to commander, and the value may be a secret. */
+const withoutValue = (message: string) =>
+  message.replace(
+    /^(unknown option ')(--[^=]*|-[^-])(.*)'$/s,
+    (_, start: string, option: string) => `${start}${option}'`,
+  )
 
 function explain(error: unknown, terminal: Terminal): number {
   // Commander has said it already.

@@ -3,17 +3,21 @@
  * way: by PKD, at fixed ports, or at ports that a secret and the hour give.
  */
 import * as fs from 'node:fs'
-import { parse } from 'yaml'
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import * as z from 'zod'
 import type { ConfigPath } from '../config/index.js'
 import {
+  credentialKeys,
   expectedSecret,
   formatPath,
   oneOf,
   parsed,
   rotatingKind as rotating,
+  secretOptions,
+  secretPlaces,
   sequenceKind as sequence,
   text,
+  yamlProblems,
 } from '../config/index.js'
 import { parsePort } from '../net/index.js'
 import { nearest, quote, UserError } from '../util/index.js'
@@ -95,10 +99,10 @@ export type HostEntry = PkdHostEntry | SequenceHostEntry | RotatingHostEntry
 
 /** The place of that name, or undefined when the file has none or is not there. Messages never show a secret. */
 export function findHostEntry(name: string, file = hostsFile()): HostEntry | undefined {
-  const places = readHostsFile(file)
+  const { places, hides } = readHostsFile(file)
   const entry = places.get(name)
   if (entry === undefined) return undefined
-  const { close, ...place } = readHostEntry(name, entry, file)
+  const { close, ...place } = readHostEntry(name, entry, file, hides)
   if (close === undefined) return place
   const other = places.get(close)
   if (other === undefined || close === name) {
@@ -106,40 +110,82 @@ export function findHostEntry(name: string, file = hostsFile()): HostEntry | und
     throw new UserError(`${file}: ${name}.close: ${why}`, 'use the name of another host entry in the file')
   }
   // What closes that one is of no interest here.
-  const { close: _, ...closing } = readHostEntry(close, other, file)
+  const { close: _, ...closing } = readHostEntry(close, other, file, hides)
   return { ...place, close: closing }
 }
 
-function readHostsFile(file: string): ReadonlyMap<string, unknown> {
+interface HostsFile {
+  readonly places: ReadonlyMap<string, unknown>
+  /** Whether this key of a place can be a part of a secret without quotes. */
+  readonly hides: (name: string, key: string) => boolean
+}
+
+const noHosts: HostsFile = { places: new Map(), hides: () => false }
+
+function readHostsFile(file: string): HostsFile {
   let content: string
   try {
     content = fs.readFileSync(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return noHosts
     throw new UserError(`${file} cannot be read: ${(error as Error).message}`)
   }
-  let places: unknown
-  try {
-    // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
-    places = parse(content, { schema: 'failsafe' }) ?? {}
-  } catch (error) {
-    throw new UserError(`${file} is not YAML: ${(error as Error).message.split('\n')[0] ?? ''}`)
+  const lines = new LineCounter()
+  // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
+  const document = parseDocument(content, {
+    schema: 'failsafe',
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: 'error',
+  })
+  const places = secretPlaces(content, secretOptions, [...knownKeys, ...Object.keys(credentialKeys)])
+  const isSecretAt = (offset: number) => {
+    const { line, col } = lines.linePos(offset)
+    return places(line, col)
   }
+  const [problem] = yamlProblems(document, isSecretAt)
+  if (problem) {
+    const { line, col } = lines.linePos(problem.offset)
+    throw new UserError(`${file}:${line}:${col}: is not YAML: ${problem.message}`, problem.hint)
+  }
+  if (document.errors.length > 0) throw new UserError(`${file}: a key is given twice`)
+  const value = valueOf(document, file)
   // An empty file is empty text there.
-  if (places === '') return new Map()
-  if (!isMapping(places)) throw new UserError(`${file}: expected names and their host entries`)
-  return new Map(Object.entries(places))
+  if (value === '' || value === null) return noHosts
+  if (!isMapping(value)) throw new UserError(`${file}: expected names and their host entries`)
+  return {
+    places: new Map(Object.entries(value)),
+    hides(name, key) {
+      const entry: unknown = document.get(name, true)
+      const pair = isMap(entry) ? entry.items.find(each => isScalar(each.key) && each.key.value === key) : undefined
+      return isScalar(pair?.key) && isSecretAt(pair.key.range?.[0] ?? 0)
+    },
+  }
+}
+
+function valueOf(document: { toJS(): unknown }, file: string): unknown {
+  try {
+    return document.toJS()
+  } catch {
+    throw new UserError(`${file} is not YAML that can be used: its aliases lead to too many values`)
+  }
 }
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function readHostEntry(name: string, entry: unknown, file: string): z.output<(typeof schemas)[WayType]> {
+function readHostEntry(
+  name: string,
+  entry: unknown,
+  file: string,
+  hides: HostsFile['hides'],
+): z.output<(typeof schemas)[WayType]> {
   const fail = (message: string, hint?: string, at: ConfigPath = []): never => {
     throw new UserError(`${file}: ${formatPath([name, ...at])}${message}`, hint)
   }
   if (!isMapping(entry)) return fail('expected a mapping, with a host')
   for (const key of Object.keys(entry).filter(each => !knownKeys.includes(each))) {
+    if (hides(name, key)) return fail('unknown key (not shown: it can be part of a secret)')
     const meant = nearest(key, knownKeys)
     return fail(`unknown key ${quote(key)}`, meant === undefined ? undefined : `did you mean '${meant}'?`)
   }

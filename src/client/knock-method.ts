@@ -146,7 +146,9 @@ async function findKey(flags: KnockFlags, place: PkdHostEntry, ask: () => Promis
   if (file !== undefined) return parseKey(readFirstLine(file, 'key'))
   if (flags.keyEnv !== undefined) {
     const value = process.env[flags.keyEnv]
-    if (value === undefined) throw usageError(`the environment has no variable ${flags.keyEnv}`)
+    // In place of the name, the key itself may have been given.
+    const name = /^[A-Z_][A-Z0-9_]{0,40}$/.test(flags.keyEnv) ? ` ${flags.keyEnv}` : ' of the name that --key-env gives'
+    if (value === undefined) throw usageError(`the environment has no variable${name}`)
     return parseKey(value)
   }
   return parseKey(place.key ?? (await ask()))

@@ -1,6 +1,8 @@
 /** What is wrong with a configuration, as data; the CLI and the log decide how it looks. */
 
 import type { ServiceSpec } from '../nft/index.js'
+import type { SecretPlaces } from './secret-places.js'
+import { withoutQuotes } from './secret-places.js'
 
 /** A position in a file of the configuration. Lines and columns count from 1. */
 export interface SourcePosition {
@@ -39,12 +41,27 @@ function formatProblem(problem: ConfigProblem): string {
 export class Findings {
   readonly problems: ConfigProblem[] = []
   readonly warnings: string[] = []
+  readonly #secrets = new Map<string, SecretPlaces>()
+
+  /** From now on, messages about these places of the file quote nothing. */
+  keepSecret(file: string, places: SecretPlaces): void {
+    this.#secrets.set(file, places)
+  }
+
+  isSecretAt({ file, line, column }: SourcePosition): boolean {
+    return this.#secrets.get(file)?.(line, column) ?? false
+  }
 
   problem(position: SourcePosition, message: string, hint?: string): void {
-    this.problems.push({ ...position, message, ...(hint === undefined ? {} : { hint }) })
+    const isSecret = this.isSecretAt(position)
+    const text = isSecret ? withoutQuotes(message) : message
+    // A near miss of a part of a secret would tell what that part is.
+    const isTold = hint !== undefined && !(isSecret && text !== message)
+    this.problems.push({ ...position, message: text, ...(isTold ? { hint } : {}) })
   }
 
   warn(position: SourcePosition, message: string): void {
-    this.warnings.push(`${formatPosition(position)}: ${message}`)
+    const text = this.isSecretAt(position) ? withoutQuotes(message) : message
+    this.warnings.push(`${formatPosition(position)}: ${text}`)
   }
 }

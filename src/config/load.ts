@@ -2,6 +2,7 @@
 import * as path from 'node:path'
 import type { Context } from './context.js'
 import { checkTwins, warnOfTails } from './credentials/checks.js'
+import { secretOptions } from './credentials/kinds.js'
 import { loadCredentials } from './credentials/load.js'
 import type { SourcePosition } from './errors.js'
 import { ConfigError, Findings } from './errors.js'
@@ -32,7 +33,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
   warnOfTails(credentials, context)
-  warnOfReadableConfig(context)
+  warnOfReadableConfig(context, secretOptions)
 
   if (findings.problems.length > 0 || settings === undefined) {
     throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })

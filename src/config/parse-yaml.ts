@@ -1,11 +1,14 @@
 /** One file of the configuration as YAML: within bounds that the parser survives, and with secrets as they are written. */
 import type { Document } from 'yaml'
-import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { kindOf, oneLine } from '../util/index.js'
+import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { kindOf } from '../util/index.js'
 import { isMapping } from './config-path.js'
+import { credentialKeys, secretOptions, verbatimOptions } from './credentials/kinds.js'
 import type { Findings, SourcePosition } from './errors.js'
 import type { SourceFile } from './positions.js'
 import { givenTwice, positionAt, startOf } from './positions.js'
+import { secretPlaces } from './secret-places.js'
+import { yamlProblems } from './yaml-problems.js'
 
 // The parser recurses: at some depth Node would run out of stack, and then it may abort instead of throwing.
 const maxFlowDepth = 200
@@ -27,6 +30,7 @@ function flowDepth(text: string): number {
 
 export function parseSource(file: string, text: string, findings: Findings): SourceFile | undefined {
   const lines = new LineCounter()
+  findings.keepSecret(file, secretPlaces(text, secretOptions, Object.keys(credentialKeys)))
   try {
     const document = parseDocument(text, {
       lineCounter: lines,
@@ -39,9 +43,9 @@ export function parseSource(file: string, text: string, findings: Findings): Sou
     const value: unknown = document.toJS() ?? {}
     if (isMapping(value)) return { file, document, lines, value }
     findings.problem(startOf(file), `expected a mapping of options, got ${kindOf(value)}`)
-  } catch (cause) {
-    // Among them too many aliases, which the parser counts while it follows them.
-    findings.problem(startOf(file), `is not YAML that can be used: ${oneLine((cause as Error).message)}`)
+  } catch {
+    // The parser counts aliases while it follows them, and throws when there are too many.
+    findings.problem(startOf(file), 'is not YAML that can be used: its aliases lead to too many values')
   }
   return undefined
 }
@@ -49,31 +53,17 @@ export function parseSource(file: string, text: string, findings: Findings): Sou
 /** Reports what is wrong with the YAML itself; whether its values are worth a look. */
 function isSound(document: Document.Parsed, file: string, lines: LineCounter, findings: Findings): boolean {
   const positionOf = (offset: number) => positionAt(file, lines, offset)
+  const problems = yamlProblems(document, offset => findings.isSecretAt(positionOf(offset)))
+  for (const { offset, message, hint } of problems) findings.problem(positionOf(offset), message, hint)
   const before = findings.problems.length
-  for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
-    if (code === 'DUPLICATE_KEY') continue
-    const plain = code === 'MULTIPLE_DOCS' ? 'expected one YAML document, got several' : oneLine(message)
-    findings.problem(positionOf(pos[0]), plain)
-  }
-  const anchors = new Set<string>()
   visit(document, {
-    Node: (_, node) => {
-      if (isAlias(node)) {
-        if (!anchors.has(node.source)) {
-          findings.problem(
-            positionOf(node.range?.[0] ?? 0),
-            `there is no anchor &${oneLine(node.source)} before this alias`,
-          )
-        }
-      } else if (node.anchor !== undefined) anchors.add(node.anchor)
-    },
     Pair: (_, { key }) => {
       if (isScalar(key) && key.value === '__proto__') {
         findings.problem(positionOf(key.range?.[0] ?? 0), "'__proto__' cannot be a key")
       }
     },
   })
-  const sound = findings.problems.length === before
+  const sound = problems.length === 0 && findings.problems.length === before
   reportDuplicates(document, positionOf, findings)
   return sound
 }
@@ -99,15 +89,13 @@ function reportDuplicates(
 }
 
 /** `key: 0x31` and `tag: 1234` are numbers to YAML. They are meant as written, and a number would lose digits. */
-const secretKeys = new Set(['key', 'tag', 'open-secret', 'close-secret'])
-
 function keepSecretsAsWritten(document: Document.Parsed): void {
   const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
   if (!isMap(credentials)) return
   for (const { value: credential } of credentials.items) {
     if (!isMap(credential)) continue
     for (const { key, value } of credential.items) {
-      const isText = isScalar(key) && secretKeys.has(String(key.value))
+      const isText = isScalar(key) && verbatimOptions.has(String(key.value))
       if (isText && isScalar(value) && value.value !== null && value.tag === undefined && value.source !== undefined) {
         value.value = value.source
       }

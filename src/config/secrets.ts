@@ -13,14 +13,10 @@ export interface SecretFile {
   readonly line: string
 }
 
-/** The options of a credential that hold a secret, each with one for its file. */
-export const secretOptions = ['key', 'open-secret', 'close-secret'] as const
-export type SecretOption = (typeof secretOptions)[number]
-
 /** That the secret is given once, if it is `needed`; and its file's content when it is in one. */
 export function readSecret(
   given: Record<string, unknown>,
-  option: SecretOption,
+  option: string,
   needed: boolean,
   at: ConfigPath,
   context: Context,
@@ -100,9 +96,8 @@ function statOf(file: string, reader: ConfigReader) {
   return { mode: stat.mode, size: stat.size, gid: stat.gid, isFile: stat.isFile() }
 }
 
-/** Of files of the configuration that everyone can read although keys stand in them. */
-/** One warning for each file that everyone can read and that holds a secret. */
-export function warnOfReadableConfig({ merged, findings, reader }: Context): void {
+/** One warning for each file that everyone can read and that holds a secret, in one of `secretOptions`. */
+export function warnOfReadableConfig({ merged, findings, reader }: Context, secretOptions: readonly string[]): void {
   const credentials = merged.value['credentials']
   const first = new Map<string, SourcePosition>()
   for (const [name, credential] of isMapping(credentials) ? Object.entries(credentials) : []) {

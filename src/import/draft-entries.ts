@@ -1,5 +1,4 @@
 /** What importers hand to a draft, and what a draft makes of it. */
-import type { SecretOption } from '../config/index.js'
 import type { PortRange } from '../net/index.js'
 import type { Note } from './notes.js'
 import type { Protocol } from './service-ports.js'
@@ -33,7 +32,8 @@ export interface CredentialDraft {
   readonly name: string
   /** In the order in which they are printed, `type` first; without those below. */
   readonly options: Readonly<Record<string, unknown>>
-  readonly secrets?: Readonly<Partial<Record<SecretOption, string>>>
+  /** By their options. */
+  readonly secrets?: Readonly<Record<string, string>>
   readonly opens?: readonly OpenedPorts[]
   /** Services that the configuration need not have. */
   readonly named?: readonly string[]
@@ -56,7 +56,7 @@ export interface CredentialDraft {
 export interface DraftEntry {
   readonly name: string
   readonly options: Readonly<Record<string, unknown>>
-  readonly secrets: Readonly<Partial<Record<SecretOption, string>>>
+  readonly secrets: Readonly<Record<string, string>>
   readonly notes: readonly Note[]
 }
 

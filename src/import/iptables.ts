@@ -12,7 +12,10 @@ export interface IptablesRule {
   readonly matches: readonly string[]
   /** Options with a ! before them, which is among the odd words. */
   readonly negated: ReadonlySet<string>
-  /** Words that were not understood; with any of them, the rule may mean something else. */
+  /**
+   * Words that were not understood; with any of them, the rule may mean something else. Those after a key, of which they
+   * may be a part, are not shown.
+   */
   readonly odd: readonly string[]
 }
 
@@ -101,6 +104,7 @@ export function readRule(words: readonly string[]): IptablesRule {
   const odd: string[] = []
   let action = ''
   let chain = ''
+  let isAfterKey = false
   while (left.length > 0) {
     const word = left.shift() as string
     const option = longNames[word] ?? word
@@ -112,8 +116,13 @@ export function readRule(words: readonly string[]): IptablesRule {
       if (/^\d+$/.test(left[0] ?? '')) left.shift()
     } else if (withoutEffect.includes(word)) continue
     else if (option === '--match') matches.push(left.shift() ?? '')
-    else if (!Object.hasOwn(known, option) || options.has(option)) odd.push(word)
-    else options.set(option, left.splice(0, known[option]))
+    else if (!Object.hasOwn(known, option) || options.has(option)) {
+      odd.push(isAfterKey && !['!', '--remove'].includes(word) ? 'a word after --key' : word)
+      isAfterKey ||= option === '--key'
+    } else {
+      options.set(option, left.splice(0, known[option]))
+      isAfterKey = option === '--key'
+    }
     const next = left[0] ?? ''
     if (word === '!') negated.add(longNames[next] ?? next)
   }

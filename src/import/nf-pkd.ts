@@ -58,8 +58,12 @@ function ruleOf(object: FlatObject, origin: string): PkdRule | string {
     // A key of digits without quotes is meant as it is written.
     return typeof found.value === 'string' ? found.value : found.raw
   }
+  let last = ''
   for (const key of object.values.keys()) {
-    if (!keys.includes(key)) notes.push(caution(`left out: ${shorten(key)}: nf-pkd has no such key`))
+    if (keys.includes(key)) last = key
+    // A comma in a key without quotes would make a key of what comes after it.
+    else if (last === 'key') notes.push(caution('left out: what comes after the key: nf-pkd has no such key'))
+    else notes.push(caution(`left out: ${shorten(key)}: nf-pkd has no such key`))
   }
   const key = text('key', '')
   const tag = text('tag', 'PKD0')

@@ -66,7 +66,7 @@ class Reader {
     const values = new Map<string, { value: Scalar; raw: string }>()
     this.#items('}', () => {
       const key = String(this.#scalar('a key between double quotes').value)
-      if (values.has(key)) this.#fail(`the key ${JSON.stringify(key.slice(0, 60))} is given twice`)
+      if (values.has(key)) this.#fail('a key is given twice')
       this.#space()
       if (this.#text(1) !== ':') this.#fail('expected a colon after the key', 'write "key": "value"')
       this.#at++

@@ -40,11 +40,13 @@ export function readOneTime(file: Buffer): OneTimeList {
 }
 
 function stepsOf(text: string, number: number): Step[] {
+  let steps: Step[]
   try {
-    const steps = text.split(',').map(parseStep)
-    if (steps.length <= maxSteps) return steps
-    throw new SequenceFormatError(`expected at most ${maxSteps} knocks, got ${steps.length}`)
-  } catch (cause) {
-    throw new SequenceFormatError(`line ${number}: ${(cause as Error).message}`, { cause })
+    steps = text.split(',').map(parseStep)
+  } catch {
+    // Without the text: it can be a key, where the file is one of another kind.
+    throw new SequenceFormatError(`line ${number}: expected knocks such as 7000 or 8000:udp, with commas between them`)
   }
+  if (steps.length <= maxSteps) return steps
+  throw new SequenceFormatError(`line ${number}: expected at most ${maxSteps} knocks, got ${steps.length}`)
 }

@@ -3,7 +3,7 @@ import type * as z from 'zod'
 import type { ConfigPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, flag, listOf, name, parsed, text } from '../schema-parts.js'
-import type { SecretFile, SecretOption } from '../secrets.js'
+import type { SecretFile } from '../secrets.js'
 import { triggerOf, triggerSchema } from '../trigger-schema.js'
 import { parseRate, parseWindow } from '../values.js'
 import type { AnyCredential, Triggers } from './types.js'
@@ -32,7 +32,7 @@ function readWindow(value: string | number): number {
 export const rate = parsed(text('a rate such as 5/10s or 20/minute, or none'), parseRate)
 
 /** Files with secrets that were read, by the option that may hold the secret itself. */
-export type Secrets = Readonly<Partial<Record<SecretOption, SecretFile>>>
+export type Secrets = Readonly<Record<string, SecretFile>>
 
 /** What a credential is made of. */
 interface Parts<D> {
@@ -48,8 +48,13 @@ interface Parts<D> {
 /** A type of credential: its options, and how it is made of them. */
 export interface CredentialKind<S extends z.ZodType, C> {
   readonly schema: S
-  /** Options that hold a secret, each with one for its file, and whether it must be given. */
-  readonly secrets: Readonly<Partial<Record<SecretOption, 'needed' | 'optional'>>>
+  /**
+   * Options that hold a secret, each with one for its file, and whether it must be given. Their values are taken as they
+   * are written, and are never part of a message.
+   */
+  readonly secrets: Readonly<Record<string, 'needed' | 'optional'>>
+  /** More options whose values are taken as they are written: text, also where it looks like a number. */
+  readonly verbatim?: readonly string[]
   /** In words, what no two credentials may share; for those that are knocked by one packet. */
   readonly identifiedBy?: string
   /** Undefined after a problem, which is in the findings then. */

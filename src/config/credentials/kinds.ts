@@ -25,6 +25,15 @@ export const kindOf = (type: unknown) =>
   // What the schema of one type has read is given to that one alone.
   loaded.find(one => one.type === type)?.kind as CredentialKind<z.ZodType<CredentialData>, Credential> | undefined
 
+/** The options that hold a secret, in any type of credential. */
+export const secretOptions: readonly string[] = [...new Set(loaded.flatMap(({ kind }) => Object.keys(kind.secrets)))]
+
+/** The options whose values are text as it is written, in any type of credential. */
+export const verbatimOptions: ReadonlySet<string> = new Set([
+  ...secretOptions,
+  ...loaded.flatMap(({ kind }) => ('verbatim' in kind ? (kind.verbatim ?? []) : [])),
+])
+
 /** The options that a credential of any type may have, for the near miss of a misspelt one. */
 export const credentialKeys: object = Object.fromEntries(
   loaded.flatMap(({ kind }) => Object.entries(kind.schema.shape)),

@@ -4,7 +4,6 @@ import { isMapping } from '../config-path.js'
 import type { Context } from '../context.js'
 import { namedEntries } from '../context.js'
 import { reportIssues } from '../issues.js'
-import type { SecretOption } from '../secrets.js'
 import { readSecret } from '../secrets.js'
 import { checkServices, checkTriggers } from './checks.js'
 import type { Secrets } from './common.js'
@@ -32,7 +31,7 @@ export function loadCredentials(context: Context): Credential[] {
 }
 
 function readSecrets(given: Record<string, unknown>, at: ConfigPath, context: Context): Secrets {
-  const options = Object.entries(kindOf(given['type'])?.secrets ?? {}) as [SecretOption, 'needed' | 'optional'][]
+  const options = Object.entries(kindOf(given['type'])?.secrets ?? {})
   const files = options.flatMap(([option, need]) => {
     const file = readSecret(given, option, need === 'needed', at, context)
     return file ? [[option, file] as const] : []

@@ -33,6 +33,7 @@ const schema = mapping({
 export const kind = credentialKind({
   schema,
   secrets: { key: 'needed' },
+  verbatim: ['tag'],
   identifiedBy: 'tag and key',
   load({ common, data, secrets: { key: file }, at, context }): PkdCredential | undefined {
     const { tag, port, skew } = data

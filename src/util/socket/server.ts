@@ -156,8 +156,9 @@ function serve(connection: net.Socket, handle: Handle): (reply: Answer) => void 
 function parse(text: string): { message?: unknown; problem?: Answer } {
   try {
     return { message: JSON.parse(text) }
-  } catch (error) {
-    return { problem: failure(error) }
+  } catch {
+    // The message of the parser would quote the text.
+    return { problem: failure(new Error('the request is not JSON')) }
   }
 }
 

@@ -239,7 +239,7 @@ describe('loadConfig: problems', () => {
         "3:61: credentials.b.tcp-flags: expected fin, syn, rst, psh, ack or urg, or one with ! before it, got 'cwr'",
         "3:76: credentials.b.target: expected an IPv4 or IPv6 address, got '192.0.2.0/24'",
         '4:39: credentials.c.sequences-file: gone cannot be used: there is no such file',
-        "5:39: credentials.d.sequences-file: bad cannot be used: line 3: expected a knock such as 7000 or 8000:udp, got 'x'",
+        '5:39: credentials.d.sequences-file: bad cannot be used: line 3: expected knocks such as 7000 or 8000:udp, with commas between them',
         "6:58: credentials.e.window: expected seconds, or a duration such as 30s, 10m, 8h or 2d, got 'forever'",
         '7:35: services.s.except: leaves no port to protect',
       ],
@@ -280,8 +280,12 @@ describe('loadConfig: problems', () => {
       yaml: 'queue: {}\n---\nqueue: {}',
       want: ['2:1: expected one YAML document, got several'],
     },
-    { name: 'an unknown tag', yaml: 'log: !x {}', want: ['1:6: Unresolved tag: !x'] },
-    { name: 'an alias without anchor', yaml: 'log: *x', want: ['1:6: there is no anchor &x before this alias'] },
+    { name: 'an unknown tag', yaml: 'log: !x {}', want: ['1:6: a value starts with !, and is no tag of YAML'] },
+    {
+      name: 'an alias without anchor',
+      yaml: 'log: *x',
+      want: ['1:6: a value starts with *, and there is no anchor of this name before it'],
+    },
     { name: '__proto__', yaml: 'services: {__proto__: {}}', want: ["1:12: '__proto__' cannot be a key"] },
     { name: 'control characters', yaml: '"a\\nb\\e": 1', want: ["1:1: unknown key 'a\\u000ab\\u001b'"] },
     { name: 'deep nesting of brackets', yaml: '['.repeat(100_000), want: ['1:1: is nested too deeply'] },
@@ -308,7 +312,7 @@ describe('loadConfig: problems', () => {
           .fill(`*a${i - 1}`)
           .join(', ')}]`,
       )
-    assert.match(only(problemsOf(lines.join('\n'))), /^pkctl\.yaml:1:1: .*alias count/)
+    assert.match(only(problemsOf(lines.join('\n'))), /^pkctl\.yaml:1:1: .*aliases lead to too many values/)
   })
 
   it('never shows a secret of the wrong type', () => {

@@ -211,7 +211,7 @@ describe('import nf-pkd', () => {
     ['[{"a": "\\x"}]', 1, /escape/],
     ['[{"a": "b\tc"}]', 1, /escape or a character/],
     ['[{"a": two words}]', 1, /expected text/],
-    ['[{"a": 1, "a": 2}]', 1, /"a" is given twice/],
+    ['[{"a": 1, "a": 2}]', 1, /a key is given twice/],
     ['[] x', 1, /nothing more/],
     ['[{"a":', 1, /expected text/],
     ['/* open', 1, /expected a list/],

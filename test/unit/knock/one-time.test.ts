@@ -29,7 +29,7 @@ describe('readOneTime', () => {
   for (const [text, want] of table) it(JSON.stringify(text), () => assert.deepEqual(read(text), want))
 
   it('names the line of what is no sequence', () => {
-    assert.throws(() => read(' 1\n\n 2,x\n'), /^SequenceFormatError: line 3: expected a knock/)
+    assert.throws(() => read(' 1\n\n 2,x\n'), /^SequenceFormatError: line 3: expected knocks/)
     assert.throws(() => read(Array(33).fill('1').join(',')), /line 1: expected at most 32 knocks, got 33/)
   })
 })

@@ -1,0 +1,216 @@
+/** That no message shows a secret, whatever it looks like to a parser: 1000 odd keys through every way to go wrong. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { after, describe, it } from 'node:test'
+import { main } from '../../src/cli/program.js'
+import { findHostEntry } from '../../src/client/hosts-file.js'
+import { findIptPkdHost } from '../../src/client/ipt-pkd-hosts.js'
+import type { Controller } from '../../src/controller/index.js'
+import { problemsOf } from '../../src/daemon/problems.js'
+import { requestHandler } from '../../src/daemon/request-handler.js'
+import { readRequest } from '../../src/daemon/requests.js'
+import { checkAll } from '../../src/doctor/checks/check-all.js'
+import { configurationFacts } from '../../src/doctor/probes/probe-configuration.js'
+import type { Firewall } from '../../src/nft/index.js'
+import type { Terminal } from '../../src/util/index.js'
+import { ask, listen } from '../../src/util/index.js'
+import type { Files } from './config/config-support.js'
+import { main as mainFile, problemsOf as configProblemsOf, load } from './config/config-support.js'
+import { facts as healthyFacts } from './doctor/doctor-support.js'
+
+/** Part of each odd key, and of nothing else. */
+const marker = 'Zq7Xw'
+const odd = [
+  ...['!', '*', '|', '>', '&', '%', '@', '`', '"', "'", '#', ',', ':', '{', '}', '[', ']', '-', '?', '\\', '=', '~'],
+  ...[': ', ' #', ', ', '- ', '? ', '!!', '!<', '|-', '>+', '---', '%TAG ', '<<: ', 'key: ', 'kez: ', ',tga: ', '\\x'],
+  ...['!!int ', '!!binary ', '&a ', '*a ', "'''", '"" ', ' ', '\t', '  ', '0x', 'é', '', ' : ', '::', '{{', '}}', '];'],
+]
+
+/** Always the same ones. */
+function oddKeys(count: number): string[] {
+  let state = 1
+  const next = () => (state = (state * 48_271) % 2_147_483_647)
+  const piece = () => odd[next() % odd.length] ?? ''
+  return Array.from({ length: count }, (_, i) => {
+    // Each piece comes first in turn: what a value starts with decides how YAML reads it.
+    const first = odd[i % odd.length] ?? ''
+    return `${first}${marker}${piece()}${marker}${piece()}${i % 3 === 0 ? marker : ''}`
+  })
+}
+
+const keys = oddKeys(1000)
+const start = 'services: {ssh: {port: 22}}\ncredentials:\n'
+
+/** The ways in which a key stands in a YAML file, or something like one. */
+const layouts: Readonly<Record<string, (key: string, option: string) => string>> = {
+  'without quotes': (key, option) => `    ${option}: ${key}\n    opens: [ssh]\n`,
+  'without a space': (key, option) => `    opens: [ssh]\n    ${option}:${key}\n`,
+  'as the last option': (key, option) => `    opens: [ssh]\n    ${option}: ${key}`,
+  'on the next line': (key, option) => `    ${option}:\n      ${key}\n    opens: [ssh]\n`,
+  'between double quotes': (key, option) => `    ${option}: "${key}"\n    opens: [ssh]\n`,
+  'between single quotes': (key, option) => `    ${option}: '${key}'\n    opens: [ssh]\n`,
+  'in a list': (key, option) => `    ${option}: [${key}]\n    opens: [ssh]\n`,
+  'in a mapping': (key, option) => `    ${option}: {${key}}\n    opens: [ssh]\n`,
+  'with a tag': (key, option) => `    ${option}: !!str ${key}\n    opens: [ssh]\n`,
+  twice: (key, option) => `    ${option}: ${key}\n    ${option}: ${key}\n    opens: [ssh]\n`,
+  'with an alias elsewhere': (key, option) =>
+    `    ${option}: &secret ${JSON.stringify(key)}\n    window: *secret\n    opens: [*secret]\n    rate: *secret\n`,
+  'beside a misspelt option': (key, option) => `    ${option}: ${key}\n    widow: 1\n    opens: [shs]\n`,
+}
+
+/** A mapping on one line; so a comma ends the key. */
+const inFlow = (key: string, option: string) => `${option}: ${key}, opens: [ssh]`
+
+function assertUnseen(key: string, way: string, said: string): void {
+  assert.ok(!said.includes(marker), `${way}: ${JSON.stringify(key)} is seen in: ${said}`)
+}
+
+/** What the loader says, as the log and the terminal show it. */
+function saidOf(files: Files): string {
+  const problems = configProblemsOf(files)
+  return (problems.length > 0 ? problems : load(files).warnings).join('\n')
+}
+
+function saidBy(work: () => unknown): string {
+  try {
+    work()
+    return ''
+  } catch (error) {
+    return problemsOf(error)
+      .map(({ message, hint }) => `${message} (${hint ?? ''})`)
+      .join('\n')
+  }
+}
+
+describe('no message shows a secret', () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-secrets-'))
+  after(() => fs.rmSync(directory, { recursive: true }))
+  const write = (name: string, text: string) => {
+    const file = path.join(directory, name)
+    fs.writeFileSync(file, text, { mode: 0o600 })
+    return file
+  }
+
+  for (const [k, [way, layout]] of Object.entries(layouts).entries()) {
+    it(`of the configuration, ${way}`, () => {
+      for (const [i, key] of keys.entries()) {
+        if ((i + k) % 3 !== 0) continue
+        const [type, option] = [
+          ['pkd', 'key'],
+          ['rotating', 'open-secret'],
+          ['rotating', 'close-secret'],
+        ][(i + (i % 7)) % 3] as [string, string]
+        assertUnseen(key, way, saidOf({ 'pkctl.yaml': `${start}  a:\n    type: ${type}\n${layout(key, option)}` }))
+      }
+    })
+  }
+
+  it('of the configuration, in one line, in a second file, and in a file for keys or sequences', () => {
+    for (const key of keys) {
+      const flow = `credentials:\n  a: {type: pkd, ${inFlow(key, 'key')}}\n`
+      assertUnseen(key, 'one line', saidOf({ 'pkctl.yaml': flow }))
+      assertUnseen(key, 'second file', saidOf({ 'pkctl.yaml': 'services: {}', 'conf.d/a.yaml': flow }))
+      for (const options of ['type: pkd, key-file: k', 'type: one-time, sequences-file: k', 'key-file: k']) {
+        const files = { 'pkctl.yaml': `${start}  a: {${options}, opens: [ssh]}`, k: `${key}\n` }
+        assertUnseen(key, options, saidOf(files))
+      }
+    }
+    assert.ok(mainFile.endsWith('pkctl.yaml'))
+  })
+
+  it('of hosts.yaml and ~/.ipt_pkd.ini', () => {
+    for (const [i, key] of keys.entries()) {
+      for (const [k, [way, layout]] of Object.entries(layouts).entries()) {
+        if ((i + k) % 6 !== 0) continue
+        const file = write(
+          'hosts.yaml',
+          `home:\n    host: h\n${layout(key, 'key').replaceAll('opens: [ssh]', 'tag: T')}`,
+        )
+        assertUnseen(
+          key,
+          way,
+          saidBy(() => findHostEntry('home', file)),
+        )
+      }
+      const flow = write('hosts.yaml', `home: {host: h, ${inFlow(key, 'key')}}`)
+      assertUnseen(
+        key,
+        'one line',
+        saidBy(() => findHostEntry('home', flow)),
+      )
+      const ini = write('ipt_pkd.ini', `[home]\nhost=h\nkey=${key}\nport=x\n`)
+      assertUnseen(
+        key,
+        'ini',
+        saidBy(() => findIptPkdHost('home', ini)),
+      )
+    }
+  })
+
+  it('of a reload, of the doctor, and of a request that is none', async () => {
+    const file = path.join(directory, 'pkctl.yaml')
+    const said: string[] = []
+    const log = (message: string) => said.push(message)
+    const handle = requestHandler({
+      controller: { reload: () => Promise.reject(new Error('unused')) } as unknown as Controller,
+      firewall: {} as unknown as Firewall,
+      file,
+      log: {
+        ...{ error: log, warn: log, info: log, debug: log },
+        prepare: () => ({ use: () => undefined, drop: () => undefined }),
+        close: () => Promise.resolve(),
+      },
+      manager: {
+        ready: log,
+        reloading: () => undefined,
+        stopping: () => undefined,
+        watch: () => undefined,
+        close: () => undefined,
+      },
+      ready: Promise.resolve(),
+    })
+    const healthy = healthyFacts()
+    const socket = path.join(directory, 'socket')
+    const listener = await listen({ path: socket, group: null }, message => handle(readRequest(message), 'root'))
+    after(() => listener.close('the test is over'))
+    for (const [i, key] of keys.entries()) {
+      const layout = Object.values(layouts)[i % 8] as (typeof layouts)[string]
+      write('pkctl.yaml', `${start}  a:\n    type: pkd\n${layout(key, 'key')}    no: 1\n`)
+      const answer = await handle({ request: 'reload' }, 'root')
+      const facts = { ...healthy, configuration: configurationFacts(file, () => undefined) }
+      const request = await ask(socket, { request: key, ...(i % 2 === 0 ? { address: key } : {}) })
+      assertUnseen(key, 'reload', JSON.stringify([answer, said.splice(0), checkAll(facts, '0.1.0'), request]))
+    }
+  })
+
+  it('of the command line, and of what is imported', async () => {
+    const said: string[] = []
+    const say = (text: string) => said.push(text)
+    const terminal: Terminal = {
+      ...{ out: () => undefined, error: say, hint: say, warn: say },
+      ...{ strong: text => text, difference: () => undefined },
+    }
+    const file = path.join(directory, 'import')
+    const imports: readonly [string, (key: string) => string][] = [
+      ['ipt_pkd', key => `-A INPUT -p udp -m pkd --key ${key} --tag SSHK -m recent --set --name ssh\n`],
+      ['ipt_pkd', key => `-A INPUT -p udp -m pkd --tag SSHK --key ${key} --key ${key}\n`],
+      ['ipt_pkd.ini', key => `[home]\nhost=h\nkey=${key}\nport=x\n`],
+    ]
+    const actions = path.join(directory, 'actions')
+    fs.mkdirSync(actions)
+    for (const [i, key] of keys.entries()) {
+      const flags = [[`--key=${key}`], ['--key', key], [`-k${key}`], ['--key-env', key]][i % 4] as string[]
+      await main(['knock', '127.0.0.1', ...flags], terminal)
+      const [system, layout] = imports[i % imports.length] as (typeof imports)[number]
+      fs.writeFileSync(file, layout(key))
+      await main(['import', system, file], terminal)
+      await main(['import', 'nfqknockd', '--', '-o', key, '-d', 'x'], terminal)
+      await main(['import', 'nfqknockd', `-o${key}`], terminal)
+      fs.writeFileSync(path.join(actions, 'a.json'), `[{"name": "a", "tag": "T", key: ${key}, "port": "x"}]`)
+      await main(['import', 'nf-pkd', actions], terminal)
+      assertUnseen(key, `${flags[0]?.slice(0, 6)} ${system}`, said.splice(0).join('\n'))
+    }
+  })
+})
