@@ -3,7 +3,7 @@ import type { AllPorts, CredentialDraft, DraftEntry, Window } from './draft-entr
 import type { PortGroup } from './group-ports.js'
 import { overlap } from './group-ports.js'
 import type { Note } from './notes.js'
-import { caution, remark } from './notes.js'
+import { caution, remark, shorten } from './notes.js'
 import type { UniqueNames } from './unique-names.js'
 
 /** The services of all credentials. */
@@ -32,6 +32,11 @@ export function credentialEntry(
   const closing = made.filter(({ protocol, ports }) =>
     closes.some(one => one.protocol === protocol && overlap(one.ports, ports)),
   )
+  const others = servicesOf('any', all)
+  if (credential.isUnclear && others.length > 0) {
+    const which = shorten(others.join(', '))
+    said.push(caution(`the services of other doors (${which}) stay closed for it: name those that it opens in opens`))
+  }
   const closed = [
     ...closing.map(({ entry }) => entry.name),
     ...(credential.closesNamed ?? []),

@@ -37,6 +37,8 @@ export interface CredentialDraft {
   readonly opens?: readonly OpenedPorts[]
   /** Services that the configuration need not have. */
   readonly named?: readonly string[]
+  /** Whether its commands may open ports, of which it is not known which. */
+  readonly isUnclear?: boolean
   /** Whether it opens whatever the others open. */
   readonly opensAll?: AllPorts
   /** Where it opens no ports, or only named ones. */

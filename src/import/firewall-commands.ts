@@ -31,7 +31,11 @@ export function readFirewallCommand(given: readonly string[]): FirewallCommand |
   return Object.hasOwn(readers, name) ? readers[name]?.(words) : undefined
 }
 
-const withoutSudo = (words: readonly string[]) => (path.basename(words[0] ?? '') === 'sudo' ? words.slice(1) : words)
+function withoutSudo(words: readonly string[]): readonly string[] {
+  if (path.basename(words[0] ?? '') !== 'sudo') return words
+  const program = words.findIndex((word, i) => i > 0 && !/^-[nEHS]+$/.test(word))
+  return program < 0 ? [] : words.slice(program)
+}
 
 function fromIptables(words: readonly string[]): FirewallCommand | undefined {
   const rule = readRule(words)

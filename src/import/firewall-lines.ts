@@ -2,7 +2,7 @@
 import type { FirewallCommand } from './firewall-commands.js'
 import { readFirewallCommand } from './firewall-commands.js'
 import { formatServicePorts } from './service-ports.js'
-import { readShell } from './shell-words.js'
+import { literalWords, readShell } from './shell-words.js'
 
 export interface FirewallLine extends FirewallCommand {
   /** What a shell runs after that; empty for nothing. */
@@ -13,7 +13,8 @@ export interface FirewallLine extends FirewallCommand {
 export const changesRules = /\b(ip6?tables|ipset|nft|ufw|firewall-cmd|pktables|pkctl)\b/
 
 /** What the line does, if it is plain which ports it opens or closes. */
-export function readFirewallLine(line: string): FirewallLine | undefined {
+export function readFirewallLine(given: string): FirewallLine | undefined {
+  const line = withoutShell(given)
   const { commands } = readShell(line)
   const read = commands.map(command => (command.literal ? readFirewallCommand(command.words) : undefined))
   const other = read.findIndex(one => one === undefined)
@@ -27,6 +28,14 @@ export function readFirewallLine(line: string): FirewallLine | undefined {
     return { ...first, seconds, rest: '' }
   const rest = other < 0 ? '' : line.slice(known.at(-1)?.next).trim()
   return changesRules.test(rest) || /\b(sleep|at)\b/.test(rest) ? undefined : { ...first, rest }
+}
+
+/** What a shell is called for, as in `sh -c 'iptables …'`. */
+function withoutShell(line: string): string {
+  const words = literalWords(line) ?? []
+  return /^(\/usr)?(\/bin\/)?(ba|da)?sh$/.test(words[0] ?? '') && words[1] === '-c' && words.length === 3
+    ? (words[2] as string)
+    : line
 }
 
 /** Commands that all open, or all close, as one. */

@@ -9,6 +9,7 @@ import type { DoorCommands } from './knockd-commands.js'
 import { commandsOf } from './knockd-commands.js'
 import { secondsOf } from './knockd-file.js'
 import { knocksOf } from './knockd-knocks.js'
+import { deletesRules, repeatable } from './knockd-repeats.js'
 import { triggerOf } from './knockd-trigger.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
@@ -43,6 +44,7 @@ interface Doors {
 export class Door {
   readonly commands: DoorCommands
   readonly #notes: Note[] = []
+  readonly #replaced = new Set<string>()
   isTriggered = false
 
   constructor(
@@ -101,7 +103,7 @@ export class Door {
     }
     const { all, opens, services } = start
     if (all !== undefined) {
-      const onOpen = this.#run(this.values, 'start_command')
+      const onOpen = this.#run((stop && repeatable(this.values)) ?? this.values, 'start_command')
       const onExpiry = this.#run(this.values, 'stop_command')
       return { opensAll: all, window, ...(onOpen ? { onOpen } : {}), ...(onExpiry ? { onExpiry } : {}) }
     }
@@ -144,25 +146,36 @@ export class Door {
   /** The trigger for a key, of which there is one where its text is not empty. */
   #run(values: ReadonlyMap<string, string>, key: string): TriggerDraft | undefined {
     const trigger = triggerOf(values, key, this.#notes)
-    if (trigger) this.isTriggered = true
+    if (!trigger) return undefined
+    this.isTriggered = true
+    const lines = [values.get(key) ?? '', values.get(`${key}_6`) ?? '']
+    for (const name of placeholders.filter(name => lines.some(line => line.includes(`{${name}}`)))) {
+      if (!this.#replaced.has(name))
+        this.#caution(`{${name}} in a command is replaced here, as %IP% is; it was not there`)
+      this.#replaced.add(name)
+    }
     return trigger
   }
 
   #triggers(why: string | undefined): Partial<CredentialDraft> | string {
-    const onOpen = this.#run(this.values, 'start_command')
+    const once = deletesRules(this.values) ? repeatable(this.values) : undefined
+    const onOpen = this.#run(once ?? this.values, 'start_command')
     const onExpiry = this.#run(this.values, 'stop_command')
     if (!onOpen && !onExpiry) return 'it has no command'
     const lines = ['start_command', 'start_command_6', 'stop_command', 'stop_command_6'].map(
       key => this.values.get(key) ?? '',
     )
-    const replaced = placeholders.filter(name => lines.some(line => line.includes(`{${name}}`)))
-    for (const name of replaced) this.#caution(`{${name}} in a command is replaced here, as %IP% is; it was not there`)
     const what = 'its commands are run as they are'
     if (why !== undefined) this.#caution(`${what}, and open no service of pkctl: ${why}`)
-    else if (lines.some(line => changesRules.test(line))) {
+    const isUnclear = lines.some(line => changesRules.test(line))
+    if (why === undefined && isUnclear)
       this.#caution(`${what}: it is not plain which port they open; a service with opens would close it by itself`)
+    if (isUnclear && onOpen && onExpiry && !once) {
+      const stays = 'a rule that is added twice stays'
+      this.#caution(`a second knock within the window runs start_command again, and stop_command runs once: ${stays}`)
     }
     return {
+      isUnclear,
       ...(onOpen ? { onOpen } : {}),
       ...(onExpiry
         ? { onExpiry, window: secondsOf(this.values, 'cmd_timeout', defaultCommandSeconds, this.#notes) }

@@ -23,7 +23,8 @@ export function knocksOf(
   const steps = file === undefined ? sequenceOf(text) : oneTimeOf(file, readFile, notes)
   if (typeof steps === 'string') return steps
   const timeout = secondsOf(values, 'seq_timeout', defaultSequenceSeconds, notes)
-  const flags = flagsOf(values.get('tcpflags'), notes)
+  const isUdp = (text ?? 'file').split(',').every(step => /:\s*udp\s*$/i.test(step))
+  const flags = flagsOf(values.get('tcpflags'), notes, isUdp)
   if (typeof flags === 'string') return flags
   const target = values.get('target')
   const options = { ...steps, timeout, ...(flags ? { 'tcp-flags': flags } : {}) }
@@ -61,20 +62,22 @@ function oneTimeOf(file: string, readFile: ConfigReader['readFile'], notes: Note
     return `its file of sequences, ${shorten(file)}, cannot be used: ${reasonOf(error)}`
   }
   notes.push(remark('pkctld marks used sequences in that file, too: do not run knockd beside it'))
-  notes.push(
-    caution(
-      `pkctld must be able to write ${shorten(file)}, or nothing opens: under the units of the packages, move it below ` +
-        '/var/lib/pkctl, give it to the user pkctl, and change sequences-file',
-    ),
-  )
+  if (!path.normalize(file).startsWith('/var/lib/pkctl/'))
+    notes.push(
+      caution(
+        `pkctld must be able to write ${shorten(file)}, or nothing opens: under the units of the packages, move it below ` +
+          '/var/lib/pkctl, give it to the user pkctl, and change sequences-file',
+      ),
+    )
   return { type: 'one-time', 'sequences-file': file }
 }
 
-function flagsOf(text: string | undefined, notes: Note[]): string[] | string | undefined {
+function flagsOf(text: string | undefined, notes: Note[], isUdp: boolean): string[] | string | undefined {
   if (text === undefined) return undefined
   const flags = text.split(/[,|]/).map(flag => flag.trim().toLowerCase().replace(/^!\s+/, '!'))
   try {
-    if (!isSentByClients(parseFlags(flags))) {
+    const rule = parseFlags(flags)
+    if (!isUdp && !isSentByClients(rule)) {
       const how = "as there; use [syn, '!ack'] for clients such as knock, which start a connection"
       notes.push(caution(`TCPFlags = ${shorten(text)}: no client sends them, and no knock counts, ${how}`))
     }

@@ -138,6 +138,7 @@ describe('an imported configuration', () => {
     assert.equal(await lab.opens(server4, client4), 'timeout')
     await lab.from(['knock', '-4', server4, '7200', '9200', '8200'])
     await until(rule)
+    await lab.from(['knock', '-4', server4, '7200', '9200', '8200'])
     assert.equal(await lab.opens(server4, client4), 'open')
     await until(async () => !(await rule()))
   })

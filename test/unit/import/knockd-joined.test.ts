@@ -25,6 +25,8 @@ describe('import knockd: several commands in a line', () => {
     ['both versions of IP', `${accept('22')} && ${accept('22', '-A', 'ip6tables')}`, ['ssh']],
     ['two ports', `${accept('22')}; ${accept('80')}`, ['ssh', 'http']],
     ['output that goes nowhere', `${accept('22')} >/dev/null 2>&1`, ['ssh']],
+    ['sudo with an option', `sudo -n ${accept('22')}`, ['ssh']],
+    ['a shell of its own', `/bin/sh -c "${accept('22')}; ${accept('80')}"`, ['ssh', 'http']],
     ['a comment behind it', `${accept('22')} # let in`, ['ssh']],
     [
       'firewalls of two kinds',
@@ -94,6 +96,43 @@ describe('import knockd: several commands in a line', () => {
   })
 })
 
+describe('import knockd: commands that are run as they are', () => {
+  const plain = `[ssh]\nsequence=7,9,8\ncommand=${accept('22')}\n`
+  const set = 'ipset add knock %IP%'
+
+  it('what they may have to open of other doors is said', () => {
+    const { warnings } = from(
+      `${plain}[vpn]\nsequence=6,9,8\ncommand=pktables add %IP% --service vpn\n[set]\nsequence=4,9,8\ncommand=${set}\n`,
+    )
+    assert.match(warnings.join('\n'), /set: the services of other doors \(ssh, vpn\) stay closed for it.*in opens/)
+    assert.doesNotMatch(from(`[set]\nsequence=4,9,8\ncommand=${set}\n`).warnings.join('\n'), /stay closed/)
+    assert.doesNotMatch(from(`${plain}[x]\nsequence=4,9,8\ncommand=/bin/true\n`).warnings.join('\n'), /stay closed/)
+  })
+
+  it('that a second knock adds a second rule, and one is taken back, is said', () => {
+    const nft = 'nft add rule inet filter knock ip saddr %IP% accept'
+    const { warnings } = door(`start_command = ${nft}`, 'stop_command = nft flush chain inet filter knock')
+    assert.match(
+      warnings.join('\n'),
+      /a second knock within the window runs start_command again, and stop_command runs once/,
+    )
+    const other = door('start_command = /bin/a', 'stop_command = /bin/b')
+    assert.deepEqual(other.warnings, [])
+  })
+
+  it('a rule of iptables that its stop_command deletes is there once, however often one knocks', () => {
+    const rule = (action: string, program = 'iptables') => `/sbin/${program} ${action} KNOCK -s %IP% -j ACCEPT`
+    const { value, warnings } = door(
+      `start_command = ${rule('-I')}; ${rule('-A', 'ip6tables')}`,
+      `stop_command = ${rule('-D')}; ${rule('-D', 'ip6tables')}`,
+    )
+    assert.deepEqual(value['credentials']?.['door']?.['on-open'], {
+      shell: `(${rule('-D')}; ${rule('-D', 'ip6tables')}) >/dev/null 2>&1; ${rule('-I')}; ${rule('-A', 'ip6tables')}`,
+    })
+    assert.doesNotMatch(warnings.join('\n'), /second knock/)
+  })
+})
+
 describe('import knockd: all ports', () => {
   const ssh = `[ssh]\nsequence=7100,9100,8100\nstart_command=${accept('22')}\nstop_command=${accept('22', '-D')}\n`
   const vpn = '[vpn]\nsequence=7300,9300,8300\ncommand=pktables add %IP% --service vpn\n'
@@ -138,7 +177,9 @@ describe('import knockd: all ports', () => {
       assert.deepEqual(credential?.['opens'] ?? [], opens)
       assert.equal(credential?.['window'], stop === undefined ? (opens.length > 0 ? 'unlimited' : undefined) : 3600)
       const trigger = config.credentials.find(one => one.name === 'everything')?.triggers
-      assert.equal(words(trigger?.open?.command), start.replaceAll("'", ''))
+      // A second knock in the window runs on-open again, and on-expiry runs once: no rule may be there twice.
+      const once = stop === undefined ? start : `(${stop}) >/dev/null 2>&1; ${start}`
+      assert.equal(words(trigger?.open?.command), once.replaceAll("'", ''))
       assert.equal(words(trigger?.expiry?.command), stop)
       assert.deepEqual(value['services'], { ssh: { port: 22 } })
       const said =

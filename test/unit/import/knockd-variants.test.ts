@@ -211,6 +211,13 @@ const variants: readonly Variant[] = [
     status: 1,
   },
   {
+    name: 'several interfaces, which knockd does not have',
+    conf: `[options]\nInterface = eth0\nInterface = wlan0\n[ssh]\nsequence=1,3,2\nstart_command=/sbin/iptables -I INPUT -i eth0 -s %IP% -p tcp --dport 22 -j ACCEPT\nstop_command=/sbin/iptables -D INPUT -i eth0 -s %IP% -p tcp --dport 22 -j ACCEPT\n`,
+    doors: { ssh: 'opens ssh 10' },
+    services: ssh,
+    said: [/Interface is given twice/, /Interface = wlan0/, /left out: interface eth0/],
+  },
+  {
     name: 'options alone',
     conf: '[options]\nUseSyslog\nInterface = eth1\n',
     doors: {},

@@ -319,6 +319,8 @@ describe('import knockd', () => {
     const flags = (text: string) => door(`tcpflags = ${text}`, 'command = /bin/true').warnings.join('\n')
     assert.match(flags('syn,ack'), /^door: TCPFlags = syn,ack: no client sends them/)
     assert.equal(flags('syn'), '')
+    const udp = from('[a]\nsequence=1:udp,2:UDP\ntcpflags=syn,ack\ncommand=/bin/true\n')
+    assert.deepEqual(udp.warnings, [])
   })
 
   it('the log never decides whether the daemon starts: no path is taken over', () => {
