@@ -143,6 +143,8 @@ describe('healing', () => {
     await site.knock(server6, client6)
     await site.openTo(server6, client6)
     await site.allIsWell(2)
+    assert.equal(await site.daemon.stop(), 0)
+    assert.doesNotMatch(await site.nft('list', 'ruleset'), /table ip6? mangle/, 'what pkctld made there goes with it')
   })
 
   it('goes on when its nft was killed', async () => {

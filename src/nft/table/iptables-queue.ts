@@ -47,6 +47,9 @@ export function realIptablesQueue(run: Execute): IptablesQueue {
     return result.stdout
   }
 
+  /** The comments of the rules that this process has added, by family and chain. */
+  const madeBefore = new Map<string, string>()
+
   const exists = async (...what: string[]) => (await run('nft', ['list', ...what])).status === 0
 
   async function ownRules({ tool }: Family): Promise<OwnRule[]> {
@@ -73,11 +76,14 @@ export function realIptablesQueue(run: Execute): IptablesQueue {
 
   async function installIn(side: Family, hook: Hook, mark: number, queue: number): Promise<void> {
     const chain = hook.toUpperCase()
-    const made = !(await exists('table', side.family, 'mangle'))
+    const now = !(await exists('table', side.family, 'mangle'))
       ? 'pkctl: made table and chain'
       : !(await exists('chain', side.family, 'mangle', chain))
         ? 'pkctl: made chain'
         : 'pkctl: knocks'
+    // Another program may have flushed the chain, and the rule with its comment.
+    const made = now === 'pkctl: knocks' ? (madeBefore.get(`${side.family} ${chain}`) ?? now) : now
+    madeBefore.set(`${side.family} ${chain}`, made)
     const match = ['-m', 'mark', '--mark', markWord(mark), '-m', 'comment', '--comment', made]
     const target = ['-j', 'NFQUEUE', '--queue-num', String(queue), '--queue-bypass']
     // First, so that no other rule of the chain sets a mark before.
