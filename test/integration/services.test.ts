@@ -208,6 +208,24 @@ describe('service chains', () => {
     assert.equal(await lab.opens(server6, stranger6), 'timeout', 'used up')
   })
 
+  it('is closed to the machine itself, but for sources on the allowlist', async () => {
+    const own: readonly (readonly [string, string])[] = [
+      ['127.0.0.1', '127.0.0.0/8'],
+      [server4, server4],
+      ['::1', '::1'],
+      [server6, server6],
+    ]
+    const opens = async (host: string) => {
+      const target = host.includes(':') ? `TCP6:[${host}]:22` : `TCP4:${host}:22`
+      return (await lab.on(['socat', '-u', '/dev/null', `${target},connect-timeout=0.3`])).status === 0
+    }
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    for (const [host] of own) assert.equal(await opens(host), false, host)
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', ...own.flatMap(([, source]) => ['--allow', source]))
+    for (const [host] of own) assert.equal(await opens(host), true, host)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
   it('--single-use: repeating the SYN of the one connection does not make it many', async () => {
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--port', '2222', '--syn', '--single-use')
     await lab.mustPkctl('add', client4, '--service', 'ssh')
