@@ -4,7 +4,7 @@ import { realFirewall } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { ask, execute, listen, requestIn, unknownRequest } from '../util/index.js'
 import type { RollbackState } from './rollback.js'
-import { pendingFile, rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
+import { rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
 
 const tries = 20
 const betweenTriesMilliseconds = 3_000
@@ -17,7 +17,7 @@ process.title = 'pkctl-rollback'
 // The change may end the session in which it was made.
 process.on('SIGHUP', () => undefined)
 process.stdout.on('error', () => undefined)
-const saved = JSON.parse(fs.readFileSync(pendingFile, 'utf8')) as RollbackState
+const saved = JSON.parse(fs.readFileSync(0, 'utf8')) as RollbackState
 await listen({ path: rollbackSocket, group: null }, message => Promise.resolve(answer(message)))
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)
@@ -44,7 +44,6 @@ function answer(message: unknown): Answer {
 
 /** From now on another change can wait for its confirmation. */
 function forget(): void {
-  fs.rmSync(pendingFile, { force: true })
   fs.rmSync(rollbackSocket, { force: true })
 }
 

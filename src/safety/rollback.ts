@@ -1,7 +1,8 @@
 /**
- * A change that is rolled back unless it is confirmed. The state before it is saved in /run, which a reboot empties like
- * the ruleset, and a separate process waits: it has no terminal and no parent with which it would end, needs no daemon, and
- * uses the kernel's monotonic clock. A change is pending while that process answers at its socket.
+ * A change that is rolled back unless it is confirmed. A separate process waits with the state before it in its memory: it
+ * has no terminal and no parent with which it would end, needs no daemon, and uses the kernel's monotonic clock. A change
+ * is pending while that process answers at its socket. The socket is in a directory that only root can write: where the
+ * daemon's user could put its own, a change could be confirmed by that user, or kept from its confirmation.
  */
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -10,10 +11,10 @@ import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { prefixesDiffer, prefixOf } from '../nft/index.js'
-import { ask, replaceFile, runDirectory, UserError } from '../util/index.js'
+import { ask, UserError } from '../util/index.js'
 
-export const pendingFile = `${runDirectory}/pending.json`
-export const rollbackSocket = `${runDirectory}/rollback.sock`
+const directory = '/run/pkctl-confirm'
+export const rollbackSocket = `${directory}/rollback.sock`
 
 export const rollbackRequests = ['confirm', 'show'] as const
 
@@ -79,10 +80,12 @@ const armWithinMilliseconds = 15_000
 /** Starts the process that rolls back. Resolves when it waits; before that, nothing may be changed. */
 export async function arm(saved: RollbackState): Promise<void> {
   await refuseWhilePending()
-  fs.mkdirSync(runDirectory, { recursive: true, mode: 0o755 })
-  replaceFile(pendingFile, JSON.stringify(saved))
+  makeDirectory()
   const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
-  const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] })
+  // A process that ends before it has read everything is reported by its exit.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(JSON.stringify(saved))
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = (why: string) => reject(new UserError(`the process that would roll back does not start: ${why}`))
@@ -96,13 +99,24 @@ export async function arm(saved: RollbackState): Promise<void> {
     })
   } catch (error) {
     child.kill('SIGKILL')
-    fs.rmSync(pendingFile, { force: true })
     throw error
   } finally {
     child.removeAllListeners()
     child.stdout.destroy()
     child.unref()
   }
+}
+
+function makeDirectory(): void {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST') throw new UserError(`${directory} cannot be made: ${message}`, 'run as root')
+  }
+  const { mode, uid } = fs.lstatSync(directory)
+  if ((mode & 0o170_777) === 0o040_700 && uid === process.geteuid?.()) return
+  throw new UserError(`${directory} is not a directory of this user alone`, `ls -ld ${directory} shows what it is`)
 }
 
 /** Keeps the change. Throws when none is pending. */

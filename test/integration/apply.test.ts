@@ -124,8 +124,8 @@ describe('pkctl apply', () => {
 
   // ---- --confirm
 
-  const pendingFile = '/run/pkctl/pending.json'
-  const isPending = async () => (await on('test', '-e', pendingFile)).status === 0
+  const rollbackSocket = '/run/pkctl-confirm/rollback.sock'
+  const isPending = async () => (await on('test', '-e', rollbackSocket)).status === 0
   /** Does not wait until the time is over. */
   async function rollBackNow(): Promise<void> {
     for (const pid of await waitingProcesses()) process.kill(pid, 'SIGTERM')
@@ -187,8 +187,7 @@ describe('pkctl apply', () => {
   it('--confirm: pkctl confirm keeps the change, and only once', async () => {
     const file = lab.config(both)
     assert.match(await must('apply', file, '--confirm', '1m'), /\npkctl confirm within 60 s keeps it; otherwise all/)
-    assert.equal((await on('stat', '-c', '%a', pendingFile)).stdout, '600\n')
-    assert.equal((await on('stat', '-c', '%a', '/run/pkctl/rollback.sock')).stdout, '600\n')
+    assert.equal((await on('stat', '-c', '%a', '/run/pkctl-confirm', rollbackSocket)).stdout, '700\n600\n')
     assert.equal(await must('confirm'), 'the change is kept\n')
     assert.equal(await isPending(), false)
     const { status, stderr } = await pk('confirm')
@@ -198,6 +197,20 @@ describe('pkctl apply', () => {
     assert.deepEqual(await names(), ['ssh', 'web'])
     assert.match(await must('apply', file, '--confirm', '3s'), /^nothing to change: [^\n]*\n$/)
     assert.equal(await isPending(), false, 'there is nothing to confirm')
+  })
+
+  it('--confirm: the user to whom the directory of the daemon belongs cannot reach the waiting change', async () => {
+    const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+    await must('apply', lab.config('services:\n  ssh: { port: 22 }'))
+    await on('chown', 'nobody', '/run/pkctl')
+    const plant =
+      'cd /run/pkctl && rm -rf -- * && ln -s /run/elsewhere pending.json && ln -s /run/elsewhere pending.json.new'
+    assert.equal((await on(...nobody, 'sh', '-c', plant)).status, 0)
+    await must('apply', lab.config(both), '--confirm', '1m')
+    assert.equal((await on(...nobody, 'sh', '-c', 'rm -rf /run/pkctl/*')).status, 0)
+    assert.equal(await must('confirm'), 'the change is kept\n')
+    assert.equal((await on('test', '-e', '/run/elsewhere')).status, 1)
+    assert.deepEqual(await names(), ['ssh', 'web'])
   })
 
   it('--confirm: a second change waits its turn, one after a confirmed one need not', async () => {
