@@ -2,6 +2,7 @@
 import * as fs from 'node:fs'
 import type { OneTimeList, OneTimeSequence } from '../knock/index.js'
 import { readOneTime, usedMark } from '../knock/index.js'
+import { openNamed } from '../util/index.js'
 
 /** A line of a file, as it was when it was read. */
 export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {
@@ -16,7 +17,7 @@ export const readOneTimeFile = (file: string): OneTimeList => readOneTime(fs.rea
  * Throws when the line is not what it was, or the file cannot be written.
  */
 export function markUsed({ file, line, offset }: OneTimeLine): void {
-  const descriptor = fs.openSync(file, 'r+')
+  const descriptor = openNamed(file)
   try {
     // With the end of the line before it, so that a line that has become longer at its front is noticed.
     const from = Math.max(0, offset - 1)

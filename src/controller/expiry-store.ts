@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { writeTemporary } from '../util/index.js'
+import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
 
 export interface DueGrant {
   readonly credential: string
@@ -26,18 +26,24 @@ export class ExpiryStore {
   #earliest = Infinity
   #descriptor = -1
   #lines = 0
+  #isLost = false
+  readonly #report: (message: string) => void
 
-  private constructor(file: string) {
+  private constructor(file: string, report: (message: string) => void) {
     this.#file = file
+    this.#report = report
   }
 
-  /** Reads what is due, and skips lines that are damaged. Throws the system's error. */
-  static open(directory: string): ExpiryStore {
-    const store = new ExpiryStore(path.join(directory, 'due'))
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  /**
+   * Reads what is due, and skips lines that are damaged. Throws the system's error. `report` gets what happens to the file
+   * later.
+   */
+  static open(directory: string, report: (message: string) => void = () => undefined): ExpiryStore {
+    const store = new ExpiryStore(path.join(directory, 'due'), report)
+    makeOwnedDirectory(directory)
     let text = ''
     try {
-      text = fs.readFileSync(store.#file, 'utf8')
+      text = readOwned(store.#file).toString('utf8')
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
@@ -105,6 +111,24 @@ export class ExpiryStore {
     return this.#entries.size === 0 ? Infinity : this.#earliest
   }
 
+  /** Writes the file again when another program has removed or replaced it. To be called at intervals. */
+  keep(): void {
+    if (this.#descriptor < 0) return
+    if (isStillThere(this.#file, this.#descriptor)) {
+      this.#isLost = false
+      return
+    }
+    const message = `another program has removed or replaced ${this.#file}`
+    try {
+      this.#compact()
+      this.#isLost = false
+      this.#report(`${message}; it is written again, with all commands that are due`)
+    } catch (error) {
+      if (!this.#isLost) this.#report(`${message}, and it cannot be written again: ${(error as Error).message}`)
+      this.#isLost = true
+    }
+  }
+
   close(): void {
     if (this.#descriptor >= 0) fs.closeSync(this.#descriptor)
     this.#descriptor = -1
@@ -126,6 +150,8 @@ export class ExpiryStore {
   }
 
   #append(entry: Omit<DueGrant, 'expires'> & { readonly expires: number | null }): void {
+    this.keep()
+    if (this.#isLost) throw new Error(`another program has removed or replaced ${this.#file}`)
     if (this.#lines > compactAboveLines && this.#lines > 2 * this.size) this.#compact()
     // The line break comes first, so that a line that a full disk cut off does not damage the next one.
     const line = Buffer.from(`\n${JSON.stringify(entry)}`)
@@ -136,7 +162,12 @@ export class ExpiryStore {
 
   #compact(): void {
     const entries = [...this.#taken.values(), ...this.#entries.values()]
-    const next = writeTemporary(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), { sync: true })
+    const next = writeTemporary(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), {
+      sync: true,
+      prepare: descriptor => {
+        giveToOwner(descriptor, path.dirname(this.#file))
+      },
+    })
     try {
       next.replace()
     } catch (error) {

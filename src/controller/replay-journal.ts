@@ -5,11 +5,14 @@
  * bytes that name the credential, four that check the rest; numbers are little-endian. A digest of zeros says that
  * everything of that credential up to that time is refused. There are two files, `replays` and `replays.old`: when the
  * first has grown and all that is in the second has expired anyway, they change places.
+ *
+ * What the disk does not take is written with the next knock, or by `keep`. A file that another program removes or
+ * replaces is written again from memory.
  */
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { writeTemporary } from '../util/index.js'
+import { appendOwned, giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
 import type { ReplayLimits } from './replay-cache.js'
 import { ReplayCache } from './replay-cache.js'
 
@@ -17,6 +20,8 @@ const recordLength = 32
 const rotateAtBytes = 1 << 20
 /** Knocks that stay acceptable for longer than this are worth waiting for the disk itself. */
 const syncAboveSeconds = 60
+/** So many records wait for a disk that takes none. */
+const maxWaiting = 32_768
 
 /** What the memory of a credential is found by; a credential that is renamed keeps it. */
 export interface Remembered {
@@ -35,6 +40,8 @@ interface Kept {
   memory: ReplayCache
   /** Whether the configuration has the credential; before it has said so, nobody knows its skew. */
   configured: boolean
+  /** The highest time that was known when damaged records were found. */
+  highestAtDamage: number
 }
 
 export class ReplayJournal {
@@ -48,26 +55,36 @@ export class ReplayJournal {
   #startedAt = 0
   #batch = Buffer.alloc(64 * recordLength)
   #filled = 0
+  /** Those of the batch that the disk has not taken. */
+  #waiting = 0
+  #isLost = false
   #mustSync = false
   /** Records that could not be read back at the start: somebody, or the disk, damaged the file. */
   damaged = 0
-  /** What a damaged record may have held; it could have been anybody's. */
-  #damageFloor = -Infinity
+  /** When damaged records were found; they could have been of any credential. */
+  #damageFoundAt = -Infinity
+  readonly #report: (message: string) => void
 
-  private constructor(directory: string, limits: JournalLimits) {
+  private constructor(directory: string, limits: JournalLimits, report: (message: string) => void) {
     this.#directory = directory
     this.#limits = limits
+    this.#report = report
   }
 
-  /** Reads what earlier runs remembered, and opens the file for more. Throws the system's error if it cannot. */
-  static open(directory: string, limits: JournalLimits, now: number): ReplayJournal {
-    const journal = new ReplayJournal(directory, limits)
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  /**
+   * Reads what earlier runs remembered, and opens the file for more. Throws the system's error if it cannot. `report` gets
+   * what happens to the file later.
+   */
+  static open(
+    directory: string,
+    limits: JournalLimits,
+    now: number,
+    report: (message: string) => void = () => undefined,
+  ): ReplayJournal {
+    const journal = new ReplayJournal(directory, limits, report)
+    makeOwnedDirectory(directory)
     for (const name of ['replays.old', 'replays', 'replays.new']) journal.#read(journal.#path(name), now)
-    if (journal.damaged > 0) {
-      journal.#damageFloor = now
-      for (const { memory } of journal.#kept.values()) memory.raiseFloor(now)
-    }
+    if (journal.damaged > 0) journal.#noteDamage(now)
     journal.#continueFile(now)
     return journal
   }
@@ -84,12 +101,12 @@ export class ReplayJournal {
     const same = old?.limits.skew === limits.skew && old.limits.entries === limits.entries
     if (kept?.configured && same) return kept.memory
     const memory = new ReplayCache(limits)
-    memory.raiseFloor(this.#damageFloor)
+    memory.raiseFloor(this.#floorByDamage(limits.skew, kept))
     if (old) {
       memory.raiseFloor(old.floor)
       old.forEach((words, time) => memory.remember(wordsBuffer(words), 0, time))
     }
-    this.#kept.set(id, { id, memory, configured: true })
+    this.#kept.set(id, { id, memory, configured: true, highestAtDamage: kept?.highestAtDamage ?? -Infinity })
     return memory
   }
 
@@ -105,11 +122,33 @@ export class ReplayJournal {
     this.#mustSync ||= credential.skew < 0 || credential.skew > syncAboveSeconds
   }
 
-  /** Writes what was noted. Throws the system's error when the disk does not take it: then nothing may be granted. */
+  /**
+   * Writes what was noted, if that is anything new. Throws the system's error when the disk does not take it: then nothing
+   * may be granted. It stays noted.
+   */
   commit(now: number): void {
-    if (this.#filled === 0) return
+    if (this.#filled === this.#waiting) return
+    try {
+      this.#keepFile(now)
+      this.#write(now)
+    } catch (error) {
+      this.#filled = this.#waiting = Math.min(this.#filled, maxWaiting)
+      throw error
+    }
+  }
+
+  /** Writes what the disk did not take before, and the file itself when it was taken away. To be called at intervals. */
+  keep(now: number): void {
+    try {
+      this.#keepFile(now)
+      if (this.#filled > 0) this.#write(now)
+    } catch {
+      // The next knock says so.
+    }
+  }
+
+  #write(now: number): void {
     const length = this.#filled * recordLength
-    this.#filled = 0
     if (this.#length - this.#lengthAtStart > rotateAtBytes && now - this.#startedAt > 2 * this.#longestSkew())
       this.#tryToRotate(now)
     let written = 0
@@ -123,6 +162,7 @@ export class ReplayJournal {
     }
     this.#mustSync = false
     this.#length += length
+    this.#filled = this.#waiting = 0
   }
 
   close(): void {
@@ -141,7 +181,7 @@ export class ReplayJournal {
   #read(file: string, now: number): void {
     let bytes: Buffer
     try {
-      bytes = fs.readFileSync(file)
+      bytes = readOwned(file)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
       throw error
@@ -157,12 +197,30 @@ export class ReplayJournal {
     }
   }
 
+  #noteDamage(now: number): void {
+    this.#damageFoundAt = now
+    for (const kept of this.#kept.values()) {
+      kept.memory.forEach((_, time) => (kept.highestAtDamage = Math.max(kept.highestAtDamage, time)))
+      kept.memory.raiseFloor(this.#floorByDamage(kept.memory.limits.skew, kept))
+    }
+  }
+
+  /**
+   * Up to which time a damaged record may have been of this credential: what was honoured by now was stamped at most `skew`
+   * ahead. The clock of a client with any clock may be anywhere ahead, but mostly does not go back.
+   */
+  #floorByDamage(skew: number, kept: Kept | undefined): number {
+    if (this.#damageFoundAt === -Infinity) return -Infinity
+    return skew >= 0 ? this.#damageFoundAt + skew : Math.max(this.#damageFoundAt, kept?.highestAtDamage ?? -Infinity)
+  }
+
   // Which credential it was, and with which skew, is known when the configuration asks; until then all is kept.
   #recall(id: number, bytes: Buffer, at: number, time: number, now: number): void {
     const kept = this.#kept.get(id) ?? {
       id,
       memory: new ReplayCache({ skew: -1, entries: Infinity }),
       configured: false,
+      highestAtDamage: -Infinity,
     }
     this.#kept.set(id, kept)
     if (bytes.subarray(at, at + 16).every(byte => byte === 0))
@@ -180,11 +238,27 @@ export class ReplayJournal {
   }
 
   #rotate(now: number): void {
-    const records = Buffer.concat([...this.#kept.values()].flatMap(kept => [...lastingRecords(kept, now)]))
+    this.#beginFile(
+      [...this.#kept.values()].flatMap(kept => [...lastingRecords(kept, now)]),
+      now,
+      () => {
+        if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
+      },
+    )
+  }
+
+  /** Goes on with a new file. */
+  #beginFile(records: readonly Buffer[], now: number, makeRoom: () => void = () => undefined): void {
+    const content = Buffer.concat(records)
     // Whole and on disk before anything changes places: when there is no room for it, the old file goes on.
-    const next = writeTemporary(this.#path('replays'), records, { sync: true })
+    const next = writeTemporary(this.#path('replays'), content, {
+      sync: true,
+      prepare: descriptor => {
+        giveToOwner(descriptor, this.#directory)
+      },
+    })
     try {
-      if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
+      makeRoom()
       next.replace()
     } catch (error) {
       fs.closeSync(next.descriptor)
@@ -192,16 +266,50 @@ export class ReplayJournal {
     }
     fs.closeSync(this.#descriptor)
     this.#descriptor = next.descriptor
-    this.#length = this.#lengthAtStart = records.length
+    this.#length = this.#lengthAtStart = content.length
     this.#startedAt = now
   }
 
   #continueFile(now: number): void {
-    this.#descriptor = fs.openSync(this.#path('replays'), 'a', 0o600)
+    this.#descriptor = appendOwned(this.#path('replays'), 0o600)
     const { size } = fs.fstatSync(this.#descriptor)
     this.#length = size - (size % recordLength)
     if (size !== this.#length) fs.ftruncateSync(this.#descriptor, this.#length)
     this.#startedAt = now
+  }
+
+  /** Writes the file again when another program has removed or replaced it; what that program wrote counts as well. */
+  #keepFile(now: number): void {
+    const file = this.#path('replays')
+    if (isStillThere(file, this.#descriptor)) {
+      this.#isLost = false
+      return
+    }
+    const message = `another program has removed or replaced the replay journal ${file}`
+    const first = !this.#isLost
+    this.#isLost = true
+    try {
+      this.#readReplacement(now)
+      this.#beginFile(
+        [...this.#kept.values()].flatMap(kept => [...allRecords(kept)]),
+        now,
+      )
+    } catch (error) {
+      if (first) this.#report(`${message}, and it cannot be written again: ${(error as Error).message}`)
+      throw error
+    }
+    this.#isLost = false
+    this.#report(`${message}; it is written again, with all knocks that pkctld knows`)
+  }
+
+  #readReplacement(now: number): void {
+    const before = this.damaged
+    try {
+      this.#read(this.#path('replays'), now)
+    } catch {
+      // Not a file of another daemon.
+    }
+    if (this.damaged > before) this.#noteDamage(now)
   }
 }
 
@@ -225,6 +333,15 @@ function* lastingRecords({ id, memory, configured }: Kept, now: number): Generat
   const records: Buffer[] = []
   memory.forEach((words, time) => {
     if (stays(time)) records.push(recordOf(words, time, id))
+  })
+  yield* records
+}
+
+function* allRecords({ id, memory }: Kept): Generator<Buffer> {
+  if (memory.floor > -Infinity) yield recordOf([0, 0, 0, 0], memory.floor, id)
+  const records: Buffer[] = []
+  memory.forEach((words, time) => {
+    records.push(recordOf(words, time, id))
   })
   yield* records
 }

@@ -2,10 +2,9 @@
  * The services of the last valid configuration, kept in the state directory: `pkctl close` closes them at the next boot,
  * also when the configuration cannot be read by then.
  */
-import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/index.js'
-import { replaceFile } from '../util/index.js'
+import { giveToOwner, makeOwnedDirectory, readOwned, replaceFile } from '../util/index.js'
 
 const name = 'services.json'
 
@@ -14,13 +13,12 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   const file = path.join(directory, name)
   const text = `${JSON.stringify({ services }, null, 2)}\n`
   if (readText(file) === text) return
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makeOwnedDirectory(directory)
   replaceFile(file, text, {
     sync: true,
     prepare: descriptor => {
-      // What root writes must stay readable to the daemon, who owns the directory.
-      const { uid, gid } = fs.statSync(directory)
-      if (process.geteuid?.() === 0) fs.fchownSync(descriptor, uid, gid)
+      // What root writes must stay readable to the daemon.
+      giveToOwner(descriptor, directory)
     },
   })
 }
@@ -37,7 +35,7 @@ export function savedServices(directory: string): readonly ServiceSpec[] | undef
 
 function readText(file: string): string | undefined {
   try {
-    return fs.readFileSync(file, 'utf8')
+    return readOwned(file).toString('utf8')
   } catch {
     return undefined
   }

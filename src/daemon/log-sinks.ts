@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
-import { UserError } from '../util/index.js'
+import { appendNamed, UserError } from '../util/index.js'
 import { LogPipe } from './log-pipe.js'
 
 type Done = (error?: Error | null) => void
@@ -39,7 +39,7 @@ export class LogFile extends Writable {
   constructor(readonly file: string) {
     super({ decodeStrings: false })
     try {
-      this.#descriptor = fs.openSync(file, 'a', 0o640)
+      this.#descriptor = appendNamed(file, 0o640)
     } catch (error) {
       throw new UserError(`the log ${file} cannot be opened: ${(error as Error).message}`)
     }

@@ -48,7 +48,7 @@ function run(): void {
     post({
       kind: 'trouble',
       level: 'warn',
-      message: `${journal.damaged} records of knocks were damaged; knocks made before now are refused`,
+      message: `${journal.damaged} records of knocks were damaged; refused are knocks up to now and the skew of their credential, and with any clock up to the latest one known`,
     })
   }
   const handler = new PacketHandler(
@@ -104,6 +104,7 @@ function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean
       continue
     }
     if (message.kind === 'ping') {
+      journal.keep(clock.now())
       post({ kind: 'pong' })
       continue
     }
@@ -115,7 +116,9 @@ function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean
 
 function openJournal(directory: string, limits: PacketWorkerData['limits']): ReplayJournal {
   try {
-    return ReplayJournal.open(directory, limits, Math.floor(clock.now()))
+    return ReplayJournal.open(directory, limits, Math.floor(clock.now()), message => {
+      post({ kind: 'trouble', level: 'error', message })
+    })
   } catch (cause) {
     const hint = 'without it a captured knock could open again after a restart; check state-directory'
     throw new QueueError(`the state directory ${directory} cannot be used: ${(cause as Error).message}`, hint, {

@@ -11,12 +11,21 @@ export { IniError, parseIni } from './ini.js'
 export { nearest } from './nearest.js'
 export type { Execute } from './run-program.js'
 export { execute, killPrograms, TimeLimitError } from './run-program.js'
+export {
+  appendNamed,
+  appendOwned,
+  giveToOwner,
+  isStillThere,
+  makeOwnedDirectory,
+  openNamed,
+  readOwned,
+} from './owned-file.js'
 export { privateMode, shareFile } from './secret-file.js'
 export type { Answer, Problem } from './socket/answer.js'
 export { requestIn, unknownRequest } from './socket/answer.js'
 export { ask } from './socket/client.js'
 export type { Listener } from './socket/server.js'
-export { listen, SocketError } from './socket/server.js'
+export { isAnswering, listen, SocketError } from './socket/server.js'
 export type { Terminal } from './terminal.js'
 export { count, kindOf, oneLine, quote, shown } from './text.js'
 export { usageError, UserError } from './user-error.js'

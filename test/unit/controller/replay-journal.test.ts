@@ -26,6 +26,7 @@ const digestOf = (name: string | number) => createHash('sha256').update(String(n
 class State {
   readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-journal-'))
   readonly limits = { entries: 1_000_000, anyClockEntries: 100_000 }
+  report: (message: string) => void = () => undefined
   #journal: ReplayJournal | undefined
 
   get journal(): ReplayJournal {
@@ -36,7 +37,7 @@ class State {
   /** Ends this life without ceremony and begins the next; all that counts is on disk already. */
   open(at = now): ReplayJournal {
     this.#journal?.close()
-    return (this.#journal = ReplayJournal.open(this.directory, this.limits, at))
+    return (this.#journal = ReplayJournal.open(this.directory, this.limits, at, message => this.report(message)))
   }
 
   file(name = 'replays'): string {
@@ -167,7 +168,7 @@ describe('Journal', () => {
       ['credential', 24],
       ['check', 31],
     ] as const) {
-      it(`(${name}) accepts nothing that is as old as the start, of whomever it was`, () => {
+      it(`(${name}) accepts nothing that can have been honoured before the start, of any credential`, () => {
         state.honour(laptop, 'a', now - 5)
         state.honour(phone, 'b', now - 5)
         state.journal.commit(now)
@@ -176,13 +177,29 @@ describe('Journal', () => {
         assert.equal(damaged, 1)
         assert.equal(state.judge(laptop, 'a', now - 5, now), 'stale')
         assert.equal(state.judge(phone, 'c', now, now), 'stale')
+        assert.equal(state.judge(phone, 'c', now + 10, now), 'stale', 'of a client whose clock is ahead by the skew')
         assert.equal(state.judge(phone, 'b', now - 5, now), 'replayed')
         assert.deepEqual(
-          [state.judge(laptop, 'a', now + 1, now), state.judge(phone, 'c', now + 1, now)],
+          [state.judge(laptop, 'a', now + 11, now + 1), state.judge(phone, 'c', now + 11, now + 1)],
           ['new', 'new'],
         )
       })
     }
+
+    it('accepts, with any clock, nothing up to the latest knock that is known', () => {
+      state.honour(anyClock, 'lost', now + 5000)
+      for (const [name, time] of [
+        ['a', now + 9000],
+        ['b', now + 4000],
+      ] as const)
+        state.honour(anyClock, name, time)
+      state.journal.commit(now)
+      damage(3)
+      state.open(now)
+      assert.equal(state.judge(anyClock, 'lost', now + 5000, now), 'stale')
+      assert.equal(state.judge(anyClock, 'a', now + 9000, now), 'replayed')
+      assert.equal(state.judge(anyClock, 'new', now + 9001, now), 'new')
+    })
 
     it('still does so when the only record of a credential is the damaged one, and the clock was set back', () => {
       state.honour(anyClock, 'a', 5)
@@ -331,16 +348,37 @@ describe('Journal, when the disk is full', () => {
       assert.equal(state.size(), size)
       limitFiles('unlimited')
       state.journal.commit(now + 100)
-      assert.equal(state.size(), size, 'what was refused is not written later')
+      assert.equal(state.size(), size, 'packets without a valid knock do not try again')
       state.honour(laptop, 'after', now + 100)
       state.journal.commit(now + 100)
-      assert.equal(state.size(), size + recordLength)
+      assert.equal(state.size(), size + 3 * recordLength, 'what was refused is used up, and written now')
       state.open(now + 100)
       assert.equal(state.journal.damaged, 0)
       const judge = (name: string) => state.judge(laptop, name, now + 100)
-      assert.deepEqual([judge('before'), judge('after'), judge('lost')], ['replayed', 'replayed', 'new'])
+      assert.deepEqual([judge('before'), judge('after'), judge('lost')], ['replayed', 'replayed', 'replayed'])
     })
   }
+
+  it('writes what was refused as soon as there is room, without another knock', () => {
+    limitFiles(0)
+    state.honour(laptop, 'lost', now)
+    commitFails()
+    state.journal.keep(now)
+    assert.equal(state.size(), 0)
+    limitFiles('unlimited')
+    state.journal.keep(now)
+    state.open(now)
+    assert.equal(state.judge(laptop, 'lost', now), 'replayed')
+  })
+
+  it('keeps a limited number of them', () => {
+    limitFiles(0)
+    for (let i = 0; i < 40_000; i++) state.honour(laptop, i, now)
+    commitFails()
+    limitFiles('unlimited')
+    state.journal.keep(now)
+    assert.equal(state.size(), 32_768 * recordLength)
+  })
 
   for (const room of [0, 100]) {
     it(`just when a new file is due, of which ${room} bytes fit: throws, and goes on when there is room again`, () => {
@@ -387,5 +425,94 @@ describe('Journal, when the disk is full', () => {
     const file = state.file('a file')
     fs.writeFileSync(file, '')
     assert.throws(() => ReplayJournal.open(path.join(file, 'state'), state.limits, now), { code: 'ENOTDIR' })
+  })
+})
+
+describe('Journal, when another program takes its file away', () => {
+  let reports: string[]
+  beforeEach(() => {
+    reports = []
+    state.report = message => reports.push(message)
+    state.open()
+    state.honour(laptop, 'before', now)
+    state.honour(anyClock, 'any', 7)
+    state.journal.commit(now)
+  })
+
+  const ways: readonly [string, () => void][] = [
+    ['removes it', () => fs.rmSync(state.file())],
+    [
+      'replaces it',
+      () => {
+        fs.rmSync(state.file())
+        fs.writeFileSync(state.file(), '')
+      },
+    ],
+    ['renames it', () => fs.renameSync(state.file(), state.file('elsewhere'))],
+    [
+      'puts a link there',
+      () => {
+        fs.rmSync(state.file())
+        fs.writeFileSync(state.file('target'), 'precious')
+        fs.symlinkSync('target', state.file())
+      },
+    ],
+  ]
+  for (const [name, take] of ways) {
+    for (const when of ['at the next knock', 'at an interval']) {
+      it(`${name}: says so, and writes it again with all it knows, ${when}`, () => {
+        take()
+        if (when === 'at the next knock') {
+          state.honour(laptop, 'after', now)
+          state.journal.commit(now)
+        } else state.journal.keep(now)
+        assert.match(
+          reports.join(),
+          /^another program has removed or replaced the replay journal \S+; it is written again/,
+        )
+        assert.equal(fs.lstatSync(state.file()).isFile(), true)
+        const target = state.file('target')
+        if (fs.existsSync(target)) assert.equal(fs.readFileSync(target, 'utf8'), 'precious')
+        state.open()
+        assert.equal(state.judge(laptop, 'before', now), 'replayed')
+        assert.equal(state.judge(anyClock, 'any', 7, now), 'replayed')
+        assert.equal(state.judge(laptop, 'after', now), when === 'at the next knock' ? 'replayed' : 'new')
+        assert.equal(state.journal.damaged, 0)
+      })
+    }
+  }
+
+  it('counts what another daemon has written into the new one', () => {
+    fs.renameSync(state.file(), state.file('first'))
+    const other = ReplayJournal.open(state.directory, state.limits, now)
+    const digest = digestOf('other')
+    other.cacheFor(laptop).remember(digest, 0, now)
+    other.append(laptop, digest, 0, now)
+    other.commit(now)
+    other.close()
+    state.journal.keep(now)
+    assert.deepEqual(
+      ['before', 'other'].map(name => state.judge(laptop, name, now)),
+      ['replayed', 'replayed'],
+    )
+  })
+
+  it('refuses knocks while it cannot be written, and says so once', () => {
+    fs.rmSync(state.file())
+    fs.mkdirSync(state.file())
+    for (const name of ['a', 'b']) {
+      state.honour(laptop, name, now)
+      assert.throws(() => state.journal.commit(now))
+      state.journal.keep(now)
+    }
+    assert.equal(reports.length, 1)
+    assert.match(reports[0] ?? '', /and it cannot be written again/)
+    fs.rmdirSync(state.file())
+    state.journal.keep(now)
+    state.open()
+    assert.deepEqual(
+      ['before', 'a', 'b'].map(name => state.judge(laptop, name, now)),
+      ['replayed', 'replayed', 'replayed'],
+    )
   })
 })

@@ -304,4 +304,43 @@ describe('the file of what is due', () => {
     assert.ok(fs.statSync(path.join(directory, 'due')).size < 1100 * 70)
     assert.deepEqual(ExpiryStore.open(directory).takeUntil(9999), [grant(1, 2499)])
   })
+
+  for (const [name, take] of [
+    ['removed', (file: string) => fs.rmSync(file)],
+    ['renamed', (file: string) => fs.renameSync(file, `${file}.old`)],
+    [
+      'replaced',
+      (file: string) => {
+        fs.rmSync(file)
+        fs.writeFileSync(file, '')
+      },
+    ],
+  ] as const) {
+    for (const when of ['at the next grant', 'at an interval']) {
+      it(`is written again when another program has ${name} it, ${when}`, () => {
+        const reports: string[] = []
+        const due = ExpiryStore.open(directory, message => reports.push(message))
+        due.put(grant(1, 10))
+        take(path.join(directory, 'due'))
+        if (when === 'at an interval') due.keep()
+        else due.put(grant(2, 20))
+        assert.match(reports.join(), /^another program has removed or replaced \S+due; it is written again/)
+        const expected = when === 'at an interval' ? [grant(1, 10)] : [grant(1, 10), grant(2, 20)]
+        assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), expected)
+      })
+    }
+  }
+
+  it('says once that it cannot be written again, and stores nothing until it can', () => {
+    const reports: string[] = []
+    const due = ExpiryStore.open(directory, message => reports.push(message))
+    const file = path.join(directory, 'due')
+    fs.rmSync(file)
+    fs.mkdirSync(file)
+    for (let i = 0; i < 2; i++) assert.throws(() => due.put(grant(1, 10)), /has removed or replaced/)
+    assert.equal(reports.length, 1)
+    fs.rmdirSync(file)
+    due.put(grant(1, 10))
+    assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [grant(1, 10)])
+  })
 })
