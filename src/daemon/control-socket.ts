@@ -2,13 +2,18 @@
 import * as fs from 'node:fs'
 import type { Config } from '../config/types.js'
 import type { Answer, Listener } from '../util/index.js'
-import { listen, SocketError, UserError } from '../util/index.js'
+import { isAnswering, listen, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
 import type { Handle } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
 
 /** The answer to requests that wait when the daemon ends. */
 export const stopping = 'pkctld is stopping'
+
+/** Throws a UserError while another daemon serves the socket. Changes nothing. */
+export async function refuseServed(path: string): Promise<void> {
+  if (await isAnswering(path)) throw explained(new SocketError('in-use', `another process serves ${path}`), path, '')
+}
 
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
 export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {

@@ -25,20 +25,26 @@ import { keepForBoot, summaryOf } from './reload.js'
 import { requestHandler } from './request-handler.js'
 import { serviceManager } from './service-manager.js'
 import { startPacketWorker } from './start-packet-worker.js'
+import { claimState } from './state-claim.js'
 import { exitSoon, startStopDeadline } from './stop-deadline.js'
 
 /** Resolves when the daemon was asked to stop and has. Rejects when it cannot start or go on. */
 export async function runDaemon(file: string, version: string): Promise<void> {
   const { config, warnings } = loadConfig(file)
+  const giveBack = await claimState(config)
   const log = createLog(config.log)
   for (const warning of warnings) log.warn(warning)
   try {
     await runConfigured(config, file, version, log)
   } finally {
+    giveBack()
     await log.close()
     exitSoon()
   }
 }
+
+/** How often the daemon looks whether its files are still there. */
+const keepMilliseconds = 10_000
 
 async function runConfigured(config: Config, file: string, version: string, log: ConfiguredLog): Promise<void> {
   const manager = serviceManager(message => {
@@ -57,7 +63,8 @@ async function runConfigured(config: Config, file: string, version: string, log:
   })
   const ruleset = kernelRuleset()
   const firewall = new Firewall(ruleset)
-  const controller = createController(config, version, log, { ruleset, firewall }, fail)
+  const due = openExpiryStore(config.stateDirectory, log)
+  const controller = createController(config, version, log, { ruleset, firewall, due }, fail)
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
   const handle = requestHandler({ controller, firewall, file, log, manager, ready })
@@ -67,18 +74,24 @@ async function runConfigured(config: Config, file: string, version: string, log:
   logOnSignal('SIGUSR2', ready, log, () => controller.logSequencesInProgress())
   // That no process reads the output any more is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  // The socket first: it refuses a second daemon before anything is changed.
   listeners = await listenAt(config.socket, handle)
+  let keeper: NodeJS.Timeout | undefined
   try {
     await controller.start()
     started()
     for (const warning of keepForBoot(config)) log.warn(warning)
     manager.ready(summaryOf(config))
     manager.watch(() => controller.ping())
+    keeper = setInterval(() => {
+      due.keep()
+      // With each answer, the packet worker looks after the replay journal.
+      controller.ping().catch(() => undefined)
+    }, keepMilliseconds)
     await Promise.race([asked, failed])
     manager.stopping()
     await controller.stop()
   } finally {
+    clearInterval(keeper)
     controller.halt()
     manager.close()
     await closeListeners()
@@ -89,13 +102,12 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  { ruleset, firewall }: { ruleset: RulesetAccess; firewall: Firewall },
+  { ruleset, firewall, due }: { ruleset: RulesetAccess; firewall: Firewall; due: ExpiryStore },
   onFatal: (error: Error) => void,
 ): Controller {
   const marks = new Marks(config.marks.mask)
   const recent = new RecentGrants()
   const tracker = new GrantTracker(marks, steadySeconds, recent)
-  const due = openExpiryStore(config.stateDirectory)
   return new Controller(config, {
     version,
     log,
@@ -112,9 +124,11 @@ function createController(
   })
 }
 
-function openExpiryStore(directory: string): ExpiryStore {
+function openExpiryStore(directory: string, log: ConfiguredLog): ExpiryStore {
   try {
-    return ExpiryStore.open(directory)
+    return ExpiryStore.open(directory, message => {
+      log.error(message)
+    })
   } catch (error) {
     throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
   }

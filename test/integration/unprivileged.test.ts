@@ -131,6 +131,74 @@ describe('the daemon as a user of its own', () => {
     assert.match(await must(inside([...unprivileged, 'cat', '/var/lib/pkctl/services.json'])), /"ssh"/)
   })
 
+  /** The daemon as root types it. */
+  const byHand = () => lab.start('server', inside([process.execPath, pkctl, 'daemon', '--config', config]))
+  const ofState = (...words: string[]) => must(inside(['find', '/var/lib/pkctl', '-mindepth', '1', ...words]))
+
+  it('starts after root has run it by hand, with what was honoured then', async () => {
+    const first = byHand()
+    await first.says(/listening on queue/)
+    const hex = knockHex()
+    const [, opened] = await lab.peer(
+      { send: { host: server4, port: knockPort, from: client4, hex } },
+      { connect: { host: server4, port: 22, from: client4 } },
+    )
+    assert.equal(opened?.result, 'open')
+    assert.equal(await first.stop(), 0)
+    assert.equal(await ofState('!', '-user', String(uid)), '', 'nothing in the directory is of root')
+    const daemon = await start()
+    await lab.peer({ send: { host: server4, port: knockPort, from: stranger4, hex } })
+    await daemon.says(/replayed/)
+    assert.equal(await knock(), 'open')
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  it('is not disturbed when root types it beside the service', async () => {
+    const daemon = await start()
+    assert.equal(await knock(), 'open')
+    const files = () => ofState('-printf', '%p %i %U %s\\n')
+    const before = await files()
+    assert.match(before, /replays/)
+    const beside = byHand()
+    await beside.says(/error: pkctld is running already/)
+    const other = fs
+      .readFileSync(config, 'utf8')
+      .concat('\nsocket: { path: /run/pkctl/other.sock }\nqueue: { number: 63 }\n')
+    fs.writeFileSync(config, other)
+    const second = byHand()
+    await second.says(/error: another pkctld uses the state directory \/var\/lib\/pkctl/)
+    assert.equal(await files(), before)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  it('root follows no link that its user has planted for the state or the log', async () => {
+    fs.writeFileSync(
+      config,
+      fs.readFileSync(config, 'utf8').replace('level: debug, format: json', 'to: { file: /var/lib/pkctl/log }'),
+    )
+    for (const name of ['due', 'due.new', 'replays', 'replays.new', 'replays.old', 'log']) {
+      const file = `/var/lib/pkctl/${name}`
+      await must(inside([...unprivileged, 'ln', '-s', '/run/elsewhere', file]))
+      const daemon = byHand()
+      if (name.endsWith('.new') && name.startsWith('due')) {
+        await until(async () => (await asRoot('status')).status === 0)
+        assert.equal(await daemon.stop(), 0)
+      } else await daemon.says(/error: /)
+      assert.equal((await run(inside(['test', '-e', '/run/elsewhere']))).status, 1, name)
+      await must(inside(['rm', '-f', file]))
+    }
+  })
+
+  it('says so when another program takes its files away, and has them again', async () => {
+    const daemon = await start()
+    assert.equal(await knock(), 'open')
+    await must(inside(['sh', '-c', 'rm /var/lib/pkctl/replays && cp /dev/null /var/lib/pkctl/replays']))
+    assert.equal(await knock(), 'open')
+    await daemon.says(/"error".*another program has removed or replaced the replay journal .*it is written again/)
+    assert.equal(await must(inside(['stat', '-c', '%U %s', '/var/lib/pkctl/replays'])), 'pkctl 64\n')
+    assert.equal(await daemon.stop(), 0)
+  })
+
   it('says by one line what it has no right to', async () => {
     fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o600)
     const hidden = await asDaemon('daemon', '--config', config)

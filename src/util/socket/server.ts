@@ -86,14 +86,25 @@ export async function listen(socket: { path: string; group: string | null }, han
 }
 
 function giveTo(group: number, socket: { path: string; group: string | null }): void {
+  // Where another user can write, the path may be that of another file by now: what is changed is what was opened.
+  const descriptor = fs.openSync(socket.path, O_PATH | fs.constants.O_NOFOLLOW)
+  const opened = `/proc/self/fd/${descriptor}`
   try {
-    fs.chownSync(socket.path, -1, group)
-    fs.chmodSync(socket.path, 0o660)
+    const there = fs.fstatSync(descriptor)
+    if (!there.isSocket() || there.uid !== process.geteuid?.() || there.nlink > 1)
+      throw new SocketError('not-a-socket', `${socket.path} is not the socket that was made there`)
+    fs.chownSync(opened, -1, group)
+    fs.chmodSync(opened, 0o660)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EPERM') throw cause
     throw new SocketError('not-in-group', `no right to give ${socket.path} to the group ${socket.group}`)
+  } finally {
+    fs.closeSync(descriptor)
   }
 }
+
+/** open(2): only names the file. Node has no constant for it. */
+const O_PATH = 0o10_000_000
 
 /** Removes a socket that no process serves any more. */
 async function removeStale(socketPath: string): Promise<void> {
@@ -179,7 +190,8 @@ async function answerTo(message: unknown, handle: Handle, left: AbortSignal): Pr
 
 const failure = (error: unknown): Answer => ({ ok: false, problems: [{ message: (error as Error).message }] })
 
-async function isAnswering(socketPath: string): Promise<boolean> {
+/** Whether a process serves the socket. */
+export async function isAnswering(socketPath: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = net.connect(socketPath)
     connection.on('connect', () => {
