@@ -174,18 +174,18 @@ describe('the daemon as a user of its own', () => {
   it('root follows no link that its user has planted for the state or the log', async () => {
     fs.writeFileSync(
       config,
-      fs.readFileSync(config, 'utf8').replace('level: debug, format: json', 'to: { file: /var/lib/pkctl/log }'),
+      fs.readFileSync(config, 'utf8').replace('level: debug, format: json', 'to: /var/lib/pkctl/log'),
     )
-    for (const name of ['due', 'due.new', 'replays', 'replays.new', 'replays.old', 'log']) {
+    for (const name of ['due.new', 'replays', 'log']) {
       const file = `/var/lib/pkctl/${name}`
       await must(inside([...unprivileged, 'ln', '-s', '/run/elsewhere', file]))
       const daemon = byHand()
       if (name.endsWith('.new') && name.startsWith('due')) {
         await until(async () => (await asRoot('status')).status === 0)
         assert.equal(await daemon.stop(), 0)
-      } else await daemon.says(/error: /)
+      } else await daemon.says(/error: .*(ELOOP|is not a regular file)/)
       assert.equal((await run(inside(['test', '-e', '/run/elsewhere']))).status, 1, name)
-      await must(inside(['rm', '-f', file]))
+      await must(inside(['sh', '-c', 'rm -rf /var/lib/pkctl/*']))
     }
   })
 
@@ -195,7 +195,11 @@ describe('the daemon as a user of its own', () => {
     await must(inside(['sh', '-c', 'rm /var/lib/pkctl/replays && cp /dev/null /var/lib/pkctl/replays']))
     assert.equal(await knock(), 'open')
     await daemon.says(/"error".*another program has removed or replaced the replay journal .*it is written again/)
-    assert.equal(await must(inside(['stat', '-c', '%U %s', '/var/lib/pkctl/replays'])), 'pkctl 64\n')
+    assert.equal(
+      await must(inside(['stat', '-c', '%U %s', '/var/lib/pkctl/replays'])),
+      'pkctl 96\n',
+      'the last knock twice',
+    )
     assert.equal(await daemon.stop(), 0)
   })
 
