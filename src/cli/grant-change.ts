@@ -17,7 +17,11 @@ export function serviceOf({ service }: GrantFlags): string {
 }
 
 /** Asks the daemon where the rights are missing; not for a dry run, which the daemon does not do. */
-export function changeGrant(flags: GrantFlags, message: Message, work: (firewall: Firewall) => Promise<Change>) {
+export function changeGrant<T extends Change>(
+  flags: GrantFlags,
+  message: Message,
+  work: (firewall: Firewall) => Promise<T>,
+): Promise<T> {
   const firewall = realFirewall(flags)
   return flags.dryRun ? work(firewall) : kernelOrDaemon(flags.socket, message, () => work(firewall))
 }

@@ -85,7 +85,17 @@ export async function runProgram(program: Command, argv: readonly string[], term
 function commanderError(text: string, terminal: Terminal): void {
   const [message = '', ...rest] = text.trim().split('\n')
   terminal.error(withoutValue(message.replace(/^error: /, '')))
-  for (const line of rest) terminal.hint(line.replace(/^\((.*)\)$/, '$1').toLowerCase())
+  const other = /^unknown command '([a-z]+)'$/.exec(message.replace(/^error: /, ''))?.[1] ?? ''
+  const meant = Object.hasOwn(synonyms, other) ? synonyms[other] : undefined
+  if (meant !== undefined) terminal.hint(`did you mean ${meant}?`)
+  else for (const line of rest) terminal.hint(line.replace(/^\((.*)\)$/, '$1').toLowerCase())
+}
+
+/** Words of other programs. A command that opens a port to everyone is never guessed for one that takes access away. */
+const synonyms: Readonly<Record<string, string>> = {
+  ...{ revoke: 'delete', deny: 'delete', withdraw: 'delete', forbid: 'delete', block: 'delete', expire: 'delete' },
+  ...{ grant: 'add', allow: 'add', permit: 'add', open: 'add' },
+  ...{ show: 'list', ls: 'list', protect: 'init', stop: 'delete' },
 }
 
 /** `--key=VALUE` and `-kVALUE` are unknown options as a whole to commander, and the value may be a secret. */

@@ -45,7 +45,9 @@ export class OnBehalfGrants {
     try {
       const { version, address } = parseAddress(asked)
       for (const { service, seconds } of grants) {
-        await this.firewall.addGrant(service.name, version, address, seconds === Infinity ? null : seconds)
+        const time = seconds === Infinity ? null : seconds
+        // Neither a copy of a knock nor another credential may cut a grant short.
+        await this.firewall.addGrant(service.name, version, address, time, true)
       }
       this.triggers.opened(credential, address)
     } catch (error) {

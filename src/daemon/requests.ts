@@ -3,7 +3,7 @@ import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
 import type { IpFamily } from '../net/index.js'
-import { parseAddress } from '../net/index.js'
+import { parseAddress, parseSource } from '../net/index.js'
 import { ValueError } from '../util/index.js'
 
 interface GrantRequest {
@@ -47,18 +47,18 @@ export function readRequest(message: unknown): Request {
   }
   switch (request) {
     case 'add':
-      return { request, ...grantIn(rest), seconds: secondsIn(rest['seconds']) }
+      return { request, ...grantIn(rest, parseSource), seconds: secondsIn(rest['seconds']) }
     case 'delete':
-      return { request, ...grantIn(rest) }
+      return { request, ...grantIn(rest, parseAddress) }
     default:
       return { request }
   }
 }
 
-function grantIn({ service, address }: Record<string, unknown>): GrantRequest {
+function grantIn({ service, address }: Record<string, unknown>, read: typeof parseAddress): GrantRequest {
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
   if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
-  return { service, ...parseAddress(address) }
+  return { service, ...read(address) }
 }
 
 function secondsIn(value: unknown): number | null {

@@ -13,4 +13,5 @@ export {
 export type { PortRange } from './ports.js'
 export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtractPorts } from './ports.js'
 export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'
+export { parseSource } from './sources.js'
 export { protocolNumbers, protocolTcp, protocolUdp } from './protocols.js'

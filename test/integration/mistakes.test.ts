@@ -65,6 +65,13 @@ describe('mistakes', () => {
     [['add', '192.0.2.1'], /--service is missing/],
     [['add', '192.0.2.1', '--service', 'web', '--for', '-5'], /.+/],
     [['inti', 'ssh'], /unknown command 'inti'/, /did you mean init/],
+    [['revoke', '192.0.2.1'], /unknown command 'revoke'/, /did you mean delete\?/],
+    [['grant', '192.0.2.1'], /unknown command 'grant'/, /did you mean add\?/],
+    [['add', '0.0.0.0', '--service', 'web'], /'0\.0\.0\.0' is the unspecified address/, /--allow/],
+    [['add', '::', '--service', 'web'], /'::' is the unspecified address/, /--allow/],
+    [['add', 'ff02::1', '--service', 'web'], /'ff02::1' is a multicast address/, /one host/],
+    [['add', '255.255.255.255', '--service', 'web'], /is the broadcast address/, /one host/],
+    [['knock', '192.0.2.1', '--key=hidden'], /unknown option '--key'$/],
     [['init', '--port', '22', 'my ssh'], /'my ssh' cannot be the name/],
     [['init', 'ssh', '--prot', '22'], /unknown option '--prot'/, /did you mean --port/],
     [['remove'], /missing required argument/],
@@ -77,7 +84,10 @@ describe('mistakes', () => {
   const failures: readonly [string[], RegExp, RegExp?][] = [
     [['add', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/, /pkctl init ssh/],
     [['delete', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/],
-    [['list', 'ssh'], /there is no service ssh/],
+    [['list', 'ssh'], /there is no service ssh/, /pkctl init ssh/],
+    [['list', 'wbe'], /there is no service wbe/, /did you mean 'web'\?/],
+    [['add', '192.0.2.1', '--service', 'wbe'], /there is no service wbe/, /did you mean 'web'\?/],
+    [['delete', '192.0.2.1', '--service', 'Web'], /there is no service Web/, /did you mean 'web'\?/],
     [['init', 'other', '--port', '443'], /port 443 is protected by service web already/, /pkctl list web/],
     [['init', 'other', '--port', '400-500', '--protocol', 'any'], /protected by service web already/],
     [['status'], /pkctld is not running/, /systemctl start pkctld/],
@@ -89,6 +99,14 @@ describe('mistakes', () => {
   for (const [argv, error, hint] of failures) {
     it(`failure: ${argv.join(' ')}`, () => fails(() => lab.pkctl(...argv), 1, error, hint))
   }
+
+  it('removing a service that is not there does nothing, and names the one that was meant', async () => {
+    const { status, stdout, stderr } = await lab.pkctl('remove', 'wbe')
+    assert.deepEqual(
+      [status, stdout, stderr],
+      [...[0, 'nothing to do: there is no service wbe\n', "pkctl: hint: did you mean 'web'?\n"]],
+    )
+  })
 
   it('pkctl alone shows the status, and so says that there is no daemon', async () => {
     const { status, stderr } = await lab.on([process.execPath, pkctl])

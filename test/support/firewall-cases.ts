@@ -33,7 +33,7 @@ const byPrefix = service('ssh', { prefix4: 24, prefix6: 64 })
 
 const grantCases: FirewallCase[] = [
   {
-    name: 'grants are added, extended, never made shorter, and deleted',
+    name: 'grants are added, extended, made shorter, and deleted',
     async run(firewall) {
       await firewall.ensureServices([ssh])
       type Step = readonly [
@@ -44,18 +44,21 @@ const grantCases: FirewallCase[] = [
       const steps: readonly Step[] = [
         [f => f.addGrant('ssh', 4, '192.0.2.1', 50), '192.0.2.1 granted', ['192.0.2.1 hand 50']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', 500), '192.0.2.1 extended', ['192.0.2.1 hand 500']],
-        [f => f.addGrant('ssh', 4, '192.0.2.1', 90), '', ['192.0.2.1 hand 500']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 90), '192.0.2.1 shortened', ['192.0.2.1 hand 90']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 50, true), '', ['192.0.2.1 hand 90']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', 500), '192.0.2.1 extended', ['192.0.2.1 hand 500']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', null), '192.0.2.1 extended', ['192.0.2.1 hand for ever']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', null), '', ['192.0.2.1 hand for ever']],
-        [f => f.addGrant('ssh', 4, '192.0.2.1', 70), '', ['192.0.2.1 hand for ever']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 70, true), '', ['192.0.2.1 hand for ever']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 70), '192.0.2.1 shortened', ['192.0.2.1 hand 70']],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', null), '192.0.2.1 extended', ['192.0.2.1 hand for ever']],
         [f => f.deleteGrant('ssh', 4, '192.0.2.2'), '', ['192.0.2.1 hand for ever']],
         [
           f => f.addGrant('ssh', 6, '2001:db8:0::1', 40),
           '2001:db8::1 granted',
           ['192.0.2.1 hand for ever', '2001:db8::1 hand 40'],
         ],
-        [f => f.addGrant('ssh', 6, '2001:db8::1', 20), '', ['192.0.2.1 hand for ever', '2001:db8::1 hand 40']],
+        [f => f.addGrant('ssh', 6, '2001:db8::1', 20, true), '', ['192.0.2.1 hand for ever', '2001:db8::1 hand 40']],
         [f => f.deleteGrant('ssh', 4, '192.0.2.1'), '192.0.2.1 deleted', ['2001:db8::1 hand 40']],
         [f => f.deleteGrant('ssh', 4, '192.0.2.1'), '', ['2001:db8::1 hand 40']],
         [f => f.deleteGrant('ssh', 6, '2001:db8::1'), '2001:db8::1 deleted', []],
@@ -97,8 +100,8 @@ const grantCases: FirewallCase[] = [
       await firewall.addGrant('ssh', 6, '2001:db8::77', 90)
       assert.deepEqual(await grants(firewall), ['192.0.2.0/24 hand for ever', '2001:db8::/64 hand 90'])
       nothing(await firewall.addGrant('ssh', 4, '192.0.2.78', null))
-      nothing(await firewall.addGrant('ssh', 4, '192.0.2.78', 50))
-      nothing(await firewall.addGrant('ssh', 6, '2001:db8::1', 50))
+      nothing(await firewall.addGrant('ssh', 4, '192.0.2.78', 50, true))
+      nothing(await firewall.addGrant('ssh', 6, '2001:db8::1', 50, true))
       changed(await firewall.deleteGrant('ssh', 4, '192.0.2.99'))
       assert.deepEqual(await grants(firewall), ['2001:db8::/64 hand 90'])
     },
@@ -119,7 +122,10 @@ const grantCases: FirewallCase[] = [
     async run(firewall, nft) {
       await firewall.ensureServices([ssh])
       await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '192.0.2.1', timeout: 500 } }])])
-      assert.deepEqual((await firewall.addGrant('ssh', 4, '192.0.2.1', 50)).details, ['192.0.2.1 granted'])
+      const first = await firewall.addGrant('ssh', 4, '192.0.2.1', 50)
+      assert.deepEqual(first.details, ['192.0.2.1 granted'])
+      assert.equal(first.secondsBefore, undefined)
+      assert.ok(Math.abs((first.secondsByKnock ?? 0) - 500) < 60, `${first.secondsByKnock}`)
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 50', '192.0.2.1 knock 500'])
     },
   },

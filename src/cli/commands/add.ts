@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { parseWindow } from '../../config/values.js'
-import { parseAddress } from '../../net/index.js'
+import { parseSource } from '../../net/index.js'
+import type { EarlierGrants } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
@@ -12,21 +13,33 @@ interface AddFlags extends GrantFlags {
 
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
-    .description('grant an address access, for a time or until you delete it; repeat to restart the time')
+    .description('grant an address access, for a time or until you delete it; repeat to set another time')
     .argument('<address>', 'IPv4 or IPv6 address')
     .option('--service <name>', 'service that it may use')
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without end)')
   return withChangeFlags(command).action(async (text: string, flags: AddFlags) => {
     const service = serviceOf(flags)
-    const { version, address } = parseAddress(text)
+    const { version, address } = parseSource(text)
     const seconds = flags.for === undefined ? null : parseWindow(flags.for)
     const change = await changeGrant(flags, { request: 'add', service, address, seconds }, firewall =>
       firewall.addGrant(service, version, address, seconds),
     )
-    const time = seconds === null ? '' : ` for ${seconds} s`
+    const { secondsBefore, secondsByKnock } = change
     const sentence = change.changed
-      ? `${address} may use ${service}${time}`
+      ? `${address} may use ${service}${seconds === null ? '' : ` for ${seconds} s`}${earlierText(change, seconds)}`
       : `${address} may use ${service} already, without end`
-    report(terminal, flags, { service, address, seconds }, change, sentence)
+    const earlier = {
+      ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),
+      ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
+    }
+    report(terminal, flags, { service, address, seconds, ...earlier }, change, sentence)
   })
+}
+
+function earlierText({ secondsBefore, secondsByKnock }: EarlierGrants, seconds: number | null): string {
+  const before =
+    secondsBefore === undefined ? '' : `; before: ${secondsBefore === null ? 'without end' : `${secondsBefore} s left`}`
+  const isLonger = secondsByKnock !== undefined && seconds !== null && (secondsByKnock ?? Infinity) > seconds
+  if (!isLonger) return before
+  return `${before}; a grant by knock ends ${secondsByKnock === null ? 'never' : `in ${secondsByKnock} s`}`
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { ServiceState } from '../../nft/index.js'
-import { realFirewall } from '../../nft/index.js'
+import { noServiceHint, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultSocket, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flag-values.js'
@@ -20,7 +20,8 @@ export function listCommand(terminal: Terminal): Command {
       ])
       const wanted = services.filter(({ spec }) => name === undefined || spec.name === name)
       if (name !== undefined && wanted.length === 0) {
-        throw new UserError(`there is no service ${name}`, `pkctl init ${name} --port PORT makes it`)
+        const names = services.map(({ spec }) => spec.name)
+        throw new UserError(`there is no service ${name}`, noServiceHint(name, names))
       }
       if (flags.json) terminal.out(JSON.stringify({ services: wanted.map(asJson) }))
       else if (wanted.length === 0) terminal.out('no services; pkctl init NAME --port PORT makes one')

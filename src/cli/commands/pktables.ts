@@ -4,7 +4,7 @@
  */
 import { Command, Option } from 'commander'
 import { levelOf, rateOf } from '../../import/iptables-log.js'
-import { parseAddress } from '../../net/index.js'
+import { parseAddress, parseSource } from '../../net/index.js'
 import { realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultSocket, execute, usageError } from '../../util/index.js'
@@ -97,7 +97,7 @@ function removeCommand(terminal: Terminal): Command {
 function addCommand(): Command {
   return withAddress(new Command('add').description('grant an address access until you delete it')).action(
     async (text: string, { service }: { service: string }) => {
-      const { version, address } = hostOf(text)
+      const { version, address } = parseSource(withoutPrefix(text))
       await realFirewall().addGrant(checkServiceName(service), version, address, null)
     },
   )
@@ -106,7 +106,7 @@ function addCommand(): Command {
 function deleteCommand(): Command {
   return withAddress(new Command('delete').description('revoke the access of an address')).action(
     async (text: string, { service }: { service: string }) => {
-      const { version, address } = hostOf(text)
+      const { version, address } = parseAddress(withoutPrefix(text))
       await realFirewall().deleteGrant(checkServiceName(service), version, address)
     },
   )
@@ -117,7 +117,7 @@ const withAddress = (command: Command) =>
     .argument('<address>', 'IPv4 or IPv6 address; what follows a slash is cut off')
     .requiredOption('--service <name>', 'name of the service')
 
-const hostOf = (text: string) => parseAddress(text.replace(/\/.*/s, ''))
+const withoutPrefix = (text: string) => text.replace(/\/.*/s, '')
 
 // What iptables understood of these flags, in the words of `pkctl init`.
 

@@ -1,9 +1,11 @@
 import { Command } from 'commander'
 import { realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
+import { nearest } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { checkServiceName } from '../flag-values.js'
+import { portsText } from '../service-text.js'
 
 export function removeCommand(terminal: Terminal): Command {
   const command = new Command('remove')
@@ -12,7 +14,13 @@ export function removeCommand(terminal: Terminal): Command {
   return withChangeFlags(command).action(async (name: string, flags: ChangeFlags) => {
     const change = await realFirewall(flags).removeService(checkServiceName(name))
     await tellDaemon(terminal, flags)
-    const sentence = change.changed ? `service ${name} removed` : `there is no service ${name}`
+    const { removed, left } = change.plan
+    const ports = removed.map(({ spec }) => portsText(spec)).join(', ')
+    const sentence = change.changed
+      ? `service ${name} removed: ${ports} is open to everyone now, unless other rules close it`
+      : `there is no service ${name}`
     report(terminal, flags, { service: name }, change, sentence)
+    const meant = change.changed ? undefined : nearest(name, left)
+    if (meant !== undefined) terminal.hint(`did you mean '${meant}'?`)
   })
 }

@@ -18,6 +18,7 @@ import { hasOnlyPacketPath, queueInUse, removePacketPath, stopQueue } from '../t
 import type { ServiceSpec } from '../table/service-spec.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
+import type { EarlierGrants } from './grant-changes.js'
 import { grantsReplacedBy, maskedGrants, planAddedGrant, planDeletedGrant, secondsGranted } from './grant-changes.js'
 import { hasQueueStatement, withPacketPath } from './packet-path-changes.js'
 import { readStructure } from './read-table.js'
@@ -86,7 +87,7 @@ export class Firewall {
     return this.apply({ specs, replace })
   }
 
-  removeService(name: string): Promise<Change> {
+  removeService(name: string): Promise<Change & { readonly plan: ServicePlan }> {
     return this.apply({ specs: [], remove: [name] })
   }
 
@@ -108,10 +109,21 @@ export class Firewall {
     return grantsReplacedBy(this.access.nft, grants, services)
   }
 
-  /** Grants an address, for `seconds` or without end. A grant that is there is extended, and never made shorter. */
-  addGrant(service: string, version: IpFamily, address: string, seconds: number | null): Promise<Change> {
+  /** As `planAddedGrant` says. */
+  addGrant(
+    service: string,
+    version: IpFamily,
+    address: string,
+    seconds: number | null,
+    keepLonger = false,
+  ): Promise<Change & EarlierGrants> {
     const { nft, exclusive } = this.access
-    return exclusive(async () => this.#run(await planAddedGrant(nft, service, version, address, seconds)))
+    return exclusive(async () => {
+      const { commands, details, ...earlier } = await planAddedGrant(nft, {
+        ...{ service, version, address, seconds, keepLonger },
+      })
+      return { ...(await this.#run({ commands, details })), ...earlier }
+    })
   }
 
   deleteGrant(service: string, version: IpFamily, address: string): Promise<Change> {

@@ -1,6 +1,7 @@
 /** Grants by command: which are there, and what a change makes of them. */
 import type { IpFamily } from '../../net/index.js'
 import { familyOf, maskAddress, splitPrefix } from '../../net/index.js'
+import { nearest } from '../../util/index.js'
 import { FirewallError } from '../errors.js'
 import type { Command } from '../json.js'
 import type { Nft } from '../nft.js'
@@ -20,21 +21,47 @@ interface GrantChange {
   readonly details: readonly string[]
 }
 
-/** Grants an address, for `seconds` or without end. A grant that is there is extended, and never made shorter. */
+/** What an address had before, and has besides. Seconds that are left; null without end, and absent where there is none. */
+export interface EarlierGrants {
+  /** By hand; the new grant is in its place. */
+  readonly secondsBefore?: number | null
+  /** By knock; it runs on. */
+  readonly secondsByKnock?: number | null
+}
+
+/**
+ * Grants an address, for `seconds` or without end, in place of a grant by hand that is there. With `keepLonger`, one
+ * that ends later stays.
+ */
 export async function planAddedGrant(
   nft: Nft,
-  service: string,
-  version: IpFamily,
-  address: string,
-  seconds: number | null,
-): Promise<GrantChange> {
+  { service, version, address, seconds, keepLonger = false }: AddedGrant,
+): Promise<GrantChange & EarlierGrants> {
   const spec = await requireService(nft, service)
   const source = maskAddress(address, prefixOf(spec, version))
   const existing = await grantIn(nft, setOf(service, 'add', version), source)
-  if (existing && (existing.left === Infinity || (seconds !== null && existing.left > seconds))) return nothing
-  const detail = existing ? `${source} extended` : `${source} granted`
-  return { commands: addGrant(spec, version, source, seconds), details: [detail] }
+  const wanted = seconds ?? Infinity
+  const byKnock = seconds === null ? undefined : await grantIn(nft, setOf(service, 'knock', version), source)
+  const earlier = {
+    ...(existing ? { secondsBefore: orNull(existing.left) } : {}),
+    ...(byKnock ? { secondsByKnock: orNull(byKnock.left) } : {}),
+  }
+  const isThere = existing?.left === Infinity && seconds === null
+  if (isThere || (existing && keepLonger && existing.left > wanted)) return { ...nothing, ...earlier }
+  const verb = !existing ? 'granted' : existing.left > wanted ? 'shortened' : 'extended'
+  return { commands: addGrant(spec, version, source, seconds), details: [`${source} ${verb}`], ...earlier }
 }
+
+interface AddedGrant {
+  readonly service: string
+  readonly version: IpFamily
+  readonly address: string
+  /** null: without end. */
+  readonly seconds: number | null
+  readonly keepLonger?: boolean
+}
+
+const orNull = (left: number) => (left === Infinity ? null : left)
 
 export async function planDeletedGrant(
   nft: Nft,
@@ -107,12 +134,21 @@ export const repeatableGrants = (services: ReadonlyMap<string, ServiceState>): S
     spec.singleUse ? [] : grants.map(grant => ({ service, ...grant })),
   )
 
+/** What to do about a service that is not among `names`. */
+export function noServiceHint(service: string, names: readonly string[]): string {
+  const meant = nearest(service, names)
+  return meant === undefined ? `pkctl init ${service} --port PORT makes it` : `did you mean '${meant}'?`
+}
+
 /** What a grant needs to know of its service. Reads chains and rules only: quick, however many services there are. */
 async function requireService(nft: Nft, service: string): Promise<GrantSpec> {
   const { chains } = await nft.list({ elements: false })
   const kept = decodeSpec(chains.get(chainOf(service))?.rules.at(-1)?.comment)
   if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6 }
-  throw new FirewallError('no-service', `there is no service ${service}`, `pkctl init ${service} --port PORT makes it`)
+  const names = [...chains].flatMap(([chain, { rules }]) =>
+    chain.startsWith(chainOf('')) && decodeSpec(rules.at(-1)?.comment) ? [chain.slice(chainOf('').length)] : [],
+  )
+  throw new FirewallError('no-service', `there is no service ${service}`, noServiceHint(service, names))
 }
 
 /** The grant of a source in a set, with the seconds that are left of it. */

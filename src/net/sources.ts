@@ -1,0 +1,25 @@
+/** Addresses that packets come from. */
+import { quote, ValueError } from '../util/index.js'
+import type { IpFamily } from './addresses.js'
+import { parseAddress } from './addresses.js'
+import { prefixContains } from './prefixes.js'
+
+const whole = 'a grant is for one address; pkctl init with --allow 0.0.0.0/0,::/0 lets all sources in'
+const group = 'no packet comes from it; give the address of one host'
+
+const never: readonly (readonly [prefix: string, what: string, hint: string])[] = [
+  ['0.0.0.0/32', 'the unspecified address', whole],
+  ['::/128', 'the unspecified address', whole],
+  ['255.255.255.255/32', 'the broadcast address', group],
+  ['224.0.0.0/4', 'a multicast address', group],
+  ['ff00::/8', 'a multicast address', group],
+]
+
+/** One address that packets can come from, in the spelling of nft. */
+export function parseSource(text: string): { version: IpFamily; address: string } {
+  const parsed = parseAddress(text)
+  for (const [prefix, what, hint] of never) {
+    if (prefixContains(prefix, parsed.address)) throw new ValueError(`${quote(text)} is ${what}`, hint)
+  }
+  return parsed
+}
