@@ -20,7 +20,9 @@ export function rejectOf(rule: IptablesRule): Reject | undefined {
   const jump = valueOf(rule, '--jump')
   if (jump === 'DROP') return 'drop'
   if (jump !== 'REJECT') return undefined
-  return valueOf(rule, '--reject-with') === 'tcp-reset' ? 'reset' : 'icmp'
+  // iptables refuses a reset of another protocol.
+  const isTcp = ['tcp', '6'].includes((valueOf(rule, '--protocol') ?? '').toLowerCase())
+  return isTcp && valueOf(rule, '--reject-with') === 'tcp-reset' ? 'reset' : 'icmp'
 }
 
 const isRefusing = ({ rule, table }: Line) =>

@@ -46,12 +46,26 @@ describe('whatever there is in', () => {
     port,
     oddOr('-j ACCEPT', '-j DROP', '-i eth0 -j ACCEPT'),
   )
-  const command = fc.oneof(
+  const all = fc.constantFrom(
+    'iptables -I INPUT -s %IP% -j ACCEPT',
+    'iptables -D INPUT -s %IP% -j ACCEPT',
+    'iptables -A INPUT -p udp -s %IP% -j ACCEPT',
+    'ufw allow from %IP%',
+    'iptables -I KNOCK -s %IP% -j ACCEPT',
+    'iptables -D KNOCK -s %IP% -j ACCEPT',
+  )
+  const single = fc.oneof(
     rule,
+    all,
     line(oneOf('ufw allow from %IP% to any port', 'ufw delete allow from %IP% to any port'), port),
     line(oneOf('pktables add %IP% --service', 'pktables delete %IP% --service', '/bin/echo'), oddOr('ssh', 'a b')),
+    oneOf('sleep 5', 'logger x', '# y'),
     odd,
   )
+  const operator = oneOf('; ', ' && ', ' || ', ' | ', ' & ', ';')
+  const command = fc
+    .array(fc.tuple(single, operator), { minLength: 1, maxLength: 4 })
+    .map(parts => parts.map(([words, between], i) => (i < parts.length - 1 ? words + between : words)).join(''))
   const key = oneOf('command', 'stop_command', 'start_command_6', 'stop_command_6', 'STOP_COMMAND', 'LogFile', 'foo')
   survives(
     'knockd.conf',
@@ -139,10 +153,18 @@ describe('whatever there is in', () => {
         oneOf('tcp', 'udp', 'sctp', 'icmp'),
         fc.constant('--dport'),
         port,
-        fc.constant('-m recent --rcheck --name'),
+        oneOf(
+          '-m recent --rcheck --name',
+          '-m recent ! --update --name',
+          '-m recent --rttl --rcheck --hitcount 1 --name',
+        ),
         list,
         oddOr('--seconds 5', '--seconds 0', ''),
-        fc.constant('-j ACCEPT'),
+        oneOf('-j ACCEPT', '-j DROP', '-j REJECT --reject-with tcp-reset'),
+      ),
+      line(
+        oneOf('-A INPUT -p tcp --dport 22', '-A INPUT', ':INPUT'),
+        oneOf('-j DROP', '-j REJECT', 'DROP [0:0]', '\\'),
       ),
       odd,
     ),
