@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/index.js'
+import { UserError } from '../util/index.js'
 import { LogFile, LogProgram, LogStderr } from './log-sinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */
@@ -23,19 +24,21 @@ const syslogLine = winston.format.printf(
 
 export interface ConfiguredLog extends Log {
   /**
-   * Opens what another configuration names, and opens a file again that logrotate has moved. Throws a UserError when it
-   * cannot. `use` switches the log over to it; `drop` closes it instead.
+   * Opens what another configuration names, and opens a file again that logrotate has moved. `use` switches the log over
+   * to it; `drop` closes it instead. `warnings` say what is used in its place.
    */
-  prepare(config: Config['log']): { use(): void; drop(): void }
+  prepare(config: Config['log']): { readonly warnings: readonly string[]; use(): void; drop(): void }
   /** Resolves when everything is written. */
   close(): Promise<void>
 }
 
+/** A file that cannot be opened is not used: the log goes to stderr, and its first line says so. */
 export function createLog(config: Config['log']): ConfiguredLog {
-  let logger = build(config)
+  let { logger, warnings } = build(config)
   const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
     logger.log({ level, message, ...fields })
   }
+  for (const warning of warnings) write('warn')(warning)
   return {
     error: write('error'),
     warn: write('warn'),
@@ -44,13 +47,14 @@ export function createLog(config: Config['log']): ConfiguredLog {
     prepare(config) {
       const next = build(config)
       return {
+        warnings: next.warnings,
         use() {
           const old = logger
-          logger = next
+          logger = next.logger
           old.end()
         },
         drop() {
-          next.end()
+          next.logger.end()
         },
       }
     },
@@ -64,20 +68,40 @@ export function createLog(config: Config['log']): ConfiguredLog {
   }
 }
 
-function build({ level, to, format }: Config['log']): winston.Logger {
-  const asText = format === 'text' || (format === 'auto' && to === 'console' && process.stderr.isTTY)
-  const iso = winston.format.timestamp()
-  const style = winston.format.combine(iso, asText ? textLine : jsonLine)
-  const logger = winston.createLogger({ level, transports: [transport(to, style)] })
-  logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
-  return logger
+interface Built {
+  readonly logger: winston.Logger
+  readonly warnings: readonly string[]
 }
 
-function transport(to: Config['log']['to'], style: winston.Logform.Format): winston.transport {
-  if (to === 'console') return ending(new LogStderr(), style)
-  if (to !== 'syslog') return ending(new LogFile(to.file), style)
-  const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
-  return ending(new LogProgram(argv), syslogLine)
+function build({ level, to, format }: Config['log']): Built {
+  const { stream, isSyslog = false, warnings = [] } = open(to)
+  const asText = format === 'text' || (format === 'auto' && stream instanceof LogStderr && process.stderr.isTTY)
+  const iso = winston.format.timestamp()
+  const style = isSyslog ? syslogLine : winston.format.combine(iso, asText ? textLine : jsonLine)
+  const logger = winston.createLogger({ level, transports: [ending(stream, style)] })
+  logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
+  return { logger, warnings }
+}
+
+interface Target {
+  readonly stream: Writable
+  readonly isSyslog?: boolean
+  readonly warnings?: readonly string[]
+}
+
+function open(to: Config['log']['to']): Target {
+  if (to === 'console') return { stream: new LogStderr() }
+  if (to === 'syslog') {
+    const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
+    return { stream: new LogProgram(argv), isSyslog: true }
+  }
+  try {
+    return { stream: new LogFile(to.file) }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    // A daemon that did not start for its log would leave ports closed that no knock opens.
+    return { stream: new LogStderr(), warnings: [`${error.message}; messages go to the standard error instead`] }
+  }
 }
 
 /** winston does not end a stream that it was given. */

@@ -36,7 +36,7 @@ export async function reload(asker: string, { controller, file, log, manager }: 
     })
     nextLog.use()
     log.info('configuration reloaded', { asker })
-    const warnings = [...loaded.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
+    const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
     if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
     for (const warning of warnings) log.warn(warning)

@@ -34,9 +34,9 @@ export function readOwned(file: string): Buffer {
 export const openNamed = (file: string): number =>
   canBePlanted(file) ? openThere(file, O_RDWR) : fs.openSync(file, 'r+')
 
-/** `openNamed` for appending. Makes the file where there is none. */
+/** `openNamed` for appending. Makes the file where there is none. A pipe that no program reads is an error, not a wait. */
 export const appendNamed = (file: string, mode: number): number =>
-  canBePlanted(file) ? appendOwned(file, mode) : fs.openSync(file, 'a', mode)
+  canBePlanted(file) ? appendOwned(file, mode) : fs.openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, mode)
 
 /** Makes a directory and those above it, for its owner alone. */
 export function makeOwnedDirectory(directory: string): void {
