@@ -1,7 +1,7 @@
 /** Reads /etc/pkctl/pkctl.yaml and conf.d beside it: all problems at once, or a configuration with every default. */
 import * as path from 'node:path'
 import type { Context } from './context.js'
-import { checkTwins, warnOfTails } from './credentials/checks.js'
+import { checkTwins, warnOfTails, warnOfUnopened } from './credentials/checks.js'
 import { secretOptions } from './credentials/kinds.js'
 import { loadCredentials } from './credentials/load.js'
 import type { SourcePosition } from './errors.js'
@@ -33,6 +33,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
   warnOfTails(credentials, context)
+  warnOfUnopened(services, credentials, context)
   warnOfReadableConfig(context, secretOptions)
 
   if (findings.problems.length > 0 || settings === undefined) {

@@ -34,11 +34,12 @@ export interface ConfiguredLog extends Log {
 
 /** A file that cannot be opened is not used: the log goes to stderr, and its first line says so. */
 export function createLog(config: Config['log']): ConfiguredLog {
-  let { logger, warnings } = build(config)
+  const first = build(config)
+  let logger = first.logger
   const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
     logger.log({ level, message, ...fields })
   }
-  for (const warning of warnings) write('warn')(warning)
+  for (const warning of first.warnings) write('warn')(warning)
   return {
     error: write('error'),
     warn: write('warn'),

@@ -328,7 +328,7 @@ describe('pkctl apply', () => {
     assert.deepEqual([granted.status, granted.stderr], [0, ''])
     await must('delete', client4, '--service', 'ssh')
     await must('init', 'ssh', '--port', '22', '--syn', '--allow', '10.77.0.0/30')
-    const file = lab.config("services: { ssh: { port: 22, allow: ['10.77.0.0/30'] }, web: { port: 8080 } }")
+    const file = lab.config("services: { ssh: { port: 22, allow: ['10.77.0.0/30'] }, web: { port: 80, accept: true } }")
     const allowed = await fromSession(`pkctl apply ${file}`)
     assert.deepEqual([allowed.status, allowed.stderr], [0, ''])
   })

@@ -20,12 +20,12 @@ describe('pkctl close', () => {
   const close = (config: string, ...flags: string[]) => lab.pkctl('close', '--config', config, ...flags)
 
   it('closes what the configuration names, and changes nothing when it is closed already', async () => {
-    const config = lab.config('services: { ssh: { port: 22 }, vpn: { port: 51820, protocol: udp } }')
-    assert.deepEqual(await close(config), {
-      status: 0,
-      stdout: 'closed: ssh (22/tcp), vpn (51820/udp)\n',
-      stderr: '',
-    })
+    const opened = 'credentials: { c: { type: pkd, key: test, opens: [ssh] } }'
+    const config = lab.config(`services: { ssh: { port: 22 }, vpn: { port: 51820, protocol: udp } }\n${opened}`)
+    const first = await close(config)
+    assert.deepEqual([first.status, first.stdout], [0, 'closed: ssh (22/tcp), vpn (51820/udp)\n'])
+    // Of the port that no knock opens it warns.
+    assert.match(first.stderr, /^pkctl: warning: \S+ services\.vpn: no credential opens it, .*\n$/)
     assert.deepEqual(await ports(22, 80), ['22 timeout', '80 open'])
     await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1h')
     const before = (await lab.on(['nft', 'list', 'ruleset'])).stdout.replace(/expires \S+|packets \d+ bytes \d+/g, '')

@@ -144,7 +144,7 @@ describe('mistakes', () => {
     try {
       fs.chmodSync(shared, 0o755)
       const config = path.join(shared, 'pkctl.yaml')
-      const own = `state-directory: ${shared}\nsocket: { path: ${shared}/sock }\nservices: { ssh: { port: 22 } }\n`
+      const own = `state-directory: ${shared}\nsocket: { path: ${shared}/sock }\nservices: { ssh: { port: 22, allow: [192.0.2.1] } }\n`
       fs.writeFileSync(config, own)
       fs.chownSync(shared, 65_534, 65_534)
       for (const args of [

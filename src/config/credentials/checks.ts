@@ -1,4 +1,5 @@
 /** What the options of a credential say to each other, and what credentials say to each other and to services. */
+import type { ServiceSpec } from '../../nft/index.js'
 import { nearest, oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath, isMapping } from '../config-path.js'
@@ -40,6 +41,24 @@ export function checkServices(names: readonly string[], at: ConfigPath, { merged
       findings.warn(place, `${formatPath(at)}${unknown}`)
     }
   })
+}
+
+/** A port that would be closed to everyone. */
+export function warnOfUnopened(
+  services: readonly ServiceSpec[],
+  credentials: readonly Credential[],
+  { merged, findings }: Context,
+): void {
+  for (const { name, closing, allow } of services) {
+    const ways = credentials.filter(({ opens }) => opens.includes(name))
+    if (closing === 'accept' || allow.length > 0 || ways.some(({ enabled }) => enabled)) continue
+    const why = ways.length > 0 ? 'no enabled credential opens it' : 'no credential opens it'
+    const only = `only 'pkctl add ADDRESS --service ${name}' lets a source in`
+    findings.warn(
+      merged.positionOfKey(['services', name]),
+      `services.${name}: ${why}, and it allows no address; ${only}`,
+    )
+  }
 }
 
 /** Of sequences that one and the same knock completes, one counts. */

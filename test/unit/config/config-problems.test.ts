@@ -507,6 +507,26 @@ describe('loadConfig: key files', () => {
       want: ['conf.d/a.yaml:2:18: everyone can read the key in this file; chmod 640 conf.d/a.yaml'],
     },
     {
+      name: 'a port that would be closed to everyone',
+      files: {
+        'pkctl.yaml': [
+          'services:',
+          '  a: {port: 1}',
+          '  b: {port: 2, allow: [192.0.2.1]}',
+          '  c: {port: 3, accept: true}',
+          '  d: {port: 4}',
+          '  e: {port: 5}',
+          'credentials:',
+          '  x: {type: pkd, key: x, opens: [d], enabled: false}',
+          '  y: {type: pkd, key: y, opens: [e]}',
+        ].join('\n'),
+      },
+      want: [
+        "pkctl.yaml:2:3: services.a: no credential opens it, and it allows no address; only 'pkctl add ADDRESS --service a' lets a source in",
+        "pkctl.yaml:5:3: services.d: no enabled credential opens it, and it allows no address; only 'pkctl add ADDRESS --service d' lets a source in",
+      ],
+    },
+    {
       name: 'a service that is not in the configuration',
       files: { 'pkctl.yaml': 'credentials: {laptop: {type: pkd, key: x, opens: [ssh]}}' },
       want: [
