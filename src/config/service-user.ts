@@ -1,7 +1,12 @@
 import * as fs from 'node:fs'
 
+export interface User {
+  readonly uid: number
+  readonly gid: number
+}
+
 /** The user that the packages make for the daemon, if there is one here. */
-export function serviceUser(): { readonly uid: number; readonly gid: number } | undefined {
+export function serviceUser(): User | undefined {
   try {
     const [, uid, gid] = /^pkctl:[^:]*:(\d+):(\d+):/m.exec(fs.readFileSync('/etc/passwd', 'utf8')) ?? []
     // Never root's: what group 0 may read is no better kept than what others may.

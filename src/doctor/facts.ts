@@ -1,4 +1,5 @@
 /** What is to be known of a machine before it can be judged. Gathered in doctor/probes; null = could not be looked at. */
+import type { UnwritablePath } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Status } from '../controller/index.js'
 import type { Step } from '../knock/index.js'
@@ -69,6 +70,8 @@ export interface ConfigurationFacts {
   readonly changedAt: number | null
   /** Unused lines of each credential of type one-time. */
   readonly oneTime: ReadonlyMap<string, readonly (readonly Step[])[]>
+  /** Its paths that the user of the service cannot write. */
+  readonly unwritable: readonly UnwritablePath[]
 }
 
 export interface KernelFacts {

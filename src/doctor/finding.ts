@@ -74,6 +74,7 @@ export const catalogue = {
   'clock-unsynchronised': 'warning',
   'clock-unknown': 'note',
   // Files
+  'path-unwritable': 'error',
   'secrets-readable': 'error',
   'state-readable': 'warning',
   'file-writable': 'error',

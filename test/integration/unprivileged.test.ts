@@ -223,6 +223,24 @@ describe('the daemon as a user of its own', () => {
     assert.match(group.stderr, /not in the group daemon.*\n.*hint: .*SupplementaryGroups=daemon/)
   })
 
+  it('starts without the log file that it cannot open, and says so; check says it before', async () => {
+    const settings = fs.readFileSync(config, 'utf8').replace('format: json', `format: json, to: ${lab.directory}/log`)
+    fs.writeFileSync(config, settings)
+    const { stderr } = await asRoot('check', '--config', config)
+    assert.match(
+      stderr,
+      /^pkctl: warning: the service, .* cannot write \S+\/log \(log\.to\): it logs to the journal.*\n$/,
+    )
+    const { output } = await start()
+    assert.match(output, /"warn","message":"the log \S+ cannot be opened: EACCES.* go to the standard error instead"/)
+
+    fs.appendFileSync(config, `\nstate-directory: ${lab.directory}/state\nsocket: { path: ${lab.directory}/socket }\n`)
+    const checked = await asRoot('check', '--config', config)
+    assert.match(checked.stderr, /\(state-directory\): it does not start.*\n.*\(socket\.path\): it does not start/)
+    const found = await asRoot('doctor', '--config', config, '--json')
+    assert.match(found.stdout, /"path-unwritable","level":"error"/)
+  })
+
   it('says of sequences that are good for once that it cannot mark them as used', async () => {
     const shut = lab.file('pkctl/sequences', '7000,8000,9000\n'.repeat(20), 0o644)
     const marked = '/var/lib/pkctl/sequences'

@@ -1,7 +1,15 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { configJsonSchema, loadConfig, nodeReader, serviceUser } from '../../config/index.js'
+import {
+  configJsonSchema,
+  hiddenFrom,
+  loadConfig,
+  nodeReader,
+  serviceCanWrite,
+  serviceUser,
+  unwritablePaths,
+} from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
 
@@ -26,20 +34,22 @@ export function checkCommand(terminal: Terminal): Command {
       })
       for (const warning of warnings) terminal.warn(warning)
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
-      warnOfHidden(files, marked, terminal)
+      if (process.geteuid?.() === 0) {
+        warnOfHidden(files, marked, terminal)
+        for (const { option, path: file, effect, advice } of unwritablePaths(config)) {
+          terminal.warn(`the service, which runs as user pkctl, cannot write ${file} (${option}): ${effect}; ${advice}`)
+        }
+      }
       terminal.out(
         `${config.file} is valid: ${count(config.services.length, 'service')}, ${count(config.credentials.length, 'credential')}`,
       )
     })
 }
 
-/** Where the unit lets the daemon write, unless a drop-in has more. */
-const writable = '/var/lib/pkctl/'
-
 /** Warns of files that root can read and the daemon cannot: its next start would fail, and no knock would work. */
 function warnOfHidden(files: readonly string[], written: readonly string[], terminal: Terminal): void {
   const user = serviceUser()
-  if (!user || process.geteuid?.() !== 0) return
+  if (!user) return
   const shut = new Set(files.flatMap(file => hiddenFrom(user, fs.realpathSync(file), 0o4) ?? []))
   for (const file of shut) {
     const mode = fs.statSync(file).isDirectory() ? 'g+x' : 'g+r'
@@ -48,22 +58,10 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
     )
   }
   for (const file of written.map(name => fs.realpathSync(name))) {
-    const isShut = !file.startsWith(writable) || hiddenFrom(user, file, 0o2) !== undefined
-    if (!isShut) continue
+    if (serviceCanWrite(user, file)) continue
     terminal.warn(
       `the service, which runs as user pkctl, can mark no line of ${file} as used, so that none opens anything; ` +
-        `install -o pkctl -g pkctl -m 600 ${file} ${writable}`,
+        `install -o pkctl -g pkctl -m 600 ${file} /var/lib/pkctl/`,
     )
   }
-}
-
-/** The file, if the user lacks the right to it; or the first directory above it that the user cannot pass. */
-function hiddenFrom(user: { uid: number; gid: number }, file: string, right: number): string | undefined {
-  const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
-  const components = [...new Set(directories)].map(component => ({ component, bit: 0o1 }))
-  return [...components, { component: file, bit: right }].find(({ component, bit }) => {
-    const { mode, uid, gid } = fs.statSync(component)
-    const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
-    return ((mode >> shift) & bit) === 0
-  })?.component
 }

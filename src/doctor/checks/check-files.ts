@@ -1,4 +1,5 @@
 /** Who else can read or write what pkctl relies on. */
+import type { UnwritablePath } from '../../config/index.js'
 import type { Facts, FileFacts, Owned } from '../facts.js'
 import type { Finding, Level } from '../finding.js'
 import { finding } from '../finding.js'
@@ -12,11 +13,22 @@ const sticky = 0o1000
 const directory = 0o040000
 const typeBits = 0o170000
 
-type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup'>
+type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup' | 'configuration'>
 
-export function checkFiles({ files, trusted, daemonGroup }: Known): Finding[] {
-  return dedupe(files.flatMap(file => [...readable(file, daemonGroup), ...writable(file, trusted), ...program(file)]))
+export function checkFiles({ files, trusted, daemonGroup, configuration }: Known): Finding[] {
+  return [
+    ...configuration.unwritable.map(unwritable),
+    ...dedupe(files.flatMap(file => [...readable(file, daemonGroup), ...writable(file, trusted), ...program(file)])),
+  ]
 }
+
+const unwritable = ({ option, path, effect, advice, isFatal }: UnwritablePath) =>
+  finding(
+    'path-unwritable',
+    `the service, which runs as user pkctl, cannot write ${path} (${option}): ${effect}`,
+    advice,
+    { path, level: isFatal ? 'error' : 'warning' },
+  )
 
 const names = {
   configuration: 'the configuration',

@@ -3,7 +3,15 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { ConfigError, Findings, formatPosition } from '../../config/errors.js'
 import type { SourceFile } from '../../config/index.js'
-import { isMapping, loadConfig, nodeReader, readOneTimeFile, readSources, secretOptions } from '../../config/index.js'
+import {
+  isMapping,
+  loadConfig,
+  nodeReader,
+  readOneTimeFile,
+  readSources,
+  secretOptions,
+  unwritablePaths,
+} from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import type { Step } from '../../knock/index.js'
 import { defaultStateDirectory } from '../../util/index.js'
@@ -20,6 +28,7 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
     problems: [],
     changedAt: null,
     oneTime: new Map<string, Step[][]>(),
+    unwritable: [],
   }
   try {
     fs.accessSync(file, fs.constants.R_OK)
@@ -31,7 +40,8 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
   const changedAt = lastChange(file)
   try {
     const { config } = loadConfig(file)
-    return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen) }
+    const unwritable = process.geteuid?.() === 0 ? unwritablePaths(config) : []
+    return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen), unwritable }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const problems = error.problems.map(problem => `${formatPosition(problem)}: ${problem.message}`)

@@ -55,7 +55,15 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       state: 'answers',
       status,
     },
-    configuration: { file: main, present: true, config, problems: [], changedAt: 900, oneTime: new Map() },
+    configuration: {
+      file: main,
+      present: true,
+      config,
+      problems: [],
+      changedAt: 900,
+      oneTime: new Map(),
+      unwritable: [],
+    },
     kernel: {
       services: new Map(config.services.map(spec => [spec.name, state(spec)])),
       differences: new Map(),

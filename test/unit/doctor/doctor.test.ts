@@ -237,6 +237,15 @@ describe('of files', () => {
       finds({ ...facts(), files: [file(parts)] }, ...wanted)
     })
   }
+  it('what the service cannot write: of the log, a warning', () => {
+    const one = { option: 'log.to', path: '/x', effect: 'it logs to the journal instead', advice: 'use another' }
+    const unwritable = (isFatal: boolean): Facts => ({
+      ...facts(),
+      configuration: { ...facts().configuration, unwritable: [{ ...one, isFatal }] },
+    })
+    assert.equal(finds(unwritable(false), 'path-unwritable').level, 'warning')
+    assert.equal(finds(unwritable(true), 'path-unwritable').level, 'error')
+  })
   it("the daemon's own user may own what it uses", () => {
     finds({ ...facts(), trusted: [0, 5], files: [file({ mode: 0o600, uid: 5 })] })
   })
