@@ -159,7 +159,7 @@ describe('no message shows a secret', () => {
       file,
       log: {
         ...{ error: log, warn: log, info: log, debug: log },
-        prepare: () => ({ use: () => undefined, drop: () => undefined }),
+        prepare: () => ({ warnings: [], use: () => undefined, drop: () => undefined }),
         close: () => Promise.resolve(),
       },
       manager: {
