@@ -98,6 +98,29 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
     return run(argv, { env })
   }
 
+  it('refuses a key that several servers have, unless that is allowed', async () => {
+    const hosts = (...keys: string[]) =>
+      Object.fromEntries(
+        keys.map((key, i) => [`server${i}`, { ansible_connection: 'local', pkctl_keys: { laptop: `key ${key}` } }]),
+      )
+    const play = async (name: string, all: object, ...more: string[]) => {
+      const inventory = file(name, JSON.stringify({ pkctl: { hosts: all } }))
+      const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, ...more]
+      return (await run([...argv, path.join(templates, 'ansible/site.yml')], { env })).stdout
+    }
+    const shared = await play('shared.json', hosts('a', 'b', 'a'))
+    assert.match(shared, /server0.*FAILED.*also that of server2; a captured knock/s)
+    assert.equal(shared.match(/also that of/g)?.length, 2)
+    assert.doesNotMatch(shared, /key [ab]/)
+    for (const allowed of [
+      await play('own.json', hosts('a', 'b', 'c')),
+      await play('allowed.json', hosts('a', 'a'), '-e', 'pkctl_shared_keys=true'),
+    ]) {
+      assert.doesNotMatch(allowed, /also that of/)
+      assert.match(allowed, /Check the machine/)
+    }
+  })
+
   it('installs with npm as the document says, and only once; shows no secret; a mistake replaces nothing', async () => {
     const packed = await must(['npm', 'pack', '--silent', '--pack-destination', directory], { cwd: root })
     const archive = path.join(directory, packed.trim())

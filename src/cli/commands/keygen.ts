@@ -16,7 +16,8 @@ const defaultKeyBytes = 32
 const longestOfKnockC = 39
 
 const help = `
-Server and client must have the same key. Each client should have one of its own.
+Server and client must have the same key. Create a separate key for each client and for each server: a captured knock also
+opens the other servers that have its key.
 
 Examples:
   pkctl keygen --out /etc/pkctl/keys/laptop
