@@ -3,7 +3,7 @@ import type { UnwritablePath } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Status } from '../controller/index.js'
 import type { Step } from '../knock/index.js'
-import type { RuleChain, SetFill } from '../nft/foreign/index.js'
+import type { RuleChain, SavedPart, SetFill } from '../nft/foreign/index.js'
 import type { ServiceState } from '../nft/index.js'
 import type { Session } from '../safety/index.js'
 
@@ -12,6 +12,8 @@ export interface Facts {
   readonly daemon: DaemonFacts
   readonly configuration: ConfigurationFacts
   readonly kernel: KernelFacts | null
+  /** The files of others in which rules of pkctl stand. */
+  readonly saved: readonly SavedRules[]
   readonly clock: ClockState
   readonly files: readonly FileFacts[]
   /** The established ssh session that the command was typed in, also through sudo. */
@@ -88,6 +90,10 @@ export interface KernelFacts {
   readonly queue: number | null
   /** Whether what the packet path marks comes into the queue, for each version of IP. */
   readonly queued: boolean
+}
+
+export interface SavedRules extends SavedPart {
+  readonly path: string
 }
 
 export type ClockState = 'synchronised' | 'not-synchronised' | 'unknown'

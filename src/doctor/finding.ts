@@ -54,6 +54,7 @@ export const catalogue = {
   'redirected-past-prerouting': 'warning',
   'foreign-mark': 'warning',
   'foreign-queue': 'warning',
+  'saved-rules': 'warning',
   'ruleset-flushed-at-start': 'note',
   // Secrets and knocks
   'weak-key': 'warning',

@@ -176,6 +176,24 @@ describe('doctor, of the rules of others and of files', () => {
       await p.finds('published-past-input', /sends 2222\/tcp elsewhere/)
     })
 
+    it("grants in a ruleset that was saved: 'saved-rules'", async () => {
+      const p = patient()
+      await p.start()
+      await p.lab.mustPkctl('add', '192.0.2.1', '--service', 'ssh')
+      const listed = await p.lab.on(['nft', 'list', 'ruleset'])
+      const file = p.lab.file('nftables.conf', listed.stdout)
+      const mount = 'mount --bind "$0" /etc/nftables.conf; exec "$@"'
+      const found = await p.finds('saved-rules', /conf holds 1 grant of pkctl/, [], {}, [
+        'unshare',
+        '-m',
+        'sh',
+        '-ec',
+        mount,
+        file,
+      ])
+      assert.deepEqual([found.level, found.path], ['warning', '/etc/nftables.conf'])
+    })
+
     it("marks: 'foreign-mark'", async () => {
       const p = patient()
       await p.start()

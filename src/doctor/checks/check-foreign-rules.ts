@@ -5,8 +5,9 @@ import { finding } from '../finding.js'
 import { publishedPast } from './check-address-translation.js'
 import { closedBy, droppedKnocks } from './check-foreign-drops.js'
 import { foreignMarks, foreignQueues } from './check-foreign-marks.js'
+import { checkSavedRules } from './check-saved-rules.js'
 
-export function checkForeignRules({ kernel, configuration: { config }, machine }: Facts): Finding[] {
+export function checkForeignRules({ kernel, configuration: { config }, machine, saved }: Facts): Finding[] {
   const flush = machine.nftablesServiceFlushes
     ? [
         finding(
@@ -16,7 +17,8 @@ export function checkForeignRules({ kernel, configuration: { config }, machine }
         ),
       ]
     : []
-  if (!kernel) return flush
+  const atBoot = [...checkSavedRules(saved), ...flush]
+  if (!kernel) return atBoot
   const specs = [...kernel.services.values()].map(({ spec }) => spec)
   return [
     ...specs.flatMap(spec => closedBy(spec, kernel)),
@@ -24,6 +26,6 @@ export function checkForeignRules({ kernel, configuration: { config }, machine }
     ...specs.flatMap(spec => publishedPast(spec, specs, kernel)),
     ...(config ? foreignMarks(config, kernel) : []),
     ...(config ? foreignQueues(config, kernel) : []),
-    ...flush,
+    ...atBoot,
   ]
 }

@@ -10,6 +10,7 @@ import { configurationFacts, filesOf } from './probe-configuration.js'
 import { daemonFacts, userOf } from './probe-daemon.js'
 import { machineFacts } from './probe-machine.js'
 import { kernelFacts } from './probe-ruleset.js'
+import { savedRules } from './probe-saved-rules.js'
 
 const defaultQueue = 62
 const root = 0
@@ -31,6 +32,7 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     daemon,
     configuration,
     kernel,
+    saved: savedRules(),
     clock: clockState(),
     files: filesOf(configuration, at),
     session: findSession() ?? null,

@@ -74,6 +74,7 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       queue: 62,
       queued: true,
     },
+    saved: [],
     clock: 'synchronised',
     files: [],
     session: null,
