@@ -118,6 +118,22 @@ export function passageThrough(
   let accepts: Reach = 'nobody'
   let dropsByPort: Passage['dropsByPort'] = null
 
+  /** What came of each chain, by who came in and how: many jumps may lead to one, and its chains to others. */
+  const known = new Map<RuleChain, Map<string, Reach>>()
+
+  function enter(chain: RuleChain, came: Reach, sure: boolean, named: boolean, depth: number): Reach {
+    const results = known.get(chain) ?? new Map<string, Reach>()
+    known.set(chain, results)
+    const key = `${came} ${sure} ${named}`
+    const result = results.get(key)
+    if (result !== undefined) return result
+    // A chain that leads to itself, which the kernel refuses, is passed through.
+    results.set(key, came)
+    const out = walk(chain, came, sure, named, depth)
+    results.set(key, out)
+    return out
+  }
+
   /** Who comes out at the chain's end, of those who come in. `sure`: all packets of the sort do. */
   function walk({ rules }: RuleChain, came: Reach, sure: boolean, named: boolean, depth: number): Reach {
     let here = came
@@ -143,7 +159,7 @@ export function passageThrough(
           case 'jump':
           case 'goto': {
             const target = depth < maxDepth ? find(action.chain) : undefined
-            comesBack = target ? walk(target, matching, isSure, byPort, depth + 1) : matching
+            comesBack = target ? enter(target, matching, isSure, byPort, depth + 1) : matching
             // After a goto the packet goes on where this chain was called.
             if (action.kind === 'goto') {
               out = larger(out, comesBack)
@@ -161,6 +177,6 @@ export function passageThrough(
     return larger(out, here)
   }
 
-  const falls = walk(base, 'everyone', true, false, 0)
+  const falls = enter(base, 'everyone', true, false, 0)
   return { accepts, falls, dropsByPort, reached }
 }
