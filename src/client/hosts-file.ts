@@ -10,6 +10,7 @@ import {
   credentialKeys,
   expectedSecret,
   formatPath,
+  isTooDeep,
   oneOf,
   parsed,
   rotatingKind as rotating,
@@ -120,6 +121,7 @@ interface HostsFile {
   readonly hides: (name: string, key: string) => boolean
 }
 
+const maxLength = 4 * 1024 * 1024
 const noHosts: HostsFile = { places: new Map(), hides: () => false }
 
 function readHostsFile(file: string): HostsFile {
@@ -130,14 +132,11 @@ function readHostsFile(file: string): HostsFile {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return noHosts
     throw new UserError(`${file} cannot be read: ${(error as Error).message}`)
   }
+  if (content.length > maxLength) throw new UserError(`${file} is larger than ${maxLength / 1024 / 1024} MiB`)
+  if (isTooDeep(content)) throw new UserError(`${file} is nested too deeply`)
   const lines = new LineCounter()
   // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
-  const document = parseDocument(content, {
-    schema: 'failsafe',
-    lineCounter: lines,
-    prettyErrors: false,
-    logLevel: 'error',
-  })
+  const document = parsedDocument(content, lines, file)
   const places = secretPlaces(content, secretOptions, [...knownKeys, ...Object.keys(credentialKeys)])
   const isSecretAt = (offset: number) => {
     const { line, col } = lines.linePos(offset)
@@ -160,6 +159,19 @@ function readHostsFile(file: string): HostsFile {
       const pair = isMap(entry) ? entry.items.find(each => isScalar(each.key) && each.key.value === key) : undefined
       return isScalar(pair?.key) && isSecretAt(pair.key.range?.[0] ?? 0)
     },
+  }
+}
+
+function parsedDocument(content: string, lines: LineCounter, file: string) {
+  try {
+    return parseDocument(content, {
+      schema: 'failsafe',
+      lineCounter: lines,
+      prettyErrors: false,
+      logLevel: 'error',
+    })
+  } catch {
+    throw new UserError(`${file} is not YAML that can be used`)
   }
 }
 

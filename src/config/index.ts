@@ -20,3 +20,4 @@ export { hiddenFrom, serviceCanWrite, unwritablePaths } from './service-access.j
 export { serviceUser } from './service-user.js'
 export { placeholders } from './trigger-schema.js'
 export { yamlProblems } from './yaml-problems.js'
+export { isTooDeep } from './yaml-depth.js'

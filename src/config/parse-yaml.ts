@@ -10,24 +10,6 @@ import { givenTwice, positionAt, startOf } from './positions.js'
 import { secretPlaces } from './secret-places.js'
 import { yamlProblems } from './yaml-problems.js'
 
-// The parser recurses: at some depth Node would run out of stack, and then it may abort instead of throwing.
-const maxFlowDepth = 200
-const tooDeepBlock = /^[ \t\-?:]{200}/m
-
-/** Whether the text is nested so deeply that the parser could fail on it. */
-export const isTooDeep = (text: string): boolean => flowDepth(text) > maxFlowDepth || tooDeepBlock.test(text)
-
-/** How many brackets are open at once, at most; too many in comments and quotes count as well, and do not matter. */
-function flowDepth(text: string): number {
-  let depth = 0
-  let deepest = 0
-  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
-    depth = bracket === '[' || bracket === '{' ? depth + 1 : Math.max(0, depth - 1)
-    deepest = Math.max(deepest, depth)
-  }
-  return deepest
-}
-
 export function parseSource(file: string, text: string, findings: Findings): SourceFile | undefined {
   const lines = new LineCounter()
   findings.keepSecret(file, secretPlaces(text, secretOptions, Object.keys(credentialKeys)))

@@ -2,10 +2,11 @@
 import * as path from 'node:path'
 import { decodeText, reasonOf } from '../util/index.js'
 import type { Findings } from './errors.js'
-import { isTooDeep, parseSource } from './parse-yaml.js'
+import { parseSource } from './parse-yaml.js'
 import type { SourceFile } from './positions.js'
 import { startOf } from './positions.js'
 import type { ConfigReader } from './reader.js'
+import { isTooDeep } from './yaml-depth.js'
 
 const maxFileSize = 4 * 1024 * 1024
 
