@@ -5,6 +5,7 @@
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/index.js'
 import { giveToOwner, makeOwnedDirectory, readOwned, replaceFile } from '../util/index.js'
+import { isService } from './is-service.js'
 
 const name = 'services.json'
 
@@ -23,11 +24,11 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   })
 }
 
-/** Undefined when there is no copy, or when it is damaged. */
+/** Undefined when there is no copy, or when it is damaged. Of a copy that is damaged in part, the rest. */
 export function savedServices(directory: string): readonly ServiceSpec[] | undefined {
   try {
     const { services } = JSON.parse(readText(path.join(directory, name)) ?? '') as { services?: unknown }
-    return Array.isArray(services) ? (services as readonly ServiceSpec[]) : undefined
+    return Array.isArray(services) ? services.filter(isService) : undefined
   } catch {
     return undefined
   }
