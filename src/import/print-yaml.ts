@@ -3,6 +3,7 @@ import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
 import { oneLine, UserError } from '../util/index.js'
 import type { DraftEntry, ImportResult } from './draft-entries.js'
 import type { Note } from './notes.js'
+import { shorten } from './notes.js'
 
 /** A file that is to be written for a secret. */
 interface SecretFile {
@@ -63,7 +64,7 @@ function finish(
   const warnings = [
     ...notes.filter(({ warning }) => warning).map(({ text }) => oneLine(text)),
     ...entries.flatMap(({ name, notes }) =>
-      notes.filter(({ warning }) => warning).map(({ text }) => oneLine(`${name}: ${text}`)),
+      notes.filter(({ warning }) => warning).map(({ text }) => oneLine(`${shorten(name)}: ${text}`)),
     ),
   ]
   const [first, ...rest] = root.items as Pair<Scalar>[]

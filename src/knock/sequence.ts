@@ -8,6 +8,7 @@
  * follow a failed one at once.
  */
 import { protocolTcp, protocolUdp } from '../net/index.js'
+import { quote } from '../util/index.js'
 
 /** One knock of a sequence. */
 export interface Step {
@@ -38,7 +39,9 @@ export function parseFlags(flags: readonly string[]): FlagRule {
     const [, not, name = ''] = /^(!?)\s*([a-z]+)$/i.exec(flag.trim()) ?? []
     const bit = flagBits[name.toLowerCase()]
     if (bit === undefined) {
-      throw new SequenceFormatError(`expected fin, syn, rst, psh, ack or urg, or one with ! before it, got '${flag}'`)
+      throw new SequenceFormatError(
+        `expected fin, syn, rst, psh, ack or urg, or one with ! before it, got ${quote(flag)}`,
+      )
     }
     if ((mask & bit) !== 0) throw new SequenceFormatError(`the flag ${name.toLowerCase()} is given twice`)
     mask |= bit
@@ -59,7 +62,7 @@ export function parseStep(text: string): Step {
   const [, digits, protocol = 'tcp'] = /^(\d{1,5})(?::(tcp|udp))?$/i.exec(text.trim()) ?? []
   const port = Number(digits)
   if (digits === undefined || port < 1 || port > 65_535) {
-    throw new SequenceFormatError(`expected a knock such as 7000 or 8000:udp, got '${text}'`)
+    throw new SequenceFormatError(`expected a knock such as 7000 or 8000:udp, got ${quote(text)}`)
   }
   return { port, protocol: protocol.toLowerCase() === 'udp' ? protocolUdp : protocolTcp }
 }

@@ -105,9 +105,15 @@ function element(json: Json): ListedElement {
   }
 }
 
+const elementsStart = 'elements = { '
+
 /** The element in the text of `nft get element`: `elements = { 192.0.2.1 timeout 1h expires 59m59s976ms }`. */
 export function parseElementText(text: string): ListedElement | undefined {
-  const [, value, attributes = ''] = /elements = \{ (\S+)([^}]*)\}/.exec(text) ?? []
+  // In two steps: one expression for all of it looks from each beginning for an end, which takes quadratic time.
+  const start = text.indexOf(elementsStart)
+  const end = text.indexOf('}', start)
+  if (start < 0 || end < 0) return undefined
+  const [, value, attributes = ''] = /^(\S+)([^]*)/.exec(text.slice(start + elementsStart.length, end)) ?? []
   if (value === undefined) return undefined
   const timeout = /\btimeout (\S+)/.exec(attributes)?.[1]
   const expires = /\bexpires (\S+)/.exec(attributes)?.[1]

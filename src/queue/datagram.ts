@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs'
 import ffi from 'ffi-rs'
+import { quote } from '../util/index.js'
 
 const { DataType: T, define, open } = ffi
 
@@ -56,7 +57,8 @@ function check(name: string, { value, errnoMessage }: ReturnType<Call>): number 
 /** sockaddr_un: the family, then a path that ends with a zero, or a name behind a zero. */
 export function socketAddress(address: string): Buffer {
   const name = Buffer.from(address.startsWith('@') ? `\0${address.slice(1)}` : `${address}\0`)
-  if (!/^[@/]./.test(address) || name.length > maxPathBytes) throw new Error(`${address} cannot be a socket's address`)
+  if (!/^[@/]./.test(address) || name.length > maxPathBytes)
+    throw new Error(`${quote(address)} cannot be a socket's address`)
   const family = Buffer.alloc(2)
   family.writeUInt16LE(afUnix)
   return Buffer.concat([family, name])
