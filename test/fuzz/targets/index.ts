@@ -1,0 +1,19 @@
+/** All readers of input from outside that the fuzzer knows. */
+import type { Target } from '../target.js'
+import { configurationTargets } from './configuration.js'
+import { importTargets } from './imports.js'
+import { packetTargets } from './packets.js'
+import { requestTargets } from './requests.js'
+import { ruleTargets } from './rules.js'
+import { sequenceTargets } from './sequences.js'
+import { stateTargets } from './state.js'
+
+export const targets: readonly Target[] = [
+  ...packetTargets,
+  ...sequenceTargets,
+  ...importTargets,
+  ...configurationTargets,
+  ...requestTargets,
+  ...ruleTargets,
+  ...stateTargets,
+]

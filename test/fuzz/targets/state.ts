@@ -1,0 +1,100 @@
+/** Files in the state directory, which a full disk or another program has damaged. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { ExpiryStore } from '../../../src/controller/expiry-store.js'
+import { ReplayJournal } from '../../../src/controller/replay-journal.js'
+import { savedServices } from '../../../src/controller/saved-services.js'
+import { plainService } from '../../unit/config/config-support.js'
+import { laptop, start } from '../../unit/controller/knock-support.js'
+import type { Target } from '../target.js'
+
+// A file system in memory, where there is one: what is written is waited for.
+const parent = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()
+const directory = path.join(parent, `pkctl-fuzz-state-${process.pid}`)
+process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true }))
+
+/** An empty state directory with this file. */
+function stateWith(name: string, content: Buffer): string {
+  fs.rmSync(directory, { recursive: true, force: true })
+  fs.mkdirSync(directory, { mode: 0o700 })
+  fs.writeFileSync(path.join(directory, name), content, { mode: 0o600 })
+  return directory
+}
+
+const limits = { entries: 1000, anyClockEntries: 100 }
+const credentials = [laptop, { ...laptop, skew: -1, identity: Buffer.from('any clock') }]
+
+/** A journal with some knocks in it. */
+function journalFile(): Buffer {
+  const state = stateWith('other', Buffer.alloc(0))
+  const journal = ReplayJournal.open(state, limits, start)
+  for (const credential of credentials) {
+    for (let i = 0; i < 3; i++) journal.append(credential, Buffer.alloc(16, i + 1), 0, start + i)
+  }
+  journal.commit(start)
+  journal.close()
+  return fs.readFileSync(path.join(state, 'replays'))
+}
+
+const due = (credential: string, address: string, expires: number | null) =>
+  `\n${JSON.stringify({ credential, address, expires })}`
+
+export const stateTargets: readonly Target[] = [
+  {
+    name: 'replay-journal',
+    seeds: [journalFile(), Buffer.alloc(32), Buffer.alloc(64, 0xff)],
+    run(input) {
+      const state = stateWith('replays', input)
+      const journal = ReplayJournal.open(state, limits, start)
+      const digest = Buffer.alloc(16, 0x77)
+      for (const credential of credentials) {
+        const cache = journal.cacheFor(credential)
+        // Where a record is damaged, what it may have been must not open again.
+        if (journal.damaged > 0) assert.notEqual(cache.judge(digest, 0, start, start), 'new')
+        journal.append(credential, digest, 0, start + 5)
+      }
+      journal.commit(start + 5)
+      journal.close()
+      const again = ReplayJournal.open(state, limits, start + 5)
+      for (const credential of credentials) {
+        assert.notEqual(
+          again.cacheFor(credential).judge(digest, 0, start + 5, start + 5),
+          'new',
+          'a knock is forgotten',
+        )
+      }
+      again.close()
+    },
+  },
+  {
+    name: 'expiry-store',
+    seeds: [due('a', '192.0.2.1', 5) + due('b', '::1', 1e9) + due('a', '192.0.2.1', null)],
+    words: ['"credential":', '"expires":', '"address":', 'null', '\n', '{', '}', '"__proto__":'],
+    run(input) {
+      const state = stateWith('due', input)
+      const store = ExpiryStore.open(state)
+      store.put({ credential: 'new', address: '192.0.2.7', expires: 100 })
+      const taken = store.takeUntil(Number.MAX_VALUE)
+      for (const { expires } of taken) assert.ok(!Number.isNaN(expires))
+      store.close()
+      const again = ExpiryStore.open(state)
+      assert.equal(again.get('new', '192.0.2.7')?.expires, 100)
+      again.close()
+    },
+  },
+  {
+    name: 'saved-services',
+    seeds: [JSON.stringify({ services: [plainService] }), '{"services":[]}'],
+    words: ['"services":', '"ports":', '"first":', 'null', '[', ']', '{', '}', '"allow":', '"../x"'],
+    run(input) {
+      const services = savedServices(stateWith('services.json', input))
+      for (const { name, ports, allow } of services ?? []) {
+        assert.match(name, /^[A-Za-z0-9][\w-]{0,39}$/)
+        assert.ok(ports.every(({ first, last }) => first >= 1 && first <= last && last <= 65_535))
+        assert.ok(allow.every(prefix => typeof prefix === 'string'))
+      }
+    },
+  },
+]
