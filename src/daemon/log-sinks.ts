@@ -121,6 +121,8 @@ export class LogProgram extends Writable {
     child.on('exit', (status, signal) => {
       lost(signal ?? `exit status ${status}`)
     })
-    child.stdin.on('error', () => undefined)
+    // Without free file descriptors there is no pipe, whatever the types say.
+    const pipes: Partial<Pick<typeof child, 'stdin'>> = child
+    pipes.stdin?.on('error', () => undefined)
   }
 }

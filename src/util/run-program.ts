@@ -66,10 +66,12 @@ export const executeWithin =
         // A group of its own: what the program has started is killed with it.
         detached: true,
       })
+      // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
+      const pipes: Partial<Pick<typeof child, 'stdin' | 'stdout' | 'stderr'>> = child
       const kill = (reason: Error) => {
         killGroup(child)
         // A process that left the group may hold the pipes open, and what it says is not waited for.
-        for (const stream of child.stdio) stream?.destroy()
+        for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream?.destroy()
         end()
         reject(reason)
       }
@@ -89,18 +91,18 @@ export const executeWithin =
       }
       const out: Buffer[] = []
       const err: Buffer[] = []
-      child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-      child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-      child.stdin.on('error', () => undefined) // the exit status decides, also for a program that does not read its input
       child.on('error', error => {
         end()
         reject(error)
       })
+      pipes.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
+      pipes.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
+      pipes.stdin?.on('error', () => undefined) // the exit status decides, also for a program that does not read its input
       child.on('close', status => {
         end()
         resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
       })
-      child.stdin.end(input)
+      pipes.stdin?.end(input)
     })
 
 export const execute = executeWithin(programMilliseconds)

@@ -81,10 +81,14 @@ export const watchRuleset: Watch = events => {
     stopped = true
     events.ended(reason)
   }
-  createInterface({ input: child.stdout }).on('line', line => {
-    reader.line(line)
-  })
-  child.stderr.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)))
+  // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
+  const pipes: Partial<Pick<typeof child, 'stdout' | 'stderr'>> = child
+  if (pipes.stdout) {
+    createInterface({ input: pipes.stdout }).on('line', line => {
+      reader.line(line)
+    })
+  }
+  pipes.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)))
   child.on('error', error => {
     end(error.message)
   })
@@ -94,7 +98,7 @@ export const watchRuleset: Watch = events => {
   })
   // The monitor alone keeps no process running.
   child.unref()
-  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
+  for (const stream of [pipes.stdout, pipes.stderr]) if (stream instanceof Socket) stream.unref()
   return {
     pid: child.pid,
     stop() {
