@@ -19,4 +19,4 @@ if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
 fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"
 npm run --silent lint || fail lint
-exec node scripts/run-tests.js unit/ integration/
+exec node scripts/run-tests.js unit/ integration/ faults/

@@ -1,0 +1,162 @@
+/**
+ * What breaks around pkctl, injected on a real kernel: what was broken, what held, what was said, how it got well. Faults
+ * that other files inject are in the table of docs/faults.md as well.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { must, pkctl, sleep, until } from '../support/commands.js'
+import { HealingSite } from '../support/healing-site.js'
+import { knockHex, knockPort } from '../support/knocks.js'
+import { client4, Lab, server4, stranger4 } from '../support/lab.js'
+
+const services = 'services:\n  ssh: { port: 22, window: 30 }'
+const laptop = 'laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'
+const plain = `${services}\ncredentials:\n  ${laptop}`
+const preload = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
+
+describe('a fault of the machine', () => {
+  let lab: Lab
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+    await lab.serve(22)
+  })
+  afterEach(() => lab.remove())
+
+  const send = (hex: string) => ({ send: { host: server4, port: knockPort, from: client4, hex } })
+  const connect = (from: string) => ({ connect: { host: server4, port: 22, from } })
+  /** Who gets in behind a knock: the client, and a stranger. */
+  async function knock(hex = knockHex()): Promise<(string | undefined)[]> {
+    const [, client, stranger] = await lab.peer(send(hex), connect(client4), connect(stranger4))
+    return [client?.result, stranger?.result]
+  }
+  const revoke = () => lab.mustPkctl('delete', client4, '--service', 'ssh')
+
+  it(
+    'the clock jumps ahead and back: no knock counts twice, and grants run on',
+    { skip: !fs.existsSync(preload) },
+    async () => {
+      const clock = lab.file('clock', '+0')
+      const daemon = lab.startDaemon(lab.config(plain), {
+        env: { LD_PRELOAD: preload, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' },
+      })
+      await daemon.says(/listening on queue/)
+      const first = knockHex()
+      assert.deepEqual(await knock(first), ['open', 'timeout'])
+      fs.writeFileSync(clock, '+3600')
+      assert.deepEqual(await knock(), ['open', 'timeout'], 'the grant runs by the clock of the kernel')
+      await daemon.says(/the clock was set ahead by 3[56]\d\d s/)
+      await daemon.says(/skew/)
+      await revoke()
+      fs.writeFileSync(clock, '+0')
+      assert.deepEqual(await knock(first), ['timeout', 'timeout'], 'a copy from before the jump')
+      await daemon.says(/the clock was set back by 3[56]\d\d s/)
+      assert.deepEqual(await knock(), ['open', 'timeout'])
+    },
+  )
+
+  it('descriptors run out: nothing opens by it, and all is well when there are some again', async t => {
+    const daemon = await lab.daemon(lab.config(plain))
+    const { pid } = daemon.child
+    await must(['prlimit', `--pid=${pid}`, '--nofile=3:4096'])
+    const [client, stranger] = await knock()
+    t.diagnostic(`a knock without descriptors: ${client}; ${daemon.output.trim().split('\n').slice(-2).join(' | ')}`)
+    assert.equal(stranger, 'timeout')
+    assert.notEqual((await lab.pkctl('status')).status, 0)
+    await must(['prlimit', `--pid=${pid}`, '--nofile=1024:4096'])
+    await until(async () => (await lab.pkctl('status')).status === 0)
+    await lab.pkctl('delete', client4, '--service', 'ssh')
+    assert.deepEqual(await knock(), ['open', 'timeout'])
+  })
+
+  it('memory runs out: the port stays closed, whether the daemon lives or dies', async () => {
+    const daemon = await lab.daemon(lab.config(plain))
+    const { pid } = daemon.child
+    const size = Number(/VmSize:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+    await must(['prlimit', `--pid=${pid}`, `--as=${size}`])
+    for (let i = 0; i < 20; i++) await lab.pkctl('status')
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+    await daemon.stop('SIGKILL')
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+    await lab.daemon(lab.config(plain))
+    assert.deepEqual(await knock(), ['open', 'timeout'])
+  })
+
+  it('a command stops itself: it is ended when its time is over, and knocks go on', async () => {
+    const stopped = `${laptop.slice(0, -2)}, on-open: { shell: 'kill -STOP $$', timeout: 1 } }`
+    const daemon = await lab.daemon(lab.config(`${services}\ncredentials:\n  ${stopped}`))
+    assert.deepEqual(await knock(), ['open', 'timeout'])
+    await daemon.says(/on-open of laptop.*(time|ended|longer)/)
+    await revoke()
+    assert.deepEqual(await knock(), ['open', 'timeout'])
+  })
+
+  it('the machine reboots while a change waits for its confirmation: nothing waits, and ports are closed', async () => {
+    const holder = lab.start('server', [
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      'mount -t tmpfs tmpfs /run && echo ready && exec sleep 300',
+    ])
+    await holder.says(/ready/)
+    const inside = (...argv: string[]) => lab.on(['nsenter', `--target=${holder.child.pid}`, '--mount', ...argv])
+    const pk = (...args: string[]) => inside(process.execPath, pkctl, ...args)
+    const config = lab.config(services)
+    const applied = await pk('apply', config, '--confirm', '1h')
+    assert.equal(applied.status, 0, applied.stderr)
+    const waiting = fs
+      .readdirSync('/proc')
+      .filter(id => /^\d+$/.test(id))
+      .filter(id => isIn(id, holder.child.pid ?? 0) && commandOf(id).includes('rollback'))
+    assert.equal(waiting.length, 1)
+    process.kill(Number(waiting[0]), 'SIGKILL')
+    await inside('nft', 'flush', 'ruleset')
+    await inside('sh', '-c', 'umount -l /run && mount -t tmpfs tmpfs /run')
+    const closed = await pk('close', '--config', config)
+    assert.equal(closed.status, 0, closed.stderr)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.match((await pk('confirm')).stderr, /no change waits to be confirmed/)
+    assert.equal((await pk('apply', config, '--confirm', '1s')).status, 0, 'the next change can be made')
+  })
+})
+
+const commandOf = (id: string) => readOr(`/proc/${id}/cmdline`) + readOr(`/proc/${id}/comm`)
+function readOr(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+/** Whether a process is in the mount namespace of another. */
+function isIn(id: string, other: number): boolean {
+  try {
+    return fs.readlinkSync(path.join('/proc', id, 'ns/mnt')) === fs.readlinkSync(`/proc/${other}/ns/mnt`)
+  } catch {
+    return false
+  }
+}
+
+describe('a child that stands still', () => {
+  it('nft monitor is stopped: the table is compared all the same, and comes back after a flush', async () => {
+    const site = await HealingSite.create()
+    try {
+      const pid = site.monitor()
+      assert.ok(pid)
+      process.kill(pid, 'SIGSTOP')
+      await site.nft('flush', 'ruleset')
+      await until(async () => {
+        await sleep(500)
+        return (await site.nft('list', 'ruleset')).includes('chain pk-ssh')
+      })
+      await site.closedTo(server4, stranger4)
+      await site.knock(server4, client4)
+      await site.openTo(server4, client4)
+    } finally {
+      await site.lab.remove()
+    }
+  })
+})
