@@ -180,10 +180,13 @@ describe('the daemon as a user of its own', () => {
       const file = `/var/lib/pkctl/${name}`
       await must(inside([...unprivileged, 'ln', '-s', '/run/elsewhere', file]))
       const daemon = byHand()
-      if (name.endsWith('.new') && name.startsWith('due')) {
+      if (name === 'replays') await daemon.says(/error: .*(ELOOP|is not a regular file)/)
+      else {
+        // The log does not decide whether the daemon starts.
+        if (name === 'log') await daemon.says(/the log \S+ cannot be opened: ELOOP/)
         await until(async () => (await asRoot('status')).status === 0)
         assert.equal(await daemon.stop(), 0)
-      } else await daemon.says(/error: .*(ELOOP|is not a regular file)/)
+      }
       assert.equal((await run(inside(['test', '-e', '/run/elsewhere']))).status, 1, name)
       await must(inside(['sh', '-c', 'rm -rf /var/lib/pkctl/*']))
     }
