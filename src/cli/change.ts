@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Change } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { ask, defaultSocket } from '../util/index.js'
+import { record } from './record.js'
 
 export interface ChangeFlags {
   readonly json?: boolean
@@ -17,8 +18,14 @@ export function withChangeFlags(command: Command): Command {
     .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
 }
 
-/** Prints the outcome: the transaction of a dry run, JSON, or a sentence. */
-export function report(terminal: Terminal, flags: ChangeFlags, what: object, change: Change, sentence: string): void {
+/** Prints the outcome, the transaction of a dry run, JSON, or a sentence, and leaves a line in the log about a change. */
+export async function report(
+  terminal: Terminal,
+  flags: ChangeFlags,
+  what: object,
+  change: Change,
+  sentence: string,
+): Promise<void> {
   if (flags.json) {
     const transaction = flags.dryRun ? { 'dry-run': true, transaction: { nftables: change.commands } } : {}
     terminal.out(JSON.stringify({ changed: change.changed, details: change.details, ...what, ...transaction }))
@@ -26,6 +33,7 @@ export function report(terminal: Terminal, flags: ChangeFlags, what: object, cha
     const lines = change.commands.map(command => JSON.stringify(command))
     terminal.out(`{"nftables": [\n${lines.join(',\n')}\n]}`)
   } else terminal.out(change.changed ? sentence : `nothing to do: ${sentence}`)
+  if (change.changed && !flags.dryRun) await record(flags.socket, sentence)
 }
 
 /** Lets a running daemon know that services may have come or gone. Without one there is nothing to tell. */

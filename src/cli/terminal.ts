@@ -1,7 +1,7 @@
 /** How pkctl speaks: results on stdout; `pkctl: error: …`, then `pkctl: hint: …` on stderr, lower case, no full stop. */
 import { styleText } from 'node:util'
 import type { Terminal } from '../util/index.js'
-import { oneLine } from '../util/index.js'
+import { isJournal, oneLine, withPriority } from '../util/index.js'
 
 type Colour = 'red' | 'yellow' | 'cyan'
 
@@ -16,11 +16,15 @@ export const inColour = (colour: Colour, text: string): string =>
 export const columns = (): number =>
   process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity
 
+/** For the journal, where a unit runs a command. */
+const priorities = { error: 'error', hint: 'notice', warning: 'warn' } as const
+
 /** `program` is the name under which it speaks. */
 export function realTerminal(program = 'pkctl'): Terminal {
   const label = (name: string, colour: Colour) => (coloured(process.stderr) ? styleText(colour, name) : name)
-  const say = (name: string, colour: Colour) => (message: string) => {
-    process.stderr.write(`${program}: ${label(`${name}:`, colour)} ${oneLine(message)}\n`)
+  const say = (name: keyof typeof priorities, colour: Colour) => (message: string) => {
+    const line = `${program}: ${label(`${name}:`, colour)} ${oneLine(message)}\n`
+    process.stderr.write(isJournal(process.stderr.fd) ? withPriority(priorities[name], line) : line)
   }
   // `pkctl list | head` is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

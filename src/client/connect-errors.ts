@@ -1,8 +1,16 @@
 /** Texts about connections that fail after a knock. */
 import type { Address } from './send.js'
 
-/** The hint when a port stays closed after a knock. */
-export const closedHint = 'wrong key, tag or port of the knock, or a clock that differs; the log of pkctld tells'
+/** The hint when a port stays closed after a knock, by what the connections to it met. */
+export function closedHint(why: string): string {
+  if (/\bE(HOST|NET)UNREACH\b/.test(why)) {
+    return 'there is no route to it, or a router or firewall on the way refuses; then no knock arrives either'
+  }
+  const knock = 'wrong tag, key or port of the knock, or a clock that differs'
+  return why.includes(' refuses')
+    ? `${knock}, or no program listens at the port; the log of pkctld at level debug tells`
+    : `${knock}, or a firewall on the way; if the log of pkctld at level debug has no line of the knock, it did not arrive`
+}
 
 /** Why a connection to the address failed. */
 export const connectErrorText = ({ address }: Address, { code, message }: NodeJS.ErrnoException): string =>

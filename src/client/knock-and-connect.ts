@@ -57,7 +57,7 @@ export async function knockAndConnect(
 function explained(failures: readonly Error[], port: number, started: bigint): UserError {
   const why = failures.map(({ message }) => message).join('; ')
   if (failures.every(error => error instanceof NotSent)) return new UserError(why, 'is there a route to it?')
-  return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint)
+  return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why))
 }
 
 /** Knocking and connecting at one address. */

@@ -104,7 +104,7 @@ const log = mapping({
     .describe('Where messages go: console (standard error), syslog, or the absolute path of a file. Default: console'),
   format: oneOf(logFormats)
     .prefault('auto')
-    .describe('text, json, or auto: text to a terminal and JSON otherwise. Default: auto'),
+    .describe('text, json, or auto: text to a terminal or the journal, and JSON otherwise. Default: auto'),
 })
 
 function readLogTarget(value: string) {

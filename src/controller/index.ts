@@ -11,7 +11,7 @@ export type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface
 export { ReplayJournal } from './replay-journal.js'
 export type { PacketSequence } from './sequence-verifier.js'
 export { SequenceVerifier } from './sequence-verifier.js'
-export type { Status } from './status.js'
+export type { RefusedReload, Status } from './status.js'
 export type { CommandRun } from './trigger-command.js'
 export { Triggers } from './triggers.js'
 export type { Clock, PacketCredential } from './verifier.js'

@@ -40,6 +40,17 @@ export interface Status {
   readonly watched: boolean
   /** Packets that another program's rule queued here; they went on as they came. */
   readonly strayPackets: number
+  /** null after a good reload. A daemon of an earlier release does not say it. */
+  readonly refusedReload?: RefusedReload | null
+}
+
+/** The last reload, where it was refused: the configuration in force is an older one than that of the file. */
+export interface RefusedReload {
+  /** Unix seconds. */
+  readonly at: number
+  /** The first error, and how many there were. */
+  readonly error: string
+  readonly errors: number
 }
 
 interface StatusParts {

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
-import { appendNamed, UserError } from '../util/index.js'
+import { appendNamed, isJournal, UserError, withPriority } from '../util/index.js'
 import { LogPipe } from './log-pipe.js'
 
 type Done = (error?: Error | null) => void
@@ -22,7 +22,8 @@ class Complaint {
   say(message: string): void {
     if (performance.now() - this.#saidAt < complaintMilliseconds) return
     this.#saidAt = performance.now()
-    process.stderr.write(`pkctld: ${message}\n`)
+    const line = `pkctld: ${message}\n`
+    process.stderr.write(isJournal(process.stderr.fd) ? withPriority('warn', line) : line)
   }
 }
 

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/index.js'
-import { UserError } from '../util/index.js'
+import { isJournal, UserError, withPriority } from '../util/index.js'
 import { LogFile, LogProgram, LogStderr } from './log-sinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */
@@ -21,6 +21,16 @@ const jsonLine = winston.format.printf(({ level, message, timestamp, ...fields }
 const syslogLine = winston.format.printf(
   ({ level, message }) => `<${priorities[level as LogLevel]}>${String(message).replaceAll('\n', ' ')}`,
 )
+
+/** For the journal, which has a timestamp of its own. */
+const journalLine = winston.format.printf(({ level, message }) => withPriority(level as LogLevel, String(message)))
+
+/** The journal takes the priority of JSON from the same place. */
+const journalJson = winston.format((info, _) => {
+  const text = Symbol.for('message')
+  info[text] = withPriority(info.level as LogLevel, String(info[text]))
+  return info
+})
 
 export interface ConfiguredLog extends Log {
   /**
@@ -76,9 +86,13 @@ interface Built {
 
 function build({ level, to, format }: Config['log']): Built {
   const { stream, isSyslog = false, warnings = [] } = open(to)
-  const asText = format === 'text' || (format === 'auto' && stream instanceof LogStderr && process.stderr.isTTY)
+  const toStderr = stream instanceof LogStderr
+  const toJournal = toStderr && isJournal(process.stderr.fd)
+  const asText = format === 'text' || (format === 'auto' && toStderr && (toJournal || process.stderr.isTTY))
   const iso = winston.format.timestamp()
-  const style = isSyslog ? syslogLine : winston.format.combine(iso, asText ? textLine : jsonLine)
+  const forJournal = asText ? journalLine : winston.format.combine(iso, jsonLine, journalJson())
+  const others = winston.format.combine(iso, asText ? textLine : jsonLine)
+  const style = isSyslog ? syslogLine : toJournal ? forJournal : others
   const logger = winston.createLogger({ level, transports: [ending(stream, style)] })
   logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
   return { logger, warnings }

@@ -1,5 +1,5 @@
 /** Carries out what is asked of the daemon over its sockets. */
-import type { Controller } from '../controller/index.js'
+import type { Controller, RefusedReload, Status } from '../controller/index.js'
 import type { Change, Firewall } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { problemsOf } from './problems.js'
@@ -21,13 +21,20 @@ interface RequestParts extends ReloadParts {
 }
 
 export function requestHandler(parts: RequestParts): Handle {
+  let refused: RefusedReload | null = null
   return async (request, asker, left) => {
     await parts.ready
     try {
-      return { ok: true, result: await answerOf(request, asker, parts, left) }
+      const result = await answerOf(request, asker, parts, left)
+      if (request.request === 'reload') refused = null
+      return {
+        ok: true,
+        result: request.request === 'status' ? { ...(result as Status), refusedReload: refused } : result,
+      }
     } catch (error) {
       const problems = problemsOf(error)
       if (request.request !== 'reload') return { ok: false, problems }
+      refused = { at: Date.now() / 1000, error: problems[0]?.message ?? 'unknown', errors: problems.length }
       for (const { message } of problems) {
         parts.log.error(`the configuration is refused, the old one stays active: ${message}`)
       }
@@ -48,6 +55,9 @@ async function answerOf(
     return change
   }
   switch (request.request) {
+    case 'note':
+      log.info(`${request.what}, by command of ${request.by}`, { asker: request.by })
+      return null
     case 'status':
       return controller.status(left)
     case 'list':

@@ -4,7 +4,7 @@ import { groupRequests } from '../config/types.js'
 import { maxWindowSeconds, namePattern } from '../config/values.js'
 import type { IpFamily } from '../net/index.js'
 import { parseAddress, parseSource } from '../net/index.js'
-import { ValueError } from '../util/index.js'
+import { oneLine, ValueError } from '../util/index.js'
 
 interface GrantRequest {
   readonly service: string
@@ -12,11 +12,12 @@ interface GrantRequest {
   readonly address: string
 }
 
-/** `refresh`: a command has created, changed or removed services. */
+/** `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. */
 export type Request =
   | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
   | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
   | (GrantRequest & { readonly request: 'delete' })
+  | { readonly request: 'note'; readonly what: string; readonly by: string }
 
 const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   status: [],
@@ -25,6 +26,7 @@ const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   refresh: [],
   add: ['service', 'address', 'seconds'],
   delete: ['service', 'address'],
+  note: ['what', 'by'],
 }
 
 /** As it goes over the socket. */
@@ -34,6 +36,9 @@ export interface Message {
   readonly address?: string
   /** null: without end. */
   readonly seconds?: number | null
+  /** What a command did, and who ran it. */
+  readonly what?: string
+  readonly by?: string
 }
 
 /** Throws a ValueError for anything that is not a request. */
@@ -50,6 +55,8 @@ export function readRequest(message: unknown): Request {
       return { request, ...grantIn(rest, parseSource), seconds: secondsIn(rest['seconds']) }
     case 'delete':
       return { request, ...grantIn(rest, parseAddress) }
+    case 'note':
+      return { request, what: textIn(rest['what']), by: textIn(rest['by']) }
     default:
       return { request }
   }
@@ -59,6 +66,13 @@ function grantIn({ service, address }: Record<string, unknown>, read: typeof par
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
   if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
   return { service, ...read(address) }
+}
+
+const maxNoteLength = 1000
+
+function textIn(value: unknown): string {
+  if (typeof value === 'string' && value !== '' && value.length <= maxNoteLength) return oneLine(value)
+  throw new ValueError(`expected text of at most ${maxNoteLength} characters`)
 }
 
 function secondsIn(value: unknown): number | null {

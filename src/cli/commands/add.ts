@@ -32,7 +32,7 @@ export function addCommand(terminal: Terminal): Command {
       ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),
       ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
     }
-    report(terminal, flags, { service, address, seconds, ...earlier }, change, sentence)
+    await report(terminal, flags, { service, address, seconds, ...earlier }, change, sentence)
   })
 }
 

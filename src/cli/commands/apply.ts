@@ -18,6 +18,7 @@ import type { ChangeFlags } from '../change.js'
 import { tellDaemon } from '../change.js'
 import { parseSeconds } from '../flag-values.js'
 import { withLockoutFlags } from '../lockout-flags.js'
+import { record } from '../record.js'
 import { portsText, summaryOf } from '../service-text.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
@@ -77,6 +78,9 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
     throw error
   })
   if (result.changed) await tellDaemon(terminal, { ...flags, socket: daemonSocket })
+  if (result.changed && !flags.dryRun) {
+    await record(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
+  }
   const outcome = { ...result, allowed, confirmWithin: rollback.armed ? seconds : undefined }
   if (flags.json) terminal.out(JSON.stringify(asJson(config.file, flags, outcome)))
   else print(terminal, config.file, flags, outcome)

@@ -28,7 +28,7 @@ export function closeCommand(terminal: Terminal): Command {
     await tellDaemon(terminal, flags)
     const names = closed.map(({ name }) => name)
     const sentence = `closed: ${closed.map(spec => `${spec.name} (${portsText(spec)})`).join(', ')}`
-    report(terminal, flags, { services: names }, change, closed.length > 0 ? sentence : 'there are no services')
+    await report(terminal, flags, { services: names }, change, closed.length > 0 ? sentence : 'there are no services')
   })
 }
 

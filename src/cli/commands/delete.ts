@@ -19,6 +19,6 @@ export function deleteCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? `${address} may no longer use ${service}`
       : `${address} has no grant for ${service}`
-    report(terminal, flags, { service, address }, change, sentence)
+    await report(terminal, flags, { service, address }, change, sentence)
   })
 }

@@ -66,7 +66,7 @@ export function initCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? `service ${name} protects ${portsText(spec)}${details ? ` (${details})` : ''}`
       : `service ${name} protects ${portsText(spec)} already`
-    report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
+    await report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
     if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
   })
 }

@@ -104,6 +104,6 @@ async function reportPort(
   } catch (error) {
     const reasons = (error as AggregateError).errors as Error[]
     const why = reasons.map(({ message }) => message).join('; ')
-    throw new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint)
+    throw new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why))
   }
 }

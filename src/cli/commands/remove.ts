@@ -19,7 +19,7 @@ export function removeCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? `service ${name} removed: ${ports} is open to everyone now, unless other rules close it`
       : `there is no service ${name}`
-    report(terminal, flags, { service: name }, change, sentence)
+    await report(terminal, flags, { service: name }, change, sentence)
     const meant = change.changed ? undefined : nearest(name, left)
     if (meant !== undefined) terminal.hint(`did you mean '${meant}'?`)
   })

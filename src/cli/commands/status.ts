@@ -3,7 +3,7 @@ import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import type { Terminal } from '../../util/index.js'
-import { count, defaultSocket } from '../../util/index.js'
+import { count, defaultSocket, oneLine } from '../../util/index.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
@@ -35,8 +35,17 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
+    ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]
+}
+
+function refusedLines({ refusedReload }: Status): string[] {
+  if (!refusedReload) return []
+  const { at, error, errors } = refusedReload
+  const when = new Date(at * 1000).toISOString().slice(0, 19)
+  const more = errors > 1 ? ` (and ${count(errors - 1, 'more error')})` : ''
+  return [`  the reload at ${when}Z was refused, and an older configuration is active: ${oneLine(error)}${more}`]
 }
 
 const waiting = ({ waiting }: Status['queue']): string =>

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { after, describe, it } from 'node:test'
+import type { Controller, RefusedReload, Status } from '../../../src/controller/index.js'
+import { requestHandler } from '../../../src/daemon/request-handler.js'
+import { readRequest } from '../../../src/daemon/requests.js'
+import type { Firewall } from '../../../src/nft/index.js'
+import { status } from '../doctor/doctor-support.js'
+
+describe('requests', () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-requests-'))
+  after(() => fs.rmSync(directory, { recursive: true }))
+  const file = path.join(directory, 'pkctl.yaml')
+  const write = (text: string) => fs.writeFileSync(file, `state-directory: ${directory}\n${text}`)
+  const logged: string[] = []
+  const say = (message: string) => logged.push(message)
+  const handle = requestHandler({
+    controller: {
+      status: () => Promise.resolve(status),
+      reload: (config: unknown) => Promise.resolve({ change: { details: [] }, config, needsRestart: [] }),
+    } as unknown as Controller,
+    firewall: {} as unknown as Firewall,
+    file,
+    log: {
+      ...{ error: say, warn: say, info: say, debug: say },
+      prepare: () => ({ warnings: [], use: () => undefined, drop: () => undefined }),
+      close: () => Promise.resolve(),
+    },
+    manager: {
+      ...{ ready: () => undefined, reloading: () => undefined, stopping: () => undefined },
+      ...{ watch: () => undefined, close: () => undefined },
+    },
+    ready: Promise.resolve(),
+  })
+  const refused = async (): Promise<RefusedReload | null | undefined> => {
+    const answer = await handle({ request: 'status' }, 'root')
+    return answer.ok ? (answer.result as Status).refusedReload : undefined
+  }
+
+  it('the status names a refused reload, with its time and first error, until a good one', async () => {
+    assert.equal(await refused(), null)
+    write('services:\n  ssh: {}\n  web: {port: 0}\n')
+    assert.equal((await handle({ request: 'reload' }, 'SIGHUP')).ok, false)
+    const { at = 0, error = '', errors } = (await refused()) ?? {}
+    assert.ok(Math.abs(at - Date.now() / 1000) < 60)
+    assert.match(error, /pkctl\.yaml:3:\d+: services\.ssh: 'port' is missing$/)
+    assert.equal(errors, 2)
+    write('services: {}\n')
+    assert.equal((await handle({ request: 'reload' }, 'SIGHUP')).ok, true)
+    assert.equal(await refused(), null)
+  })
+
+  it('a note says in the log what a command did, and who ran it, in one line', async () => {
+    logged.length = 0
+    const request = readRequest({ request: 'note', what: 'service ssh\nremoved', by: 'root (sudo by ada)' })
+    assert.deepEqual(await handle(request, 'root'), { ok: true, result: null })
+    assert.deepEqual(logged, ['service ssh\\u000aremoved, by command of root (sudo by ada)'])
+    for (const note of [{}, { what: '', by: 'x' }, { what: 'x', by: 1 }, { what: 'x'.repeat(1001), by: 'x' }]) {
+      assert.throws(() => readRequest({ request: 'note', ...note }), { name: 'ValueError' })
+    }
+  })
+})
