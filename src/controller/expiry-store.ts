@@ -5,6 +5,7 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { parseAddress } from '../net/index.js'
 import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
 
 export interface DueGrant {
@@ -12,6 +13,15 @@ export interface DueGrant {
   readonly address: string
   /** Unix seconds. */
   readonly expires: number
+}
+
+/** The address becomes a part of a command, and the file may belong to another user than this process. */
+function isAddress(text: string): boolean {
+  try {
+    return parseAddress(text).address !== ''
+  } catch {
+    return false
+  }
 }
 
 const keyOf = ({ credential, address }: Pick<DueGrant, 'credential' | 'address'>) => `${credential} ${address}`
@@ -142,7 +152,7 @@ export class ExpiryStore {
       return
     }
     const { credential, address, expires } = (entry ?? {}) as Record<string, unknown>
-    if (typeof credential !== 'string' || typeof address !== 'string') return
+    if (typeof credential !== 'string' || typeof address !== 'string' || !isAddress(address)) return
     this.#entries.delete(keyOf({ credential, address }))
     if (typeof expires !== 'number') return
     this.#entries.set(keyOf({ credential, address }), { credential, address, expires })

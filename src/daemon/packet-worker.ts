@@ -15,6 +15,7 @@ import { addressFromBytes } from '../net/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
 import { PacketQueue, sourceText } from '../queue/index.js'
+import { ownerHint, reasonOf } from '../util/index.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 const port = parentPort
@@ -121,9 +122,11 @@ function openJournal(directory: string, limits: PacketWorkerData['limits']): Rep
     })
   } catch (cause) {
     const hint = 'without it a captured knock could open again after a restart; check state-directory'
-    throw new QueueError(`the state directory ${directory} cannot be used: ${(cause as Error).message}`, hint, {
-      cause,
-    })
+    throw new QueueError(
+      `the state directory ${directory} cannot be used: ${reasonOf(cause)}`,
+      ownerHint(cause) ?? hint,
+      { cause },
+    )
   }
 }
 

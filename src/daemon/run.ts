@@ -16,7 +16,7 @@ import {
 } from '../nft/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { Listener } from '../util/index.js'
-import { UserError } from '../util/index.js'
+import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import { commandRunner } from './command-runner.js'
 import { listenAt, stopping } from './control-socket.js'
 import type { ConfiguredLog } from './log.js'
@@ -130,7 +130,7 @@ function openExpiryStore(directory: string, log: ConfiguredLog): ExpiryStore {
       log.error(message)
     })
   } catch (error) {
-    throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
+    throw new UserError(`the state directory ${directory} cannot be used: ${reasonOf(error)}`, ownerHint(error))
   }
 }
 

@@ -7,7 +7,7 @@ import * as fs from 'node:fs'
 import type { Config } from '../config/types.js'
 import { QueueError } from '../queue/errors.js'
 import { queueOwner } from '../queue/statistics.js'
-import { makeOwnedDirectory, UserError } from '../util/index.js'
+import { makeOwnedDirectory, ownerHint, reasonOf, UserError } from '../util/index.js'
 import { refuseServed } from './control-socket.js'
 
 const lockMilliseconds = 5_000
@@ -52,6 +52,6 @@ function openDirectory(directory: string): number {
     makeOwnedDirectory(directory)
     return fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   } catch (error) {
-    throw new UserError(`the state directory ${directory} cannot be used: ${(error as Error).message}`)
+    throw new UserError(`the state directory ${directory} cannot be used: ${reasonOf(error)}`, ownerHint(error))
   }
 }

@@ -19,6 +19,7 @@ export {
   isStillThere,
   makeOwnedDirectory,
   openNamed,
+  ownerHint,
   readOwned,
 } from './owned-file.js'
 export { privateMode, shareFile } from './secret-file.js'

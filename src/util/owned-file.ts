@@ -62,6 +62,13 @@ export function isStillThere(file: string, descriptor: number): boolean {
   return there?.ino === mine.ino && there.dev === mine.dev
 }
 
+/** How this process gets a file that another user has left in its directory; undefined for other errors. */
+export function ownerHint(error: unknown): string | undefined {
+  const { code, path } = error as NodeJS.ErrnoException
+  if (code !== 'EACCES' || path === undefined) return undefined
+  return `as root: chown -h ${process.geteuid?.()}:${process.getegid?.()} ${path}`
+}
+
 /** O_NONBLOCK: a pipe in the place of the file would be waited for. */
 function openThere(file: string, flags: number): number {
   const descriptor = fs.openSync(file, flags | O_NOFOLLOW | O_NONBLOCK)

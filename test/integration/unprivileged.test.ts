@@ -244,6 +244,29 @@ describe('the daemon as a user of its own', () => {
     assert.match(found.stdout, /"path-unwritable","level":"error"/)
   })
 
+  it('is not told to take its own directories away, nor to open those of others', async () => {
+    const doctor = await asRoot('doctor', '--config', config)
+    assert.match(doctor.stdout, /daemon-not-running/)
+    assert.doesNotMatch(doctor.stdout, /file-writable|chown/)
+
+    const key = lab.file('home/laptop', 'test\n')
+    fs.chmodSync(path.dirname(key), 0o700)
+    fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('keys/laptop', key))
+    const { stderr } = await asRoot('check', '--config', config)
+    assert.match(
+      stderr,
+      /cannot read \S+\/home; install -g pkctl -m 640 \S+\/home\/laptop \/etc\/pkctl\/keys\/, and name/,
+    )
+    assert.doesNotMatch(stderr, /chgrp|chmod/)
+  })
+
+  it('says whose file it cannot write, and how to get it back', async () => {
+    await must(inside(['install', '-m', '600', '/dev/null', '/var/lib/pkctl/replays']))
+    const { status, stderr } = await asDaemon('daemon', '--config', config)
+    assert.equal(status, 1)
+    assert.match(stderr, /permission denied[^]*hint: as root: chown -h 64242:64243 \/var\/lib\/pkctl\/replays\n/)
+  })
+
   it('says of sequences that are good for once that it cannot mark them as used', async () => {
     const shut = lab.file('pkctl/sequences', '7000,8000,9000\n'.repeat(20), 0o644)
     const marked = '/var/lib/pkctl/sequences'

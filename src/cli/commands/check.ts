@@ -50,13 +50,14 @@ export function checkCommand(terminal: Terminal): Command {
 function warnOfHidden(files: readonly string[], written: readonly string[], terminal: Terminal): void {
   const user = serviceUser()
   if (!user) return
-  const shut = new Set(files.flatMap(file => hiddenFrom(user, fs.realpathSync(file), 0o4) ?? []))
-  for (const file of shut) {
-    const mode = fs.statSync(file).isDirectory() ? 'g+x' : 'g+r'
-    terminal.warn(
-      `user pkctl, as whom the service runs, cannot read ${file}; chgrp pkctl ${file}; chmod ${mode} ${file}`,
-    )
-  }
+  const warnings = files.flatMap(name => {
+    const file = fs.realpathSync(name)
+    const shut = hiddenFrom(user, file, 0o4)
+    return shut === undefined
+      ? []
+      : [`user pkctl, as whom the service runs, cannot read ${shut}; ${opening(shut, file)}`]
+  })
+  for (const warning of new Set(warnings)) terminal.warn(warning)
   for (const file of written.map(name => fs.realpathSync(name))) {
     if (serviceCanWrite(user, file)) continue
     terminal.warn(
@@ -64,4 +65,19 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
         `install -o pkctl -g pkctl -m 600 ${file} /var/lib/pkctl/`,
     )
   }
+}
+
+/** Where the packages make directories for the configuration and its keys. */
+const shared = '/etc/pkctl'
+
+/**
+ * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
+ * file, the group would get into all that is in them.
+ */
+function opening(shut: string, file: string): string {
+  const isDirectory = fs.statSync(shut).isDirectory()
+  if (!isDirectory || shut === shared || shut.startsWith(`${shared}/`))
+    return `chgrp pkctl ${shut}; chmod ${isDirectory ? 'g+x' : 'g+r'} ${shut}`
+  const into = /\.ya?ml$/.test(file) ? shared : `${shared}/keys`
+  return `install -g pkctl -m 640 ${file} ${into}/, and name that file instead`
 }

@@ -98,7 +98,7 @@ function writable(file: FileFacts, trusted: readonly number[]): Finding[] {
         ? 'what runs with the rights of pkctld is up to them'
         : `they can put their own in the place of ${names[file.what]}`
     return [
-      finding(id, `${component.path}${of} can be written by ${who}: ${effect}`, remedy(component), {
+      finding(id, `${component.path}${of} can be written by ${who}: ${effect}`, remedy(component, file), {
         ...subjectOf(file, component.path),
         level,
       }),
@@ -121,11 +121,18 @@ function writersOf(
   return undefined
 }
 
-const remedy = ({ mode, uid, path }: Owned) =>
-  [
-    ...(uid === root ? [] : [`chown root ${path}`]),
+/** Files that the daemon writes, as the user that it runs as. */
+const written: readonly FileFacts['what'][] = ['state', 'sequences', 'socket']
+
+function remedy({ mode, uid, path }: Owned, file: FileFacts): string {
+  const isWritten = written.includes(file.what) && path === file.path
+  return [
+    ...(uid === root
+      ? []
+      : [isWritten ? 'if pkctld runs as another user, chown it to that user' : `chown root ${path}`]),
     ...((mode & (groupWrites | othersWrite)) === 0 ? [] : [`chmod go-w ${path}`]),
-  ].join(' && ')
+  ].join(isWritten ? '; ' : ' && ')
+}
 
 function program(file: FileFacts): Finding[] {
   if (file.what !== 'program' || file.usable) return []

@@ -26,7 +26,9 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     daemonFacts(at, config?.queue.number ?? defaultQueue, note),
     kernelFacts(config, note),
   ])
-  const user = userOf(daemon)
+  const service = serviceUser()
+  // The user of the service is one of the trusted, whether the daemon runs or not.
+  const users = [userOf(daemon), service?.uid].filter(user => user !== undefined)
   return {
     machine,
     daemon,
@@ -36,8 +38,8 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     clock: clockState(),
     files: filesOf(configuration, at),
     session: findSession() ?? null,
-    trusted: user === undefined ? [root] : [root, user],
-    daemonGroup: serviceUser()?.gid ?? null,
+    trusted: [...new Set([root, ...users])],
+    daemonGroup: service?.gid ?? null,
     notSeen: entries,
   }
 }

@@ -289,6 +289,13 @@ describe('the file of what is due', () => {
     assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [grant(1, 30)])
   })
 
+  for (const address of ['$(touch /tmp/x)', '192.0.2.1;id', 'fe80::1%$x', '', '192.0.2.0/24']) {
+    it(`takes nothing for an address that is none: ${address}`, () => {
+      fs.writeFileSync(path.join(directory, 'due'), JSON.stringify({ credential: 'c', address, expires: 10 }))
+      assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [])
+    })
+  }
+
   it('a renewed one is not removed by the end of the earlier', () => {
     const due = ExpiryStore.open(directory)
     due.put(grant(1, 10))

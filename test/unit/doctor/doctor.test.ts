@@ -249,6 +249,15 @@ describe('of files', () => {
   it("the daemon's own user may own what it uses", () => {
     finds({ ...facts(), trusted: [0, 5], files: [file({ mode: 0o600, uid: 5 })] })
   })
+  for (const what of ['state', 'sequences'] as const) {
+    it(`what another user owns and the daemon writes is not taken away from it: ${what}`, () => {
+      const { advice } = finds(
+        { ...facts(), files: [file({ mode: what === 'state' ? 0o040700 : 0o600, uid: 5, what })] },
+        'file-writable',
+      )
+      assert.equal(advice, 'if pkctld runs as another user, chown it to that user')
+    })
+  }
   it('a directory above several files is said once', () => {
     const components = [{ path: '/tmp', mode: 0o040777, uid: 0, gid: 0 }]
     finds(
