@@ -378,6 +378,9 @@ describe('the daemon', () => {
       assert.equal(await knock({ hex }), 'timeout', 'used up')
       assert.equal(await knock(), 'open')
       await daemon.stop()
+      await lab.daemon(path.join(lab.directory, 'pkctl.yaml'))
+      assert.equal(await knock({ hex, from: stranger4 }), 'timeout', 'also after a restart')
+      assert.equal((await refused())['replayed'], 1)
     } finally {
       await must(['umount', '-l', state])
     }
