@@ -5,6 +5,7 @@
 import type { Config, Credential } from '../config/types.js'
 import type { FirewallError } from '../nft/errors.js'
 import type { Change, Firewall, Marks, Reconciliation, ServiceSpec } from '../nft/index.js'
+import { LockError } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { ReadOneTime } from './active-credentials.js'
 import { warnOfOrphans } from './configuration-warnings.js'
@@ -26,6 +27,9 @@ import type { Triggers } from './triggers.js'
 
 /** How often an installation starts again when another program deletes the table at the same moment. */
 const installAttempts = 3
+
+/** How late the monitor may be: it reads the big lists that other programs load, too. */
+const monitorMilliseconds = 5000
 
 export interface ControllerParts {
   readonly version: string
@@ -102,7 +106,7 @@ export class Controller {
       compare: () => {
         this.#driftWatcher.compare()
       },
-      monitorReports: () => reconciling.reconciler.monitorReports(),
+      monitorReports: () => reconciling.reconciler.monitorReports(monitorMilliseconds),
       restartMonitor: reason => {
         this.#driftWatcher.restartMonitor(reason)
       },
@@ -180,6 +184,11 @@ export class Controller {
     this.#driftWatcher.stop()
   }
 
+  /** Ends the packet worker without the rest of `stop`, which takes too long. */
+  abandon(): void {
+    this.#running?.worker.stop().catch(() => undefined)
+  }
+
   /** Resolves when the packet worker has answered and the ruleset is under control. Rejects with what does not work. */
   async ping(): Promise<void> {
     await this.#running?.worker.ping()
@@ -239,9 +248,15 @@ export class Controller {
   }
 
   async #reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
-    const reconciliation = await this.#installer.reconcile(config, queueRule)
-    this.#rulesetCheck.compared()
-    return reconciliation
+    try {
+      const reconciliation = await this.#installer.reconcile(config, queueRule)
+      this.#rulesetCheck.compared()
+      return reconciliation
+    } catch (error) {
+      // Another program has the lock. A daemon that is started again would not get it, either.
+      if (error instanceof LockError) this.#rulesetCheck.compared()
+      throw error
+    }
   }
 
   // Two daemons in one network namespace would replace each other's packet path, and neither would notice.

@@ -1,3 +1,5 @@
+import { TimeLimitError } from '../util/index.js'
+
 /**
  * What went wrong with nft, as far as a caller can act on it.
  *
@@ -26,6 +28,18 @@ export class NftError extends Error {
   ) {
     super(`${operation}: ${firstComplaint(stderr)}`, options)
   }
+}
+
+/** Why a program gave no result: it did not end in time, was killed, or cannot be started. */
+export function noResultError(operation: string, tool: string, cause: unknown): NftError {
+  if (cause instanceof TimeLimitError) {
+    return new NftError('no-answer', cause.program, `it did not end within ${cause.seconds} s and was killed`, {
+      cause,
+    })
+  }
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'ENOENT') return new NftError('missing-tool', operation, `there is no ${tool} program`, { cause })
+  return new NftError(code === undefined ? 'no-answer' : 'other', operation, (cause as Error).message, { cause })
 }
 
 const phrases: readonly [RegExp, NftErrorKind][] = [

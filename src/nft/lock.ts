@@ -7,25 +7,39 @@ import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 
-/** Runs `work` while no other process that uses the same file runs its own. */
-export type Exclusive = <T>(work: () => Promise<T>) => Promise<T>
+/**
+ * Runs `work` while no other process that uses the same file runs its own. Rejects with a LockError when it has waited for
+ * `seconds` in vain.
+ */
+export type Exclusive = <T>(work: () => Promise<T>, seconds?: number) => Promise<T>
 
 /** Longer than a program of the holder may hang. */
 const waitSeconds = 40
+/** flock(1) itself may be stopped. */
+const spareSeconds = 2
+/** After this, `onWait` is told. */
+const patienceMilliseconds = 5000
+
+/** Another program has had the lock for too long. */
+export class LockError extends Error {
+  override readonly name = 'LockError'
+}
+
+/** Gets who has the lock, when it is not to be had soon. */
+type OnWait = (holder: string) => void
 
 /**
  * The lock of this network namespace, which has a ruleset of its own: the file in `directory` is named after the number by
  * which the kernel knows it.
  */
-export function rulesetLock(directory: string): Exclusive {
+export function rulesetLock(directory: string, onWait?: OnWait): Exclusive {
   const [number = ''] = /\d+/.exec(fs.readlinkSync('/proc/self/ns/net')) ?? []
-  return fileLock(path.join(directory, `ruleset-${number}.lock`))
+  return fileLock(path.join(directory, `ruleset-${number}.lock`), onWait)
 }
 
-/** `waits` is how many seconds to wait for the lock. */
-export function fileLock(file: string, waits = waitSeconds): Exclusive {
-  return async work => {
-    const release = await acquire(file, waits)
+export function fileLock(file: string, onWait?: OnWait): Exclusive {
+  return async (work, seconds = waitSeconds) => {
+    const release = await acquire(file, seconds, onWait)
     try {
       return await work()
     } finally {
@@ -34,44 +48,49 @@ export function fileLock(file: string, waits = waitSeconds): Exclusive {
   }
 }
 
-async function acquire(file: string, waits: number): Promise<() => void> {
+async function acquire(file: string, seconds: number, onWait: OnWait | undefined): Promise<() => void> {
   const descriptor = openLock(file)
   if (descriptor === undefined) return () => undefined
-  const release = () => {
+  const late = setTimeout(() => onWait?.(holder(descriptor)), patienceMilliseconds)
+  try {
+    await lock(descriptor, file, seconds)
+  } catch (error) {
+    fs.closeSync(descriptor)
+    throw error
+  } finally {
+    clearTimeout(late)
+  }
+  sign(descriptor, `${path.basename(process.argv[1] ?? '', '.js')} ${process.pid} ${new Date().toISOString()}\n`)
+  return () => {
+    // A program that knows nothing of the note may be the next one.
+    sign(descriptor, '')
     fs.closeSync(descriptor)
   }
-  try {
-    await lock(descriptor, file, waits)
-    signAsHolder(descriptor)
-  } catch (error) {
-    release()
-    throw error
-  }
-  return release
 }
 
 /** flock(1) locks what was opened here, and the lock outlives it. */
-function lock(descriptor: number, file: string, waits: number): Promise<void> {
+function lock(descriptor: number, file: string, seconds: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const args = ['--wait', String(waits), '3']
-    const child = spawn('flock', args, { stdio: ['ignore', 'ignore', 'ignore', descriptor] })
+    const limits = { timeout: (seconds + spareSeconds) * 1000, killSignal: 'SIGKILL' } as const
+    const stdio = ['ignore', 'ignore', 'ignore', descriptor] as const
+    const child = spawn('flock', ['--wait', String(seconds), '3'], { stdio: [...stdio], ...limits })
     child.on('error', cause => {
       reject(new Error('there is no flock program: install the package util-linux', { cause }))
     })
     child.on('exit', status => {
       if (status === 0) resolve()
-      else reject(new Error(`${holder(descriptor)}; waited ${waits} s for the lock ${file}`))
+      else reject(new LockError(`${holder(descriptor)}; waited ${seconds} s for the lock ${file}`))
     })
   })
 }
 
-function signAsHolder(descriptor: number): void {
+/** Says who has the lock, for those who wait. */
+function sign(descriptor: number, text: string): void {
   try {
     fs.ftruncateSync(descriptor)
-    const program = path.basename(process.argv[1] ?? '', '.js')
-    fs.writeSync(descriptor, `${program} ${process.pid} ${new Date().toISOString()}\n`, 0)
+    fs.writeSync(descriptor, text, 0)
   } catch {
-    // It only says who has the lock. A full disk does not matter.
+    // A full disk does not matter: the lock is the kernel's.
   }
 }
 
@@ -80,8 +99,18 @@ function holder(descriptor: number): string {
   const buffer = Buffer.alloc(100)
   const text = buffer.toString('latin1', 0, fs.readSync(descriptor, buffer, 0, buffer.length, 0))
   const [, program, pid, since] = /^([\w.-]{1,32}) (\d{1,10}) (\d{4}-[\dT:.-]+Z)\n/.exec(text) ?? []
-  if (program === undefined) return 'another program is changing the ruleset'
+  // One that was killed has left its note.
+  if (program === undefined || !isAlive(Number(pid))) return 'another program is changing the ruleset'
   return `${program}, process ${pid}, has been changing the ruleset since ${since}`
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants

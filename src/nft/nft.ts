@@ -1,10 +1,10 @@
-import type { Execute } from '../util/index.js'
-import { execute, TimeLimitError } from '../util/index.js'
-import { NftError, nftErrorFrom } from './errors.js'
+import type { Execute, RunLimits } from '../util/index.js'
+import { count, execute } from '../util/index.js'
+import { NftError, nftErrorFrom, noResultError } from './errors.js'
 import type { Command } from './json.js'
 import { family, table } from './json.js'
 import type { ListedElement, Listing } from './listing.js'
-import { emptyListing, parseElementText, parseListing } from './listing.js'
+import { asObject, emptyListing, parseElementText, parseListing } from './listing.js'
 
 /** The interface to the kernel's ruleset: everything that pkctl reads or changes there goes through these calls. */
 export interface Nft {
@@ -23,42 +23,38 @@ export interface Nft {
   getElement(set: string, value: string): Promise<ListedElement | undefined>
 }
 
+/** With all elements, the largest take seconds, on slow machines ten times as long. */
+const wholeListingMilliseconds = 30_000
+
 /**
  * The real thing. A batch is no argument: all users can read arguments, and a batch shows which ports count as knocks. nft
  * reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it a pipe, and needs no
  * file that a full disk could refuse.
  */
 export function realNft(run: Execute = execute): Nft {
-  async function nft(
-    operation: string,
-    args: readonly string[],
-    input?: string,
-    signal?: AbortSignal,
-  ): Promise<string> {
+  async function nft(operation: string, args: readonly string[], input?: string, limits?: RunLimits): Promise<string> {
     const [file, argv] =
       input === undefined ? ['nft', args] : ['/bin/sh', ['-c', 'cat | nft "$@" -f -', 'pkctl-nft', ...args]]
     let result
     try {
-      result = await run(file, argv, input, signal)
+      result = await run(file, argv, input, { name: operation, ...limits })
     } catch (cause) {
-      throw notRun(operation, cause)
+      throw noResultError(operation, 'nft', cause)
     }
-    if (result.status === 127 && input !== undefined) throw notRun(operation)
+    if (result.status === 127 && input !== undefined) {
+      throw new NftError('missing-tool', operation, 'there is no nft program')
+    }
     if (result.status !== 0) throw nftErrorFrom(operation, result.stderr)
     return result.stdout
   }
 
-  const batch = (commands: readonly Command[]) => JSON.stringify({ nftables: commands })
+  const change = (operation: string, args: readonly string[], commands: readonly Command[]) =>
+    nft(operation, args, JSON.stringify({ nftables: commands }), { name: `${operation}, ${summary(commands)}` })
 
-  async function listing(args: readonly string[], signal?: AbortSignal): Promise<Listing> {
+  async function listing(args: readonly string[], limits?: RunLimits): Promise<Listing> {
+    const operation = `nft ${args.filter(arg => !arg.startsWith('-')).join(' ')}`
     try {
-      const text = await nft(
-        `nft ${args.filter(arg => !arg.startsWith('-')).join(' ')}`,
-        ['-j', ...args],
-        undefined,
-        signal,
-      )
-      return parseListing(JSON.parse(text))
+      return parseListing(JSON.parse(await nft(operation, ['-j', ...args], undefined, limits)))
     } catch (error) {
       if (error instanceof NftError && error.kind === 'not-found') return emptyListing()
       throw error
@@ -67,19 +63,19 @@ export function realNft(run: Execute = execute): Nft {
 
   return {
     async apply(commands) {
-      if (commands.length > 0) await nft('nft', ['-j'], batch(commands))
+      if (commands.length > 0) await change('nft', ['-j'], commands)
     },
     async check(commands) {
-      if (commands.length > 0) await nft('nft --check', ['-j', '-c'], batch(commands))
+      if (commands.length > 0) await change('nft --check', ['-j', '-c'], commands)
     },
     async list({ elements = true, signal } = {}) {
       const all = ['list', 'table', family, table]
-      if (elements) return listing(all, signal)
+      if (elements) return listing(all, { signal, milliseconds: wholeListingMilliseconds })
       // Only this way nft does not read all elements from the kernel, to leave them out afterwards. Tables of others are
       // listed, too: should nft choke on one of them, ours is listed alone.
-      return listing(['-t', 'list', 'ruleset', family], signal).catch((error: unknown) => {
+      return listing(['-t', 'list', 'ruleset', family], { signal }).catch((error: unknown) => {
         if (error instanceof NftError && error.kind === 'no-answer') throw error
-        return listing(['-t', ...all], signal)
+        return listing(['-t', ...all], { signal })
       })
     },
     listSet: (kind, name) => listing(['list', kind, family, table, name]),
@@ -95,11 +91,12 @@ export function realNft(run: Execute = execute): Nft {
   }
 }
 
-function notRun(operation: string, cause?: unknown): NftError {
-  const { code } = (cause ?? { code: 'ENOENT' }) as NodeJS.ErrnoException
-  if (code === 'ENOENT') return new NftError('missing-tool', operation, 'there is no nft program', { cause })
-  // The shell in front of nft is of no interest.
-  if (cause instanceof TimeLimitError)
-    return new NftError('no-answer', operation, `it did not end within ${cause.seconds} s and was killed`, { cause })
-  return new NftError('other', operation, (cause as Error).message, { cause })
+/** What a transaction does, in a few words. The log has no need of the ports of knocks. */
+function summary(commands: readonly Command[]): string {
+  const kinds = commands.map(command => {
+    const [verb = '', object] = Object.entries(command)[0] ?? []
+    return `${verb} ${Object.keys(asObject(object))[0] ?? ''}`
+  })
+  const first = [...new Set(kinds)].slice(0, 4)
+  return `${count(commands.length, 'command')} (${first.join(', ')}${first.length < new Set(kinds).size ? ', …' : ''})`
 }

@@ -1,4 +1,5 @@
 import type { Listing } from './listing.js'
+import type { Nft } from './nft.js'
 
 /** Askers of one listing. */
 class Round {
@@ -53,5 +54,14 @@ export class SharedListing {
       this.#startNext()
     }
     reading.then(end, end)
+  }
+}
+
+/** The same, with one listing of everything at a time. */
+export function withSharedListing(nft: Nft): Nft {
+  const whole = new SharedListing(signal => nft.list({ signal }))
+  return {
+    ...nft,
+    list: (options = {}) => (options.elements === false ? nft.list(options) : whole.get(options.signal)),
   }
 }

@@ -10,8 +10,6 @@ export type { Sections } from './ini.js'
 export { IniError, parseIni } from './ini.js'
 export { isJournal, withPriority } from './journal.js'
 export { nearest } from './nearest.js'
-export type { Execute } from './run-program.js'
-export { execute, killPrograms, TimeLimitError } from './run-program.js'
 export {
   appendNamed,
   appendOwned,
@@ -22,6 +20,8 @@ export {
   ownerHint,
   readOwned,
 } from './owned-file.js'
+export type { Execute, RunLimits } from './run-program.js'
+export { execute, killGroup, killPrograms, TimeLimitError } from './run-program.js'
 export { privateMode, shareFile } from './secret-file.js'
 export type { Answer, Problem } from './socket/answer.js'
 export { requestIn, unknownRequest } from './socket/answer.js'

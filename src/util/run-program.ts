@@ -9,15 +9,24 @@ interface ProgramResult {
   readonly stderr: string
 }
 
+export interface RunLimits {
+  /** What is asked of the program, for messages; the name of the program without it. */
+  readonly name?: string
+  /** How long the program may take. */
+  readonly milliseconds?: number
+  /** When it is aborted, the program is killed, and its result is worth nothing. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Runs one program to its end. A failure to start rejects with the system's error, and a program that does not end in
- * time with a TimeLimitError. When `signal` is aborted, the program is killed, and its result is worth nothing.
+ * time with a TimeLimitError.
  */
 export type Execute = (
   file: string,
   args: readonly string[],
   input?: string,
-  signal?: AbortSignal,
+  limits?: RunLimits,
 ) => Promise<ProgramResult>
 
 /** The program was killed, together with what it had started. `message` is one line. */
@@ -25,18 +34,21 @@ export class TimeLimitError extends Error {
   override readonly name = 'TimeLimitError'
 
   constructor(
-    readonly file: string,
+    readonly program: string,
     readonly seconds: number,
   ) {
-    super(`${file} did not end within ${seconds} s and was killed`)
+    super(`${program} did not end within ${seconds} s and was killed`)
   }
 }
 
-/** The largest listings take seconds, on slow machines ten times as long. */
-const programMilliseconds = 30_000
+/** Programs take some milliseconds, on slow machines a second. */
+const programMilliseconds = 10_000
 
 /** What ends each program that runs. */
 const running = new Map<ChildProcess, () => void>()
+
+// What a program that hangs would do later is not wanted any more.
+process.on('exit', killPrograms)
 
 /** Kills every program that `execute` has started and that still runs, and returns their command lines. */
 export function killPrograms(): string[] {
@@ -46,7 +58,7 @@ export function killPrograms(): string[] {
 }
 
 /** Kills a process that leads a group, and the group. */
-function killGroup(child: ChildProcess): void {
+export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return
   try {
     process.kill(-child.pid, 'SIGKILL')
@@ -55,54 +67,55 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
-/** Runs programs for at most so long. */
-export const executeWithin =
-  (milliseconds: number): Execute =>
-  (file, args, input = '', signal) =>
-    new Promise((resolve, reject) => {
-      const child = spawn(file, args, {
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: { ...process.env, LC_ALL: 'C' },
-        // A group of its own: what the program has started is killed with it.
-        detached: true,
-      })
-      // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
-      const pipes: Partial<Pick<typeof child, 'stdin' | 'stdout' | 'stderr'>> = child
-      const kill = (reason: Error) => {
-        killGroup(child)
-        // A process that left the group may hold the pipes open, and what it says is not waited for.
-        for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream?.destroy()
-        end()
-        reject(reason)
-      }
-      const abort = () => {
-        kill(new Error(`${file} was killed: its result is not wanted any more`))
-      }
-      running.set(child, abort)
-      const timer = setTimeout(() => {
-        kill(new TimeLimitError(file, milliseconds / 1000))
-      }, milliseconds)
-      if (signal?.aborted) abort()
-      else signal?.addEventListener('abort', abort, { once: true })
-      const end = () => {
-        running.delete(child)
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
-      }
-      const out: Buffer[] = []
-      const err: Buffer[] = []
-      child.on('error', error => {
-        end()
-        reject(error)
-      })
-      pipes.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
-      pipes.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
-      pipes.stdin?.on('error', () => undefined) // the exit status decides, also for a program that does not read its input
-      child.on('close', status => {
-        end()
-        resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
-      })
-      pipes.stdin?.end(input)
+export const execute: Execute = (file, args, input = '', limits = {}) =>
+  new Promise((resolve, reject) => {
+    const { name = file, milliseconds = programMilliseconds, signal } = limits
+    if (signal?.aborted) {
+      reject(notWanted(name))
+      return
+    }
+    const child = spawn(file, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C' },
+      // A group of its own: what the program has started is killed with it.
+      detached: true,
     })
+    child.on('error', error => {
+      end()
+      reject(error)
+    })
+    const kill = (reason: Error) => {
+      killGroup(child)
+      // A process that left the group may hold the pipes open, and what it says is not waited for.
+      for (const stream of child.stdio) stream?.destroy()
+      end()
+      reject(reason)
+    }
+    const abort = () => {
+      kill(notWanted(name))
+    }
+    const timer = setTimeout(() => {
+      kill(new TimeLimitError(name, milliseconds / 1000))
+    }, milliseconds)
+    const end = () => {
+      running.delete(child)
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+    // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
+    if (child.pid === undefined) return
+    running.set(child, abort)
+    signal?.addEventListener('abort', abort, { once: true })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.stdin.on('error', () => undefined) // the exit status decides, also for a program that does not read its input
+    child.on('close', status => {
+      end()
+      resolve({ status: status ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
+    })
+    child.stdin.end(input)
+  })
 
-export const execute = executeWithin(programMilliseconds)
+const notWanted = (name: string) => new Error(`${name} was killed: its result is not wanted any more`)

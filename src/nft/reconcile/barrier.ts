@@ -9,8 +9,8 @@ import { isOurs } from './monitor.js'
 
 interface Barrier {
   readonly commands: readonly Command[]
-  /** False when the monitor has not come to it within `patienceMilliseconds`. To be called after the commands were applied. */
-  readonly seen: () => Promise<boolean>
+  /** False when the monitor has not come to it in time. To be called after the commands were applied. */
+  readonly seen: (milliseconds?: number) => Promise<boolean>
 }
 
 const patienceMilliseconds = 1000
@@ -33,11 +33,11 @@ export class Barriers {
     })
     return {
       commands: [addChain(name), deleteChain(name)],
-      seen: async () => {
+      seen: async (milliseconds = patienceMilliseconds) => {
         let timer: NodeJS.Timeout | undefined
         const late = new Promise<boolean>(resolve => {
           // A process that ends meanwhile is not kept by it.
-          timer = setTimeout(resolve, patienceMilliseconds, false).unref()
+          timer = setTimeout(resolve, milliseconds, false).unref()
         })
         const seen = await Promise.race([reported, late])
         clearTimeout(timer)

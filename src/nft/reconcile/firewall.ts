@@ -8,7 +8,6 @@ import type { Command, Hook } from '../json.js'
 import { deleteTable } from '../json.js'
 import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
-import { SharedListing } from '../shared-listing.js'
 import { refreshAlive } from '../table/alive.js'
 import { unansweredPackets } from '../table/grant-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
@@ -34,28 +33,27 @@ export interface Change {
   readonly commands: readonly Command[]
 }
 
+/** How long a daemon that stops waits for the lock, twice. */
+const stopSeconds = 4
+
 /** What a transaction is made of, before it is applied. */
 type Transaction = Pick<Change, 'details' | 'commands'>
 
 export class Firewall {
-  readonly #listing: SharedListing
-
   constructor(
     readonly access: RulesetAccess,
     /** Only say what would be done. */
     readonly dryRun = false,
-  ) {
-    this.#listing = new SharedListing(signal => access.nft.list({ signal }))
-  }
+  ) {}
 
   /** Rejects when `signal` is aborted: who asked has left. */
   async services(signal?: AbortSignal): Promise<Map<string, ServiceState>> {
-    return readServices(await this.#listing.get(signal))
+    return readServices(await this.access.nft.list(signal && { signal }))
   }
 
   /** The services, and how many knocks were not answered. */
   async overview(signal?: AbortSignal): Promise<{ services: Map<string, ServiceState>; unanswered: number }> {
-    const listing = await this.#listing.get(signal)
+    const listing = await this.access.nft.list(signal && { signal })
     return { services: readServices(listing), unanswered: unansweredPackets(listing) }
   }
 
@@ -144,7 +142,7 @@ export class Firewall {
   /** Lets no more packets leave the kernel. Answers to what has left already still grant. */
   quiesce(): Promise<void> {
     const { nft, exclusive } = this.access
-    return exclusive(async () => nft.apply(stopQueue(await nft.list({ elements: false }))))
+    return exclusive(async () => nft.apply(stopQueue(await nft.list({ elements: false }))), stopSeconds)
   }
 
   /** Removes the packet path. Services stay closed, grants run on. */
@@ -154,7 +152,7 @@ export class Firewall {
       const listing = await readStructure(nft)
       await nft.apply(hasOnlyPacketPath(listing) ? [deleteTable()] : removePacketPath(listing))
       await iptablesQueue.remove().catch(ignoreMissingTool)
-    })
+    }, stopSeconds)
   }
 
   /** Whether the kernel has nft's `queue` statement. NftError when nothing can be done here at all. */

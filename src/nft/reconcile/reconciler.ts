@@ -6,6 +6,7 @@ import type { Command, Json } from '../json.js'
 import { addElements, addTable } from '../json.js'
 import type { Listing } from '../listing.js'
 import { emptyListing } from '../listing.js'
+import { LockError } from '../lock.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
 import { buildPacketPath } from '../table/packet-path.js'
@@ -28,6 +29,11 @@ export interface Reconciliation {
 }
 
 const nothing: Reconciliation = { drift: [], restored: 0 }
+
+const deleted = 'the table inet pkctl was deleted'
+
+/** How long to wait for the lock while ports may be open. Other programs need some milliseconds. */
+const healSeconds = 10
 
 /** So many grants are restored in one transaction. */
 const grantsAtOnce = 5000
@@ -58,16 +64,29 @@ export class Reconciler {
 
   /**
    * Compares, and restores what another program changed. `queueRule` says that the rule in the mangle table may be gone.
-   * Rejects with an NftError, and when the lock cannot be had; then nothing has changed.
+   * Rejects with an NftError, and with a LockError when another program keeps the lock; then nothing has changed. But where
+   * the table is gone, ports are open, and it is made again without the lock.
    */
-  reconcile(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
-    return this.access.exclusive(async () => {
+  async reconcile(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
+    try {
+      return await this.#reconcileLocked(packetPathFor, queueRule)
+    } catch (error) {
+      if (!(error instanceof LockError) || !this.#snapshot) throw error
+      const terse = await this.access.nft.list({ elements: false })
+      if (terse.present) throw error
+      return this.#rebuild(this.#snapshot, terse, packetPathFor, deleted)
+    }
+  }
+
+  #reconcileLocked(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
+    const work = async () => {
       const first = await this.#reconcileTable(packetPathFor)
       if (first.drift.length > 0 || !queueRule || !(await this.#installQueueRule())) return first
       // The table may have gone in the same flush as the rule, just after the table was compared.
       const { drift, restored } = await this.#reconcileTable(packetPathFor)
       return { drift: [...drift, 'the rule that queues knocks was deleted'], restored }
-    })
+    }
+    return this.access.exclusive(work, healSeconds)
   }
 
   /** Wakes a table that cannot be listed: nft 1.0.6 may end in the middle of one that sleeps. */
@@ -86,7 +105,7 @@ export class Reconciler {
     const snapshot = this.#snapshot
     if (!snapshot) return nothing
     const terse = await this.access.nft.list({ elements: false })
-    if (!terse.present) return this.#rebuild(snapshot, terse, packetPathFor, 'the table inet pkctl was deleted')
+    if (!terse.present) return this.#rebuild(snapshot, terse, packetPathFor, deleted)
     const listing = await this.#withComparedElements(terse)
     if (listing.handle !== snapshot.table) {
       return this.#rebuild(snapshot, listing, packetPathFor, 'the table inet pkctl was replaced')
@@ -103,11 +122,11 @@ export class Reconciler {
     this.#barriers.follow(transaction.events)
   }
 
-  /** Whether the monitor reports what is done to the table. Rejects with an NftError, also when the table is not there. */
-  async monitorReports(): Promise<boolean> {
+  /** Whether the monitor reports what is done to the table, within so many milliseconds. Rejects with an NftError, also when the table is not there. */
+  async monitorReports(milliseconds?: number): Promise<boolean> {
     const barrier = this.#barriers.next()
     await this.access.nft.apply(barrier.commands)
-    return barrier.seen()
+    return barrier.seen(milliseconds)
   }
 
   /**

@@ -6,7 +6,7 @@
  * remembers whether the table and the chain had to be made for it, and only then they go with it, if they are empty.
  */
 import type { Execute } from '../../util/index.js'
-import { NftError, nftErrorFrom } from '../errors.js'
+import { nftErrorFrom, noResultError } from '../errors.js'
 import type { Hook } from '../json.js'
 
 export interface IptablesQueue {
@@ -36,12 +36,9 @@ const markWord = (bit: number) => `0x${bit.toString(16)}/0x${bit.toString(16)}`
 
 export function realIptablesQueue(run: Execute): IptablesQueue {
   async function command(file: string, args: readonly string[]): Promise<string> {
-    const result = await run(file, args).catch((cause: unknown) => {
-      const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-      const [kind, message] = isMissing
-        ? (['missing-tool', `there is no ${file} program`] as const)
-        : (['no-answer', (cause as Error).message] as const)
-      throw new NftError(kind, file, message, { cause })
+    const limits = { name: [file, ...args].join(' ') }
+    const result = await run(file, args, undefined, limits).catch((cause: unknown) => {
+      throw noResultError(file, file, cause)
     })
     if (result.status !== 0) throw nftErrorFrom(file, result.stderr)
     return result.stdout

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test'
 import type { NftErrorKind } from '../../../src/nft/errors.js'
 import { NftError, nftErrorFrom } from '../../../src/nft/errors.js'
 import { realNft } from '../../../src/nft/nft.js'
-import type { Execute } from '../../../src/util/run-program.js'
+import type { Execute, RunLimits } from '../../../src/util/run-program.js'
+import { TimeLimitError } from '../../../src/util/run-program.js'
 
 const couldNot = (what: string) => `internal:0:0-0: Error: Could not process rule: ${what}\n\n`
 
@@ -178,6 +179,21 @@ describe('realNft', () => {
     await assert.rejects(nft.apply([command]), kindOf('exists'))
     await assert.rejects(nft.check([command]), kindOf('exists'))
     await assert.rejects(nft.list(), kindOf('exists'))
+  })
+
+  it('says which request had no answer, and gives it time', async () => {
+    const limits: (RunLimits | undefined)[] = []
+    const nft = realNft((_file, _args, _input, given) => {
+      limits.push(given)
+      return Promise.reject(new TimeLimitError(given?.name ?? '', 10))
+    })
+    const message = (text: string) => (error: unknown) =>
+      error instanceof NftError && error.kind === 'no-answer' && error.message === text
+    const late = 'it did not end within 10 s and was killed'
+    await assert.rejects(nft.list(), message(`nft list table inet pkctl: ${late}`))
+    await assert.rejects(nft.apply([command, command]), message(`nft, 2 commands (add table): ${late}`))
+    await assert.rejects(nft.list({ elements: false }), message(`nft list ruleset inet: ${late}`))
+    assert.equal(limits.length, 3, 'what had no answer is not asked in another way')
   })
 
   it('says that there is no nft', async () => {

@@ -57,7 +57,7 @@ describe('fileLock', () => {
     while (!fs.existsSync(file) || fs.statSync(file).size === 0) await sleep(10)
     const since = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z'
     await assert.rejects(
-      fileLock(file, 1)(() => assert.fail('it ran')),
+      fileLock(file)(() => assert.fail('it ran'), 1),
       new RegExp(
         `lock\\.test, process ${process.pid}, has been changing the ruleset since ${since}; waited 1 s for the lock`,
       ),
@@ -72,7 +72,7 @@ describe('fileLock', () => {
       await fileLock(other)(async () => {
         fs.writeFileSync(other, content)
         await assert.rejects(
-          fileLock(other, 1)(() => assert.fail('it ran')),
+          fileLock(other)(() => assert.fail('it ran'), 1),
           { message: `another program is changing the ruleset; waited 1 s for the lock ${other}` },
         )
       })

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { execute, executeWithin, killPrograms, TimeLimitError } from '../../../src/util/run-program.js'
+import { execute, killPrograms, TimeLimitError } from '../../../src/util/run-program.js'
 import { until } from '../../support/commands.js'
 
 describe('execute', () => {
@@ -36,7 +36,7 @@ describe('execute', () => {
   })
 
   it('kills a program that does not end in time, with what it has started', async () => {
-    const running = executeWithin(300)('/bin/sh', hanging)
+    const running = execute('/bin/sh', hanging, '', { milliseconds: 300 })
     running.catch(() => undefined)
     const child = await childOf()
     assert.equal(isAlive(child), true)
@@ -50,13 +50,13 @@ describe('execute', () => {
 
   it('does not wait for a process that has left the group and holds the output open', async () => {
     const began = performance.now()
-    await assert.rejects(executeWithin(200)('/bin/sh', ['-c', 'setsid sleep 5']), TimeLimitError)
+    await assert.rejects(execute('/bin/sh', ['-c', 'setsid sleep 5'], '', { milliseconds: 200 }), TimeLimitError)
     assert.ok(performance.now() - began < 4000)
   })
 
   it('kills a program when its result is not wanted any more', async () => {
     const asker = new AbortController()
-    const running = execute('/bin/sh', hanging, '', asker.signal)
+    const running = execute('/bin/sh', hanging, '', { signal: asker.signal })
     running.catch(() => undefined)
     const child = await childOf()
     asker.abort()
@@ -73,5 +73,15 @@ describe('execute', () => {
     assert.match(lines.join('\n'), /^\/bin\/sh -c .*\nsleep 60$/)
     for (const one of all) await assert.rejects(one)
     await until(() => Promise.resolve(!isAlive(child)))
+  })
+
+  it('leaves none behind when the process ends', async () => {
+    const module = JSON.stringify(new URL('../../../src/util/run-program.js', import.meta.url).href)
+    const program = `import { execute } from ${module}
+      execute('/bin/sh', ${JSON.stringify(hanging)}).catch(() => undefined)
+      setTimeout(() => process.exit(), 500)`
+    assert.equal((await execute(process.execPath, ['--input-type=module', '-e', program])).status, 0)
+    const child = await childOf()
+    await until(() => Promise.resolve(!isAlive(child)), 2000)
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { addTable, deleteTable } from '../../../../src/nft/json.js'
+import { LockError } from '../../../../src/nft/lock.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
@@ -16,7 +17,7 @@ async function bench() {
   let now = 1000
   const nft = new FakeNft({ now: () => now })
   const apply = nft.apply.bind(nft)
-  const ruleset = fakeRuleset(nft)
+  const ruleset = { ...fakeRuleset(nft) }
   const firewall = new Firewall(ruleset)
   const tracker = new GrantTracker(new Marks(0xffff0000), () => now, new RecentGrants())
   const reconciler = new Reconciler(ruleset, tracker)
@@ -45,7 +46,7 @@ async function bench() {
   await reconciler.adopt(commands, services, packetPath(services))
   assert.ok(await reconciler.readGrants(() => true))
   const pass = (seconds: number) => (now += seconds)
-  return { nft, reconciler, tracker, tell, pass, reconcile: () => reconciler.reconcile(packetPath, false) }
+  return { nft, ruleset, reconciler, tracker, tell, pass, reconcile: () => reconciler.reconcile(packetPath, false) }
 }
 
 const addresses = (second: number, count: number) =>
@@ -94,5 +95,16 @@ describe('Reconciler', () => {
     assert.equal(await reconciler.readGrants(() => false), false)
     await nft.apply([deleteTable()])
     assert.equal((await reconcile()).restored, 0, 'it is not known that the grant runs')
+  })
+
+  it('makes a table that is gone again although another program keeps the lock, and changes nothing else', async () => {
+    const { nft, ruleset, reconcile } = await bench()
+    Object.assign(ruleset, { exclusive: () => Promise.reject(new LockError('cron, process 7, has it')) })
+    const { length } = nft.applied
+    await assert.rejects(reconcile(), /cron, process 7, has it/)
+    assert.equal(nft.applied.length, length)
+    await nft.apply([deleteTable()])
+    assert.deepEqual(await reconcile(), { drift: ['the table inet pkctl was deleted'], restored: 0 })
+    assert.equal((await nft.list()).chains.has('pk-ssh'), true)
   })
 })
