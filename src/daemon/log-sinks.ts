@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
-import { appendNamed, isJournal, UserError, withPriority } from '../util/index.js'
+import { appendNamed, isJournal, killGroup, UserError, withPriority } from '../util/index.js'
 import { LogPipe } from './log-pipe.js'
 
 type Done = (error?: Error | null) => void
@@ -98,7 +98,9 @@ export class LogProgram extends Writable {
   override _final(done: Done): void {
     const child = this.#child
     if (!child) return done()
-    const timer = setTimeout(() => child.kill('SIGKILL'), endMilliseconds)
+    const timer = setTimeout(() => {
+      killGroup(child)
+    }, endMilliseconds)
     child.once('exit', () => {
       clearTimeout(timer)
       done()
@@ -109,7 +111,7 @@ export class LogProgram extends Writable {
   #start(): void {
     const [file, ...args] = this.argv
     this.#startedAt = performance.now()
-    const child = spawn(file as string, args, { stdio: ['pipe', 'ignore', 'inherit'] })
+    const child = spawn(file as string, args, { stdio: ['pipe', 'ignore', 'inherit'], detached: true })
     this.#child = child
     const lost = (reason: string) => {
       if (this.#child !== child || this.writableEnded) return

@@ -58,13 +58,16 @@ async function runConfigured(config: Config, file: string, version: string, log:
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
-  void asked.then(() => {
-    startStopDeadline(log, () => void closeListeners())
-  })
-  const ruleset = kernelRuleset()
+  const ruleset = kernelRuleset(message => log.warn(message))
   const firewall = new Firewall(ruleset)
   const due = openExpiryStore(config.stateDirectory, log)
   const controller = createController(config, version, log, { ruleset, firewall, due }, fail)
+  void asked.then(() => {
+    startStopDeadline(log, () => {
+      void closeListeners()
+      controller.abandon()
+    })
+  })
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
   const handle = requestHandler({ controller, firewall, file, log, manager, ready })

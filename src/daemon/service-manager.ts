@@ -70,9 +70,16 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
       if (address === '' || every === undefined) return
       let waiting = false
       let complained = false
+      const complain = (reason: string) => {
+        if (!complained) onTrouble(`the watchdog is not notified, because ${reason}`)
+        complained = true
+      }
       const pingOnce = () => {
         // One ping at a time: a late answer counts, a missing one lets the watchdog expire.
-        if (waiting) return
+        if (waiting) {
+          complain('the packet worker does not answer')
+          return
+        }
         waiting = true
         ping().then(
           () => {
@@ -82,8 +89,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
           },
           (error: unknown) => {
             waiting = false
-            if (!complained) onTrouble(`the watchdog is not notified, because ${(error as Error).message}`)
-            complained = true
+            complain((error as Error).message)
           },
         )
       }

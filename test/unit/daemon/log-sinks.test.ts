@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
@@ -35,6 +36,17 @@ describe('where the log goes', () => {
       () => new LogFile(directory),
       (error: unknown) => error instanceof UserError && error.message.includes('EISDIR'),
     )
+  })
+
+  it('a FIFO keeps nobody waiting, whether it has a reader that does not read or none', async () => {
+    execFileSync('mkfifo', [file()])
+    assert.throws(() => new LogFile(file()), /the log .* cannot be opened: ENXIO/)
+    const reader = fs.openSync(file(), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+    const sink = new LogFile(file())
+    for (let i = 0; i < 100; i++) await write(sink, 'x'.repeat(4000))
+    assert.match(said, /the log .* cannot be written: EAGAIN/)
+    sink.end()
+    fs.closeSync(reader)
   })
 
   it('lines are added to a file, also after another program has cut it off', async () => {

@@ -78,6 +78,7 @@ describe('the service manager', () => {
     mock.timers.tick(5000)
     await settle()
     assert.deepEqual([asked, told], [1, []])
+    assert.deepEqual(troubles, ['the watchdog is not notified, because the packet worker does not answer'])
     answer()
     await settle()
     assert.deepEqual(told, ['/n WATCHDOG=1'])
@@ -107,6 +108,7 @@ describe('the service manager', () => {
         await settle()
       }
     }
+    await settle()
     await pass()
     assert.deepEqual([told, troubles], [[], ['the watchdog is not notified, because nft does not answer']])
     problem = undefined
