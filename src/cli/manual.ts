@@ -148,7 +148,7 @@ function pkctldPage(parts: ManualParts): string {
       ),
       ...tagged(
         bold('WATCHDOG_USEC'),
-        'Within this time the daemon reports that it is alive, as long as its packet path answers.',
+        'Within this time the daemon reports that it is alive, as long as its packet path and nft work.',
       ),
     ),
     files,

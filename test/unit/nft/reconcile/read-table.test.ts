@@ -11,9 +11,9 @@ const names = (count: number) => Array.from({ length: count }, (_, i) => `s${i}`
 function scene(whole: (signal: AbortSignal) => Promise<Listing>) {
   const listed: string[] = []
   const nft = new FakeNft()
-  nft.list = (options = {}) => {
+  nft.list = options => {
     listed.push('everything')
-    return whole((options as { signal: AbortSignal }).signal)
+    return whole((options as { signal?: AbortSignal } | undefined)?.signal ?? new AbortController().signal)
   }
   nft.listSet = (_, name) => {
     listed.push(name)
