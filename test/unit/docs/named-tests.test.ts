@@ -13,7 +13,7 @@ function namedIn(document: string): (readonly [file: string, name: string])[] {
 
 for (const [document, least] of [
   ['faults.md', 20],
-  ['promises.md', 10],
+  ['security.md', 10],
 ] as const) {
   describe(document, () => {
     const named = namedIn(document)
