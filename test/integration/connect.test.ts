@@ -150,7 +150,7 @@ describe('pkctl connect', () => {
       assert.equal(status, 255)
       assert.equal(stdout, '')
       assert.match(stderr, /^pkctl: error: port 22\/tcp is not open after \d+\.\d ms: no answer from 10\.77\.0\.1$/m)
-      assert.match(stderr, /^pkctl: hint: wrong key, /m)
+      assert.match(stderr, /^pkctl: hint: wrong tag, key /m)
       // Once, and once again: no more, whatever --timeout allows.
       assert.deepEqual(await knocks(), { ...before, refused: (before.refused ?? 0) + 2 })
     })
