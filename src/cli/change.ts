@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Change } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { ask, defaultSocket } from '../util/index.js'
+import { jsonText } from './json.js'
 import { record } from './record.js'
 
 export interface ChangeFlags {
@@ -28,7 +29,7 @@ export async function report(
 ): Promise<void> {
   if (flags.json) {
     const transaction = flags.dryRun ? { 'dry-run': true, transaction: { nftables: change.commands } } : {}
-    terminal.out(JSON.stringify({ changed: change.changed, details: change.details, ...what, ...transaction }))
+    terminal.out(jsonText({ changed: change.changed, details: change.details, ...what, ...transaction }))
   } else if (flags.dryRun && change.changed) {
     const lines = change.commands.map(command => JSON.stringify(command))
     terminal.out(`{"nftables": [\n${lines.join(',\n')}\n]}`)

@@ -4,6 +4,5 @@ import { createPktables } from './commands/pktables.js'
 import { runProgram } from './program.js'
 import { realTerminal } from './terminal.js'
 
-const terminal = realTerminal('pktables')
 const [command = 'help', ...rest] = process.argv.slice(2)
-process.exitCode = await runProgram(createPktables(terminal), [command, ...rest], terminal)
+process.exitCode = await runProgram(createPktables, [command, ...rest], realTerminal('pktables'))

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { exitStatusOf, problemsOf } from '../daemon/problems.js'
 import type { Terminal } from '../util/index.js'
+import { JsonTerminal } from './json.js'
 import { version } from './version.js'
 
 const help = `
@@ -65,11 +66,25 @@ export async function createProgram(terminal: Terminal, first = ''): Promise<Com
 /** Runs one command line, without the program's own name, and resolves to the exit status. */
 export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
   const line = argv.length === 0 ? ['status'] : argv
-  return runProgram(await createProgram(terminal, line[0]), line, terminal)
+  return runProgram(speaker => createProgram(speaker, line[0]), line, terminal)
 }
 
 /** `main` for any program. */
-export async function runProgram(program: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
+export async function runProgram(
+  create: (terminal: Terminal) => Command | Promise<Command>,
+  argv: readonly string[],
+  inner: Terminal,
+): Promise<number> {
+  const json = new JsonTerminal(inner)
+  const { terminal } = json
+  const program = await create(terminal)
+  json.useJson(program, argv)
+  const status = await run(program, argv, terminal)
+  json.end(status)
+  return status
+}
+
+async function run(program: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
   }

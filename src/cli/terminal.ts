@@ -39,6 +39,9 @@ export function realTerminal(program = 'pkctl'): Terminal {
     error: say('error', 'red'),
     hint: say('hint', 'cyan'),
     warn: say('warning', 'yellow'),
+    errorLine: line => {
+      process.stderr.write(`${line}\n`)
+    },
     strong: text => (coloured(process.stdout) ? styleText('bold', text) : text),
     difference: (sign, text) => {
       const line = `${sign} ${text}`

@@ -4,6 +4,8 @@ export interface Terminal {
   error(message: string): void
   hint(message: string): void
   warn(message: string): void
+  /** A line on stderr as it is. */
+  errorLine(line: string): void
   strong(text: string): string
   /** A line of a difference: what is added, removed or changed. */
   difference(sign: '+' | '-' | '~', text: string): void

@@ -229,7 +229,13 @@ describe('sequences', () => {
     }
     assert.equal((await ask('door')).stdout, 'OPEN: 7000 8000:udp 9000\nCLOSE:\n')
     const json = JSON.parse((await ask('hourly', '--at', '1795165200', '--json')).stdout) as object
-    assert.deepEqual(json, { name: 'hourly', at: 1_795_165_200, open: open.split(' '), close: close.split(' ') })
+    assert.deepEqual(json, {
+      jsonVersion: 1,
+      name: 'hourly',
+      at: 1_795_165_200,
+      open: open.split(' '),
+      close: close.split(' '),
+    })
     assert.match((await ask('pkd')).stderr, /^pkctl: error: credential pkd is of type pkd, and has no sequence/)
     assert.match((await ask('nobody')).stderr, /^pkctl: error: there is no credential nobody/)
     assert.equal((await ask('hourly', '--at', 'noon')).status, 2)

@@ -189,7 +189,7 @@ describe('no message shows a secret', () => {
     const said: string[] = []
     const say = (text: string) => said.push(text)
     const terminal: Terminal = {
-      ...{ out: () => undefined, error: say, hint: say, warn: say },
+      ...{ out: () => undefined, error: say, hint: say, warn: say, errorLine: say },
       ...{ strong: text => text, difference: () => undefined },
     }
     const file = path.join(directory, 'import')

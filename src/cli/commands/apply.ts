@@ -17,6 +17,7 @@ import { defaultConfig } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { tellDaemon } from '../change.js'
 import { parseSeconds } from '../flag-values.js'
+import { jsonText } from '../json.js'
 import { withLockoutFlags } from '../lockout-flags.js'
 import { record } from '../record.js'
 import { portsText, summaryOf } from '../service-text.js'
@@ -82,7 +83,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
     await record(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
   }
   const outcome = { ...result, allowed, confirmWithin: rollback.armed ? seconds : undefined }
-  if (flags.json) terminal.out(JSON.stringify(asJson(config.file, flags, outcome)))
+  if (flags.json) terminal.out(jsonText(asJson(config.file, flags, outcome)))
   else print(terminal, config.file, flags, outcome)
 }
 

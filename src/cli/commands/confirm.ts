@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { confirm } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
+import { jsonText } from '../json.js'
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')
@@ -8,6 +9,6 @@ export function confirmCommand(terminal: Terminal): Command {
     .option('--json', 'print one JSON object')
     .action(async (flags: { json?: boolean }) => {
       await confirm()
-      terminal.out(flags.json ? JSON.stringify({ confirmed: true }) : 'the change is kept')
+      terminal.out(flags.json ? jsonText({ confirmed: true }) : 'the change is kept')
     })
 }

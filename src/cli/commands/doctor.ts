@@ -3,6 +3,7 @@ import type { Finding, Level } from '../../doctor/index.js'
 import { checkAll, gatherFacts, summary } from '../../doctor/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, oneLine } from '../../util/index.js'
+import { jsonText } from '../json.js'
 import { columns, inColour } from '../terminal.js'
 import { version } from '../version.js'
 
@@ -27,7 +28,7 @@ export function doctorCommand(terminal: Terminal): Command {
     .addHelpText('after', doctorHelp)
     .action(async (flags: Flags) => {
       const findings = checkAll(await gatherFacts(flags.config, flags.socket), version)
-      if (flags.json) terminal.out(JSON.stringify(findings))
+      if (flags.json) terminal.out(`[${findings.map(jsonText).join(',')}]`)
       else print(findings, terminal)
       const fatal: readonly Level[] = flags.strict ? ['error', 'warning'] : ['error']
       process.exitCode = findings.some(({ level }) => fatal.includes(level)) ? 1 : 0

@@ -4,6 +4,7 @@ import { noServiceHint, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultSocket, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flag-values.js'
+import { jsonText } from '../json.js'
 import { kernelOrDaemon } from '../kernel-or-daemon.js'
 import { portsText, summaryOf } from '../service-text.js'
 
@@ -23,7 +24,7 @@ export function listCommand(terminal: Terminal): Command {
         const names = services.map(({ spec }) => spec.name)
         throw new UserError(`there is no service ${name}`, noServiceHint(name, names))
       }
-      if (flags.json) terminal.out(JSON.stringify({ services: wanted.map(asJson) }))
+      if (flags.json) terminal.out(jsonText({ services: wanted.map(asJson) }))
       else if (wanted.length === 0) terminal.out('no services; pkctl init NAME --port PORT makes one')
       else for (const state of wanted) print(terminal, state)
     })

@@ -6,6 +6,7 @@ import type { Step } from '../../knock/index.js'
 import { formatStep, readOneTime, rotatingSteps, startOfHour } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, usageError, UserError } from '../../util/index.js'
+import { jsonText } from '../json.js'
 
 interface SequenceFlags {
   readonly at?: string
@@ -38,7 +39,7 @@ export function sequenceCommand(terminal: Terminal): Command {
       const at = flags.at === undefined ? Date.now() / 1000 : parseTime(flags.at)
       const { open, close } = sequencesOf(name, flags.config, at)
       const line = (steps: readonly Step[]) => steps.map(formatStep)
-      if (flags.json) terminal.out(JSON.stringify({ name, at: Math.floor(at), open: line(open), close: line(close) }))
+      if (flags.json) terminal.out(jsonText({ name, at: Math.floor(at), open: line(open), close: line(close) }))
       else {
         terminal.out(['OPEN:', ...line(open)].join(' '))
         terminal.out(['CLOSE:', ...line(close)].join(' '))

@@ -4,6 +4,7 @@ import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, oneLine } from '../../util/index.js'
+import { jsonText } from '../json.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
@@ -12,7 +13,7 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
       const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
-      if (flags.json) terminal.out(JSON.stringify(status))
+      if (flags.json) terminal.out(jsonText(status))
       else for (const line of lines(status, terminal)) terminal.out(line)
     })
 }

@@ -15,6 +15,7 @@ async function pkctl(...argv: string[]) {
     hint: message => void said.hint.push(message),
     warn: message => void said.warn.push(message),
     strong: text => text,
+    errorLine: () => undefined,
     difference: () => undefined,
   })
   return { status, ...said }

@@ -12,6 +12,7 @@ const quiet = {
   hint: () => undefined,
   warn: () => undefined,
   strong: String,
+  errorLine: () => undefined,
   difference: () => undefined,
 }
 

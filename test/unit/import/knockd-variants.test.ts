@@ -289,6 +289,7 @@ describe('knockd.conf as people write it', () => {
         hint: tell,
         warn: tell,
         strong: String,
+        errorLine: () => undefined,
         difference: () => undefined,
       })
       process.exitCode = before

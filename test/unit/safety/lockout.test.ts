@@ -35,7 +35,15 @@ describe('whoever types a command in an ssh session', () => {
   /** The grants that --allow-me makes when the service is changed in his session. */
   async function change(spec: ServiceSpec, flags: LockoutFlags): Promise<readonly ServiceGrant[]> {
     const say = (message: string) => void said.push(message)
-    const terminal = { out: say, error: say, hint: say, warn: say, strong: String, difference: say }
+    const terminal = {
+      out: say,
+      error: say,
+      hint: say,
+      warn: say,
+      strong: String,
+      errorLine: () => undefined,
+      difference: say,
+    }
     let allowed: readonly ServiceGrant[] = []
     const prepare = async (plan: ServicePlan) => {
       allowed = await guardSession(terminal, firewall, flags, plan, session)
