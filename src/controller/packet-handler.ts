@@ -83,17 +83,17 @@ export class PacketHandler {
   #answer(packet: Packet, index: number): number {
     const { marks, counters } = this.#parts
     const mine = (packet.mark & marks.mask) >>> 0
+    const others = (packet.mark & marks.others) >>> 0
     if (mine === marks.pending) {
       counters.add('pending')
-      return packet.mark
+      return others
     }
     if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, index, mine === marks.strayStep)
     if (mine !== marks.candidate) {
-      // Somebody else queues to our number. Without our mark it can open nothing; it goes on as it came.
+      // Another program queues to our number. Without our mark it can open nothing; it goes on as it came.
       counters.add('stray')
       return packet.mark
     }
-    const others = (packet.mark & marks.others) >>> 0
     const decision = this.#bounded(this.verifier.verify(packet))
     this.#report(packet, decision)
     if (decision.kind === 'grant') {

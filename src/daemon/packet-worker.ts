@@ -42,7 +42,7 @@ function spend(line: OneTimeLine): void {
 }
 
 function run(): void {
-  const { queue: options, mask, stateDirectory, limits, counters, recent } = workerData as PacketWorkerData
+  const { queue: options, mask, markSeed, stateDirectory, limits, counters, recent } = workerData as PacketWorkerData
   const queue = PacketQueue.open(options)
   const journal = openJournal(stateDirectory, limits)
   if (journal.damaged > 0) {
@@ -56,7 +56,7 @@ function run(): void {
     new KnockVerifier([], c => journal.cacheFor(c), clock),
     new SequenceVerifier([], clock, spend),
     {
-      marks: new Marks(mask),
+      marks: new Marks(mask, markSeed),
       journal,
       counters: new Counters(counters),
       clock,

@@ -108,7 +108,8 @@ function createController(
   { ruleset, firewall, due }: { ruleset: RulesetAccess; firewall: Firewall; due: ExpiryStore },
   onFatal: (error: Error) => void,
 ): Controller {
-  const marks = new Marks(config.marks.mask)
+  const markSeed = randomInt(2 ** 32)
+  const marks = new Marks(config.marks.mask, markSeed)
   const recent = new RecentGrants()
   const tracker = new GrantTracker(marks, steadySeconds, recent)
   return new Controller(config, {
@@ -119,7 +120,7 @@ function createController(
     readOneTime: readOneTimeFile,
     marks,
     reconciling: { reconciler: new Reconciler(ruleset, tracker), tracker, watch: watchRuleset },
-    startWorker: (config, events) => startPacketWorker(recent, config, events),
+    startWorker: (config, events) => startPacketWorker(recent, markSeed, config, events),
     queueStatistics,
     now: Date.now,
     random: randomInt,

@@ -29,9 +29,10 @@ class Pending<T> {
   }
 }
 
-/** Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
+/** `markSeed`: as for `Marks`. Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
 export function startPacketWorker(
   recent: RecentGrants,
+  markSeed: number,
   config: Config,
   events: PacketWorkerEvents,
 ): Promise<PacketWorker> {
@@ -39,6 +40,7 @@ export function startPacketWorker(
   const workerData: PacketWorkerData = {
     queue: config.queue,
     mask: config.marks.mask,
+    markSeed,
     stateDirectory: config.stateDirectory,
     limits: { entries: config.limits.replayEntries, anyClockEntries: config.limits.anyClockEntries },
     counters: counters.memory,

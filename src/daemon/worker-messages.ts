@@ -12,6 +12,7 @@ import type {
 export interface PacketWorkerData {
   readonly queue: { readonly number: number; readonly maxLength: number }
   readonly mask: number
+  readonly markSeed: number
   readonly stateDirectory: string
   readonly limits: { readonly entries: number; readonly anyClockEntries: number }
   readonly counters: SharedArrayBuffer

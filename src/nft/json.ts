@@ -11,8 +11,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** One statement or expression of a rule. */
 export type Expression = Json
 
-/** One command of a transaction: `add`, `delete` or `flush`, and its object. */
-export type Command = { readonly [verb in 'add' | 'delete' | 'flush']?: Json }
+/** One command of a transaction: `add`, `insert`, `delete` or `flush`, and its object. */
+export type Command = { readonly [verb in 'add' | 'insert' | 'delete' | 'flush']?: Json }
 
 export const family = 'inet'
 export const table = 'pkctl'
@@ -37,6 +37,10 @@ export const addBaseChain = (name: string, hook: Hook, prio: number): Command =>
 
 export const addRule = (chain: string, expr: readonly Expression[], comment?: string): Command => ({
   add: { rule: { ...here, chain, expr, ...(comment === undefined ? {} : { comment }) } },
+})
+/** Adds a rule before all others of its chain. */
+export const insertRule = (chain: string, expr: readonly Expression[]): Command => ({
+  insert: { rule: { ...here, chain, expr } },
 })
 export const deleteRule = (chain: string, handle: number): Command => ({ delete: { rule: { ...here, chain, handle } } })
 

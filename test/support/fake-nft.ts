@@ -12,6 +12,7 @@ import { asArray, asObject, asText, emptyListing, parseListing } from '../../src
 import type { Nft } from '../../src/nft/nft.js'
 import type { RulesetAccess } from '../../src/nft/ruleset-access.js'
 import type { IptablesQueue } from '../../src/nft/table/iptables-queue.js'
+import type { MarkMatch } from '../../src/nft/table/marks.js'
 
 interface Body {
   readonly [key: string]: Json
@@ -186,7 +187,8 @@ export class FakeNft implements Nft {
     'add chain': ({ chains }, body, name) => {
       const there = chains.get(name)
       if (!there) chains.set(name, { body, rules: [] })
-      else if (there.body['hook'] !== body['hook']) fail('exists', `chain ${name}`)
+      else if (there.body['hook'] !== body['hook'] || there.body['prio'] !== body['prio'])
+        fail('exists', `chain ${name}`)
     },
     'flush chain': (model, _, name) => (chainOf(model, name).rules.length = 0),
     'delete chain': (model, _, name) => {
@@ -215,6 +217,11 @@ export class FakeNft implements Nft {
       const { rules } = chainOf(model, asText(body['chain']))
       this.#checkReferences(model, asArray(body['expr']))
       rules.push({ handle: ++model.handle, body })
+    },
+    'insert rule': (model, body) => {
+      const { rules } = chainOf(model, asText(body['chain']))
+      this.#checkReferences(model, asArray(body['expr']))
+      rules.unshift({ handle: ++model.handle, body })
     },
     'delete rule': (model, body) => {
       const { rules } = chainOf(model, asText(body['chain']))
@@ -368,8 +375,8 @@ export const fakeRuleset = (nft: Nft = new FakeNft()): RulesetAccess => ({
 export class FakeIptablesQueue implements IptablesQueue {
   readonly calls: string[] = []
 
-  install(hook: string, mark: number, queue: number): Promise<boolean> {
-    this.calls.push(`install ${hook} 0x${mark.toString(16)} ${queue}`)
+  install(hook: string, { value }: MarkMatch, queue: number): Promise<boolean> {
+    this.calls.push(`install ${hook} 0x${value.toString(16)} ${queue}`)
     return Promise.resolve(true)
   }
 

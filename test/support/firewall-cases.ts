@@ -25,6 +25,8 @@ import {
   web,
 } from './firewall-tools.js'
 
+import { upgradeCases } from './firewall-upgrade.js'
+
 export type { FirewallCase } from './firewall-tools.js'
 
 const portTaken = (error: unknown) => error instanceof FirewallError && error.kind === 'port-taken'
@@ -187,7 +189,7 @@ const queueCases: FirewallCase[] = [
       assert.deepEqual(details, ['service ssh added'])
       await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
       const names = await chainNames(nft)
-      for (const name of ['knock-input', 'grant-input', 'grant-1', 'gate-input', 'pk-ssh'])
+      for (const name of ['knock-input', 'answer', 'grant-1', 'gate-input', 'pk-ssh'])
         assert.ok(names.includes(name), name)
       await unchanged(nft, () => firewall.install([ssh], packetPath))
       await firewall.uninstall()
@@ -234,8 +236,15 @@ const queueCases: FirewallCase[] = [
       await firewall.install([ssh], await packetPathFor(firewall))
       await firewall.install([], await packetPathFor(firewall, { hook: 'prerouting' }))
       const names = await chainNames(nft)
-      assert.ok(names.includes('knock-prerouting') && names.includes('grant-prerouting'), names.join())
-      assert.ok(!names.includes('knock-input') && !names.includes('grant-input'), names.join())
+      assert.ok(names.includes('knock-prerouting') && names.includes('gate-prerouting'), names.join())
+      assert.ok(!names.includes('knock-input'), names.join())
+      const gateOf = async (hook: string) =>
+        (await nft.list()).chains.get(`gate-${hook}`)?.rules.map(({ expr }) => Object.keys(expr.at(-1) ?? {})[0])
+      assert.deepEqual(await gateOf('input'), ['vmap'])
+      assert.deepEqual(await gateOf('prerouting'), ['jump'])
+      await firewall.install([], await packetPathFor(firewall))
+      assert.deepEqual(await gateOf('input'), ['jump', 'vmap'])
+      assert.equal(await gateOf('prerouting'), undefined)
     },
   },
   {
@@ -299,8 +308,9 @@ const queueCases: FirewallCase[] = [
       const { sets, chains } = await nft.list()
       assert.deepEqual(
         [...sets.keys(), ...chains.keys()].filter(name => /pk-|gate-/.test(name)),
-        [],
+        ['gate-input'],
       )
+      assert.equal(chains.get('gate-input')?.rules.length, 1)
       assert.ok(chains.has('knock-input'), 'the packet path stays')
       await firewall.uninstall()
       assert.equal((await nft.list()).present, false)
@@ -422,7 +432,7 @@ const quiesceCases: FirewallCase[] = [
           await chainNames(nft),
           names.filter(name => name !== `knock-${hook}`),
         )
-        assert.ok(names.includes(`grant-${hook}`) && names.includes('grant-1'), names.join())
+        assert.ok(names.includes(`gate-${hook}`) && names.includes('grant-1'), names.join())
         assert.equal(await firewall.queueInUse(), 62)
         await unchanged(nft, () => firewall.quiesce())
         await firewall.install([ssh], packetPath)
@@ -480,5 +490,6 @@ export const firewallCases: readonly FirewallCase[] = [
   ...queueCases,
   ...replaceCases,
   ...renameCases,
+  ...upgradeCases,
   ...quiesceCases,
 ]

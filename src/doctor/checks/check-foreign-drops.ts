@@ -3,16 +3,13 @@ import type { Config, Credential } from '../../config/types.js'
 import { protocolUdp } from '../../net/index.js'
 import type { RuleChain } from '../../nft/foreign/index.js'
 import type { ServiceSpec } from '../../nft/index.js'
+import { gatePriority } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { chainText, listed, ownerOf, protocolName } from './descriptions.js'
 import { arrivals, baseChains, packetsAt, probesOf, probeText, treatmentBy } from './foreign-chains.js'
 import type { Probe } from './simulate-packet.js'
-
-/** The priorities of pkctl's chains for services and for knocks. */
-const gatePriority = -140
-const knockPriority = -151
 
 export function closedBy(spec: ServiceSpec, kernel: KernelFacts): Finding[] {
   const { chains } = kernel
@@ -108,7 +105,7 @@ function howToOpen(chain: RuleChain, chains: readonly RuleChain[], probes: reado
 export function droppedKnocks(config: Config, kernel: KernelFacts): Finding[] {
   const { chains, services } = kernel
   const early = baseChains(chains, 'prerouting', 'input').filter(
-    ({ base }) => base?.hook === 'prerouting' || (base?.priority ?? 0) <= knockPriority,
+    ({ base }) => base?.hook === 'prerouting' || (base?.priority ?? 0) < gatePriority,
   )
   const guarded = (probe: Probe) =>
     [...services.values()].some(({ spec }) =>

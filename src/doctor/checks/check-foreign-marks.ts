@@ -1,20 +1,18 @@
 /** Foreign rules that use packet marks or a queue of pkctl. */
 import type { Config } from '../../config/types.js'
+import { gatePriority } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { chainText } from './descriptions.js'
 import { baseChains } from './foreign-chains.js'
 
-/** The priority of pkctl's chain that reads marks. */
-const grantPriority = -149
-
 export function foreignMarks({ marks: { mask } }: Config, { chains, services }: KernelFacts): Finding[] {
   const early = [...services.values()].some(({ spec }) => spec.hook === 'prerouting')
   // After pkctl's chains have read the marks, foreign rules may change them.
   const together = baseChains(chains, 'prerouting', 'input').filter(
     ({ base }) =>
-      base && (base.hook === 'prerouting' ? !early || base.priority <= grantPriority : base.priority <= grantPriority),
+      base && (base.hook === 'prerouting' ? !early || base.priority <= gatePriority : base.priority <= gatePriority),
   )
   return together.flatMap(chain => {
     const rules = chains

@@ -3,13 +3,13 @@
  * any other, which is drift.
  *
  * The kernel numbers tables, chains and rules, and gives no number twice. Commands of pkctl rebuild all rules of a
- * service, and leave the packet path alone but for the rules that name a service which is removed. So a service some of
+ * service or a gate, and leave the packet path alone but for the rules that name a service which is removed. So a service some of
  * whose rules are the old ones, and that is different all the same, was changed by another program.
  */
 import type { Command, Hook } from '../json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
-import { gateBase, gateOf, hooks, isPortMap, portMapEntries } from '../table/gate.js'
+import { gateBase, gateOf, hooks, isAnswerRule, isPortMap, lookupRules, portMapEntries } from '../table/gate.js'
 import { grantMap } from '../table/grant-chain.js'
 import { filledByCommand } from '../table/sequence-rules.js'
 import { isAllowSet, setNames } from '../table/service-sets.js'
@@ -26,6 +26,8 @@ export interface Snapshot {
   /** What the maps and sets of the packet path contain that only commands change. */
   readonly lookups: ReadonlyMap<string, string>
   readonly gates: ReadonlyMap<Hook, readonly RuleSnapshot[]>
+  /** The first rule of the gate on the packet path's hook. */
+  readonly answers: ReadonlyMap<Hook, RuleSnapshot>
   readonly services: ReadonlyMap<string, ServiceSnapshot>
 }
 
@@ -96,6 +98,7 @@ export function takeSnapshot(
     path: new Map(path),
     lookups: lookupsOf(listing),
     gates: gatesOf(listing),
+    answers: answersIn(commands, listing),
     services: new Map(
       [...services].map(([name, spec]) => {
         const state = states.get(name)
@@ -136,6 +139,7 @@ export function compareSnapshot(before: Snapshot, listing: Listing): Comparison 
     path: new Map([...before.path.keys()].map(name => [name, chainSnapshot(listing.chains.get(name) as ListedChain)])),
     lookups: before.lookups,
     gates: gatesOf(listing),
+    answers: before.answers,
     services: new Map([...services].map(([name, spec]) => [name, { spec, rules: rulesOf(name, listing) }])),
   }
   return { kind: 'unchanged', snapshot }
@@ -164,10 +168,14 @@ function isGateAsBefore(
 ): boolean {
   const gate = listing.chains.get(gateOf(hook))
   const rulesBefore = before.gates.get(hook)
-  if (!gate) return ![...states.values()].some(({ spec }) => spec.hook === hook)
-  if (gate.base !== gateBase(hook)) return false
-  const rules = gate.rules.map(ruleSnapshot)
-  return !rulesBefore || sameRules(rules, rulesBefore) || (rules.length > 0 && allNew(rules, rulesBefore))
+  const answers = before.answers.get(hook)
+  const isIdle = ![...states.values()].some(({ spec }) => spec.hook === hook)
+  if (!gate) return isIdle && !answers
+  if (gate.base !== gateBase(hook) || !sameRules(answersOf(gate), answers ? [answers] : [])) return false
+  if (answers && gate.rules[0]?.handle !== answers.handle) return false
+  const rules = lookupRules(gate).map(ruleSnapshot)
+  if (!rulesBefore || sameRules(rules, rulesBefore)) return true
+  return rules.length > 0 ? allNew(rules, rulesBefore) : isIdle
 }
 
 function isServiceAsBefore(before: ServiceSnapshot, state: ServiceState | undefined, listing: Listing): boolean {
@@ -202,9 +210,24 @@ const gatesOf = (listing: Listing): ReadonlyMap<Hook, readonly RuleSnapshot[]> =
   new Map(
     hooks.flatMap(hook => {
       const gate = listing.chains.get(gateOf(hook))
-      return gate ? [[hook, gate.rules.map(ruleSnapshot)] as const] : []
+      return gate ? [[hook, lookupRules(gate).map(ruleSnapshot)] as const] : []
     }),
   )
+
+const answersOf = (gate: ListedChain) => gate.rules.filter(isAnswerRule).map(ruleSnapshot)
+
+/** The rules by which gates send answers to the packet path, as far as these commands make any. */
+function answersIn(commands: readonly Command[], listing: Listing): ReadonlyMap<Hook, RuleSnapshot> {
+  const inserted = new Set(commands.map(({ insert }) => asText(asObject(asObject(insert)['rule'])['chain'])))
+  return new Map(
+    hooks
+      .filter(hook => inserted.has(gateOf(hook)))
+      .map(hook => {
+        const gate = listing.chains.get(gateOf(hook))
+        return [hook, (gate && answersOf(gate)[0]) ?? { handle: 0, text: '' }] as const
+      }),
+  )
+}
 
 const chainSnapshot = ({ base = '', rules }: ListedChain): ChainSnapshot => ({ base, rules: rules.map(ruleSnapshot) })
 

@@ -57,7 +57,9 @@ export async function planServices(
   return {
     plan: servicePlan(specs, removed, whole ? readServices(whole) : existing),
     commands: [
-      ...(specs.length > 0 ? buildServices(differing, listing, removed) : removeServices(removed, listing)),
+      ...(specs.length > 0 || change.packetPathFor
+        ? buildServices(differing, listing, removed)
+        : removeServices(removed, listing)),
       ...(whole ? remasked.flatMap(spec => remaskGrants(spec, whole)) : []),
     ],
     details: [

@@ -8,6 +8,7 @@ import type { PacketPathSpec } from '../table/packet-path-spec.js'
 import { buildPacketPath } from '../table/packet-path.js'
 import { buildTable } from '../table/rebuild.js'
 import type { ServiceSpec } from '../table/service-spec.js'
+import { hooksOf } from '../table/service-spec.js'
 import { maskedGrants, repeatableGrants } from './grant-changes.js'
 import { readServices } from './service-state.js'
 
@@ -29,7 +30,7 @@ export async function withPacketPath(
   listing: Listing,
   parts: OtherParts,
 ): Promise<{ commands: readonly Command[]; details: readonly string[] }> {
-  const inPlace = [...parts.services, ...buildPacketPath(packetPath, listing), ...parts.grants]
+  const inPlace = [...parts.services, ...buildPacketPath(packetPath, listing, hooksOf(services)), ...parts.grants]
   try {
     await nft.check(inPlace)
     return { commands: inPlace, details: parts.details }

@@ -13,6 +13,7 @@ import { buildPacketPath } from '../table/packet-path.js'
 import { buildTable } from '../table/rebuild.js'
 import { buildServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
+import { hooksOf } from '../table/service-spec.js'
 import { Barriers } from './barrier.js'
 import type { GrantTracker, RunningGrant } from './grant-tracker.js'
 import type { RulesetTransaction } from './monitor.js'
@@ -152,7 +153,11 @@ export class Reconciler {
   ): Promise<Reconciliation> {
     const packetPath = packetPathFor(services)
     const barrier = this.#barriers.next()
-    const commands = [addTable(), ...buildServices(changed, listing), ...buildPacketPath(packetPath, listing)]
+    const commands = [
+      addTable(),
+      ...buildServices(changed, listing),
+      ...buildPacketPath(packetPath, listing, hooksOf(services)),
+    ]
     try {
       await this.access.nft.apply([...commands, ...barrier.commands])
     } catch {

@@ -1,6 +1,8 @@
 /**
  * Where services hang: one base chain for each hook, the *gate*, and verdict maps that lead from protocol and port
- * to the chain of a service. However many services there are, a packet costs one lookup, and one more for each protocol
+ * to the chain of a service. On the hook of the packet path, its first rule is that path's: it acts on answers to queued
+ * packets (see grant-chain.ts). Changes of services leave that rule as it is, and changes of the packet path the others.
+ * However many services there are, a packet costs one lookup, and one more for each protocol
  * of which a range of ports is guarded: a map of ranges has another structure. Ranges have a map for each protocol,
  * because nft 1.0.6 converts a protocol number in the key of an interval map in a way that Linux 7.2 refuses.
  */
@@ -8,7 +10,7 @@ import type { PortRange } from '../../net/index.js'
 import { protocolNumbers } from '../../net/index.js'
 import * as j from '../json.js'
 import type { Command, Hook, Json } from '../json.js'
-import type { Listing } from '../listing.js'
+import type { ListedChain, ListedRule, Listing } from '../listing.js'
 import { asArray, asObject } from '../listing.js'
 import type { ServiceSpec } from './service-spec.js'
 
@@ -17,12 +19,14 @@ export const hooks = ['input', 'prerouting'] as const
 /** Whether a map leads to services. */
 export const isPortMap = (map: string): boolean => /^(services|ranges)-/.test(map)
 
-/** After the packet path's own chains (see packet-path.ts), before everyone's filter chains at 0. */
-const gatePriority = -140
+/** Right after the queue (see knock-chain.ts), before everyone's filter chains at 0. */
+export const gatePriority = -148
 
 export const gateOf = (hook: Hook): string => `gate-${hook}`
 /** How a listing describes the gate's base chain. */
 export const gateBase = (hook: Hook): string => `filter ${hook} ${gatePriority} accept`
+/** The chain of the packet path to which the gate sends answers. */
+export const answerChain = 'answer'
 const portMapOf = (hook: Hook) => `services-${hook}`
 const rangeMapOf = (hook: Hook, protocol: number) => `ranges-${nameOf.get(protocol) ?? protocol}-${hook}`
 /** The map of all ranges of a hook, keyed by protocol and ports, as earlier versions made it. It is read, and deleted by the next change. */
@@ -123,13 +127,38 @@ export function buildGate(hook: Hook, ranged: readonly number[], listing: Listin
     ...ranged.map(protocol =>
       j.addVerdictMap({ name: rangeMapOf(hook, protocol), type: 'inet_service', flags: ['interval'] }),
     ),
-    j.addBaseChain(gateOf(hook), hook, gatePriority),
-    j.flushChain(gateOf(hook)),
+    ...emptyGate(hook, listing),
     // With its elements, see dropGate: the other maps have them.
     ...(listing.maps.has(old) ? [j.deleteMap(old)] : []),
     ...lookups(hook, ranged).map(expr => j.addRule(gateOf(hook), expr)),
   ]
 }
+
+/** The commands that make the gate's chain without lookups. One of an earlier version has another priority: it is replaced. */
+function emptyGate(hook: Hook, listing: Listing): Command[] {
+  const gate = listing.chains.get(gateOf(hook))
+  return [
+    ...(isOutdated(hook, listing) ? [j.flushChain(gateOf(hook)), j.deleteChain(gateOf(hook))] : []),
+    addGate(hook),
+    ...(isOutdated(hook, listing) ? [] : lookupRules(gate).map(({ handle }) => j.deleteRule(gateOf(hook), handle))),
+  ]
+}
+
+export const addGate = (hook: Hook): Command => j.addBaseChain(gateOf(hook), hook, gatePriority)
+
+/** Whether an earlier version made the gate, or another program changed it so that it cannot stay. */
+export function isOutdated(hook: Hook, listing: Listing): boolean {
+  const gate = listing.chains.get(gateOf(hook))
+  return gate !== undefined && gate.base !== gateBase(hook)
+}
+
+/** Whether this rule of a gate sends answers to the packet path. */
+export const isAnswerRule = ({ expr }: ListedRule): boolean =>
+  asObject(asObject(expr.at(-1))['jump'])['target'] === answerChain
+
+/** The rules of a gate that changes of services make. */
+export const lookupRules = (gate: ListedChain | undefined): ListedRule[] =>
+  (gate?.rules ?? []).filter(rule => !isAnswerRule(rule))
 
 const destinationPort = j.field('th', 'dport')
 
@@ -146,8 +175,9 @@ function lookups(hook: Hook, ranged: readonly number[]): Json[][] {
 /** Whether the hook's gate looks into the maps that it must, so that no service is bypassed. */
 export function gateIsSound(hook: Hook, listing: Listing): boolean {
   const entries = [...portMapEntries(listing).values()].flat()
-  const rules = listing.chains.get(gateOf(hook))?.rules ?? []
+  const rules = lookupRules(listing.chains.get(gateOf(hook)))
   return (
+    !isOutdated(hook, listing) &&
     !entries.some(key => key.hook === hook && isOld(key)) &&
     rules.some(({ expr }) => expr.length === 1 && looksInto(portMapOf(hook), expr[0])) &&
     rangedProtocols(entries, hook).every(protocol =>
@@ -176,14 +206,17 @@ function matches(protocol: number, statement: Json): boolean {
 }
 
 /**
- * Deletes the gate of the hook, and its maps with all that is in them. Their elements must not be deleted as well: where
+ * Deletes the gate of the hook, unless the packet path needs it, and its maps with all that is in them. Their elements must not be deleted as well: where
  * both are undone, as after a mere check, Linux 6.1 counts the chains behind them twice and never lets them go again.
  */
 export function dropGate(hook: Hook, listing: Listing): Command[] {
-  if (!listing.chains.has(gateOf(hook))) return []
+  const gate = listing.chains.get(gateOf(hook))
+  if (!gate) return []
+  const stays = gate.rules.some(isAnswerRule) && !isOutdated(hook, listing)
   return [
-    j.flushChain(gateOf(hook)),
-    j.deleteChain(gateOf(hook)),
+    ...(stays
+      ? lookupRules(gate).map(({ handle }) => j.deleteRule(gateOf(hook), handle))
+      : [j.flushChain(gateOf(hook)), j.deleteChain(gateOf(hook))]),
     ...[portMapOf(hook), oldRangeMapOf(hook), ...Object.values(protocolNumbers).map(one => rangeMapOf(hook, one))]
       .filter(map => listing.maps.has(map))
       .map(j.deleteMap),

@@ -1,50 +1,54 @@
-/** The second base chain of the packet path: what the answers from user space do, by the mark of their verdict. */
+/**
+ * What the answers from user space do, by the mark of their verdict: the chain to which the gate sends what has bits of
+ * pkctl in its mark, before it looks for services.
+ *
+ * A mark alone does nothing. Knocks and steps are known by their shape again; what else has such bits, other programs
+ * have marked, and goes on as it came.
+ */
 import { ipFamilies } from '../../net/index.js'
-import type { Command, Expression, Hook, Json } from '../json.js'
+import type { Command, Expression, Json } from '../json.js'
 import * as j from '../json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
-import { shapeMatches } from './knock-shapes.js'
+import { addGate, answerChain, gateOf } from './gate.js'
+import { forThisMachine, shapeMatches } from './knock-shapes.js'
 import type { Marks } from './marks.js'
 import { clearMark, ownBits } from './marks.js'
 import type { GrantAction, PacketPathSpec } from './packet-path-spec.js'
-import { deletePending } from './pending-sources.js'
+import { deletePending, isPending } from './pending-sources.js'
 import type { SequencePorts } from './sequence-rules.js'
 import { stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
 import { prefixOf } from './service-spec.js'
 
-const grantPriority = -149
-
-export const grantChainOf = (hook: Hook): string => `grant-${hook}`
 /** The verdict map from marks to the chains of actions. */
 export const grantMap = 'grants'
 const actionChain = ({ number }: GrantAction) => `grant-${number}`
 
 export function grantRules({ hook, marks, actions, shapes, sequencePorts }: PacketPathSpec): Command[] {
   const ours = ownBits(marks)
+  const here = forThisMachine(hook)
   return [
     ...actions.flatMap(action => actionRules(action, marks)),
     j.addVerdictMap({ name: grantMap, type: 'mark' }),
     ...actions.map(action =>
       j.addElements(grantMap, [[marks.action(action.number), j.goto(actionChain(action))] as Json]),
     ),
-    j.addChain('answer'),
-    // A connection that waited behind a knock: the gate judges it like any other, without a trace of the wait.
-    j.addRule('answer', [j.match(ours, '==', marks.pending), clearMark(marks), j.return_()]),
-    // A step of a sequence that was not answered goes on as well.
-    ...(sequencePorts ? [marks.step, marks.strayStep] : []).map(bits =>
-      j.addRule('answer', [j.match(ours, '==', bits), j.counter(), clearMark(marks), j.return_()], unansweredComment),
+    j.addChain(answerChain),
+    // A connection that waited behind a knock that was never answered: the gate judges it like any other, without a trace
+    // of the wait. Of those that were answered, user space has cleared the mark.
+    ...ipFamilies.map(version =>
+      j.addRule(answerChain, [j.match(ours, '==', marks.pending), isPending(version), clearMark(marks), j.return_()]),
     ),
     j.addChain('answered'),
     j.addRule('answered', [j.vmap(ours, grantMap)]),
     // Refused, or never answered: a queue without a reader, or that overflows, lets its packets go on to here.
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
-    ...shapeMatches(shapes).map(shape => j.addRule('answer', [...shape, j.goto('answered')])),
-    ...(sequencePorts ? [j.addChain('stepped'), ...stepAnswers(ours, sequencePorts)] : []),
-    j.addBaseChain(grantChainOf(hook), hook, grantPriority),
-    j.addRule(grantChainOf(hook), [j.match(ours, '!=', 0), j.goto('answer')]),
+    ...shapeMatches(shapes).map(shape => j.addRule(answerChain, [...shape, ...here, j.goto('answered')])),
+    ...(sequencePorts ? stepAnswers(sequencePorts, marks, here) : []),
+    addGate(hook),
+    j.insertRule(gateOf(hook), [j.match(ours, '!=', 0), j.jump(answerChain)]),
   ]
 }
 
@@ -79,11 +83,17 @@ function grantStatements({ revokes }: GrantAction, set: string, source: Json, se
   return [j.deleteFromSet(set, source), j.addToSet(set, source)]
 }
 
-/** The last step of a sequence, with its action; any other mark on such a packet is another program's. */
-function stepAnswers(ours: Json, ports: SequencePorts): Command[] {
+/** Steps go on, the last one of a sequence with its action; any other mark on such a packet is another program's. */
+function stepAnswers(ports: SequencePorts, marks: Marks, here: readonly Expression[]): Command[] {
+  const ours = ownBits(marks)
+  const goOn = [j.counter(), clearMark(marks), j.return_()]
   return [
+    j.addChain('stepped'),
     j.addRule('stepped', [j.vmap(ours, grantMap)]),
-    ...stepShapes(ports).map(shape => j.addRule('answer', [...shape, j.goto('stepped')])),
+    ...[marks.step, marks.strayStep].map(bits =>
+      j.addRule('stepped', [j.match(ours, '==', bits), ...goOn], unansweredComment),
+    ),
+    ...stepShapes(ports).map(shape => j.addRule(answerChain, [...shape, ...here, j.goto('stepped')])),
   ]
 }
 
@@ -91,7 +101,7 @@ const unansweredComment = 'unanswered'
 
 /** Knocks, and steps of sequences, that came by the queue without an answer: it was full, or had no reader. */
 export function unansweredPackets(listing: Listing): number {
-  return ['answer', 'answered']
+  return ['answered', 'stepped']
     .flatMap(chain => listing.chains.get(chain)?.rules ?? [])
     .filter(rule => rule.comment === unansweredComment)
     .reduce((sum, rule) => sum + packetsOf(rule), 0)

@@ -8,13 +8,14 @@
 import type { Execute } from '../../util/index.js'
 import { nftErrorFrom, noResultError } from '../errors.js'
 import type { Hook } from '../json.js'
+import type { MarkMatch } from './marks.js'
 
 export interface IptablesQueue {
   /**
-   * Adds the rule in place of any that pkctl left there before; false when it was there already. `mark` is the
-   * bit to queue by.
+   * Adds the rule in place of any that pkctl left there before; false when it was there already. Packets with that mark
+   * are queued.
    */
-  install(hook: Hook, mark: number, queue: number): Promise<boolean>
+  install(hook: Hook, mark: MarkMatch, queue: number): Promise<boolean>
   /** Deletes what `install` made, in this process or an earlier one. */
   remove(): Promise<void>
 }
@@ -32,7 +33,7 @@ const families = [
 
 type Family = (typeof families)[number]
 
-const markWord = (bit: number) => `0x${bit.toString(16)}/0x${bit.toString(16)}`
+const markWord = ({ value, mask }: MarkMatch) => `0x${value.toString(16)}/0x${mask.toString(16)}`
 
 export function realIptablesQueue(run: Execute): IptablesQueue {
   async function command(file: string, args: readonly string[]): Promise<string> {
@@ -71,7 +72,7 @@ export function realIptablesQueue(run: Execute): IptablesQueue {
     }
   }
 
-  async function installIn(side: Family, hook: Hook, mark: number, queue: number): Promise<void> {
+  async function installIn(side: Family, hook: Hook, mark: MarkMatch, queue: number): Promise<void> {
     const chain = hook.toUpperCase()
     const now = !(await exists('table', side.family, 'mangle'))
       ? 'pkctl: made table and chain'

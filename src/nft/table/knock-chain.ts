@@ -1,43 +1,56 @@
-/** The first base chain of the packet path: which packets leave the kernel for user space. */
-import { ipFamilies, protocolNumbers } from '../../net/index.js'
+/**
+ * The first base chain of the packet path: which packets leave the kernel for user space. What starts no connection is
+ * through with it at once, and the rest goes by protocol into a chain of its own, so that a SYN meets one lookup.
+ *
+ * Marks of other programs stay as they are but on packets with the shape of a knock or a step, and on those that are held
+ * back behind one. Those lose pkctl's bits, whoever has set them: they were not verified.
+ */
+import { ipFamilies, protocolNumbers, protocolUdp } from '../../net/index.js'
 import type { Command, Expression, Hook } from '../json.js'
 import * as j from '../json.js'
-import { shapeMatches } from './knock-shapes.js'
-import { addMark, clearMark, ownBits } from './marks.js'
+import { gatePriority } from './gate.js'
+import { forThisMachine, shapeMatches } from './knock-shapes.js'
+import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isOverLimit, isPending, packetLimit } from './pending-sources.js'
 import { stepRules } from './sequence-rules.js'
 
-const knockPriority = -151
+/** With nft's own statement the two base chains are neighbours: no other program's chain can come between them. */
+const nativePriority = gatePriority - 1
+/** Otherwise the rule of iptables-nft, in its table at -150, comes between them (see iptables-queue.ts). */
+const fallbackPriority = -151
 
 export const knockChainOf = (hook: Hook): string => `knock-${hook}`
+const chains = { tcp: 'knock-tcp', udp: 'knock-udp', rest: 'knock-rest' } as const
 
 export function knockRules(spec: PacketPathSpec): Command[] {
-  const { hook, marks } = spec
+  const { hook, native } = spec
   const base = knockChainOf(hook)
-  // On this hook packets pass that are routed onward.
-  const here = hook === 'prerouting' ? [isLocal] : []
+  const here = forThisMachine(hook)
+  const pending = (chain: string, ...conditions: Expression[]) =>
+    ipFamilies.map(version => j.addRule(chain, [...conditions, isPending(version), ...here, j.goto('pending')]))
+  const starts = onlyStarts(spec)
   return [
     ...candidateChain(spec),
     ...pendingChain(spec),
-    j.addBaseChain(base, hook, knockPriority),
-    // These bits are this table's alone: a packet that arrives with them was not verified.
-    j.addRule(base, [j.match(ownBits(marks), '!=', 0), clearMark(marks)]),
-    // Most packets are of connections that run: they are through with this chain.
-    ...(onlyStarts(spec) ? [j.addRule(base, [j.match(synAck, '!=', 'syn'), j.accept()])] : []),
-    ...shapeMatches(spec.shapes).map(shape => j.addRule(base, [...shape, ...here, j.goto('candidate')])),
+    ...Object.values(chains).map(chain => j.addChain(chain)),
+    ...shapeMatches(spec.shapes).map(shape => j.addRule(chains.udp, [...shape, ...here, j.goto('candidate')])),
     ...(spec.sequencePorts
-      ? stepRules(base, spec.sequencePorts, marks, {
+      ? stepRules(chains, spec.sequencePorts, spec.marks, {
           overLimit: version => isOverLimit(version, spec.perSourceLimit),
           send: queueing(spec),
           here,
         })
       : []),
-    ...ipFamilies.flatMap(version => [
-      j.addRule(base, [j.match(synAck, '==', 'syn'), isPending(version), ...here, j.goto('pending')]),
-      // Connections of the other protocols have no first packet that the kernel could know; while a knock is in flight, all wait.
-      j.addRule(base, [isConnectionless, isPending(version), ...here, j.goto('pending')]),
-    ]),
+    ...pending(chains.tcp, ...(starts ? [] : [j.match(synAck, '==', 'syn')])),
+    // Connections of the other protocols have no first packet that the kernel could know; while a knock is in flight, all wait.
+    ...pending(chains.udp),
+    ...pending(chains.rest),
+    j.addBaseChain(base, hook, native ? nativePriority : fallbackPriority),
+    ...(starts ? [j.addRule(base, [j.match(synAck, '!=', 'syn'), j.accept()])] : []),
+    j.addRule(base, [j.match(j.meta('l4proto'), '==', protocolNumbers.tcp), j.goto(chains.tcp)]),
+    j.addRule(base, [j.match(j.meta('l4proto'), '==', protocolUdp), j.goto(chains.udp)]),
+    j.addRule(base, [j.anyOf(j.meta('l4proto'), otherProtocols), j.goto(chains.rest)]),
   ]
 }
 
@@ -53,16 +66,17 @@ function candidateChain(spec: PacketPathSpec): Command[] {
     ...ipFamilies.map(version => j.addRule('candidate', [isOverLimit(version, perSourceLimit), j.jump('excess')])),
     ...(totalLimit > 0 ? [j.addRule('candidate', [packetLimit(totalLimit, true), j.counter(), j.drop()])] : []),
     ...ipFamilies.map(version => j.addRule('candidate', [addPending(version)])),
-    j.addRule('candidate', [j.counter(), addMark(marks.candidate), ...queueing(spec)], `to queue ${queue}`),
+    j.addRule('candidate', [j.counter(), setOwnBits(marks, marks.candidate), ...queueing(spec)], `to queue ${queue}`),
   ]
 }
 
 function pendingChain(spec: PacketPathSpec): Command[] {
+  const { marks, perSourceLimit } = spec
   return [
     j.addChain('pending'),
     // Above its share a source does not wait: the gate judges it at once, and the queue is for others.
-    ...ipFamilies.map(version => j.addRule('pending', [isOverLimit(version, spec.perSourceLimit), j.accept()])),
-    j.addRule('pending', [j.counter(), addMark(spec.marks.pending), ...queueing(spec)]),
+    ...ipFamilies.map(version => j.addRule('pending', [isOverLimit(version, perSourceLimit), j.accept()])),
+    j.addRule('pending', [j.counter(), setOwnBits(marks, marks.pending), ...queueing(spec)]),
   ]
 }
 
@@ -70,10 +84,10 @@ const queueing = ({ native, queue }: PacketPathSpec): Expression[] =>
   native ? [{ queue: { num: queue, flags: ['bypass'] } }] : [j.accept()]
 
 const synAck = j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] })
-const isLocal = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')
 
-const { tcp: _, ...connectionless } = protocolNumbers
-const isConnectionless = j.anyOf(j.meta('l4proto'), Object.values(connectionless))
+const otherProtocols = Object.values(protocolNumbers).filter(
+  number => number !== protocolNumbers.tcp && number !== protocolUdp,
+)
 
 /** Whether no TCP packet but the start of a connection is worth a look. */
 const onlyStarts = ({ sequencePorts }: PacketPathSpec) =>

@@ -1,5 +1,5 @@
 /** How the kernel knows the packets that may be knocks. */
-import type { Expression } from '../json.js'
+import type { Expression, Hook } from '../json.js'
 import * as j from '../json.js'
 import type { KnockShape } from './packet-path-spec.js'
 
@@ -19,3 +19,7 @@ export function shapeMatches(candidates: readonly KnockShape[]): Expression[][] 
     ]
   })
 }
+
+/** What matches packets for this machine, on a hook where those pass as well that are routed onward. */
+export const forThisMachine = (hook: Hook): Expression[] =>
+  hook === 'prerouting' ? [j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'local')] : []

@@ -9,6 +9,7 @@ import type { PacketPathSpec } from './packet-path-spec.js'
 import { buildPacketPath } from './packet-path.js'
 import { buildServices } from './service-changes.js'
 import type { ServiceSpec } from './service-spec.js'
+import { hooksOf } from './service-spec.js'
 
 /** In one transaction of the daemon: no packet meets the table without its services, nor those with fail-open open. */
 export function buildTable(
@@ -23,7 +24,7 @@ export function buildTable(
     deleteTable(),
     addTable(),
     ...buildServices([...services.values()], nothing),
-    ...buildPacketPath(packetPath, nothing),
+    ...buildPacketPath(packetPath, nothing, hooksOf(services)),
     ...([...services.values()].some(({ failOpen }) => failOpen) ? refreshAlive() : []),
     ...grants.map(createGrant),
   ]

@@ -17,7 +17,7 @@ import { ipFamilies, protocolUdp } from '../../net/index.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
 import type { Marks } from './marks.js'
-import { addMark } from './marks.js'
+import { clearMark, setOwnBits } from './marks.js'
 import { addPending } from './pending-sources.js'
 import { addressType } from './service-sets.js'
 
@@ -46,14 +46,15 @@ const isUdp = j.match(j.meta('l4proto'), '==', protocolUdp)
 const target = j.concat(j.meta('l4proto'), j.field('th', 'dport'))
 
 /** What starts something: TCP packets with the flags of a step, usually the start of a connection, and datagrams. */
-function starts({ flagRules }: SequencePorts): Expression[] {
-  const tcp = flagRules.map(({ mask, value }) => j.match(j.and(j.field('tcp', 'flags'), mask), '==', value))
-  return [...tcp, isUdp]
+function starts({ flagRules }: SequencePorts): { protocol: 'tcp' | 'udp'; is: Expression }[] {
+  const flags = j.field('tcp', 'flags')
+  const tcp = flagRules.map(({ mask, value }) => j.match(j.and(flags, mask), '==', value))
+  return [...tcp.map(is => ({ protocol: 'tcp' as const, is })), { protocol: 'udp', is: isUdp }]
 }
 
 /** What a step looks like: such a packet to a port of a sequence. */
 export const stepShapes = (stepping: SequencePorts): Expression[][] =>
-  starts(stepping).map(start => [start, j.inSet(target, portSet)])
+  starts(stepping).map(({ is }) => [is, j.inSet(target, portSet)])
 
 /** The sets; those that only the kernel fills are empty after a change, and a source in mid-sequence has to begin again. */
 export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
@@ -75,11 +76,11 @@ export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
 }
 
 /**
- * The chains, and the rules of the base chain. `overLimit` matches and counts a source above its share; `pend` notes
+ * The chains, and the rules of the chains of `bases`, by protocol. `overLimit` matches and counts a source above its share; `pend` notes
  * the source as pending; `send` queues.
  */
 export function stepRules(
-  base: string,
+  bases: Readonly<Record<'tcp' | 'udp', string>>,
   stepping: SequencePorts,
   marks: Marks,
   parts: {
@@ -97,26 +98,36 @@ export function stepRules(
     ...ipFamilies.flatMap(version => {
       const source = j.source(version)
       return [
-        j.addRule('step', [overLimit(version), notedAstray(version), j.return_()]),
+        // It goes on unasked, and so without any mark that the gate could take for an answer.
+        j.addRule('step', [overLimit(version), clearMark(marks), notedAstray(version), j.accept()]),
         j.addRule('step', [addPending(version)]),
         j.addRule('step', [
           j.inSet(source, astrayOf(version)),
           j.deleteFromSet(astrayOf(version), source),
           j.updateSet(midwayOf(version), source, seconds),
           j.counter(),
-          addMark(marks.strayStep),
+          setOwnBits(marks, marks.strayStep),
           ...send,
         ]),
-        j.addRule('step', [j.updateSet(midwayOf(version), source, seconds), j.counter(), addMark(marks.step), ...send]),
+        j.addRule('step', [
+          j.updateSet(midwayOf(version), source, seconds),
+          j.counter(),
+          setOwnBits(marks, marks.step),
+          ...send,
+        ]),
       ]
     }),
+    // A source for which there is no room goes on like one above its limit.
+    j.addRule('step', [clearMark(marks)]),
     j.addChain('astray'),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
     ...ipFamilies.map(version => j.addRule('astray', [notedAstray(version)])),
-    ...stepShapes(stepping).map(shape => j.addRule(base, [...shape, ...here, j.goto('step')])),
+    ...starts(stepping).map(({ protocol, is }) =>
+      j.addRule(bases[protocol], [is, j.inSet(target, portSet), ...here, j.goto('step')]),
+    ),
     ...ipFamilies.flatMap(version =>
-      starts(stepping).map(start =>
-        j.addRule(base, [start, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
+      starts(stepping).map(({ protocol, is }) =>
+        j.addRule(bases[protocol], [is, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
       ),
     ),
   ]

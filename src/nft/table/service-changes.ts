@@ -12,6 +12,7 @@ import {
   gateOf,
   hooks,
   isOld,
+  isOutdated,
   portKeyId,
   portKeysOf,
   portMapEntries,
@@ -31,7 +32,8 @@ export function buildServices(
   listing: Listing,
   replaced: readonly string[] = [],
 ): Command[] {
-  if (specs.length === 0 && replaced.length === 0) return []
+  const outdated = hooks.some(hook => isOutdated(hook, listing))
+  if (specs.length === 0 && replaced.length === 0 && !outdated) return []
   const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
   const taken = [...portMapEntries(listing).values()].flat()
   const wanted = specs.flatMap(spec => portKeysOf(spec).map(key => ({ ...key, chain: chainOf(spec.name) })))

@@ -46,3 +46,7 @@ export const chainOf = (service: string): string => `pk-${service}`
 /** The prefix bits that a grant for this address family covers. */
 export const prefixOf = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
   version === 4 ? spec.prefix4 : spec.prefix6
+
+/** The hooks on which these services are. */
+export const hooksOf = (services: ReadonlyMap<string, ServiceSpec>): ReadonlySet<Hook> =>
+  new Set([...services.values()].map(({ hook }) => hook))

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { ListedElement } from '../../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseElementText, parseListing } from '../../../src/nft/listing.js'
 import { readServices } from '../../../src/nft/reconcile/service-state.js'
+import { gatePriority } from '../../../src/nft/table/gate.js'
 
 const here = { family: 'inet', table: 'pkctl' }
 const metainfo = (version: string) => ({ metainfo: { version, release_name: 'x', json_schema_version: 1 } })
@@ -184,7 +185,16 @@ describe('a service as printed by', () => {
             metainfo(release),
             { table: { family: 'inet', name: 'pkctl' } },
             { chain: { ...here, name: 'pk-ssh' } },
-            { chain: { ...here, name: 'gate-input', hook: 'input' } },
+            {
+              chain: {
+                ...here,
+                name: 'gate-input',
+                type: 'filter',
+                hook: 'input',
+                prio: gatePriority,
+                policy: 'accept',
+              },
+            },
             set('pk-ssh-4', 'ipv4_addr', 'timeout', [{ elem: { val: '192.0.2.1', timeout: 60, expires: 0 } }]),
             set('pk-ssh-6', 'ipv6_addr', 'timeout'),
             set('pk-ssh.add-4', 'ipv4_addr', 'timeout', '192.0.2.2'),

@@ -1,0 +1,66 @@
+/** Marks of other programs beside pkctl, on the real kernel: they stay as they are, and open nothing. */
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { until } from '../support/commands.js'
+import { knockHex, knockPort } from '../support/knocks.js'
+import { client4, Lab, server4, stranger4 } from '../support/lab.js'
+
+const config = `marks: { mask: 0xffff0000 }
+services: { ssh: { port: 22, window: 30 } }
+credentials:
+  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }
+  steps: { type: sequence, sequence: [7000, 7001], opens: [ssh] }`
+
+describe('marks of another firewall under the mask of pkctl', () => {
+  let lab: Lab
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+    await lab.serve(22, 8080)
+  })
+  afterEach(() => lab.remove())
+
+  /** A firewall that marks what it lets in early, and later accepts by that mark alone. */
+  const otherFirewall = (bits: number) =>
+    lab.on([
+      'nft',
+      `table inet other
+       delete table inet other
+       table inet other {
+         chain early {
+           type filter hook prerouting priority -300
+           meta l4proto { tcp, udp } meta mark set ${bits}
+         }
+         chain input {
+           type filter hook input priority 0; policy drop
+           meta mark & 0xffff0000 == ${bits} accept
+           ct state established accept
+         }
+       }`,
+    ])
+
+  it('stay as they are on all packets but knocks, whatever pkctl uses them for', async () => {
+    await lab.daemon(lab.config(config))
+    for (const bits of [0x1, 0x2, 0x3, 0x4, 0x5, 0xd, 0x100, 0xffff]) {
+      const mark = bits * 0x10000
+      assert.equal((await otherFirewall(mark)).status, 0)
+      assert.equal(await lab.opens(server4, stranger4, 8080), 'open', `another port, with 0x${mark.toString(16)}`)
+      assert.equal(await lab.opens(server4, stranger4), 'timeout', `a port of pkctl, with 0x${mark.toString(16)}`)
+    }
+  })
+
+  it('do not keep a knock from opening', async () => {
+    const daemon = await lab.daemon(lab.config(config))
+    for (const bits of [0x10000, 0x40000]) {
+      assert.equal((await otherFirewall(bits)).status, 0)
+      await lab.peer({ send: { host: server4, port: knockPort, from: client4, hex: knockHex() } })
+      await until(async () =>
+        (await lab.on(['nft', 'list', 'set', 'inet', 'pkctl', 'pk-ssh-4'])).stdout.includes(client4),
+      )
+      assert.equal(await lab.opens(server4, client4), 'open')
+      assert.equal(await lab.opens(server4, stranger4), 'timeout')
+      await lab.mustPkctl('delete', client4, '--service', 'ssh')
+    }
+    await daemon.says(/opens ssh[^]*opens ssh/)
+  })
+})
