@@ -5,6 +5,7 @@
 //   --folder=dist/test   where the files are
 //   --limit=600          seconds that a file may take, unless it declares its own: see testfile.js
 //   --patience=30        seconds that a file may live on after its last test
+//   --at-once=N          how many files run at once, instead of one for each processor
 //
 // For machines that are slow or stall, as emulated ones do:
 //   PKCTL_TEST_SLOWNESS=10     how many times slower than usual: see test/support/commands.ts
@@ -21,6 +22,7 @@ const { values, positionals: wanted } = parseArgs({
     folder: { type: 'string', default: 'dist/test' },
     limit: { type: 'string', default: '600' },
     patience: { type: 'string', default: '30' },
+    'at-once': { type: 'string', default: `${availableParallelism()}` },
   },
 })
 const { PKCTL_TEST_SLOWNESS: slowness = 1, PKCTL_TEST_SECOND_TRY: secondTry } = process.env
@@ -66,7 +68,7 @@ async function takeAll(names, atOnce) {
 }
 
 await takeAll(files.filter(isLab), 1)
-await takeAll(files.filter(file => !isLab(file)).sort(byTime), Math.max(1, availableParallelism()))
+await takeAll(files.filter(file => !isLab(file)).sort(byTime), Math.max(1, Number(values['at-once'])))
 const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
 for (const name of secondTry ? failed : []) {
   remarks.push(...sums.get(name).failures.map(failure => `at first ${failure}`))
