@@ -9,7 +9,7 @@ import { before, describe, it } from 'node:test'
 import { obstacle } from './support/image.js'
 import { confined, emulated, runJob } from './support/job.js'
 
-const names = ['triggers', 'group', 'knock']
+const names = ['triggers', 'knock']
 const seconds = 840
 
 describe('on a Debian kernel, confined by AppArmor', { skip: obstacle() ?? false }, () => {

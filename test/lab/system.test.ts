@@ -96,6 +96,15 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.doesNotMatch(await server.must('journalctl -b -k'), /apparmor="DENIED"/)
     })
 
+    it('members of its group change grants without rights of their own', async () => {
+      const member = 'setpriv --reuid=65534 --regid=65534 --groups $(getent group pkctl | cut -d: -f3)'
+      const added = await server.must(`${member} pkctl add 198.51.100.7 --service door --for 1h`)
+      assert.equal(added, '198.51.100.7 may use door for 3600 s\n')
+      assert.match(await server.must('nft list table inet pkctl'), /198\.51\.100\.7 timeout 1h/)
+      assert.match(await server.must(`${member} pkctl delete 198.51.100.7 --service door`), /may no longer use door/)
+      assert.notEqual((await server.run('setpriv --reuid=65534 --regid=65534 --clear-groups pkctl list')).status, 0)
+    })
+
     it('has nothing that the doctor calls an error', async () => {
       const { stdout } = await server.run('pkctl doctor --json')
       const findings = JSON.parse(stdout) as { level: string; message: string }[]

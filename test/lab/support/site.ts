@@ -16,6 +16,7 @@ export const configuration = `services:
   web: { port: ${ports.published}, window: 1h, hook: prerouting }
 credentials:
   laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh, door, web], skew: 1h }
+socket: { group: pkctl, group-may: [status, list, add, delete] }
 log: { level: debug }
 `
 
