@@ -15,7 +15,7 @@ import { refusedCopies, refusedUnverified } from './verifier.js'
 
 interface PacketHandlerParts {
   readonly marks: Marks
-  readonly journal: ReplayJournal
+  readonly journal: Pick<ReplayJournal, 'append' | 'commit'>
   readonly counters: Counters
   readonly clock: Clock
   /** Where answers that grant or take back are noted, with seconds of a clock that all threads share. */
@@ -59,7 +59,7 @@ export class PacketHandler {
     this.#parts = parts
   }
 
-  /** Decides the answers of a whole batch. */
+  /** Decides the answers of a whole batch. When they are out, call `onAnswered`. */
   onBatch(batch: Batch): void {
     const { journal, clock } = this.#parts
     this.#granted.length = 0
@@ -75,6 +75,10 @@ export class PacketHandler {
     this.#promised = []
     this.#parts.counters.add('accepted', this.#granted.length)
     if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
+  }
+
+  /** Tells the other thread what was decided. Posting a message takes longer than a knock, so that packets go first. */
+  onAnswered(): void {
     this.#flushEvents()
     if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
     this.#effects = []

@@ -2,7 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { OneTimeLine } from '../config/index.js'
 import { markUsed } from '../config/index.js'
-import type { Clock } from '../controller/index.js'
+import type { Clock, PacketCredential } from '../controller/index.js'
 import {
   Counters,
   EventLimiter,
@@ -10,6 +10,7 @@ import {
   PacketHandler,
   ReplayJournal,
   SequenceVerifier,
+  warmUp,
 } from '../controller/index.js'
 import { addressFromBytes } from '../net/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
@@ -75,18 +76,30 @@ function run(): void {
     },
   )
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
+  let isWarm = false
+  const warmUpOnce = (credentials: readonly PacketCredential[]) => {
+    if (!isWarm) warmUp(credentials, mask, clock)
+    isWarm = true
+  }
   queue.run({
     onBatch: batch => {
       handler.onBatch(batch)
     },
-    onWake: () => handleRequests(handler, journal),
+    onAnswered: () => {
+      handler.onAnswered()
+    },
+    onWake: () => handleRequests(handler, journal, warmUpOnce),
   })
   queue.close()
   journal.close()
 }
 
 /** True when one of the requests was to stop. */
-function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean {
+function handleRequests(
+  handler: PacketHandler,
+  journal: ReplayJournal,
+  warmUpOnce: (credentials: readonly PacketCredential[]) => void,
+): boolean {
   let stop = false
   for (;;) {
     const received = receiveMessageOnPort(port as NonNullable<typeof port>) as { message: WorkerRequest } | undefined
@@ -109,6 +122,7 @@ function handleRequests(handler: PacketHandler, journal: ReplayJournal): boolean
       post({ kind: 'pong' })
       continue
     }
+    warmUpOnce(message.credentials)
     handler.verifier = new KnockVerifier(message.credentials, c => journal.cacheFor(c), clock)
     handler.steps = new SequenceVerifier(message.sequences, clock, spend)
     post({ kind: 'configured' })

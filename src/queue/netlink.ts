@@ -53,6 +53,26 @@ export function readQueuedPacket(packet: Packet, at: number, length: number): bo
   return hasId
 }
 
+/** The message in which the kernel hands over a packet, with the attributes that `readQueuedPacket` looks at. */
+export function composeQueuedPacket(id: number, mark: number, payload: Buffer): Buffer {
+  const payloadAt = headerLength + nfgenLength + 12 + 8
+  const bytes = Buffer.alloc(payloadAt + 4 + ((payload.length + 3) & ~3))
+  bytes.writeUInt32LE(bytes.length, 0)
+  bytes.writeUInt16LE(messagePacket, 4)
+  let at = headerLength + nfgenLength
+  bytes.writeUInt16LE(11, at)
+  bytes.writeUInt16LE(attributePacketHeader, at + 2)
+  bytes.writeUInt32BE(id, at + 4)
+  at += 12
+  bytes.writeUInt16LE(8, at)
+  bytes.writeUInt16LE(attributeMark, at + 2)
+  bytes.writeUInt32BE(mark, at + 4)
+  bytes.writeUInt16LE(4 + payload.length, payloadAt)
+  bytes.writeUInt16LE(attributePayload, payloadAt + 2)
+  payload.copy(bytes, payloadAt + 4)
+  return bytes
+}
+
 /** Bytes of one verdict with a mark. */
 export const verdictLength = headerLength + nfgenLength + 12 + 8
 

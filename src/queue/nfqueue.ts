@@ -27,9 +27,11 @@ interface QueueOptions {
   readonly maxLength: number
 }
 
-interface QueueLoop {
+export interface QueueLoop {
   /** Called with every batch; when it returns, the answers go out. */
   onBatch(batch: Batch): void
+  /** Called when the answers to a batch are out: for what the packets need not wait for. */
+  onAnswered(): void
   /** Called when the descriptor for waking up became readable. Return true to end the loop. */
   onWake(): boolean
 }
@@ -127,6 +129,7 @@ export class PacketQueue {
       if (batch.count > 0) {
         loop.onBatch(batch)
         this.#answer(batch, verdicts)
+        loop.onAnswered()
       }
       if (ending && !more) return
       // Under load there is no time to wait, but always some to see whether there is a request.

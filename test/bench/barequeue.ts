@@ -10,5 +10,6 @@ queue.run({
   onBatch: batch => {
     batch.answers.fill(answeredMark, 0, batch.count)
   },
+  onAnswered: () => undefined,
   onWake: () => true,
 })

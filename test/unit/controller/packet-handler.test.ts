@@ -4,7 +4,6 @@ import { Counters } from '../../../src/controller/counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/knock-events.js'
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
-import type { ReplayJournal } from '../../../src/controller/replay-journal.js'
 import type { PacketSequence } from '../../../src/controller/sequence-verifier.js'
 import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
 import type { PacketCredential } from '../../../src/controller/verifier.js'
@@ -51,7 +50,7 @@ class Bench {
       new SequenceVerifier([], this.clock, () => undefined),
       {
         marks,
-        journal: journal as unknown as ReplayJournal,
+        journal: journal,
         counters: this.counters,
         clock: this.clock,
         recent: this.recent,
@@ -67,10 +66,20 @@ class Bench {
     )
   }
 
+  /** The answers to these packets, and what was told before and after they were out. */
+  tells(...packets: Packet[]): { before: number; after: number } {
+    this.path.onBatch({ packets, count: packets.length, answers: new Float64Array(64) })
+    const told = () => this.events.length + this.effects.length
+    const before = told()
+    this.path.onAnswered()
+    return { before, after: told() }
+  }
+
   /** The answers to these packets in one batch, of which one more is left over from before. */
   answers(...packets: Packet[]): number[] {
     const batch = { packets: [...packets, knock()], count: packets.length, answers: new Float64Array(64).fill(77) }
     this.path.onBatch(batch)
+    this.path.onAnswered()
     assert.equal(batch.answers[packets.length], 77, 'what lies behind the batch is left alone')
     return [...batch.answers.slice(0, packets.length)]
   }
@@ -356,6 +365,12 @@ describe('knocks that are followed by more', () => {
     bench.clock.pass(1)
     assert.deepEqual(bench.answers(candidate()), [granted])
     assert.deepEqual(bench.effects.at(-1), { kind: 'opened', credential: 'laptop', address: '192.0.2.1' })
+  })
+
+  it('are told of when the answers are out, and not before', () => {
+    const bench = new Bench([{ ...laptop, triggers: true }])
+    assert.deepEqual(bench.tells(candidate(), candidate({ name: 'another' })), { before: 0, after: 4 })
+    assert.deepEqual(bench.tells(), { before: 4, after: 4 })
   })
 
   it('are not, when they could not be noted', () => {
