@@ -1,5 +1,6 @@
 /** What the log says of drift: each time at first, and once a minute when it happens again and again. */
 import type { Reconciliation } from '../nft/index.js'
+import { count } from '../util/index.js'
 import type { Log } from './log.js'
 
 /** Drift is in a row with the one before when less than this is between them. */
@@ -20,23 +21,25 @@ export class DriftLog {
 
   constructor(readonly log: Log) {}
 
-  /** There was no drift this time. */
-  nothing(): void {
+  /** There was no drift this time; `restored` grants came back that an earlier one had ended. */
+  nothing(restored: number): void {
+    if (restored > 0)
+      this.log.info(`${count(restored, 'grant')} restored, later than the rules`, { event: 'healed', restored })
     if (performance.now() - this.#last > calmMilliseconds) this.row = 0
   }
 
-  /** `by` is the process that caused it, empty when unknown. */
-  restored({ drift, restored }: Reconciliation, by: string, milliseconds: number): void {
+  /** `by` is the process that caused it, empty when unknown; `since` a time by performance.now() before which all was well. */
+  restored({ drift, restored, at }: Reconciliation, by: string, since: number): void {
     const now = performance.now()
     this.row = now - this.#last > calmMilliseconds ? 1 : this.row + 1
     this.#last = now
     this.count++
-    const took = Math.round(milliseconds)
+    const took = Math.max(0, Math.round((at ?? now) - since))
     const fields = { event: 'healed', damages: drift, restored, milliseconds: took, ...(by ? { by } : {}) }
     const whose = by === '' ? 'another program' : by
     const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')
     this.log[this.row <= loggedEach ? 'warn' : 'debug'](
-      `${what} by ${whose}; restored after ${took} ms, with ${restored} grants`,
+      `${what} by ${whose}; restored after at most ${took} ms, with ${restored} grants`,
       fields,
     )
     if (this.row <= loggedEach) return

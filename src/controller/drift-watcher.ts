@@ -12,13 +12,16 @@ import type {
   Watch,
 } from '../nft/index.js'
 import { isBarrier, isComparedElement, isDeletion, isOurs } from '../nft/index.js'
+import type { ReadGeneration } from '../queue/index.js'
 import { calmMilliseconds, DriftLog } from './drift-log.js'
+import { GenerationClock, isUpTo } from './generation-clock.js'
 import type { Log } from './log.js'
 
 export interface ReconcileParts {
   readonly reconciler: Reconciler
   readonly tracker: GrantTracker
   readonly watch: Watch
+  readonly generation: ReadGeneration
 }
 
 /** Compares and restores; `queueRule`: the rule in iptables' mangle table as well. */
@@ -46,6 +49,11 @@ export class DriftWatcher {
   #monitorStartedAt = 0
   #running = false
   #fallback = false
+  readonly #clock: GenerationClock
+  /** What a comparison has seen, that is under way or was made; and whether it saw the rule in the mangle table. */
+  #compared: { readonly generation: number | undefined; readonly queueRule: boolean } | undefined
+  /** Who deleted the table, once the monitor has come to the end of that transaction. */
+  #deletedBy = ''
   #timers = new Set<NodeJS.Timeout>()
   #wanted: { queueRule: boolean; by: string; since: number } | undefined
   #busy = false
@@ -62,6 +70,9 @@ export class DriftWatcher {
     readonly reconcile: Reconcile,
   ) {
     this.#report = new DriftLog(log)
+    this.#clock = new GenerationClock(parts.generation, () => {
+      this.#want(this.#fallback, '', this.#clock.oldestSince)
+    })
   }
 
   /** How often drift was undone. */
@@ -73,12 +84,15 @@ export class DriftWatcher {
   start(fallback: boolean): void {
     this.#running = true
     this.#fallback = fallback
+    this.#clock.start()
     this.#startMonitor()
   }
 
   /** Changes nothing any more, but for what is under way. */
   stop(): void {
     this.#running = false
+    this.#clock.stop()
+    this.parts.reconciler.interrupt()
     this.#monitor?.stop()
     for (const timer of this.#timers) clearTimeout(timer)
   }
@@ -99,6 +113,9 @@ export class DriftWatcher {
     this.#monitor = this.parts.watch({
       transaction: transaction => {
         this.#follow(transaction)
+      },
+      deleted: () => {
+        this.#want(this.#fallback, '', this.#clock.oldestSince)
       },
       ended: reason => {
         this.#startMonitorLater(`nft monitor ended and is started again: ${reason}`)
@@ -121,17 +138,25 @@ export class DriftWatcher {
 
   /** Takes note of a reconciliation that came before something else was done. */
   reconciled(reconciliation: Reconciliation): void {
-    const { by = '', since = performance.now() } = this.#wanted ?? {}
-    if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by, performance.now() - since)
+    const { by = '', since = this.#clock.oldestSince ?? performance.now() } = this.#wanted ?? {}
+    if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by, since)
   }
 
   #follow(transaction: RulesetTransaction): void {
     const { events, by, lost } = transaction
     this.parts.reconciler.follow(transaction)
+    const since = this.#clock.reported(transaction.generation)
+    if (this.#deletedBy === '' && events.some(deletesTable)) this.#deletedBy = by
     if (lost) this.#readGrants()
     const queueRule = this.#fallback && events.some(concernsQueueRule)
-    if (lost || queueRule || events.some(concernsTable)) this.#want(this.#fallback && (lost || queueRule), by)
+    if (!lost && this.#hasSeen(transaction, queueRule)) return
+    if (lost || queueRule || events.some(concernsTable)) this.#want(this.#fallback && (lost || queueRule), by, since)
     else if (events.length === 0) this.#wantLater(by)
+  }
+
+  #hasSeen({ generation }: RulesetTransaction, queueRule: boolean): boolean {
+    const { generation: seen, queueRule: withRule = false } = this.#compared ?? {}
+    return generation !== undefined && seen !== undefined && isUpTo(generation, seen) && (withRule || !queueRule)
   }
 
   /** It is not known what was changed: another program's set, most likely, perhaps many times a second. */
@@ -187,9 +212,12 @@ export class DriftWatcher {
     })
   }
 
-  #want(queueRule: boolean, by: string): void {
-    const { by: earlier = '', queueRule: also = false, since = performance.now() } = this.#wanted ?? {}
-    this.#wanted = { queueRule: queueRule || also, by: by === '' ? earlier : by, since }
+  #want(queueRule: boolean, by: string, since = performance.now()): void {
+    const { by: earlierBy = '', queueRule: also = false, since: earlier = since } = this.#wanted ?? {}
+    const who = by === '' ? earlierBy : by
+    this.#wanted = { queueRule: queueRule || also, by: who, since: Math.min(since, earlier) }
+    // What still waits for the monitor to restore grants must not keep a table from being restored.
+    this.parts.reconciler.interrupt()
     if (!this.#busy) void this.#reconcileWanted()
   }
 
@@ -199,15 +227,18 @@ export class DriftWatcher {
     while (this.#wanted && this.#running) {
       const { queueRule, by, since } = this.#wanted
       this.#wanted = undefined
+      this.#deletedBy = ''
+      this.#compared = { generation: this.#clock.current, queueRule }
       try {
         const reconciliation = await this.reconcile(queueRule)
         this.#failures = 0
-        if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by, performance.now() - since)
-        else this.#report.nothing()
+        if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by || this.#deletedBy, since)
+        else this.#report.nothing(reconciliation.restored)
       } catch (error) {
         this.#failures++
+        this.#compared = undefined
         this.#report.error(`the rules could not be restored; pkctld tries again: ${(error as Error).message}`)
-        this.#want(queueRule, by)
+        this.#want(queueRule, by, since)
       }
       const pause = pauseAfter(Math.max(this.#report.row - withoutPause, this.#failures))
       if (pause > 0) await new Promise<void>(done => this.#later(pause, done))
@@ -231,6 +262,8 @@ const pauseAfter = (times: number): number =>
 /** Grants come and go, and so do the sets that only the packet path fills. */
 const concernsTable = (event: RulesetEvent): boolean =>
   isOurs(event) && !isBarrier(event) && (event.kind !== 'element' || isComparedElement(event.name))
+
+const deletesTable = (event: RulesetEvent): boolean => isOurs(event) && event.kind === 'table' && isDeletion(event.verb)
 
 /** Rules of others come and go there as well; only ours can be missing. */
 const concernsQueueRule = ({ verb, family, table }: RulesetEvent): boolean =>

@@ -14,6 +14,7 @@ import {
   steadySeconds,
   watchRuleset,
 } from '../nft/index.js'
+import { rulesetGeneration } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { Listener } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
@@ -119,7 +120,10 @@ function createController(
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     marks,
-    reconciling: { reconciler: new Reconciler(ruleset, tracker), tracker, watch: watchRuleset },
+    reconciling: {
+      ...{ reconciler: new Reconciler(ruleset, tracker), tracker },
+      ...{ watch: watchRuleset, generation: rulesetGeneration() },
+    },
     startWorker: (config, events) => startPacketWorker(recent, markSeed, config, events),
     queueStatistics,
     now: Date.now,

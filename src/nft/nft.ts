@@ -1,6 +1,7 @@
 import type { Execute, RunLimits } from '../util/index.js'
 import { count, execute } from '../util/index.js'
 import { NftError, nftErrorFrom, noResultError } from './errors.js'
+import { withInlineElements } from './inline-elements.js'
 import type { Command } from './json.js'
 import { family, table } from './json.js'
 import type { ListedElement, Listing } from './listing.js'
@@ -49,7 +50,9 @@ export function realNft(run: Execute = execute): Nft {
   }
 
   const change = (operation: string, args: readonly string[], commands: readonly Command[]) =>
-    nft(operation, args, JSON.stringify({ nftables: commands }), { name: `${operation}, ${summary(commands)}` })
+    nft(operation, args, JSON.stringify({ nftables: withInlineElements(commands) }), {
+      name: `${operation}, ${summary(commands)}`,
+    })
 
   async function listing(args: readonly string[], limits?: RunLimits): Promise<Listing> {
     const operation = `nft ${args.filter(arg => !arg.startsWith('-')).join(' ')}`

@@ -33,14 +33,19 @@ function declared(): Record<'socket' | 'sendto', Call> {
   return functions
 }
 
+/** A socket's descriptor, which no child process gets. Throws the system's error. */
+export function openSocket(domain: number, type: number, protocol: number): number {
+  return check('socket', declared().socket([domain, type | sockCloexec, protocol]))
+}
+
 /**
  * Sends `text` to the socket at `address`: an absolute path, or a name that begins with @ (an abstract socket). Does not
  * wait: throws when it has no reader, or when its buffer is full.
  */
 export function sendDatagram(address: string, text: string): void {
-  const { socket, sendto } = declared()
+  const { sendto } = declared()
   const where = socketAddress(address)
-  const descriptor = check('socket', socket([afUnix, sockDgram | sockCloexec, 0]))
+  const descriptor = openSocket(afUnix, sockDgram, 0)
   try {
     const content = Buffer.from(text)
     check('sendto', sendto([descriptor, content, content.length, msgDontwait | msgNosignal, where, where.length]))

@@ -21,12 +21,15 @@ export async function healingPart(): Promise<Row[]> {
     await site.daemon(configOf())
     let goneAt: number | undefined
     const times: number[] = []
-    const reader = new MonitorReader(({ events }) => {
-      const ours = events.filter(({ family, table }) => family === 'inet' && table === 'pkctl')
-      if (ours.some(({ kind, verb }) => kind === 'chain' && verb === 'add') && goneAt !== undefined) {
-        times.push(performance.now() - goneAt)
-        goneAt = undefined
-      } else if (ours.some(({ kind, verb }) => kind === 'table' && verb === 'delete')) goneAt = performance.now()
+    const reader = new MonitorReader({
+      transaction: ({ events }) => {
+        const ours = events.filter(({ family, table }) => family === 'inet' && table === 'pkctl')
+        if (ours.some(({ kind, verb }) => kind === 'chain' && verb === 'add') && goneAt !== undefined) {
+          times.push(performance.now() - goneAt)
+          goneAt = undefined
+        } else if (ours.some(({ kind, verb }) => kind === 'table' && verb === 'delete')) goneAt = performance.now()
+      },
+      deleted: () => undefined,
     })
     createInterface({ input: monitor.stdout }).on('line', line => {
       reader.line(line)

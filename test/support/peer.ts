@@ -18,6 +18,8 @@ export type Step =
   | { readonly send: Target & { readonly hex: string; readonly sourcePort?: number } }
   | { readonly connect: Target & { readonly timeout?: number; readonly hold?: number; readonly sourcePort?: number } }
   | { readonly echo: Target & { readonly text: string; readonly sourcePort?: number; readonly timeout?: number } }
+  /** Connects again and again, each millisecond. */
+  | { readonly hammer: Target & { readonly milliseconds: number } }
   | { readonly wait: number }
   | { readonly serve: readonly number[] }
 
@@ -25,18 +27,46 @@ export interface Outcome {
   /** `open` and `echoed`: it came through; `reset`, `unreachable`: it was rejected; `timeout`: nothing came back. */
   readonly result: 'open' | 'echoed' | 'reset' | 'unreachable' | 'timeout' | 'cut' | 'held' | 'sent' | 'done'
   readonly milliseconds: number
+  /** Of a `hammer`: how often it came in, and when first and last, in milliseconds from its start. */
+  readonly opened?: Opened
+}
+
+interface Opened {
+  times: number
+  readonly first: number
+  last: number
 }
 
 /** Below TCP's first retransmission after a second: what opens later than this did so by a repeated SYN. */
 const patience = Number(process.env['PKCTL_TEST_PATIENCE'] ?? 700)
 
-async function take(step: Step): Promise<Outcome['result']> {
+async function take(step: Exclude<Step, { hammer: unknown }>): Promise<Outcome['result']> {
   if ('send' in step) return send(step.send)
   if ('connect' in step) return connect(step.connect)
   if ('echo' in step) return echo(step.echo)
   if ('serve' in step) return serve(step.serve)
   await new Promise(done => setTimeout(done, step.wait))
   return 'done'
+}
+
+/** Each attempt is one SYN, and given up before it is repeated. */
+async function hammer({ host, port, from, milliseconds }: Extract<Step, { hammer: unknown }>['hammer']) {
+  const start = performance.now()
+  const since = () => performance.now() - start
+  let opened: Opened | undefined
+  while (since() < milliseconds) {
+    const socket = net.connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) })
+    socket.on('error', () => undefined)
+    socket.on('connect', () => {
+      opened ??= { times: 0, first: since(), last: 0 }
+      opened.times++
+      opened.last = since()
+      socket.destroy()
+    })
+    setTimeout(() => socket.destroy(), patience)
+    await new Promise(done => setTimeout(done, 1))
+  }
+  return opened
 }
 
 const family = (host: string) => (net.isIPv6(host) ? 'udp6' : 'udp4')
@@ -131,8 +161,10 @@ async function takeAll(steps: readonly Step[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   for (const step of steps) {
     const start = process.hrtime.bigint()
-    const result = await take(step)
-    outcomes.push({ result, milliseconds: Number(process.hrtime.bigint() - start) / 1e6 })
+    const opened = 'hammer' in step ? await hammer(step.hammer) : undefined
+    const result = 'hammer' in step ? 'done' : await take(step)
+    const milliseconds = Number(process.hrtime.bigint() - start) / 1e6
+    outcomes.push({ result, milliseconds, ...(opened ? { opened } : {}) })
   }
   return outcomes
 }

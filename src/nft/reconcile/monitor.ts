@@ -38,6 +38,8 @@ export interface RulesetTransaction {
    * None when nft shows nothing of it, which happens with elements of interval sets and maps.
    */
   readonly events: readonly RulesetEvent[]
+  /** The number of the ruleset after it. */
+  readonly generation?: number
   /** The process that made it, as far as nft knows: `process 123 (nft)`. */
   readonly by: string
   /** More happened to pkctl's table than could be read. */
@@ -51,6 +53,8 @@ export interface Monitor {
 
 export interface MonitorEvents {
   transaction(transaction: RulesetTransaction): void
+  /** pkctl's table was deleted, by a transaction whose end is not read yet: big lists of others may come before it. */
+  deleted(): void
   /** It ended, and was not asked to. */
   ended(reason: string): void
 }
@@ -71,8 +75,13 @@ export const watchRuleset: Watch = events => {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   })
-  const reader = new MonitorReader(transaction => {
-    if (!stopped) events.transaction(transaction)
+  const reader = new MonitorReader({
+    transaction: transaction => {
+      if (!stopped) events.transaction(transaction)
+    },
+    deleted: () => {
+      if (!stopped) events.deleted()
+    },
   })
   let stopped = false
   let complaint = ''
@@ -118,12 +127,12 @@ export class MonitorReader {
   readonly #foreign = new Set<string>()
   #lost = false
 
-  constructor(readonly onTransaction: (transaction: RulesetTransaction) => void) {}
+  constructor(readonly on: Pick<MonitorEvents, 'transaction' | 'deleted'>) {}
 
   line(line: string): void {
-    const by = /^# new generation \d+(?: by (.*))?$/.exec(line)
-    if (by) {
-      this.#end(by[1] ?? '')
+    const [, generation, by = ''] = /^# new generation (\d+)(?: by (.*))?$/.exec(line) ?? []
+    if (generation !== undefined) {
+      this.#end(by, Number(generation))
       return
     }
     if (line.startsWith('# ERROR')) {
@@ -138,6 +147,7 @@ export class MonitorReader {
     if (!isOurs(event)) this.#keepForeign(event)
     else if (++this.#ours <= maxEvents) this.#events.push(event)
     else this.#lost = true
+    if (event.kind === 'table' && isOurs(event) && isDeletion(event.verb)) this.on.deleted()
   }
 
   #keepForeign(event: RulesetEvent): void {
@@ -148,13 +158,16 @@ export class MonitorReader {
     this.#events.push(event)
   }
 
-  #end(by: string): void {
-    const transaction = { events: this.#events, by, lost: this.#lost }
+  #end(by: string, generation?: number): void {
+    const transaction = {
+      ...{ events: this.#events, by, lost: this.#lost },
+      ...(generation === undefined ? {} : { generation }),
+    }
     this.#events = []
     this.#ours = 0
     this.#foreign.clear()
     this.#lost = false
-    this.onTransaction(transaction)
+    this.on.transaction(transaction)
   }
 }
 

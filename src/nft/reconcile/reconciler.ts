@@ -27,6 +27,21 @@ import { comparedMaps, comparedSets, compareSnapshot, takeSnapshot } from './com
 export interface Reconciliation {
   readonly drift: readonly string[]
   readonly restored: number
+  /** When the rules were in place, by performance.now(); grants may have followed later. */
+  readonly at?: number
+}
+
+/** Grants that are to be restored, once the monitor has reported all that was before. */
+interface OwedGrants {
+  readonly services: ReadonlyMap<string, ServiceSpec>
+  /** What sets there were: what those contained is there. */
+  readonly before: Listing
+  /** When it was restored, by performance.now(). */
+  readonly at: number
+  /** Another program keeps the lock. */
+  readonly withoutLock?: boolean
+  /** Whether the monitor has come to what restored it: false when not in time. */
+  readonly seen: Promise<boolean>
 }
 
 const nothing: Reconciliation = { drift: [], restored: 0 }
@@ -36,6 +51,11 @@ const deleted = 'the table inet pkctl was deleted'
 /** How long to wait for the lock while ports may be open. Other programs need some milliseconds. */
 const healSeconds = 10
 
+/** How late the monitor may be: it reads the big lists that other programs load, too. */
+const monitorMilliseconds = 10_000
+/** Before this, what the monitor reports is up to date. */
+const lateMilliseconds = 500
+
 /** So many grants are restored in one transaction. */
 const grantsAtOnce = 5000
 
@@ -43,6 +63,8 @@ export class Reconciler {
   #snapshot: Snapshot | undefined
   #packetPath: PacketPathSpec | undefined
   readonly #barriers = new Barriers()
+  #owed: OwedGrants | undefined
+  #interrupt: () => void = () => undefined
 
   constructor(
     readonly access: RulesetAccess,
@@ -69,13 +91,25 @@ export class Reconciler {
    * the table is gone, ports are open, and it is made again without the lock.
    */
   async reconcile(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
+    const reconciliation = await this.#reconcileRules(packetPathFor, queueRule)
+    return { ...reconciliation, restored: await this.#restoreOwed() }
+  }
+
+  /** Lets a `reconcile` that waits for the monitor resolve at once; the grants are left to the next one. */
+  interrupt(): void {
+    this.#interrupt()
+  }
+
+  async #reconcileRules(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
     try {
       return await this.#reconcileLocked(packetPathFor, queueRule)
     } catch (error) {
       if (!(error instanceof LockError) || !this.#snapshot) throw error
       const terse = await this.access.nft.list({ elements: false })
       if (terse.present) throw error
-      return this.#rebuild(this.#snapshot, terse, packetPathFor, deleted)
+      const rebuilt = await this.#rebuild(this.#snapshot, terse, packetPathFor, deleted)
+      if (this.#owed) this.#owed = { ...this.#owed, withoutLock: true }
+      return rebuilt
     }
   }
 
@@ -84,8 +118,8 @@ export class Reconciler {
       const first = await this.#reconcileTable(packetPathFor)
       if (first.drift.length > 0 || !queueRule || !(await this.#installQueueRule())) return first
       // The table may have gone in the same flush as the rule, just after the table was compared.
-      const { drift, restored } = await this.#reconcileTable(packetPathFor)
-      return { drift: [...drift, 'the rule that queues knocks was deleted'], restored }
+      const { drift } = await this.#reconcileTable(packetPathFor)
+      return { ...nothing, drift: [...drift, 'the rule that queues knocks was deleted'], at: performance.now() }
     }
     return this.access.exclusive(work, healSeconds)
   }
@@ -97,8 +131,8 @@ export class Reconciler {
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error
       await this.access.nft.apply([addTable()])
-      const { drift, restored } = await this.#reconcileListed(packetPathFor)
-      return { drift: ['the table sleeps', ...drift], restored }
+      const { drift } = await this.#reconcileListed(packetPathFor)
+      return { ...nothing, drift: ['the table sleeps', ...drift], at: performance.now() }
     }
   }
 
@@ -164,8 +198,12 @@ export class Reconciler {
       // Something is in the way, such as a chain of another program that leads into ours.
       return this.#rebuild(snapshot, listing, packetPathFor, drift.join(', '))
     }
-    await this.#finish(commands, services, packetPath)
-    return { drift, restored: await this.#restoreGrants(services, listing, barrier.seen) }
+    return this.#restored(
+      drift,
+      commands,
+      { services, before: listing, seen: barrier.seen(monitorMilliseconds) },
+      packetPath,
+    )
   }
 
   /** Makes the whole table from the snapshot, in one transaction; anything else in the table is deleted. */
@@ -185,21 +223,53 @@ export class Reconciler {
     const barrier = this.#barriers.next()
     const commands = buildTable(services, packetPath)
     await this.access.nft.apply([...commands, ...barrier.commands])
-    await this.#finish(commands, services, packetPath)
-    return { drift: [reason], restored: await this.#restoreGrants(services, emptyListing(), barrier.seen) }
+    const owed = { services, before: emptyListing(), seen: barrier.seen(monitorMilliseconds) }
+    return this.#restored([reason], commands, owed, packetPath)
+  }
+
+  /** The rules are in place again. Grants of services that were owed before are owed still. */
+  async #restored(
+    drift: readonly string[],
+    commands: readonly Command[],
+    owed: Omit<OwedGrants, 'at'>,
+    packetPath: PacketPathSpec,
+  ): Promise<Reconciliation> {
+    const at = performance.now()
+    this.#owed = { ...owed, at, before: this.#owed?.before ?? owed.before }
+    await this.#finish(commands, owed.services, packetPath)
+    return { ...nothing, drift, at }
+  }
+
+  /**
+   * Restores what is owed when the monitor has come to `seen`, for which no other change of the ruleset waits: beside big
+   * lists of others it takes a second and more.
+   */
+  async #restoreOwed(): Promise<number> {
+    const owed = this.#owed
+    if (!owed) return 0
+    const interrupted = new Promise<undefined>(resolve => {
+      this.#interrupt = () => {
+        // What was seen before counts.
+        setImmediate(resolve, undefined)
+      }
+    })
+    let seen = await Promise.race([owed.seen, interrupted])
+    // Commands may have revoked some of them meanwhile.
+    if (seen === true && performance.now() - owed.at > lateMilliseconds)
+      seen = await Promise.race([this.monitorReports(monitorMilliseconds), interrupted])
+    if (seen === undefined) return 0
+    this.#owed = undefined
+    if (!seen) return 0
+    const restore = () => this.#restoreGrants(owed)
+    return owed.withoutLock ? restore() : this.access.exclusive(restore, healSeconds)
   }
 
   /**
    * Restores the grants of the sets that `before` did not have. Only when all is known that happened until then: a
    * grant that was revoked a moment before a flush must not come back by it.
    */
-  async #restoreGrants(
-    services: ReadonlyMap<string, ServiceSpec>,
-    before: Listing,
-    seen: () => Promise<boolean>,
-  ): Promise<number> {
+  async #restoreGrants({ services, before }: OwedGrants): Promise<number> {
     const missing = () => this.tracker.running(services.values()).filter(({ set }) => !before.sets.has(set))
-    if (!(await seen())) return 0
     const wanted = new Set(missing().map(keyOf))
     for (let restored = 0; ;) {
       // Computed for each transaction: what is left of them gets less meanwhile, and some have ended or were revoked.

@@ -186,12 +186,15 @@ export const ruleTargets: readonly Target[] = [
       '\n',
     ],
     run(input) {
-      const reader = new MonitorReader(({ events }) => {
-        for (const { elements } of events) {
-          for (const { timeout, expires } of elements) {
-            assert.ok(!Number.isNaN(timeout) && !Number.isNaN(expires))
+      const reader = new MonitorReader({
+        transaction: ({ events }) => {
+          for (const { elements } of events) {
+            for (const { timeout, expires } of elements) {
+              assert.ok(!Number.isNaN(timeout) && !Number.isNaN(expires))
+            }
           }
-        }
+        },
+        deleted: () => undefined,
       })
       for (const line of input.toString().split('\n')) reader.line(line)
     },

@@ -86,6 +86,7 @@ class Scene {
           this.#watch = events
           return { pid: 1, stop: () => undefined }
         },
+        generation: () => undefined,
       },
       startWorker: () => Promise.resolve(worker),
       queueStatistics: () => undefined,

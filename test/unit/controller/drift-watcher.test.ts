@@ -16,6 +16,7 @@ class Scene {
   reconciliations: boolean[] = []
   watches: MonitorEvents[] = []
   said: string[] = []
+  generation = 1
   readonly driftWatcher: DriftWatcher
 
   constructor() {
@@ -25,13 +26,18 @@ class Scene {
       this.reads++
       return this.read?.(isCurrent) ?? Promise.resolve(this.reads > 3)
     }
-    const reconciler = { readGrants, follow: () => undefined } as unknown as Reconciler
+    const ignore = () => undefined
+    const reconciler = { readGrants, follow: ignore, interrupt: ignore } as unknown as Reconciler
     const tracker = { forgetAll: () => undefined } as unknown as GrantTracker
     const watch = (events: MonitorEvents) => {
       this.watches.push(events)
       return { pid: 1, stop: () => undefined }
     }
-    this.driftWatcher = new DriftWatcher({ reconciler, tracker, watch }, log, queueRule => this.#reconcile(queueRule))
+    this.driftWatcher = new DriftWatcher(
+      { reconciler, tracker, watch, generation: () => this.generation },
+      log,
+      queueRule => this.#reconcile(queueRule),
+    )
   }
 
   #reconcile(queueRule: boolean): Promise<Reconciliation> {
@@ -43,7 +49,10 @@ class Scene {
   }
 
   async tell(...lines: string[]): Promise<void> {
-    const reader = new MonitorReader(transaction => this.watches.at(-1)?.transaction(transaction))
+    const reader = new MonitorReader({
+      transaction: one => this.watches.at(-1)?.transaction(one),
+      deleted: () => this.watches.at(-1)?.deleted(),
+    })
     for (const line of [...lines, '# new generation 2 by process 7 (nft)']) reader.line(line)
     await settle()
   }
@@ -70,7 +79,7 @@ describe('DriftWatcher', () => {
   let scene: Scene
   beforeEach(async () => {
     now = 100_000
-    mock.timers.enable({ apis: ['setTimeout'] })
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
     mock.method(performance, 'now', () => now)
     scene = new Scene()
     scene.driftWatcher.start(true)
@@ -121,6 +130,38 @@ describe('DriftWatcher', () => {
     assert.equal(scene.driftWatcher.watched, false)
     await pass(20_000)
     assert.equal(scene.driftWatcher.watched, true)
+  })
+
+  it('looks at once when the table is deleted, before the transaction is read to its end', async () => {
+    scene.drift = ['the table went']
+    scene.watches.at(-1)?.deleted()
+    await settle()
+    assert.deepEqual(scene.reconciliations, [true])
+    assert.equal(scene.driftWatcher.healed, 1)
+  })
+
+  it('does not look again for what a comparison has seen', async () => {
+    scene.generation = 2
+    scene.watches.at(-1)?.deleted()
+    await settle()
+    await scene.tell('delete rule inet pkctl pk-ssh handle 4')
+    assert.deepEqual(scene.reconciliations, [true])
+  })
+
+  it('looks when the ruleset has changed and the monitor does not say how, and once', async () => {
+    scene.generation = 2
+    await pass(1000)
+    assert.deepEqual(scene.reconciliations, [true])
+  })
+
+  it('says how long rules may have been gone: since the ruleset was another one', async () => {
+    await pass(50)
+    scene.generation = 2
+    now += 300
+    scene.drift = ['the table went']
+    scene.watches.at(-1)?.deleted()
+    await settle()
+    assert.match(scene.said.join(), /restored after at most 3[0-5]\d ms/)
   })
 
   it('says who did what, and counts', async () => {

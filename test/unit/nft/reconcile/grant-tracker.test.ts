@@ -35,7 +35,7 @@ describe('GrantBook', () => {
   const answer = (number: number, source = four) =>
     recent.note(source.length === 4 ? 4 : 6, source, 0, marks.action(number) + 0x77, now)
   const happens = (...lines: string[]) => {
-    const reader = new MonitorReader(transaction => tracker.follow(transaction))
+    const reader = new MonitorReader({ transaction: one => tracker.follow(one), deleted: () => undefined })
     for (const line of [...lines, '# new generation 2 by process 1 (nft)']) reader.line(line)
   }
   /** For so many addresses of a set, some thousands in each transaction: what `verbs` say, one after the other. */

@@ -5,12 +5,22 @@ import { MonitorReader, parseEvent } from '../../../../src/nft/reconcile/monitor
 
 function read(text: string): RulesetTransaction[] {
   const transactions: RulesetTransaction[] = []
-  const reader = new MonitorReader(transaction => transactions.push(transaction))
+  const reader = new MonitorReader({ transaction: one => transactions.push(one), deleted: () => undefined })
   for (const line of text.split('\n')) reader.line(line)
   return transactions
 }
 
 describe('nft monitor, read', () => {
+  it('tells of a deleted table before the transaction has ended', () => {
+    const told: string[] = []
+    const reader = new MonitorReader({ transaction: () => told.push('end'), deleted: () => told.push('deleted') })
+    for (const table of ['inet geo', 'ip pkctl', 'inet pkctl']) reader.line(`delete table ${table}`)
+    assert.deepEqual(told, ['deleted'])
+    reader.line('add element inet geo b { 192.0.2.0/24 }')
+    reader.line('# new generation 4 by process 7 (nft)')
+    assert.deepEqual(told, ['deleted', 'end'])
+  })
+
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['delete table inet pkctl', 'delete table inet pkctl '],
     ['add table inet pkctl { flags dormant; }', 'add table inet pkctl '],

@@ -1,0 +1,72 @@
+/** Another program loads a big list, as country blocks are, and flushes the ruleset with it. */
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { slowness, until } from '../support/commands.js'
+import { HealingSite } from '../support/healing-site.js'
+import { client4, server4, stranger4 } from '../support/lab.js'
+
+const prefixes = 60_000
+/** Far longer than it takes on a machine with nothing else to do. */
+const mostOpenMilliseconds = 5000 * slowness
+
+/** As /etc/nftables.conf has it. */
+function bigList(): string {
+  const list = Array.from({ length: prefixes }, (_, i) => {
+    const n = 2 * i
+    return `${1 + ((n >> 16) % 200)}.${(n >> 8) & 255}.${n & 255}.0/24`
+  })
+  return [
+    'flush ruleset',
+    `table inet geo {\n set b { type ipv4_addr; flags interval; auto-merge; elements = { ${list.join(',\n')} }; }`,
+    ' chain input { type filter hook input priority -10; ip saddr @b drop; }\n}\n',
+  ].join('\n')
+}
+
+describe('healing, beside big lists', () => {
+  let site: HealingSite
+  let file: string
+  beforeEach(async () => {
+    site = await HealingSite.create()
+    file = site.lab.file('nftables.conf', bigList())
+    await site.nft('-f', file)
+    await site.healed(1)
+  })
+  afterEach(() => site.lab.remove())
+
+  it('closes ports before the list is read', async t => {
+    await site.knock(server4, client4)
+    await site.lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '1h')
+    await site.openTo(server4, client4)
+    const said = site.daemon.output.length
+    const trial = site.lab.peer({ hammer: { host: server4, port: 22, from: stranger4, milliseconds: 5000 * slowness } })
+    await site.nft('-f', file)
+    await site.healed(2)
+    const [{ opened } = {}] = await trial
+    const granted = /with (\d+) grants|message":"(\d+) grants? restored/g
+    const open = opened === undefined ? 0 : opened.last - opened.first
+    const log = site.daemon.output.slice(said)
+    const [, logged] = /restored after at most (\d+) ms/.exec(log) ?? []
+    const grants = [...log.matchAll(granted)].reduce(
+      (sum, [, at = 0, later = 0]) => sum + Number(at) + Number(later),
+      0,
+    )
+    t.diagnostic(`a stranger came in for ${Math.round(open)} ms, ${opened?.times ?? 0} times; logged: ${logged} ms`)
+    assert.ok(open < mostOpenMilliseconds, `${open} ms`)
+    assert.ok(Number(logged) >= open - 20, `${open} ms open, and logged ${logged}`)
+    assert.equal(grants, 2, site.daemon.output)
+    await site.openTo(server4, client4)
+    await site.closedTo(server4, stranger4)
+    await until(async () => Object.keys(await site.left(client4)).length === 2)
+  })
+
+  it('sees the next flush while it still reads what the one before loaded', async () => {
+    for (let i = 0; i < 2; i++) {
+      await site.nft('-f', file)
+      await site.nft('flush', 'ruleset')
+      const start = performance.now()
+      await until(async () => (await site.nft('-t', 'list', 'ruleset', 'inet')).includes('chain pk-ssh'))
+      assert.ok(performance.now() - start < mostOpenMilliseconds)
+    }
+    await site.closedTo(server4, stranger4)
+  })
+})
