@@ -20,11 +20,16 @@ debian\ 1[3-9] | debian\ [2-9][0-9] | debian\ ) command='apt-get install nodejs'
 ubuntu\ 2[5-9] | ubuntu\ [3-9][0-9]) command='apt-get install nodejs' ;;
 fedora\ *) command='dnf install nodejs' ;;
 *)
-  machine=x64
-  [ "$(uname -m 2>/dev/null)" = aarch64 ] && machine=arm64
-  version=v22.12.0
-  url=https://nodejs.org/dist/$version/node-$version-linux-$machine.tar.xz
-  command="curl -fsSL $url | tar -xJ -C /usr/local --strip-components=1 --exclude='*.md' --exclude=LICENSE"
+  version=v22.13.0
+  # From SHASUMS256.txt of the version.
+  case $(uname -m 2>/dev/null) in
+  aarch64) machine=arm64 sum=5de54a12983d0de6ba23597d4d0194e64933e26b0f04a469db3be9c3e18b6b2b ;;
+  *) machine=x64 sum=3ff0d57063c33313d73d0bdcebc4c778ad6be948234584694a042c6fe57164f6 ;;
+  esac
+  file=node-$version-linux-$machine.tar.xz
+  command="cd /root && curl -fsSLO https://nodejs.org/dist/$version/$file"
+  command="$command && echo '$sum  $file' | sha256sum -c"
+  command="$command && tar -xJf $file -C /usr/local --strip-components=1 --exclude='*.md' --exclude=LICENSE"
   ;;
 esac
 echo "$program: error: Node.js $needed or later is needed, and there is ${found:+only }${found:-none}" >&2
