@@ -69,6 +69,8 @@ function because(reason: Refusal | undefined, skewSeconds = 0): string {
       return 'asks for an address that it may not ask for'
     case 'line-unmarked':
       return 'its line could not be marked as used'
+    case 'out-of-time':
+      return 'out of time: the sequence took longer than its timeout'
     case 'memory-full':
       return 'the memory of knocks is full'
     case 'state-unwritable':

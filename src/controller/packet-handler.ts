@@ -138,13 +138,15 @@ export class PacketHandler {
     const decision = this.steps.step(packet, stray)
     if (!decision) return others
     const { sequence } = decision
-    const tooMany = sequence.triggers && !this.#followed.pass(clock.monotonic())
-    if (sequence.once && decision.kind === 'complete') this.#effects.push({ kind: 'spent', credential: sequence.name })
-    const reason = decision.kind === 'refuse' ? decision.reason : tooMany ? 'rate-limited' : undefined
+    const isComplete = decision.kind === 'complete'
+    const tooMany = isComplete && sequence.triggers && !this.#followed.pass(clock.monotonic())
+    if (sequence.once && isComplete) this.#effects.push({ kind: 'spent', credential: sequence.name })
+    const reason = !isComplete ? decision.reason : tooMany ? 'rate-limited' : undefined
     const refused = reason !== undefined
     counters.add(reason ?? 'accepted')
     if (!refused) this.#completed.push(index)
-    if (this.#verified.pass(clock.monotonic())) {
+    const limiter = reason && refusedUnverified.has(reason) ? this.#strangers : this.#verified
+    if (limiter.pass(clock.monotonic())) {
       this.#events.push({
         kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
         ...(refused ? { reason } : {}),

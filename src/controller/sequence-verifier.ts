@@ -30,7 +30,11 @@ export interface PacketSequence {
 
 type StepDecision =
   | { readonly kind: 'complete'; readonly sequence: PacketSequence }
-  | { readonly kind: 'refuse'; readonly sequence: PacketSequence; readonly reason: 'rate-limited' | 'line-unmarked' }
+  | {
+      readonly kind: 'refuse'
+      readonly sequence: PacketSequence
+      readonly reason: 'rate-limited' | 'line-unmarked' | 'out-of-time'
+    }
 
 /** Marks a line as used on disk. Throws when that fails. */
 type SpendLine = (line: OneTimeLine) => void
@@ -42,6 +46,8 @@ export class SequenceVerifier {
   readonly #tracker: SequenceTracker<PacketSequence>
   readonly #limiters = new Map<string, RateLimiter>()
   readonly #spent = new Set<PacketSequence>()
+  /** Sequences whose time was over when the packet in hand came. */
+  readonly #late: PacketSequence[] = []
 
   constructor(
     sequences: readonly PacketSequence[],
@@ -49,7 +55,7 @@ export class SequenceVerifier {
     readonly spend: SpendLine,
   ) {
     const patterns = sequences.map(value => ({ steps: value.steps, timeoutSeconds: value.timeoutSeconds, value }))
-    this.#tracker = new SequenceTracker(patterns, maxSources)
+    this.#tracker = new SequenceTracker(patterns, maxSources, sequence => this.#late.push(sequence))
     for (const { name, rate } of sequences) if (rate) this.#limiters.set(name, new RateLimiter(rate))
   }
 
@@ -71,6 +77,7 @@ export class SequenceVerifier {
       return undefined
     }
     const now = this.clock.monotonic()
+    this.#late.length = 0
     if (stray) this.#tracker.forget(source)
     const counts = ({ flags, targets }: PacketSequence) =>
       (protocol !== protocolTcp || (tcpFlags & flags.mask) === flags.value) &&
@@ -78,7 +85,8 @@ export class SequenceVerifier {
     const [sequence] = this.#tracker
       .knock(source, protocol, packet.destinationPort, now, counts)
       .filter(one => !this.#spent.has(one))
-    if (!sequence) return undefined
+    const [late] = this.#late
+    if (!sequence) return late && { kind: 'refuse', sequence: late, reason: 'out-of-time' }
     const within = this.#limiters.get(sequence.name)?.take(version, buffer, sourceAt, now) ?? true
     return within ? this.#complete(sequence) : { kind: 'refuse', sequence, reason: 'rate-limited' }
   }

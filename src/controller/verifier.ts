@@ -43,6 +43,7 @@ export const refusals = [
   'unknown-tag',
   'wrong-port',
   'bad-hash',
+  'out-of-time',
   'skewed',
   'replayed',
   'stale',
@@ -55,7 +56,13 @@ export const refusals = [
 export type Refusal = (typeof refusals)[number]
 
 /** What anybody can cause. */
-export const refusedUnverified: ReadonlySet<Refusal> = new Set(['malformed', 'unknown-tag', 'wrong-port', 'bad-hash'])
+export const refusedUnverified: ReadonlySet<Refusal> = new Set([
+  'malformed',
+  'unknown-tag',
+  'wrong-port',
+  'bad-hash',
+  'out-of-time',
+])
 /** What a copy of a right knock is enough for. */
 export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
 

@@ -111,6 +111,8 @@ export class SequenceTracker<T> {
   constructor(
     patterns: readonly Pattern<T>[],
     readonly maxSources: number,
+    /** Called for an attempt whose time is over when its source knocks again. */
+    readonly onLate: (value: T) => void = () => undefined,
   ) {
     for (const pattern of patterns) {
       const keys = pattern.steps.map(({ protocol, port }) => stepKey(protocol, port))
@@ -143,6 +145,9 @@ export class SequenceTracker<T> {
    * is nothing to those that it does not count for.
    */
   knock(source: string, protocol: number, port: number, now: number, counts: (value: T) => boolean = () => true): T[] {
+    const before = this.#sources.get(source)
+    if (before)
+      for (const { pattern, times } of before.attempts) if (isLate(pattern, times, now)) this.onLate(pattern.value)
     this.#forgetSilent(now)
     const key = stepKey(protocol, port)
     const known = this.#sources.get(source)
@@ -176,21 +181,25 @@ export class SequenceTracker<T> {
 
   #forgetSilent(now: number): void {
     for (const [source, { last }] of this.#sources) {
-      if (now - last <= this.#longestTimeout) return
+      // Twice the time, so that a source that is only late is still known.
+      if (now - last <= 2 * this.#longestTimeout) return
       this.#sources.delete(source)
     }
   }
 }
 
 function advance<T>(attempt: Progress<T>, key: number, now: number): void {
-  const { keys, fallback, timeoutSeconds } = attempt.pattern
+  const { keys, fallback } = attempt.pattern
   // Too late for the whole: what came first does not count any more, but a later part may be the beginning of another.
-  while (attempt.times.length > 0 && now - (attempt.times[0] as number) > timeoutSeconds) keep(attempt, fallback)
+  while (isLate(attempt.pattern, attempt.times, now)) keep(attempt, fallback)
   const made = attempt.times.length
   if (keys[made] !== key && made > 0 && keys[made - 1] === key) return
   while (attempt.times.length > 0 && keys[attempt.times.length] !== key) keep(attempt, fallback)
   if (keys[attempt.times.length] === key) attempt.times.push(now)
 }
+
+const isLate = ({ timeoutSeconds }: Pick<Pattern<unknown>, 'timeoutSeconds'>, times: readonly number[], now: number) =>
+  times.length > 0 && now - (times[0] as number) > timeoutSeconds
 
 /** Falls back to the latest steps that are a beginning, too. */
 function keep<T>(attempt: Progress<T>, fallback: readonly number[]): void {

@@ -265,7 +265,10 @@ describe('the launcher', () => {
       assert.deepEqual([status, stdout], [1, ''])
       const [error, hint, ...more] = stderr.trimEnd().split('\n')
       assert.equal(error, `pkctld: error: Node.js 20.12 or later is needed, and ${found}`)
-      assert.match(hint ?? '', /^pkctld: hint: as root: (apt-get install nodejs|dnf install nodejs|cd .* && curl .* && echo .* \| sha256sum -c && tar .*)$/)
+      assert.match(
+        hint ?? '',
+        /^pkctld: hint: as root: (apt-get install nodejs|dnf install nodejs|cd .* && curl .* && echo .* \| sha256sum -c && tar .*)$/,
+      )
       assert.deepEqual(more, [])
     })
   }

@@ -184,6 +184,15 @@ describe('sequences', () => {
     assert.equal((await status()).knocks.accepted, 0)
   })
 
+  it('one that is too slow is in the log at debug, and opens nothing', async () => {
+    const daemon = await lab.daemon(lab.config(services + door.replace('timeout: 5', 'timeout: 1')))
+    assert.equal(await last(...tries(client4, 7000), ...tries(client4, '8000:udp')), 'sent')
+    await sleep(1300)
+    assert.equal(await last(...tries(client4, 9000), thenConnect(client4)), 'timeout')
+    await daemon.says(/knock by door from 10\.77\.0\.2 refused: out of time: the sequence took longer than its timeout/)
+    assert.deepEqual((await status()).knocks.refused, { 'out-of-time': 1 })
+  })
+
   it('sequences beside PKD, several for one service, one for several', async () => {
     const more = [
       '  pkd: { type: pkd, tag: SSHK, key: test, opens: [ssh] }\n',

@@ -57,6 +57,7 @@ describe('knockMessage', () => {
     'rate-limited': ['info', /refused: rate-limited/],
     'address-not-allowed': ['info', /refused: asks for an address that it may not ask for/],
     'line-unmarked': ['info', /refused: its line could not be marked as used/],
+    'out-of-time': ['debug', /refused: out of time: the sequence took longer than its timeout$/],
     'memory-full': ['info', /refused: the memory of knocks is full/],
     'state-unwritable': ['info', /refused: the state directory cannot be written/],
   }

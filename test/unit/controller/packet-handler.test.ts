@@ -190,6 +190,72 @@ describe('PacketHandler counts a right knock as accepted', () => {
   }
 })
 
+describe('a sequence out of time', () => {
+  const twoSteps: PacketSequence = {
+    name: 'phone',
+    steps: [
+      { protocol: 17, port: 40_000 },
+      { protocol: 17, port: 40_001 },
+    ],
+    timeoutSeconds: 10,
+    flags: { mask: 0, value: 0 },
+    targets: [],
+    rate: null,
+    action: 3,
+    revokes: false,
+    triggers: true,
+  }
+  const late = { kind: 'refuse', reason: 'out-of-time', source: '192.0.2.1', credential: 'phone' }
+  function bench() {
+    const bench = new Bench()
+    bench.path.steps = new SequenceVerifier([twoSteps], bench.clock, () => undefined)
+    return bench
+  }
+  const step = (port: number) => knock({ mark: marks.step + others, port })
+
+  for (const port of [40_001, 40_000]) {
+    it(`is reported and counted when its source knocks again at ${port}, and opens nothing`, () => {
+      const here = bench()
+      assert.deepEqual(here.answers(step(40_000)), [others])
+      here.clock.pass(11)
+      assert.deepEqual(here.answers(step(port)), [others])
+      assert.deepEqual(here.events, [{ ...late, port }])
+      assert.equal(here.counters.get('out-of-time'), 1)
+      assert.deepEqual(here.effects, [])
+      const isBegun = port === 40_000
+      const next = isBegun ? marks.action(3) + others : others
+      assert.deepEqual(here.answers(step(40_001)), [next], 'the late step can begin another')
+    })
+  }
+
+  it('that is only incomplete is not reported', () => {
+    const here = bench()
+    here.answers(step(40_000))
+    here.clock.pass(9)
+    here.answers(step(40_000), step(40_001))
+    assert.deepEqual(
+      here.events.map(({ kind }) => kind),
+      ['grant'],
+    )
+  })
+
+  it('leaves room for verified knocks in the log, and for the commands that follow them', () => {
+    const here = bench()
+    const sources = Array.from({ length: 250 }, (_, i) => {
+      const packet = step(40_000)
+      packet.buffer.writeUInt8(i, packet.sourceAt + 3)
+      return packet
+    })
+    for (const packet of sources) here.answers(packet)
+    here.clock.pass(10.5)
+    for (const packet of sources) here.answers(packet)
+    here.answers(candidate())
+    assert.equal(here.counters.get('out-of-time'), 250)
+    assert.deepEqual([here.events.length, here.events.at(-1)?.kind], [51, 'grant'])
+    assert.deepEqual(here.answers(step(40_001)), [marks.action(3) + others])
+  })
+})
+
 describe('PacketPath and the journal', () => {
   it('notes what is granted, before the answers go out', () => {
     const bench = new Bench()

@@ -139,7 +139,7 @@ describe("a stranger's packets", () => {
   }
 
   it('are told from those behind a right hash by the reason alone', () => {
-    assert.deepEqual(refusals.slice(0, 4), [...refusedUnverified])
+    assert.deepEqual(refusals.slice(0, 5), [...refusedUnverified])
   })
 })
 

@@ -59,7 +59,7 @@ describe('SequenceTracker', () => {
     tracker.forget('a')
     assert.deepEqual(tracker.knock('a', 6, 2, 0), [])
     tracker.knock('b', 6, 1, 0)
-    tracker.knock('c', 6, 1, 11)
+    tracker.knock('c', 6, 1, 21)
     assert.equal(tracker.size, 1)
   })
 
