@@ -118,9 +118,10 @@ export const updateSet = (set: string, key: Json, timeout: number, stmt?: readon
   set: { op: 'update', elem: { elem: { val: key, timeout } }, set: `@${set}`, ...(stmt ? { stmt } : {}) },
 })
 /** Adds an element, without end if no timeout is given, and leaves one that is there as it is. */
-export const addToSet = (set: string, key: Json, timeout?: number): Expression => ({
-  set: { op: 'add', elem: timeout === undefined ? key : { elem: { val: key, timeout } }, set: `@${set}` },
-})
+export const addToSet = (set: string, key: Json, timeout?: number, stmt?: readonly Json[]): Expression => {
+  const elem = timeout === undefined ? key : { elem: { val: key, timeout } }
+  return { set: { op: 'add', elem, set: `@${set}`, ...(stmt ? { stmt } : {}) } }
+}
 export const deleteFromSet = (set: string, key: Json): Expression => ({
   set: { op: 'delete', elem: key, set: `@${set}` },
 })

@@ -119,6 +119,12 @@ describe('the daemon', () => {
     assert.equal(await knock({ time: 999 }), 'open', 'another knock with an older time')
   })
 
+  it('a knock right after the use of a grant of single use gives another one, for one connection', async () => {
+    await lab.daemon(lab.config(plain.replace('port: 22', 'port: 22, single-use: true')))
+    for (let i = 0; i < 3; i++) assert.equal(await knock(), 'open')
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
   it('several credentials share a tag; one opens several services, several open one', async () => {
     const config = [
       'services: { ssh: { port: 22 }, web: { port: 8080, window: 2 } }',

@@ -1,8 +1,12 @@
 /** Service chains as an administrator, cron or Ansible would use them: without the daemon, on the real kernel. */
 import assert from 'node:assert/strict'
+import * as os from 'node:os'
+import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { sleep, slowness } from '../support/commands.js'
+import { must, root, sleep, slowness } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
+
+const raceProgram = path.join(root, 'test/support/race-syns.py')
 
 interface Listed {
   readonly name: string
@@ -224,6 +228,35 @@ describe('service chains', () => {
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', ...own.flatMap(([, source]) => ['--allow', source]))
     for (const [host] of own) assert.equal(await opens(host), true, host)
     assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
+  it('--single-use: of two SYNs at the same instant on two processors, one gets in', async t => {
+    if (os.availableParallelism() < 2) {
+      t.skip('one processor')
+      return
+    }
+    const pairs = 3000
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--single-use')
+    const sources = Array.from({ length: pairs }, (_, i) => `10.99.${i >> 8}.${i & 255}`)
+    const grant = `add element inet pkctl pk-ssh.add-4 { ${sources.join(', ')} }`
+    await must(['ip', 'netns', 'exec', lab.server, 'nft', '-f', lab.file('grants.nft', `${grant}\n`)])
+    const hardware = async (on: typeof lab.on, device: string) =>
+      (await on(['cat', `/sys/class/net/${device}/address`])).stdout.trim()
+    const [from, to] = [await hardware(lab.from.bind(lab), 'c0'), await hardware(lab.on.bind(lab), 's0')]
+    const { status, stderr } = await lab.from(['python3', raceProgram, 'c0', from, to, String(pairs)])
+    assert.deepEqual([status, stderr], [0, ''])
+    assert.equal((await list('ssh'))[0]?.admittedPackets, pairs)
+  })
+
+  it('--syn: FIN, NULL and Xmas scans do not tell whether a program listens', async () => {
+    await lab.serve(2223)
+    await lab.mustPkctl('init', 'two', '--port', '2223', '--port', '2224', '--syn')
+    for (const scan of ['-sF', '-sN', '-sX', '-sM', '-sS']) {
+      const args = ['-n', '-Pn', scan, '--max-retries', '0', '--host-timeout', '20s', '-p', '2223,2224', '-oG', '-']
+      const { stdout } = await lab.from(['nmap', ...args, server4])
+      const states = [...stdout.matchAll(/(2223|2224)\/([a-z|]+)\//g)].map(([, , state]) => state)
+      assert.equal(new Set(states).size, 1, `${scan}: ${stdout}`)
+    }
   })
 
   it('--single-use: repeating the SYN of the one connection does not make it many', async () => {

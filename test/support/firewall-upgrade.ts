@@ -1,7 +1,17 @@
 /** Cases for a table that an earlier version made, and for who makes which rule of the gate. */
 import assert from 'node:assert/strict'
 import type { Command } from '../../src/nft/json.js'
-import { addBaseChain, addRule, and, deleteChain, flushChain, goto, match, meta } from '../../src/nft/json.js'
+import {
+  addBaseChain,
+  addRule,
+  and,
+  deleteChain,
+  deleteSet,
+  flushChain,
+  goto,
+  match,
+  meta,
+} from '../../src/nft/json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
 import type { Change } from '../../src/nft/reconcile/firewall.js'
 import { gatePriority } from '../../src/nft/table/gate.js'
@@ -32,6 +42,12 @@ function asBeforeTwoChains(gate: readonly ListedRule[]): Command[] {
     ...lookups.map(({ expr }) => addRule('gate-input', expr)),
   ]
 }
+
+/** The rules of a service with `syn`, with the comment of the version before. */
+const asBefore = (chain: string, rules: readonly ListedRule[]): Command[] => [
+  flushChain(chain),
+  ...rules.map(({ expr, comment }, i) => addRule(chain, expr, i === 0 ? 'already connected' : comment)),
+]
 
 export const upgradeCases: FirewallCase[] = [
   {
@@ -64,6 +80,36 @@ export const upgradeCases: FirewallCase[] = [
       changed(await firewall.ensureServices([wide]))
       assert.equal((await nft.list()).chains.get('gate-input')?.base, `filter input ${gatePriority} accept`)
       assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 500'])
+    },
+  },
+  {
+    name: 'services of the version before get the rules of this one at the next install',
+    async run(firewall, nft) {
+      const packetPath = await packetPathFor(firewall)
+      const once = service('once', { ports: ports(2222), singleUse: true })
+      const guarded = service('ssh', { syn: true })
+      await firewall.ensureServices([guarded, once])
+      await firewall.addGrant('once', 4, '192.0.2.1', 500)
+      const { chains } = await nft.list()
+      const first = (name: string) => chains.get(`pk-${name}`)?.rules ?? []
+      await nft.apply([
+        // As it was: another comment, and no sets for what is being taken.
+        ...asBefore('pk-ssh', first('ssh')),
+        flushChain('pk-once'),
+        ...[4, 6].flatMap(v => ['knock', 'add'].map(role => deleteSet(`pk-once.${role}-taken-${v}`))),
+        ...first('once').map(({ expr, comment }) =>
+          addRule(
+            'pk-once',
+            expr.filter(one => !JSON.stringify(one).includes('-taken-')),
+            comment,
+          ),
+        ),
+      ])
+      const sound = async () => [...(await firewall.services()).values()].map(one => `${one.spec.name} ${one.sound}`)
+      assert.deepEqual(await sound(), ['once false', 'ssh false'])
+      await firewall.install([], packetPath)
+      assert.deepEqual(await sound(), ['once true', 'ssh true'])
+      assert.deepEqual(await grants(firewall, 'once'), ['192.0.2.1 hand 500'])
     },
   },
   {

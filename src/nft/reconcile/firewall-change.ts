@@ -12,7 +12,7 @@ import { differences } from './service-diff.js'
 import type { ServicePlan } from './service-plan.js'
 import { prefixesDiffer, servicePlan } from './service-plan.js'
 import type { ServiceState } from './service-state.js'
-import { readServices } from './service-state.js'
+import { readServices, servicesOfEarlierVersion } from './service-state.js'
 
 export interface FirewallChange {
   /** Services that are to be there, exactly so. */
@@ -52,13 +52,17 @@ export async function planServices(
   refuseTakenPorts(specs, existing, removed)
 
   const differing = specs.filter(spec => differences(spec, existing.get(spec.name)).length > 0)
+  const isNamed = (name: string) => removed.includes(name) || specs.some(spec => spec.name === name)
+  const renewed = change.packetPathFor
+    ? servicesOfEarlierVersion(existing.values(), listing).filter(({ name }) => !isNamed(name))
+    : []
   const remasked = differing.filter(spec => prefixesDiffer(spec, existing.get(spec.name)?.spec))
   const whole = removed.length > 0 || remasked.length > 0 ? await listAll() : undefined
   return {
     plan: servicePlan(specs, removed, whole ? readServices(whole) : existing),
     commands: [
       ...(specs.length > 0 || change.packetPathFor
-        ? buildServices(differing, listing, removed)
+        ? buildServices([...differing, ...renewed], listing, removed)
         : removeServices(removed, listing)),
       ...(whole ? remasked.flatMap(spec => remaskGrants(spec, whole)) : []),
     ],

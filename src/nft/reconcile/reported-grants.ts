@@ -103,7 +103,8 @@ export const grantSets = (service: string) =>
   ipFamilies.flatMap(version => [setOf(service, 'knock', version), setOf(service, 'add', version)])
 
 /** Sets whose elements are grants; that they come and go is no drift. */
-export const isGrantSet = (name: string) => /^pk-.*-[46]$/.test(name) && !/\.(allow|used)-[46]$/.test(name)
+export const isGrantSet = (name: string) =>
+  /^pk-.*-[46]$/.test(name) && !/\.(allow|used|knock-taken|add-taken)-[46]$/.test(name)
 
 /** Those that the packet path fills as well. */
 export const isKnockSet = (name: string) => !/\.add-[46]$/.test(name)

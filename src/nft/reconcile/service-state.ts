@@ -5,7 +5,7 @@ import type { Rate } from '../json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'
 import { gateIsSound, portKeyId, portKeysOf, portMapEntries } from '../table/gate.js'
-import { commentsOf } from '../table/service-chain.js'
+import { commentsOf, earlierCommentsOf } from '../table/service-chain.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setNamesOf, setOf } from '../table/service-sets.js'
 import type { LogRule, ServiceSpec } from '../table/service-spec.js'
@@ -56,22 +56,34 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     ),
     log: log ? readLog(log.expr) : null,
   }
-  const expected = commentsOf(spec)
-  const wanted = new Set(portKeysOf(spec).map(portKeyId))
   return {
     spec,
     sound:
       setNamesOf(spec).every(set => listing.sets.has(set)) &&
       gateIsSound(spec.hook, listing) &&
-      keys.length > 0 &&
-      keys.length === wanted.size &&
-      keys.every(key => wanted.has(portKeyId(key))) &&
-      expected.length === chain.rules.length &&
-      expected.every((comment, i) => chain.rules[i]?.comment === comment),
+      hasItsPorts(spec, listing) &&
+      hasComments(chain, commentsOf(spec)),
     grants: readGrants(spec, listing),
     refusedPackets: packets(chain, comment => comment === 'refused' || decodeSpec(comment) !== undefined),
     admittedPackets: packets(chain, comment => /^(always allowed|granted|the connection)/.test(comment)),
   }
+}
+
+function hasItsPorts(spec: ServiceSpec, listing: Listing): boolean {
+  const keys = portMapEntries(listing).get(chainOf(spec.name)) ?? []
+  const wanted = new Set(portKeysOf(spec).map(portKeyId))
+  return keys.length > 0 && keys.length === wanted.size && keys.every(key => wanted.has(portKeyId(key)))
+}
+
+const hasComments = ({ rules }: ListedChain, comments: readonly string[]) =>
+  comments.length === rules.length && comments.every((comment, i) => rules[i]?.comment === comment)
+
+/** Services as an earlier version made them, and unchanged since: their rules have to be made again. */
+export function servicesOfEarlierVersion(services: Iterable<ServiceState>, listing: Listing): ServiceSpec[] {
+  return [...services].flatMap(({ spec, sound }) => {
+    const chain = listing.chains.get(chainOf(spec.name))
+    return !sound && chain && hasItsPorts(spec, listing) && hasComments(chain, earlierCommentsOf(spec)) ? [spec] : []
+  })
 }
 
 /** The grants of a service, those by knock first. */

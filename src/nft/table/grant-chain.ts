@@ -5,6 +5,7 @@
  * A mark alone does nothing. Knocks and steps are known by their shape again; what else has such bits, other programs
  * have marked, and goes on as it came.
  */
+import type { IpFamily } from '../../net/index.js'
 import { ipFamilies } from '../../net/index.js'
 import type { Command, Expression, Json } from '../json.js'
 import * as j from '../json.js'
@@ -19,6 +20,7 @@ import { deletePending, isPending } from './pending-sources.js'
 import type { SequencePorts } from './sequence-rules.js'
 import { stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
+import type { ServiceSpec } from './service-spec.js'
 import { prefixOf } from './service-spec.js'
 
 /** The verdict map from marks to the chains of actions. */
@@ -60,12 +62,7 @@ function actionRules(action: GrantAction, marks: Marks): Command[] {
       ipFamilies.map(version =>
         j.addRule(chain, [
           j.match(j.meta('nfproto'), '==', version === 4 ? 'ipv4' : 'ipv6'),
-          ...grantStatements(
-            action,
-            setOf(service.name, 'knock', version),
-            j.source(version, prefixOf(service, version)),
-            seconds,
-          ),
+          ...grantStatements(action, service, version, seconds),
         ]),
       ),
     ),
@@ -76,11 +73,20 @@ function actionRules(action: GrantAction, marks: Marks): Command[] {
   ]
 }
 
-/** A grant without end replaces what is there: an update without a timeout would leave an element its own. */
-function grantStatements({ revokes }: GrantAction, set: string, source: Json, seconds: number): Expression[] {
+function grantStatements(
+  { revokes }: GrantAction,
+  service: ServiceSpec,
+  version: IpFamily,
+  seconds: number,
+): Expression[] {
+  const set = setOf(service.name, 'knock', version)
+  const source = j.source(version, prefixOf(service, version))
   if (revokes) return [j.deleteFromSet(set, source)]
-  if (seconds !== Infinity) return [j.updateSet(set, source, seconds)]
-  return [j.deleteFromSet(set, source), j.addToSet(set, source)]
+  // A grant without end replaces what is there: an update without a timeout would leave an element its own.
+  const grant =
+    seconds === Infinity ? [j.deleteFromSet(set, source), j.addToSet(set, source)] : [j.updateSet(set, source, seconds)]
+  // That the one before was taken a moment ago does not count for this one.
+  return service.singleUse ? [...grant, j.deleteFromSet(setOf(service.name, 'knock-taken', version), source)] : grant
 }
 
 /** Steps go on, the last one of a sequence with its action; any other mark on such a packet is another program's. */

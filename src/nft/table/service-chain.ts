@@ -3,7 +3,7 @@
  *
  *     protocol . port in map "services-input" ──> chain pk-NAME
  *       [prerouting] to be routed onward                 return
- *       [syn]        not the start of a connection       return
+ *       [syn]        TCP with ACK or RST                 return
  *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that are always allowed
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
  *       source in @pk-NAME.add-4                         accept    granted by hand
@@ -28,14 +28,20 @@ import { chainOf, prefixOf } from './service-spec.js'
 /** How long a single-use connection may repeat its SYN (RFC 6298: after 1, 3, 7, 15 and 31 s), or may be silent. */
 const synRepeatSeconds = 35
 const idleSeconds = 180
+/** How long no other packet can take the grant of a source: longer than it takes to delete it. */
+const takenSeconds = 1
+
+const connectedComment = 'of a connection'
 
 function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
-  const synOnly = j.match(j.and(j.field('tcp', 'flags'), { '|': ['syn', 'ack'] }), '!=', 'syn')
+  // What carries neither flag gets another answer from a port where a program listens than from one where none does: SYN,
+  // and FIN, NULL and Xmas, by which scanners find out.
+  const ofConnection = j.match(j.and(j.field('tcp', 'flags'), { '|': ['ack', 'rst'] }), '!=', 0)
   // Broadcast, multicast and anycast reach local services as well; only what is routed onward is not ours to judge.
   const elsewhere = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'unicast')
   return [
     ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
-    ...(spec.syn ? [{ expr: [synOnly, j.return_()], comment: 'already connected' }] : []),
+    ...(spec.syn ? [{ expr: [ofConnection, j.return_()], comment: connectedComment }] : []),
     ...ipFamilies
       .filter(version => allowedBy(spec, version).length > 0)
       .map(version => ({
@@ -73,13 +79,18 @@ function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[];
     { expr: [j.inSet(connection, used), ...(spec.syn ? [] : [remember]), ...pass], comment: 'the connection let in' },
     ...(['knock', 'add'] as const).map(role => {
       const set = setOf(spec.name, role, version)
+      // Two processors can both find the grant before one has deleted it. To be the first in this set is one step.
+      const take = j.addToSet(setOf(spec.name, `${role}-taken`, version), source, takenSeconds, [once])
       return {
-        expr: [j.inSet(source, set), j.deleteFromSet(set, source), remember, ...pass],
+        expr: [j.inSet(source, set), take, remember, j.deleteFromSet(set, source), ...pass],
         comment: role === 'knock' ? 'granted by knock, once' : 'granted by hand, once',
       }
     }),
   ]
 }
+
+/** Kept with an element of a set: matches one packet, and none after it for a week. */
+const once = j.limit({ count: 1, unit: 'week' }, 1)
 
 function logStatement(log: LogRule): Expression[] {
   const statement = { log: { ...(log.prefix === '' ? {} : { prefix: log.prefix }), level: log.level } }
@@ -169,3 +180,7 @@ function allowed(spec: ServiceSpec, version: IpFamily): Command[] {
 
 /** The comments of the rules that a sound chain has, in their order; a chain that differs was edited by someone. */
 export const commentsOf = (spec: ServiceSpec): string[] => rulesOf(spec).map(rule => rule.comment)
+
+/** The same, of the version before, whose rules another has to replace. */
+export const earlierCommentsOf = (spec: ServiceSpec): string[] =>
+  commentsOf(spec).map(comment => (comment === connectedComment ? 'already connected' : comment))

@@ -6,8 +6,11 @@ import type { ServiceSpec } from './service-spec.js'
 
 const setSize = 1_048_576
 const collectEverySeconds = 10
-/** The sets of a service. `knock` is filled by the packet path, `add` and `allow` by commands. */
-type SetRole = 'knock' | 'add' | 'allow' | 'used'
+/**
+ * The sets of a service. `knock` is filled by the packet path, `add` and `allow` by commands. For grants of single use,
+ * `used` has the connections that were let in, and the others the sources whose grant was just taken.
+ */
+type SetRole = 'knock' | 'add' | 'allow' | 'used' | 'knock-taken' | 'add-taken'
 
 export function setOf(service: string, role: SetRole, version: IpFamily): string {
   return role === 'knock' ? `pk-${service}-${version}` : `pk-${service}.${role}-${version}`
@@ -25,7 +28,13 @@ export function setsOf(spec: ServiceSpec): SetDefinition[] {
       { name: name('knock'), type, ...timed },
       { name: name('add'), type, ...timed },
       ...(allowedBy(spec, version).length > 0 ? [{ name: name('allow'), type, flags: ['interval'] }] : []),
-      ...(spec.singleUse ? [{ name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed }] : []),
+      ...(spec.singleUse
+        ? [
+            { name: name('used'), type: [type, 'inet_service', 'inet_service'], ...timed },
+            { name: name('knock-taken'), type, ...timed, gcInterval: 1 },
+            { name: name('add-taken'), type, ...timed, gcInterval: 1 },
+          ]
+        : []),
     ]
   })
 }
@@ -40,7 +49,7 @@ export const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
 /** Whether a set has the prefixes that a service always allows. */
 export const isAllowSet = (set: string): boolean => set.includes('.allow-')
 
-const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used']
+const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used', 'knock-taken', 'add-taken']
 
 /** Whatever sets there may be of the service. */
 export const setNames = (service: string): string[] =>

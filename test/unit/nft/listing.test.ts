@@ -212,7 +212,7 @@ describe('a service as printed by', () => {
               },
             },
             rule('gate-input', 'x', { vmap: { key: {}, data: '@services-input' } }),
-            rule('pk-ssh', 'already connected', synOnly, { return: null }),
+            rule('pk-ssh', 'of a connection', synOnly, { return: null }),
             rule('pk-ssh', 'always allowed', counter(1), { accept: null }),
             rule('pk-ssh', 'always allowed', counter(2), { accept: null }),
             rule('pk-ssh', 'granted by knock', counter(4), { accept: null }),
