@@ -14,6 +14,7 @@ import { startOf } from './positions.js'
 import { readSources } from './read-sources.js'
 import type { ConfigReader } from './reader.js'
 import { nodeReader } from './reader.js'
+import { marksFor } from './default-mask.js'
 import { mappingSections } from './schema.js'
 import { warnOfReadableConfig } from './secrets.js'
 import type { LoadedConfig } from './types.js'
@@ -39,7 +40,11 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   if (findings.problems.length > 0 || settings === undefined) {
     throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })
   }
-  return { config: { file: path.resolve(file), ...settings, services, credentials }, warnings: findings.warnings }
+  const marks = marksFor(settings.marks, merged.value, credentials.length)
+  return {
+    config: { file: path.resolve(file), ...settings, marks, services, credentials },
+    warnings: findings.warnings,
+  }
 }
 
 /** Rather a file that was cut off than the wish to guard nothing, which must not open everything at the next boot. */

@@ -28,9 +28,10 @@ const queue = mapping({
 
 const marks = mapping({
   mask: parsed(textOrNumber('a mask such as 0xffff0000'), parseMask)
-    .prefault('0xffff0000')
+    .prefault('0x000000ff')
     .describe(
-      'The firewall mark bits that pkctl uses, 8 to 32 adjacent ones; others are left alone. Default: 0xffff0000',
+      'The firewall mark bits that pkctl uses, 8 to 32 adjacent ones; others are left alone. With more than 31 ' +
+        'credentials, the default is 0xffff0000. Default: 0x000000ff',
     ),
 })
 

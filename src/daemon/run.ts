@@ -20,6 +20,7 @@ import type { Listener } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import { commandRunner } from './command-runner.js'
 import { listenAt, stopping } from './control-socket.js'
+import { warnOfForeignMarks } from './foreign-marks.js'
 import type { ConfiguredLog } from './log.js'
 import { createLog } from './log.js'
 import { keepForBoot, summaryOf } from './reload.js'
@@ -83,6 +84,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   try {
     await controller.start()
     started()
+    void warnOfForeignMarks(config, log)
     for (const warning of keepForBoot(config)) log.warn(warning)
     manager.ready(summaryOf(config))
     manager.watch(() => controller.ping())

@@ -63,4 +63,20 @@ describe('marks of another firewall under the mask of pkctl', () => {
     }
     await daemon.says(/opens ssh[^]*opens ssh/)
   })
+
+  it('are named at the start', async () => {
+    assert.equal((await otherFirewall(0x40000)).status, 0)
+    const daemon = await lab.daemon(lab.config(config))
+    await daemon.says(
+      /may set bits of the packet mark that belong to pkctl \(0xffff0000\): chain early of table inet other;/,
+    )
+  })
+
+  it('are left free by the default', async () => {
+    assert.equal((await otherFirewall(0x40000)).status, 0)
+    const daemon = await lab.daemon(lab.config(config.replace(/^.*\n/, '')))
+    await lab.mustPkctl('status')
+    await daemon.stop()
+    assert.doesNotMatch(daemon.output, /packet mark/)
+  })
 })

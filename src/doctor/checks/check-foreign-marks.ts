@@ -1,36 +1,22 @@
 /** Foreign rules that use packet marks or a queue of pkctl. */
 import type { Config } from '../../config/types.js'
+import { markSetters } from '../../nft/foreign/index.js'
 import { gatePriority } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { chainText } from './descriptions.js'
-import { baseChains } from './foreign-chains.js'
 
 export function foreignMarks({ marks: { mask } }: Config, { chains, services }: KernelFacts): Finding[] {
-  const early = [...services.values()].some(({ spec }) => spec.hook === 'prerouting')
-  // After pkctl's chains have read the marks, foreign rules may change them.
-  const together = baseChains(chains, 'prerouting', 'input').filter(
-    ({ base }) =>
-      base && (base.hook === 'prerouting' ? !early || base.priority <= gatePriority : base.priority <= gatePriority),
+  const hook = [...services.values()].some(({ spec }) => spec.hook === 'prerouting') ? 'prerouting' : 'input'
+  return markSetters(chains, { mask, hook, priority: gatePriority }).map(chain =>
+    finding(
+      'foreign-mark',
+      `${chainText(chain, chains)} may set bits of the packet mark that belong to pkctl (0x${mask.toString(16)}): on knocks, and on connections that wait behind one, pkctl clears them, and what they are for may fail`,
+      "give pkctl other bits with 'marks: mask', and restart pkctld; or change that rule",
+      { table: `${chain.family} ${chain.table}` },
+    ),
   )
-  return together.flatMap(chain => {
-    const rules = chains
-      .filter(({ family, table }) => family === chain.family && table === chain.table)
-      .flatMap(one => (one === chain || !one.base ? one.rules : []))
-    const bits = rules.flatMap(({ actions }) =>
-      actions.flatMap(action => (action.kind === 'mark' ? [(action.bits & mask) >>> 0] : [])),
-    )
-    if (bits.every(one => one === 0)) return []
-    return [
-      finding(
-        'foreign-mark',
-        `${chainText(chain, chains)} may set bits of the packet mark that belong to pkctl (0x${mask.toString(16)}): pkctl clears them, and what they are for may fail`,
-        "give pkctl other bits with 'marks: mask', and restart pkctld; or change that rule",
-        { table: `${chain.family} ${chain.table}` },
-      ),
-    ]
-  })
 }
 
 export function foreignQueues({ queue: { number } }: Config, { chains }: KernelFacts): Finding[] {

@@ -1,10 +1,9 @@
 /** The ruleset: pkctl's part, and that of others. */
-import * as fs from 'node:fs'
 import * as os from 'node:os'
 import type { Config } from '../../config/types.js'
 import { nftErrorFrom } from '../../nft/errors.js'
-import type { RuleChain, Ruleset } from '../../nft/foreign/index.js'
-import { parseRuleset, parseSavedRules } from '../../nft/foreign/index.js'
+import type { Ruleset } from '../../nft/foreign/index.js'
+import { parseRuleset, savedTables, withSavedTables } from '../../nft/foreign/index.js'
 import { differences, queueInUse, readServices } from '../../nft/index.js'
 import { execute } from '../../util/index.js'
 import type { KernelFacts } from '../facts.js'
@@ -20,7 +19,7 @@ export async function kernelFacts(config: Config | null, notSeen: NotSeen): Prom
     notSeen('the ruleset', (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no nft program' : error)
     return null
   }
-  const saved = await savedRules(notSeen)
+  const saved = await savedTables(notSeen)
   const services = readServices(ruleset.own)
   const specs = (config?.services ?? []).flatMap(spec => {
     const state = services.get(spec.name)
@@ -34,50 +33,8 @@ export async function kernelFacts(config: Config | null, notSeen: NotSeen): Prom
     interfaces: interfaces.map(([name]) => name),
     differences: new Map(specs),
     sets: ruleset.ownSets,
-    chains: [...ruleset.chains.filter(chain => !saved.chains.some(other => sameTable(chain, other))), ...saved.chains],
+    chains: withSavedTables(ruleset.chains, saved.chains),
     queue: queueInUse(ruleset.own) ?? null,
-    queued: byNft || saved.ownRules === families.length,
-  }
-}
-
-const sameTable = (a: RuleChain, b: RuleChain) =>
-  a.family === b.family && a.table === b.table && b.tool === 'iptables-nft'
-
-const families = [
-  { family: 'ip', tool: 'iptables', names: '/proc/net/ip_tables_names' },
-  { family: 'ip6', tool: 'ip6tables', names: '/proc/net/ip6_tables_names' },
-] as const
-
-/** The tables of iptables in its own words, in which more can be read; without the tool, those of nft have to do. */
-async function savedRules(notSeen: NotSeen): Promise<{ chains: RuleChain[]; ownRules: number }> {
-  const chains: RuleChain[] = []
-  let ownRules = 0
-  for (const { family, tool, names } of families) {
-    const text = await save(`${tool}-nft-save`)
-    chains.push(...parseSavedRules(text ?? '', family, 'iptables-nft'))
-    if (/^-A .*--comment "?pkctl: .* -j NFQUEUE /m.test(text ?? '')) ownRules++
-    // Only where such rules are: asking loads the modules of tables that are not there.
-    if (!hasLegacyTables(names)) continue
-    const legacy = await save(`${tool}-legacy-save`)
-    if (legacy === undefined) notSeen(`the rules of ${tool}-legacy`, `there is no ${tool}-legacy-save program`)
-    chains.push(...parseSavedRules(legacy ?? '', family, 'iptables-legacy'))
-  }
-  return { chains, ownRules }
-}
-
-async function save(program: string): Promise<string | undefined> {
-  try {
-    const { status, stdout } = await execute(program, [])
-    return status === 0 ? stdout : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function hasLegacyTables(file: string): boolean {
-  try {
-    return fs.readFileSync(file, 'utf8').trim() !== ''
-  } catch {
-    return false
+    queued: byNft || saved.queued,
   }
 }

@@ -142,12 +142,16 @@ function targetActions(word: string, target: string, words: readonly string[]): 
       const [value = '0', mask = '0xffffffff'] = (option('--set-xmark') ?? option('--set-mark') ?? '0').split('/')
       return [{ kind: 'mark', bits: (Number(value) & Number(mask)) >>> 0 }]
     }
+    case 'CONNMARK': {
+      // wg-quick restores its number, which it compares whole, on replies to its own port.
+      if (!words.includes('--restore-mark') || words.some(word => word.includes('wg-quick(8)'))) return []
+      return [{ kind: 'mark', bits: Number(option('--nfmask') ?? option('--mask') ?? '0xffffffff') >>> 0 }]
+    }
     case 'LOG':
     case 'NFLOG':
     case 'TRACE':
     case 'MASQUERADE':
     case 'SNAT':
-    case 'CONNMARK':
     case 'CT':
     case 'TCPMSS':
       return []

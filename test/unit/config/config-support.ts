@@ -76,7 +76,7 @@ export const pkd = (yaml: string): PkdCredential => only(pkdOf([credential(`type
 export const defaults = {
   file: main,
   queue: { number: 62, maxLength: 16_384 },
-  marks: { mask: 0xffff0000 },
+  marks: { mask: 0xff },
   openPorts: [],
   limits: {
     perSource: 200,

@@ -39,6 +39,14 @@ describe('loadConfig: what it gives', () => {
     assert.deepEqual(problemsOf({ 'pkctl.yaml': '', 'conf.d/a.yaml': 'services: {s: {port: 1}}' }), [])
   })
 
+  it('takes more bits of the mark by itself for more credentials than the default has room for', () => {
+    const mask = (count: number, marks = '') => {
+      const credentials = Array.from({ length: count }, (_, i) => `c${i}: {type: pkd, tag: T${i}, key: k, opens: [s]}`)
+      return load(`${marks}\nservices: {s: {port: 1}}\ncredentials: {${credentials.join(', ')}}`).config.marks.mask
+    }
+    assert.deepEqual([mask(31), mask(32), mask(32, 'marks: {mask: 0xff00}')], [0xff, 0xffff0000, 0xff00])
+  })
+
   it('reads every setting', () => {
     const { config } = load(`
       queue: {number: 0, max-length: 1}
