@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Measures pkctl beside what it is to be compared with, and prints one table: npm run bench -- [--json FILE] [PART...]
-# Needs root, and stays in network namespaces of its own. Takes about five minutes.
+# Needs root, and stays in network namespaces of its own. Takes about five minutes. The part "peers" runs
+# only when it is named: it installs other systems of this kind, and takes about as long again.
 cd "$(dirname "$0")/.."
-. scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps util-linux perl-base
+packages=(nftables iptables iproute2 libnetfilter-queue1 procps util-linux perl-base)
+case " $* " in *' peers '*) packages+=(knockd fwknop-server fwknop-client libnetfilter-queue-dev gcc libc6-dev) ;; esac
+. scripts/prepare.sh "${packages[@]}"
 
 npm run --silent build
 exec node dist/test/bench/main.js "$@"

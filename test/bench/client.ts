@@ -6,6 +6,7 @@ import { isIPv6 } from 'node:net'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { addressBytes } from './addresses.js'
 import {
+  errnoConnectionRefused,
   errnoHostUnreachable,
   errnoInProgress,
   familyInet,
@@ -21,8 +22,10 @@ export interface Try {
   readonly host: string
   readonly source: string
   readonly port: number
-  /** Whether to knock before. */
-  readonly knock: boolean
+  /** Whether to knock before; or the datagrams to send, in place of a PKD knock. */
+  readonly knock: boolean | readonly { readonly port: number; readonly hex: string }[]
+  /** The port refuses connections until it is open: connect again and again, for as long as the plan's patience. */
+  readonly untilOpen?: boolean
 }
 
 export interface Plan {
@@ -73,24 +76,41 @@ function boundSocket(type: number, source: string): number {
   return descriptor
 }
 
-function attempt({ host, source, port, knock }: Try, patience: number): TryResult {
+/** A socket for a connection that may take that many milliseconds. */
+function connectionSocket(source: string, patience: number): number {
   const connection = boundSocket(sockStream, source)
-  const knocking = knock ? boundSocket(sockDgram, source) : undefined
   const timeout = Buffer.alloc(16)
   timeout.writeBigInt64LE(BigInt(Math.floor(patience / 1000)), 0)
   timeout.writeBigInt64LE(BigInt((patience % 1000) * 1000), 8)
   mustCall('setsockopt', connection, solSocket, soSndtimeo, timeout, 16)
   mustCall('setsockopt', connection, solSocket, soLinger, int32(1, 0), 8)
-  const payload = Buffer.from(knockHex(), 'hex')
-  const knockAt = socketAddress(host, knockPort)
+  return connection
+}
+
+function attempt({ host, source, port, knock, untilOpen = false }: Try, patience: number): TryResult {
+  let connection = connectionSocket(source, patience)
+  const datagrams = knock === true ? [{ port: knockPort, hex: knockHex() }] : knock === false ? [] : knock
+  const packets = datagrams.map(({ port, hex }) => ({
+    payload: Buffer.from(hex, 'hex'),
+    address: socketAddress(host, port),
+  }))
+  const knocking = packets.length > 0 ? boundSocket(sockDgram, source) : undefined
   const connectTo = socketAddress(host, port)
 
   const start = process.hrtime.bigint()
-  if (knocking !== undefined) mustCall('sendto', knocking, payload, payload.length, 0, knockAt, knockAt.length)
-  const { value, errno } = tryCall('connect', connection, connectTo, connectTo.length)
-  const milliseconds = Number(process.hrtime.bigint() - start) / 1e6
+  const elapsed = () => Number(process.hrtime.bigint() - start) / 1e6
+  for (const { payload, address } of packets) {
+    mustCall('sendto', knocking, payload, payload.length, 0, address, address.length)
+  }
+  let { value, errno } = tryCall('connect', connection, connectTo, connectTo.length)
+  while (untilOpen && errno === errnoConnectionRefused && value < 0 && elapsed() < patience) {
+    mustCall('close', connection)
+    connection = connectionSocket(source, patience)
+    ;({ value, errno } = tryCall('connect', connection, connectTo, connectTo.length))
+  }
+  const milliseconds = elapsed()
 
-  if (value < 0 && errno !== errnoInProgress && errno !== errnoHostUnreachable)
+  if (value < 0 && ![errnoInProgress, errnoHostUnreachable, errnoConnectionRefused].includes(errno))
     throw new Error(`connect: errno ${errno}`)
   const info = Buffer.alloc(infoLength)
   mustCall('getsockopt', connection, solTcp, tcpInfo, info, int32(infoLength))

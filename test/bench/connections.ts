@@ -23,11 +23,11 @@ async function load(lab: Lab, rules: string): Promise<undefined> {
 }
 
 /** The least that lets in who is in a set and nobody else. */
-const barest = (lab: Lab) =>
+export const barest = (lab: Lab, grants = 1): Promise<undefined> =>
   load(
     lab,
     `table inet barest {
-      set s { type ipv4_addr; flags timeout; elements = { ${elements(1)} }; }
+      set s { type ipv4_addr; size 1048576; flags timeout; elements = { ${elements(grants)} }; }
       chain c {
         type filter hook input priority -140;
         tcp dport ${port} tcp flags & (syn | ack) == syn ip saddr @s accept
@@ -36,7 +36,7 @@ const barest = (lab: Lab) =>
     }`,
   )
 
-const ruleForEach = (count: number) => (lab: Lab) =>
+export const ruleForEach = (count: number) => (lab: Lab) =>
   load(
     lab,
     `table inet rules {
@@ -55,7 +55,7 @@ async function withoutDaemon(lab: Lab): Promise<undefined> {
   await grant(lab, 1)
 }
 
-const withDaemon = (grants: number) => async (lab: Lab) => {
+export const withDaemon = (grants: number) => async (lab: Lab) => {
   const credential = '{ type: pkd, tag: SSHK, key: test, opens: [web] }'
   const config = `services: { web: { port: ${port}, window: 3600 } }\ncredentials: { bench: ${credential} }`
   const { output } = await lab.daemon(lab.config(config))
@@ -67,8 +67,8 @@ const withDaemon = (grants: number) => async (lab: Lab) => {
 /** What all others are measured by, and once more, which tells the noise. */
 const barestName = 'the barest ruleset'
 const variants: readonly Variant[] = [
-  { name: barestName, prepare: barest },
-  { name: 'the barest ruleset, another time', prepare: barest },
+  { name: barestName, prepare: lab => barest(lab) },
+  { name: 'the barest ruleset, another time', prepare: lab => barest(lab) },
   { name: 'no firewall', prepare: () => Promise.resolve(undefined) },
   { name: 'pkctl without its daemon, 1 grant', prepare: withoutDaemon },
   ...[1, 10_000, 100_000].map(grants => ({
@@ -80,10 +80,10 @@ const variants: readonly Variant[] = [
 
 export const connectionsPart = (): Promise<Row[]> => compare(variants, barestName)
 
-/** The rate of new connections in each variant, and its ratio to that of one of them. */
+/** New connections in each variant, and how they compare to one of them. */
 export async function compare(variants: readonly Variant[], baseline: string): Promise<Row[]> {
   const labs = new Map<string, Lab>()
-  const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]))
+  const all = new Map<string, Connections[]>(variants.map(({ name }) => [name, []]))
   const notes = new Map<string, string | undefined>()
   try {
     for (const { name, prepare } of variants) {
@@ -94,36 +94,46 @@ export async function compare(variants: readonly Variant[], baseline: string): P
     }
     for (let round = 0; round < rounds; round++) {
       progress(`connections, round ${round + 1} of ${rounds}`)
-      for (const [name, lab] of labs) rates.get(name)?.push(await connectionRate(lab))
+      for (const [name, lab] of labs) all.get(name)?.push(await connections(lab))
     }
   } finally {
     for (const lab of labs.values()) await lab.remove()
   }
-  const baselineRates = rates.get(baseline) ?? []
-  return [...rates].map(([name, all]) => row(name, all, { name: baseline, rates: baselineRates }, notes.get(name)))
+  const ofBaseline = all.get(baseline) ?? []
+  return [...all].map(([name, some]) => row(name, some, { name: baseline, all: ofBaseline }, notes.get(name)))
 }
 
-async function connectionRate(lab: Lab): Promise<number> {
+interface Connections {
+  /** For each second of processor time. */
+  readonly rate: number
+  /** The median time of one. */
+  readonly microseconds: number
+}
+
+async function connections(lab: Lab): Promise<Connections> {
   const program = path.join(root, 'test/bench/connections.pl')
   const argv = ['taskset', '-c', '0', 'perl', program, lab.client, server4, String(port), String(cpuSeconds)]
   const { status, stdout, stderr } = await lab.on(argv)
   if (status !== 0) throw new Error(`connections: ${stderr}`)
-  return Number(stdout.split(' ')[1])
+  const [, rate = NaN, microseconds = NaN] = stdout.split(' ').map(Number)
+  return { rate, microseconds }
 }
 
 function row(
   name: string,
-  rates: readonly number[],
-  baseline: { readonly name: string; readonly rates: readonly number[] },
+  all: readonly Connections[],
+  baseline: { readonly name: string; readonly all: readonly Connections[] },
   note?: string,
 ): Row {
-  const ratios = rates.map((rate, i) => rate / (baseline.rates[i] ?? NaN))
-  const microseconds = (all: readonly number[]) => 1e6 / median(all)
-  const more = microseconds(rates) - microseconds(baseline.rates)
+  const rates = all.map(({ rate }) => rate)
+  const ratios = all.map(({ rate }, i) => rate / (baseline.all[i]?.rate ?? NaN))
+  const times = all.map(({ microseconds }) => microseconds)
+  const microseconds = median(times)
+  const more = median(all.map((one, i) => one.microseconds - (baseline.all[i]?.microseconds ?? NaN)))
   return {
     what: `new connections: ${name}`,
-    figure: `${grouped(median(rates))}/s; ratio to ${baseline.name} ${median(ratios).toFixed(3)} (${more < 0 ? '' : '+'}${more.toFixed(2)} µs each)`,
-    how: `for each second of one processor, both ends and no other work; ${rates.length} rounds in turn; spread of the rate ${percent(spread(rates))}, of the ratio ${percent(spread(ratios))}${note === undefined ? '' : `; ${note}`}`,
-    values: { rates, ratios, microsecondsMore: more },
+    figure: `median ${microseconds.toFixed(2)} µs each (${more < 0 ? '' : '+'}${more.toFixed(2)} µs to ${baseline.name}); ${grouped(median(rates))}/s, ratio ${median(ratios).toFixed(3)}`,
+    how: `time from connect to accept; rate for each second of one processor, both ends and no other work; ${rates.length} rounds in turn; spread of the time ${percent(spread(times))}, of the rate ${percent(spread(rates))}, of the ratio ${percent(spread(ratios))}${note === undefined ? '' : `; ${note}`}`,
+    values: { rates, ratios, times, microseconds, microsecondsMore: more },
   }
 }

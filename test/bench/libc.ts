@@ -58,5 +58,6 @@ export const familyPacket = 17
 export const sockStream = 1
 export const sockDgram = 2
 export const sockRaw = 3
+export const errnoConnectionRefused = 111
 export const errnoHostUnreachable = 113
 export const errnoInProgress = 115

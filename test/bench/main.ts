@@ -12,6 +12,7 @@ import { floodPart } from './flood.js'
 import { healingPart } from './healing.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
+import { peersPart } from './peers/peers.js'
 import type { Row } from './report.js'
 import { markdownTable, progress } from './report.js'
 import { stepsPart } from './steps.js'
@@ -25,7 +26,10 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   steps: stepsPart,
   healing: healingPart,
   idle: idlePart,
+  peers: peersPart,
 }
+/** Not without being named: see bench.sh. */
+const onlyByName: ReadonlySet<string> = new Set(['peers'])
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
 const unknown = positionals.filter(name => !(name in parts))
@@ -41,7 +45,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const [loadBefore = 0] = os.loadavg()
 const rows: Row[] = []
 for (const [name, part] of Object.entries(parts)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue
+  if (positionals.length > 0 ? !positionals.includes(name) : onlyByName.has(name)) continue
   const start = Date.now()
   try {
     rows.push(...(await part()))

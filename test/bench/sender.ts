@@ -20,6 +20,8 @@ export interface Storm {
   readonly source: number
   /** Each frame from the address after the one before, or all from one. */
   readonly sources: 'many' | 'one'
+  /** The UDP port that they are sent to, if not that of PKD knocks. */
+  readonly port?: number
   /** Frames to build. Right knocks are sent once, others again and again. */
   readonly count: number
   /** Packets a second; 0 for as many as can be. */
@@ -41,7 +43,7 @@ const delayMicroseconds = 300_000
 const nanoseconds = () => Number(process.hrtime.bigint())
 
 function buildFrames(storm: Storm): Frames {
-  const { kind, count, link, source, sources, rate, destination } = storm
+  const { kind, count, link, source, sources, rate, destination, port = knockPort } = storm
   const frames = new Frames(count, kind === 'rubbish' ? maxRubbish : payloadLength, link)
   const [key, tag] = [parseKey('test'), parseTag('SSHK')]
   const noise = randomBytes(count * payloadLength)
@@ -59,7 +61,7 @@ function buildFrames(storm: Storm): Frames {
       source: sources === 'many' ? source + i : source,
       destination: addressNumber(destination),
       sourcePort: knockPort,
-      destinationPort: knockPort,
+      destinationPort: port,
       payload: payloadOf(i),
     })
   }
