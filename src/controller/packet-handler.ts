@@ -59,18 +59,19 @@ export class PacketHandler {
     this.#parts = parts
   }
 
-  /** Decides the answers of a whole batch. When they are out, call `onAnswered`. */
+  /** Decides the answers of a whole batch. When they are out, or those of some more batches, call `onAnswered`. */
   onBatch(batch: Batch): void {
     const { journal, clock } = this.#parts
     this.#granted.length = 0
     this.#completed.length = 0
+    const eventsBefore = this.#events.length
     this.#noticeClock()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
     try {
       journal.commit(clock.now())
       this.#effects.push(...this.#promised)
     } catch (error) {
-      this.#takeBack(batch, error as Error)
+      this.#takeBack(batch, eventsBefore, error as Error)
     }
     this.#promised = []
     this.#parts.counters.add('accepted', this.#granted.length)
@@ -183,7 +184,7 @@ export class PacketHandler {
   }
 
   // What cannot be remembered must not open anything: it could be sent again after a restart.
-  #takeBack(batch: Batch, error: Error): void {
+  #takeBack(batch: Batch, eventsBefore: number, error: Error): void {
     const { marks, counters, clock, onTrouble } = this.#parts
     for (const index of this.#granted) {
       const others = ((batch.packets[index] as Packet).mark & marks.others) >>> 0
@@ -193,8 +194,8 @@ export class PacketHandler {
     if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
       onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
-    this.#events = this.#events.map(event =>
-      event.kind !== 'refuse' ? { ...event, kind: 'refuse', reason: 'state-unwritable' } : event,
+    this.#events = this.#events.map((event, i) =>
+      i < eventsBefore || event.kind === 'refuse' ? event : { ...event, kind: 'refuse', reason: 'state-unwritable' },
     )
     this.#granted.length = 0
   }

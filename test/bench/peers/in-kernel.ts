@@ -51,7 +51,7 @@ export const floor: Peer = {
   async start(site) {
     const rules = `table inet floor {
   ${set}
-  set pending { type ipv4_addr; size 65536; flags dynamic,timeout; timeout 2s; }
+  set pending { type ipv4_addr; size 1048576; flags dynamic,timeout; timeout 2s; }
   chain first {
     type filter hook input priority -160;
     ${isKnock} update @pending { ip saddr } meta mark set ${candidateMark}

@@ -284,6 +284,21 @@ describe('PacketPath and the journal', () => {
     assert.match(bench.trouble[0] ?? '', /^error: right knocks are refused.*ENOSPC/)
   })
 
+  it('that cannot be written changes nothing of what earlier batches granted', () => {
+    const bench = new Bench()
+    const decide = (name: string) => {
+      bench.path.onBatch({ packets: [candidate({ name })], count: 1, answers: new Float64Array(1) })
+    }
+    decide('one')
+    bench.disk = 'is full'
+    decide('two')
+    bench.path.onAnswered()
+    assert.deepEqual(
+      bench.events.map(({ kind }) => kind),
+      ['grant', 'refuse'],
+    )
+  })
+
   it('says once a second that it cannot be written, and grants again when it can', () => {
     const bench = new Bench()
     bench.disk = 'is full'
