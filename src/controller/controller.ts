@@ -11,6 +11,7 @@ import type { ReadOneTime } from './active-credentials.js'
 import { warnOfOrphans } from './configuration-warnings.js'
 import type { ReconcileParts } from './drift-watcher.js'
 import { DriftWatcher } from './drift-watcher.js'
+import { GrantConfirmation } from './grant-confirmation.js'
 import { Heartbeat } from './heartbeat.js'
 import type { Effect } from './knock-events.js'
 import type { Log } from './log.js'
@@ -70,6 +71,7 @@ export class Controller {
   readonly #heartbeat: Heartbeat
   readonly #rotationTimer: RotationTimer
   readonly #onBehalf: OnBehalfGrants
+  readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
   /** The configuration at the start. Some of its options stay in force until a restart. */
   readonly #started: Config
@@ -91,7 +93,8 @@ export class Controller {
     this.#queue = config.queue.number
     this.#configuredAt = now()
     const grantsOf = (credential: string) => this.#running?.installer.granted.get(credential)
-    this.#reporter = new Reporter(log, grantsOf)
+    this.#confirmation = new GrantConfirmation(firewall, () => performance.now() / 1000)
+    this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
     this.#heartbeat = new Heartbeat(firewall, log)
     this.#rotationTimer = new RotationTimer(
@@ -168,6 +171,7 @@ export class Controller {
     this.halt()
     try {
       await stopped
+      await this.#reporter.settled()
     } finally {
       // Not before: while knocks are answered, their commands must be run or recorded.
       await this.#parts.triggers.stop()
@@ -208,6 +212,7 @@ export class Controller {
       queue: this.#queue,
       native: this.#nativeQueue,
       counters: this.#running?.worker.counters,
+      notGranted: this.#confirmation.missing,
       drift: this.#driftWatcher,
       queueStatistics,
       left,

@@ -1,4 +1,5 @@
 /** The log message for each decision. The client never gets an answer. */
+import type { Confirmation } from './grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import type { LogFields, LogLevel } from './log.js'
 import type { Refusal } from './verifier.js'
@@ -13,8 +14,15 @@ interface LogMessage {
 /** What the kernel grants for a credential, as far as its services exist. */
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
-/** Knocks that need no key are logged at debug, those that need a right key at info. */
-export function knockMessage(event: KnockEvent, granted: Granted): LogMessage {
+/**
+ * Knocks that need no key are logged at debug, those that need a right key at info. `confirmation`: whether the kernel was
+ * found to have the grants.
+ */
+export function knockMessage(
+  event: KnockEvent,
+  granted: Granted,
+  confirmation: Confirmation = { kind: 'made' },
+): LogMessage {
   const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
   const fields = {
     event: eventNames[kind],
@@ -31,7 +39,16 @@ export function knockMessage(event: KnockEvent, granted: Granted): LogMessage {
   if (kind === 'grant') {
     const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
     const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
-    const what = opens === '' ? 'is right, and opens nothing' : `opens ${opens}`
+    if (confirmation.kind === 'missing') {
+      const message = `knock${by} from ${source} is right, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
+      return {
+        level: 'error',
+        message,
+        fields: { ...fields, event: 'knock-not-granted', services: confirmation.services },
+      }
+    }
+    const verb = confirmation.kind === 'made' ? 'opens' : 'is accepted for'
+    const what = opens === '' ? 'is right, and opens nothing' : `${verb} ${opens}`
     const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
     return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${clock}`, fields }
   }

@@ -1,23 +1,57 @@
 /** Writes to the log what knocks led to and, on request, which grants and sequences there are. */
 import type { Firewall } from '../nft/index.js'
 import { count } from '../util/index.js'
+import type { Confirmation, GrantConfirmation, Grants } from './grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
-import type { Granted } from './log-messages.js'
 import { knockMessage } from './log-messages.js'
 import type { Log } from './log.js'
 
 export class Reporter {
+  /** The last message that waits for what the kernel has done; those behind it wait as well. */
+  #last: Promise<void> | undefined
+
   /** `grantsOf` gives what a credential opens. */
   constructor(
     readonly log: Log,
-    readonly grantsOf: (credential: string) => Granted | undefined,
+    readonly grantsOf: (credential: string) => Grants | undefined,
+    readonly confirmation: Pick<GrantConfirmation, 'confirm'>,
   ) {}
 
-  knocks(events: readonly KnockEvent[], { strangers, others }: Suppressed): void {
+  knocks(events: readonly KnockEvent[], suppressed: Suppressed): void {
     for (const event of events) {
-      const { level, message, fields } = knockMessage(event, this.grantsOf(event.credential ?? '') ?? [])
-      this.log[level](message, fields)
+      const grants = this.grantsOf(event.credential ?? '') ?? []
+      // Those on behalf of others are made by commands, which say what fails.
+      const isMade = event.kind === 'grant' && event.onBehalfOf === undefined && grants.length > 0
+      const confirmed = isMade ? this.confirmation.confirm(event.source, grants) : undefined
+      this.#write(confirmed, confirmation => {
+        const { level, message, fields } = knockMessage(event, grants, confirmation)
+        this.log[level](message, fields)
+      })
     }
+    this.#write(undefined, () => {
+      this.#suppressed(suppressed)
+    })
+  }
+
+  /** Resolves when all that was reported is written. */
+  async settled(): Promise<void> {
+    while (this.#last) await this.#last
+  }
+
+  /** In the order of the calls; at once, where nothing waits. */
+  #write(confirmed: Promise<Confirmation> | undefined, write: (confirmation?: Confirmation) => void): void {
+    if (!confirmed && !this.#last) {
+      write()
+      return
+    }
+    const written: Promise<void> = Promise.all([confirmed, this.#last]).then(([confirmation]) => {
+      if (this.#last === written) this.#last = undefined
+      write(confirmation)
+    })
+    this.#last = written
+  }
+
+  #suppressed({ strangers, others }: Suppressed): void {
     if (others > 0) this.log.info(`and ${others} more knocks, too many to name`, { suppressed: others })
     if (strangers > 0) this.log.debug(`and ${strangers} more wrong knocks, too many to name`, { suppressed: strangers })
   }

@@ -8,7 +8,7 @@ import type { ActiveCredential, ReadOneTime } from './active-credentials.js'
 import { activeCredentials, grantRequestOf, packetCredential, packetSequence } from './active-credentials.js'
 import { warnOfMissingServices } from './configuration-warnings.js'
 import type { ReconcileParts } from './drift-watcher.js'
-import type { Granted } from './log-messages.js'
+import type { Grants } from './grant-confirmation.js'
 import type { Log } from './log.js'
 import type { Allocation } from './mark-allocator.js'
 import { MarkAllocator } from './mark-allocator.js'
@@ -49,7 +49,7 @@ interface Draft {
 
 export class RulesetInstaller {
   /** What the kernel grants, by credential. */
-  granted: ReadonlyMap<string, Granted> = new Map()
+  granted: ReadonlyMap<string, Grants> = new Map()
   readonly #allocator: MarkAllocator
 
   constructor(

@@ -31,6 +31,8 @@ export interface Status {
     /** Right knocks, also those that take a grant back. */
     readonly accepted: number
     readonly refused: Readonly<Record<string, number>>
+    /** Accepted knocks for which the kernel was found to have made no grant. A daemon of an earlier release does not say it. */
+    readonly notGranted?: number
   }
   /** Connections that came right after a knock and waited for its answer. */
   readonly waitedConnections: number
@@ -63,6 +65,7 @@ interface StatusParts {
   readonly queue: number
   readonly native: boolean
   readonly counters: Counters | undefined
+  readonly notGranted: number
   readonly drift: Pick<DriftWatcher, 'healed' | 'watched'>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Aborted when who asked does not wait any more. */
@@ -70,7 +73,8 @@ interface StatusParts {
 }
 
 export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts: StatusParts): Promise<Status> {
-  const { version, config, startedAt, configuredAt, now, queue, native, counters, drift, queueStatistics } = parts
+  const { version, config, startedAt, configuredAt, now, queue, native, counters, notGranted, drift, queueStatistics } =
+    parts
   const count = (name: CounterName) => counters?.get(name) ?? 0
   const { services, unanswered } = await firewall.overview(parts.left)
   const { waiting } = queueStatistics(queue) ?? { waiting: null }
@@ -86,6 +90,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
     knocks: {
       accepted: count('accepted'),
       refused: Object.fromEntries(refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0)),
+      notGranted,
     },
     waitedConnections: count('pending'),
     healed: drift.healed,

@@ -80,3 +80,37 @@ describe('marks of another firewall under the mask of pkctl', () => {
     assert.doesNotMatch(daemon.output, /packet mark/)
   })
 })
+
+describe('an accepted knock without a grant', () => {
+  let lab: Lab
+
+  beforeEach(async () => {
+    lab = await Lab.create()
+  })
+  afterEach(() => lab.remove())
+
+  const send = () => lab.peer({ send: { host: server4, port: knockPort, from: client4, hex: knockHex() } })
+  const nft = async (text: string) => {
+    const { status, stderr } = await lab.on(['nft', text])
+    assert.deepEqual([status, stderr], [0, ''])
+  }
+
+  it('because its set is full, is not logged as opening, and counted', async () => {
+    await nft(
+      `table inet pkctl { set pk-ssh-4 { type ipv4_addr; flags timeout; size 1; elements = { 192.0.2.1 timeout 1h }; }; }`,
+    )
+    const daemon = await lab.daemon(lab.config(config))
+    await send()
+    await daemon.says(/is right, but the kernel has not opened ssh: its set is full/)
+    assert.doesNotMatch(daemon.output, /opens ssh/)
+    assert.match(await lab.mustPkctl('status'), /1 accepted, 1 of them not granted by the kernel/)
+  })
+
+  it('because a chain of another program rewrites its mark, is not logged as opening', async () => {
+    const daemon = await lab.daemon(lab.config(config))
+    await nft('table inet other { chain between { type filter hook input priority -148; meta mark set 0; }; }')
+    await send()
+    await daemon.says(/is right, but the kernel has not opened ssh: /)
+    assert.doesNotMatch(daemon.output, /opens ssh/)
+  })
+})

@@ -27,6 +27,7 @@ function withWaiting(status: Status): Status {
 function lines(status: Status, terminal: Terminal): string[] {
   const { queue, knocks } = status
   const refused = Object.entries(knocks.refused).map(([reason, count]) => `${count} ${reason}`)
+  const notGranted = knocks.notGranted ? `${knocks.notGranted} of them not granted by the kernel, ` : ''
   const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
@@ -34,7 +35,7 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ` +
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
-    `  knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),

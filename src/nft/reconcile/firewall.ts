@@ -3,6 +3,7 @@
  * they are when they are right already, and says what it changed.
  */
 import type { IpFamily } from '../../net/index.js'
+import { maskAddress } from '../../net/index.js'
 import { FirewallError, NftError } from '../errors.js'
 import type { Command, Hook } from '../json.js'
 import { deleteTable } from '../json.js'
@@ -14,7 +15,9 @@ import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
 import { hasOnlyPacketPath, queueInUse, removePacketPath, stopQueue } from '../table/packet-path.js'
+import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
+import { prefixOf } from '../table/service-spec.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
 import type { EarlierGrants } from './grant-changes.js'
@@ -92,6 +95,16 @@ export class Firewall {
   /** Services and packet path together. */
   install(specs: readonly ServiceSpec[], packetPathFor: PacketPathFor, table?: number): Promise<Change> {
     return this.apply({ specs, replace: true, packetPathFor, ...(table === undefined ? {} : { table }) })
+  }
+
+  /** Whether the packet path has granted the address access, also if a connection has just used that up. */
+  async hasGrantByKnock(spec: ServiceSpec, version: IpFamily, address: string): Promise<boolean> {
+    const roles = spec.singleUse ? (['knock', 'knock-taken'] as const) : (['knock'] as const)
+    const source = maskAddress(address, prefixOf(spec, version))
+    for (const role of roles) {
+      if (await this.access.nft.getElement(setOf(spec.name, role, version), source)) return true
+    }
+    return false
   }
 
   /** How long a grant for the address will run once the service is as `spec` says; `now` is the service as it is. */

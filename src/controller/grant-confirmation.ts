@@ -1,0 +1,66 @@
+/**
+ * Reads back whether the kernel has made the grants of accepted knocks, before the log says that they are open: a set can
+ * be full, and rules of another program can change the mark of the verdict on its way. The packet path waits for none of it.
+ */
+import { parseAddress } from '../net/index.js'
+import type { Firewall, GrantAction } from '../nft/index.js'
+import { EventLimiter } from './event-limiter.js'
+import type { Clock } from './verifier.js'
+
+/** What a credential grants. */
+export type Grants = GrantAction['grants']
+
+/** `unknown`: not read back, because there were too many at once, or because it took too long. */
+export type Confirmation =
+  { readonly kind: 'made' | 'unknown' } | { readonly kind: 'missing'; readonly services: readonly string[] }
+
+/** Each starts a process for every service. */
+const readsPerSecond = 20
+/** Another program may have deleted the table, which is made again with its grants. */
+const secondLookMilliseconds = 300
+/** A grant of single use leaves a trace for a second after its use. */
+const traceSeconds = 0.8
+
+export class GrantConfirmation {
+  /** How many accepted knocks were found without their grant. */
+  missing = 0
+  readonly #reads = new EventLimiter(readsPerSecond)
+
+  constructor(
+    readonly firewall: Pick<Firewall, 'hasGrantByKnock'>,
+    readonly monotonic: Clock['monotonic'],
+  ) {}
+
+  /** Whether `source` has these grants, which were made a moment ago. Does not reject. */
+  async confirm(source: string, grants: Grants): Promise<Confirmation> {
+    const startedAt = this.monotonic()
+    if (!this.#reads.pass(startedAt)) return { kind: 'unknown' }
+    try {
+      let services = await this.#missing(source, grants)
+      if (services.length > 0) {
+        await new Promise(resolve => setTimeout(resolve, secondLookMilliseconds))
+        services = await this.#missing(
+          source,
+          grants.filter(({ service }) => services.includes(service.name)),
+        )
+      }
+      if (services.length === 0) return { kind: 'made' }
+      const elapsed = this.monotonic() - startedAt
+      const isOver = grants.some(({ service, seconds }) => elapsed > (service.singleUse ? traceSeconds : seconds - 1))
+      if (isOver) return { kind: 'unknown' }
+      this.missing++
+      return { kind: 'missing', services }
+    } catch {
+      return { kind: 'unknown' }
+    }
+  }
+
+  async #missing(source: string, grants: Grants): Promise<string[]> {
+    const { version, address } = parseAddress(source)
+    const missing: string[] = []
+    for (const { service } of grants) {
+      if (!(await this.firewall.hasGrantByKnock(service, version, address))) missing.push(service.name)
+    }
+    return missing
+  }
+}

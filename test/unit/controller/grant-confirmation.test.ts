@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Grants } from '../../../src/controller/grant-confirmation.js'
+import { GrantConfirmation } from '../../../src/controller/grant-confirmation.js'
+import { Reporter } from '../../../src/controller/reporter.js'
+import { service } from '../../support/firewall-tools.js'
+
+const none = { strangers: 0, others: 0 }
+const grants: Grants = ['ssh', 'web'].map(name => ({ service: service(name), seconds: 60 }))
+const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
+
+/** A kernel that has grants of these services. */
+function bench(there: readonly string[] | Error) {
+  const lines: string[] = []
+  const write = (level: string) => (message: string) => void lines.push(`${level}: ${message}`)
+  const log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+  let reads = 0
+  const hasGrantByKnock = ({ name }: { readonly name: string }) => {
+    reads++
+    return there instanceof Error ? Promise.reject(there) : Promise.resolve(there.includes(name))
+  }
+  const confirmation = new GrantConfirmation({ hasGrantByKnock }, () => 5)
+  return { lines, confirmation, reporter: new Reporter(log, () => grants, confirmation), reads: () => reads }
+}
+
+describe('what the log says of an accepted knock', () => {
+  it('is that it opens, when the kernel has its grants', async () => {
+    const { lines, reporter } = bench(['ssh', 'web'])
+    reporter.knocks([event], none)
+    await reporter.settled()
+    assert.deepEqual(lines, ['info: knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 60 s'])
+  })
+
+  it('is which service the kernel has not opened', async () => {
+    const { lines, reporter, confirmation } = bench(['ssh'])
+    reporter.knocks([event], none)
+    await reporter.settled()
+    assert.match(lines.join(), /^error: knock by laptop from 192.0.2.1 is right, but the kernel has not opened web: /)
+    assert.equal(confirmation.missing, 1)
+  })
+
+  it('does not claim what could not be read', async () => {
+    const { lines, reporter, confirmation } = bench(new Error('nft does not answer'))
+    reporter.knocks([event], none)
+    await reporter.settled()
+    assert.match(lines.join(), /^info: .* is accepted for ssh for 60 s/)
+    assert.equal(confirmation.missing, 0)
+  })
+
+  it('costs a bounded number of reads, and keeps the order of events', async () => {
+    const { lines, reporter, reads } = bench(['ssh', 'web'])
+    const refused = { ...event, kind: 'refuse', reason: 'replayed' } as const
+    reporter.knocks([...Array.from({ length: 40 }, () => event), refused], none)
+    await reporter.settled()
+    assert.equal(reads(), 40)
+    assert.equal(lines.length, 41)
+    assert.match(lines[0] ?? '', /opens/)
+    assert.match(lines[39] ?? '', /is accepted for/)
+    assert.match(lines[40] ?? '', /replayed/)
+    reporter.knocks([refused], none)
+    assert.equal(lines.length, 42, 'where nothing waits, at once')
+  })
+})
