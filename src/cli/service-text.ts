@@ -20,3 +20,16 @@ export function summaryOf(spec: ServiceSpec): string {
     ...(spec.log ? ['logged'] : []),
   ].join(', ')
 }
+
+// What was done, for the terminal and for the log.
+
+export const protectsText = (spec: ServiceSpec): string => `service ${spec.name} protects ${portsText(spec)}`
+
+export const removedText = (spec: ServiceSpec): string =>
+  `service ${spec.name} removed: ${portsText(spec)} is open to everyone now, unless other rules close it`
+
+/** `seconds` is null for a grant without end. */
+export const grantedText = (address: string, service: string, seconds: number | null): string =>
+  `${address} may use ${service}${seconds === null ? '' : ` for ${seconds} s`}`
+
+export const revokedText = (address: string, service: string): string => `${address} may no longer use ${service}`

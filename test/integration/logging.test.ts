@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { pkctl, slowness, until } from '../support/commands.js'
+import { dist, pkctl, slowness, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 
@@ -20,6 +20,25 @@ describe('the log', () => {
 
   const send = (hex: string) => ({ send: { host: server4, port: knockPort, from: client4, hex } })
   const configWith = (log: string) => lab.config(body, `log: ${log}`)
+
+  /** What came to the syslog of `withSyslog`. */
+  const received = () => {
+    const file = path.join(lab.directory, 'syslog')
+    return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : ''
+  }
+  /** Runs the commands with a /dev of their own, where socat stands in for the system's syslog. */
+  const withSyslog = (commands: string) => {
+    const dev = path.join(lab.directory, 'dev')
+    const script = `
+      set -e
+      mkdir ${dev} && mount -t tmpfs tmpfs ${dev} && cd ${dev}
+      mknod null c 1 3 && mknod zero c 1 5 && mknod random c 1 8 && mknod urandom c 1 9 && ln -s /proc/self/fd fd && ln -s fd/0 stdin
+      mount --bind ${dev} /dev
+      timeout 30 socat -u UNIX-RECV:/dev/log,mode=666 OPEN:${lab.directory}/syslog,creat,append </dev/null >/dev/null 2>&1 &
+      until [ -S /dev/log ]; do sleep 0.1; done
+      ${commands}`
+    return ['unshare', '-m', '/bin/sh', '-c', script]
+  }
 
   it('is one JSON object a line in a file, which SIGHUP opens anew after logrotate has moved it', async () => {
     const file = path.join(lab.directory, 'pkctl.log')
@@ -68,22 +87,53 @@ describe('the log', () => {
   })
 
   it('goes to syslog with its severity', async () => {
-    const received = path.join(lab.directory, 'syslog')
     const config = configWith('{ to: syslog }')
-    // A /dev of its own for the daemon, where socat stands in for the system's syslog.
-    const dev = path.join(lab.directory, 'dev')
-    const script = `
-      set -e
-      mkdir ${dev} && mount -t tmpfs tmpfs ${dev} && cd ${dev}
-      mknod null c 1 3 && mknod zero c 1 5 && mknod random c 1 8 && mknod urandom c 1 9 && ln -s /proc/self/fd fd && ln -s fd/0 stdin
-      mount --bind ${dev} /dev
-      timeout 30 socat -u UNIX-RECV:/dev/log,mode=666 OPEN:${received},creat,append </dev/null >/dev/null 2>&1 &
-      until [ -S /dev/log ]; do sleep 0.1; done
-      exec ${process.execPath} ${pkctl} daemon --config ${config}`
-    const daemon = lab.start('server', ['unshare', '-m', '/bin/sh', '-c', script])
-    const read = () => (fs.existsSync(received) ? fs.readFileSync(received, 'utf8') : '')
-    await until(() => read().includes('listening')).catch(() => assert.fail(daemon.output))
-    assert.match(read(), /<30>.*pkctld\[\d+\]: listening on queue 62/)
+    const daemon = lab.start('server', withSyslog(`exec ${process.execPath} ${pkctl} daemon --config ${config}`))
+    await until(() => received().includes('listening')).catch(() => assert.fail(daemon.output))
+    assert.match(received(), /<30>.*pkctld\[\d+\]: listening on queue 62/)
+  })
+
+  it('says in syslog who changed what by command, where no daemon runs', async () => {
+    const [pk, tables] = [pkctl, path.join(dist, 'src/cli/pktables.js')].map(file => `${process.execPath} ${file}`)
+    const lines = [
+      `${pk} init ssh --port 22 --syn --socket ${lab.socket}`,
+      `${pk} add 192.0.2.7 --service ssh --socket ${lab.socket}`,
+      `${pk} add 192.0.2.7 --service ssh --socket ${lab.socket}`,
+      `${pk} add 192.0.2.8 --service ssh --dry-run --socket ${lab.socket}`,
+      `${tables} init web --port 80 --syn`,
+      `${tables} init web --port 80 --syn`,
+      `SUDO_USER=ada ${tables} add 192.0.2.9/24 --service web`,
+      `${tables} delete 192.0.2.9 --service web`,
+      `${tables} delete 192.0.2.9 --service web`,
+      `${tables} remove web`,
+      `${pk} remove ssh --socket ${lab.socket}`,
+    ]
+    const { status, stderr } = await lab.on(withSyslog(`${lines.join(' && ')} && sleep 0.2`))
+    assert.equal(status, 0, stderr)
+    const said = received().split(/(?=<\d+>)/)
+    assert.deepEqual(
+      said.map(line => line.replace(/^<30>.*? pkctl: /, '').trim()),
+      [
+        'service ssh protects 22/tcp, by command of root',
+        '192.0.2.7 may use ssh, by command of root',
+        'service web protects 80/tcp, by command of root',
+        '192.0.2.9 may use web, by command of root (sudo by ada)',
+        '192.0.2.9 may no longer use web, by command of root',
+        'service web removed: 80/tcp is open to everyone now, unless other rules close it, by command of root',
+        'service ssh removed: 22/tcp is open to everyone now, unless other rules close it, by command of root',
+      ],
+    )
+  })
+
+  it('has in its own log what pktables did', async () => {
+    const daemon = await lab.daemon(configWith('{ level: info }'))
+    // pktables knows the default socket alone.
+    const at = 'mkdir -p /run/pkctl && mount -t tmpfs tmpfs /run/pkctl'
+    const command = `${process.execPath} ${path.join(dist, 'src/cli/pktables.js')} add 192.0.2.9 --service ssh`
+    const script = `${at} && ln -s ${lab.socket} /run/pkctl/pkctl.sock && ${command}`
+    const { status, stderr } = await lab.on(['unshare', '-m', '/bin/sh', '-c', script])
+    assert.equal(status, 0, stderr)
+    await daemon.says(/192\.0\.2\.9 may use ssh, by command of root/)
   })
 
   it('a daemon that cannot start ends, though it would have talked to syslog', async () => {

@@ -96,6 +96,29 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.doesNotMatch(await server.must('journalctl -b -k'), /apparmor="DENIED"/)
     })
 
+    it('systemctl reload fails for a broken file, and is done when the change is active for a good one', async () => {
+      const file = '/etc/pkctl/conf.d/reloaded.yaml'
+      const write = (text: string) =>
+        server.must(
+          `install -d -g pkctl -m 750 /etc/pkctl/conf.d && install -g pkctl -m 640 /dev/stdin ${file} <<'END'\n${text}\nEND`,
+        )
+      try {
+        await write('services: { reloaded: { port: none } }')
+        const refused = await server.run('systemctl reload pkctld')
+        assert.notEqual(refused.status, 0)
+        assert.match(refused.stderr, /Job for pkctld\.service failed/)
+        assert.match(await server.must('journalctl -q -b -p warning --output=cat -u pkctld'), /reloaded\.port/)
+        assert.match(await server.must('pkctl status'), /was refused, and an older configuration is active/)
+        assert.equal(await active('pkctld'), 'active')
+        await write('services: { reloaded: { port: 4444 } }')
+        assert.match(await server.must('systemctl reload pkctld && pkctl list reloaded'), /^reloaded {2}4444\/tcp/)
+        assert.doesNotMatch(await server.must('pkctl status'), /was refused/)
+      } finally {
+        await server.must(`rm -f ${file} && systemctl reload pkctld`)
+        await server.run('pkctl remove reloaded')
+      }
+    })
+
     it('members of its group change grants without rights of their own', async () => {
       const member = 'setpriv --reuid=65534 --regid=65534 --groups $(getent group pkctl | cut -d: -f3)'
       const added = await server.must(`${member} pkctl add 198.51.100.7 --service door --for 1h`)

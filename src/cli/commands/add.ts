@@ -6,6 +6,7 @@ import type { Terminal } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
 import { changeGrant, serviceOf } from '../grant-change.js'
+import { grantedText } from '../service-text.js'
 
 interface AddFlags extends GrantFlags {
   readonly for?: string
@@ -26,7 +27,7 @@ export function addCommand(terminal: Terminal): Command {
     )
     const { secondsBefore, secondsByKnock } = change
     const sentence = change.changed
-      ? `${address} may use ${service}${seconds === null ? '' : ` for ${seconds} s`}${earlierText(change, seconds)}`
+      ? `${grantedText(address, service, seconds)}${earlierText(change, seconds)}`
       : `${address} may use ${service} already, without end`
     const earlier = {
       ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),

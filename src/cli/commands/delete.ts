@@ -4,6 +4,7 @@ import type { Terminal } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
 import { changeGrant, serviceOf } from '../grant-change.js'
+import { revokedText } from '../service-text.js'
 
 export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')
@@ -16,9 +17,7 @@ export function deleteCommand(terminal: Terminal): Command {
     const change = await changeGrant(flags, { request: 'delete', service, address }, firewall =>
       firewall.deleteGrant(service, version, address),
     )
-    const sentence = change.changed
-      ? `${address} may no longer use ${service}`
-      : `${address} has no grant for ${service}`
+    const sentence = change.changed ? revokedText(address, service) : `${address} has no grant for ${service}`
     await report(terminal, flags, { service, address }, change, sentence)
   })
 }

@@ -11,7 +11,7 @@ import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { withLockoutFlags } from '../lockout-flags.js'
 import type { ServiceFlags } from '../service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
-import { portsText } from '../service-text.js'
+import { protectsText } from '../service-text.js'
 
 type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 
@@ -64,8 +64,8 @@ export function initCommand(terminal: Terminal): Command {
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed
-      ? `service ${name} protects ${portsText(spec)}${details ? ` (${details})` : ''}`
-      : `service ${name} protects ${portsText(spec)} already`
+      ? `${protectsText(spec)}${details ? ` (${details})` : ''}`
+      : `${protectsText(spec)} already`
     await report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
     if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
   })

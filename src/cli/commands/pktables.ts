@@ -10,6 +10,8 @@ import type { Terminal } from '../../util/index.js'
 import { defaultSocket, execute, usageError } from '../../util/index.js'
 import { tellDaemon } from '../change.js'
 import { checkServiceName } from '../flag-values.js'
+import { record } from '../record.js'
+import { grantedText, protectsText, removedText, revokedText } from '../service-text.js'
 import type { ServiceFlags } from '../service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
 import { version } from '../version.js'
@@ -74,7 +76,8 @@ function initCommand(terminal: Terminal): Command {
       const firewall = realFirewall()
       if ((await firewall.apply({ specs: [spec], onlyNew: true })).changed) {
         warnOfEndingConnections(terminal, spec)
-        return tellDaemon(terminal, { socket: defaultSocket })
+        await tellDaemon(terminal, { socket: defaultSocket })
+        return record(defaultSocket, protectsText(spec))
       }
       terminal.out(`chain pk-${name} already exists, nothing changed`)
       if ((await firewall.services()).get(name)?.sound === false) {
@@ -88,9 +91,10 @@ function removeCommand(terminal: Terminal): Command {
     .description('remove a service: its port is open to every source again')
     .argument('<name>', 'name of the service')
     .action(async (name: string) => {
-      const { changed } = await realFirewall().removeService(checkServiceName(name))
+      const { changed, plan } = await realFirewall().removeService(checkServiceName(name))
       if (!changed) terminal.out(`there is no chain pk-${name}`)
       await tellDaemon(terminal, { socket: defaultSocket })
+      for (const { spec } of changed ? plan.removed : []) await record(defaultSocket, removedText(spec))
     })
 }
 
@@ -98,7 +102,8 @@ function addCommand(): Command {
   return withAddress(new Command('add').description('grant an address access until you delete it')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseSource(withoutPrefix(text))
-      await realFirewall().addGrant(checkServiceName(service), version, address, null)
+      const { changed } = await realFirewall().addGrant(checkServiceName(service), version, address, null)
+      if (changed) await record(defaultSocket, grantedText(address, service, null))
     },
   )
 }
@@ -107,7 +112,8 @@ function deleteCommand(): Command {
   return withAddress(new Command('delete').description('revoke the access of an address')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseAddress(withoutPrefix(text))
-      await realFirewall().deleteGrant(checkServiceName(service), version, address)
+      const { changed } = await realFirewall().deleteGrant(checkServiceName(service), version, address)
+      if (changed) await record(defaultSocket, revokedText(address, service))
     },
   )
 }

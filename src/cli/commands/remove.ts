@@ -5,7 +5,7 @@ import { nearest } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
 import { checkServiceName } from '../flag-values.js'
-import { portsText } from '../service-text.js'
+import { removedText } from '../service-text.js'
 
 export function removeCommand(terminal: Terminal): Command {
   const command = new Command('remove')
@@ -15,9 +15,8 @@ export function removeCommand(terminal: Terminal): Command {
     const change = await realFirewall(flags).removeService(checkServiceName(name))
     await tellDaemon(terminal, flags)
     const { removed, left } = change.plan
-    const ports = removed.map(({ spec }) => portsText(spec)).join(', ')
     const sentence = change.changed
-      ? `service ${name} removed: ${ports} is open to everyone now, unless other rules close it`
+      ? removed.map(({ spec }) => removedText(spec)).join('; ')
       : `there is no service ${name}`
     await report(terminal, flags, { service: name }, change, sentence)
     const meant = change.changed ? undefined : nearest(name, left)
