@@ -1,5 +1,5 @@
 /** One file of the configuration as YAML: within bounds that the parser survives, and with secrets as they are written. */
-import type { Document } from 'yaml'
+import type { Document, Scalar } from 'yaml'
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { kindOf } from '../util/index.js'
 import { isMapping } from './config-path.js'
@@ -22,6 +22,7 @@ export function parseSource(file: string, text: string, findings: Findings): Sou
     })
     keepSecretsAsWritten(document)
     if (!isSound(document, file, lines, findings)) return undefined
+    warnOfCutSecrets(document, offset => positionAt(file, lines, offset), findings)
     const value: unknown = document.toJS() ?? {}
     if (isMapping(value)) return { file, document, lines, value }
     findings.problem(startOf(file), `expected a mapping of options, got ${kindOf(value)}`)
@@ -72,15 +73,45 @@ function reportDuplicates(
 
 /** `key: 0x31` and `tag: 1234` are numbers to YAML. They are meant as written, and a number would lose digits. */
 function keepSecretsAsWritten(document: Document.Parsed): void {
-  const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
-  if (!isMap(credentials)) return
-  for (const { value: credential } of credentials.items) {
-    if (!isMap(credential)) continue
-    for (const { key, value } of credential.items) {
-      const isText = isScalar(key) && verbatimOptions.has(String(key.value))
-      if (isText && isScalar(value) && value.value !== null && value.tag === undefined && value.source !== undefined) {
-        value.value = value.source
-      }
-    }
+  for (const value of verbatimScalars(document)) {
+    if (value.value !== null && value.tag === undefined && value.source !== undefined) value.value = value.source
   }
+}
+
+/**
+ * Of `key: abc #def` YAML takes `abc`, and of `key: &abc def` it takes `def`. Both can be meant, but hardly for a secret:
+ * the other side would have another one.
+ */
+function warnOfCutSecrets(
+  document: Document.Parsed,
+  positionOf: (offset: number) => SourcePosition,
+  findings: Findings,
+): void {
+  const used = new Set<string>()
+  visit(document, {
+    Alias: (_, { source }) => {
+      used.add(source)
+    },
+  })
+  for (const { anchor, comment, type, range } of verbatimScalars(document)) {
+    const warn = (text: string) => {
+      findings.warn(positionOf(range?.[0] ?? 0), `${text}; if it belongs to the value, put that between single quotes`)
+    }
+    if (anchor !== undefined && !used.has(anchor)) warn('YAML takes the word after & for a name, and nothing uses it')
+    const isComment = comment === undefined || comment === null || /^(\s|$)/.test(comment)
+    if (type === 'PLAIN' && !isComment) warn('YAML takes what follows # for a comment')
+  }
+}
+
+/** The values of options that are text as it is written. */
+function verbatimScalars(document: Document.Parsed): Scalar[] {
+  const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
+  if (!isMap(credentials)) return []
+  return credentials.items.flatMap(({ value: credential }) =>
+    isMap(credential)
+      ? credential.items.flatMap(({ key, value }) =>
+          isScalar(key) && verbatimOptions.has(String(key.value)) && isScalar(value) ? [value] : [],
+        )
+      : [],
+  )
 }

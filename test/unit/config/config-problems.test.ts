@@ -527,6 +527,27 @@ describe('loadConfig: key files', () => {
       ],
     },
     {
+      name: 'a secret of which YAML may have taken a part',
+      files: {
+        'pkctl.yaml': [
+          'services: {s: {port: 1}}',
+          'credentials:',
+          '  a: {type: pkd, tag: AAAA, key: &abc def, opens: [s]}',
+          '  b: {type: pkd, tag: BBBB, key: "abc" #def',
+          '    , opens: [s]}',
+          '  c: {type: pkd, tag: CCCC, opens: [s], key: abc #def',
+          '    }',
+          '  d: {type: pkd, tag: DDDD, opens: [s], key: abc # of the phone',
+          '    }',
+          '  e: {type: pkd, tag: &tag EEEE, opens: [s], key: *tag}',
+        ].join('\n'),
+      },
+      want: [
+        'pkctl.yaml:3:39: YAML takes the word after & for a name, and nothing uses it; if it belongs to the value, put that between single quotes',
+        'pkctl.yaml:6:46: YAML takes what follows # for a comment; if it belongs to the value, put that between single quotes',
+      ],
+    },
+    {
       name: 'a service that is not in the configuration',
       files: { 'pkctl.yaml': 'credentials: {laptop: {type: pkd, key: x, opens: [ssh]}}' },
       want: [
