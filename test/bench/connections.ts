@@ -60,7 +60,7 @@ export const withDaemon = (grants: number) => async (lab: Lab) => {
   const config = `services: { web: { port: ${port}, window: 3600 } }\ncredentials: { bench: ${credential} }`
   const { output } = await lab.daemon(lab.config(config))
   await grant(lab, grants)
-  const way = output.includes('iptables-nft') ? "iptables-nft's rule, two chains more," : "nft's own statement"
+  const way = output.includes('iptables-nft') ? "iptables-nft's rule, in two more chains," : "nft's own statement"
   return `its chains for knocks are in place, with ${way} for the queue`
 }
 

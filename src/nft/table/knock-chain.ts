@@ -15,7 +15,7 @@ import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isOverLimit, isPending, packetLimit } from './pending-sources.js'
 import { stepRules } from './sequence-rules.js'
 
-/** With nft's own statement the two base chains are neighbours: no other program's chain can come between them. */
+/** With nft's own statement the two base chains are neighbours: no priority for another program's chain is between them. */
 const nativePriority = gatePriority - 1
 /** Otherwise the rule of iptables-nft, in its table at -150, comes between them (see iptables-queue.ts). */
 const fallbackPriority = -151

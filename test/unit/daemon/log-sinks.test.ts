@@ -2,38 +2,25 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import * as os from 'node:os'
 import * as path from 'node:path'
 import type { Writable } from 'node:stream'
-import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { LogPipe } from '../../../src/daemon/log-pipe.js'
 import { LogFile, LogProgram } from '../../../src/daemon/log-sinks.js'
 import { UserError } from '../../../src/util/user-error.js'
 import { sleep, until } from '../../support/commands.js'
+import { logSetUp } from './log-support.js'
 
 describe('where the log goes', () => {
-  let directory: string
-  let said: string
-  beforeEach(() => {
-    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-log-'))
-    said = ''
-    mock.method(process.stderr, 'write', (text: string) => {
-      said += text
-      return true
-    })
-  })
-  afterEach(() => {
-    mock.restoreAll()
-    fs.rmSync(directory, { recursive: true })
-  })
+  const setUp = logSetUp()
 
-  const file = () => path.join(directory, 'log')
+  const file = () => path.join(setUp.directory, 'log')
   const read = () => (fs.existsSync(file()) ? fs.readFileSync(file(), 'utf8') : '')
   const write = (sink: Writable, line: string) => new Promise<unknown>(done => sink.write(`${line}\n`, done))
 
   it('a file that cannot be opened is an error at once', () => {
     assert.throws(
-      () => new LogFile(directory),
+      () => new LogFile(setUp.directory),
       (error: unknown) => error instanceof UserError && error.message.includes('EISDIR'),
     )
   })
@@ -44,7 +31,7 @@ describe('where the log goes', () => {
     const reader = fs.openSync(file(), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
     const sink = new LogFile(file())
     for (let i = 0; i < 100; i++) await write(sink, 'x'.repeat(4000))
-    assert.match(said, /the log .* cannot be written: EAGAIN/)
+    assert.match(setUp.said, /the log .* cannot be written: EAGAIN/)
     sink.end()
     fs.closeSync(reader)
   })
@@ -58,7 +45,7 @@ describe('where the log goes', () => {
     await write(sink, 'b')
     assert.equal(read(), 'b\n')
     sink.end()
-    assert.equal(said, '')
+    assert.equal(setUp.said, '')
   })
 
   it('a full disk is told once, and takes no line but those that come meanwhile', async () => {
@@ -76,26 +63,26 @@ describe('where the log goes', () => {
     syncBuiltinESMExports()
     await write(sink, 'b')
     assert.equal(read(), 'a\nlo\nl\nb\n')
-    assert.equal(said, `pkctld: the log ${file()} cannot be written: ENOSPC: no space left on device\n`)
+    assert.equal(setUp.said, `pkctld: the log ${file()} cannot be written: ENOSPC: no space left on device\n`)
     sink.end()
   })
 
   it('a program that ends is started again, and what was written meanwhile is lost', async () => {
     const sink = new LogProgram(['/bin/sh', '-c', 'read -r line; echo "$line" >>"$1"', 'sh', file()])
     await write(sink, 'a')
-    await until(() => said.includes('started again'))
+    await until(() => setUp.said.includes('started again'))
     await write(sink, 'lost')
     await sleep(1100)
     await write(sink, 'b')
     await until(() => read() === 'a\nb\n')
-    assert.equal(said, 'pkctld: the log cannot be written by /bin/sh, and it is started again: exit status 0\n')
+    assert.equal(setUp.said, 'pkctld: the log cannot be written by /bin/sh, and it is started again: exit status 0\n')
     sink.end()
   })
 
   it('a program that there is not keeps nobody waiting', async () => {
     const sink = new LogProgram(['/nowhere/logger'])
     await write(sink, 'a')
-    await until(() => said.includes('ENOENT'))
+    await until(() => setUp.said.includes('ENOENT'))
     await write(sink, 'b')
     sink.end()
   })
