@@ -100,7 +100,7 @@ describe('an imported configuration', () => {
     const options = { env: { KEY: 'it is # secret' } }
     const knock = [process.execPath, pkctl, 'knock', server4, '--tag', 'SSHK', '--key-env', 'KEY', '--connect', '22']
     assert.match((await lab.from(knock, options)).stdout, /port 22\/tcp is open/)
-    assert.match(daemon.output, /knock by lap-top from 10\.77\.0\.2 opens ssh for 30 s, udp-22 for 30 s/)
+    await daemon.says(/knock by lap-top from 10\.77\.0\.2 opens ssh for 30 s, udp-22 for 30 s/)
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
   })
 
