@@ -268,6 +268,8 @@ describe('the daemon', () => {
 
   it('answers what is in flight when it ends', async () => {
     const daemon = await lab.daemon(lab.config(plain))
+    // The client must be there, or its knock comes when the daemon goes on already.
+    await lab.peer({ wait: 1 })
     daemon.child.kill('SIGSTOP')
     const connecting = knock()
     const waits = /^ *62 +\d+ +[1-9]/m
