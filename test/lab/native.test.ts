@@ -2,7 +2,7 @@
  * The parts of the integration tests that AppArmor can meddle with, on the kernel of a distribution with every daemon
  * confined: in an emulated machine. All of them, with nft's own `queue` statement, run by npm run test:native.
  *
- * Time limit: 15 minutes
+ * Time limit: 30 minutes
  */
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
@@ -10,7 +10,7 @@ import { obstacle } from './support/image.js'
 import { confined, emulated, runJob } from './support/job.js'
 
 const names = ['triggers', 'knock']
-const seconds = 840
+const seconds = 1700
 
 describe('on a Debian kernel, confined by AppArmor', { skip: obstacle() ?? false }, () => {
   let said = ''
