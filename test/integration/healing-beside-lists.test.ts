@@ -5,8 +5,7 @@ import { slowness, until } from '../support/commands.js'
 import { HealingSite } from '../support/healing-site.js'
 import { client4, server4, stranger4 } from '../support/lab.js'
 
-/** A slow machine reads a list so long for longer than pkctl waits for nft. */
-const prefixes = Math.round(60_000 / slowness ** 2)
+const prefixes = 60_000
 /** Far longer than it takes on a machine with nothing else to do. */
 const mostOpenMilliseconds = 5000 * slowness
 
@@ -23,7 +22,10 @@ function bigList(): string {
   ].join('\n')
 }
 
-describe('healing, beside big lists', () => {
+/** nft takes so long for such lists there that pkctl gives up waiting for it, and restores no grants. */
+const skip = slowness > 1 && 'this machine is too slow for lists of that size'
+
+describe('healing, beside big lists', { skip }, () => {
   let site: HealingSite
   let file: string
   beforeEach(async () => {
