@@ -5,7 +5,8 @@ import { slowness, until } from '../support/commands.js'
 import { HealingSite } from '../support/healing-site.js'
 import { client4, server4, stranger4 } from '../support/lab.js'
 
-const prefixes = 60_000
+/** On a slow machine as long a list takes nft longer than pkctl waits for it. */
+const prefixes = Math.round(60_000 / slowness ** 2)
 /** Far longer than it takes on a machine with nothing else to do. */
 const mostOpenMilliseconds = 5000 * slowness
 
@@ -22,10 +23,7 @@ function bigList(): string {
   ].join('\n')
 }
 
-/** nft takes so long for such lists there that pkctl gives up waiting for it, and restores no grants. */
-const skip = slowness > 1 && 'this machine is too slow for lists of that size'
-
-describe('healing, beside big lists', { skip }, () => {
+describe('healing, beside big lists', () => {
   let site: HealingSite
   let file: string
   beforeEach(async () => {
@@ -47,21 +45,20 @@ describe('healing, beside big lists', { skip }, () => {
     const [{ opened } = {}] = await trial
     const granted = /with (\d+) grants|message":"(\d+) grants? restored/g
     const open = opened === undefined ? 0 : opened.last - opened.first
-    const log = () => site.daemon.output.slice(said)
+    // From this healing on: what an earlier one still restores may come before.
+    const log = () => /[^\n]*restored after at most[^]*/.exec(site.daemon.output.slice(said))?.[0] ?? ''
     const grants = () =>
       [...log().matchAll(granted)].reduce((sum, [, at = 0, later = 0]) => sum + Number(at) + Number(later), 0)
-    // They come back when all of the list has been read. Where that takes too long, they do not, and the port stays closed.
+    // They come back when all of the list has been read.
     await until(() => grants() >= 2).catch(() => undefined)
-    t.diagnostic(`grants that came back: ${grants()} of 2`)
     const [, logged] = /restored after at most (\d+) ms/.exec(log()) ?? []
     t.diagnostic(`a stranger came in for ${Math.round(open)} ms, ${opened?.times ?? 0} times; logged: ${logged} ms`)
     assert.ok(open < mostOpenMilliseconds, `${open} ms`)
     assert.ok(Number(logged) >= open - 20, `${open} ms open, and logged ${logged}`)
-    if (grants() >= 2) {
-      await site.openTo(server4, client4)
-      await until(async () => Object.keys(await site.left(client4)).length === 2)
-    }
+    assert.equal(grants(), 2, site.daemon.output)
+    await site.openTo(server4, client4)
     await site.closedTo(server4, stranger4)
+    await until(async () => Object.keys(await site.left(client4)).length === 2)
   })
 
   it('sees the next flush while it still reads what the one before loaded', async () => {
