@@ -1,8 +1,8 @@
 /**
  * Elements, written into the definition of their set or map where the same transaction has it. For a command that adds
- * elements to a set that exists, nft first reads all interval sets of the machine, whoever's they are: beside 60,000
- * foreign prefixes that takes a second, while ports may be open. Not where rules add elements as well: nft makes such a
- * set of another kind, and refuses a second definition.
+ * elements to a set that exists, nft first reads all interval sets of the machine, also those of other programs: beside
+ * 60,000 foreign prefixes that takes a second, while ports may be open. Not where rules add elements as well: nft makes
+ * such a set of another kind, and refuses a second definition.
  */
 import type { Command, Json } from './json.js'
 import { asArray, asObject, asText } from './listing.js'

@@ -3,7 +3,7 @@
  * through with it at once, and the rest goes by protocol into a chain of its own, so that a SYN meets one lookup.
  *
  * Marks of other programs stay as they are but on packets with the shape of a knock or a step, and on those that are held
- * back behind one. Those lose pkctl's bits, whoever has set them: they were not verified.
+ * back behind one. Those lose pkctl's bits, also where another program has set them: they were not verified.
  */
 import { ipFamilies, protocolNumbers, protocolUdp } from '../../net/index.js'
 import type { Command, Expression, Hook } from '../json.js'
