@@ -53,6 +53,15 @@ export class DriftLog {
     this.#lastSummary = now
   }
 
+  /** Their sources have to knock again, or to be added again. */
+  givenUp(grants: number): void {
+    if (grants === 0) return
+    this.log.warn(
+      `${count(grants, 'grant')} could not be restored, because nft is too slow or refuses them; their sources must knock again`,
+      { event: 'healed', givenUp: grants },
+    )
+  }
+
   /** Logs an error, at most one a minute. */
   error(message: string): void {
     const now = performance.now()

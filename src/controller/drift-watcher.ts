@@ -234,6 +234,7 @@ export class DriftWatcher {
         this.#failures = 0
         if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by || this.#deletedBy, since)
         else this.#report.nothing(reconciliation.restored)
+        this.#report.givenUp(reconciliation.givenUp ?? 0)
       } catch (error) {
         this.#failures++
         this.#compared = undefined

@@ -29,6 +29,8 @@ export interface Reconciliation {
   readonly restored: number
   /** When the rules were in place, by performance.now(); grants may have followed later. */
   readonly at?: number
+  /** Grants that were given up: the monitor is so late that they may have been revoked, or nft refused them. */
+  readonly givenUp?: number
 }
 
 /** Grants that are to be restored, once the monitor has reported all that was before. */
@@ -92,7 +94,7 @@ export class Reconciler {
    */
   async reconcile(packetPathFor: PacketPathFor, queueRule: boolean): Promise<Reconciliation> {
     const reconciliation = await this.#reconcileRules(packetPathFor, queueRule)
-    return { ...reconciliation, restored: await this.#restoreOwed() }
+    return { ...reconciliation, ...(await this.#restoreOwed()) }
   }
 
   /** Lets a `reconcile` that waits for the monitor resolve at once; the grants are left to the next one. */
@@ -244,9 +246,9 @@ export class Reconciler {
    * Restores what is owed when the monitor has come to `seen`, for which no other change of the ruleset waits: beside big
    * lists of others it takes a second and more.
    */
-  async #restoreOwed(): Promise<number> {
+  async #restoreOwed(): Promise<Pick<Reconciliation, 'restored' | 'givenUp'>> {
     const owed = this.#owed
-    if (!owed) return 0
+    if (!owed) return { restored: 0 }
     const interrupted = new Promise<undefined>(resolve => {
       this.#interrupt = () => {
         // What was seen before counts.
@@ -257,31 +259,36 @@ export class Reconciler {
     // Commands may have revoked some of them meanwhile.
     if (seen === true && performance.now() - owed.at > lateMilliseconds)
       seen = await Promise.race([this.monitorReports(monitorMilliseconds), interrupted])
-    if (seen === undefined) return 0
+    if (seen === undefined) return { restored: 0 }
     this.#owed = undefined
-    if (!seen) return 0
+    if (!seen) return { restored: 0, givenUp: this.#missingGrants(owed).length }
     const restore = () => this.#restoreGrants(owed)
     return owed.withoutLock ? restore() : this.access.exclusive(restore, healSeconds)
   }
+
+  /** Grants that ran, of the sets that there were none of. */
+  readonly #missingGrants = ({ services, before }: OwedGrants): RunningGrant[] =>
+    this.tracker.running(services.values()).filter(({ set }) => !before.sets.has(set))
 
   /**
    * Restores the grants of the sets that `before` did not have. Only when all is known that happened until then: a
    * grant that was revoked a moment before a flush must not come back by it.
    */
-  async #restoreGrants({ services, before }: OwedGrants): Promise<number> {
-    const missing = () => this.tracker.running(services.values()).filter(({ set }) => !before.sets.has(set))
+  async #restoreGrants(owed: OwedGrants): Promise<Pick<Reconciliation, 'restored' | 'givenUp'>> {
+    const missing = () => this.#missingGrants(owed)
     const wanted = new Set(missing().map(keyOf))
     for (let restored = 0; ;) {
       // Computed for each transaction: what is left of them gets less meanwhile, and some have ended or were revoked.
       const grants = missing()
         .filter(grant => wanted.has(keyOf(grant)))
         .slice(0, grantsAtOnce)
-      if (grants.length === 0) return restored
+      if (grants.length === 0) return { restored }
       try {
         await this.access.nft.apply(addGrants(grants))
       } catch {
-        // Flushed once more in between, most likely; that is drift again, and reported as such.
-        return restored
+        // Flushed once more in between, most likely; that is drift again, and they come back by that.
+        const { present } = await this.access.nft.list({ elements: false }).catch(() => ({ present: true }))
+        return present ? { restored, givenUp: wanted.size } : { restored }
       }
       restored += grants.length
       for (const grant of grants) wanted.delete(keyOf(grant))

@@ -9,6 +9,7 @@ import type { Reconciler, Reconciliation } from '../../../src/nft/reconcile/reco
 /** A ruleset that another program may have changed, and a monitor that reports it. */
 class Scene {
   drift: string[] = []
+  givenUp = 0
   failing = false
   reads = 0
   /** Instead of an answer at once, with the question whether it still matters. */
@@ -45,7 +46,7 @@ class Scene {
     if (this.failing) return Promise.reject(new Error('nft: no'))
     const drift = this.drift
     this.drift = []
-    return Promise.resolve({ drift, restored: 0 })
+    return Promise.resolve({ drift, restored: 0, ...(this.givenUp > 0 ? { givenUp: this.givenUp } : {}) })
   }
 
   async tell(...lines: string[]): Promise<void> {
@@ -162,6 +163,12 @@ describe('DriftWatcher', () => {
     scene.watches.at(-1)?.deleted()
     await settle()
     assert.match(scene.said.join(), /restored after at most 3[0-5]\d ms/)
+  })
+
+  it('says how many grants could not be restored', async () => {
+    scene.givenUp = 2
+    await scene.causeDrift()
+    assert.match(scene.said.join('\n'), /^warn: 2 grants could not be restored, .*must knock again$/m)
   })
 
   it('says who did what, and counts', async () => {

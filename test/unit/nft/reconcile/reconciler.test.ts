@@ -89,6 +89,57 @@ describe('Reconciler', () => {
     assert.equal(restored, 6300)
   })
 
+  it('says how many grants it gives up, when nft does not take them', async () => {
+    const { nft, tell, reconcile } = await bench()
+    tell(
+      'add',
+      'element',
+      set,
+      addresses(2, 6000).map(value => ({ value, timeout: null })),
+    )
+    const flushAndReconcile = async (flushAgain: boolean) => {
+      await nft.apply([deleteTable()])
+      const apply = nft.apply.bind(nft)
+      nft.apply = async commands => {
+        if (!JSON.stringify(commands).includes('10.2.20.0')) return apply(commands)
+        if (flushAgain) await apply([deleteTable()])
+        throw new Error('nft took longer than 10 s')
+      }
+      const { restored, givenUp } = await reconcile()
+      nft.apply = apply
+      return { restored, givenUp }
+    }
+    assert.deepEqual(await flushAndReconcile(false), { restored: 5000, givenUp: 1000 })
+    assert.deepEqual(
+      await flushAndReconcile(true),
+      { restored: 5000, givenUp: undefined },
+      'the next one restores them',
+    )
+  })
+
+  it('says how many grants it gives up, when the monitor does not come to what restored the table', async t => {
+    const { nft, tell, reconcile } = await bench()
+    tell(
+      'add',
+      'element',
+      set,
+      addresses(2, 3).map(value => ({ value, timeout: null })),
+    )
+    await nft.apply([deleteTable()])
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    nft.apply = FakeNft.prototype.apply.bind(nft)
+    const reconciled = reconcile()
+    for (let i = 0; i < 100; i++) {
+      await new Promise(resolve => setImmediate(resolve))
+      t.mock.timers.tick(1000)
+    }
+    const { drift, restored, givenUp } = await reconciled
+    assert.deepEqual(
+      { drift, restored, givenUp },
+      { drift: ['the table inet pkctl was deleted'], restored: 0, givenUp: 3 },
+    )
+  })
+
   it('a read that is no longer current changes nothing', async () => {
     const { reconciler, tracker, tell, reconcile, nft } = await bench()
     tell('add', 'element', set, [{ value: '192.0.2.1', timeout: null }])
