@@ -115,4 +115,6 @@ export interface FileFacts extends Partial<Owned> {
   readonly holdsSecrets: boolean
   /** The file itself and every directory above it. */
   readonly components: readonly Owned[]
+  /** Of a directory: the files in it. */
+  readonly inside?: readonly Owned[]
 }

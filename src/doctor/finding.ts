@@ -77,6 +77,7 @@ export const catalogue = {
   // Files
   'path-unwritable': 'error',
   'secrets-readable': 'error',
+  'state-not-writable': 'error',
   'state-readable': 'warning',
   'file-writable': 'error',
   'socket-open-to-all': 'warning',

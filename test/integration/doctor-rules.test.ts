@@ -235,6 +235,16 @@ describe('doctor, of the rules of others and of files', () => {
       await p.finds('secrets-readable', /everyone can read it/)
     })
 
+    it("that the daemon cannot write, because another user made them: 'state-not-writable'", async () => {
+      const p = patient()
+      await p.start(soundConfig)
+      const state = path.join(p.lab.directory, 'state')
+      fs.chownSync(state, 65534, 65534)
+      await p.finds('state-not-writable', /as user 65534, cannot write .*\/state\/replays/)
+      fs.chownSync(state, 0, 0)
+      await p.isSound()
+    })
+
     it("that others can write, or a directory above: 'file-writable'", async () => {
       const p = patient()
       p.lab.file('keys/laptop', `${goodKey}\n`)

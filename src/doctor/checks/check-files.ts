@@ -18,7 +18,14 @@ type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup' | 'configuration'>
 export function checkFiles({ files, trusted, daemonGroup, configuration }: Known): Finding[] {
   return [
     ...configuration.unwritable.map(unwritable),
-    ...dedupe(files.flatMap(file => [...readable(file, daemonGroup), ...writable(file, trusted), ...program(file)])),
+    ...dedupe(
+      files.flatMap(file => [
+        ...readable(file, daemonGroup),
+        ...writable(file, trusted),
+        ...program(file),
+        ...stateFiles(file),
+      ]),
+    ),
   ]
 }
 
@@ -138,6 +145,21 @@ function program(file: FileFacts): Finding[] {
   if (file.what !== 'program' || file.usable) return []
   const message = `${file.path}, which ${file.credential ?? 'a credential'} runs, is not there or cannot be run`
   return [finding('program-missing', message, 'install it, or name another', subjectOf(file, file.path))]
+}
+
+/** The daemon runs as the owner of its state directory, and cannot write what another user, such as root, made there. */
+function stateFiles({ what, uid, gid, inside = [] }: FileFacts): Finding[] {
+  // Root can write all of them.
+  if (what !== 'state' || uid === root) return []
+  const paths = inside.filter(file => file.uid !== uid).map(({ path }) => path)
+  const [first] = paths
+  if (first === undefined) return []
+  const message = `pkctld, which runs as user ${uid}, cannot write ${paths.join(', ')}: another user made them`
+  return [
+    finding('state-not-writable', message, `stop pkctld, and run chown -h ${uid}:${gid} ${paths.join(' ')}`, {
+      path: first,
+    }),
+  ]
 }
 
 /** A directory above several files is one finding. */

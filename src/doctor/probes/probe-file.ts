@@ -25,12 +25,21 @@ export function fileFacts(
     usable: own !== undefined && runs,
     holdsSecrets,
     components: places.flatMap(place => owned(place) ?? []),
+    inside: inside(file).flatMap(name => owned(path.join(file, name), fs.lstatSync) ?? []),
   }
 }
 
-function owned(file: string): Owned | undefined {
+function inside(directory: string): string[] {
   try {
-    const { mode, uid, gid } = fs.statSync(file)
+    return fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+function owned(file: string, stat: (file: string) => fs.Stats = fs.statSync): Owned | undefined {
+  try {
+    const { mode, uid, gid } = stat(file)
     return { path: file, mode, uid, gid }
   } catch {
     return undefined

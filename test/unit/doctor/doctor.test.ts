@@ -258,6 +258,13 @@ describe('of files', () => {
       assert.equal(advice, 'if pkctld runs as another user, chown it to that user')
     })
   }
+  it("a file of root's in the state directory of another user, which that one cannot write", () => {
+    const inside = ['replays', 'due'].map((name, i) => ({ path: `/v/${name}`, mode: 0o100600, uid: i * 5, gid: 0 }))
+    const directory = { mode: 0o040700, uid: 5, gid: 6, what: 'state' as const, path: '/v', inside }
+    const { path, advice } = finds({ ...facts(), trusted: [0, 5], files: [file(directory)] }, 'state-not-writable')
+    assert.equal(path, '/v/replays')
+    assert.match(advice ?? '', /chown -h 5:6 \/v\/replays/)
+  })
   it('a directory above several files is said once', () => {
     const components = [{ path: '/tmp', mode: 0o040777, uid: 0, gid: 0 }]
     finds(
