@@ -1,6 +1,6 @@
 // Runs the compiled tests and ends with a line "N passed, M failed". Arguments: parts of file names, to run only those, in
-// that order, but for those first that took longest the last time. As many files run at once as there are processors; those
-// of the lab, whose machines take all, one by one.
+// that order, but for those first that took longest the last time; those of the lab in that order alone. As many files run
+// at once as there are processors.
 //
 //   --folder=dist/test   where the files are
 //   --limit=600          seconds that a file may take, unless it declares its own: see testfile.js
@@ -67,8 +67,9 @@ async function takeAll(names, atOnce) {
   await Promise.all(Array.from({ length: atOnce }, lane))
 }
 
-await takeAll(files.filter(isLab), 1)
-await takeAll(files.filter(file => !isLab(file)).sort(byTime), Math.max(1, Number(values['at-once'])))
+const atOnce = Math.max(1, Number(values['at-once']))
+await takeAll(files.filter(isLab), atOnce)
+await takeAll(files.filter(file => !isLab(file)).sort(byTime), atOnce)
 const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
 for (const name of secondTry ? failed : []) {
   remarks.push(...sums.get(name).failures.map(failure => `at first ${failure}`))

@@ -13,6 +13,6 @@ cd "$(dirname "$0")/.."
   exit 1
 }
 words=("$@")
-# In CI the native tests run beside the first of these, and leave little for an emulated machine in which much is started.
+# The longest first: two run at once.
 [ $# -gt 0 ] || words=(system provisioning templates native)
 exec node scripts/run-tests.js "${words[@]/#/lab/}"

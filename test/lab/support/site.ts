@@ -24,15 +24,20 @@ export type Outcome = 'open' | 'timeout' | 'reset' | 'unreachable'
 
 const key = 'a key for the laboratory alone'
 
+/** Test files run side by side, and each builds its own. */
+const packages = path.join(root, `build/lab/packages-${process.pid}`)
+process.once('exit', () => {
+  fs.rmSync(packages, { recursive: true, force: true })
+})
+
 /** Builds the package for Debian or Fedora under this version, and gives its path. */
 export async function packaged(version: string, format: 'deb' | 'rpm' = 'deb'): Promise<string> {
-  const folder = path.join(root, 'build/lab/packages')
-  const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), folder, format], {
+  const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), packages, format], {
     cwd: root,
     env: { PKCTL_VERSION: version },
   })
   if ((await building.exited) !== 0) throw new Error(`no package could be built:\n${building.output}`)
-  return path.join(folder, format === 'deb' ? `pkctl_${version}_amd64.deb` : `pkctl-${version}-1.x86_64.rpm`)
+  return path.join(packages, format === 'deb' ? `pkctl_${version}_amd64.deb` : `pkctl-${version}-1.x86_64.rpm`)
 }
 
 /** Installs a package, whatever version of it is there, and says what was said. */
