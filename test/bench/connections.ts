@@ -135,5 +135,11 @@ function row(
     figure: `median ${microseconds.toFixed(2)} µs each (${more < 0 ? '' : '+'}${more.toFixed(2)} µs to ${baseline.name}); ${grouped(median(rates))}/s, ratio ${median(ratios).toFixed(3)}`,
     how: `time from connect to accept; rate for each second of one processor, both ends and no other work; ${rates.length} rounds in turn; spread of the time ${percent(spread(times))}, of the rate ${percent(spread(rates))}, of the ratio ${percent(spread(ratios))}${note === undefined ? '' : `; ${note}`}`,
     values: { rates, ratios, times, microseconds, microsecondsMore: more },
+    bar: {
+      panel: 'A new connection through the port (median, µs)',
+      name,
+      value: microseconds,
+      label: `${microseconds.toFixed(2)} µs`,
+    },
   }
 }

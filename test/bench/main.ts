@@ -1,5 +1,5 @@
 /**
- * npm run bench -- [--json FILE] [PART...]
+ * npm run bench -- [--json FILE] [--svg FILE] [PART...]
  *
  * Measures pkctl in network namespaces of its own, each figure beside what it is to be compared with, and prints one
  * table. Nothing here passes or fails: a machine that others use gives other figures, and the ratios are what to read.
@@ -7,6 +7,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import { parseArgs } from 'node:util'
+import { chart } from './chart.js'
 import { connectionsPart } from './connections.js'
 import { floodPart } from './flood.js'
 import { healingPart } from './healing.js'
@@ -31,7 +32,10 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
 /** Not without being named: see bench.sh. */
 const onlyByName: ReadonlySet<string> = new Set(['peers'])
 
-const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'string' }, svg: { type: 'string' } },
+  allowPositionals: true,
+})
 const unknown = positionals.filter(name => !(name in parts))
 if (unknown.length > 0) {
   process.stderr.write(`bench: error: no part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}\n`)
@@ -67,4 +71,9 @@ process.stdout.write(`\n${machine}\n\n${markdownTable(rows)}\n`)
 if (values.json !== undefined) {
   const report = { date: new Date().toISOString(), machine, rows }
   fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+}
+if (values.svg !== undefined) {
+  const picture = chart(rows, machine)
+  if (picture === undefined) process.stderr.write('bench: none of these figures has a picture\n')
+  else fs.writeFileSync(values.svg, picture)
 }

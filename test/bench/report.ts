@@ -1,4 +1,5 @@
 /** What a part of the benchmarks finds, and how it is shown. */
+import type { Bar } from './chart.js'
 
 export interface Row {
   readonly what: string
@@ -6,6 +7,8 @@ export interface Row {
   readonly how: string
   /** The numbers behind the figure, for machines. */
   readonly values: Readonly<Record<string, unknown>>
+  /** Where the figure belongs in a picture. */
+  readonly bar?: Bar
 }
 
 /** The values in ascending order. */

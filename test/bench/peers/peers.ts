@@ -63,8 +63,8 @@ export async function peersPart(): Promise<Row[]> {
       { name: `barest set, ${grouped(manyGrants)} grants`, prepare: lab => barestRules(lab, manyGrants) },
       { name: 'pkctl, 1 grant', prepare: withDaemon(1) },
       { name: `pkctl, ${grouped(manyGrants)} grants`, prepare: withDaemon(manyGrants) },
-      { name: 'a rule for each grant, as knockd and fwknopd have it, 1 grant', prepare: ruleForEach(1) },
-      { name: 'a rule for each grant, 10,000 grants', prepare: ruleForEach(10_000) },
+      { name: 'rule for each grant, 1 grant', prepare: ruleForEach(1) },
+      { name: 'rule for each grant, 10,000 grants', prepare: ruleForEach(10_000) },
     ],
     'barest set, 1 grant',
   )
@@ -114,7 +114,7 @@ async function measure(peer: Peer, into: Measured): Promise<void> {
   }
 }
 
-/** Right knocks that opened, by the time from the first until the last of them did. */
+/** Valid knocks that opened, by the time from the first until the last of them did. */
 async function knocksPerSecond(site: Site, running: RunningPeer, sources: readonly string[]): Promise<number> {
   const before = await running.opened()
   if (running.takesStorms) {
@@ -149,6 +149,12 @@ function rowsOf({ name, about }: Peer, measured: Measured, ofFloor: Measured): R
       figure: `${latency(all)} (${ratio.toFixed(2)} of the C floor)`,
       how: `${about}; ${all.length} of ${measured[what].length} opened, each from its own source; ${rounds} starts`,
       values: { milliseconds: all, ratio },
+      bar: {
+        panel: `From the knock to the open port, ${what === 'cold' ? `the first ${cold} after a start` : 'later'} (median, ms)`,
+        name,
+        value: median(all),
+        label: `${median(all).toFixed(2)} ms`,
+      },
     }
   }
   const atOnce = connect.filter(({ open, repeated }) => open && repeated === 0)
@@ -165,13 +171,14 @@ function rowsOf({ name, about }: Peer, measured: Measured, ofFloor: Measured): R
       values: { atOnce: atOnce.length, tries: connect.length },
     },
     {
-      what: `${name}: right knocks a second`,
+      what: `${name}: valid knocks a second`,
       figure: `${grouped(median(rates))}/s opened`,
       how: rates.map(rate => grouped(rate)).join(', '),
       values: { rates },
+      bar: { panel: 'Valid knocks a second', name, value: median(rates), label: grouped(median(rates)) },
     },
     {
-      what: `${name}: right knocks during a flood`,
+      what: `${name}: valid knocks during a flood`,
       figure: `${flooded.filter(({ open }) => open).length} of ${flooded.length} opened`,
       how: `${grouped(median(floodRates))} packets/s to the port of its knocks, within ${patience / 1000} s; ${percent(flooded.filter(({ open, milliseconds }) => open && milliseconds < 100).length / flooded.length, 0)} within 0.1 s`,
       values: { flooded, floodRates },
