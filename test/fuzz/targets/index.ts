@@ -2,6 +2,7 @@
 import type { Target } from '../target.js'
 import { configurationTargets } from './configuration.js'
 import { importTargets } from './imports.js'
+import { opensshTargets } from './openssh.js'
 import { packetTargets } from './packets.js'
 import { requestTargets } from './requests.js'
 import { ruleTargets } from './rules.js'
@@ -11,6 +12,7 @@ import { stateTargets } from './state.js'
 export const targets: readonly Target[] = [
   ...packetTargets,
   ...sequenceTargets,
+  ...opensshTargets,
   ...importTargets,
   ...configurationTargets,
   ...requestTargets,

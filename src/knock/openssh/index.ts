@@ -1,0 +1,11 @@
+/** What OpenSSH has: public keys, signatures, certificates, authorized keys, lists of revoked keys. */
+export type { AuthorizedKey, AuthorizedKeys, KeyProblem } from './authorized-keys.js'
+export { parseAuthorizedKeys } from './authorized-keys.js'
+export type { SshCertificate } from './certificate.js'
+export { certificateRefusal, parseCertificate } from './certificate.js'
+export { SshFormatError } from './errors.js'
+export type { SshPublicKey, TokenDemands, TokenStatement } from './public-key.js'
+export { parsePublicKey } from './public-key.js'
+export type { Revocations } from './revocations.js'
+export { parseRevocations } from './revocations.js'
+export { signedData } from './signed-data.js'

@@ -1,0 +1,55 @@
+/**
+ * Revoked keys, in a file as sshd's RevokedKeys takes it: a key revocation list of OpenSSH (krl.ts), or public keys in
+ * text, one on each line.
+ *
+ * As in sshd, a certificate is revoked together with its key, and with the key of its CA.
+ */
+import { decodeText } from '../../util/index.js'
+import type { SshCertificate } from './certificate.js'
+import { isCertificateType, parseCertificate } from './certificate.js'
+import { SshFormatError } from './errors.js'
+import { readKeyText } from './key-text.js'
+import { isKrl, parseKrl } from './krl.js'
+import type { SshPublicKey } from './public-key.js'
+import type { RevocationList } from './revocation-list.js'
+
+export interface Revocations {
+  isRevoked(subject: SshPublicKey | SshCertificate): boolean
+}
+
+/** Throws a SshFormatError: a list that cannot be read as a whole revokes what is not known. */
+export function parseRevocations(file: Buffer): Revocations {
+  const list = isKrl(file) ? parseKrl(file) : readKeys(file)
+  return {
+    isRevoked(subject) {
+      if (!('publicKey' in subject)) return list.hasKey(subject)
+      return list.hasKey(subject.publicKey) || list.hasKey(subject.caKey) || list.hasCertificate(subject)
+    },
+  }
+}
+
+function readKeys(file: Buffer): RevocationList {
+  const text = decodeText(file)
+  if (text === undefined || text.includes('\0')) {
+    throw new SshFormatError('the file is neither a key revocation list of OpenSSH nor a list of public keys')
+  }
+  const blobs = new Set<string>()
+  for (const [index, line] of text.split('\n').entries()) {
+    const content = line.replace(/^[ \t]+|[ \t\r]+$/g, '')
+    if (content === '' || content.startsWith('#')) continue
+    blobs.add(keyIn(content, index + 1).toString('latin1'))
+  }
+  return { hasKey: ({ blob }) => blobs.has(blob.toString('latin1')), hasCertificate: () => false }
+}
+
+/** The blob of the key on the line, of any type; for a certificate, that of its key. */
+function keyIn(content: string, line: number): Buffer {
+  try {
+    const key = readKeyText(content)
+    if (!key) throw new SshFormatError('there is no public key')
+    return isCertificateType(key.type) ? parseCertificate(key.blob).publicKey.blob : key.blob
+  } catch (error) {
+    if (!(error instanceof SshFormatError)) throw error
+    throw new SshFormatError(`line ${line}: ${error.message}`)
+  }
+}
