@@ -13,12 +13,14 @@ interface QueueBinding {
   readonly marks: Marks
 }
 
+/** `now`: Unix seconds. */
 export function packetPathSpec(
   { limits, openPorts }: Config,
   active: readonly ActiveCredential[],
   actions: readonly GrantAction[],
   services: ReadonlyMap<string, ServiceSpec>,
   binding: QueueBinding,
+  now: number,
 ): PacketPathSpec {
   const affected = active.flatMap(({ credential: { opens, closes } }) =>
     [...opens, ...closes].flatMap(name => services.get(name) ?? []),
@@ -27,7 +29,7 @@ export function packetPathSpec(
     ...binding,
     // The earlier hook serves both: a grant made before routing exists when the packet reaches the input hook.
     hook: affected.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
-    shapes: active.flatMap(one => (one.kind === 'packet' ? knockFormats.shapesOf(one.credential) : [])),
+    shapes: active.flatMap(one => (one.kind === 'packet' ? knockFormats.shapesOf(one.credential, now) : [])),
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,

@@ -90,9 +90,10 @@ export class RulesetInstaller {
     const { queue, native } = this.knockQueue
     return services => {
       const readList = (file: string) => readOneTimeOrLog(file, readOneTime, log)
-      const active = activeCredentials(enabledIn(config), now() / 1000, readList)
+      const seconds = now() / 1000
+      const active = activeCredentials(enabledIn(config), seconds, readList)
       const allocation = this.#allocator.allocate(active.map(grantRequestOf), services)
-      const packetPath = packetPathSpec(config, active, allocation.actions, services, { queue, native, marks })
+      const packetPath = packetPathSpec(config, active, allocation.actions, services, { queue, native, marks }, seconds)
       drafts.push({ active, allocation, packetPath, services })
       return packetPath
     }

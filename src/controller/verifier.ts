@@ -137,7 +137,7 @@ export class KnockVerifier {
 
   #add(candidate: Candidate): void {
     const { format, secret } = candidate
-    const word = format.firstWord(secret)
+    const word = format.firstWord(secret, 0)
     const byWord = this.#candidates.get(format.payloadLength)
     byWord?.set(word, [...(byWord.get(word) ?? []), candidate])
   }

@@ -22,11 +22,19 @@ interface PacketShape {
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
   readonly firstWord: number
+  /** The next four, for a format whose first words change with time; they match in this window and its neighbours. */
+  readonly secondWord?: number
   /** Destination port; null for every port. */
   readonly port: number | null
 }
 
 const udpHeaderLength = 8
+
+/** The start of the window of this time, and of those before and after it; Unix seconds. */
+function windowsAround(time: number, windowSeconds: number): number[] {
+  const start = time - (time % windowSeconds)
+  return [start - windowSeconds, start, start + windowSeconds].filter(each => each >= 0)
+}
 
 export class KnockFormats {
   readonly #byType: ReadonlyMap<string, readonly KnockFormat[]>
@@ -42,16 +50,20 @@ export class KnockFormats {
     return this.#byType.get(type) ?? []
   }
 
-  /** The shapes of the packets that a credential of the configuration is knocked by. */
-  shapesOf(credential: ShapedCredential): PacketShape[] {
+  /** The shapes, at a time in Unix seconds, of the packets that a credential of the configuration is knocked by. */
+  shapesOf(credential: ShapedCredential, time: number): PacketShape[] {
     const { type, port, onBehalfOf } = credential
     return this.of(type)
       .filter(({ carriesAddress }) => !carriesAddress || onBehalfOf.length > 0)
-      .map(format => ({
-        udpLength: format.payloadLength + udpHeaderLength,
-        firstWord: format.firstWord(credential),
-        port,
-      }))
+      .flatMap(format => {
+        const udpLength = format.payloadLength + udpHeaderLength
+        const { rotation } = format
+        if (!rotation) return [{ udpLength, firstWord: format.firstWord(credential, time), port }]
+        return windowsAround(time, rotation.windowSeconds).map(start => {
+          const [firstWord, secondWord] = [format.firstWord(credential, start), rotation.secondWord(credential, start)]
+          return { udpLength, firstWord, secondWord, port }
+        })
+      })
   }
 
   /** The secret of a credential as plain values, and what the replay journal finds it by. */

@@ -44,6 +44,21 @@ export interface KnockRequest {
   readonly address?: Buffer
 }
 
+/**
+ * How packets begin that tell no one whose they are: with words that the server's identity and the time give, the same
+ * for all of its users. A hint in the packet says which of their secrets it was made with.
+ */
+interface Rotation<S> {
+  /** How long a window is. Those before and after the present one count as well. */
+  readonly windowSeconds: number
+  /** Bytes 4 to 7, as the first word. */
+  secondWord(secret: S, time: number): number
+  /** The hint in a packet whose first words are those of this secret. */
+  hintIn(bytes: Buffer, at: number, secret: S): string
+  /** The hint in packets that are made with this secret. */
+  hintOf(secret: S, time: number): string
+}
+
 /** A format whose packets are checked against a secret `S`. */
 export interface KnockFormat<S = unknown> {
   /** Names the format and its file of test vectors; no two formats have the same. */
@@ -62,10 +77,16 @@ export interface KnockFormat<S = unknown> {
    * credential by them, so they must stay the same in later releases.
    */
   identityOf(secret: S): Buffer
-  /** The first four bytes of each packet, as a big-endian number: the kernel drops packets that begin otherwise. */
-  firstWord(secret: S): number
   /**
-   * Checks the `payloadLength` bytes at `at`, which begin with the secret's first word and were sent to `port`. Undefined
+   * The first four bytes of each packet, as a big-endian number: the kernel drops packets that begin otherwise. `time`, in
+   * Unix seconds, matters only to formats with a rotation.
+   */
+  firstWord(secret: S, time: number): number
+  /** For a format whose packets begin otherwise in each window of time. */
+  readonly rotation?: Rotation<S>
+  /**
+   * Checks the `payloadLength` bytes at `at`, which begin with the secret's first word (at a time that
+   * counts) and were sent to `port`. Undefined
    * when they were not made with this secret. The verifier judges the time, and whether the knock is new.
    */
   verify(bytes: Buffer, at: number, port: number, secret: S): VerifiedKnock | undefined

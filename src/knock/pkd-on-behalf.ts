@@ -82,7 +82,7 @@ export const pkdOnBehalf: KnockFormat<PkdSecret> = {
   carriesAddress: true,
   secretOf: source => pkd.secretOf(source),
   identityOf: secret => pkd.identityOf(secret),
-  firstWord: secret => pkd.firstWord(secret),
+  firstWord: (secret, time) => pkd.firstWord(secret, time),
   verify(bytes, at, port, { key }) {
     if (!verifyObo(bytes, at, port, key)) return undefined
     const requested = requestedAddress(bytes, at) ?? null

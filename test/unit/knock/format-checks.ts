@@ -26,10 +26,10 @@ const textOf = (bytes: Buffer) =>
     ? bytes.join('.')
     : Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16)).join(':')
 
-function outcomeOf(format: KnockFormat, { secret, port, payload }: Vector): string {
+function outcomeOf(format: KnockFormat, { secret, port, payload, time = 0 }: Vector): string {
   const bytes = Buffer.from(payload, 'hex')
   if (bytes.length !== format.payloadLength) return 'malformed'
-  if (bytes.readUInt32BE(0) !== format.firstWord(secret)) return 'unknown-tag'
+  if (bytes.readUInt32BE(0) !== format.firstWord(secret, time)) return 'unknown-tag'
   const knock = format.verify(bytes, 0, port, secret)
   if (!knock) return 'bad-hash'
   return knock.requested === null ? 'address-not-allowed' : 'accepted'
@@ -102,7 +102,7 @@ export const formatChecks = {
       for (const other of secrets) {
         const same = format.identityOf(other).equals(format.identityOf(secret))
         // Packets that begin otherwise are not tried with it.
-        const tried = packet.readUInt32BE(0) === format.firstWord(other)
+        const tried = packet.readUInt32BE(0) === format.firstWord(other, request.time)
         const verified = tried && format.verify(packet, 0, request.port, other) !== undefined
         assert.equal(verified, same, 'verified by another secret')
       }
@@ -132,7 +132,7 @@ export const formatChecks = {
     const secrets = accepted(vectors).map(({ secret }) => secret)
     const drawn = [fc.constantFrom(...secrets), octets(format.payloadLength), port, fc.boolean()] as const
     const property = fc.property(...drawn, (secret, bytes, port, starts) => {
-      if (starts) bytes.writeUInt32BE(format.firstWord(secret), 0)
+      if (starts) bytes.writeUInt32BE(format.firstWord(secret, 0), 0)
       assert.equal(format.verify(bytes, 0, port, secret), undefined, 'random bytes are taken')
     })
     fc.assert(property, { numRuns: 300 })
@@ -144,7 +144,7 @@ export const formatChecks = {
     const property = fc.property(fc.constantFrom(...secrets), request, (secret, request) => {
       const packet = encoded(format, request, secret)
       assert.equal(packet.length, format.payloadLength, 'length')
-      assert.equal(packet.readUInt32BE(0), format.firstWord(secret), 'first word')
+      assert.equal(packet.readUInt32BE(0), format.firstWord(secret, request.time), 'first word')
     })
     fc.assert(property, { numRuns: 50 })
   },

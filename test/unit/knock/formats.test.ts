@@ -61,12 +61,14 @@ for (const { type, formats } of credentialTypes) {
 
       it('has shapes that the kernel knows its packets by', () => {
         const port = 4000
-        for (const { secret } of vectorsOf(type, format)) {
+        for (const { secret, time = 0 } of vectorsOf(type, format)) {
           const shaped = { ...(secret as object), type, port, onBehalfOf: ['0.0.0.0/0'] }
-          const want = { udpLength: format.payloadLength + 8, firstWord: format.firstWord(secret), port }
-          const shapes = knockFormats.shapesOf(shaped)
+          const second = format.rotation && { secondWord: format.rotation.secondWord(secret, time) }
+          const firstWord = format.firstWord(secret, time)
+          const want = { udpLength: format.payloadLength + 8, firstWord, ...second, port }
+          const shapes = knockFormats.shapesOf(shaped, time)
           assert.ok(shapes.some(shape => JSON.stringify(shape) === JSON.stringify(want)))
-          const plain = knockFormats.shapesOf({ ...shaped, onBehalfOf: [] })
+          const plain = knockFormats.shapesOf({ ...shaped, onBehalfOf: [] }, time)
           assert.equal(plain.length, shapes.length - knockFormats.of(type).filter(each => each.carriesAddress).length)
         }
       })
@@ -231,7 +233,7 @@ describe('a format that is new', () => {
 
   it('has a shape for the kernel', () => {
     const shape = { udpLength: 40, firstWord: toyKnock().readUInt32BE(0), port: 7 }
-    assert.deepEqual(formats.shapesOf({ ...newOne, ...secret, port: 7 }), [shape])
+    assert.deepEqual(formats.shapesOf({ ...newOne, ...secret, port: 7 }, start), [shape])
   })
 
   it('is verified beside the others, remembered, and refused when it is wrong', () => {

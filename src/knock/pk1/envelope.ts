@@ -1,0 +1,118 @@
+/**
+ * What all packets of pkctl's own knock have: a prefix of this minute, a salt, a check that only who knows the server's
+ * identity can make, and a sealed body. docs/protocol.md is the specification.
+ *
+ * | offset | size | field                                                                              |
+ * | ------ | ---- | ---------------------------------------------------------------------------------- |
+ * | 0      | 8    | prefix: HMAC-SHA-256(prefix key, window), cut                                      |
+ * | 8      | 16   | salt, random                                                                       |
+ * | 24     | 16   | check: HMAC-SHA-256(mac key, all bytes before it and behind it), cut               |
+ * | 40     | n    | hint (8) or ephemeral key (32), XOR the first n bytes of HMAC-SHA-256(mask key, salt) |
+ * | 40 + n |      | body under ChaCha20-Poly1305 (RFC 8439), nonce of zeros, and the tag (16)          |
+ *
+ * The key of the body comes from HKDF-SHA-256 (RFC 5869) with this salt, so that a nonce of zeros is used once. The data
+ * that is authenticated with it are prefix, salt, the masked n bytes, and the UDP port (2 bytes, big-endian).
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, timingSafeEqual } from 'node:crypto'
+import type { FilterKeys } from './identity.js'
+import { hmac } from './identity.js'
+import { prefixLength } from './window.js'
+
+export const saltAt = prefixLength
+export const saltLength = 16
+const macAt = saltAt + saltLength
+const macLength = 16
+export const maskedAt = macAt + macLength
+export const tagLength = 16
+const cipher = 'chacha20-poly1305'
+const nonce = Buffer.alloc(12)
+
+/** A packet, as its place in a buffer. */
+export interface PacketPlace {
+  readonly bytes: Buffer
+  readonly at: number
+  readonly length: number
+  /** The UDP port that it was sent to. */
+  readonly port: number
+}
+
+/** What refuses a packet, as docs/protocol.md names it. */
+export type Layer = 'check' | 'hint' | 'ephemeral' | 'seal' | 'request' | 'window' | 'signer'
+
+const part = ({ bytes, at }: PacketPlace, offset: number, length: number) =>
+  bytes.subarray(at + offset, at + offset + length)
+
+export const saltOf = (place: PacketPlace): Buffer => part(place, saltAt, saltLength)
+export const prefixIn = (place: PacketPlace): Buffer => part(place, 0, prefixLength)
+
+function macOf(keys: FilterKeys, place: PacketPlace): Buffer {
+  const { length } = place
+  return hmac(keys.mac, part(place, 0, macAt), part(place, maskedAt, length - maskedAt)).subarray(0, macLength)
+}
+
+/** Whether the packet was made by a sender who knows the identity, and is as it was. */
+export const hasRightCheck = (keys: FilterKeys, place: PacketPlace): boolean =>
+  timingSafeEqual(macOf(keys, place), part(place, macAt, macLength))
+
+/** The `length` bytes behind the check, without their mask; the same hides what is shown. */
+export const unmasked = (keys: FilterKeys, place: PacketPlace, length: number): Buffer =>
+  masked(keys, saltOf(place), part(place, maskedAt, length))
+
+function masked(keys: FilterKeys, salt: Buffer, bytes: Buffer): Buffer {
+  const mask = hmac(keys.mask, salt)
+  return Buffer.from(bytes.map((byte, i) => byte ^ (mask[i] as number)))
+}
+
+export const sealKey = (secret: Buffer, salt: Buffer, label: string, context: Buffer): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, salt, Buffer.concat([Buffer.from(`pkctl knock 1 ${label}`), context]), 32))
+
+function authenticated(place: PacketPlace, maskedLength: number): Buffer {
+  const port = Buffer.alloc(2)
+  port.writeUInt16BE(place.port)
+  return Buffer.concat([part(place, 0, macAt), part(place, maskedAt, maskedLength), port])
+}
+
+/** The body; undefined where it was not sealed with this key. */
+export function openBody(key: Buffer, place: PacketPlace, maskedLength: number): Buffer | undefined {
+  const from = maskedAt + maskedLength
+  const sealed = part(place, from, place.length - from)
+  const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: tagLength })
+  const bodyLength = sealed.length - tagLength
+  decipher.setAAD(authenticated(place, maskedLength), { plaintextLength: bodyLength })
+  decipher.setAuthTag(sealed.subarray(bodyLength))
+  try {
+    const body = decipher.update(sealed.subarray(0, bodyLength))
+    decipher.final()
+    return body
+  } catch {
+    return undefined
+  }
+}
+
+/** What a packet is made of. */
+interface Parts {
+  readonly keys: FilterKeys
+  readonly prefix: Buffer
+  readonly salt: Buffer
+  /** Hint or ephemeral key, without the mask. */
+  readonly hidden: Buffer
+  readonly key: Buffer
+  readonly body: Buffer
+  readonly port: number
+}
+
+export function sealPacket({ keys, prefix, salt, hidden, key, body, port }: Parts): Buffer {
+  const bytes = Buffer.alloc(maskedAt + hidden.length + body.length + tagLength)
+  prefix.copy(bytes)
+  salt.copy(bytes, saltAt)
+  masked(keys, salt, hidden).copy(bytes, maskedAt)
+  const place = { bytes, at: 0, length: bytes.length, port }
+  const encipher = createCipheriv(cipher, key, nonce, { authTagLength: tagLength })
+  encipher.setAAD(authenticated(place, hidden.length), { plaintextLength: body.length })
+  const from = maskedAt + hidden.length
+  encipher.update(body).copy(bytes, from)
+  encipher.final()
+  encipher.getAuthTag().copy(bytes, from + body.length)
+  macOf(keys, place).copy(bytes, macAt)
+  return bytes
+}

@@ -1,0 +1,110 @@
+/**
+ * The knock of a device that has no SSH key: 160 bytes, sealed with a key of 32 bytes that the server has as well. The
+ * 8 hidden bytes are a hint, HMAC-SHA-256(hint key, window), cut: by it the server finds the key among any number of them.
+ *
+ * Hint key: HMAC-SHA-256(key, `pkctl knock 1 hint` and the identity). The body's key: HKDF of the key, with the label
+ * `symmetric` and the identity. The body is the request alone, in 96 bytes.
+ */
+import type { KnockFormat } from '../format.js'
+import type { Layer, PacketPlace } from './envelope.js'
+import {
+  hasRightCheck,
+  maskedAt,
+  openBody,
+  prefixIn,
+  saltAt,
+  saltLength,
+  saltOf,
+  sealKey,
+  sealPacket,
+  tagLength,
+  unmasked,
+} from './envelope.js'
+import { filterKeys, hmac } from './identity.js'
+import type { KnockRequestBody } from './request.js'
+import { decodeRequest, encodeRequest, plainRequest } from './request.js'
+import { prefixOf, windowBytes, windowOf, windowSeconds } from './window.js'
+
+export const symmetricLength = 160
+const hintLength = 8
+const requestLength = symmetricLength - maskedAt - hintLength - tagLength
+
+interface SymmetricSecret {
+  /** 32 bytes: the server's public key. */
+  readonly identity: Buffer
+  /** 32 bytes. */
+  readonly key: Buffer
+}
+
+const hintOf = ({ identity, key }: SymmetricSecret, window: bigint) =>
+  hmac(hmac(key, Buffer.from('pkctl knock 1 hint'), identity), windowBytes(window)).subarray(0, hintLength)
+
+const bodyKey = ({ identity, key }: SymmetricSecret, salt: Buffer) => sealKey(key, salt, 'symmetric', identity)
+
+/** What the packet asks for, or the check that refuses it. The time is not compared with a clock. */
+export function openSymmetric(place: PacketPlace, secret: SymmetricSecret): KnockRequestBody | Layer {
+  const keys = filterKeys(secret.identity)
+  if (!hasRightCheck(keys, place)) return 'check'
+  const body = openBody(bodyKey(secret, saltOf(place)), place, hintLength)
+  if (!body) return 'seal'
+  const request = decodeRequest(body, 0, requestLength)
+  if (!request) return 'request'
+  // The window is that of the time: a second spelling of it is refused.
+  const window = windowOf(request.time)
+  if (!prefixOf(keys, window).equals(prefixIn(place))) return 'window'
+  return hintOf(secret, window).equals(unmasked(keys, place, hintLength)) ? request : 'hint'
+}
+
+/** The packet; undefined where the request does not fit. */
+export function sealSymmetric(
+  request: KnockRequestBody,
+  port: number,
+  salt: Buffer,
+  secret: SymmetricSecret,
+): Buffer | undefined {
+  const body = encodeRequest(request, requestLength)
+  if (!body) return undefined
+  const keys = filterKeys(secret.identity)
+  const window = windowOf(request.time)
+  const [prefix, hidden, key] = [prefixOf(keys, window), hintOf(secret, window), bodyKey(secret, salt)]
+  return sealPacket({ keys, prefix, salt, hidden, key, body, port })
+}
+
+/** Unix milliseconds of a time in seconds, exact where the seconds are. */
+const millisecondsOf = (seconds: number) =>
+  BigInt(Math.floor(seconds)) * 1000n + BigInt(Math.floor((seconds % 1) * 1000))
+
+/** Of any time that a packet can have. */
+const windowAt = (seconds: number) => windowOf(millisecondsOf(seconds))
+
+export const symmetric: KnockFormat<SymmetricSecret> = {
+  id: 'symmetric',
+  payloadLength: symmetricLength,
+  carriesAddress: false,
+  secretOf: ({ identity, key }) => ({ identity: Buffer.from(identity), key: Buffer.from(key) }),
+  identityOf: ({ identity, key }) => Buffer.concat([Buffer.from('symmetric '), identity, key]),
+  firstWord: ({ identity }, time) => prefixOf(filterKeys(identity), windowAt(time)).readUInt32BE(0),
+  rotation: {
+    windowSeconds,
+    secondWord: ({ identity }, time) => prefixOf(filterKeys(identity), windowAt(time)).readUInt32BE(4),
+    hintIn(bytes, at, { identity }) {
+      const place = { bytes, at, length: symmetricLength, port: 0 }
+      return unmasked(filterKeys(identity), place, hintLength).toString('latin1')
+    },
+    hintOf: (secret, time) => hintOf(secret, windowAt(time)).toString('latin1'),
+  },
+  verify(bytes, at, port, secret) {
+    const request = openSymmetric({ bytes, at, length: symmetricLength, port }, secret)
+    // What the request wishes beyond the grant of the credential is not offered.
+    if (typeof request === 'string' || !isPlain(request)) return undefined
+    return { time: Number(request.time / 1000n), digestAt: at + saltAt }
+  },
+  encode({ port, time, random }, secret) {
+    const packet = sealSymmetric(plainRequest(millisecondsOf(time)), port, random(saltLength), secret)
+    if (!packet) throw new Error('a plain request fits')
+    return packet
+  },
+}
+
+const isPlain = ({ close, window, prefix, other, host, services }: KnockRequestBody) =>
+  !close && window === null && prefix === null && other === null && host === null && services.length === 0

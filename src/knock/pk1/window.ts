@@ -1,0 +1,21 @@
+/** Windows of 30 seconds, counted from the Unix epoch: a packet begins with a prefix that only its window has. */
+import type { FilterKeys } from './identity.js'
+import { hmac } from './identity.js'
+
+export const windowSeconds = 30
+const windowMilliseconds = 30_000n
+
+export const prefixLength = 8
+
+/** Of a time in Unix milliseconds. */
+export const windowOf = (milliseconds: bigint): bigint => milliseconds / windowMilliseconds
+
+/** As 8 bytes, big-endian. */
+export function windowBytes(window: bigint): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(window)
+  return bytes
+}
+
+export const prefixOf = (keys: FilterKeys, window: bigint): Buffer =>
+  hmac(keys.prefix, windowBytes(window)).subarray(0, prefixLength)
