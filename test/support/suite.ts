@@ -5,7 +5,7 @@ import { bundlePrograms } from './bundle.js'
 import { dist, must, root } from './commands.js'
 
 /** These have nothing to do with a kernel: `npm test` runs them. */
-const elsewhere = ['completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
+const elsewhere = ['clients', 'completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
 
 /** The longest come first, so that those that run beside each other end at the same time. */
 const longest = [
