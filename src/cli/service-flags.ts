@@ -2,7 +2,7 @@
 import type { Conflict, Rejection } from '../config/service-options.js'
 import { conflictsOf, isLogPrefix, serviceBounds, serviceDefaults, serviceFrom } from '../config/service-options.js'
 import { parsePacketRate, parseWindow } from '../config/values.js'
-import { parsePorts, parsePrefix, withoutContained } from '../net/index.js'
+import { parseInterface, parsePorts, parsePrefix, withoutContained } from '../net/index.js'
 import type { Hook, Protocol, ServiceSpec } from '../nft/index.js'
 import type { Terminal, UserError } from '../util/index.js'
 import { usageError } from '../util/index.js'
@@ -28,6 +28,7 @@ export interface ServiceFlags {
   readonly prefix4: string
   readonly prefix6: string
   readonly hook: Hook
+  readonly interface?: readonly string[]
 }
 
 /** The flags that always have a value, as text. */
@@ -58,6 +59,7 @@ export function serviceSpec(name: string, flags: ServiceFlags): ServiceSpec {
     prefix4: parseCount('--prefix4', flags.prefix4, ...serviceBounds.prefix4),
     prefix6: parseCount('--prefix6', flags.prefix6, ...serviceBounds.prefix6),
     hook,
+    interfaces: (flags.interface ?? []).flatMap(text => text.split(',')).map(parseInterface),
     log: logOptions(flags),
   })
 }

@@ -16,6 +16,7 @@ export function summaryOf(spec: ServiceSpec): string {
     ...(spec.singleUse ? ['single use'] : []),
     ...(spec.failOpen ? ['fail-open'] : []),
     ...(spec.hook === 'prerouting' ? ['prerouting'] : []),
+    ...(spec.interfaces.length > 0 ? [`only by ${spec.interfaces.join(', ')}`] : []),
     ...(spec.prefix4 === 32 && spec.prefix6 === 128 ? [] : [`grants /${spec.prefix4} and /${spec.prefix6}`]),
     ...(spec.log ? ['logged'] : []),
   ].join(', ')

@@ -50,7 +50,16 @@ function servicesOf(
   at: ConfigPath,
   { merged, findings }: Context,
 ): ServiceSpec[] {
-  const { port, except, syn, log, 'single-use': singleUse, 'fail-open': failOpen, ...options } = data
+  const {
+    port,
+    except,
+    syn,
+    log,
+    'single-use': singleUse,
+    'fail-open': failOpen,
+    interface: interfaces,
+    ...options
+  } = data
   const ports = subtractPorts(port, except)
   if (ports.length === 0) {
     findings.problem(merged.positionOf([...at, 'except']), `${formatPath([...at, 'except'])}leaves no port to protect`)
@@ -63,6 +72,7 @@ function servicesOf(
       syn: syn ?? options.protocol === 'tcp',
       singleUse,
       failOpen,
+      interfaces,
       log: log === true ? {} : log || null,
     }),
   ]

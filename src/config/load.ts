@@ -2,10 +2,12 @@
 import * as path from 'node:path'
 import type { Context } from './context.js'
 import { checkTwins, warnOfTails, warnOfUnopened } from './credentials/checks.js'
+import { checkInterfaces } from './credentials/interface-checks.js'
 import { secretOptions } from './credentials/kinds.js'
 import { loadCredentials } from './credentials/load.js'
 import type { SourcePosition } from './errors.js'
 import { ConfigError, Findings } from './errors.js'
+import { warnOfLinkLocal } from './link-local.js'
 import { loadServices } from './load-services.js'
 import { loadSettings } from './load-settings.js'
 import { mergeSources } from './merge-sources.js'
@@ -33,6 +35,8 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const services = loadServices(context)
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
+  checkInterfaces(credentials, context)
+  warnOfLinkLocal(services, context)
   warnOfTails(credentials, context)
   warnOfUnopened(services, credentials, context)
   warnOfReadableConfig(context, secretOptions)

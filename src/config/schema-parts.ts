@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { PkdFormatError } from '../knock/index.js'
 import { kindOf, quote, shown, ValueError } from '../util/index.js'
+import { parseInterface } from '../net/index.js'
 import { namePattern, nameRule, parseAbsolutePath } from './values.js'
 
 type Complaint = (issue: { readonly input?: unknown }) => string
@@ -58,6 +59,16 @@ function checkName(value: string): string {
   if (!namePattern.test(value)) throw new ValueError(`${quote(value)} is not a name`, nameRule)
   return value
 }
+
+const interfaceName = parsed(text('the name of an interface'), parseInterface)
+
+/** One name or a list. */
+export const interfaceNames = () =>
+  z
+    .union([interfaceName.transform(one => [one]), listOf('names of interfaces', interfaceName)], {
+      error: expected('the name of an interface, or a list of names'),
+    })
+    .prefault([])
 
 export const absolutePath = () => parsed(text('an absolute path'), parseAbsolutePath)
 

@@ -4,6 +4,7 @@
  * services must start fast.
  */
 import type { PortRange } from '../net/index.js'
+import { withoutCovered } from '../net/index.js'
 import type { Hook, LogRule, Protocol, Rate, ServiceSpec } from '../nft/index.js'
 import { defaultWindowSeconds } from '../nft/index.js'
 import { parsePacketRate } from './values.js'
@@ -73,6 +74,7 @@ interface ServiceOptions {
   readonly prefix4: number
   readonly prefix6: number
   readonly hook: Hook
+  readonly interfaces: readonly string[]
   /** Null = no log. */
   readonly log: LogOptions | null
 }
@@ -86,10 +88,14 @@ interface LogOptions {
 }
 
 /** The service that options without conflicts make. */
-export function serviceFrom(name: string, { accept, reject, log, ...options }: ServiceOptions): ServiceSpec {
+export function serviceFrom(
+  name: string,
+  { accept, reject, interfaces, log, ...options }: ServiceOptions,
+): ServiceSpec {
   return {
     name,
     ...options,
+    interfaces: withoutCovered(interfaces),
     closing: accept ? 'accept' : (reject ?? serviceDefaults.reject),
     log: log && logRuleFrom(name, log),
   }

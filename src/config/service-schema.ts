@@ -4,7 +4,19 @@ import type { PortRange } from '../net/index.js'
 import { mergePorts, parsePorts, parsePrefix, withoutContained } from '../net/index.js'
 import { hooks, protocols } from '../nft/index.js'
 import { shown, ValueError } from '../util/index.js'
-import { duration, expected, flag, listOf, mapping, oneOf, parsed, text, textOrNumber, whole } from './schema-parts.js'
+import {
+  duration,
+  expected,
+  flag,
+  interfaceNames,
+  listOf,
+  mapping,
+  oneOf,
+  parsed,
+  text,
+  textOrNumber,
+  whole,
+} from './schema-parts.js'
 import { isLogPrefix, rejections, serviceBounds, serviceDefaults } from './service-options.js'
 import { kernelLogLevels, parsePacketRate, parseWindow } from './values.js'
 
@@ -72,6 +84,10 @@ export const serviceSchema = mapping({
   hook: oneOf(hooks)
     .prefault(serviceDefaults.hook)
     .describe('Where the port is filtered; prerouting is before DNAT, for ports of containers. Default: input'),
+  interface: interfaceNames().describe(
+    'The interfaces by which packets must come in to be filtered, one or a list, such as eth0 or ppp*; by others, the ' +
+      'port is open. [] for all interfaces. Default: []',
+  ),
   log: z
     .union([flag(), serviceLogSchema], { error: expected('true, false or a mapping') })
     .prefault(false)

@@ -4,7 +4,7 @@ import type { OneTimeLine, PacketKnockCredential } from '../config/index.js'
 import type { Credential, StepsCredential } from '../config/types.js'
 import type { OneTimeList, Step } from '../knock/index.js'
 import { currentHours, rotatingSteps } from '../knock/index.js'
-import { addressBytes } from '../net/index.js'
+import { addressBytes, onlyInterface } from '../net/index.js'
 import type { GrantAction, SequencePorts } from '../nft/index.js'
 import type { GrantRequest } from './mark-allocator.js'
 import type { PacketSequence } from './sequence-verifier.js'
@@ -66,11 +66,24 @@ const hasTriggers = ({ triggers }: Pick<Credential, 'triggers'>) =>
 
 export function packetCredential(
   { credential, revokes }: Extract<ActiveCredential, { kind: 'packet' }>,
-  action: number,
+  { number: action, grants }: GrantAction,
 ): PacketCredential {
   const { name, type, port, skew, rate, onBehalfOf } = credential
   const checked = knockFormats.secretOf(credential)
-  return { name, type, ...checked, port, skew, rate, action, onBehalfOf, revokes, triggers: hasTriggers(credential) }
+  return {
+    ...{ name, type, ...checked, port, skew, rate, action, onBehalfOf, revokes },
+    triggers: hasTriggers(credential),
+    linkLocal: revokes || isForOneLink(credential, grants),
+  }
+}
+
+/**
+ * Whether knocks come in by one interface, and grants hold for this interface alone: so that a link-local source means one
+ * machine.
+ */
+function isForOneLink({ interfaces }: Pick<Credential, 'interfaces'>, grants: GrantAction['grants']): boolean {
+  const only = onlyInterface(interfaces)
+  return grants.every(({ service }) => only !== undefined && onlyInterface(service.interfaces) === only)
 }
 
 export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, action: GrantAction): PacketSequence {
@@ -86,6 +99,7 @@ export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>
     action: action.number,
     revokes,
     triggers: hasTriggers(credential),
+    linkLocal: revokes || isForOneLink(credential, action.grants),
     ...(once ? { once } : {}),
   }
 }
@@ -105,6 +119,8 @@ export function sequencePortsOf(
     flagRules: [
       ...new Map(sequences.map(({ credential: { flags } }) => [`${flags.mask} ${flags.value}`, flags])).values(),
     ],
+    // They are the same for all: see src/config/credentials/checks.ts.
+    interfaces: sequences[0]?.credential.interfaces ?? [],
     seconds: Math.max(...sequences.map(one => one.credential.timeout)),
   }
 }

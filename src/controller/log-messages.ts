@@ -84,6 +84,8 @@ function because(reason: Refusal | undefined, skewSeconds = 0): string {
       return 'rate-limited'
     case 'address-not-allowed':
       return 'asks for an address that it may not ask for'
+    case 'link-local':
+      return 'its address is link-local, and the credential and what it opens are not for one interface alone'
     case 'line-unmarked':
       return 'its line could not be marked as used'
     case 'out-of-time':

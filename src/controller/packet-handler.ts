@@ -10,7 +10,7 @@ import { EventLimiter } from './event-limiter.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
-import type { Clock, Decision, KnockVerifier, PacketCredential } from './verifier.js'
+import type { Clock, Decision, KnockVerifier, PacketCredential, Refusal } from './verifier.js'
 import { refusedCopies, refusedUnverified } from './verifier.js'
 
 interface PacketHandlerParts {
@@ -34,6 +34,9 @@ const effectsPerSecond = 200
 const copiesPerSecond = 2
 /** A clock that differs from the monotonic one by more than this between two batches was set. */
 const clockJumpSeconds = 2
+
+/** The right key, but too often, or for too much: the knock is used up like any other. */
+const usedUp: ReadonlySet<Refusal> = new Set(['rate-limited', 'address-not-allowed', 'link-local'])
 
 export class PacketHandler {
   verifier: KnockVerifier
@@ -116,9 +119,8 @@ export class PacketHandler {
       return others + marks.action(credential.action)
     }
     counters.add(decision.reason)
-    // The right key, but too often, or for too much: the knock is used up like any other.
     const { credential, knock } = decision
-    const used = decision.reason === 'rate-limited' || decision.reason === 'address-not-allowed'
+    const used = usedUp.has(decision.reason)
     if (used && credential && knock) this.#note(credential, packet, knock)
     return others + marks.refused
   }

@@ -29,7 +29,10 @@ export function packetPathSpec(
     ...binding,
     // The earlier hook serves both: a grant made before routing exists when the packet reaches the input hook.
     hook: affected.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
-    shapes: active.flatMap(one => (one.kind === 'packet' ? knockFormats.shapesOf(one.credential, now) : [])),
+    shapes: active.flatMap(({ kind, credential }) => {
+      const { interfaces } = credential
+      return kind === 'packet' ? knockFormats.shapesOf(credential, now).map(shape => ({ ...shape, interfaces })) : []
+    }),
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,

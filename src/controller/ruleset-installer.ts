@@ -105,7 +105,7 @@ export class RulesetInstaller {
     reconciling.tracker.useActions(allocation.actions)
     const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
     await this.knockQueue.worker.configure(
-      allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action.number)] : [])),
+      allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action)] : [])),
       allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action)] : [])),
     )
     triggers.configure(config.credentials, services, config.limits)

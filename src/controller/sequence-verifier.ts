@@ -4,6 +4,7 @@ import type { FlagRule, Step } from '../knock/index.js'
 import { SequenceTracker } from '../knock/index.js'
 import { protocolTcp } from '../net/index.js'
 import type { Packet } from '../queue/index.js'
+import { isLinkLocal } from './link-local.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { Clock } from './verifier.js'
@@ -24,6 +25,8 @@ export interface PacketSequence {
   readonly revokes: boolean
   /** Whether commands are to be run as well. */
   readonly triggers: boolean
+  /** Whether a link-local source counts, as for other credentials. */
+  readonly linkLocal: boolean
   /** The line of a one-time sequence, which must be marked as used before the sequence counts. */
   readonly once?: OneTimeLine
 }
@@ -33,7 +36,7 @@ type StepDecision =
   | {
       readonly kind: 'refuse'
       readonly sequence: PacketSequence
-      readonly reason: 'rate-limited' | 'line-unmarked' | 'out-of-time'
+      readonly reason: 'rate-limited' | 'line-unmarked' | 'out-of-time' | 'link-local'
     }
 
 /** Marks a line as used on disk. Throws when that fails. */
@@ -88,7 +91,9 @@ export class SequenceVerifier {
     const [late] = this.#late
     if (!sequence) return late && { kind: 'refuse', sequence: late, reason: 'out-of-time' }
     const within = this.#limiters.get(sequence.name)?.take(version, buffer, sourceAt, now) ?? true
-    return within ? this.#complete(sequence) : { kind: 'refuse', sequence, reason: 'rate-limited' }
+    if (!within) return { kind: 'refuse', sequence, reason: 'rate-limited' }
+    if (!sequence.linkLocal && isLinkLocal(packet)) return { kind: 'refuse', sequence, reason: 'link-local' }
+    return this.#complete(sequence)
   }
 
   #complete(sequence: PacketSequence): StepDecision {

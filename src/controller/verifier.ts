@@ -9,6 +9,7 @@ import { knockFormats } from '../config/credentials/credential-types.js'
 import type { KnockFormat, KnockFormats, Requested, VerifiedKnock } from '../knock/index.js'
 import { protocolUdp, splitPrefix } from '../net/index.js'
 import type { Packet } from '../queue/index.js'
+import { isLinkLocal } from './link-local.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { ReplayCache } from './replay-cache.js'
@@ -35,6 +36,8 @@ export interface PacketCredential {
   readonly revokes: boolean
   /** Whether something is to be run as well. */
   readonly triggers: boolean
+  /** Whether a link-local source counts: its knock and its grants are limited to one link. */
+  readonly linkLocal: boolean
 }
 
 /** Why a knock was refused. */
@@ -49,6 +52,7 @@ export const refusals = [
   'stale',
   'rate-limited',
   'address-not-allowed',
+  'link-local',
   'line-unmarked',
   'memory-full',
   'state-unwritable',
@@ -182,7 +186,7 @@ export class KnockVerifier {
     memory.remember(buffer, digestAt, time)
     const version = packet.version === 6 ? 6 : 4
     if (limiter?.take(version, buffer, packet.sourceAt, this.#clock.monotonic()) === false) return 'rate-limited'
-    if (requested === undefined) return undefined
+    if (requested === undefined) return credential.linkLocal || !isLinkLocal(packet) ? undefined : 'link-local'
     return requested && allowed && isIn(allowed, requested) ? undefined : 'address-not-allowed'
   }
 }

@@ -1,4 +1,5 @@
 /** What is to be known of a machine before it can be judged. Gathered in doctor/probes; null = could not be looked at. */
+import type { HostInterface } from '../config/host-interfaces.js'
 import type { UnwritablePath } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Status } from '../controller/index.js'
@@ -14,6 +15,8 @@ export interface Facts {
   readonly kernel: KernelFacts | null
   /** The files of others in which rules of pkctl stand. */
   readonly saved: readonly SavedRules[]
+  /** All interfaces, also those that are down. */
+  readonly interfaces: readonly HostInterface[] | null
   readonly clock: ClockState
   readonly files: readonly FileFacts[]
   /** The established ssh session that the command was typed in, also through sudo. */

@@ -43,6 +43,7 @@ export const catalogue = {
   'cuts-connections': 'note',
   'nobody-opens': 'warning',
   'opens-nothing': 'warning',
+  'interface-unmatched': 'warning',
   'set-nearly-full': 'warning',
   'session-shut-out': 'note',
   // Rules of others

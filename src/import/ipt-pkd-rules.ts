@@ -7,6 +7,7 @@ import { openingOf } from './ipt-pkd-openings.js'
 import type { Refusal } from './ipt-pkd-refusals.js'
 import { isCheck, refusalsIn, refusalsOf, sayRefusals, sayReplaced } from './ipt-pkd-refusals.js'
 import type { IptablesRule } from './iptables.js'
+import { interfaceOf } from './interface-names.js'
 import { addressesOf, valueOf } from './iptables.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
@@ -100,8 +101,8 @@ function ruleOf(
 ): PkdRule | string {
   const notes: Note[] = []
   if (rule.odd.length > 0) notes.push(caution(`left out: ${shorten(rule.odd.join(' '))}: it has no meaning here`))
-  for (const option of ['--source', '--destination', '--in-interface'] as const) {
-    const value = option === '--in-interface' ? valueOf(rule, option) : addressesOf(rule, option)
+  for (const option of ['--source', '--destination'] as const) {
+    const value = addressesOf(rule, option)
     if (value !== undefined)
       notes.push(caution(`left out: ${option} ${shorten(value)}: knocks are taken wherever they come in`))
   }
@@ -124,9 +125,19 @@ function ruleOf(
     key,
     skew: skewOf(rule, notes),
     port,
+    interfaces: interfacesOf(rule, notes),
     opens,
     notes,
   }
+}
+
+function interfacesOf(rule: IptablesRule, notes: Note[]): string[] {
+  const given = valueOf(rule, '--in-interface')
+  if (given === undefined) return []
+  const name = interfaceOf(given)
+  if (name === undefined)
+    notes.push(caution(`left out: --in-interface ${shorten(given)}: knocks are taken wherever they come in`))
+  return name === undefined ? [] : [name]
 }
 
 function skewOf(rule: IptablesRule, notes: Note[]): number {

@@ -1,6 +1,7 @@
 /** The text of knockd.conf: sections with their values, and the section `options`. */
 import { maxWindowSeconds } from '../config/values.js'
 import type { Draft } from './draft.js'
+import { interfaceOf } from './interface-names.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
 
@@ -59,14 +60,23 @@ export function readOptions(section: string, values: ReadonlyMap<string, string>
       draft.caution(`left out: LogFile = ${shorten(value)}: ${where}; ${how}`)
     } else if (key === 'pidfile') draft.remark(`left out: PidFile = ${shorten(value)}: pkctld needs none`)
     else if (key === 'interface') {
-      const how =
-        'pkctld takes knocks on all interfaces (target limits a credential to an address), and ports are closed on all: ' +
-        'who comes in by another one, such as a LAN or a VPN, needs to knock, or to be in the allow of the service'
+      const closed =
+        'ports are closed on all interfaces: who comes in by another one, such as a LAN or a VPN, needs to be in the allow ' +
+        'of the service, or give the service the interface by which alone it is to be closed'
       if (/^(any|all)$/i.test(value)) draft.remark(`left out: Interface = ${shorten(value)}, as it is here`)
-      else draft.caution(`left out: Interface = ${shorten(value)}: ${how}`)
+      else if (interfaceOf(value) === undefined)
+        draft.caution(`left out: Interface = ${shorten(value)}: knocks count on all interfaces, and ${closed}`)
+      else draft.caution(`Interface = ${shorten(value)}: knocks count on this interface alone, but ${closed}`)
     } else
       draft.caution(`left out: ${shorten(key)} in [${shorten(section)}]: it is no option of knockd that is known here`)
   }
+}
+
+/** By which interfaces knocks count; none are all. As there, the last one counts. */
+export function knockInterfaces(sections: readonly Section[]): string[] {
+  const name = sections.flatMap(({ values }) => values.get('interface') ?? []).at(-1)
+  const known = name === undefined || /^(any|all)$/i.test(name) ? undefined : interfaceOf(name)
+  return known === undefined ? [] : [known]
 }
 
 /** A time in seconds, or `otherwise` where there is none that can be used. */

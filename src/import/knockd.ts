@@ -3,15 +3,18 @@ import type { ConfigReader } from '../config/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { Draft } from './draft.js'
 import { keysOf } from './firewall-lines.js'
+import { interfaceOption } from './interface-names.js'
 import { Door } from './knockd-door.js'
 import type { Section } from './knockd-file.js'
-import { readOptions, readSections } from './knockd-file.js'
+import { knockInterfaces, readOptions, readSections } from './knockd-file.js'
 import { rightsOfCommands, shorten } from './notes.js'
 
 export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>): ImportResult {
   const draft = new Draft()
   const sections = readSections(text, draft)
-  for (const { name, values } of sections.filter(isOptions)) readOptions(name, values, draft)
+  const options = sections.filter(isOptions)
+  for (const { name, values } of options) readOptions(name, values, draft)
+  const limited = interfaceOption(knockInterfaces(options))
   const doors = sections
     .filter(section => !isOptions(section))
     .map(({ name, values }) => new Door(name, values, reader))
@@ -25,7 +28,7 @@ export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'
   for (const door of doors) {
     const credential = door.credential(together)
     if (typeof credential === 'string') draft.caution(`left out: door '${shorten(door.name)}': ${credential}`)
-    else draft.credential(credential)
+    else draft.credential({ ...credential, options: { ...credential.options, ...limited } })
   }
   if (doors.some(({ isTriggered }) => isTriggered)) {
     draft.remark(

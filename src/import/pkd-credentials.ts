@@ -1,4 +1,6 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
+import { withoutCovered } from '../net/index.js'
+import { interfaceOption } from './interface-names.js'
 import { parseKey, parseTag, PkdFormatError } from '../knock/index.js'
 import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
 import type { Draft } from './draft.js'
@@ -14,6 +16,8 @@ export interface PkdRule {
   readonly skew: number
   /** The port to knock at; undefined = any. */
   readonly port?: number | undefined
+  /** By which interfaces knocks count; empty or undefined = by all. */
+  readonly interfaces?: readonly string[]
   readonly opens: readonly OpenedPorts[]
   readonly onOpen?: TriggerDraft | undefined
   readonly notes: readonly Note[]
@@ -42,7 +46,9 @@ export function addPkdRules(draft: Draft, rules: readonly PkdRule[]): void {
     const earlier = merged.get(secret)
     merged.set(secret, earlier ? join(earlier, rule) : rule)
   }
-  for (const { name, tag, key, skew, port, opens, onOpen, notes } of merged.values()) {
+  for (const rule of merged.values()) {
+    const { name, tag, key, skew, port, opens, onOpen } = rule
+    const { interfaces = [], notes } = isToldApart(rule, merged.values()) ? rule : onAllInterfaces(rule)
     draft.credential({
       name,
       options: {
@@ -50,12 +56,30 @@ export function addPkdRules(draft: Draft, rules: readonly PkdRule[]): void {
         tag: printable(tag),
         ...(port === undefined ? {} : { port }),
         ...(skew === 10 ? {} : { skew }),
+        ...interfaceOption(interfaces),
       },
       secrets: { key: printable(key) },
       opens,
       ...(onOpen ? { onOpen } : {}),
       notes,
     })
+  }
+}
+
+/** Two credentials with one tag are told apart by their keys, which the kernel does not know. */
+const isToldApart = ({ tag, interfaces = [] }: PkdRule, rules: Iterable<PkdRule>) =>
+  [...rules].every(
+    other => !parseTag(other.tag).equals(parseTag(tag)) || (other.interfaces ?? []).join() === interfaces.join(),
+  )
+
+function onAllInterfaces(rule: PkdRule): PkdRule {
+  const { interfaces = [], notes } = rule
+  if (interfaces.length === 0) return rule
+  const why = 'others with its tag have another interface; give it a tag of its own, and interface'
+  return {
+    ...rule,
+    interfaces: [],
+    notes: [...notes, caution(`left out: --in-interface ${interfaces.join(', ')}: ${why}`)],
   }
 }
 
@@ -75,11 +99,16 @@ function join(one: PkdRule, other: PkdRule): PkdRule {
     ...one,
     skew,
     port: one.port === other.port ? one.port : undefined,
+    interfaces: bothInterfaces(one.interfaces ?? [], other.interfaces ?? []),
     opens: [...one.opens, ...other.opens],
     onOpen: one.onOpen ?? other.onOpen,
     notes,
   }
 }
+
+/** None are all. */
+const bothInterfaces = (some: readonly string[], others: readonly string[]) =>
+  some.length === 0 || others.length === 0 ? [] : withoutCovered([...some, ...others])
 
 /** Control characters as hex, which a key file can hold, too. */
 function printable(text: string): string {

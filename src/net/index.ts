@@ -10,8 +10,9 @@ export {
   maskAddress,
   parseAddress,
 } from './addresses.js'
+export { matchesInterface, onlyInterface, parseInterface, withoutCovered } from './interfaces.js'
 export type { PortRange } from './ports.js'
 export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtractPorts } from './ports.js'
 export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'
-export { parseSource } from './sources.js'
+export { isLinkLocal, parseSource } from './sources.js'
 export { protocolNumbers, protocolTcp, protocolUdp } from './protocols.js'

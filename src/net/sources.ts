@@ -15,6 +15,11 @@ const never: readonly (readonly [prefix: string, what: string, hint: string])[] 
   ['ff00::/8', 'a multicast address', group],
 ]
 
+/** Each link has these addresses of its own: without an interface, they name no machine. */
+const onLink = ['169.254.0.0/16', 'fe80::/10'] as const
+
+export const isLinkLocal = (address: string): boolean => onLink.some(prefix => prefixContains(prefix, address))
+
 /** One address that packets can come from, in the spelling of nft. */
 export function parseSource(text: string): { version: IpFamily; address: string } {
   const parsed = parseAddress(text)

@@ -69,7 +69,7 @@ export class FirewallError extends Error {
   override readonly name = 'FirewallError'
 
   constructor(
-    readonly kind: 'no-service' | 'port-taken' | 'replaced',
+    readonly kind: 'link-local' | 'no-service' | 'port-taken' | 'replaced',
     message: string,
     readonly hint?: string,
   ) {

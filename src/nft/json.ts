@@ -75,7 +75,7 @@ export const deleteElements = (name: string, elem: readonly Json[]): Command => 
 
 // ---- expressions
 
-export const meta = (key: 'mark' | 'l4proto' | 'nfproto'): Json => ({ meta: { key } })
+export const meta = (key: 'mark' | 'l4proto' | 'nfproto' | 'iifname' | 'iifkind'): Json => ({ meta: { key } })
 export const field = (protocol: string, name: string): Json => ({ payload: { protocol, field: name } })
 /** Bits of the transport header and what follows it; offset and length in bits. */
 export const transportBits = (offset: number, len: number): Json => ({ payload: { base: 'th', offset, len } })

@@ -1,6 +1,7 @@
 /** Whether a change locks out the ssh session in which it is made, and what to do about it. */
 import { prefixContains } from '../net/index.js'
 import type { Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
+import { refuseLinkLocal } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { UserError } from '../util/index.js'
 import type { Session } from './ssh-session.js'
@@ -45,6 +46,7 @@ export async function guardSession(
     if (secondsLeft < Infinity) blocked.push({ spec, secondsLeft })
   }
   if (flags.allowMe) {
+    for (const { spec } of blocked) refuseLinkLocal(spec.name, address, spec.interfaces)
     return blocked.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
   }
   const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])

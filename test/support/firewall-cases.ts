@@ -324,7 +324,7 @@ const queueCases: FirewallCase[] = [
       assert.deepEqual(await specs(firewall), [pre, ssh])
       await firewall.uninstall()
       assert.deepEqual(await specs(firewall), [pre, ssh])
-      assert.deepEqual(await chainNames(nft), ['gate-input', 'gate-prerouting', 'pk-pre', 'pk-ssh'])
+      assert.deepEqual(await chainNames(nft), ['gate-input', 'gate-prerouting', 'onward', 'pk-pre', 'pk-ssh'])
     },
   },
 ]

@@ -56,6 +56,9 @@ const variants: Readonly<Record<string, Partial<ServiceSpec>>> = {
   'allow side by side': { allow: ['10.0.0.0/25', '10.0.0.128/25'] },
   'allow everybody': { allow: ['0.0.0.0/0', '::/0'] },
   prerouting: { hook: 'prerouting' },
+  'one interface': { interfaces: ['eth0'] },
+  'several interfaces': { interfaces: ['eth0', 'ppp*', 'wg-home.1'] },
+  'an interface, prerouting': { interfaces: ['ppp*'], hook: 'prerouting' },
   log: { log: { prefix: 'pkctl ssh: ', level: 'info', rate: { count: 6, unit: 'minute' }, burst: 3 } },
   'log without a limit': { log: { prefix: 'x', level: 'warn', rate: null, burst: 0 } },
   'log without a prefix': { log: { prefix: '', level: 'debug', rate: { count: 1, unit: 'second' }, burst: 5 } },
@@ -272,7 +275,7 @@ const services: FirewallCase[] = [
         return [...chains.keys(), ...maps.keys()].filter(name => !name.startsWith('pk-')).sort()
       }
       const onInput = ['gate-input', 'ranges-tcp-input', 'services-input']
-      const onPrerouting = ['gate-prerouting', 'ranges-tcp-prerouting', 'services-prerouting']
+      const onPrerouting = ['gate-prerouting', 'onward', 'ranges-tcp-prerouting', 'services-prerouting']
       await firewall.ensureServices([wide('input')])
       assert.deepEqual(await there(), onInput)
       await firewall.ensureServices([wide('prerouting')])

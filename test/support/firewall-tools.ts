@@ -30,6 +30,7 @@ export function service(name: string, change: Partial<ServiceSpec> = {}): Servic
     prefix4: 32,
     prefix6: 128,
     hook: 'input',
+    interfaces: [],
     log: null,
     ...change,
   }
@@ -105,9 +106,9 @@ export async function packetPathFor(firewall: Firewall, change: Partial<PacketPa
     native: nativeQueue,
     marks,
     shapes: [
-      { udpLength: 64, firstWord: 0x5353484b, port: null },
-      { udpLength: 64, firstWord: 0x504b4430, port: null },
-      { udpLength: 64, firstWord: 0x504b4430, port: 4000 },
+      { udpLength: 64, firstWord: 0x5353484b, port: null, interfaces: [] },
+      { udpLength: 64, firstWord: 0x504b4430, port: null, interfaces: [] },
+      { udpLength: 64, firstWord: 0x504b4430, port: 4000, interfaces: [] },
     ],
     actions: [...services.values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))

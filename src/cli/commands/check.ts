@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
+import { hostInterfaces, unmatchedInterfaces } from '../../config/host-interfaces.js'
 import {
   configJsonSchema,
   hiddenFrom,
@@ -33,6 +34,8 @@ export function checkCommand(terminal: Terminal): Command {
         },
       })
       for (const warning of warnings) terminal.warn(warning)
+      for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces()))
+        terminal.warn(`${message}; ${advice}`)
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       if (process.geteuid?.() === 0) {
         warnOfHidden(files, marked, terminal)

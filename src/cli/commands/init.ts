@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { hostInterfaces, unmatchedInterfaces } from '../../config/host-interfaces.js'
 import { rejections } from '../../config/service-options.js'
 import { kernelLogLevels } from '../../config/values.js'
 import type { ServiceGrant, ServicePlan } from '../../nft/index.js'
@@ -53,6 +54,11 @@ export function initCommand(terminal: Terminal): Command {
         .choices(hooks)
         .default(flagDefaults.hook),
     )
+    .option(
+      '-i, --interface <names>',
+      'filter only what comes in by it, such as eth0 or ppp*; may be repeated',
+      collect,
+    )
     .addHelpText('after', help)
   return withChangeFlags(withLockoutFlags(command)).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
@@ -61,6 +67,10 @@ export function initCommand(terminal: Terminal): Command {
     const prepare = async (plan: ServicePlan) => (allowed = await guardSession(terminal, firewall, flags, plan))
     const change = await firewall.apply({ specs: [spec], prepare })
     if (change.changed) warnOfEndingConnections(terminal, spec)
+    for (const { message, advice } of unmatchedInterfaces({ services: [spec], credentials: [] }, hostInterfaces())) {
+      terminal.warn(message)
+      terminal.hint(advice)
+    }
     await tellDaemon(terminal, flags)
     const details = change.details.filter(detail => !detail.startsWith(`service ${name} added`)).join('; ')
     const sentence = change.changed

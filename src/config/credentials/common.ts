@@ -1,8 +1,9 @@
 /** What all types of credentials have in common: options, and the parts that a type consists of. */
 import type * as z from 'zod'
+import { withoutCovered } from '../../net/index.js'
 import type { ConfigPath } from '../config-path.js'
 import type { Context } from '../context.js'
-import { duration, flag, listOf, name, parsed, text } from '../schema-parts.js'
+import { duration, flag, interfaceNames, listOf, name, parsed, text } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
 import { triggerOf, triggerSchema } from '../trigger-schema.js'
 import { parseRate, parseWindow } from '../values.js'
@@ -19,6 +20,9 @@ export const commonOptions = {
   window: duration(readWindow)
     .optional()
     .describe("How long a grant lasts; seconds, or 10m, 8h, 2d, or unlimited. Default: the service's own window"),
+  interface: interfaceNames().describe(
+    'The interfaces by which a knock must come in to count, one or a list, such as eth0 or ppp*. [] for all. Default: []',
+  ),
   'on-open': triggerSchema.optional().describe('A command to run after a valid knock.'),
   'on-close': triggerSchema.optional().describe('A command to run after a knock that revokes a grant.'),
   'on-expiry': triggerSchema.optional().describe('A command to run when the window has passed.'),
@@ -70,6 +74,7 @@ export const commonOf = (name: string, data: CommonData): AnyCredential => ({
   opens: data.opens ?? [],
   closes: data.closes ?? [],
   window: data.window ?? null,
+  interfaces: withoutCovered(data.interface),
   rate: data.rate,
   triggers: triggersOf(data),
   enabled: data.enabled,

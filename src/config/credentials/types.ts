@@ -18,6 +18,8 @@ export interface AnyCredential {
   readonly closes: readonly string[]
   /** Seconds, Infinity for a grant without end; null = the service's own. */
   readonly window: number | null
+  /** By which interfaces a knock must come in; empty = by any. */
+  readonly interfaces: readonly string[]
   /** Per source and credential; null = no limit. */
   readonly rate: KnockRate | null
   readonly triggers: Triggers

@@ -7,6 +7,7 @@ import { checkCredentials } from './check-credentials.js'
 import { checkDaemon } from './check-daemon.js'
 import { checkFiles } from './check-files.js'
 import { checkForeignRules } from './check-foreign-rules.js'
+import { checkInterfaces } from './check-interfaces.js'
 import { checkMachine } from './check-machine.js'
 import { checkServices } from './check-services.js'
 import { checkSession } from './check-session.js'
@@ -20,6 +21,7 @@ export function checkAll(facts: Facts, version: string): Finding[] {
     ...checkDaemon(facts, version),
     ...checkConfiguration(facts),
     ...checkServices(facts),
+    ...checkInterfaces(facts),
     ...checkSession(facts),
     ...checkForeignRules(facts),
     ...checkCredentials(facts),

@@ -1,4 +1,5 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
+import { hostInterfaces } from '../../config/host-interfaces.js'
 import { serviceUser } from '../../config/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { findSession } from '../../safety/index.js'
@@ -35,6 +36,7 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     configuration,
     kernel,
     saved: savedRules(),
+    interfaces: hostInterfaces(),
     clock: clockState(),
     files: filesOf(configuration, at),
     session: findSession() ?? null,

@@ -9,6 +9,7 @@
 import type { Command, Hook } from '../json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
+import { onwardChain } from '../table/arrival.js'
 import { gateBase, gateOf, hooks, isAnswerRule, isPortMap, lookupRules, portMapEntries } from '../table/gate.js'
 import { grantMap } from '../table/grant-chain.js'
 import { filledByCommand } from '../table/sequence-rules.js'
@@ -74,7 +75,8 @@ const pathSets = new Set(filledByCommand)
 /** Whether a comparison looks at the elements of the set or map of this name. */
 export const isComparedElement = (name: string): boolean => isComparedMap(name) || isComparedSet(name)
 
-const isPath = (chain: string) => !chain.startsWith('pk-') && !chain.startsWith('gate-')
+/** The chain for what is routed onward belongs to services: whether it is right, `sound` of these says. */
+const isPath = (chain: string) => !chain.startsWith('pk-') && !chain.startsWith('gate-') && chain !== onwardChain
 
 /**
  * Takes a snapshot of what these commands have made, where `services` is what there should be. What differs from that

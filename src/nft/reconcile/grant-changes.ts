@@ -1,10 +1,11 @@
 /** Grants by command: which are there, and what a change makes of them. */
 import type { IpFamily } from '../../net/index.js'
-import { familyOf, maskAddress, splitPrefix } from '../../net/index.js'
+import { familyOf, isLinkLocal, maskAddress, onlyInterface, splitPrefix } from '../../net/index.js'
 import { nearest } from '../../util/index.js'
 import { FirewallError } from '../errors.js'
 import type { Command } from '../json.js'
 import type { Nft } from '../nft.js'
+import { readInterfaces } from '../table/arrival.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { addGrant, deleteGrant } from '../table/grant-elements.js'
 import { decodeSpec } from '../table/service-comment.js'
@@ -37,7 +38,8 @@ export async function planAddedGrant(
   nft: Nft,
   { service, version, address, seconds, keepLonger = false }: AddedGrant,
 ): Promise<GrantChange & EarlierGrants> {
-  const spec = await requireService(nft, service)
+  const { interfaces, ...spec } = await requireService(nft, service)
+  refuseLinkLocal(service, address, interfaces)
   const source = maskAddress(address, prefixOf(spec, version))
   const existing = await grantIn(nft, setOf(service, 'add', version), source)
   const wanted = seconds ?? Infinity
@@ -140,11 +142,23 @@ export function noServiceHint(service: string, names: readonly string[]): string
   return meant === undefined ? `pkctl init ${service} --port PORT makes it` : `did you mean '${meant}'?`
 }
 
+/** On each link another machine can have the address; only a service on one link means one of them. */
+export function refuseLinkLocal(service: string, address: string, interfaces: readonly string[]): void {
+  if (!isLinkLocal(address) || onlyInterface(interfaces) !== undefined) return
+  const message = `${address} is another machine on each link, and service ${service} is not for one interface alone`
+  throw new FirewallError(
+    'link-local',
+    message,
+    'give the service one interface, or use a global address of the machine',
+  )
+}
+
 /** What a grant needs to know of its service. Reads chains and rules only: quick, however many services there are. */
-async function requireService(nft: Nft, service: string): Promise<GrantSpec> {
+async function requireService(nft: Nft, service: string): Promise<GrantSpec & Pick<ServiceSpec, 'interfaces'>> {
   const { chains } = await nft.list({ elements: false })
-  const kept = decodeSpec(chains.get(chainOf(service))?.rules.at(-1)?.comment)
-  if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6 }
+  const rules = chains.get(chainOf(service))?.rules ?? []
+  const kept = decodeSpec(rules.at(-1)?.comment)
+  if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6, interfaces: readInterfaces(rules) }
   const names = [...chains].flatMap(([chain, { rules }]) =>
     chain.startsWith(chainOf('')) && decodeSpec(rules.at(-1)?.comment) ? [chain.slice(chainOf('').length)] : [],
   )

@@ -17,7 +17,7 @@ export const repairedMessage = (name: string): string =>
 /** All options but the name, in the order in which they are shown. */
 const options = [
   ...(['protocol', 'ports', 'syn', 'closing', 'window', 'singleUse', 'failOpen'] as const),
-  ...(['allow', 'prefix4', 'prefix6', 'hook', 'log'] as const),
+  ...(['allow', 'prefix4', 'prefix6', 'hook', 'interfaces', 'log'] as const),
 ] satisfies (keyof ServiceSpec)[]
 
 /** The options in which they differ. */

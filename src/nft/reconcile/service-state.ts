@@ -4,6 +4,7 @@ import { bitsOf, familyOf, ipFamilies } from '../../net/index.js'
 import type { Rate } from '../json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'
+import { readInterfaces } from '../table/arrival.js'
 import { gateIsSound, portKeyId, portKeysOf, portMapEntries } from '../table/gate.js'
 import { commentsOf, earlierCommentsOf } from '../table/service-chain.js'
 import { decodeSpec } from '../table/service-comment.js'
@@ -51,6 +52,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
     ...kept,
     ports: distinct(keys.map(key => key.ports)),
     hook: keys[0]?.hook ?? 'input',
+    interfaces: readInterfaces(chain.rules),
     allow: ipFamilies.flatMap(version =>
       (listing.sets.get(setOf(name, 'allow', version))?.elements ?? []).map(prefixText),
     ),

@@ -12,6 +12,7 @@ import * as j from '../json.js'
 import type { Command, Hook, Json } from '../json.js'
 import type { ListedChain, ListedRule, Listing } from '../listing.js'
 import { asArray, asObject } from '../listing.js'
+import { isOnwardSound } from './arrival.js'
 import type { ServiceSpec } from './service-spec.js'
 
 export const hooks = ['input', 'prerouting'] as const
@@ -178,6 +179,7 @@ export function gateIsSound(hook: Hook, listing: Listing): boolean {
   const rules = lookupRules(listing.chains.get(gateOf(hook)))
   return (
     !isOutdated(hook, listing) &&
+    (hook === 'input' || isOnwardSound(listing)) &&
     !entries.some(key => key.hook === hook && isOld(key)) &&
     rules.some(({ expr }) => expr.length === 1 && looksInto(portMapOf(hook), expr[0])) &&
     rangedProtocols(entries, hook).every(protocol =>

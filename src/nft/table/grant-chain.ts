@@ -7,12 +7,13 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { ipFamilies } from '../../net/index.js'
-import type { Command, Expression, Json } from '../json.js'
+import type { Command, Expression, Hook, Json } from '../json.js'
 import * as j from '../json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
+import { forThisMachine } from './arrival.js'
 import { addGate, answerChain, gateOf } from './gate.js'
-import { forThisMachine, shapeMatches } from './knock-shapes.js'
+import { shapeMatches } from './knock-shapes.js'
 import type { Marks } from './marks.js'
 import { clearMark, ownBits } from './marks.js'
 import type { GrantAction, PacketPathSpec } from './packet-path-spec.js'
@@ -29,7 +30,6 @@ const actionChain = ({ number }: GrantAction) => `grant-${number}`
 
 export function grantRules({ hook, marks, actions, shapes, sequencePorts }: PacketPathSpec): Command[] {
   const ours = ownBits(marks)
-  const here = forThisMachine(hook)
   return [
     ...actions.flatMap(action => actionRules(action, marks)),
     j.addVerdictMap({ name: grantMap, type: 'mark' }),
@@ -47,12 +47,15 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
     // Refused, or never answered: a queue without a reader, or that overflows, lets its packets go on to here.
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
-    ...shapeMatches(shapes).map(shape => j.addRule(answerChain, [...shape, ...here, j.goto('answered')])),
-    ...(sequencePorts ? stepAnswers(sequencePorts, marks, here) : []),
+    ...shapeMatches(shapes).flatMap(shape => answersTo(hook, shape, 'answered')),
+    ...(sequencePorts ? stepAnswers(sequencePorts, marks, hook) : []),
     addGate(hook),
     j.insertRule(gateOf(hook), [j.match(ours, '!=', 0), j.jump(answerChain)]),
   ]
 }
+
+const answersTo = (hook: Hook, shape: readonly Expression[], chain: string) =>
+  forThisMachine(hook, ...shape).map(expr => j.addRule(answerChain, [...expr, j.goto(chain)]))
 
 function actionRules(action: GrantAction, marks: Marks): Command[] {
   const chain = actionChain(action)
@@ -90,7 +93,7 @@ function grantStatements(
 }
 
 /** Steps go on, the last one of a sequence with its action; any other mark on such a packet is another program's. */
-function stepAnswers(ports: SequencePorts, marks: Marks, here: readonly Expression[]): Command[] {
+function stepAnswers(ports: SequencePorts, marks: Marks, hook: Hook): Command[] {
   const ours = ownBits(marks)
   const goOn = [j.counter(), clearMark(marks), j.return_()]
   return [
@@ -99,7 +102,7 @@ function stepAnswers(ports: SequencePorts, marks: Marks, here: readonly Expressi
     ...[marks.step, marks.strayStep].map(bits =>
       j.addRule('stepped', [j.match(ours, '==', bits), ...goOn], unansweredComment),
     ),
-    ...stepShapes(ports).map(shape => j.addRule(answerChain, [...shape, ...here, j.goto('stepped')])),
+    ...stepShapes(ports).flatMap(shape => answersTo(hook, shape, 'stepped')),
   ]
 }
 

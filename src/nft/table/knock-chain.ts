@@ -8,8 +8,9 @@
 import { ipFamilies, protocolNumbers, protocolUdp } from '../../net/index.js'
 import type { Command, Expression, Hook } from '../json.js'
 import * as j from '../json.js'
+import { forThisMachine } from './arrival.js'
 import { gatePriority } from './gate.js'
-import { forThisMachine, shapeMatches } from './knock-shapes.js'
+import { shapeMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isOverLimit, isPending, packetLimit } from './pending-sources.js'
@@ -26,20 +27,24 @@ const chains = { tcp: 'knock-tcp', udp: 'knock-udp', rest: 'knock-rest' } as con
 export function knockRules(spec: PacketPathSpec): Command[] {
   const { hook, native } = spec
   const base = knockChainOf(hook)
-  const here = forThisMachine(hook)
+  const forUs = (...conditions: Expression[]) => forThisMachine(hook, ...conditions)
   const pending = (chain: string, ...conditions: Expression[]) =>
-    ipFamilies.map(version => j.addRule(chain, [...conditions, isPending(version), ...here, j.goto('pending')]))
+    ipFamilies.flatMap(version =>
+      forUs(...conditions, isPending(version)).map(expr => j.addRule(chain, [...expr, j.goto('pending')])),
+    )
   const starts = onlyStarts(spec)
   return [
     ...candidateChain(spec),
     ...pendingChain(spec),
     ...Object.values(chains).map(chain => j.addChain(chain)),
-    ...shapeMatches(spec.shapes).map(shape => j.addRule(chains.udp, [...shape, ...here, j.goto('candidate')])),
+    ...shapeMatches(spec.shapes).flatMap(shape =>
+      forUs(...shape).map(expr => j.addRule(chains.udp, [...expr, j.goto('candidate')])),
+    ),
     ...(spec.sequencePorts
       ? stepRules(chains, spec.sequencePorts, spec.marks, {
           overLimit: version => isOverLimit(version, spec.perSourceLimit),
           send: queueing(spec),
-          here,
+          forUs,
         })
       : []),
     ...pending(chains.tcp, ...(starts ? [] : [j.match(synAck, '==', 'syn')])),

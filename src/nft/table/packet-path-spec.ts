@@ -12,6 +12,8 @@ export interface KnockShape {
   readonly firstWord: number
   /** Destination port; null for every port. */
   readonly port: number | null
+  /** By which interfaces it must come in; empty for all. */
+  readonly interfaces: readonly string[]
 }
 
 /** What a verdict's mark makes the kernel do: add a source to these services' sets, or delete it from them. */

@@ -16,6 +16,7 @@ import type { IpFamily } from '../../net/index.js'
 import { ipFamilies, protocolUdp } from '../../net/index.js'
 import type { Command, Expression } from '../json.js'
 import * as j from '../json.js'
+import { comesInBy } from './arrival.js'
 import type { Marks } from './marks.js'
 import { clearMark, setOwnBits } from './marks.js'
 import { addPending } from './pending-sources.js'
@@ -30,6 +31,8 @@ export interface SequencePorts {
   readonly flagRules: readonly { readonly mask: number; readonly value: number }[]
   /** How long a source can be in mid-sequence. */
   readonly seconds: number
+  /** By which interfaces knocks must come in; empty for all. */
+  readonly interfaces: readonly string[]
 }
 
 const midwaySize = 65_536
@@ -52,9 +55,9 @@ function starts({ flagRules }: SequencePorts): { protocol: 'tcp' | 'udp'; is: Ex
   return [...tcp.map(is => ({ protocol: 'tcp' as const, is })), { protocol: 'udp', is: isUdp }]
 }
 
-/** What a step looks like: such a packet to a port of a sequence. */
+/** What a step looks like: such a packet to a port of a sequence, by an interface that counts. */
 export const stepShapes = (stepping: SequencePorts): Expression[][] =>
-  starts(stepping).map(({ is }) => [is, j.inSet(target, portSet)])
+  starts(stepping).map(({ is }) => [is, j.inSet(target, portSet), ...comesInBy(stepping.interfaces)])
 
 /** The sets; those that only the kernel fills are empty after a change, and a source in mid-sequence has to begin again. */
 export function stepSets({ ports, openPorts }: SequencePorts): Command[] {
@@ -86,12 +89,12 @@ export function stepRules(
   parts: {
     readonly overLimit: (version: IpFamily) => Expression
     readonly send: readonly Expression[]
-    /** What matches packets for this machine, where others pass as well. */
-    readonly here: readonly Expression[]
+    /** As `forThisMachine` says. */
+    readonly forUs: (...conditions: Expression[]) => Expression[][]
   },
 ): Command[] {
-  const { overLimit, send, here } = parts
-  const { seconds } = stepping
+  const { overLimit, send, forUs } = parts
+  const { seconds, interfaces } = stepping
   const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
   return [
     j.addChain('step'),
@@ -122,12 +125,16 @@ export function stepRules(
     j.addChain('astray'),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
     ...ipFamilies.map(version => j.addRule('astray', [notedAstray(version)])),
-    ...starts(stepping).map(({ protocol, is }) =>
-      j.addRule(bases[protocol], [is, j.inSet(target, portSet), ...here, j.goto('step')]),
+    ...starts(stepping).flatMap(({ protocol, is }) =>
+      forUs(is, j.inSet(target, portSet), ...comesInBy(interfaces)).map(expr =>
+        j.addRule(bases[protocol], [...expr, j.goto('step')]),
+      ),
     ),
     ...ipFamilies.flatMap(version =>
-      starts(stepping).map(({ protocol, is }) =>
-        j.addRule(bases[protocol], [is, j.inSet(j.source(version), midwayOf(version)), ...here, j.jump('astray')]),
+      starts(stepping).flatMap(({ protocol, is }) =>
+        forUs(is, j.inSet(j.source(version), midwayOf(version)), ...comesInBy(interfaces)).map(expr =>
+          j.addRule(bases[protocol], [...expr, j.jump('astray')]),
+        ),
       ),
     ),
   ]

@@ -2,7 +2,8 @@
  * A service as the kernel guards it: its chain, its sets, and its keys in the map that leads there.
  *
  *     protocol . port in map "services-input" ──> chain pk-NAME
- *       [prerouting] to be routed onward                 return
+ *       [interface]  comes in by another one             return
+ *       [prerouting] to be routed onward                 chain onward
  *       [syn]        TCP with ACK or RST                 return
  *       [allow]      source in @pk-NAME.allow-4          accept    prefixes that are always allowed
  *       source in @pk-NAME-4                             accept    granted by a knock, for a time
@@ -20,6 +21,7 @@ import * as j from '../json.js'
 import type { Command, Expression } from '../json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet, aliveSetDefinition } from './alive.js'
+import { comesInElsewhere, interfaceComment, leaveOnward } from './arrival.js'
 import { encodeSpec } from './service-comment.js'
 import { allowedBy, setNames, setNamesOf, setOf, setsOf } from './service-sets.js'
 import type { LogRule, ServiceSpec } from './service-spec.js'
@@ -32,15 +34,17 @@ const idleSeconds = 180
 const takenSeconds = 1
 
 const connectedComment = 'of a connection'
+const onwardComment = 'routed onward'
 
 function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
   // What carries neither flag gets another answer from a port where a program listens than from one where none does: SYN,
   // and FIN, NULL and Xmas, by which scanners find out.
   const ofConnection = j.match(j.and(j.field('tcp', 'flags'), { '|': ['ack', 'rst'] }), '!=', 0)
-  // Broadcast, multicast and anycast reach local services as well; only what is routed onward is not ours to judge.
-  const elsewhere = j.match({ fib: { result: 'type', flags: ['daddr'] } }, '==', 'unicast')
   return [
-    ...(spec.hook === 'prerouting' ? [{ expr: [elsewhere, j.return_()], comment: 'not for this machine' }] : []),
+    ...(spec.interfaces.length > 0
+      ? [{ expr: [comesInElsewhere(spec.interfaces), j.return_()], comment: interfaceComment }]
+      : []),
+    ...(spec.hook === 'prerouting' ? [{ expr: [...leaveOnward], comment: onwardComment }] : []),
     ...(spec.syn ? [{ expr: [ofConnection, j.return_()], comment: connectedComment }] : []),
     ...ipFamilies
       .filter(version => allowedBy(spec, version).length > 0)
@@ -183,4 +187,9 @@ export const commentsOf = (spec: ServiceSpec): string[] => rulesOf(spec).map(rul
 
 /** The same, of the version before, whose rules another has to replace. */
 export const earlierCommentsOf = (spec: ServiceSpec): string[] =>
-  commentsOf(spec).map(comment => (comment === connectedComment ? 'already connected' : comment))
+  commentsOf(spec).map(comment => earlierComments[comment] ?? comment)
+
+const earlierComments: Readonly<Record<string, string>> = {
+  [connectedComment]: 'already connected',
+  [onwardComment]: 'not for this machine',
+}

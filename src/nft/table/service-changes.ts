@@ -3,6 +3,7 @@ import * as j from '../json.js'
 import type { Command } from '../json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet } from './alive.js'
+import { addOnwardChain, dropOnwardChain, onwardChain } from './arrival.js'
 import type { PortKey, PortMapEntry } from './gate.js'
 import {
   addPortKey,
@@ -43,6 +44,7 @@ export function buildServices(
   const staying = new Set(wanted.map(takenId))
   return [
     j.addTable(),
+    ...(specs.some(({ hook }) => hook === 'prerouting') ? addOnwardChain() : []),
     // Before the gate: nft fills a new map of ranges at once, and its elements lead to the chains.
     ...specs.flatMap(spec => buildChain(spec, listing)),
     ...used.flatMap(hook => buildGate(hook, rangedProtocols(all, hook), listing)),
@@ -52,6 +54,7 @@ export function buildServices(
       .map(deletePortKey),
     ...hooks.filter(hook => !used.includes(hook)).flatMap(hook => dropGate(hook, listing)),
     ...replaced.flatMap(service => dropChain(service, listing)),
+    ...(used.includes('prerouting') ? [] : dropOnwardChain(listing)),
     ...[...wanted, ...moved].map(key => addPortKey(key, key.chain)),
   ]
 }
@@ -68,6 +71,7 @@ export function removeServices(services: readonly string[], listing: Listing): C
     ...taken.filter(key => chains.has(key.chain) && !idle.includes(key.hook)).map(deletePortKey),
     ...idle.flatMap(hook => dropGate(hook, listing)),
     ...services.flatMap(service => dropChain(service, listing)),
+    ...(idle.includes('prerouting') ? dropOnwardChain(listing) : []),
     ...dropTableIfEmpty(services, listing),
   ]
 }
@@ -75,7 +79,7 @@ export function removeServices(services: readonly string[], listing: Listing): C
 /** Deletes the table when these services are all that is in it. */
 function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
   const own = services.map(chainOf)
-  const chains = new Set([...own, ...hooks.map(gateOf)])
+  const chains = new Set([...own, onwardChain, ...hooks.map(gateOf)])
   const sets = new Set([...services.flatMap(setNames), aliveSet])
   const isEmpty =
     [...portMapEntries(listing).keys()].every(chain => own.includes(chain)) &&

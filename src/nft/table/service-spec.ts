@@ -36,6 +36,8 @@ export interface ServiceSpec {
   readonly prefix4: number
   readonly prefix6: number
   readonly hook: Hook
+  /** By which interfaces packets must come in to be judged, as src/net/interfaces.ts has their names; empty for all. */
+  readonly interfaces: readonly string[]
   readonly log: LogRule | null
 }
 

@@ -52,6 +52,33 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'interfaces that are no names',
+      yaml: 'services: {s: {port: 1, interface: "*"}, t: {port: 2, interface: [eth0, "a b"]}, u: {port: 3, interface: 4}}',
+      want: [
+        "1:36: services.s.interface: expected the name of an interface such as eth0, or ppp* for all that start with ppp, got '*'",
+        "1:73: services.t.interface[1]: expected the name of an interface such as eth0, or ppp* for all that start with ppp, got 'a b'",
+        '1:106: services.u.interface: expected the name of an interface, or a list of names, got 4',
+      ],
+    },
+    {
+      name: 'knocks that the kernel cannot tell apart, with other interfaces',
+      yaml: [
+        'services: {s: {port: 1}}',
+        'credentials:',
+        '  a: {type: pkd, tag: TAGG, key: test, opens: [s]}',
+        '  b: {type: pkd, tag: TAGG, key: toast, opens: [s], interface: eth0}',
+        '  c: {type: pkd, tag: TAGX, key: toast, opens: [s], interface: eth0, port: 1}',
+        '  d: {type: pkd, tag: TAGX, key: roast, opens: [s], port: 2}',
+        '  e: {type: sequence, sequence: [3, 1, 2], opens: [s], interface: eth0}',
+        '  f: {type: sequence, sequence: [6, 5, 7], opens: [s]}',
+        '  g: {type: sequence, sequence: [8, 7, 9], opens: [s], enabled: false}',
+      ].join('\n'),
+      want: [
+        '4:64: credentials.b.interface: credentials.a has the same tag and another interface (give one of them another tag or port)',
+        '7:67: credentials.f.interface: all sequences count on the same interfaces, and credentials.e has others (give all of them the same interface, or none)',
+      ],
+    },
+    {
       name: 'an unknown section',
       yaml: '\nservice: {}',
       want: ["2:1: unknown key 'service' (did you mean 'services'?)"],
@@ -434,6 +461,22 @@ describe('loadConfig: key files', () => {
   })
 
   const warnings: readonly { name: string; files: Files; want: string[] }[] = [
+    {
+      name: 'an address that is another machine on each link, and always allowed',
+      files: {
+        'pkctl.yaml': [
+          'services:',
+          '  a: {port: 1, allow: ["fe80::5"]}',
+          '  b: {port: 2, allow: ["169.254.1.0/24"], interface: [eth0, eth1]}',
+          '  c: {port: 3, allow: ["fe80::5"], interface: eth0}',
+          '  d: {port: 4, allow: ["fe80::/64", "fe80::/10", "169.254.0.0/16", "192.0.2.1"]}',
+        ].join('\n'),
+      },
+      want: [
+        "pkctl.yaml:2:23: services.a.allow: fe80::5/128 is another machine on each link, and all of them have access; 'interface' with one name limits it to one",
+        "pkctl.yaml:3:23: services.b.allow: 169.254.1.0/24 is another machine on each link, and all of them have access; 'interface' with one name limits it to one",
+      ],
+    },
     {
       name: 'what has little effect, or soon none',
       files: {

@@ -109,6 +109,7 @@ export const plainService: ServiceSpec = {
   prefix4: 32,
   prefix6: 128,
   hook: 'input',
+  interfaces: [],
   log: null,
 }
 

@@ -38,6 +38,7 @@ export const laptop: PacketCredential = {
   onBehalfOf: [],
   revokes: false,
   triggers: false,
+  linkLocal: false,
 }
 
 export interface KnockParts {

@@ -55,6 +55,7 @@ describe('knockMessage', () => {
     replayed: ['info', /refused: replayed \(its clock/],
     stale: ['info', /refused: stale: /],
     'rate-limited': ['info', /refused: rate-limited/],
+    'link-local': ['info', /refused: its address is link-local/],
     'address-not-allowed': ['info', /refused: asks for an address that it may not ask for/],
     'line-unmarked': ['info', /refused: its line could not be marked as used/],
     'out-of-time': ['debug', /refused: out of time: the sequence took longer than its timeout$/],

@@ -172,6 +172,7 @@ describe('PacketHandler counts a right knock as accepted', () => {
     action: 3,
     revokes,
     triggers: false,
+    linkLocal: false,
   })
   for (const revokes of [false, true]) {
     const purpose = revokes ? 'closes' : 'opens'
@@ -204,6 +205,7 @@ describe('a sequence out of time', () => {
     action: 3,
     revokes: false,
     triggers: true,
+    linkLocal: false,
   }
   const late = { kind: 'refuse', reason: 'out-of-time', source: '192.0.2.1', credential: 'phone' }
   function bench() {

@@ -89,6 +89,31 @@ describe('the decision on one knock', () => {
     assert.equal(outcome(verifier.verify(packet)), 'malformed')
   })
 
+  it('is link-local for a source on a link that nothing names, also where the rest is right', () => {
+    const from = (credential: PacketCredential, version: 4 | 6, ...start: number[]) => {
+      const packet = knock({ version, source: start.length + (start[1] ?? 0) })
+      Buffer.from(start).copy(packet.buffer, packet.sourceAt)
+      return outcome(gate([credential]).verifier.verify(packet))
+    }
+    const onOneLink = { ...laptop, linkLocal: true }
+    for (const [version, ...address] of [
+      [4, 169, 254],
+      [6, 0xfe, 0x80],
+      [6, 0xfe, 0xbf],
+    ] as const) {
+      assert.equal(from(laptop, version, ...address), 'link-local')
+      assert.equal(from(onOneLink, version, ...address), 'laptop')
+    }
+    for (const [version, ...address] of [
+      [4, 169, 253],
+      [4, 0xfe, 0x80],
+      [6, 0xfe, 0xc0],
+      [6, 0xfd, 0x80],
+      [6, 169, 254],
+    ] as const)
+      assert.equal(from(laptop, version, ...address), 'laptop')
+  })
+
   it('tells how far the clock of the client is ahead', () => {
     const { verifier } = gate()
     for (const time of [start + 7, start - 7, start + 99, start - 99]) {

@@ -74,6 +74,12 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       queue: 62,
       queued: true,
     },
+    interfaces: [
+      { name: 'lo', master: null },
+      { name: 'eth0', master: null },
+      { name: 'eth1', master: 'br0' },
+      { name: 'br0', master: null },
+    ],
     saved: [],
     clock: 'synchronised',
     files: [],

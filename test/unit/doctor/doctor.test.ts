@@ -106,6 +106,19 @@ describe('of services', () => {
     const found = finds(facts(laptop.replace('[s]', '[s, nfs]')), 'opens-nothing')
     assert.match(found.message, /opens nfs, and there is no such service: the rest is opened/)
   })
+  it('an interface that is not there, or whose packets come in by another', () => {
+    const limited = (interfaces: string) => facts(laptop, `s: { port: 22, interface: ${interfaces} }`)
+    finds(limited('eth0'))
+    const missing = finds(limited('[eth0, "ppp*"]'), 'interface-unmatched')
+    assert.match(missing.message, /there is no interface ppp\* now: by other interfaces its port is open/)
+    const inside = finds(limited('eth1'), 'interface-unmatched')
+    assert.match(`${inside.message}: ${inside.advice}`, /eth1 belongs to br0, by which .*name br0/)
+    finds(limited('[eth1, br0]'))
+    finds(limited('"eth*"'), 'interface-unmatched')
+    const credential = facts(laptop.replace('tag: SSHK', 'tag: SSHK, interface: eth9'))
+    assert.equal(finds(credential, 'interface-unmatched').credential, 'laptop')
+    finds({ ...limited('eth9'), interfaces: null })
+  })
   it('prefixes of a grant, for the session', () => {
     const session = (address: string, services: string): Facts => ({
       ...facts(laptop, services),

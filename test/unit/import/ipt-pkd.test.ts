@@ -191,14 +191,28 @@ describe('import ipt_pkd', () => {
   }
 
   it('what is limited there and not here is said', () => {
-    const { warnings } = from(
-      knock.replace('-p udp', '-i eth0 -p udp'),
-      check.replace('-p tcp', '-s 192.0.2.0/24 -p tcp').replace('--rcheck', '--update'),
+    const { value, warnings } = from(
+      knock.replace('-p udp', '-i ppp+ -p udp'),
+      check.replace('-p tcp', '-i eth0 -s 192.0.2.0/24 -p tcp').replace('--rcheck', '--update'),
     )
     assert.match(
       warnings.join('\n'),
       /each packet restarts the time[^]*--source 192\.0\.2\.0\/24[^]*--in-interface eth0/,
     )
+    assert.deepEqual(
+      Object.values(value['credentials'] ?? {}).map(one => one['interface']),
+      ['ppp*'],
+    )
+  })
+
+  it('rules with one tag cannot have an interface each', () => {
+    const other = knock.replace(/--key \S+/, '--key another-key')
+    const { value, warnings } = from(knock.replace('-p udp', '-i eth0 -p udp'), other, check)
+    assert.deepEqual(
+      Object.values(value['credentials'] ?? {}).map(one => one['interface']),
+      [undefined, undefined],
+    )
+    assert.match(warnings.join('\n'), /left out: --in-interface eth0: others with its tag/)
   })
 
   it('a rule in a chain of its own counts wherever that is called, which is said', () => {

@@ -333,11 +333,21 @@ describe('import knockd', () => {
     assert.equal(both.warnings.length, 1)
   })
 
-  it('what an interface loses is said, where something is lost', () => {
-    const said = (name: string) =>
-      from(`[options]\nInterface = ${name}\n[a]\nsequence=1\ncommand=/bin/a\n`).warnings.join('\n')
-    assert.match(said('eth0'), /^left out: Interface = eth0: .*knocks on all interfaces.*closed on all.*allow/)
-    assert.equal(said('any'), '')
+  it('knocks count on the interface of knockd, and that ports are closed on all is said', () => {
+    const read = (name: string) => {
+      const { value, warnings } = from(`[options]\nInterface = ${name}\n[a]\nsequence=1\ncommand=/bin/a\n`)
+      return { limit: value['credentials']?.['a']?.['interface'], said: warnings.join('\n') }
+    }
+    const { limit, said } = read('eth0')
+    assert.equal(limit, 'eth0')
+    assert.match(said, /^Interface = eth0: knocks count on this interface alone, but ports are closed on all.*allow/)
+    assert.deepEqual(read('any'), { limit: undefined, said: '' })
+    const alias = read('eth0:1')
+    assert.equal(alias.limit, undefined)
+    assert.match(
+      alias.said,
+      /^left out: Interface = eth0:1: knocks count on all interfaces, and ports are closed on all/,
+    )
   })
 
   it('sequences that are good for once, where their file can be read', () => {
@@ -363,7 +373,7 @@ describe('import knockd', () => {
     ['empty commands', '[a]\nsequence=1\ncommand=\nstop_command=', /has no command/],
     ['a line without a section', 'sequence=1', /line 1: neither/],
     ['a line without a value', '[options]\nfoo', /line 2: neither/],
-    ['an interface', '[options]\nInterface=eth0', /Interface = eth0/],
+    ['an alias of an interface', '[options]\nInterface=eth0:1', /Interface = eth0:1/],
     ['a relative log', '[options]\nLogFile=knockd.log', /LogFile = knockd\.log/],
     ['a log that cannot be typed', '[options]\nLogFile=/a\u2028b', /LogFile = \/a\\u2028b/],
     ['an unknown option', '[options]\nfoo=bar', /foo in \[options\]/],

@@ -236,6 +236,7 @@ describe('a service as printed by', () => {
           prefix6: 128,
           ports: [{ first: 22, last: 22 }],
           hook: 'input',
+          interfaces: [],
           allow: ['10.0.0.0/8', '192.0.2.3/32', '2001:db8::1/128'],
           log: null,
         },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { withoutCovered } from '../../../../src/net/interfaces.js'
 import type { PortRange } from '../../../../src/net/ports.js'
 import { withoutContained } from '../../../../src/net/prefixes.js'
 import { readServices } from '../../../../src/nft/reconcile/service-state.js'
@@ -62,6 +63,7 @@ const spec: fc.Arbitrary<ServiceSpec> = fc.record(
     prefix4: fc.integer({ min: 0, max: 32 }),
     prefix6: fc.integer({ min: 0, max: 128 }),
     hook: fc.constantFrom(...hooks),
+    interfaces: fc.array(fc.stringMatching(/^[a-z]{1,3}[0-9]?\*?$/)).map(withoutCovered),
     log: fc.option(log),
   },
   { noNullPrototype: true },

@@ -45,8 +45,26 @@ describe('the rules of a service', () => {
   }
 
   it('before routing let go what is to be routed onward, and on input they do not ask', async () => {
-    const elsewhere = { match: { op: '==', left: { fib: { result: 'type', flags: ['daddr'] } }, right: 'unicast' } }
-    assert.deepEqual((await rulesOf({ hook: 'prerouting' }))[0]?.expr, [elsewhere, { return: null }])
+    const fib = (op: string, right: string, ...flags: string[]) => ({
+      match: { op, left: { fib: { result: 'type', flags } }, right },
+    })
+    assert.deepEqual((await rulesOf({ hook: 'prerouting' }))[0]?.expr, [
+      // Not for an address of the interface by which it comes, which may be in a VRF, nor for any other.
+      fib('!=', 'local', 'daddr', 'iif'),
+      fib('==', 'unicast', 'daddr'),
+      { jump: { target: 'onward' } },
+    ])
     assert.ok(!JSON.stringify(await rulesOf({ hook: 'input' })).includes('fib'))
+  })
+
+  it('let go first what comes in by another interface, and are the same as ever without one', async () => {
+    const [first, ...rest] = await rulesOf({ interfaces: ['eth0'] })
+    const iifname = { meta: { key: 'iifname' } }
+    assert.deepEqual(first?.expr, [{ match: { op: '!=', left: iifname, right: 'eth0' } }, { return: null }])
+    const texts = (rules: readonly (typeof rest)[number][]) =>
+      rules.map(({ expr, comment }) => JSON.stringify([expr, comment]))
+    assert.deepEqual(texts(rest), texts(await rulesOf({})))
+    const [several] = await rulesOf({ interfaces: ['eth0', 'ppp*'] })
+    assert.deepEqual(several?.expr[0], { match: { op: '!=', left: iifname, right: { set: ['eth0', 'ppp*'] } } })
   })
 })

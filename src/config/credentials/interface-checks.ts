@@ -1,0 +1,47 @@
+/** What credentials with `interface` say to each other: the kernel must be able to tell their knocks apart. */
+import type { Context } from '../context.js'
+import { formatPath } from '../config-path.js'
+import { knockFormats } from './credential-types.js'
+import type { Credential } from './kinds.js'
+
+/**
+ * The kernel passes on what has the shape of a knock and comes in by the right interface. Where two credentials share a
+ * shape, a knock for the one would come with the interfaces of the other.
+ */
+export function checkInterfaces(credentials: readonly Credential[], context: Context): void {
+  const enabled = credentials.filter(one => one.enabled)
+  enabled.forEach((credential, i) => {
+    const earlier = enabled.slice(0, i).find(one => !sameInterfaces(one, credential) && shareShape(one, credential))
+    if (!earlier) return
+    const isSteps = shapesOf(credential).length === 0
+    const why = isSteps
+      ? `all sequences count on the same interfaces, and credentials.${earlier.name} has others`
+      : `credentials.${earlier.name} has the same tag and another interface`
+    const hint = isSteps ? 'give all of them the same interface, or none' : 'give one of them another tag or port'
+    const { merged, findings } = context
+    const [own, other] = [credential, earlier].map(({ name }) => ['credentials', name, 'interface'])
+    const place = credential.interfaces.length > 0 ? own : other
+    findings.problem(merged.positionOf(place ?? []), `${formatPath(own ?? [])}${why}`, hint)
+  })
+}
+
+const shapesOf = (credential: Credential) =>
+  knockFormats.of(credential.type).length === 0
+    ? []
+    : // Those that change with time are alike at one time where they are at any.
+      knockFormats.shapesOf(credential as Parameters<typeof knockFormats.shapesOf>[0], 0)
+
+const sameInterfaces = (a: Credential, b: Credential) => a.interfaces.join() === b.interfaces.join()
+
+function shareShape(a: Credential, b: Credential): boolean {
+  const [some, others] = [shapesOf(a), shapesOf(b)]
+  if (some.length === 0 || others.length === 0) return some.length === others.length
+  return some.some(one =>
+    others.some(
+      other =>
+        one.udpLength === other.udpLength &&
+        one.firstWord === other.firstWord &&
+        (one.port === null || other.port === null || one.port === other.port),
+    ),
+  )
+}
