@@ -7,7 +7,7 @@ import type { SshKeyType, TokenStatement } from './public-key.js'
 import { signatureLength } from './public-key.js'
 import { SshReader } from './wire.js'
 
-interface SshSignature {
+export interface SshSignature {
   /** 64 bytes: R and S of Ed25519, or r and s of ECDSA with 32 bytes each. */
   readonly signature: Buffer
   /** From a FIDO token. */
