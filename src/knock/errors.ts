@@ -2,3 +2,8 @@
 export class PkdFormatError extends Error {
   override readonly name = 'PkdFormatError'
 }
+
+/** A sequence that cannot be one; the message is for the person who wrote it. */
+export class SequenceFormatError extends Error {
+  override readonly name = 'SequenceFormatError'
+}

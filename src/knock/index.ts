@@ -8,14 +8,8 @@ export type { PkdKey, PkdSecret } from './pkd.js'
 export { defaultTag, formatTag, maxKeyLength, parseKey, parseTag, tagLength } from './pkd.js'
 export type { HourKind, Rotation } from './rotating.js'
 export { currentHours, digests, hourKinds, nextTurn, rotatingSteps, startOfHour } from './rotating.js'
-export type { FlagRule, Step } from './sequence.js'
-export {
-  formatStep,
-  isAscending,
-  isSentByClients,
-  maxSteps,
-  parseFlags,
-  parseStep,
-  SequenceTracker,
-  synRule,
-} from './sequence.js'
+export { SequenceTracker } from './sequence-tracker.js'
+export type { Step } from './step.js'
+export { formatStep, isAscending, maxSteps, parseStep } from './step.js'
+export type { FlagRule } from './tcp-flags.js'
+export { isSentByClients, parseFlags, synRule } from './tcp-flags.js'

@@ -3,8 +3,9 @@
  * one is disabled by a `#` in the first column of its line, which takes the place of what stood there: a line should
  * begin with a space. The first line that is not disabled is the one that counts.
  */
-import type { Step } from './sequence.js'
-import { maxSteps, parseStep, SequenceFormatError } from './sequence.js'
+import { SequenceFormatError } from './errors.js'
+import type { Step } from './step.js'
+import { maxSteps, parseStep } from './step.js'
 
 export interface OneTimeSequence {
   readonly steps: readonly Step[]

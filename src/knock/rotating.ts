@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { protocolTcp } from '../net/index.js'
-import type { Step } from './sequence.js'
+import type { Step } from './step.js'
 
 export const digests = ['md5', 'sha256', 'sha384', 'sha512'] as const
 export type Digest = (typeof digests)[number]

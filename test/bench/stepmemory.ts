@@ -1,5 +1,5 @@
 /** Run with --expose-gc: how much of the heap sources in the middle of a sequence take. */
-import { SequenceTracker } from '../../src/knock/sequence.js'
+import { SequenceTracker } from '../../src/knock/sequence-tracker.js'
 
 const sources = 65_536
 const steps = [7000, 9000, 8000].map(port => ({ port, protocol: 6 as const }))

@@ -1,4 +1,4 @@
-/** Credentials that are knocked at fixed ports: src/knock/sequence.ts. */
+/** Credentials that are knocked at fixed ports: src/knock/sequence-tracker.ts. */
 import * as z from 'zod'
 import type { Step } from '../../knock/index.js'
 import { isAscending, maxSteps, parseStep } from '../../knock/index.js'

@@ -6,7 +6,7 @@ import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { ClockState, Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { FindingId, Level } from '../../../src/doctor/finding.js'
 import { catalogue, finding, summary } from '../../../src/doctor/finding.js'
-import { parseStep } from '../../../src/knock/sequence.js'
+import { parseStep } from '../../../src/knock/step.js'
 import { root } from '../../support/commands.js'
 import { facts, file, finds, goodKey, laptop, status, version } from './doctor-support.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { readOneTime } from '../../../src/knock/one-time.js'
-import { formatStep } from '../../../src/knock/sequence.js'
+import { formatStep } from '../../../src/knock/step.js'
 
 describe('readOneTime', () => {
   const read = (text: string) =>

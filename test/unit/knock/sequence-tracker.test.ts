@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import {
-  formatStep,
-  isAscending,
-  parseStep,
-  SequenceFormatError,
-  SequenceTracker,
-} from '../../../src/knock/sequence.js'
+import { SequenceTracker } from '../../../src/knock/sequence-tracker.js'
+import { parseStep } from '../../../src/knock/step.js'
 
 const steps = (text: string) => text.split(' ').map(parseStep)
 
@@ -104,25 +99,5 @@ describe('SequenceTracker', () => {
         },
       ),
     )
-  })
-})
-
-describe('parseStep', () => {
-  for (const [text, want] of [
-    ['7000', '7000'],
-    ['7000:tcp', '7000'],
-    ['8000:UDP', '8000:udp'],
-    ['65535', '65535'],
-  ] as const) {
-    it(text, () => assert.equal(formatStep(parseStep(text)), want))
-  }
-  for (const text of ['', '0', '65536', '7000:icmp', '7000:', 'ssh', '-1', '1 2']) {
-    it(`refuses ${JSON.stringify(text)}`, () => assert.throws(() => parseStep(text), SequenceFormatError))
-  }
-
-  it('knows what a scan in order goes through', () => {
-    assert.equal(isAscending(steps('1 5 9')), true)
-    assert.equal(isAscending(steps('1 9 5')), false)
-    assert.equal(isAscending(steps('1')), false)
   })
 })

@@ -1,5 +1,6 @@
 /**
- * Port sequences: a source knocks at ports in an order, and the last one completes it. Pure: what came, and when.
+ * Follows sources through port sequences: a source knocks at ports in an order, and the last one completes it. Pure: what
+ * came, and when.
  *
  * A sequence is complete when its steps came one right after the other, with nothing else of the same source between
  * them. What else counts is decided outside, by which packets are fed; but a repetition of the last right step (a SYN
@@ -7,75 +8,8 @@
  * as the latest steps still make up (the failure function of Knuth, Morris and Pratt, 1977), so that an attempt may
  * follow a failed one at once.
  */
-import { protocolTcp, protocolUdp } from '../net/index.js'
-import { quote } from '../util/index.js'
-
-/** One knock of a sequence. */
-export interface Step {
-  readonly port: number
-  readonly protocol: typeof protocolTcp | typeof protocolUdp
-}
-
-export const maxSteps = 32
-
-/** Which TCP packets are knocks: those whose flags, under `mask`, are `value`; bits as in the header (RFC 9293). */
-export interface FlagRule {
-  readonly mask: number
-  readonly value: number
-}
-
-const flagBits: Readonly<Record<string, number>> = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 }
-
-/** A sequence that cannot be one; the message is for the person who wrote it. */
-export class SequenceFormatError extends Error {
-  override readonly name = 'SequenceFormatError'
-}
-
-/** `syn`, or `!ack` for a flag that must not be set; those that are not named do not matter. */
-export function parseFlags(flags: readonly string[]): FlagRule {
-  let mask = 0
-  let value = 0
-  for (const flag of flags) {
-    const [, not, name = ''] = /^(!?)\s*([a-z]+)$/i.exec(flag.trim()) ?? []
-    const bit = flagBits[name.toLowerCase()]
-    if (bit === undefined) {
-      throw new SequenceFormatError(
-        `expected fin, syn, rst, psh, ack or urg, or one with ! before it, got ${quote(flag)}`,
-      )
-    }
-    if ((mask & bit) !== 0) throw new SequenceFormatError(`the flag ${name.toLowerCase()} is given twice`)
-    mask |= bit
-    if (not === '') value |= bit
-  }
-  if (mask === 0) throw new SequenceFormatError('expected at least one flag')
-  return { mask, value }
-}
-
-/** The start of a connection. */
-export const synRule: FlagRule = { mask: 18, value: 2 }
-
-/** Whether the packets that clients knock with have these flags: the start of a connection, with syn alone. */
-export const isSentByClients = ({ mask, value }: FlagRule): boolean => ((flagBits['syn'] as number) & mask) === value
-
-/** `7000`, `8000:udp`, `9000:tcp`; TCP where nothing is said. */
-export function parseStep(text: string): Step {
-  const [, digits, protocol = 'tcp'] = /^(\d{1,5})(?::(tcp|udp))?$/i.exec(text.trim()) ?? []
-  const port = Number(digits)
-  if (digits === undefined || port < 1 || port > 65_535) {
-    throw new SequenceFormatError(`expected a knock such as 7000 or 8000:udp, got ${quote(text)}`)
-  }
-  return { port, protocol: protocol.toLowerCase() === 'udp' ? protocolUdp : protocolTcp }
-}
-
-export const formatStep = ({ port, protocol }: Step): string =>
-  protocol === protocolUdp ? `${port}:udp` : String(port)
-
-/** The step as one number: equal for equal steps. */
-const stepKey = (protocol: number, port: number): number => protocol * 65_536 + port
-
-/** Whether each step's port is higher than the one before: what a port scan in order goes through. */
-export const isAscending = (steps: readonly Step[]): boolean =>
-  steps.length > 1 && steps.every((step, i) => i === 0 || step.port > (steps[i - 1] as Step).port)
+import type { Step } from './step.js'
+import { stepKey } from './step.js'
 
 interface Pattern<T> {
   readonly steps: readonly Step[]
