@@ -5,12 +5,11 @@
  * costs a fraction of a call through FFI.
  */
 import * as fs from 'node:fs'
-import { QueueError } from './errors.js'
 import type { Handle, Libraries } from './libraries.js'
 import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from './netlink.js'
 import { Packet } from './packet.js'
-import { queueOwner } from './statistics.js'
+import { explainOpenError } from './open-error.js'
 
 /** The packets of one batch, and the places for the answers to them. */
 export interface Batch {
@@ -63,8 +62,6 @@ const oCloexec = 0o2000000
 const pollIn = 1
 const copyPacket = 2
 const flagFailOpen = 1
-const errnoPerm = 1
-const errnoBusy = 16
 
 export class PacketQueue {
   readonly #c: Libraries
@@ -99,7 +96,7 @@ export class PacketQueue {
       queue.#configure(maxLength)
       return queue
     } catch (error) {
-      throw explain(error, number)
+      throw explainOpenError(error, number)
     }
   }
 
@@ -201,43 +198,4 @@ export class PacketQueue {
     }
     return interest.readInt16LE(14) !== 0
   }
-}
-
-const netAdmin = 1n << 12n
-
-function hasNetAdmin(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(fs.readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
-  return (BigInt(`0x${effective}`) & netAdmin) !== 0n
-}
-
-function explain(error: unknown, number: number): unknown {
-  if (!(error instanceof CallError)) return error
-  const { errno, operation, message } = error
-  if (operation === 'nfq_create_queue' && (errno === errnoPerm || errno === errnoBusy)) {
-    // The kernel says EPERM for both; the list of queues, which all users can read, distinguishes them.
-    const owner = queueOwner(number)
-    if (owner !== undefined) {
-      return new QueueError(
-        `queue ${number} is taken by ${owner}`,
-        'choose another number with queue: number, or stop that program',
-        { cause: error },
-      )
-    }
-    if (hasNetAdmin()) {
-      // Who is not root may not look at the list.
-      return new QueueError(
-        `queue ${number} is taken`,
-        'as root, cat /proc/net/netfilter/nfnetlink_queue shows queues',
-        {
-          cause: error,
-        },
-      )
-    }
-    return new QueueError(`no right to use queue ${number}`, 'run as root, or with the capability CAP_NET_ADMIN', {
-      cause: error,
-    })
-  }
-  return new QueueError(`queue ${number} cannot be used: ${message}`, 'does the kernel have nfnetlink_queue?', {
-    cause: error,
-  })
 }
