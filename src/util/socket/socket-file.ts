@@ -1,0 +1,79 @@
+/** The file of a Unix socket: a stale one is removed, and a new one is given to a group. */
+import * as fs from 'node:fs'
+import * as net from 'node:net'
+import * as path from 'node:path'
+import { execute } from '../run-program.js'
+
+type SocketProblem =
+  /** Another process serves the socket. */
+  | 'in-use'
+  /** The path is a file or directory, which is not removed. */
+  | 'not-a-socket'
+  | 'no-such-group'
+  /** Only root can give a file to a group of which the process is no member. */
+  | 'not-in-group'
+
+export class SocketError extends Error {
+  override readonly name = 'SocketError'
+
+  constructor(
+    readonly problem: SocketProblem,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** Lets a group use the socket. Throws a SocketError when the process has no right to. */
+export function giveToGroup(group: number, socket: { path: string; group: string | null }): void {
+  // Where another user can write, the path may be that of another file by now: what is changed is what was opened.
+  const descriptor = fs.openSync(socket.path, O_PATH | fs.constants.O_NOFOLLOW)
+  const opened = `/proc/self/fd/${descriptor}`
+  try {
+    const there = fs.fstatSync(descriptor)
+    if (!there.isSocket() || there.uid !== process.geteuid?.() || there.nlink > 1)
+      throw new SocketError('not-a-socket', `${socket.path} is not the socket that was made there`)
+    fs.chownSync(opened, -1, group)
+    fs.chmodSync(opened, 0o660)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EPERM') throw cause
+    throw new SocketError('not-in-group', `no right to give ${socket.path} to the group ${socket.group}`)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** open(2): only names the file. Node has no constant for it. */
+const O_PATH = 0o10_000_000
+
+/** Removes a socket that no process serves any more. */
+export async function removeStale(socketPath: string): Promise<void> {
+  fs.mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o755 })
+  const there = fs.lstatSync(socketPath, { throwIfNoEntry: false })
+  if (!there) return
+  if (!there.isSocket()) throw new SocketError('not-a-socket', `${socketPath} is not a socket`)
+  if (await isAnswering(socketPath)) throw new SocketError('in-use', `another process serves ${socketPath}`)
+  fs.rmSync(socketPath, { force: true })
+}
+
+/** Whether a process serves the socket. */
+export async function isAnswering(socketPath: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const connection = net.connect(socketPath)
+    connection.on('connect', () => {
+      connection.destroy()
+      resolve(true)
+    })
+    connection.on('error', () => {
+      resolve(false)
+    })
+  })
+}
+
+/** The number of a group. Throws a SocketError when there is none of that name. */
+export async function groupId(name: string): Promise<number> {
+  const { status, stdout } = await execute('getent', ['group', name])
+  const id = Number(stdout.split(':')[2])
+  if (status !== 0 || !Number.isInteger(id)) throw new SocketError('no-such-group', `there is no group ${name}`)
+  return id
+}
