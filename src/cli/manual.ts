@@ -1,5 +1,8 @@
 /** Manual pages, from the same words as the help texts and the schema of the configuration. */
 import type { CommandNode, OptionNode } from './command-tree.js'
+import type { SchemaNode } from './manual-options.js'
+import { optionsBelow } from './manual-options.js'
+import { bold, page, placeholderText, plain, prose, section, sentence, slanted, tagged } from './roff.js'
 
 interface ManualParts {
   readonly program: CommandNode
@@ -21,54 +24,8 @@ export function manualPages(parts: ManualParts): Readonly<Record<string, string>
   }
 }
 
-// ---- roff
-
-/** A text as roff prints it just so; `-` as the character that can be pasted into a shell. */
-function plain(text: string): string {
-  return text
-    .replaceAll('\\', '\\e')
-    .replaceAll('-', '\\-')
-    .replace(
-      /[^\x20-\x7e]/gu,
-      character => `\\[u${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}]`,
-    )
-    .replace(/^[.']/, '\\&$&')
-}
-
-const bold = (text: string) => `\\fB${plain(text)}\\fR`
-const slanted = (text: string) => `\\fI${plain(text)}\\fR`
-
 const title = (name: string, section: number, { date, version }: ManualParts, manual: string) =>
   `.TH ${name} ${section} ${date} "pkctl ${version}" "${manual}"`
-
-const section = (name: string, ...lines: string[]) => [`.SH ${name}`, ...lines]
-const tagged = (tag: string, ...lines: string[]) => ['.TP', tag, ...lines]
-
-/** Paragraphs; what is indented keeps its lines. */
-function prose(text: string): string[] {
-  const lines: string[] = []
-  let example = false
-  for (const line of text.split('\n')) {
-    const indented = line.startsWith('  ')
-    if (indented !== example) lines.push(...(indented ? ['.PP', '.RS 4', '.nf'] : ['.fi', '.RE']))
-    example = indented
-    if (line.trim() === '') lines.push('.PP')
-    else lines.push(plain(indented ? line.slice(2) : line))
-  }
-  if (example) lines.push('.fi', '.RE')
-  return lines.filter((line, i) => line !== '.PP' || (lines[i + 1] !== undefined && lines[i + 1] !== '.PP'))
-}
-
-const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
-
-// ---- commands
-
-/** `<file>` and `[name]` as people read them in manuals. */
-function placeholderText(text: string): string {
-  return text.replace(/[<[\]>]|[^<[\]>]+/g, part =>
-    /^[<>]$/.test(part) ? '' : /^[[\]]$/.test(part) ? part : slanted(part),
-  )
-}
 
 function optionText({ names, placeholder, description }: OptionNode): string[] {
   const tag = `${names.map(bold).join(', ')}${placeholder === '' ? '' : ` ${placeholderText(placeholder)}`}`
@@ -100,10 +57,6 @@ const files = section(
     'What must survive a restart: the knocks that were honoured, and the last good services.',
   ),
 )
-
-function page(...blocks: (string | readonly string[])[]): string {
-  return `${blocks.flat().join('\n')}\n`
-}
 
 function pkctlPage(parts: ManualParts): string {
   const { program } = parts
@@ -154,43 +107,6 @@ function pkctldPage(parts: ManualParts): string {
     files,
     section('SEE ALSO', `${bold('pkctl')}(1), ${bold('pkctl.yaml')}(5), ${bold('systemctl')}(1)`),
   )
-}
-
-// ---- the configuration
-
-interface SchemaNode {
-  readonly description?: string
-  readonly const?: unknown
-  readonly properties?: Readonly<Record<string, SchemaNode>>
-  readonly additionalProperties?: SchemaNode | boolean
-  readonly anyOf?: readonly SchemaNode[]
-  readonly oneOf?: readonly SchemaNode[]
-  readonly allOf?: readonly SchemaNode[]
-}
-
-/** The node and what it may be instead. */
-function alternatives(node: SchemaNode): SchemaNode[] {
-  return [node, ...[...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.allOf ?? [])].flatMap(alternatives)]
-}
-
-function optionsBelow(node: SchemaNode, path: string): string[] {
-  return alternatives(node).flatMap(({ properties = {}, additionalProperties }) => {
-    const kind = properties['type']?.const
-    const entries = Object.entries(properties).filter(([name]) => kind === undefined || name !== 'type')
-    const named = typeof additionalProperties === 'object' ? optionsBelow(additionalProperties, `${path}NAME.`) : []
-    const heading =
-      typeof kind === 'string'
-        ? [`.SS type: ${kind}`, ...tagged(bold(`${path}type: ${kind}`), plain(properties['type']?.description ?? ''))]
-        : []
-    return [
-      ...heading,
-      ...entries.flatMap(([name, option]) => [
-        ...tagged(bold(`${path}${name}`), plain(option.description ?? '')),
-        ...optionsBelow(option, `${path}${name}.`),
-      ]),
-      ...named,
-    ]
-  })
 }
 
 function configurationPage(parts: ManualParts): string {
