@@ -42,7 +42,7 @@ const direct = [
   ...['config/errors.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
   ...['config/host-interfaces.ts'],
   ...['config/credentials/credential-types.ts', 'nft/errors.ts', 'queue/errors.ts'],
-  ...['controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts', 'client/hosts-file.ts'],
+  ...['controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
   ...['daemon/control-client.ts', 'daemon/problems.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
 

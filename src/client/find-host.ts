@@ -1,6 +1,6 @@
 /** Finds the server that a user names. */
 import * as fs from 'node:fs'
-import type { HostEntry } from './hosts-file.js'
+import type { HostEntry } from './host-entry.js'
 import { findIptPkdHost } from './ipt-pkd-hosts.js'
 import { hostsFile } from './user-files.js'
 

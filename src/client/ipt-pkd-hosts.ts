@@ -8,7 +8,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import type { Sections } from '../util/index.js'
 import { IniError, parseIni, UserError } from '../util/index.js'
-import type { PkdHostEntry } from './hosts-file.js'
+import type { PkdHostEntry } from './host-entry.js'
 
 const iptPkdFile = (): string => path.join(os.homedir(), '.ipt_pkd.ini')
 

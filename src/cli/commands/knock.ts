@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import type { HostEntry } from '../../client/hosts-file.js'
-import type { Address, KnockFlags, KnockMethod } from '../../client/index.js'
+import type { Address, HostEntry, KnockFlags, KnockMethod } from '../../client/index.js'
 import { closedHint, closeMethod, elapsedText, findHost, openMethod, tryPort } from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'

@@ -1,0 +1,146 @@
+/**
+ * One host entry of `hosts.yaml`: its options, and what they must be. An entry knocks in one way: by PKD, at fixed ports, or
+ * at ports that a secret and the hour give.
+ */
+import * as z from 'zod'
+import type { ConfigPath } from '../config/index.js'
+import {
+  expectedSecret,
+  formatPath,
+  oneOf,
+  parsed,
+  rotatingKind as rotating,
+  sequenceKind as sequence,
+  text,
+} from '../config/index.js'
+import { parsePort } from '../net/index.js'
+import { nearest, quote, UserError } from '../util/index.js'
+import { parseMilliseconds } from './send-sequence.js'
+
+const port = parsed(text('a port from 1 to 65535'), parsePort)
+const filled = (what: string) => text(what).min(1, { error: () => `expected ${what}, got empty text` })
+
+/** What every host entry may have. */
+const common = {
+  host: filled('a name or an address').describe('Name or address of the server.'),
+  family: oneOf(['4', '6']).optional().describe('Knock only over this version of IP.'),
+  connect: port.optional().describe('TCP port to try after the knock, as --connect does.'),
+  close: filled('the name of a host entry').optional().describe('The host entry to knock at for closing.'),
+  delay: parsed(text('milliseconds'), parseMilliseconds)
+    .optional()
+    .describe('Milliseconds between the knocks of a sequence. Default: 20.'),
+}
+
+const { digest, range, hour } = rotating.schema.shape
+
+/** The ways to knock, each with the options that belong to it alone. */
+const ways = {
+  pkd: {
+    port: port.optional().describe('UDP port to knock on. Default: a random one.'),
+    tag: text('text').optional().describe('Tag of the credential. Default: PKD0.'),
+    key: z
+      .string({ error: expectedSecret('text') })
+      .optional()
+      .describe('The key itself.'),
+    'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
+  },
+  sequence: {
+    sequence: sequence.schema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
+    'close-sequence': sequence.schema.shape.sequence.optional().describe('The same, for closing.'),
+  },
+  // Grace and timeout are for the daemon alone.
+  rotating: {
+    'open-secret': rotating.schema.shape['open-secret'],
+    'open-secret-file': rotating.schema.shape['open-secret-file'],
+    'close-secret': rotating.schema.shape['close-secret'],
+    'close-secret-file': rotating.schema.shape['close-secret-file'],
+    digest,
+    range,
+    hour,
+  },
+}
+
+const schemas = {
+  pkd: z.object({ ...common, ...ways.pkd }).transform(entry => ({ ...entry, type: 'pkd' as const })),
+  sequence: z.object({ ...common, ...ways.sequence }).transform(entry => ({ ...entry, type: 'sequence' as const })),
+  rotating: z.object({ ...common, ...ways.rotating }).transform(entry => ({ ...entry, type: 'rotating' as const })),
+}
+
+type WayType = keyof typeof ways
+const wayTypes = Object.keys(ways) as WayType[]
+export const knownKeys = [common, ...Object.values(ways)].flatMap(shape => Object.keys(shape))
+
+/** Of these, an entry has one at most. */
+const exclusive = [
+  ['key', 'key-file'],
+  ['open-secret', 'open-secret-file'],
+  ['close-secret', 'close-secret-file'],
+  ['close', 'close-sequence'],
+  ['close', 'close-secret'],
+  ['close', 'close-secret-file'],
+] as const
+
+type Entry<T extends WayType> = Omit<z.output<(typeof schemas)[T]>, 'close'>
+interface Closable {
+  /** The other entry, whose knock closes. */
+  readonly close?: HostEntry
+}
+export type PkdHostEntry = Entry<'pkd'> & Closable
+type SequenceHostEntry = Entry<'sequence'> & Closable
+export type RotatingHostEntry = Entry<'rotating'> & Closable
+export type HostEntry = PkdHostEntry | SequenceHostEntry | RotatingHostEntry
+
+export const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/**
+ * Checks the entry of this name in a file. `hides` says whether a key of it can be a part of a secret without quotes. Throws
+ * a UserError.
+ */
+export function readHostEntry(
+  name: string,
+  entry: unknown,
+  file: string,
+  hides: (name: string, key: string) => boolean,
+): z.output<(typeof schemas)[WayType]> {
+  const fail = (message: string, hint?: string, at: ConfigPath = []): never => {
+    throw new UserError(`${file}: ${formatPath([name, ...at])}${message}`, hint)
+  }
+  if (!isMapping(entry)) return fail('expected a mapping, with a host')
+  for (const key of Object.keys(entry).filter(each => !knownKeys.includes(each))) {
+    if (hides(name, key)) return fail('unknown key (not shown: it can be part of a secret)')
+    const meant = nearest(key, knownKeys)
+    return fail(`unknown key ${quote(key)}`, meant === undefined ? undefined : `did you mean '${meant}'?`)
+  }
+  const type = wayOf(entry, fail)
+  for (const [one, other] of exclusive) {
+    if (one in entry && other in entry) return fail(`'${one}' and '${other}' are both given; one is needed`)
+  }
+  if (type === 'rotating' && !('open-secret' in entry) && !('open-secret-file' in entry)) {
+    return fail("'open-secret' or 'open-secret-file' is missing")
+  }
+  const { data, error } = schemas[type].safeParse(entry)
+  if (data) return data
+  const { path, message, ...issue } = error.issues[0] as z.core.$ZodIssue
+  const at = path as ConfigPath
+  const key = String(at[0])
+  if (!(key in entry)) return fail(`'${key}' is missing`)
+  const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined
+  return fail(message, typeof hint === 'string' ? hint : undefined, at)
+}
+
+/** How the entry knocks; one that has a host alone, by PKD. */
+function wayOf(entry: object, fail: (message: string, hint: string) => never): WayType {
+  const given = wayTypes.flatMap(type => {
+    const key = Object.keys(ways[type]).find(each => each in entry)
+    return key === undefined ? [] : [{ type, key }]
+  })
+  const [first, second] = given
+  if (first && second) {
+    return fail(
+      `'${first.key}' and '${second.key}' do not go together`,
+      'a host entry knocks by PKD, a fixed sequence or a rotating one; give each its own host entry',
+    )
+  }
+  return first?.type ?? 'pkd'
+}
