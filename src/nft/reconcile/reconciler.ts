@@ -15,13 +15,15 @@ import { buildServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { hooksOf } from '../table/service-spec.js'
 import { Barriers } from './barrier.js'
+import type { Drift } from './compare-snapshot.js'
+import { compareSnapshot } from './compare-snapshot.js'
 import type { GrantTracker, RunningGrant } from './grant-tracker.js'
 import type { RulesetTransaction } from './monitor.js'
 import { collide } from './port-conflicts.js'
 import { withElements } from './read-table.js'
 import { readServices } from './service-state.js'
-import type { Drift, Snapshot } from './compare-snapshot.js'
-import { comparedMaps, comparedSets, compareSnapshot, takeSnapshot } from './compare-snapshot.js'
+import type { Snapshot } from './snapshot.js'
+import { comparedMaps, comparedSets, takeSnapshot } from './snapshot.js'
 
 /** What was different, and how many grants were restored; nothing was when `drift` is empty. */
 export interface Reconciliation {
