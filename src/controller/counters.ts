@@ -1,5 +1,5 @@
 /** How many packets the packet worker has answered, and how: for `pkctl status`. */
-import { refusals } from './verifier.js'
+import { refusals } from './decision.js'
 
 /** `accepted`: right knocks, also those that take a grant back. */
 const names = ['accepted', 'pending', 'stray', ...refusals] as const

@@ -1,5 +1,5 @@
 /** What the packet worker reports of single knocks: events for the log, and effects that other code must carry out. */
-import type { Refusal } from './verifier.js'
+import type { Refusal } from './decision.js'
 
 /** One decision, for the log. */
 export interface KnockEvent {
@@ -23,9 +23,9 @@ export type Effect =
   /** A one-time sequence is used up, and the next one counts. */
   | { readonly kind: 'spent'; readonly credential: string }
 
-/** How many events were kept out of the log: of knocks that need no key (`strangers`), and of others. */
+/** How many events were kept out of the log: of knocks that need no key (`unverified`), and of others. */
 export interface Suppressed {
-  readonly strangers: number
+  readonly unverified: number
   readonly others: number
 }
 

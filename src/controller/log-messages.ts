@@ -2,8 +2,8 @@
 import type { Confirmation } from './grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import type { LogFields, LogLevel } from './log.js'
-import type { Refusal } from './verifier.js'
-import { refusedUnverified } from './verifier.js'
+import type { Refusal } from './decision.js'
+import { refusedUnverified } from './decision.js'
 
 interface LogMessage {
   readonly level: LogLevel

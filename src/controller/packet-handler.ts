@@ -5,13 +5,17 @@
 import type { VerifiedKnock } from '../knock/index.js'
 import type { Marks, RecentGrants } from '../nft/index.js'
 import type { Batch, Packet } from '../queue/index.js'
+import type { Clock } from './clock.js'
+import { ClockWatch } from './clock-watch.js'
 import type { Counters } from './counters.js'
+import type { Decision, Refusal } from './decision.js'
+import { EventCollector } from './event-collector.js'
 import { EventLimiter } from './event-limiter.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
+import type { PacketCredential } from './packet-credential.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
-import type { Clock, Decision, KnockVerifier, PacketCredential, Refusal } from './verifier.js'
-import { refusedCopies, refusedUnverified } from './verifier.js'
+import type { KnockVerifier } from './verifier.js'
 
 interface PacketHandlerParts {
   readonly marks: Marks
@@ -27,13 +31,8 @@ interface PacketHandlerParts {
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
-const eventsPerSecond = 50
 /** Right knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
-/** Who holds a copy of one right knock can send it for ever. */
-const copiesPerSecond = 2
-/** A clock that differs from the monotonic one by more than this between two batches was set. */
-const clockJumpSeconds = 2
 
 /** The right key, but too often, or for too much: the knock is used up like any other. */
 const usedUp: ReadonlySet<Refusal> = new Set(['rate-limited', 'address-not-allowed', 'link-local'])
@@ -42,24 +41,23 @@ export class PacketHandler {
   verifier: KnockVerifier
   steps: SequenceVerifier
   readonly #parts: PacketHandlerParts
-  readonly #verified = new EventLimiter(eventsPerSecond)
-  readonly #copies = new EventLimiter(copiesPerSecond)
-  readonly #strangers = new EventLimiter(eventsPerSecond)
+  readonly #events: EventCollector
+  readonly #clockWatch: ClockWatch
   readonly #trouble = new EventLimiter(1)
   readonly #followed = new EventLimiter(effectsPerSecond)
-  #events: KnockEvent[] = []
   #effects: Effect[] = []
   /** Those of knocks that must be noted on disk before they count. */
   #promised: Effect[] = []
   #granted: number[] = []
   /** Steps that completed a sequence. */
   readonly #completed: number[] = []
-  #clockOffset: number | undefined
 
   constructor(verifier: KnockVerifier, steps: SequenceVerifier, parts: PacketHandlerParts) {
     this.verifier = verifier
     this.steps = steps
     this.#parts = parts
+    this.#events = new EventCollector(parts.clock, parts.addressText)
+    this.#clockWatch = new ClockWatch(parts.clock)
   }
 
   /** Decides the answers of a whole batch. When they are out, or those of some more batches, call `onAnswered`. */
@@ -67,8 +65,8 @@ export class PacketHandler {
     const { journal, clock } = this.#parts
     this.#granted.length = 0
     this.#completed.length = 0
-    const eventsBefore = this.#events.length
-    this.#noticeClock()
+    const eventsBefore = this.#events.count
+    this.#warnOfClock()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
     try {
       journal.commit(clock.now())
@@ -83,7 +81,7 @@ export class PacketHandler {
 
   /** Tells the other thread what was decided. Posting a message takes longer than a knock, so that packets go first. */
   onAnswered(): void {
-    this.#flushEvents()
+    this.#events.flush(this.#parts.onEvents)
     if (this.#effects.length > 0) this.#parts.onEffects(this.#effects)
     this.#effects = []
   }
@@ -103,7 +101,7 @@ export class PacketHandler {
       return packet.mark
     }
     const decision = this.#bounded(this.verifier.verify(packet))
-    this.#report(packet, decision)
+    this.#events.addDecision(packet, decision)
     if (decision.kind === 'grant') {
       const { credential, knock } = decision
       this.#note(credential, packet, knock)
@@ -148,16 +146,7 @@ export class PacketHandler {
     const refused = reason !== undefined
     counters.add(reason ?? 'accepted')
     if (!refused) this.#completed.push(index)
-    const limiter = reason && refusedUnverified.has(reason) ? this.#strangers : this.#verified
-    if (limiter.pass(clock.monotonic())) {
-      this.#events.push({
-        kind: refused ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
-        ...(refused ? { reason } : {}),
-        source: this.#parts.addressText(packet),
-        port: packet.destinationPort,
-        credential: sequence.name,
-      })
-    }
+    this.#events.addSequence(packet, sequence, reason)
     if (refused) return others
     if (sequence.triggers) {
       this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
@@ -196,51 +185,13 @@ export class PacketHandler {
     if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
       onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
-    this.#events = this.#events.map((event, i) =>
-      i < eventsBefore || event.kind === 'refuse' ? event : { ...event, kind: 'refuse', reason: 'state-unwritable' },
-    )
+    this.#events.refuseSince(eventsBefore, 'state-unwritable')
     this.#granted.length = 0
   }
 
-  #report(packet: Packet, decision: Decision): void {
-    const valve = this.#valveFor(decision)
-    if (!valve.pass(this.#parts.clock.monotonic())) return
-    this.#events.push({
-      kind: decision.kind === 'grant' && decision.credential.revokes ? 'revoke' : decision.kind,
-      source: packet.version === 0 ? 'unknown' : this.#parts.addressText(packet),
-      port: packet.version === 0 ? 0 : packet.destinationPort,
-      ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
-      ...(decision.credential ? { credential: decision.credential.name } : {}),
-      ...(decision.kind === 'grant' && decision.knock.requested
-        ? { onBehalfOf: decision.knock.requested.address }
-        : {}),
-      ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
-    })
-  }
-
-  #valveFor(decision: Decision): EventLimiter {
-    if (decision.kind === 'grant') return this.#verified
-    if (refusedUnverified.has(decision.reason)) return this.#strangers
-    return refusedCopies.has(decision.reason) ? this.#copies : this.#verified
-  }
-
-  #flushEvents(): void {
-    if (this.#events.length === 0) return
-    const strangers = this.#strangers.takeSuppressed()
-    this.#parts.onEvents(this.#events, {
-      strangers,
-      others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
-    })
-    this.#events = []
-  }
-
-  #noticeClock(): void {
-    const { clock, onTrouble } = this.#parts
-    const offset = clock.now() - clock.monotonic()
-    const jump = this.#clockOffset === undefined ? 0 : offset - this.#clockOffset
-    this.#clockOffset = offset
-    if (Math.abs(jump) > clockJumpSeconds) {
-      onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(Math.round(jump))} s`)
-    }
+  #warnOfClock(): void {
+    const jump = this.#clockWatch.jump()
+    if (jump === 0) return
+    this.#parts.onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(jump)} s`)
   }
 }

@@ -2,7 +2,7 @@
 import type { Counters } from './counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { PacketSequence } from './sequence-verifier.js'
-import type { PacketCredential } from './verifier.js'
+import type { PacketCredential } from './packet-credential.js'
 
 export interface PacketWorker {
   readonly counters: Counters

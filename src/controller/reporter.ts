@@ -51,9 +51,10 @@ export class Reporter {
     this.#last = written
   }
 
-  #suppressed({ strangers, others }: Suppressed): void {
+  #suppressed({ unverified, others }: Suppressed): void {
     if (others > 0) this.log.info(`and ${others} more knocks, too many to name`, { suppressed: others })
-    if (strangers > 0) this.log.debug(`and ${strangers} more wrong knocks, too many to name`, { suppressed: strangers })
+    if (unverified > 0)
+      this.log.debug(`and ${unverified} more wrong knocks, too many to name`, { suppressed: unverified })
   }
 
   async grants(firewall: Pick<Firewall, 'services'>): Promise<void> {

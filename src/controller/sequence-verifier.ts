@@ -7,7 +7,7 @@ import type { Packet } from '../queue/index.js'
 import { isLinkLocal } from './link-local.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
-import type { Clock } from './verifier.js'
+import type { Clock } from './clock.js'
 
 /** A sequence, as far as the packet path needs it. */
 export interface PacketSequence {

@@ -4,7 +4,7 @@ import type { Firewall } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import type { DriftWatcher } from './drift-watcher.js'
-import { refusals } from './verifier.js'
+import { refusals } from './decision.js'
 
 export interface Status {
   readonly version: string

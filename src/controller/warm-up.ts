@@ -10,7 +10,8 @@ import { Counters } from './counters.js'
 import { PacketHandler } from './packet-handler.js'
 import { ReplayCache } from './replay-cache.js'
 import { SequenceVerifier } from './sequence-verifier.js'
-import type { Clock, PacketCredential } from './verifier.js'
+import type { Clock } from './clock.js'
+import type { PacketCredential } from './packet-credential.js'
 import { KnockVerifier } from './verifier.js'
 
 /** Knocks of each format, which take some ten milliseconds in all. */

@@ -5,7 +5,7 @@ import { GrantConfirmation } from '../../../src/controller/grant-confirmation.js
 import { Reporter } from '../../../src/controller/reporter.js'
 import { service } from '../../support/firewall-tools.js'
 
-const none = { strangers: 0, others: 0 }
+const none = { unverified: 0, others: 0 }
 const grants: Grants = ['ssh', 'web'].map(name => ({ service: service(name), seconds: 60 }))
 const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
 

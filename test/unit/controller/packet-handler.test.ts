@@ -6,7 +6,7 @@ import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { PacketSequence } from '../../../src/controller/sequence-verifier.js'
 import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
-import type { PacketCredential } from '../../../src/controller/verifier.js'
+import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
 import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
 import { Marks } from '../../../src/nft/table/marks.js'
@@ -334,11 +334,11 @@ describe('PacketPath tells', () => {
     const batch = Array.from({ length: 60 }, () => candidate({ key: 'x' }))
     bench.answers(...batch)
     bench.answers(...batch)
-    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 10, others: 0 }]])
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 10, others: 0 }]])
     bench.clock.pass(1)
     bench.answers(candidate({ key: 'x' }))
     assert.equal(bench.events.length, 51)
-    assert.deepEqual(bench.suppressed[1], { strangers: 60, others: 0 })
+    assert.deepEqual(bench.suppressed[1], { unverified: 60, others: 0 })
     assert.equal(bench.counters.get('bad-hash'), 121)
   })
 
@@ -363,14 +363,14 @@ describe('PacketPath tells', () => {
     const kinds = () => bench.events.splice(0).map(({ kind, reason }) => reason ?? kind)
     assert.deepEqual(kinds(), ['grant', 'replayed', 'skewed', 'grant'])
     assert.deepEqual(bench.suppressed.splice(0), [
-      { strangers: 0, others: 0 },
-      { strangers: 0, others: 4 },
+      { unverified: 0, others: 0 },
+      { unverified: 0, others: 4 },
     ])
     bench.answers(...copies('d'))
     assert.deepEqual([kinds(), bench.suppressed], [[], []], 'a batch of which nothing is told')
     bench.clock.pass(1)
     bench.answers(...copies('e'))
-    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ strangers: 0, others: 4 }]])
+    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ unverified: 0, others: 4 }]])
   })
 
   it('stale knocks as copies', () => {
@@ -381,14 +381,14 @@ describe('PacketPath tells', () => {
     bench.answers(...['a', 'b', 'c'].map(name => candidate({ name })))
     assert.deepEqual(
       [bench.events.map(({ reason }) => reason), bench.suppressed],
-      [['stale', 'stale'], [{ strangers: 0, others: 1 }]],
+      [['stale', 'stale'], [{ unverified: 0, others: 1 }]],
     )
   })
 
   it('knocks that came too often as right ones, fifty a second', () => {
     const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
     bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
-    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ strangers: 0, others: 10 }]])
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 0, others: 10 }]])
     assert.deepEqual(
       new Set(bench.events.map(({ kind, reason }) => reason ?? kind)),
       new Set(['grant', 'rate-limited']),
