@@ -1,7 +1,14 @@
 /** The flags of `pkctl init` and `pktables init`, and the service that they describe. */
 import type { Conflict, Rejection } from '../config/service-options.js'
-import { conflictsOf, isLogPrefix, serviceBounds, serviceDefaults, serviceFrom } from '../config/service-options.js'
-import { parsePacketRate, parseWindow } from '../config/values.js'
+import {
+  conflictsOf,
+  isLogPrefix,
+  parseWindow,
+  serviceBounds,
+  serviceDefaults,
+  serviceFrom,
+} from '../config/service-options.js'
+import { parsePacketRate } from '../config/values.js'
 import { parseInterface, parsePorts, parsePrefix, withoutContained } from '../net/index.js'
 import type { Hook, Protocol, ServiceSpec } from '../nft/index.js'
 import type { Terminal, UserError } from '../util/index.js'

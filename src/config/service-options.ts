@@ -7,14 +7,26 @@ import type { PortRange } from '../net/index.js'
 import { withoutCovered } from '../net/index.js'
 import type { Hook, LogRule, Protocol, Rate, ServiceSpec } from '../nft/index.js'
 import { defaultWindowSeconds } from '../nft/index.js'
+import { parseDuration, unexpected } from '../util/index.js'
 import { parsePacketRate } from './values.js'
 
 /** The least and the greatest number that an option takes. */
 export const serviceBounds = {
+  /** Seconds, also for the window of a credential and the timeout of a sequence. */
+  window: [1, 31_536_000],
   prefix4: [8, 32],
   prefix6: [16, 128],
   logBurst: [1, 1_000_000],
 } as const satisfies Record<string, readonly [number, number]>
+
+export const maxWindowSeconds = serviceBounds.window[1]
+
+/** How long a grant lasts. */
+export function parseWindow(value: string | number): number {
+  const seconds = parseDuration(value)
+  if (seconds < serviceBounds.window[0] || seconds > maxWindowSeconds) throw unexpected('a time from 1s to 365d', value)
+  return seconds
+}
 
 export const rejections = ['drop', 'reset', 'icmp'] as const
 export type Rejection = (typeof rejections)[number]

@@ -8,14 +8,7 @@ import type { KnockRate } from './credentials/types.js'
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/
 export const nameRule = "letters, digits, '-' and '_', starting with a letter or digit, at most 40 characters"
 
-export const maxWindowSeconds = 31_536_000
-const maxSkewSeconds = 86_400
-/** How long a grant lasts. */
-export function parseWindow(value: string | number): number {
-  const seconds = parseDuration(value)
-  if (seconds < 1 || seconds > maxWindowSeconds) throw unexpected('a time from 1s to 365d', value)
-  return seconds
-}
+export const maxSkewSeconds = 86_400
 
 /** The tolerated clock difference; -1 accepts any clock. */
 export function parseSkew(value: string | number): number {

@@ -1,6 +1,6 @@
 /** Whether a value from a file is a service. Files in the state directory may be damaged, and are not written by root alone. */
 import { isLogPrefix, serviceBounds } from '../config/service-options.js'
-import { kernelLogLevels, maxWindowSeconds, namePattern } from '../config/values.js'
+import { kernelLogLevels, namePattern } from '../config/values.js'
 import { parsePrefix } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import { closings, hooks, protocols } from '../nft/index.js'
@@ -31,7 +31,7 @@ export function isService(value: unknown): value is ServiceSpec {
     ports.every(isRange) &&
     [syn, singleUse, failOpen].every(flag => typeof flag === 'boolean') &&
     isOneOf(closing, closings) &&
-    isWhole(window, 1, maxWindowSeconds) &&
+    isWhole(window, ...serviceBounds.window) &&
     Array.isArray(allow) &&
     allow.every(isPrefix) &&
     isWhole(prefix4, ...serviceBounds.prefix4) &&

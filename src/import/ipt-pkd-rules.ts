@@ -1,4 +1,5 @@
 /** Rules of iptables-save that use ipt_pkd: a credential for each, and services for the rules that its list opens. */
+import { maxSkewSeconds } from '../config/values.js'
 import type { ImportResult, OpenedPorts } from './draft-entries.js'
 import { bound, Draft } from './draft.js'
 import type { Line } from './ipt-pkd-lines.js'
@@ -12,7 +13,7 @@ import { addressesOf, valueOf } from './iptables.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'
-import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'
+import { addPkdRules, unusable } from './pkd-credentials.js'
 import { portOf } from './service-ports.js'
 
 /** More than any machine has; it bounds the work that a hostile file can cause. */
@@ -150,6 +151,6 @@ function skewOf(rule: IptablesRule, notes: Note[]): number {
     )
     return -1
   }
-  if (seconds > maxSkew) notes.push(caution(`--window ${seconds} is more than a day, which is the most here`))
-  return Math.min(seconds, maxSkew)
+  if (seconds > maxSkewSeconds) notes.push(caution(`--window ${seconds} is more than a day, which is the most here`))
+  return Math.min(seconds, maxSkewSeconds)
 }

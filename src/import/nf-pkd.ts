@@ -1,5 +1,6 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
-import { maxWindowSeconds } from '../config/values.js'
+import { maxSkewSeconds } from '../config/values.js'
+import { maxWindowSeconds } from '../config/service-options.js'
 import { parsePort } from '../net/index.js'
 import { UserError } from '../util/index.js'
 import type { ImportResult, OpenedPorts, Reject, TriggerDraft, Window } from './draft-entries.js'
@@ -7,7 +8,7 @@ import { Draft } from './draft.js'
 import type { Note } from './notes.js'
 import { caution, remark, rightsOfCommands, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'
-import { addPkdRules, maxSkew, unusable } from './pkd-credentials.js'
+import { addPkdRules, unusable } from './pkd-credentials.js'
 import type { FlatObject } from './relaxed-json.js'
 import { readRelaxedJson, RelaxedJsonError } from './relaxed-json.js'
 import type { Protocol } from './service-ports.js'
@@ -100,8 +101,8 @@ function skewOf(text: string, notes: Note[]): number {
   if (given === -1) return -1
   // What nf-pkd makes of them.
   if (given <= 0) return 10
-  if (given > maxSkew) notes.push(caution(`skew ${given} is more than a day, which is the most here`))
-  return Math.min(given, maxSkew)
+  if (given > maxSkewSeconds) notes.push(caution(`skew ${given} is more than a day, which is the most here`))
+  return Math.min(given, maxSkewSeconds)
 }
 
 function openingsOf(text: Text, notes: Note[]): OpenedPorts[] | string {

@@ -23,8 +23,6 @@ export interface PkdRule {
   readonly notes: readonly Note[]
 }
 
-export const maxSkew = 86_400
-
 /** Why a tag or key cannot be one; undefined when both can. */
 export function unusable(tag: string, key: string): string | undefined {
   try {

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { parseWindow } from '../../config/values.js'
+import { parseWindow } from '../../config/service-options.js'
 import { parseSource } from '../../net/index.js'
 import type { EarlierGrants } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'

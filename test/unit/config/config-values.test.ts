@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import {
-  parseAbsolutePath,
-  parseMask,
-  parsePacketRate,
-  parseRate,
-  parseSkew,
-  parseWindow,
-} from '../../../src/config/values.js'
+import { parseAbsolutePath, parseMask, parsePacketRate, parseRate, parseSkew } from '../../../src/config/values.js'
+import { parseWindow } from '../../../src/config/service-options.js'
 import { parsePorts } from '../../../src/net/ports.js'
 import { parsePrefix } from '../../../src/net/prefixes.js'
 import { parseDuration } from '../../../src/util/duration.js'
