@@ -31,6 +31,11 @@ const rank = file => wanted.findIndex(part => file.includes(part))
 const files = readdirSync(values.folder, { recursive: true, encoding: 'utf8' })
   .filter(file => /\.test\.m?js$/.test(file) && (wanted.length === 0 || rank(file) >= 0))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+const unmatched = wanted.filter(part => !files.some(file => file.includes(part)))
+if (unmatched.length > 0) {
+  console.error(`no test file has ${unmatched.map(part => JSON.stringify(part)).join(' or ')} in its name`)
+  process.exit(1)
+}
 /** Seconds that each file took the last time: one that takes long and comes last is waited for alone. */
 const timesFile = path.resolve('build/test-times.json')
 const knownTimes = () => (existsSync(timesFile) ? JSON.parse(readFileSync(timesFile, 'utf8')) : {})

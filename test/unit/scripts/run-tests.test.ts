@@ -57,6 +57,13 @@ describe('run-tests.js', () => {
     assert.equal(status, 1)
   })
 
+  it('refuses a word that no file has in its name, instead of running the others alone', async () => {
+    const { status, all } = await runs({ good: "it('one', () => {})" }, 'good', 'renamed')
+    assert.match(all, /no test file has "renamed" in its name/)
+    assert.doesNotMatch(all, /passed/)
+    assert.equal(status, 1)
+  })
+
   it('ends what a hook began that failed, and says why it did', async () => {
     const { status, lines, all, isLeft } = await runs(
       {
