@@ -76,7 +76,7 @@ export class DriftWatcher {
   }
 
   /** How often drift was undone. */
-  get healed(): number {
+  get restorations(): number {
     return this.#report.count
   }
 

@@ -11,7 +11,7 @@ export interface Status {
   readonly pid: number
   readonly uptimeSeconds: number
   readonly config: string
-  /** When the configuration in force was read; Unix seconds. */
+  /** When the active configuration was read; Unix seconds. */
   readonly configuredAt: number
   readonly queue: {
     readonly number: number
@@ -28,7 +28,7 @@ export interface Status {
   readonly services: readonly { readonly name: string; readonly grants: number }[]
   readonly credentials: number
   readonly knocks: {
-    /** Right knocks, also those that take a grant back. */
+    /** Valid knocks, also those that revoke a grant. */
     readonly accepted: number
     readonly refused: Readonly<Record<string, number>>
     /** Accepted knocks for which the kernel was found to have made no grant. A daemon of an earlier release does not say it. */
@@ -46,7 +46,7 @@ export interface Status {
   readonly refusedReload?: RefusedReload | null
 }
 
-/** The last reload, where it was refused: the configuration in force is an older one than that of the file. */
+/** The last reload, where it was refused: the active configuration is an older one than that of the file. */
 export interface RefusedReload {
   /** Unix seconds. */
   readonly at: number
@@ -66,7 +66,7 @@ interface StatusParts {
   readonly native: boolean
   readonly counters: Counters | undefined
   readonly notGranted: number
-  readonly drift: Pick<DriftWatcher, 'healed' | 'watched'>
+  readonly drift: Pick<DriftWatcher, 'restorations' | 'watched'>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Aborted when who asked does not wait any more. */
   readonly left?: AbortSignal | undefined
@@ -93,7 +93,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
       notGranted,
     },
     waitedConnections: count('pending'),
-    healed: drift.healed,
+    healed: drift.restorations,
     watched: drift.watched,
     strayPackets: count('stray'),
   }

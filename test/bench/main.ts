@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { chart } from './chart.js'
 import { connectionsPart } from './connections.js'
 import { floodPart } from './flood.js'
-import { healingPart } from './healing.js'
+import { reconcilePart } from './reconcile.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
 import { peersPart } from './peers/peers.js'
@@ -25,7 +25,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   flood: floodPart,
   connections: connectionsPart,
   steps: stepsPart,
-  healing: healingPart,
+  reconcile: reconcilePart,
   idle: idlePart,
   peers: peersPart,
 }

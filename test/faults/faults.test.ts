@@ -7,7 +7,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { must, pkctl, sleep, until } from '../support/commands.js'
-import { HealingSite } from '../support/healing-site.js'
+import { ReconcileSite } from '../support/reconcile-site.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 
@@ -142,7 +142,7 @@ function isIn(id: string, other: number): boolean {
 
 describe('a child that stands still', () => {
   it('nft monitor is stopped: the table is compared all the same, and comes back after a flush', async () => {
-    const site = await HealingSite.create()
+    const site = await ReconcileSite.create()
     try {
       const pid = site.monitor()
       assert.ok(pid)

@@ -11,7 +11,7 @@ import type { Lab } from '../support/lab.js'
 import { client4, client6, lockFile, server4, server6, stranger4 } from '../support/lab.js'
 
 /** The daemon cannot put back what is broken while somebody else has the lock of changes. */
-async function unhealed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
+async function undisturbed({ lab }: { readonly lab: Lab }, work: () => Promise<void>): Promise<void> {
   const holder = ['sh', '-c', `exec flock --no-fork ${lockFile} sh -c 'echo held; exec sleep 60'`]
   const held = lab.start('server', holder)
   await held.says(/held/)
@@ -103,7 +103,7 @@ describe('doctor, of the daemon and services', () => {
     it("its rules gone: 'packet-path-missing', 'service-not-in-kernel', until the reload that it advises", async () => {
       const p = patient()
       await p.start()
-      await unhealed(p, async () => {
+      await undisturbed(p, async () => {
         await p.nft('flush ruleset')
         const ids = idsOf(await p.findings())
         assert.deepEqual(ids, ['packet-path-missing', 'service-not-in-kernel'])
@@ -116,7 +116,7 @@ describe('doctor, of the daemon and services', () => {
       const p = patient()
       if (p.native) return context.skip("the kernel has nft's queue statement")
       await p.start()
-      await unhealed(p, async () => {
+      await undisturbed(p, async () => {
         await p.nft('delete table ip mangle')
         await p.finds('queue-rule-missing', /table mangle/)
       })
@@ -176,7 +176,7 @@ describe('doctor, of the daemon and services', () => {
     it("rules that were edited: 'service-damaged'", async () => {
       const p = patient()
       await p.start()
-      await unhealed(p, async () => {
+      await undisturbed(p, async () => {
         await p.nft('flush chain inet pkctl gate-input')
         await p.finds('service-damaged', /22\/tcp may be open/)
       })

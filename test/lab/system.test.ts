@@ -297,7 +297,7 @@ describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_
       assert.equal(await site.opens(ports.guarded), 'timeout')
     })
 
-    it('`nft flush ruleset` is healed by the daemon by itself, with the grants that run', async t => {
+    it('`nft flush ruleset` is undone by the daemon by itself, with the grants that run', async t => {
       await site.knock()
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
       await server.must('nft flush ruleset')

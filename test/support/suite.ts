@@ -9,8 +9,18 @@ const elsewhere = ['clients', 'completion', 'documents', 'import', 'manual', 'pa
 
 /** The longest come first, so that those that run beside each other end at the same time. */
 const longest = [
-  ...['firewall', 'steps', 'daemon', 'healing', 'services', 'apply', 'doctor-daemon', 'connect-sequences', 'pktables'],
-  ...['doctor-rules', 'connect', 'client', 'triggers', 'sequences', 'healing-rules', 'mistakes', 'scapy', 'group'],
+  ...[
+    'firewall',
+    'steps',
+    'daemon',
+    'reconcile',
+    'services',
+    'apply',
+    'doctor-daemon',
+    'connect-sequences',
+    'pktables',
+  ],
+  ...['doctor-rules', 'connect', 'client', 'triggers', 'sequences', 'reconcile-rules', 'mistakes', 'scapy', 'group'],
 ]
 
 /** The names of those whose names contain one of the words; without words, of all. */

@@ -36,7 +36,7 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
-    `  healed: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
+    `  rules restored: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]

@@ -53,7 +53,7 @@ const nothing: Reconciliation = { drift: [], restored: 0 }
 const deleted = 'the table inet pkctl was deleted'
 
 /** How long to wait for the lock while ports may be open. Other programs need some milliseconds. */
-const healSeconds = 10
+const reconcileSeconds = 10
 
 /** How late the monitor may be: it reads the big lists that other programs load, too. */
 const monitorMilliseconds = 10_000
@@ -125,7 +125,7 @@ export class Reconciler {
       const { drift } = await this.#reconcileTable(packetPathFor)
       return { ...nothing, drift: [...drift, 'the rule that queues knocks was deleted'], at: performance.now() }
     }
-    return this.access.exclusive(work, healSeconds)
+    return this.access.exclusive(work, reconcileSeconds)
   }
 
   /** Wakes a table that cannot be listed: nft 1.0.6 may end in the middle of one that sleeps. */
@@ -265,7 +265,7 @@ export class Reconciler {
     this.#owed = undefined
     if (!seen) return { restored: 0, givenUp: this.#missingGrants(owed).length }
     const restore = () => this.#restoreGrants(owed)
-    return owed.withoutLock ? restore() : this.access.exclusive(restore, healSeconds)
+    return owed.withoutLock ? restore() : this.access.exclusive(restore, reconcileSeconds)
   }
 
   /** Grants that ran, of the sets that there were none of. */

@@ -111,7 +111,7 @@ describe('DriftWatcher', () => {
     it(`${looks.length > 0 ? 'looks' : 'does not look'} after: ${line}`, async () => {
       await scene.tell(line)
       assert.deepEqual(scene.reconciliations, looks)
-      assert.equal(scene.driftWatcher.healed, 0)
+      assert.equal(scene.driftWatcher.restorations, 0)
     })
   }
 
@@ -138,7 +138,7 @@ describe('DriftWatcher', () => {
     scene.watches.at(-1)?.deleted()
     await settle()
     assert.deepEqual(scene.reconciliations, [true])
-    assert.equal(scene.driftWatcher.healed, 1)
+    assert.equal(scene.driftWatcher.restorations, 1)
   })
 
   it('does not look again for what a comparison has seen', async () => {
@@ -173,21 +173,21 @@ describe('DriftWatcher', () => {
 
   it('says who did what, and counts', async () => {
     await scene.causeDrift()
-    assert.equal(scene.driftWatcher.healed, 1)
+    assert.equal(scene.driftWatcher.restorations, 1)
     assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); restored after/)
   })
 
   it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {
     for (let i = 0; i < 20; i++) await scene.causeDrift()
-    assert.equal(scene.driftWatcher.healed, 20, 'at once')
+    assert.equal(scene.driftWatcher.restorations, 20, 'at once')
     const counts: number[] = []
     for (let second = 0; second < 90; second++) {
-      const before = scene.driftWatcher.healed
+      const before = scene.driftWatcher.restorations
       for (let i = 0; i < 20; i++) {
         await scene.causeDrift()
         await pass(50)
       }
-      counts.push(scene.driftWatcher.healed - before)
+      counts.push(scene.driftWatcher.restorations - before)
     }
     assert.ok((counts[0] ?? 0) >= 3, counts.join())
     const last = counts.slice(-30).reduce((sum, count) => sum + count, 0)
@@ -210,7 +210,7 @@ describe('DriftWatcher', () => {
     assert.equal(scene.said.filter(text => text.startsWith('error')).length, 1)
     scene.failing = false
     await pass(3000)
-    assert.equal(scene.driftWatcher.healed, 1)
+    assert.equal(scene.driftWatcher.restorations, 1)
   })
 
   it('looks, and asks for the queue rule as well, when more happened than it was told', async () => {

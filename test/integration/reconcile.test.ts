@@ -3,20 +3,20 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { must, sleep, slowness, until } from '../support/commands.js'
-import { config, HealingSite, watched } from '../support/healing-site.js'
+import { config, ReconcileSite, watched } from '../support/reconcile-site.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
-describe('healing', () => {
-  let site: HealingSite
+describe('reconciling', () => {
+  let site: ReconcileSite
   beforeEach(async () => {
-    site = await HealingSite.create()
+    site = await ReconcileSite.create()
   })
   afterEach(() => site.lab.remove())
 
   it('puts its table back beside those that came in the same transaction', async () => {
     const others = 'flush ruleset\ntable inet filter {\n chain input { type filter hook input priority 0; }\n}\n'
     await site.nft('-f', site.lab.file('nftables.conf', others))
-    await site.healed(1)
+    await site.restored(1)
     assert.match(await site.nft('list', 'ruleset'), /table inet filter/)
     await site.allIsWell(1)
   })
@@ -28,7 +28,7 @@ describe('healing', () => {
     assert.match(saved, new RegExp(stranger4.replaceAll('.', '\\.')))
     // What stands for iptables' rule in a listing does not load everywhere, so only our table is loaded again.
     await site.nft('-f', site.lab.file('saved.nft', `flush ruleset\n${saved}`))
-    await site.healed(1)
+    await site.restored(1)
     await site.allIsWell(1)
   })
 
@@ -42,7 +42,7 @@ describe('healing', () => {
     await sleep(2500)
     const before = await Promise.all(sources.map(source => site.left(source)))
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     for (const [i, source] of sources.entries()) {
       const now = await site.left(source)
       assert.deepEqual(Object.keys(now), Object.keys(before[i] ?? {}), source)
@@ -68,9 +68,9 @@ describe('healing', () => {
     await sleep(300)
     await site.closedTo(server4, client4)
     await site.closedTo(server4, stranger4)
-    assert.equal(await site.healings(), 0)
+    assert.equal(await site.restorations(), 0)
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     await site.closedTo(server4, client4)
     await site.closedTo(server4, stranger4)
   })
@@ -79,7 +79,7 @@ describe('healing', () => {
     await site.knock(server4, client4, 'TICK')
     await site.openTo(server4, client4, 2222)
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     await site.closedTo(server4, client4, 2222)
     await site.knock(server4, client4, 'TICK')
     await site.openTo(server4, client4, 2222)
@@ -90,7 +90,7 @@ describe('healing', () => {
     await site.lab.mustPkctl('add', stranger4, '--service', 'ssh')
     await site.restart()
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     await site.openTo(server4, client4)
     await site.openTo(server4, stranger4)
   })
@@ -101,10 +101,10 @@ describe('healing', () => {
     await site.lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--reject', 'reset')
     await site.lab.mustPkctl('remove', 'once')
     await sleep(300)
-    assert.equal(await site.healings(), 0)
+    assert.equal(await site.restorations(), 0)
     await site.openTo(server4, stranger4, 2222)
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     await site.closedTo(server4, stranger4, 8080)
     await site.openTo(server4, client4, 8080)
     await site.openTo(server4, stranger4, 2222)
@@ -113,7 +113,7 @@ describe('healing', () => {
     await site.lab.mustPkctl('remove', 'ssh')
     await site.lab.mustPkctl('remove', 'many')
     await sleep(300)
-    assert.equal(await site.healings(), 1)
+    assert.equal(await site.restorations(), 1)
     await site.openTo(server4, stranger4)
     assert.equal(await site.daemon.stop(), 0)
     assert.doesNotMatch(await site.nft('list', 'ruleset'), /pkctl/)
@@ -123,7 +123,7 @@ describe('healing', () => {
     site.lab.config(config.replace('port: 2222,', 'port: 8080,'))
     await site.lab.mustPkctl('reload')
     await site.nft('flush', 'ruleset')
-    await site.healed(1)
+    await site.restored(1)
     await site.closedTo(server4, stranger4, 8080)
     await site.openTo(server4, stranger4, 2222)
     await site.allIsWell(1)
@@ -137,9 +137,9 @@ describe('healing', () => {
     }
     await must(['ip', 'netns', 'exec', site.lab.server, 'iptables-nft', '-t', 'mangle', '-F'])
     await site.daemon.says(/the rule that queues knocks was deleted/)
-    await site.healed(1)
+    await site.restored(1)
     await site.nft('delete', 'table', 'ip6', 'mangle')
-    await site.healed(2)
+    await site.restored(2)
     await site.knock(server6, client6)
     await site.openTo(server6, client6)
     await site.allIsWell(2)
@@ -154,10 +154,10 @@ describe('healing', () => {
     await site.nft('flush', 'ruleset')
     await until(() => (site.daemon.output.match(new RegExp(watched, 'g'))?.length ?? 0) > 1)
     assert.ok(site.monitor() !== undefined && site.monitor() !== pid)
-    await site.healed(1)
+    await site.restored(1)
     await site.closedTo(server4, stranger4)
     await site.nft('flush', 'ruleset')
-    await site.healed(2)
+    await site.restored(2)
     await site.allIsWell(2)
   })
 
@@ -176,9 +176,9 @@ describe('healing', () => {
     await site.closedTo(server4, stranger4)
     await site.daemon.says(/keep being changed/)
     assert.equal(site.daemon.output.match(/keep being changed/g)?.length, 1)
-    const healings = await site.healings()
-    t.diagnostic(`healings: ${healings}`)
-    assert.ok(healings >= 15, site.daemon.output)
+    const restorations = await site.restorations()
+    t.diagnostic(`restored ${restorations} times`)
+    assert.ok(restorations >= 15, site.daemon.output)
   })
 
   const confined = process.env['PKCTL_TEST_CONFINED'] === '1' && 'AppArmor takes the signal away: see monitor.ts'

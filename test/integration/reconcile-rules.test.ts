@@ -1,13 +1,13 @@
 /** Somebody else changes or deletes pkctl's rules while the daemon runs: they come back. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { HealingSite } from '../support/healing-site.js'
+import { ReconcileSite } from '../support/reconcile-site.js'
 import { server4, stranger4 } from '../support/lab.js'
 
-describe('healing, of rules', () => {
-  let site: HealingSite
+describe('reconciling, of rules', () => {
+  let site: ReconcileSite
   before(async () => {
-    site = await HealingSite.create()
+    site = await ReconcileSite.create()
   })
   after(() => site.lab.remove())
   const damages: readonly { name: string; says: RegExp; damage: () => Promise<unknown> }[] = [
@@ -59,10 +59,10 @@ describe('healing, of rules', () => {
   ]
   for (const { name, says, damage } of damages) {
     it(`puts back what was deleted: ${name}`, async () => {
-      const times = await site.healings()
+      const times = await site.restorations()
       const said = site.daemon.output.length
       await damage()
-      await site.healed(times + 1)
+      await site.restored(times + 1)
       await site.allIsWell(times + 1)
       assert.match(site.daemon.output.slice(said), says)
     })
@@ -94,9 +94,9 @@ describe('healing, of rules', () => {
   ]
   for (const { name, edit } of edits) {
     it(`takes back what was added: ${name}`, async () => {
-      const times = await site.healings()
+      const times = await site.restorations()
       await edit()
-      await site.healed(times + 1)
+      await site.restored(times + 1)
       await site.allIsWell(times + 1)
       await site.openTo(server4, stranger4, 8080)
     })

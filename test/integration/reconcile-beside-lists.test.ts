@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { slowness, until } from '../support/commands.js'
-import { HealingSite } from '../support/healing-site.js'
+import { ReconcileSite } from '../support/reconcile-site.js'
 import { client4, server4, stranger4 } from '../support/lab.js'
 
 /** On a slow machine as long a list takes nft longer than pkctl waits for it. */
@@ -23,14 +23,14 @@ function bigList(): string {
   ].join('\n')
 }
 
-describe('healing, beside big lists', () => {
-  let site: HealingSite
+describe('reconciling, beside big lists', () => {
+  let site: ReconcileSite
   let file: string
   beforeEach(async () => {
-    site = await HealingSite.create()
+    site = await ReconcileSite.create()
     file = site.lab.file('nftables.conf', bigList())
     await site.nft('-f', file)
-    await site.healed(1)
+    await site.restored(1)
   })
   afterEach(() => site.lab.remove())
 
@@ -41,11 +41,11 @@ describe('healing, beside big lists', () => {
     const said = site.daemon.output.length
     const trial = site.lab.peer({ hammer: { host: server4, port: 22, from: stranger4, milliseconds: 5000 * slowness } })
     await site.nft('-f', file)
-    await site.healed(2)
+    await site.restored(2)
     const [{ opened } = {}] = await trial
     const granted = /with (\d+) grants|message":"(\d+) grants? restored/g
     const open = opened === undefined ? 0 : opened.last - opened.first
-    // From this healing on: what an earlier one still restores may come before.
+    // From this repair on: what an earlier one still restores may come before.
     const log = () => /[^\n]*restored after at most[^]*/.exec(site.daemon.output.slice(said))?.[0] ?? ''
     const grants = () =>
       [...log().matchAll(granted)].reduce((sum, [, at = 0, later = 0]) => sum + Number(at) + Number(later), 0)

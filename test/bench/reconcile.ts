@@ -7,11 +7,11 @@ import type { Row } from './report.js'
 import { latency, progress } from './report.js'
 import { configOf, servicePort, Site } from './site.js'
 
-/** As many as there can be in a row without a pause before the healing. */
+/** As many as there can be in a row without a pause before the rules are restored. */
 const flushes = 20
 const pauseMilliseconds = 500
 
-export async function healingPart(): Promise<Row[]> {
+export async function reconcilePart(): Promise<Row[]> {
   const site = await Site.create()
   const monitor = spawn('ip', ['netns', 'exec', site.lab.server, 'nft', 'monitor'], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -35,7 +35,7 @@ export async function healingPart(): Promise<Row[]> {
       reader.line(line)
     })
     await sleep(2000)
-    progress(`healing: ${flushes} flushes`)
+    progress(`reconcile: ${flushes} flushes`)
     for (let i = 0; i < flushes; i++) {
       await site.onServer('nft', 'flush', 'ruleset')
       await until(() => times.length > i)

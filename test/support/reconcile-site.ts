@@ -1,4 +1,4 @@
-/** A server that guards ports and heals itself, and somebody else who changes its rules. */
+/** A server that protects ports and restores its rules, and another program that changes them. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { Status } from '../../src/controller/status.js'
@@ -20,16 +20,16 @@ export const config = [
 /** What the daemon says when nothing escapes it any more. */
 export const watched = /the ruleset is watched/
 
-export class HealingSite {
+export class ReconcileSite {
   private constructor(
     readonly lab: Lab,
     public daemon: Background,
   ) {}
 
-  static async create(): Promise<HealingSite> {
+  static async create(): Promise<ReconcileSite> {
     const lab = await Lab.create()
     await lab.serve(22, 2222, 8080)
-    const site = new HealingSite(lab, await lab.daemon(lab.config(config)))
+    const site = new ReconcileSite(lab, await lab.daemon(lab.config(config)))
     await site.daemon.says(watched)
     return site
   }
@@ -44,14 +44,14 @@ export class HealingSite {
     return must(['ip', 'netns', 'exec', this.lab.server, 'nft', ...args])
   }
 
-  async healings(): Promise<number> {
+  async restorations(): Promise<number> {
     return (JSON.parse(await this.lab.mustPkctl('status', '--json')) as Status).healed
   }
 
-  async healed(times: number): Promise<void> {
+  async restored(times: number): Promise<void> {
     // nft 1.0.6 cannot always list a table that sleeps, so that there may be no status for a moment.
-    await until(async () => (await this.healings().catch(() => -1)) >= times).catch((error: unknown) => {
-      throw new Error(`not healed:\n${this.daemon.output}`, { cause: error })
+    await until(async () => (await this.restorations().catch(() => -1)) >= times).catch((error: unknown) => {
+      throw new Error(`not restored:\n${this.daemon.output}`, { cause: error })
     })
   }
 
@@ -111,6 +111,6 @@ export class HealingSite {
       ['timeout', 'timeout', 'sent', 'open'],
     )
     await sleep(300)
-    assert.equal(await this.healings(), times)
+    assert.equal(await this.restorations(), times)
   }
 }
