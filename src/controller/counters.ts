@@ -1,7 +1,7 @@
 /** How many packets the packet worker has answered, and how: for `pkctl status`. */
 import { refusals } from './decision.js'
 
-/** `accepted`: right knocks, also those that take a grant back. */
+/** `accepted`: valid knocks, also those that revoke a grant. */
 const names = ['accepted', 'pending', 'stray', ...refusals] as const
 export type CounterName = (typeof names)[number]
 

@@ -21,7 +21,7 @@ export const refusals = [
 ] as const
 export type Refusal = (typeof refusals)[number]
 
-/** What anybody can cause. */
+/** What a sender without a key can cause. */
 export const refusedUnverified: ReadonlySet<Refusal> = new Set([
   'malformed',
   'unknown-tag',
@@ -29,7 +29,7 @@ export const refusedUnverified: ReadonlySet<Refusal> = new Set([
   'bad-hash',
   'out-of-time',
 ])
-/** What a copy of a right knock is enough for. */
+/** What a copy of a valid knock is enough for. */
 export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
 
 /** What policy concluded of one knock. The reason is for the operator; the sender never sees it. */
@@ -38,7 +38,7 @@ export type Decision =
       readonly kind: 'grant'
       readonly credential: PacketCredential
       readonly knock: VerifiedKnock
-      readonly skewSeconds: number
+      readonly clockDifferenceSeconds: number
     }
   | {
       readonly kind: 'refuse'
@@ -47,5 +47,5 @@ export type Decision =
       /** Set when the packet was made with the credential's secret. */
       readonly knock?: VerifiedKnock
       /** How far the client's clock is ahead of ours; set with `knock`. */
-      readonly skewSeconds?: number
+      readonly clockDifferenceSeconds?: number
     }

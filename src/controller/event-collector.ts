@@ -44,7 +44,9 @@ export class EventCollector {
       ...(decision.kind === 'grant' && decision.knock.requested
         ? { onBehalfOf: decision.knock.requested.address }
         : {}),
-      ...(decision.skewSeconds === undefined ? {} : { skewSeconds: decision.skewSeconds }),
+      ...(decision.clockDifferenceSeconds === undefined
+        ? {}
+        : { clockDifferenceSeconds: decision.clockDifferenceSeconds }),
     })
   }
 

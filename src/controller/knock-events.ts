@@ -11,7 +11,7 @@ export interface KnockEvent {
   readonly onBehalfOf?: string
   readonly port: number
   /** How far the client's clock is ahead of the server's, in seconds. */
-  readonly skewSeconds?: number
+  readonly clockDifferenceSeconds?: number
 }
 
 /** What follows a decision outside of the packet worker. Unlike events for the log, no effect is ever suppressed. */

@@ -15,7 +15,7 @@ interface LogMessage {
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
 /**
- * Knocks that need no key are logged at debug, those that need a right key at info. `confirmation`: whether the kernel was
+ * Knocks that need no key are logged at debug, those that need a valid key at info. `confirmation`: whether the kernel was
  * found to have the grants.
  */
 export function knockMessage(
@@ -23,7 +23,7 @@ export function knockMessage(
   granted: Granted,
   confirmation: Confirmation = { kind: 'made' },
 ): LogMessage {
-  const { kind, reason, credential, source, onBehalfOf, port, skewSeconds } = event
+  const { kind, reason, credential, source, onBehalfOf, port, clockDifferenceSeconds } = event
   const fields = {
     event: eventNames[kind],
     source,
@@ -31,16 +31,16 @@ export function knockMessage(
     ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
-    ...(skewSeconds === undefined ? {} : { skew: skewSeconds }),
+    ...(clockDifferenceSeconds === undefined ? {} : { skew: clockDifferenceSeconds }),
     ...(kind !== 'refuse' ? { services: granted.map(({ service }) => service.name) } : {}),
   }
   const by = credential ? ` by ${credential}` : ''
-  const clock = skewSeconds === undefined ? '' : ` (its clock: ${signed(skewSeconds)} s)`
+  const clock = clockDifferenceSeconds === undefined ? '' : ` (its clock: ${signed(clockDifferenceSeconds)} s)`
   if (kind === 'grant') {
     const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
     const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
     if (confirmation.kind === 'missing') {
-      const message = `knock${by} from ${source} is right, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
+      const message = `knock${by} from ${source} is valid, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
       return {
         level: 'error',
         message,
@@ -48,7 +48,7 @@ export function knockMessage(
       }
     }
     const verb = confirmation.kind === 'made' ? 'opens' : 'is accepted for'
-    const what = opens === '' ? 'is right, and opens nothing' : `${verb} ${opens}`
+    const what = opens === '' ? 'is valid, and opens nothing' : `${verb} ${opens}`
     const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
     return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${clock}`, fields }
   }
@@ -57,14 +57,18 @@ export function knockMessage(
     return { level: 'info', message: `knock${by} from ${source} closes ${closes}${clock}`, fields }
   }
   const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
-  return { level, message: `knock${by} from ${source} refused: ${because(reason, skewSeconds)}${clock}`, fields }
+  return {
+    level,
+    message: `knock${by} from ${source} refused: ${because(reason, clockDifferenceSeconds)}${clock}`,
+    fields,
+  }
 }
 
 const eventNames = { grant: 'knock-accepted', revoke: 'knock-closed', refuse: 'knock-refused' } as const
 
 const signed = (seconds: number) => (seconds > 0 ? `+${seconds}` : String(seconds))
 
-function because(reason: Refusal | undefined, skewSeconds = 0): string {
+function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): string {
   switch (reason) {
     case 'malformed':
       return 'malformed'
@@ -75,7 +79,7 @@ function because(reason: Refusal | undefined, skewSeconds = 0): string {
     case 'bad-hash':
       return 'bad hash: wrong key, or not meant for this port'
     case 'skewed':
-      return `skewed by ${Math.abs(skewSeconds)} s`
+      return `skewed: the clocks differ by ${Math.abs(clockDifferenceSeconds)} s`
     case 'replayed':
       return 'replayed'
     case 'stale':

@@ -1,5 +1,5 @@
 /**
- * The story of one packet that left the kernel: a knock is judged, noted on disk, and answered with the mark by which
+ * The story of one packet that left the kernel: a knock is verified, noted on disk, and answered with the mark by which
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
  */
 import type { VerifiedKnock } from '../knock/index.js'
@@ -22,7 +22,7 @@ interface PacketHandlerParts {
   readonly journal: Pick<ReplayJournal, 'append' | 'commit'>
   readonly counters: Counters
   readonly clock: Clock
-  /** Where answers that grant or take back are noted, with seconds of a clock that all threads share. */
+  /** Where answers that grant or revoke are noted, with seconds of a clock that all threads share. */
   readonly recent: RecentGrants
   readonly steadySeconds: () => number
   readonly addressText: (packet: Packet) => string
@@ -31,10 +31,10 @@ interface PacketHandlerParts {
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
-/** Right knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
+/** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
 
-/** The right key, but too often, or for too much: the knock is used up like any other. */
+/** A valid key, but too often, or for too much: the knock is used up like any other. */
 const usedUp: ReadonlySet<Refusal> = new Set(['rate-limited', 'address-not-allowed', 'link-local'])
 
 export class PacketHandler {
@@ -72,7 +72,7 @@ export class PacketHandler {
       journal.commit(clock.now())
       this.#effects.push(...this.#promised)
     } catch (error) {
-      this.#takeBack(batch, eventsBefore, error as Error)
+      this.#refuseGranted(batch, eventsBefore, error as Error)
     }
     this.#promised = []
     this.#parts.counters.add('accepted', this.#granted.length)
@@ -126,10 +126,10 @@ export class PacketHandler {
   /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
   #bounded(decision: Decision): Decision {
     if (decision.kind === 'refuse') return decision
-    const { credential, knock, skewSeconds } = decision
+    const { credential, knock, clockDifferenceSeconds } = decision
     if (!credential.triggers && !knock.requested) return decision
     if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
-    return { kind: 'refuse', reason: 'rate-limited', credential, knock, skewSeconds }
+    return { kind: 'refuse', reason: 'rate-limited', credential, knock, clockDifferenceSeconds }
   }
 
   /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
@@ -175,7 +175,7 @@ export class PacketHandler {
   }
 
   // What cannot be remembered must not open anything: it could be sent again after a restart.
-  #takeBack(batch: Batch, eventsBefore: number, error: Error): void {
+  #refuseGranted(batch: Batch, eventsBefore: number, error: Error): void {
     const { marks, counters, clock, onTrouble } = this.#parts
     for (const index of this.#granted) {
       const others = ((batch.packets[index] as Packet).mark & marks.others) >>> 0
@@ -183,7 +183,7 @@ export class PacketHandler {
     }
     counters.add('state-unwritable', this.#granted.length)
     if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
-      onTrouble('error', `right knocks are refused, because the state directory cannot be written: ${error.message}`)
+      onTrouble('error', `valid knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
     this.#events.refuseSince(eventsBefore, 'state-unwritable')
     this.#granted.length = 0

@@ -1,6 +1,6 @@
 /**
  * Limits each source to `count` knocks, which become available again evenly over `seconds`. Only knocks with the right
- * key are counted, so that a stranger can neither fill the table nor use up the rate of a user. An IPv6 /64 is one source,
+ * key are counted, so that a sender without a key can neither fill the table nor use up the rate of a user. An IPv6 /64 is one source,
  * because a host that has one of its addresses can use all of them.
  *
  * For each source it keeps the time from which the full rate is available (GCRA, ATM Forum TM 4.0), in two generations: a

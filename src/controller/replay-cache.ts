@@ -6,7 +6,7 @@
  * accepted any more, which holds even when the clock is set back.
  *
  * Without one (skew -1: any clock), the last `entries` knocks are remembered, the ones with the lowest times are
- * forgotten first, and they raise the floor. So an old knock never gets in again, and a client whose clock starts anew
+ * forgotten first, and they raise the floor. So an old knock is never accepted again, and a client whose clock starts again
  * at every boot still has that many knocks before it has to catch up.
  */
 import { HashTable } from '../util/index.js'
@@ -19,7 +19,7 @@ export interface ReplayLimits {
 }
 
 /** `stale`: not above the floor. `full`: no room to remember one more, so it must not be honoured. */
-export type ReplayVerdict = 'new' | 'replayed' | 'stale' | 'full'
+export type ReplayAnswer = 'new' | 'replayed' | 'stale' | 'full'
 
 /** The knocks of one credential. A digest is given as the buffer and offset where its first 16 bytes are. */
 export class ReplayCache {
@@ -44,7 +44,7 @@ export class ReplayCache {
   }
 
   /** Whether a knock of `time` with this digest may be honoured, all times in Unix seconds. */
-  judge(digest: Buffer, at: number, time: number, now: number): ReplayVerdict {
+  check(digest: Buffer, at: number, time: number, now: number): ReplayAnswer {
     this.#forget(now)
     const table = this.#byTime.get(time)
     const known =
@@ -59,7 +59,7 @@ export class ReplayCache {
     return this.limits.skew >= 0 && this.#size >= this.limits.entries ? 'full' : 'new'
   }
 
-  /** Remembers a knock that `judge` called new. */
+  /** Remembers a knock that `check` called new. */
   remember(digest: Buffer, at: number, time: number): void {
     let table = this.#byTime.get(time)
     if (!table) this.#byTime.set(time, (table = new HashTable()))

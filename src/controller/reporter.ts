@@ -54,7 +54,7 @@ export class Reporter {
   #suppressed({ unverified, others }: Suppressed): void {
     if (others > 0) this.log.info(`and ${others} more knocks, too many to name`, { suppressed: others })
     if (unverified > 0)
-      this.log.debug(`and ${unverified} more wrong knocks, too many to name`, { suppressed: unverified })
+      this.log.debug(`and ${unverified} more invalid knocks, too many to name`, { suppressed: unverified })
   }
 
   async grants(firewall: Pick<Firewall, 'services'>): Promise<void> {

@@ -21,7 +21,7 @@ export interface PacketSequence {
   readonly rate: Rate | null
   /** The number of the grant action that the kernel has for it. */
   readonly action: number
-  /** Whether that action takes a grant back. */
+  /** Whether that action revokes grants. */
   readonly revokes: boolean
   /** Whether commands are to be run as well. */
   readonly triggers: boolean

@@ -78,7 +78,7 @@ export class Triggers {
     if (run) void this.#queue.begin(keyOf(name, address), run)
   }
 
-  /** A knock took the grant of `address` back. */
+  /** A knock revoked the grant of `address`. */
   closed(name: string, address: string): void {
     const credential = this.#credentials.get(name)
     if (!credential) return

@@ -3,7 +3,7 @@
  * nothing: shape, first word, the format's own check, time, replay, rate limit. The replay cache is read and changed only
  * after the format's check.
  *
- * Runs on the packet path, so the common ways through it make no objects but the decision.
+ * Runs in the packet worker for each knock, so the common ways through it make no objects but the decision.
  */
 import { knockFormats } from '../config/credentials/credential-types.js'
 import type { KnockFormat, KnockFormats, VerifiedKnock } from '../knock/index.js'
@@ -22,7 +22,7 @@ import type { ReplayCache } from './replay-cache.js'
 type CacheOf = (credential: PacketCredential) => ReplayCache
 
 /** One format of one credential; all formats of a credential share its replay cache and its rate limiter. */
-interface Candidate {
+interface CredentialFormat {
   readonly credential: PacketCredential
   readonly format: KnockFormat
   readonly secret: unknown
@@ -40,7 +40,7 @@ const badHash = refuse('bad-hash')
 
 export class KnockVerifier {
   /** By length of payload, and then by its first word. */
-  readonly #candidates = new Map<number, Map<number, Candidate[]>>()
+  readonly #byLength = new Map<number, Map<number, CredentialFormat[]>>()
   readonly #clock: Clock
 
   constructor(
@@ -50,7 +50,7 @@ export class KnockVerifier {
     formats: KnockFormats = knockFormats,
   ) {
     this.#clock = clock
-    for (const { payloadLength } of formats.all) this.#candidates.set(payloadLength, new Map())
+    for (const { payloadLength } of formats.all) this.#byLength.set(payloadLength, new Map())
     for (const credential of credentials) {
       const limiter = credential.rate ? new RateLimiter(credential.rate) : null
       const [cache, allowed] = [cacheOf(credential), prefixList(credential.onBehalfOf)]
@@ -62,49 +62,49 @@ export class KnockVerifier {
     }
   }
 
-  #add(candidate: Candidate): void {
-    const { format, secret } = candidate
+  #add(tried: CredentialFormat): void {
+    const { format, secret } = tried
     const word = format.firstWord(secret, 0)
-    const byWord = this.#candidates.get(format.payloadLength)
-    byWord?.set(word, [...(byWord.get(word) ?? []), candidate])
+    const byWord = this.#byLength.get(format.payloadLength)
+    byWord?.set(word, [...(byWord.get(word) ?? []), tried])
   }
 
   /** Verifies one packet. A granted one is used up from now on, whatever becomes of the answer. */
   verify(packet: Packet): Decision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
     const { buffer, payloadAt, destinationPort } = packet
-    const byWord = this.#candidates.get(packet.payloadLength)
+    const byWord = this.#byLength.get(packet.payloadLength)
     if (!byWord) return malformed
-    const candidates = byWord.get(buffer.readUInt32BE(payloadAt))
-    if (!candidates) return unknownTag
+    const formats = byWord.get(buffer.readUInt32BE(payloadAt))
+    if (!formats) return unknownTag
     let outcome = wrongPort
-    for (const candidate of candidates) {
-      const { port } = candidate.credential
+    for (const tried of formats) {
+      const { port } = tried.credential
       if (port !== null && port !== destinationPort) continue
-      const knock = candidate.format.verify(buffer, payloadAt, destinationPort, candidate.secret)
-      if (knock) return this.#decideVerified(packet, candidate, knock)
+      const knock = tried.format.verify(buffer, payloadAt, destinationPort, tried.secret)
+      if (knock) return this.#decideVerified(packet, tried, knock)
       outcome = badHash
     }
     return outcome
   }
 
-  #decideVerified(packet: Packet, candidate: Candidate, knock: VerifiedKnock): Decision {
-    const { credential } = candidate
+  #decideVerified(packet: Packet, tried: CredentialFormat, knock: VerifiedKnock): Decision {
+    const { credential } = tried
     const now = Math.floor(this.#clock.now())
-    const skewSeconds = knock.time - now
-    const reason = this.#refusalOf(packet, candidate, knock, now)
+    const clockDifferenceSeconds = knock.time - now
+    const reason = this.#refusalOf(packet, tried, knock, now)
     return reason === undefined
-      ? { kind: 'grant', credential, knock, skewSeconds }
-      : { kind: 'refuse', reason, credential, knock, skewSeconds }
+      ? { kind: 'grant', credential, knock, clockDifferenceSeconds }
+      : { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
   }
 
   /** Why a verified knock is refused; undefined where it is granted, and remembered. */
-  #refusalOf(packet: Packet, candidate: Candidate, knock: VerifiedKnock, now: number): Refusal | undefined {
-    const { credential, cache, limiter, allowed } = candidate
+  #refusalOf(packet: Packet, tried: CredentialFormat, knock: VerifiedKnock, now: number): Refusal | undefined {
+    const { credential, cache, limiter, allowed } = tried
     const { time, digestAt, requested } = knock
     const { buffer } = packet
     if (credential.skew >= 0 && Math.abs(time - now) > credential.skew) return 'skewed'
-    const answer = cache.judge(buffer, digestAt, time, now)
+    const answer = cache.check(buffer, digestAt, time, now)
     if (answer !== 'new') return answer === 'full' ? 'memory-full' : answer
     cache.remember(buffer, digestAt, time)
     const version = packet.version === 6 ? 6 : 4

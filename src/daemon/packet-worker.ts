@@ -20,14 +20,14 @@ import { ownerHint, reasonOf } from '../util/index.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 const port = parentPort
-if (!port) throw new Error('this file is the packet path of pkctld and is not started by hand')
+if (!port) throw new Error('this file is the packet worker of pkctld and is not started by hand')
 const post = (message: WorkerMessage) => {
   port.postMessage(message)
 }
 
 const clock: Clock = { now: () => Date.now() / 1000, monotonic: () => performance.now() / 1000 }
 
-/** A sequence that was overheard can be sent for ever. */
+/** A sequence that was overheard can be sent without end. */
 const spendErrors = new EventLimiter(1)
 
 /** Marks the line in this thread, because it must be on the disk before the packet is answered. */
@@ -36,7 +36,7 @@ function spend(line: OneTimeLine): void {
     markUsed(line)
   } catch (error) {
     if (spendErrors.pass(clock.monotonic())) {
-      post({ kind: 'trouble', level: 'error', message: `a right sequence is refused: ${(error as Error).message}` })
+      post({ kind: 'trouble', level: 'error', message: `a valid sequence is refused: ${(error as Error).message}` })
     }
     throw error
   }

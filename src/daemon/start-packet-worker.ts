@@ -9,7 +9,7 @@ import { QueueError } from '../queue/errors.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 /** Requests of one kind that wait for their answers, which come in the same order. */
-class Pending<T> {
+class OpenRequests<T> {
   #waiting: ((value: T) => void)[] = []
 
   /** Sends a request, and resolves to its answer. */
@@ -48,9 +48,9 @@ export function startPacketWorker(
   }
   return new Promise((resolve, reject) => {
     const thread = new Worker(new URL('./packet-worker.js', import.meta.url), { workerData, trackUnmanagedFds: false })
-    const configured = new Pending<void>()
-    const sequences = new Pending<readonly SequenceProgress[]>()
-    const pings = new Pending<void>()
+    const configured = new OpenRequests<void>()
+    const sequences = new OpenRequests<readonly SequenceProgress[]>()
+    const pings = new OpenRequests<void>()
     let wakeWriter = -1
     let isStopping = false
     let ended: () => void = () => undefined
@@ -122,7 +122,7 @@ export function startPacketWorker(
       configured.answerAll()
       sequences.answerAll([])
       // Pings stay without an answer: the watchdog must not take an ended thread for a live one.
-      if (!isStopping && wakeWriter >= 0) events.died(new Error('the packet path ended'))
+      if (!isStopping && wakeWriter >= 0) events.died(new Error('the packet worker ended'))
     })
   })
 }

@@ -1,6 +1,6 @@
 /**
  * knockd runs a stop_command for each start_command; a grant that is extended has one end. A rule that is added by each
- * knock would stay there after the first: what is added is taken back before.
+ * knock would stay there after the first: what is added is removed before.
  */
 import { readShell } from './shell-words.js'
 

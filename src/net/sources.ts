@@ -4,7 +4,7 @@ import type { IpFamily } from './addresses.js'
 import { parseAddress } from './addresses.js'
 import { prefixContains } from './prefixes.js'
 
-const whole = 'a grant is for one address; pkctl init with --allow 0.0.0.0/0,::/0 lets all sources in'
+const whole = 'a grant is for one address; pkctl init with --allow 0.0.0.0/0,::/0 gives all sources access'
 const group = 'no packet comes from it; give the address of one host'
 
 const never: readonly (readonly [prefix: string, what: string, hint: string])[] = [

@@ -23,7 +23,7 @@ let functions: Record<'socket' | 'sendto', Call> | undefined
 
 function declared(): Record<'socket' | 'sendto', Call> {
   if (functions) return functions
-  // A name of its own: the packet thread opens the same library as `c`, and names are the process's.
+  // A name of its own: the packet worker opens the same library as `c`, and names are the process's.
   open({ library: 'c-datagram', path: 'libc.so.6' })
   const call = (paramsType: number[]) => ({ library: 'c-datagram', retType: T.I32, paramsType, errno: true })
   functions = define({

@@ -58,7 +58,7 @@ export async function guardSession(
   else if (refusing) {
     terminal.warn(
       `your ssh session from ${address} continues, but a new one from there will be refused: ` +
-        `service ${refusing.spec.name} protects port ${session.port}, and nothing allows ${address}`,
+        `service ${refusing.spec.name} protects port ${session.port}, and neither a grant nor the allowlist accepts ${address}`,
     )
     terminal.hint('--allow-me grants it access; otherwise, make sure that you can knock')
   }
@@ -74,7 +74,7 @@ function cutOff(
   const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
   const message =
     `your ssh session from ${address} would end: ` +
-    `service ${spec.name} filters every packet to port ${port}, and nothing allows ${address}${until}`
+    `service ${spec.name} filters every packet to port ${port}, and neither a grant nor the allowlist accepts ${address}${until}`
   const hint = '--allow-me grants it access; with --syn the session continues; --force ends it'
   if (!flags.force && !flags.dryRun) throw new UserError(message, hint)
   terminal.warn(message)
@@ -90,12 +90,12 @@ function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
 }
 
 /** Says how to undo what --allow-me did. */
-export function hintAtAllowed(terminal: Terminal, grants: readonly ServiceGrant[]): void {
+export function hintAtSessionGrants(terminal: Terminal, grants: readonly ServiceGrant[]): void {
   for (const { service, source } of grants) {
     terminal.hint(`you have access without end; pkctl delete ${source} --service ${service} revokes it`)
   }
 }
 
 /** The same for --json. */
-export const allowedJson = (grants: readonly ServiceGrant[]): object =>
+export const sessionGrantsJson = (grants: readonly ServiceGrant[]): object =>
   grants.length === 0 ? {} : { allowed: grants.map(({ service, source }) => ({ service, address: source })) }

@@ -1,7 +1,7 @@
 /**
  * A change that is rolled back unless it is confirmed. A separate process waits with the state before it in its memory: it
  * has no terminal and no parent with which it would end, needs no daemon, and uses the kernel's monotonic clock. A change
- * is pending while that process answers at its socket. The socket is in a directory that only root can write: where the
+ * waits to be confirmed while that process answers at its socket. The socket is in a directory that only root can write: where the
  * daemon's user could put its own, a change could be confirmed by that user, or kept from its confirmation.
  */
 import { spawn } from 'node:child_process'
@@ -62,13 +62,13 @@ export function rollbackState(
 }
 
 /** Throws while another change waits to be confirmed. */
-export async function refuseWhilePending(): Promise<void> {
-  if (!(await isPending())) return
+export async function refuseWhileUnconfirmed(): Promise<void> {
+  if (!(await isUnconfirmed())) return
   const hint = 'pkctl confirm keeps it; otherwise wait until it is rolled back'
   throw new UserError('an earlier change is not confirmed yet', hint)
 }
 
-async function isPending(): Promise<boolean> {
+async function isUnconfirmed(): Promise<boolean> {
   return ask(rollbackSocket, { request: 'show' }).then(
     answer => answer.ok,
     () => false,
@@ -79,7 +79,7 @@ const armWithinMilliseconds = 15_000
 
 /** Starts the process that rolls back. Resolves when it waits; before that, nothing may be changed. */
 export async function arm(saved: RollbackState): Promise<void> {
-  await refuseWhilePending()
+  await refuseWhileUnconfirmed()
   makeDirectory()
   const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
   const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] })
@@ -119,7 +119,7 @@ function makeDirectory(): void {
   throw new UserError(`${directory} is not a directory of this user alone`, `ls -ld ${directory} shows what it is`)
 }
 
-/** Keeps the change. Throws when none is pending. */
+/** Keeps the change. Throws when none waits for it. */
 export async function confirm(): Promise<void> {
   let answer
   try {

@@ -38,17 +38,17 @@ export function findSession(
   pid: number = process.pid,
   proc: Proc = realProc,
 ): Session | undefined {
-  const candidates = new Set(own === undefined ? [] : [own])
+  const found = new Set(own === undefined ? [] : [own])
   let parent = parentOf(pid, proc)
   for (let i = 0; i < maxGenerations && parent > 0; i++) {
     const environment = proc.read(`${parent}/environ`)?.split('\0') ?? []
     const variable = environment.find(text => text.startsWith('SSH_CONNECTION='))
-    if (variable !== undefined) candidates.add(variable.slice('SSH_CONNECTION='.length))
+    if (variable !== undefined) found.add(variable.slice('SSH_CONNECTION='.length))
     parent = parentOf(parent, proc)
   }
-  if (candidates.size === 0) return undefined
+  if (found.size === 0) return undefined
   const established = establishedConnections(proc)
-  return [...candidates].map(parseConnection).find(found => found && established.has(keyOf(found)))
+  return [...found].map(parseConnection).find(session => session && established.has(keyOf(session)))
 }
 
 function parentOf(pid: number, proc: Proc): number {

@@ -2,15 +2,15 @@
 
 const longestSuggestion = 40
 
-/** The candidate that `word` was probably meant to be. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+/** The known word that `word` was probably meant to be. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length > longestSuggestion) return undefined
   const allowed = Math.max(1, Math.floor(word.length / 3))
-  const ranked = candidates
-    .map(candidate => ({ candidate, distance: editDistance(word.toLowerCase(), candidate) }))
+  const ranked = known
+    .map(one => ({ one, distance: editDistance(word.toLowerCase(), one) }))
     .filter(({ distance }) => distance <= allowed)
     .sort((a, b) => a.distance - b.distance)
-  return ranked[0]?.candidate
+  return ranked[0]?.one
 }
 
 /** How many characters are inserted, deleted or replaced, or exchanged with the next one. */

@@ -80,7 +80,7 @@ describe('the log', () => {
         ['info', 'skewed'],
       ],
     )
-    assert.match(String(refused[1]?.['message']), /skewed by (14400|143\d\d) s/)
+    assert.match(String(refused[1]?.['message']), /skewed: the clocks differ by (14400|143\d\d) s/)
     fs.renameSync(file, `${file}.1`)
     daemon.child.kill('SIGHUP')
     await until(() => read().includes('reloaded'))
@@ -149,7 +149,7 @@ describe('the log', () => {
     await lab.peer(...wrong)
     await until(async () => (await lab.mustPkctl('status')).includes('90 bad-hash'))
     await lab.peer({ wait: 1100 }, send(knockHex({ key: 'wrong' })))
-    await daemon.says(/more wrong knocks, too many to name/)
+    await daemon.says(/more invalid knocks, too many to name/)
     const lines = daemon.output.split('\n').filter(line => line.includes('bad-hash'))
     // 50 a second; where all is slow, they come in two seconds.
     assert.ok(lines.length > 0 && lines.length <= (slowness > 1 ? 85 : 55), `${lines.length} lines`)

@@ -184,7 +184,7 @@ describe('sequences, in more detail', () => {
       try {
         await must([...there, 'mount', '-o', 'remount,ro,bind', file])
         await knock(7000, 9000, 8000)
-        await daemon.says(/a right sequence is refused: EROFS: read-only file system/)
+        await daemon.says(/a valid sequence is refused: EROFS: read-only file system/)
         await knock(7000, 9000, 8000)
         await daemon.says(/refused: its line could not be marked as used[^]*its line could not be marked as used/)
         assert.equal(await opens(), 'timeout')
@@ -199,7 +199,7 @@ describe('sequences, in more detail', () => {
       const daemon = await lab.daemon(config())
       fs.writeFileSync(file, ` 1,2,3\n${list}`)
       await knock(7000, 9000, 8000)
-      await daemon.says(/a right sequence is refused: \S*sequences has changed since it was read/)
+      await daemon.says(/a valid sequence is refused: \S*sequences has changed since it was read/)
       assert.equal(fs.readFileSync(file, 'utf8'), ` 1,2,3\n${list}`)
       assert.equal(await opens(), 'timeout')
       await lab.mustPkctl('reload')

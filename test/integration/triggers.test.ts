@@ -73,7 +73,7 @@ describe('triggers', () => {
     )
     await knock()
     const said = await daemon.says(/on-open of c: ended with exit status 3/)
-    assert.match(said, /knock by c from 10\.77\.0\.2 is right, and opens nothing/)
+    assert.match(said, /knock by c from 10\.77\.0\.2 is valid, and opens nothing/)
     assert.match(said, /on-open of c: restarting c"/)
     assert.match(said, /on-open of c: a\\\\u001b\[31mb".*ended with/s)
   })

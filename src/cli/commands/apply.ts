@@ -4,12 +4,12 @@ import type { Change, ServiceGrant, ServicePlan, ServiceSpec } from '../../nft/i
 import { realFirewall, repairedMessage } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
 import {
-  allowedJson,
+  sessionGrantsJson,
   arm,
   confirm,
   guardSession,
-  hintAtAllowed,
-  refuseWhilePending,
+  hintAtSessionGrants,
+  refuseWhileUnconfirmed,
   rollbackState,
 } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
@@ -59,18 +59,18 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   for (const warning of warnings) terminal.warn(warning)
   const remove = flags.prune ? ('others' as const) : []
   const daemonSocket = flags.socket ?? config.socket.path
-  if (!flags.dryRun) await refuseWhilePending()
+  if (!flags.dryRun) await refuseWhileUnconfirmed()
   const firewall = realFirewall(flags)
   const rollback = { armed: false }
-  let allowed: readonly ServiceGrant[] = []
+  let sessionGrants: readonly ServiceGrant[] = []
   const prepare = async (plan: ServicePlan) => {
-    allowed = await guardSession(terminal, firewall, flags, plan)
-    if (seconds !== undefined && !flags.dryRun && (isChange(plan) || allowed.length > 0)) {
-      const replaced = await firewall.replacedBy(allowed, plan.before)
-      await arm(rollbackState(plan, allowed, replaced, { seconds, daemonSocket }))
+    sessionGrants = await guardSession(terminal, firewall, flags, plan)
+    if (seconds !== undefined && !flags.dryRun && (isChange(plan) || sessionGrants.length > 0)) {
+      const replaced = await firewall.replacedBy(sessionGrants, plan.before)
+      await arm(rollbackState(plan, sessionGrants, replaced, { seconds, daemonSocket }))
       rollback.armed = true
     }
-    return allowed
+    return sessionGrants
   }
   const work = firewall.apply({ specs: config.services, remove, replace: true, prepare })
   const result = await work.catch(async (error: unknown) => {
@@ -82,7 +82,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   if (result.changed && !flags.dryRun) {
     await record(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
   }
-  const outcome = { ...result, allowed, confirmWithin: rollback.armed ? seconds : undefined }
+  const outcome = { ...result, sessionGrants, confirmWithin: rollback.armed ? seconds : undefined }
   if (flags.json) terminal.out(jsonText(asJson(config.file, flags, outcome)))
   else print(terminal, config.file, flags, outcome)
 }
@@ -91,14 +91,14 @@ const isChange = ({ added, modified, removed }: ServicePlan) => added.length + m
 
 interface Result extends Change {
   readonly plan: ServicePlan
-  /** By --allow-me. */
-  readonly allowed: readonly ServiceGrant[]
+  /** Made by --allow-me. */
+  readonly sessionGrants: readonly ServiceGrant[]
   /** Seconds. */
   readonly confirmWithin: number | undefined
 }
 
 function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Result): void {
-  const { changed, plan, allowed, confirmWithin } = result
+  const { changed, plan, sessionGrants, confirmWithin } = result
   for (const spec of plan.added) terminal.difference('+', `service ${summary(spec)}`)
   for (const { spec, differences, sound } of plan.modified) {
     for (const { option, is, wanted } of differences) {
@@ -107,11 +107,12 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
     if (!sound) terminal.difference('~', repairedMessage(spec.name))
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
-  for (const { service, source } of allowed) terminal.difference('+', `grant ${source} for ${service}, without end`)
+  for (const { service, source } of sessionGrants)
+    terminal.difference('+', `grant ${source} for ${service}, without end`)
   for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune removes it`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)
-  if (!flags.dryRun) hintAtAllowed(terminal, allowed)
+  if (!flags.dryRun) hintAtSessionGrants(terminal, sessionGrants)
   if (confirmWithin !== undefined) {
     terminal.out(`pkctl confirm within ${confirmWithin} s keeps it; otherwise all is rolled back`)
   }
@@ -120,7 +121,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
 const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${summaryOf(spec)}`
 
 function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
-  const { changed, details, commands, plan, allowed, confirmWithin } = result
+  const { changed, details, commands, plan, sessionGrants, confirmWithin } = result
   return {
     changed,
     details,
@@ -129,7 +130,7 @@ function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
     modified: plan.modified.map(({ spec }) => spec.name),
     removed: plan.removed.map(({ spec }) => spec.name),
     left: plan.left,
-    ...allowedJson(allowed),
+    ...sessionGrantsJson(sessionGrants),
     ...(confirmWithin === undefined ? {} : { 'confirm-within': confirmWithin }),
     ...(dryRun ? { 'dry-run': true, transaction: { nftables: commands } } : {}),
   }

@@ -32,14 +32,14 @@ export function closeCommand(terminal: Terminal): Command {
   })
 }
 
-interface Closing {
+interface ServicesToClose {
   readonly services: readonly ServiceSpec[]
   /** Where to keep them; undefined when they are not worth it. */
   readonly stateDirectory?: string
 }
 
 /** What the configuration says; else what the last good one said; else what can be read of the broken one. */
-function servicesToClose(file: string, terminal: Terminal): Closing {
+function servicesToClose(file: string, terminal: Terminal): ServicesToClose {
   try {
     const { config, warnings } = loadConfig(file)
     for (const warning of warnings) terminal.warn(warning)

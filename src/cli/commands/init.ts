@@ -5,7 +5,7 @@ import { kernelLogLevels } from '../../config/values.js'
 import type { ServiceGrant, ServicePlan } from '../../nft/index.js'
 import { hooks, protocols, realFirewall } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
-import { allowedJson, guardSession, hintAtAllowed } from '../../safety/index.js'
+import { sessionGrantsJson, guardSession, hintAtSessionGrants } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
 import type { ChangeFlags } from '../change.js'
 import { report, tellDaemon, withChangeFlags } from '../change.js'
@@ -63,8 +63,8 @@ export function initCommand(terminal: Terminal): Command {
   return withChangeFlags(withLockoutFlags(command)).action(async (name: string, flags: InitFlags) => {
     const spec = serviceSpec(name, flags)
     const firewall = realFirewall(flags)
-    let allowed: readonly ServiceGrant[] = []
-    const prepare = async (plan: ServicePlan) => (allowed = await guardSession(terminal, firewall, flags, plan))
+    let sessionGrants: readonly ServiceGrant[] = []
+    const prepare = async (plan: ServicePlan) => (sessionGrants = await guardSession(terminal, firewall, flags, plan))
     const change = await firewall.apply({ specs: [spec], prepare })
     if (change.changed) warnOfEndingConnections(terminal, spec)
     for (const { message, advice } of unmatchedInterfaces({ services: [spec], credentials: [] }, hostInterfaces())) {
@@ -76,7 +76,7 @@ export function initCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? `${protectsText(spec)}${details ? ` (${details})` : ''}`
       : `${protectsText(spec)} already`
-    await report(terminal, flags, { service: name, ...allowedJson(allowed) }, change, sentence)
-    if (!flags.dryRun && !flags.json) hintAtAllowed(terminal, allowed)
+    await report(terminal, flags, { service: name, ...sessionGrantsJson(sessionGrants) }, change, sentence)
+    if (!flags.dryRun && !flags.json) hintAtSessionGrants(terminal, sessionGrants)
   })
 }

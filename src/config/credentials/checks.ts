@@ -53,10 +53,10 @@ export function warnOfUnopened(
     const ways = credentials.filter(({ opens }) => opens.includes(name))
     if (closing === 'accept' || allow.length > 0 || ways.some(({ enabled }) => enabled)) continue
     const why = ways.length > 0 ? 'no enabled credential opens it' : 'no credential opens it'
-    const only = `only 'pkctl add ADDRESS --service ${name}' lets a source in`
+    const only = `only 'pkctl add ADDRESS --service ${name}' gives a source access`
     findings.warn(
       merged.positionOfKey(['services', name]),
-      `services.${name}: ${why}, and it allows no address; ${only}`,
+      `services.${name}: ${why}, and its allowlist is empty; ${only}`,
     )
   }
 }

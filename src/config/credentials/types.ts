@@ -14,7 +14,7 @@ export interface AnyCredential {
   readonly name: string
   /** Names of services, without duplicates; none only with a trigger, or with `closes`. */
   readonly opens: readonly string[]
-  /** Names of services whose grants are taken back instead. */
+  /** Names of services whose grants are revoked instead. */
   readonly closes: readonly string[]
   /** Seconds, Infinity for a grant without end; null = the service's own. */
   readonly window: number | null
@@ -72,7 +72,7 @@ export interface OneTimeCredential extends AnySteps {
 export interface RotatingCredential extends AnySteps {
   readonly type: 'rotating'
   readonly open: Rotation
-  /** The sequence that takes the grant back; null = there is none. */
+  /** The sequence that revokes the grant; null = there is none. */
   readonly close: Rotation | null
   readonly hour: HourKind
   /** Seconds before and after the turn of the hour in which the neighbour's sequence counts as well. */

@@ -53,7 +53,7 @@ function unopened(config: Config, kernel: KernelFacts | null): Finding[] {
     ...locked.map(({ name }) =>
       finding(
         'nobody-opens',
-        `service ${name} is opened by no credential and allows no address: no source can use it`,
+        `service ${name} is opened by no credential and its allowlist is empty: no source can use it`,
         `name it in a credential's 'opens', or give it 'allow'; for now, pkctl add ADDRESS --service ${name}`,
         { service: name },
       ),

@@ -5,11 +5,11 @@ import { comesInBy } from './arrival.js'
 import type { KnockShape } from './packet-path-spec.js'
 
 /** One rule for each length, port and list of interfaces that occurs: the number of words does not matter, they are a hash set. */
-export function shapeMatches(candidates: readonly KnockShape[]): Expression[][] {
+export function shapeMatches(shapes: readonly KnockShape[]): Expression[][] {
   const groups = new Map<string, KnockShape[]>()
-  for (const candidate of candidates) {
-    const key = [candidate.udpLength, candidate.port, ...candidate.interfaces].join(' ')
-    groups.set(key, [...(groups.get(key) ?? []), candidate])
+  for (const shape of shapes) {
+    const key = [shape.udpLength, shape.port, ...shape.interfaces].join(' ')
+    groups.set(key, [...(groups.get(key) ?? []), shape])
   }
   return [...groups.values()].map(group => {
     const { udpLength, port, interfaces } = group[0] as KnockShape

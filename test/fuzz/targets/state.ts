@@ -52,7 +52,7 @@ export const stateTargets: readonly Target[] = [
       for (const credential of credentials) {
         const cache = journal.cacheFor(credential)
         // Where a record is damaged, what it may have been must not open again.
-        if (journal.damaged > 0) assert.notEqual(cache.judge(digest, 0, start, start), 'new')
+        if (journal.damaged > 0) assert.notEqual(cache.check(digest, 0, start, start), 'new')
         journal.append(credential, digest, 0, start + 5)
       }
       journal.commit(start + 5)
@@ -60,7 +60,7 @@ export const stateTargets: readonly Target[] = [
       const again = ReplayJournal.open(state, limits, start + 5)
       for (const credential of credentials) {
         assert.notEqual(
-          again.cacheFor(credential).judge(digest, 0, start + 5, start + 5),
+          again.cacheFor(credential).check(digest, 0, start + 5, start + 5),
           'new',
           'a knock is forgotten',
         )

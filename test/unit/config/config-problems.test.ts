@@ -565,8 +565,8 @@ describe('loadConfig: key files', () => {
         ].join('\n'),
       },
       want: [
-        "pkctl.yaml:2:3: services.a: no credential opens it, and it allows no address; only 'pkctl add ADDRESS --service a' lets a source in",
-        "pkctl.yaml:5:3: services.d: no enabled credential opens it, and it allows no address; only 'pkctl add ADDRESS --service d' lets a source in",
+        "pkctl.yaml:2:3: services.a: no credential opens it, and its allowlist is empty; only 'pkctl add ADDRESS --service a' gives a source access",
+        "pkctl.yaml:5:3: services.d: no enabled credential opens it, and its allowlist is empty; only 'pkctl add ADDRESS --service d' gives a source access",
       ],
     },
     {

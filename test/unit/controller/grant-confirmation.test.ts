@@ -35,7 +35,7 @@ describe('what the log says of an accepted knock', () => {
     const { lines, reporter, confirmation } = bench(['ssh'])
     reporter.knocks([event], none)
     await reporter.settled()
-    assert.match(lines.join(), /^error: knock by laptop from 192.0.2.1 is right, but the kernel has not opened web: /)
+    assert.match(lines.join(), /^error: knock by laptop from 192.0.2.1 is valid, but the kernel has not opened web: /)
     assert.equal(confirmation.missing, 1)
   })
 

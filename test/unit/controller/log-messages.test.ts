@@ -13,17 +13,17 @@ const laptop = granted(['ssh', 60], ['web', 30])
 describe('knockMessage', () => {
   const grants: readonly (readonly [Partial<KnockEvent>, Granted, string])[] = [
     [
-      { credential: 'laptop', skewSeconds: 0 },
+      { credential: 'laptop', clockDifferenceSeconds: 0 },
       laptop,
       'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: 0 s)',
     ],
     [
-      { credential: 'laptop', skewSeconds: 3 },
+      { credential: 'laptop', clockDifferenceSeconds: 3 },
       laptop,
       'knock by laptop from 192.0.2.1 opens ssh for 60 s, web for 30 s (its clock: +3 s)',
     ],
     [
-      { credential: 'laptop', skewSeconds: -3 },
+      { credential: 'laptop', clockDifferenceSeconds: -3 },
       granted(['ssh', 5]),
       'knock by laptop from 192.0.2.1 opens ssh for 5 s (its clock: -3 s)',
     ],
@@ -32,7 +32,7 @@ describe('knockMessage', () => {
       granted(['ssh', Infinity]),
       'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without end',
     ],
-    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is right, and opens nothing'],
+    [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is valid, and opens nothing'],
   ]
   for (const [event, opener, want] of grants) {
     it(want, () => {
@@ -51,7 +51,10 @@ describe('knockMessage', () => {
     'unknown-tag': ['debug', /refused: unknown tag$/],
     'wrong-port': ['debug', /refused: sent to the wrong port$/],
     'bad-hash': ['debug', /refused: bad hash: wrong key/],
-    skewed: ['info', /^knock by laptop from 192\.0\.2\.1 refused: skewed by 12 s \(its clock: -12 s\)$/],
+    skewed: [
+      'info',
+      /^knock by laptop from 192\.0\.2\.1 refused: skewed: the clocks differ by 12 s \(its clock: -12 s\)$/,
+    ],
     replayed: ['info', /refused: replayed \(its clock/],
     stale: ['info', /refused: stale: /],
     'rate-limited': ['info', /refused: rate-limited/],
@@ -65,7 +68,7 @@ describe('knockMessage', () => {
   for (const reason of refusals) {
     const [level, pattern] = reasons[reason]
     it(`${reason}, at ${level}`, () => {
-      const known = level === 'info' ? { credential: 'laptop', skewSeconds: -12 } : {}
+      const known = level === 'info' ? { credential: 'laptop', clockDifferenceSeconds: -12 } : {}
       const sentence = knockMessage({ kind: 'refuse', reason, ...at, ...known }, laptop)
       assert.equal(sentence.level, level)
       assert.match(sentence.message, pattern)
@@ -76,7 +79,7 @@ describe('knockMessage', () => {
   }
 
   it('fields carry the facts, and those alone that are known', () => {
-    const event: KnockEvent = { kind: 'grant', ...at, credential: 'laptop', skewSeconds: 2 }
+    const event: KnockEvent = { kind: 'grant', ...at, credential: 'laptop', clockDifferenceSeconds: 2 }
     assert.deepEqual(knockMessage(event, laptop).fields, {
       event: 'knock-accepted',
       ...at,

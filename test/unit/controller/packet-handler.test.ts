@@ -92,15 +92,15 @@ const digest = payloadOf().toString('hex', 24, 28)
 
 describe('PacketPath answers', () => {
   const table: readonly { name: string; packet: Packet; want: number; counts: string }[] = [
-    { name: 'right knock', packet: candidate(), want: granted, counts: 'accepted' },
+    { name: 'valid knock', packet: candidate(), want: granted, counts: 'accepted' },
     {
-      name: 'right knock, all other bits set',
+      name: 'valid knock, all other bits set',
       packet: candidate({ mark: marks.candidate + 0xffff }),
       want: marks.action(3) + 0xffff,
       counts: 'accepted',
     },
     {
-      name: 'right knock, no other bits',
+      name: 'valid knock, no other bits',
       packet: candidate({ mark: marks.candidate }),
       want: marks.action(3),
       counts: 'accepted',
@@ -283,7 +283,7 @@ describe('PacketPath and the journal', () => {
     const { counters } = bench
     assert.deepEqual([counters.get('accepted'), counters.get('state-unwritable'), counters.get('bad-hash')], [0, 2, 1])
     assert.deepEqual(bench.trouble.length, 1)
-    assert.match(bench.trouble[0] ?? '', /^error: right knocks are refused.*ENOSPC/)
+    assert.match(bench.trouble[0] ?? '', /^error: valid knocks are refused.*ENOSPC/)
   })
 
   it('that cannot be written changes nothing of what earlier batches granted', () => {
@@ -323,7 +323,7 @@ describe('PacketPath tells', () => {
       Object.assign(candidate(), { version: 0 }),
     )
     assert.deepEqual(bench.events, [
-      { kind: 'grant', source: '2001:db8::1', port: 99, credential: 'laptop', skewSeconds: 2 },
+      { kind: 'grant', source: '2001:db8::1', port: 99, credential: 'laptop', clockDifferenceSeconds: 2 },
       { kind: 'refuse', reason: 'unknown-tag', source: '192.0.2.1', port: 40_000 },
       { kind: 'refuse', reason: 'malformed', source: 'unknown', port: 0 },
     ])

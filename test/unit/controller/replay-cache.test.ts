@@ -2,22 +2,22 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReplayLimits, ReplayVerdict } from '../../../src/controller/replay-cache.js'
+import type { ReplayLimits, ReplayAnswer } from '../../../src/controller/replay-cache.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 
 const digestOf = (name: string | number) => createHash('sha256').update(String(name)).digest()
 
 /** What the verifier does with a knock that is not too skewed: judge it, and remember it when it is new. */
-function knock(memory: ReplayCache, name: string | number, time: number, now: number): ReplayVerdict {
+function knock(memory: ReplayCache, name: string | number, time: number, now: number): ReplayAnswer {
   const digest = digestOf(name)
-  const answer = memory.judge(digest, 0, time, now)
+  const answer = memory.check(digest, 0, time, now)
   if (answer === 'new') memory.remember(digest, 0, time)
   return answer
 }
 
 const many = 1_000_000
 /** Name, time, clock, and what is wanted, one after the other on one memory. */
-type Steps = readonly (readonly [string, number, number, ReplayVerdict])[]
+type Steps = readonly (readonly [string, number, number, ReplayAnswer])[]
 
 const tables: readonly (readonly [string, ReplayLimits, Steps])[] = [
   [
@@ -139,8 +139,8 @@ describe('ReplayMemory', () => {
     const digest = digestOf('a')
     const shifted = Buffer.concat([Buffer.alloc(5, 0xff), digest.subarray(0, 16), Buffer.alloc(16)])
     memory.remember(shifted, 5, 1000)
-    assert.equal(memory.judge(digest, 0, 1000, 1000), 'replayed')
-    assert.equal(memory.judge(shifted, 4, 1000, 1000), 'new')
+    assert.equal(memory.check(digest, 0, 1000, 1000), 'replayed')
+    assert.equal(memory.check(shifted, 4, 1000, 1000), 'new')
   })
 
   it('gives back its room', () => {

@@ -55,8 +55,8 @@ class State {
     this.journal.append(who, digest, 0, time)
   }
 
-  judge(who: Remembered, name: string | number, time: number, at = time): string {
-    return this.journal.cacheFor(who).judge(digestOf(name), 0, time, at)
+  check(who: Remembered, name: string | number, time: number, at = time): string {
+    return this.journal.cacheFor(who).check(digestOf(name), 0, time, at)
   }
 
   /** Enough knocks that the next commit may begin a new file. */
@@ -101,10 +101,10 @@ describe('Journal', () => {
     state.journal.commit(now)
     state.open()
     assert.deepEqual(
-      [state.judge(laptop, 'a', now), state.judge(phone, 'b', now), state.judge(anyClock, 'c', 2 ** 33)],
+      [state.check(laptop, 'a', now), state.check(phone, 'b', now), state.check(anyClock, 'c', 2 ** 33)],
       ['replayed', 'replayed', 'replayed'],
     )
-    assert.deepEqual([state.judge(phone, 'a', now), state.judge(laptop, 'b', now)], ['new', 'new'])
+    assert.deepEqual([state.check(phone, 'a', now), state.check(laptop, 'b', now)], ['new', 'new'])
     assert.equal(state.journal.damaged, 0)
   })
 
@@ -135,7 +135,7 @@ describe('Journal', () => {
       state.honour(anyClock, 'a', time)
       state.journal.commit(now)
       state.open()
-      assert.notEqual(state.judge(anyClock, 'a', time, now), 'new')
+      assert.notEqual(state.check(anyClock, 'a', time, now), 'new')
     })
   }
 
@@ -146,11 +146,11 @@ describe('Journal', () => {
       fs.truncateSync(state.file(), 2 * recordLength - cut)
       state.open()
       assert.equal(state.size(), recordLength, 'the rest is cut off too')
-      assert.deepEqual([state.judge(laptop, 'a', now), state.judge(laptop, 'b', now)], ['replayed', 'new'])
+      assert.deepEqual([state.check(laptop, 'a', now), state.check(laptop, 'b', now)], ['replayed', 'new'])
       state.honour(laptop, 'b', now)
       state.journal.commit(now)
       state.open()
-      assert.deepEqual([state.judge(laptop, 'a', now), state.judge(laptop, 'b', now)], ['replayed', 'replayed'])
+      assert.deepEqual([state.check(laptop, 'a', now), state.check(laptop, 'b', now)], ['replayed', 'replayed'])
       assert.equal(state.journal.damaged, 0)
     }
   })
@@ -175,12 +175,12 @@ describe('Journal', () => {
         damage(at)
         const { damaged } = state.open(now)
         assert.equal(damaged, 1)
-        assert.equal(state.judge(laptop, 'a', now - 5, now), 'stale')
-        assert.equal(state.judge(phone, 'c', now, now), 'stale')
-        assert.equal(state.judge(phone, 'c', now + 10, now), 'stale', 'of a client whose clock is ahead by the skew')
-        assert.equal(state.judge(phone, 'b', now - 5, now), 'replayed')
+        assert.equal(state.check(laptop, 'a', now - 5, now), 'stale')
+        assert.equal(state.check(phone, 'c', now, now), 'stale')
+        assert.equal(state.check(phone, 'c', now + 10, now), 'stale', 'of a client whose clock is ahead by the skew')
+        assert.equal(state.check(phone, 'b', now - 5, now), 'replayed')
         assert.deepEqual(
-          [state.judge(laptop, 'a', now + 11, now + 1), state.judge(phone, 'c', now + 11, now + 1)],
+          [state.check(laptop, 'a', now + 11, now + 1), state.check(phone, 'c', now + 11, now + 1)],
           ['new', 'new'],
         )
       })
@@ -196,9 +196,9 @@ describe('Journal', () => {
       state.journal.commit(now)
       damage(3)
       state.open(now)
-      assert.equal(state.judge(anyClock, 'lost', now + 5000, now), 'stale')
-      assert.equal(state.judge(anyClock, 'a', now + 9000, now), 'replayed')
-      assert.equal(state.judge(anyClock, 'new', now + 9001, now), 'new')
+      assert.equal(state.check(anyClock, 'lost', now + 5000, now), 'stale')
+      assert.equal(state.check(anyClock, 'a', now + 9000, now), 'replayed')
+      assert.equal(state.check(anyClock, 'new', now + 9001, now), 'new')
     })
 
     it('still does so when the only record of a credential is the damaged one, and the clock was set back', () => {
@@ -206,7 +206,7 @@ describe('Journal', () => {
       state.journal.commit(now)
       damage(3)
       state.open(now)
-      assert.equal(state.judge(anyClock, 'a', 5, now), 'stale')
+      assert.equal(state.check(anyClock, 'a', 5, now), 'stale')
     })
   })
 
@@ -214,8 +214,8 @@ describe('Journal', () => {
     state.journal.append(laptop, Buffer.alloc(16), 0, now)
     state.journal.commit(now)
     state.open()
-    assert.deepEqual([state.judge(laptop, 'x', now), state.judge(laptop, 'x', now + 1)], ['stale', 'new'])
-    assert.equal(state.judge(phone, 'x', now), 'new')
+    assert.deepEqual([state.check(laptop, 'x', now), state.check(laptop, 'x', now + 1)], ['stale', 'new'])
+    assert.equal(state.check(phone, 'x', now), 'new')
   })
 
   it('gives a credential the same memory after a reload', () => {
@@ -232,8 +232,8 @@ describe('Journal', () => {
     ] as const) {
       state.honour(credential('k', from), `${from}`, now)
       state.journal.cacheFor(credential('k', from)).raiseFloor(now - 3)
-      assert.equal(state.judge(credential('k', to), `${from}`, now), 'replayed', `${from} to ${to}`)
-      assert.equal(state.judge(credential('k', to), 'x', now - 3, now), 'stale', `${from} to ${to}`)
+      assert.equal(state.check(credential('k', to), `${from}`, now), 'replayed', `${from} to ${to}`)
+      assert.equal(state.check(credential('k', to), 'x', now - 3, now), 'stale', `${from} to ${to}`)
     }
   })
 
@@ -243,7 +243,7 @@ describe('Journal', () => {
     state.open()
     state.journal.cacheFor(phone) // the configuration has only this one
     state.open()
-    assert.equal(state.judge(laptop, 'a', now), 'replayed')
+    assert.equal(state.check(laptop, 'a', now), 'replayed')
   })
 })
 
@@ -256,9 +256,9 @@ describe('Journal, when its file has grown', () => {
     state.open(back)
     state.journal.cacheFor(laptop)
     for (let round = 1; round <= 3; round++) state.fill(laptop, back + 100 * round)
-    assert.equal(state.judge(laptop, 'early', now), 'replayed')
+    assert.equal(state.check(laptop, 'early', now), 'replayed')
     state.open(back + 400)
-    assert.equal(state.judge(laptop, 'early', now), 'replayed', 'also after a restart')
+    assert.equal(state.check(laptop, 'early', now), 'replayed', 'also after a restart')
   })
 
   it('begins a new one, and the older one stays for as long as its knocks are acceptable', () => {
@@ -276,7 +276,7 @@ describe('Journal, when its file has grown', () => {
       ['early', now + 20],
       ['last', now + 21],
     ] as const) {
-      assert.equal(state.judge(laptop, name, time, now + 21), 'replayed')
+      assert.equal(state.check(laptop, name, time, now + 21), 'replayed')
     }
   })
 
@@ -296,10 +296,10 @@ describe('Journal, when its file has grown', () => {
     state.journal.cacheFor(laptop).raiseFloor(now + 5)
     for (let i = 1; i <= 4; i++) state.fill(laptop, now + 100 * i)
     state.open()
-    assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
-    assert.equal(state.judge(anyClock, 'b', 7, now), 'new')
-    assert.notEqual(state.judge(phone, 'gone', now), 'new')
-    assert.equal(state.judge(laptop, 'never seen', now + 5), 'stale')
+    assert.equal(state.check(anyClock, 'a', 7, now), 'replayed')
+    assert.equal(state.check(anyClock, 'b', 7, now), 'new')
+    assert.notEqual(state.check(phone, 'gone', now), 'new')
+    assert.equal(state.check(laptop, 'never seen', now + 5), 'stale')
     assert.equal(state.journal.damaged, 0)
   })
 
@@ -308,7 +308,7 @@ describe('Journal, when its file has grown', () => {
     state.journal.commit(now)
     for (let i = 1; i <= 4; i++) state.fill(laptop, now + 100 * i)
     state.open(now)
-    assert.notEqual(state.judge(phone, 'quiet', now, now), 'new')
+    assert.notEqual(state.check(phone, 'quiet', now, now), 'new')
   })
 
   it('knows everything when it was killed between the two renamings', () => {
@@ -318,11 +318,11 @@ describe('Journal, when its file has grown', () => {
     state.journal.commit(now + 100)
     fs.renameSync(state.file(), state.file('replays.new'))
     state.open(now + 100)
-    assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
-    assert.equal(state.judge(laptop, 'b', now + 100), 'replayed')
+    assert.equal(state.check(anyClock, 'a', 7, now), 'replayed')
+    assert.equal(state.check(laptop, 'b', now + 100), 'replayed')
     for (let i = 2; i <= 4; i++) state.fill(laptop, now + 100 * i)
     state.open()
-    assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
+    assert.equal(state.check(anyClock, 'a', 7, now), 'replayed')
   })
 })
 
@@ -354,7 +354,7 @@ describe('Journal, when the disk is full', () => {
       assert.equal(state.size(), size + 3 * recordLength, 'what was refused is used up, and written now')
       state.open(now + 100)
       assert.equal(state.journal.damaged, 0)
-      const judge = (name: string) => state.judge(laptop, name, now + 100)
+      const judge = (name: string) => state.check(laptop, name, now + 100)
       assert.deepEqual([judge('before'), judge('after'), judge('lost')], ['replayed', 'replayed', 'replayed'])
     })
   }
@@ -368,7 +368,7 @@ describe('Journal, when the disk is full', () => {
     limitFiles('unlimited')
     state.journal.keep(now)
     state.open(now)
-    assert.equal(state.judge(laptop, 'lost', now), 'replayed')
+    assert.equal(state.check(laptop, 'lost', now), 'replayed')
   })
 
   it('keeps a limited number of them', () => {
@@ -392,8 +392,8 @@ describe('Journal, when the disk is full', () => {
       state.honour(laptop, 'after', now + 101)
       state.journal.commit(now + 101)
       state.open(now + 101)
-      assert.equal(state.judge(laptop, 'after', now + 101), 'replayed')
-      for (let i = 0; i < 10; i++) assert.equal(state.judge(anyClock, i, 7, now), 'replayed')
+      assert.equal(state.check(laptop, 'after', now + 101), 'replayed')
+      for (let i = 0; i < 10; i++) assert.equal(state.check(anyClock, i, 7, now), 'replayed')
       assert.equal(state.journal.damaged, 0)
     })
   }
@@ -416,8 +416,8 @@ describe('Journal, when the disk is full', () => {
     assert.ok(state.size('replays.old') > rotateAt)
     assert.ok(state.size() <= 4 * recordLength)
     state.open(now + 100)
-    for (const i of [1, 2, 3]) assert.equal(state.judge(laptop, i, now + 100), 'replayed')
-    assert.equal(state.judge(anyClock, 'a', 7, now), 'replayed')
+    for (const i of [1, 2, 3]) assert.equal(state.check(laptop, i, now + 100), 'replayed')
+    assert.equal(state.check(anyClock, 'a', 7, now), 'replayed')
     assert.equal(state.journal.damaged, 0)
   })
 
@@ -474,9 +474,9 @@ describe('Journal, when another program takes its file away', () => {
         const target = state.file('target')
         if (fs.existsSync(target)) assert.equal(fs.readFileSync(target, 'utf8'), 'precious')
         state.open()
-        assert.equal(state.judge(laptop, 'before', now), 'replayed')
-        assert.equal(state.judge(anyClock, 'any', 7, now), 'replayed')
-        assert.equal(state.judge(laptop, 'after', now), when === 'at the next knock' ? 'replayed' : 'new')
+        assert.equal(state.check(laptop, 'before', now), 'replayed')
+        assert.equal(state.check(anyClock, 'any', 7, now), 'replayed')
+        assert.equal(state.check(laptop, 'after', now), when === 'at the next knock' ? 'replayed' : 'new')
         assert.equal(state.journal.damaged, 0)
       })
     }
@@ -492,7 +492,7 @@ describe('Journal, when another program takes its file away', () => {
     other.close()
     state.journal.keep(now)
     assert.deepEqual(
-      ['before', 'other'].map(name => state.judge(laptop, name, now)),
+      ['before', 'other'].map(name => state.check(laptop, name, now)),
       ['replayed', 'replayed'],
     )
   })
@@ -511,7 +511,7 @@ describe('Journal, when another program takes its file away', () => {
     state.journal.keep(now)
     state.open()
     assert.deepEqual(
-      ['before', 'a', 'b'].map(name => state.judge(laptop, name, now)),
+      ['before', 'a', 'b'].map(name => state.check(laptop, name, now)),
       ['replayed', 'replayed', 'replayed'],
     )
   })

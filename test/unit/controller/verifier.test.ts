@@ -119,10 +119,10 @@ describe('the decision on one knock', () => {
   it('tells how far the clock of the client is ahead', () => {
     const { verifier } = gate()
     for (const time of [start + 7, start - 7, start + 99, start - 99]) {
-      const { skewSeconds } = verifier.verify(knock({ time }))
-      assert.equal(skewSeconds, time - start)
+      const { clockDifferenceSeconds } = verifier.verify(knock({ time }))
+      assert.equal(clockDifferenceSeconds, time - start)
     }
-    assert.equal(verifier.verify(knock({ key: 'x' })).skewSeconds, undefined)
+    assert.equal(verifier.verify(knock({ key: 'x' })).clockDifferenceSeconds, undefined)
   })
 
   interface Vector extends KnockParts {

@@ -74,7 +74,7 @@ describe('whoever types a command in an ssh session', () => {
     await firewall.apply({ specs: [everyPacket], grants: [grant('knock', 30)] })
     await assert.rejects(
       change(everyPacket, {}),
-      /^UserError: your ssh session from 198\.51\.100\.7 would end: service ssh filters every packet to port 22, and nothing allows 198\.51\.100\.7 for longer than 30 s$/,
+      /^UserError: your ssh session from 198\.51\.100\.7 would end: service ssh filters every packet to port 22, and neither a grant nor the allowlist accepts 198\.51\.100\.7 for longer than 30 s$/,
     )
     await change(everyPacket, { force: true })
     assert.match(said.join('\n'), /would end: .* for longer than 30 s$/)
@@ -97,6 +97,9 @@ describe('whoever types a command in an ssh session', () => {
   it('is warned where nothing lets his next connection in', async () => {
     await firewall.apply({ specs: [newConnections] })
     assert.deepEqual(await change(newConnections, {}), [])
-    assert.match(said[0] ?? '', /a new one from there will be refused: .* nothing allows 198\.51\.100\.7$/)
+    assert.match(
+      said[0] ?? '',
+      /a new one from there will be refused: .* neither a grant nor the allowlist accepts 198\.51\.100\.7$/,
+    )
   })
 })
