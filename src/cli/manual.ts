@@ -101,7 +101,7 @@ function pkctldPage(parts: ManualParts): string {
       ),
       ...tagged(
         bold('WATCHDOG_USEC'),
-        'Within this time the daemon reports that it is alive, as long as its packet path and nft work.',
+        'Within this time the daemon reports that it is alive, as long as its packet worker and nft work.',
       ),
     ),
     files,

@@ -1,6 +1,6 @@
 /**
  * Passes a number of events a second and counts the rest. A client, with or without a key, must not fill the disk or
- * stall the packet path by what it makes the daemon log.
+ * stall the packet worker by what it makes the daemon log.
  */
 export class EventLimiter {
   #second = -1

@@ -1,6 +1,6 @@
 /**
  * Reads back whether the kernel has made the grants of accepted knocks, before the log says that they are open: a set can
- * be full, and rules of another program can change the mark of the verdict on its way. The packet path waits for none of it.
+ * be full, and rules of another program can change the mark of the verdict on its way. The packet worker waits for none of it.
  */
 import { parseAddress } from '../net/index.js'
 import type { Firewall, GrantAction } from '../nft/index.js'

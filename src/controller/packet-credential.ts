@@ -1,6 +1,6 @@
 import type { Rate } from './rate-limiter.js'
 
-/** A credential, as far as the packet path needs it. It is posted to another thread: plain values, no functions. */
+/** A credential, as far as the packet worker needs it. It is posted to another thread: plain values, no functions. */
 export interface PacketCredential {
   readonly name: string
   /** Gives the formats of its knocks. */

@@ -9,7 +9,7 @@ import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { Clock } from './clock.js'
 
-/** A sequence, as far as the packet path needs it. */
+/** A sequence, as far as the packet worker needs it. */
 export interface PacketSequence {
   /** Of its credential. */
   readonly name: string

@@ -1,5 +1,5 @@
 /**
- * Runs made-up knocks through the packet path when the daemon starts. The JavaScript engine compiles code that has run
+ * Runs made-up knocks through the code of the packet worker when the daemon starts. The JavaScript engine compiles code that has run
  * some hundred times; without this, the first user after a boot waits longer than all others.
  */
 import { randomBytes } from 'node:crypto'
@@ -19,7 +19,7 @@ const rounds = 400
 const port = 1
 
 /**
- * Everything that the knocks could change is a copy that is thrown away: memory of knocks, counters, grants. The kernel
+ * Everything that the knocks could change is a copy that is thrown away: replay cache, counters, grants. The kernel
  * never sees them. Returns how the knocks were answered.
  */
 export function warmUp(credentials: readonly PacketCredential[], mask: number, clock: Clock): Counters {

@@ -3,7 +3,7 @@
  * credential. Each format is one file beside this one, and is listed with its type of credential in
  * src/config/credentials/credential-types.ts.
  *
- * The packet path calls `verify` for each packet that the kernel lets through, most of them forged: a format
+ * The packet worker calls `verify` for each packet that the kernel lets through, most of them forged: a format
  * allocates as little as possible for a packet that it refuses, and never throws, whatever the bytes are.
  *
  * Sequences of several packets are another kind of knock: sequence.ts.
@@ -87,7 +87,7 @@ export interface KnockFormat<S = unknown> {
   /**
    * Checks the `payloadLength` bytes at `at`, which begin with the secret's first word (at a time that
    * counts) and were sent to `port`. Undefined
-   * when they were not made with this secret. The verifier judges the time, and whether the knock is new.
+   * when they were not made with this secret. The verifier checks the time, and whether the knock is new.
    */
   verify(bytes: Buffer, at: number, port: number, secret: S): VerifiedKnock | undefined
   encode(request: KnockRequest, secret: S): Buffer

@@ -41,7 +41,7 @@ export function startOfHour(now: number, kind: HourKind): number {
   return whole - (date.getMinutes() * 60 + date.getSeconds())
 }
 
-/** The starts of the hours whose sequences are right at `now`: this one, and within `graceSeconds` the neighbour. */
+/** The starts of the hours whose sequences count at `now`: this one, and within `graceSeconds` the neighbour. */
 export function currentHours(now: number, kind: HourKind, graceSeconds: number): number[] {
   const hours = [now, now - graceSeconds, now + graceSeconds].map(time => startOfHour(time, kind))
   return [...new Set(hours)]

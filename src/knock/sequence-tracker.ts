@@ -3,7 +3,7 @@
  * came, and when.
  *
  * A sequence is complete when its steps came one right after the other, with nothing else of the same source between
- * them. What else counts is decided outside, by which packets are fed; but a repetition of the last right step (a SYN
+ * them. What else counts is decided outside, by which packets are fed; but a repetition of the last step that counted (a SYN
  * sent again, a datagram doubled on the way) never breaks a knock. After a wrong step, as much of the sequence counts
  * as the latest steps still make up (the failure function of Knuth, Morris and Pratt, 1977), so that an attempt may
  * follow a failed one at once.
@@ -21,7 +21,7 @@ interface Pattern<T> {
 
 interface Compiled<T> extends Pattern<T> {
   readonly keys: readonly number[]
-  /** For each number of steps that were right, how many of them still count when the next is wrong. */
+  /** For each number of steps that count, how many of them still count when the next is wrong. */
   readonly fallback: readonly number[]
 }
 

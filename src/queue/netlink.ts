@@ -1,5 +1,5 @@
 /**
- * The two netlink messages of the packet path, byte by byte (linux/netlink.h, linux/netfilter/nfnetlink_queue.h):
+ * The two netlink messages of a queue, byte by byte (linux/netlink.h, linux/netfilter/nfnetlink_queue.h):
  * a queued packet comes in, verdicts go out. Numbers of netlink itself are in the machine's byte order, which is
  * little-endian on every machine that pkctl's libraries are built for; those of nfnetlink_queue are big-endian.
  */

@@ -61,7 +61,8 @@ const oNonblock = 0o4000
 const oCloexec = 0o2000000
 const pollIn = 1
 const copyPacket = 2
-const flagFailOpen = 1
+/** NFQA_CFG_F_FAIL_OPEN: the overflow continues without an answer. */
+const flagPassOverflow = 1
 
 export class PacketQueue {
   readonly #c: Libraries
@@ -112,7 +113,7 @@ export class PacketQueue {
     this.#c.int('nfq_set_queue_maxlen', this.#queue, maxLength)
     // What does not fit in the queue, or in the socket's buffer, goes on unanswered, and the ruleset refuses unanswered
     // knocks: nothing opens by it, and connections of sources with access do not suffer from a flood.
-    this.#c.int('nfq_set_queue_flags', this.#queue, flagFailOpen, flagFailOpen)
+    this.#c.int('nfq_set_queue_flags', this.#queue, flagPassOverflow, flagPassOverflow)
     this.#c.int('nfq_set_mode', this.#queue, copyPacket, copyRange)
     this.#c.int('fcntl', this.#descriptor, fSetfl, oNonblock)
   }

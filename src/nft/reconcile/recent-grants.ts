@@ -1,5 +1,5 @@
 /**
- * The latest answers that granted or revoked something, in memory that the packet path's thread writes and the
+ * The latest answers that granted or revoked something, in memory that the packet worker writes and the
  * main thread reads: the kernel does not report what the packet path adds to its sets, and forgets it with the table.
  *
  * A ring: each answer takes the place of the oldest one. What it forgets cannot be restored after a foreign flush.

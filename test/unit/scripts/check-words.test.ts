@@ -32,6 +32,12 @@ const cases: readonly (readonly [what: string, file: string, text: string, want:
   ['a string literal', 'g.ts', "say('nobody answers')\n", ['1:6: "nobody"']],
   ['each part of a template literal', 'h.ts', 'say(`${x} shall ${y} grow anew`)\n', ['1:11: "shall"', '1:27: "anew"']],
   ['no code, comment or single word of a source', 'i.ts', "// anew\nshall(he, 'nobody')\n", []],
+  [
+    'a pair of words of which each is fine',
+    'k.md',
+    'The clock skew of a right\nknock is no skew.\n',
+    ['1:5: "clock skew"', '1:21: "right knock"'],
+  ],
   ['no import', 'j.ts', "import { nobody } from './put back/anew.js'\n", []],
 ]
 
