@@ -4,7 +4,7 @@ import type { Change } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { ask, defaultSocket } from '../util/index.js'
 import { jsonText } from './json.js'
-import { record } from './record.js'
+import { logChange } from './log-change.js'
 
 export interface ChangeFlags {
   readonly json?: boolean
@@ -34,7 +34,7 @@ export async function report(
     const lines = change.commands.map(command => JSON.stringify(command))
     terminal.out(`{"nftables": [\n${lines.join(',\n')}\n]}`)
   } else terminal.out(change.changed ? sentence : `nothing to do: ${sentence}`)
-  if (change.changed && !flags.dryRun) await record(flags.socket, sentence)
+  if (change.changed && !flags.dryRun) await logChange(flags.socket, sentence)
 }
 
 /** Lets a running daemon know that services may have come or gone. Without one there is nothing to tell. */

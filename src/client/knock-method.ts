@@ -1,4 +1,4 @@
-/** The ways of knocking at a place: a PKD packet, ports of the command line, or the place's own sequences. */
+/** The ways to knock at a server: a PKD packet, ports of the command line, or the sequences of its host entry. */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
 import { knockFormats } from '../config/credentials/credential-types.js'

@@ -1,6 +1,6 @@
 /** The file system as the loader sees it; tests have one of their own. */
 import * as fs from 'node:fs'
-import { serviceUser } from './service-user.js'
+import { daemonUser } from './daemon-user.js'
 
 /** What the loader needs of a file system. Each function throws what node:fs would. */
 export interface ConfigReader {
@@ -19,6 +19,6 @@ export const nodeReader: ConfigReader = {
   stat: file => fs.statSync(file),
   canWrite: file => fs.accessSync(file, fs.constants.W_OK),
   get daemonGroup() {
-    return process.geteuid?.() === 0 ? serviceUser()?.gid : process.getegid?.()
+    return process.geteuid?.() === 0 ? daemonUser()?.gid : process.getegid?.()
   },
 }

@@ -1,4 +1,4 @@
-/** Services that guard the same port. */
+/** Services that protect the same port. */
 import type { PortRange } from '../net/index.js'
 import { formatPortRange } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'

@@ -1,5 +1,5 @@
 /**
- * Limits each source to `count` knocks, which become available again evenly over `seconds`. Only knocks with the right
+ * Limits each source to `count` knocks, which become available again evenly over `seconds`. Only knocks with a valid
  * key are counted, so that a sender without a key can neither fill the table nor use up the rate of a user. An IPv6 /64 is one source,
  * because a host that has one of its addresses can use all of them.
  *

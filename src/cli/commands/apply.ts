@@ -19,7 +19,7 @@ import { tellDaemon } from '../change.js'
 import { parseSeconds } from '../flag-values.js'
 import { jsonText } from '../json.js'
 import { withLockoutFlags } from '../lockout-flags.js'
-import { record } from '../record.js'
+import { logChange } from '../log-change.js'
 import { portsText, summaryOf } from '../service-text.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
@@ -80,7 +80,7 @@ async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promi
   })
   if (result.changed) await tellDaemon(terminal, { ...flags, socket: daemonSocket })
   if (result.changed && !flags.dryRun) {
-    await record(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
+    await logChange(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
   }
   const outcome = { ...result, sessionGrants, confirmWithin: rollback.armed ? seconds : undefined }
   if (flags.json) terminal.out(jsonText(asJson(config.file, flags, outcome)))

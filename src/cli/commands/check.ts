@@ -7,8 +7,8 @@ import {
   hiddenFrom,
   loadConfig,
   nodeReader,
-  serviceCanWrite,
-  serviceUser,
+  daemonCanWrite,
+  daemonUser,
   unwritablePaths,
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
@@ -51,7 +51,7 @@ export function checkCommand(terminal: Terminal): Command {
 
 /** Warns of files that root can read and the daemon cannot: its next start would fail, and no knock would work. */
 function warnOfHidden(files: readonly string[], written: readonly string[], terminal: Terminal): void {
-  const user = serviceUser()
+  const user = daemonUser()
   if (!user) return
   const warnings = files.flatMap(name => {
     const file = fs.realpathSync(name)
@@ -62,7 +62,7 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
   })
   for (const warning of new Set(warnings)) terminal.warn(warning)
   for (const file of written.map(name => fs.realpathSync(name))) {
-    if (serviceCanWrite(user, file)) continue
+    if (daemonCanWrite(user, file)) continue
     terminal.warn(
       `the service, which runs as user pkctl, can mark no line of ${file} as used, so that none opens anything; ` +
         `install -o pkctl -g pkctl -m 600 ${file} /var/lib/pkctl/`,

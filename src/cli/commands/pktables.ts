@@ -10,7 +10,7 @@ import type { Terminal } from '../../util/index.js'
 import { defaultSocket, execute, usageError } from '../../util/index.js'
 import { tellDaemon } from '../change.js'
 import { checkServiceName } from '../flag-values.js'
-import { record } from '../record.js'
+import { logChange } from '../log-change.js'
 import { grantedText, protectsText, removedText, revokedText } from '../service-text.js'
 import type { ServiceFlags } from '../service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
@@ -77,7 +77,7 @@ function initCommand(terminal: Terminal): Command {
       if ((await firewall.apply({ specs: [spec], onlyNew: true })).changed) {
         warnOfEndingConnections(terminal, spec)
         await tellDaemon(terminal, { socket: defaultSocket })
-        return record(defaultSocket, protectsText(spec))
+        return logChange(defaultSocket, protectsText(spec))
       }
       terminal.out(`chain pk-${name} already exists, nothing changed`)
       if ((await firewall.services()).get(name)?.sound === false) {
@@ -94,7 +94,7 @@ function removeCommand(terminal: Terminal): Command {
       const { changed, plan } = await realFirewall().removeService(checkServiceName(name))
       if (!changed) terminal.out(`there is no chain pk-${name}`)
       await tellDaemon(terminal, { socket: defaultSocket })
-      for (const { spec } of changed ? plan.removed : []) await record(defaultSocket, removedText(spec))
+      for (const { spec } of changed ? plan.removed : []) await logChange(defaultSocket, removedText(spec))
     })
 }
 
@@ -103,7 +103,7 @@ function addCommand(): Command {
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseSource(withoutPrefix(text))
       const { changed } = await realFirewall().addGrant(checkServiceName(service), version, address, null)
-      if (changed) await record(defaultSocket, grantedText(address, service, null))
+      if (changed) await logChange(defaultSocket, grantedText(address, service, null))
     },
   )
 }
@@ -113,7 +113,7 @@ function deleteCommand(): Command {
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseAddress(withoutPrefix(text))
       const { changed } = await realFirewall().deleteGrant(checkServiceName(service), version, address)
-      if (changed) await record(defaultSocket, revokedText(address, service))
+      if (changed) await logChange(defaultSocket, revokedText(address, service))
     },
   )
 }

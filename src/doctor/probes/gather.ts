@@ -1,6 +1,6 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
 import { hostInterfaces } from '../../config/host-interfaces.js'
-import { serviceUser } from '../../config/index.js'
+import { daemonUser } from '../../config/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { findSession } from '../../safety/index.js'
 import { defaultSocket } from '../../util/index.js'
@@ -27,7 +27,7 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
     daemonFacts(at, config?.queue.number ?? defaultQueue, note),
     kernelFacts(config, note),
   ])
-  const service = serviceUser()
+  const service = daemonUser()
   // The user of the service is one of the trusted, whether the daemon runs or not.
   const users = [userOf(daemon), service?.uid].filter(user => user !== undefined)
   return {

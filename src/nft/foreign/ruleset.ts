@@ -1,4 +1,4 @@
-/** The whole ruleset, as `nft -j list ruleset` has it: pkctl's part, and everybody else's as `RuleChain`s. */
+/** The whole ruleset, as `nft -j list ruleset` has it: pkctl's part, and that of other programs as `RuleChain`s. */
 import type { Json } from '../json.js'
 import { family as ownFamily, table as ownTable } from '../json.js'
 import type { Listing } from '../listing.js'

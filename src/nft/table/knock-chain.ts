@@ -13,7 +13,7 @@ import { gatePriority } from './gate.js'
 import { shapeMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
-import { addPending, isOverLimit, isPending, packetLimit } from './pending-sources.js'
+import { addPending, isOverLimit, isPending, packetLimit } from './source-sets.js'
 import { stepRules } from './sequence-rules.js'
 
 /** With nft's own statement the two base chains are neighbours: no priority for another program's chain is between them. */

@@ -19,7 +19,7 @@ import * as j from '../json.js'
 import { comesInBy } from './arrival.js'
 import type { Marks } from './marks.js'
 import { clearMark, setOwnBits } from './marks.js'
-import { addPending } from './pending-sources.js'
+import { addPending } from './source-sets.js'
 import { addressType } from './service-sets.js'
 
 export interface SequencePorts {

@@ -1,5 +1,5 @@
 /**
- * A service as the kernel guards it: its chain, its sets, and its keys in the map that leads there.
+ * A service in the kernel: its chain, its sets, and its keys in the map that leads there.
  *
  *     protocol . port in map "services-input" ──> chain pk-NAME
  *       [interface]  comes in by another one             return

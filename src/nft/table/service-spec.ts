@@ -1,4 +1,4 @@
-/** A service as values: what is guarded, which sources are accepted, and the names that it has in the table. */
+/** A service as values: what is protected, which sources are accepted, and the names that it has in the table. */
 import type { IpFamily, PortRange } from '../../net/index.js'
 import type { Hook, Rate } from '../json.js'
 

@@ -6,7 +6,7 @@ export interface User {
 }
 
 /** The user that the packages make for the daemon, if there is one here. */
-export function serviceUser(): User | undefined {
+export function daemonUser(): User | undefined {
   try {
     const [, uid, gid] = /^pkctl:[^:]*:(\d+):(\d+):/m.exec(fs.readFileSync('/etc/passwd', 'utf8')) ?? []
     // Never root's: what group 0 may read is no better kept than what others may.

@@ -6,7 +6,7 @@ import { ask, execute, oneLine } from '../util/index.js'
 const answerMilliseconds = 2000
 
 /** A failure is no failure of the command, which has done its work. */
-export async function record(socket: string, what: string): Promise<void> {
+export async function logChange(socket: string, what: string): Promise<void> {
   const by = who()
   try {
     const note: Message = { request: 'note', what, by }

@@ -1,8 +1,8 @@
-/** What the user of the service can read and write, with the systemd unit that the packages install. */
+/** What the user of the daemon can read and write, with the systemd unit that the packages install. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { User } from './service-user.js'
-import { serviceUser } from './service-user.js'
+import type { User } from './daemon-user.js'
+import { daemonUser } from './daemon-user.js'
 import type { Config } from './types.js'
 
 /** The unit makes them, and lets the daemon write nowhere else unless a drop-in has more. */
@@ -20,7 +20,7 @@ export function hiddenFrom(user: User, file: string, right: number): string | un
 }
 
 /** Whether the service can write the file, or make it where it is not there yet. */
-export function serviceCanWrite(user: User, file: string): boolean {
+export function daemonCanWrite(user: User, file: string): boolean {
   const place = [file, path.dirname(file)].find(one => fs.existsSync(one))
   const isOwn = Object.values(ownDirectories).some(directory => `${file}/`.startsWith(`${directory}/`))
   if (!isOwn || place === undefined) return isOwn
@@ -39,7 +39,7 @@ export interface UnwritablePath {
 
 /** Paths of the configuration that the service cannot write; none where there is no service user. */
 export function unwritablePaths({ log, stateDirectory, socket }: Config): UnwritablePath[] {
-  const user = serviceUser()
+  const user = daemonUser()
   if (!user) return []
   const fatal = 'it does not start, and no knock opens what is closed'
   const logFile = typeof log.to === 'string' ? [] : [{ path: log.to.file, effect: 'it logs to the journal instead' }]
@@ -49,6 +49,6 @@ export function unwritablePaths({ log, stateDirectory, socket }: Config): Unwrit
     { option: 'socket.path', path: socket.path, effect: fatal, isFatal: true, to: `${ownDirectories.socket}/NAME` },
   ]
   return named
-    .filter(one => !serviceCanWrite(user, one.path))
+    .filter(one => !daemonCanWrite(user, one.path))
     .map(({ to, ...one }) => ({ ...one, advice: `use ${to}, or let the unit write there with a drop-in` }))
 }
