@@ -18,8 +18,8 @@ import {
   whole,
 } from './schema-parts.js'
 import { isLogPrefix, rejections, serviceBounds, serviceDefaults } from './service-options.js'
-import { kernelLogLevels, parsePacketRate } from './values.js'
 import { parseWindow } from './service-options.js'
+import { kernelLogLevels, parsePacketRate } from './values.js'
 
 export const serviceLogSchema = mapping({
   prefix: parsed(text('text'), checkLogPrefix)

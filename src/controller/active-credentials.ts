@@ -7,8 +7,8 @@ import { currentHours, rotatingSteps } from '../knock/index.js'
 import { addressBytes, onlyInterface } from '../net/index.js'
 import type { GrantAction, SequencePorts } from '../nft/index.js'
 import type { GrantRequest } from './mark-allocator.js'
-import type { PacketSequence } from './sequence-verifier.js'
 import type { PacketCredential } from './packet-credential.js'
+import type { PacketSequence } from './sequence-verifier.js'
 
 export type ActiveCredential =
   | { readonly kind: 'packet'; readonly credential: PacketKnockCredential; readonly revokes: boolean }

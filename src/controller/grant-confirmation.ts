@@ -4,8 +4,8 @@
  */
 import { parseAddress } from '../net/index.js'
 import type { Firewall, GrantAction } from '../nft/index.js'
-import { EventLimiter } from './event-limiter.js'
 import type { Clock } from './clock.js'
+import { EventLimiter } from './event-limiter.js'
 
 /** What a credential grants. */
 export type Grants = GrantAction['grants']

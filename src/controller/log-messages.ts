@@ -1,9 +1,9 @@
 /** The log message for each decision. The client never gets an answer. */
+import type { Refusal } from './decision.js'
+import { refusedUnverified } from './decision.js'
 import type { Confirmation } from './grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import type { LogFields, LogLevel } from './log.js'
-import type { Refusal } from './decision.js'
-import { refusedUnverified } from './decision.js'
 
 interface LogMessage {
   readonly level: LogLevel

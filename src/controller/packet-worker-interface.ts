@@ -1,8 +1,8 @@
 /** The packet worker, as the controller sees it: it verifies knocks in a thread of its own. */
 import type { Counters } from './counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
-import type { PacketSequence } from './sequence-verifier.js'
 import type { PacketCredential } from './packet-credential.js'
+import type { PacketSequence } from './sequence-verifier.js'
 
 export interface PacketWorker {
   readonly counters: Counters

@@ -3,8 +3,8 @@ import type { Firewall } from '../nft/index.js'
 import { count } from '../util/index.js'
 import type { Confirmation, GrantConfirmation, Grants } from './grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
-import { knockMessage } from './log-messages.js'
 import type { Log } from './log.js'
+import { knockMessage } from './log-messages.js'
 
 export class Reporter {
   /** The last message that waits for what the kernel has done; those behind it wait as well. */

@@ -4,10 +4,10 @@ import type { FlagRule, Step } from '../knock/index.js'
 import { SequenceTracker } from '../knock/index.js'
 import { protocolTcp } from '../net/index.js'
 import type { Packet } from '../queue/index.js'
+import type { Clock } from './clock.js'
 import { isLinkLocal } from './link-local.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
-import type { Clock } from './clock.js'
 
 /** A sequence, as far as the packet worker needs it. */
 export interface PacketSequence {

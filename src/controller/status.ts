@@ -3,8 +3,8 @@ import type { Config } from '../config/types.js'
 import type { Firewall } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
-import type { DriftWatcher } from './drift-watcher.js'
 import { refusals } from './decision.js'
+import type { DriftWatcher } from './drift-watcher.js'
 
 export interface Status {
   readonly version: string

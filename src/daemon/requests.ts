@@ -1,8 +1,8 @@
 /** The requests that the daemon takes over its sockets, validated as strictly as the arguments of a command. */
+import { maxWindowSeconds } from '../config/service-options.js'
 import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { namePattern } from '../config/values.js'
-import { maxWindowSeconds } from '../config/service-options.js'
 import type { IpFamily } from '../net/index.js'
 import { parseAddress, parseSource } from '../net/index.js'
 import { oneLine, ValueError } from '../util/index.js'

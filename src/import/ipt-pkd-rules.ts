@@ -1,7 +1,7 @@
 /** Rules of iptables-save that use ipt_pkd: a credential for each, and services for the rules that its list opens. */
 import { maxSkewSeconds } from '../config/values.js'
-import type { ImportResult, OpenedPorts } from './draft-entries.js'
 import { bound, Draft } from './draft.js'
+import type { ImportResult, OpenedPorts } from './draft-entries.js'
 import type { Line } from './ipt-pkd-lines.js'
 import { chainOf, listName, maskOf, readLines } from './ipt-pkd-lines.js'
 import { openingOf } from './ipt-pkd-openings.js'

@@ -1,8 +1,8 @@
 /** A door of knockd.conf, as the credential that it becomes. */
 import type { ConfigReader } from '../config/index.js'
 import { placeholders } from '../config/index.js'
-import { namePattern } from '../config/values.js'
 import { maxWindowSeconds } from '../config/service-options.js'
+import { namePattern } from '../config/values.js'
 import type { CredentialDraft, TriggerDraft, Window } from './draft-entries.js'
 import type { FirewallLine } from './firewall-lines.js'
 import { changesRules, isSame, keysOf } from './firewall-lines.js'

@@ -1,10 +1,10 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
-import { maxSkewSeconds } from '../config/values.js'
 import { maxWindowSeconds } from '../config/service-options.js'
+import { maxSkewSeconds } from '../config/values.js'
 import { parsePort } from '../net/index.js'
 import { UserError } from '../util/index.js'
-import type { ImportResult, OpenedPorts, Reject, TriggerDraft, Window } from './draft-entries.js'
 import { Draft } from './draft.js'
+import type { ImportResult, OpenedPorts, Reject, TriggerDraft, Window } from './draft-entries.js'
 import type { Note } from './notes.js'
 import { caution, remark, rightsOfCommands, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'

@@ -2,9 +2,9 @@
 import { withoutCovered } from '../net/index.js'
 import { interfaceOption } from './interface-names.js'
 import { parseKey, parseTag, PkdFormatError } from '../knock/index.js'
-import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
 import type { Draft } from './draft.js'
 import { bound } from './draft.js'
+import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
 import type { Note } from './notes.js'
 import { caution } from './notes.js'
 

@@ -8,8 +8,8 @@ import * as fs from 'node:fs'
 import type { Handle, Libraries } from './libraries.js'
 import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from './netlink.js'
-import { Packet } from './packet.js'
 import { explainOpenError } from './open-error.js'
+import { Packet } from './packet.js'
 
 /** The packets of one batch, and the places for the answers to them. */
 export interface Batch {

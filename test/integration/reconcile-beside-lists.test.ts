@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { slowness, until } from '../support/commands.js'
-import { ReconcileSite } from '../support/reconcile-site.js'
 import { client4, server4, stranger4 } from '../support/lab.js'
+import { ReconcileSite } from '../support/reconcile-site.js'
 
 /** On a slow machine as long a list takes nft longer than pkctl waits for it. */
 const prefixes = Math.round(60_000 / slowness ** 2)

@@ -1,8 +1,8 @@
 /** Somebody else changes or deletes pkctl's rules while the daemon runs: they come back. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { ReconcileSite } from '../support/reconcile-site.js'
 import { server4, stranger4 } from '../support/lab.js'
+import { ReconcileSite } from '../support/reconcile-site.js'
 
 describe('reconciling, of rules', () => {
   let site: ReconcileSite

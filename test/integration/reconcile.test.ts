@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { must, sleep, slowness, until } from '../support/commands.js'
-import { config, ReconcileSite, watched } from '../support/reconcile-site.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from '../support/lab.js'
+import { config, ReconcileSite, watched } from '../support/reconcile-site.js'
 
 describe('reconciling', () => {
   let site: ReconcileSite

@@ -5,9 +5,9 @@ import type { ConfigPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, flag, interfaceNames, listOf, name, parsed, text } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
+import { parseWindow } from '../service-options.js'
 import { triggerOf, triggerSchema } from '../trigger-schema.js'
 import { parseRate } from '../values.js'
-import { parseWindow } from '../service-options.js'
 import type { AnyCredential, Triggers } from './types.js'
 
 /** What every credential has. */

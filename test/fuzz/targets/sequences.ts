@@ -1,7 +1,7 @@
 /** Port sequences: what is written in files, and what sources send. */
 import assert from 'node:assert/strict'
-import { readOneTime } from '../../../src/knock/one-time.js'
 import { SequenceFormatError } from '../../../src/knock/errors.js'
+import { readOneTime } from '../../../src/knock/one-time.js'
 import { SequenceTracker } from '../../../src/knock/sequence-tracker.js'
 import { parseStep } from '../../../src/knock/step.js'
 import { parseFlags } from '../../../src/knock/tcp-flags.js'

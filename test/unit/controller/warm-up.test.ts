@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { refusals } from '../../../src/controller/decision.js'
+import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { warmUp } from '../../../src/controller/warm-up.js'
 import { laptop, pkdSecret, TestClock } from './knock-support.js'
 
