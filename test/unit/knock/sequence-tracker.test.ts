@@ -77,6 +77,10 @@ describe('SequenceTracker', () => {
     assert.deepEqual(all.sort(), ['1 3 2', '3 2', '4'])
   })
 
+  it('begins again with a repetition of the last step, when that is the first one as well', () => {
+    assert.deepEqual(completions('2 4 2', '2 4 2 2 4 2'), [2, 5])
+  })
+
   it('is complete exactly when its steps came one after the other, repetitions aside', () => {
     const port = fc.integer({ min: 1, max: 4 })
     fc.assert(
@@ -86,16 +90,17 @@ describe('SequenceTracker', () => {
         (sequence, knocks) => {
           // Without repeated steps there is one way to read a repetition.
           fc.pre(sequence.every((step, i) => step !== sequence[i - 1]))
-          const once = knocks.filter((knock, i) => knock !== knocks[i - 1])
-          const ends = once.flatMap((_, i) =>
-            sequence.every((step, k) => once[i - sequence.length + 1 + k] === step) ? [i] : [],
-          )
-          // A completed sequence does not count for the next one.
-          const apart = ends.reduce<number[]>(
-            (kept, end) => (end - (kept.at(-1) ?? -Infinity) >= sequence.length ? [...kept, end] : kept),
-            [],
-          )
-          assert.equal(completions(sequence.join(' '), knocks.join(' ') || '9').length, apart.length)
+          let complete = 0
+          // A completed sequence does not count for the next one, and what repeats its last step is a step of the next.
+          let since: number[] = []
+          for (const knock of knocks) {
+            if (since.at(-1) !== knock) since.push(knock)
+            if (since.length < sequence.length) continue
+            if (!sequence.every((step, k) => since.at(k - sequence.length) === step)) continue
+            complete++
+            since = []
+          }
+          assert.equal(completions(sequence.join(' '), knocks.join(' ') || '9').length, complete)
         },
       ),
     )
