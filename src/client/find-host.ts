@@ -4,10 +4,15 @@ import type { HostEntry } from './host-entry.js'
 import { findIptPkdHost } from './ipt-pkd-hosts.js'
 import { hostsFile } from './user-files.js'
 
-/** The host entry of that name: in hosts.yaml, else in the file of ipt_pkd's client; else a name or address of the network. */
-export async function findHost(name: string): Promise<HostEntry> {
+/**
+ * The host entry of that name: in hosts.yaml, else in the file of ipt_pkd's client; else a name or address of the network.
+ * `warn` is told of what YAML may read otherwise than it is meant.
+ */
+export async function findHost(name: string, warn: (warning: string) => void): Promise<HostEntry> {
   // The libraries that read hosts.yaml take longer to load than a knock takes.
-  const entry = mayExist(hostsFile()) ? (await import('./hosts-file.js')).findHostEntry(name) : undefined
+  const entry = mayExist(hostsFile())
+    ? (await import('./hosts-file.js')).findHostEntry(name, undefined, warn)
+    : undefined
   return entry ?? findIptPkdHost(name) ?? { type: 'pkd', host: name }
 }
 

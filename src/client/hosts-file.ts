@@ -1,17 +1,35 @@
 /** The file of host entries, `~/.config/pkctl/hosts.yaml`: a mapping from names to entries, see host-entry.ts. */
 import * as fs from 'node:fs'
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
-import { credentialKeys, isTooDeep, secretOptions, secretPlaces, yamlProblems } from '../config/index.js'
+import { isAlias, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import {
+  credentialKeys,
+  cutSecrets,
+  isTooDeep,
+  quoteWhole,
+  secretOptions,
+  secretPlaces,
+  verbatimOptions,
+  verbatimValues,
+  yamlProblems,
+} from '../config/index.js'
 import { quote, UserError } from '../util/index.js'
 import type { HostEntry } from './host-entry.js'
 import { isMapping, knownKeys, readHostEntry } from './host-entry.js'
 import { hostsFile } from './user-files.js'
 
-/** The host entry of that name, or undefined when the file has none or is not there. Messages never show a secret. */
-export function findHostEntry(name: string, file = hostsFile()): HostEntry | undefined {
-  const { entries, hides } = readHostsFile(file)
+/**
+ * The host entry of that name, or undefined when the file has none or is not there. `warn` is told of secrets that YAML may
+ * have cut. Messages never show a secret.
+ */
+export function findHostEntry(
+  name: string,
+  file = hostsFile(),
+  warn: (warning: string) => void = () => undefined,
+): HostEntry | undefined {
+  const { entries, hides, cuts } = readHostsFile(file)
   const entry = entries.get(name)
   if (entry === undefined) return undefined
+  for (const cut of cuts(name)) warn(cut)
   const { close, ...opening } = readHostEntry(name, entry, file, hides)
   if (close === undefined) return opening
   const other = entries.get(close)
@@ -19,6 +37,7 @@ export function findHostEntry(name: string, file = hostsFile()): HostEntry | und
     const why = close === name ? 'a host entry cannot close itself' : `there is no host entry ${quote(close)}`
     throw new UserError(`${file}: ${name}.close: ${why}`, 'use the name of another host entry in the file')
   }
+  for (const cut of cuts(close)) warn(cut)
   // What closes that one is of no interest here.
   const { close: _, ...closing } = readHostEntry(close, other, file, hides)
   return { ...opening, close: closing }
@@ -28,10 +47,12 @@ interface HostsFile {
   readonly entries: ReadonlyMap<string, unknown>
   /** Whether this key of an entry can be a part of a secret without quotes. */
   readonly hides: (name: string, key: string) => boolean
+  /** What YAML may have cut off the secrets of an entry: a sentence for each. */
+  readonly cuts: (name: string) => string[]
 }
 
 const maxLength = 4 * 1024 * 1024
-const noHosts: HostsFile = { entries: new Map(), hides: () => false }
+const noHosts: HostsFile = { entries: new Map(), hides: () => false, cuts: () => [] }
 
 function readHostsFile(file: string): HostsFile {
   let content: string
@@ -67,6 +88,14 @@ function readHostsFile(file: string): HostsFile {
       const entry: unknown = document.get(name, true)
       const pair = isMap(entry) ? entry.items.find(each => isScalar(each.key) && each.key.value === key) : undefined
       return isScalar(pair?.key) && isSecretAt(pair.key.range?.[0] ?? 0)
+    },
+    cuts(name) {
+      const entry: unknown = document.get(name, true)
+      const values = verbatimValues(isAlias(entry) ? entry.resolve(document) : entry, verbatimOptions)
+      return cutSecrets(document, content, values).map(({ offset, message }) => {
+        const { line, col } = lines.linePos(offset)
+        return `${file}:${line}:${col}: ${message}; ${quoteWhole}`
+      })
     },
   }
 }

@@ -1,10 +1,11 @@
 /** Reading a configuration: its values, its files, and errors with their positions. */
 export type { ConfigPath } from './config-path.js'
 export { formatPath, isMapping } from './config-path.js'
-export { credentialKeys, secretOptions } from './credentials/kinds.js'
+export { credentialKeys, secretOptions, verbatimOptions } from './credentials/kinds.js'
 export { kind as rotatingKind } from './credentials/rotating.js'
 export { kind as sequenceKind } from './credentials/sequence.js'
 export type { PacketKnockCredential } from './credentials/types.js'
+export { cutSecrets, quoteWhole, verbatimValues } from './cut-secrets.js'
 export { loadConfig } from './load.js'
 export type { OneTimeLine } from './one-time-file.js'
 export { markUsed, readOneTimeFile } from './one-time-file.js'

@@ -4,6 +4,7 @@ import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { kindOf } from '../util/index.js'
 import { isMapping } from './config-path.js'
 import { credentialKeys, secretOptions, verbatimOptions } from './credentials/kinds.js'
+import { cutSecrets, quoteWhole, verbatimValues } from './cut-secrets.js'
 import type { Findings, SourcePosition } from './errors.js'
 import type { SourceFile } from './positions.js'
 import { givenTwice, positionAt, startOf } from './positions.js'
@@ -22,7 +23,10 @@ export function parseSource(file: string, text: string, findings: Findings): Sou
     })
     keepSecretsAsWritten(document)
     if (!isSound(document, file, lines, findings)) return undefined
-    warnOfCutSecrets(document, offset => positionAt(file, lines, offset), findings)
+    for (const { offset, message, isEmpty } of cutSecrets(document, text, verbatimScalars(document))) {
+      if (isEmpty) findings.problem(positionAt(file, lines, offset), message, quoteWhole)
+      else findings.warn(positionAt(file, lines, offset), `${message}; ${quoteWhole}`)
+    }
     const value: unknown = document.toJS() ?? {}
     if (isMapping(value)) return { file, document, lines, value }
     findings.problem(startOf(file), `expected a mapping of options, got ${kindOf(value)}`)
@@ -78,40 +82,9 @@ function keepSecretsAsWritten(document: Document.Parsed): void {
   }
 }
 
-/**
- * Of `key: abc #def` YAML takes `abc`, and of `key: &abc def` it takes `def`. Both can be meant, but hardly for a secret:
- * the other side would have another one.
- */
-function warnOfCutSecrets(
-  document: Document.Parsed,
-  positionOf: (offset: number) => SourcePosition,
-  findings: Findings,
-): void {
-  const used = new Set<string>()
-  visit(document, {
-    Alias: (_, { source }) => {
-      used.add(source)
-    },
-  })
-  for (const { anchor, comment, type, range } of verbatimScalars(document)) {
-    const warn = (text: string) => {
-      findings.warn(positionOf(range?.[0] ?? 0), `${text}; if it belongs to the value, put that between single quotes`)
-    }
-    if (anchor !== undefined && !used.has(anchor)) warn('YAML takes the word after & for a name, and nothing uses it')
-    const isComment = comment === undefined || comment === null || /^(\s|$)/.test(comment)
-    if (type === 'PLAIN' && !isComment) warn('YAML takes what follows # for a comment')
-  }
-}
-
 /** The values of options that are text as it is written. */
 function verbatimScalars(document: Document.Parsed): Scalar[] {
   const credentials = isMap(document.contents) ? document.contents.get('credentials', true) : undefined
   if (!isMap(credentials)) return []
-  return credentials.items.flatMap(({ value: credential }) =>
-    isMap(credential)
-      ? credential.items.flatMap(({ key, value }) =>
-          isScalar(key) && verbatimOptions.has(String(key.value)) && isScalar(value) ? [value] : [],
-        )
-      : [],
-  )
+  return credentials.items.flatMap(({ value }) => verbatimValues(value, verbatimOptions))
 }

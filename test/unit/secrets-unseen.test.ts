@@ -6,6 +6,7 @@ import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
 import { main } from '../../src/cli/program.js'
 import { findHostEntry } from '../../src/client/hosts-file.js'
+import { closeMethod, openMethod } from '../../src/client/index.js'
 import { findIptPkdHost } from '../../src/client/ipt-pkd-hosts.js'
 import type { Controller } from '../../src/controller/index.js'
 import { problemsOf } from '../../src/daemon/problems.js'
@@ -15,7 +16,7 @@ import { checkAll } from '../../src/doctor/checks/check-all.js'
 import { configurationFacts } from '../../src/doctor/probes/probe-configuration.js'
 import type { Firewall } from '../../src/nft/index.js'
 import type { Terminal } from '../../src/util/index.js'
-import { ask, listen } from '../../src/util/index.js'
+import { ask, listen, UserError } from '../../src/util/index.js'
 import type { Files } from './config/config-support.js'
 import { main as mainFile, problemsOf as configProblemsOf, load } from './config/config-support.js'
 import { facts as healthyFacts } from './doctor/doctor-support.js'
@@ -120,26 +121,49 @@ describe('no message shows a secret', () => {
     assert.ok(mainFile.endsWith('pkctl.yaml'))
   })
 
-  it('of hosts.yaml and ~/.ipt_pkd.ini', () => {
-    for (const [i, key] of keys.entries()) {
-      for (const [k, [way, layout]] of Object.entries(layouts).entries()) {
+  /** What a client says that opens and closes by a host entry: up to the point where it would send. */
+  async function saidOfHost(text: string, name = 'home'): Promise<string> {
+    const file = write('hosts.yaml', text)
+    const said: string[] = []
+    const attempt = async (work: () => unknown) => {
+      try {
+        await work()
+      } catch (error) {
+        said.push(...problemsOf(error).map(({ message, hint }) => `${message} (${hint ?? ''})`))
+      }
+    }
+    await attempt(async () => {
+      const entry = findHostEntry(name, file, warning => said.push(warning))
+      assert.ok(entry)
+      const noKey = () => Promise.reject(new UserError('no terminal'))
+      await attempt(() => openMethod(entry, {}, noKey))
+      await attempt(() => closeMethod(entry, {}, noKey))
+    })
+    return said.join('\n')
+  }
+
+  for (const [k, [way, layout]] of Object.entries(layouts).entries()) {
+    it(`of hosts.yaml, ${way}`, async () => {
+      for (const [i, key] of keys.entries()) {
         if ((i + k) % 6 !== 0) continue
-        const file = write(
-          'hosts.yaml',
-          `home:\n    host: h\n${layout(key, 'key').replaceAll('opens: [ssh]', 'tag: T')}`,
-        )
+        const option = ['key', 'open-secret', 'close-secret'][(i + (i % 7)) % 3] as string
+        const other = option === 'close-secret' ? 'open-secret: x' : option === 'key' ? 'tag: T' : 'close-secret: x'
+        const entry = `    host: 127.0.0.1\n${layout(key, option).replaceAll('opens: [ssh]', other)}`
+        assertUnseen(key, way, await saidOfHost(`home:\n${entry}`))
         assertUnseen(
           key,
-          way,
-          saidBy(() => findHostEntry('home', file)),
+          `${way}, for closing`,
+          await saidOfHost(`home: {host: 127.0.0.1, close: shut}\nshut:\n${entry}`),
         )
       }
-      const flow = write('hosts.yaml', `home: {host: h, ${inFlow(key, 'key')}}`)
-      assertUnseen(
-        key,
-        'one line',
-        saidBy(() => findHostEntry('home', flow)),
-      )
+    })
+  }
+
+  it('of hosts.yaml in one line, and of ~/.ipt_pkd.ini', async () => {
+    for (const [i, key] of keys.entries()) {
+      const option = ['key', 'open-secret', 'close-secret'][(i + (i % 7)) % 3] as string
+      const entry = `{host: 127.0.0.1, ${inFlow(key, option)}}`
+      assertUnseen(key, 'one line', await saidOfHost(i % 2 === 0 ? `home: ${entry}` : `{home: ${entry}}`))
       const ini = write('ipt_pkd.ini', `[home]\nhost=h\nkey=${key}\nport=x\n`)
       assertUnseen(
         key,

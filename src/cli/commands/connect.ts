@@ -35,7 +35,7 @@ export function connectCommand(terminal: Terminal): Command {
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
   const port = parsePort(portText)
   const timeoutMs = parseSeconds('--timeout', flags.timeout) * 1000
-  const entry = await findHost(name)
+  const entry = await findHost(name, warning => terminal.warn(warning))
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
   const opening = await openMethod(entry, openingFlags, () => askOnTerminal('key: '))

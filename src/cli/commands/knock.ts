@@ -47,7 +47,7 @@ export function knockCommand(terminal: Terminal): Command {
 }
 
 async function knock(name: string, ports: readonly string[], flags: Flags, terminal: Terminal): Promise<void> {
-  const entry = await findHost(name)
+  const entry = await findHost(name, warning => terminal.warn(warning))
   const timeout = parseSeconds('--timeout', flags.timeout) * 1000
   const ask = () => askSecret('key: ')
   const method = flags.close

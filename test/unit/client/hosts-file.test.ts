@@ -130,6 +130,49 @@ describe('places', () => {
     })
   }
 
+  it('with a secret of which YAML takes a part are warned of, where they are used', () => {
+    const text = [
+      'home: {host: h, key: abc #def',
+      '  , tag: &T SSHK, close: shut}',
+      'shut:',
+      '  host: h',
+      '  open-secret: ! abc',
+      '  close-secret: &abc def',
+      'same: &same',
+      '  host: h',
+      '  key: #abc',
+      'again: *same',
+      'good:',
+      '  host: h',
+      '  key: abc # of the phone',
+      '  tag: "abc" #def',
+      'last: {host: h, tag: &tag AAAA, key: *tag}',
+    ].join('\n')
+    const quoteIt = 'if it belongs to the value, put that between single quotes'
+    const name = `YAML takes the word after & for a name, and nothing uses it; ${quoteIt}`
+    const comment = `YAML takes what follows # for a comment; ${quoteIt}`
+    const tag = `YAML takes the ! before it for a tag; ${quoteIt}`
+    const shut = [`5:18: ${tag}`, `6:22: ${name}`]
+    const wanted: Readonly<Record<string, readonly string[]>> = {
+      home: [`1:22: ${comment}`, `2:13: ${name}`, ...shut],
+      shut,
+      same: [`9:8: ${comment}`],
+      again: [`9:8: ${comment}`],
+      good: [],
+      last: [],
+    }
+    fs.writeFileSync(file, text)
+    for (const [entry, want] of Object.entries(wanted)) {
+      const warnings: string[] = []
+      findHostEntry(entry, file, warning => warnings.push(warning))
+      assert.deepEqual(
+        warnings.map(warning => warning.replace(`${file}:`, '')),
+        want,
+        entry,
+      )
+    }
+  })
+
   it('one clear error for what is no list of places', () => {
     for (const text of ['- home', 'home']) assert.throws(() => place(text), /expected names and their host entries$/)
     assert.throws(() => place('home: ['), /is not YAML/)

@@ -583,11 +583,13 @@ describe('loadConfig: key files', () => {
           '  d: {type: pkd, tag: DDDD, opens: [s], key: abc # of the phone',
           '    }',
           '  e: {type: pkd, tag: &tag EEEE, opens: [s], key: *tag}',
+          '  f: {type: rotating, opens: [s], open-secret: ! def}',
         ].join('\n'),
       },
       want: [
         'pkctl.yaml:3:39: YAML takes the word after & for a name, and nothing uses it; if it belongs to the value, put that between single quotes',
         'pkctl.yaml:6:46: YAML takes what follows # for a comment; if it belongs to the value, put that between single quotes',
+        'pkctl.yaml:11:50: YAML takes the ! before it for a tag; if it belongs to the value, put that between single quotes',
       ],
     },
     {
