@@ -13,6 +13,7 @@ import type { ReconcileParts } from './drift-watcher.js'
 import { DriftWatcher } from './drift-watcher.js'
 import { GrantConfirmation } from './grant-confirmation.js'
 import { Heartbeat } from './heartbeat.js'
+import { KnockCommands } from './knock-commands.js'
 import type { Effect } from './knock-events.js'
 import type { Log } from './log.js'
 import { OnBehalfGrants } from './on-behalf-grants.js'
@@ -73,6 +74,7 @@ export class Controller {
   readonly #onBehalf: OnBehalfGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
+  readonly #commands: KnockCommands
   /** The configuration at the start. Some of its options stay in force until a restart. */
   readonly #started: Config
   readonly #queue: number
@@ -95,6 +97,7 @@ export class Controller {
     const grantsOf = (credential: string) => this.#running?.installer.granted.get(credential)
     this.#confirmation = new GrantConfirmation(firewall, () => performance.now() / 1000)
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
+    this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
     this.#heartbeat = new Heartbeat(firewall, log)
     this.#rotationTimer = new RotationTimer(
@@ -174,6 +177,7 @@ export class Controller {
       await this.#reporter.settled()
     } finally {
       // Not before: while knocks are answered, their commands must be run or recorded.
+      await this.#commands.settled()
       await this.#parts.triggers.stop()
     }
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
@@ -294,10 +298,9 @@ export class Controller {
 
   /** Carries out what follows a decision outside of the packet worker. */
   #follow(effect: Effect): void {
-    const { triggers } = this.#parts
     const { kind, credential } = effect
-    if (kind === 'opened') triggers.opened(credential, effect.address)
-    else if (kind === 'closed') triggers.closed(credential, effect.address)
+    if (kind === 'opened') this.#commands.opened(credential, effect.address)
+    else if (kind === 'closed') this.#commands.closed(credential, effect.address)
     else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address)
     else void this.#installNextSequence(credential)
   }

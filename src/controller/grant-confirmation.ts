@@ -16,6 +16,10 @@ export type Confirmation =
 
 /** Each starts a process for every service. */
 const readsPerSecond = 20
+/** What is told of one knock, to the log and to its commands, is read once. */
+const sharedSeconds = 0.05
+/** An nft that hangs keeps neither the log nor commands waiting for longer. */
+const patienceMilliseconds = 2000
 /** Another program may have deleted the table, which is made again with its grants. */
 const secondLookMilliseconds = 300
 /** A grant of single use leaves a trace for a second after its use. */
@@ -25,6 +29,7 @@ export class GrantConfirmation {
   /** How many accepted knocks were found without their grant. */
   missing = 0
   readonly #reads = new EventLimiter(readsPerSecond)
+  readonly #shared = new Map<string, { readonly startedAt: number; readonly confirmation: Promise<Confirmation> }>()
 
   constructor(
     readonly firewall: Pick<Firewall, 'hasGrantByKnock'>,
@@ -32,9 +37,20 @@ export class GrantConfirmation {
   ) {}
 
   /** Whether `source` has these grants, which were made a moment ago. Does not reject. */
-  async confirm(source: string, grants: Grants): Promise<Confirmation> {
+  confirm(source: string, grants: Grants): Promise<Confirmation> {
     const startedAt = this.monotonic()
-    if (!this.#reads.pass(startedAt)) return { kind: 'unknown' }
+    const key = [source, ...grants.map(({ service }) => service.name)].join(' ')
+    const shared = this.#shared.get(key)
+    if (shared && startedAt - shared.startedAt < sharedSeconds) return shared.confirmation
+    if (!this.#reads.pass(startedAt)) return Promise.resolve({ kind: 'unknown' })
+    const confirmation = withinPatience(this.#read(source, grants, startedAt))
+    const own = { startedAt, confirmation }
+    this.#shared.set(key, own)
+    void confirmation.then(() => this.#shared.get(key) === own && this.#shared.delete(key))
+    return confirmation
+  }
+
+  async #read(source: string, grants: Grants, startedAt: number): Promise<Confirmation> {
     try {
       let services = await this.#missing(source, grants)
       if (services.length > 0) {
@@ -63,4 +79,14 @@ export class GrantConfirmation {
     }
     return missing
   }
+}
+
+async function withinPatience(confirmation: Promise<Confirmation>): Promise<Confirmation> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Confirmation>(resolve => {
+    timer = setTimeout(resolve, patienceMilliseconds, { kind: 'unknown' })
+  })
+  return Promise.race([confirmation, late]).finally(() => {
+    clearTimeout(timer)
+  })
 }

@@ -1,5 +1,7 @@
 /** Marks of other programs beside pkctl, on the real kernel: they stay as they are, and open nothing. */
 import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
@@ -99,11 +101,20 @@ describe('an accepted knock without a grant', () => {
     await nft(
       `table inet pkctl { set pk-ssh-4 { type ipv4_addr; flags timeout; size 1; elements = { 192.0.2.1 timeout 1h }; }; }`,
     )
-    const daemon = await lab.daemon(lab.config(config))
+    const ran = path.join(lab.directory, 'ran')
+    const daemon = await lab.daemon(
+      lab.config(config.replace('opens: [ssh]', `$&, on-open: { shell: 'echo >>${ran}' }`)),
+    )
     await send()
     await daemon.says(/is valid, but the kernel has not opened ssh: its set is full/)
+    await daemon.says(/on-open of laptop is not run for 10.77.0.2, because the kernel has not opened ssh/)
+    assert.equal(fs.existsSync(ran), false)
     assert.doesNotMatch(daemon.output, /opens ssh/)
     assert.match(await lab.mustPkctl('status'), /1 accepted, 1 of them not granted by the kernel/)
+    await nft('delete element inet pkctl pk-ssh-4 { 192.0.2.1 }')
+    await send()
+    await daemon.says(/opens ssh for 30 s/)
+    await until(() => fs.existsSync(ran))
   })
 
   it('because a chain of another program rewrites its mark, is not logged as opening', async () => {

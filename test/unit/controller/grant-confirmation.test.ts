@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import type { Grants } from '../../../src/controller/grant-confirmation.js'
 import { GrantConfirmation } from '../../../src/controller/grant-confirmation.js'
 import { Reporter } from '../../../src/controller/reporter.js'
@@ -50,7 +50,8 @@ describe('what the log says of an accepted knock', () => {
   it('costs a bounded number of reads, and keeps the order of events', async () => {
     const { lines, reporter, reads } = bench(['ssh', 'web'])
     const refused = { ...event, kind: 'refuse', reason: 'replayed' } as const
-    reporter.knocks([...Array.from({ length: 40 }, () => event), refused], none)
+    const sources = Array.from({ length: 40 }, (_, i) => ({ ...event, source: `192.0.2.${i}` }))
+    reporter.knocks([...sources, refused], none)
     await reporter.settled()
     assert.equal(reads(), 40)
     assert.equal(lines.length, 41)
@@ -59,5 +60,24 @@ describe('what the log says of an accepted knock', () => {
     assert.match(lines[40] ?? '', /replayed/)
     reporter.knocks([refused], none)
     assert.equal(lines.length, 42, 'where nothing waits, at once')
+  })
+
+  it('is read once for the log and for commands', async () => {
+    const { confirmation, reads } = bench(['ssh'])
+    const [first, second] = await Promise.all([0, 1].map(() => confirmation.confirm('192.0.2.1', grants)))
+    assert.deepEqual(first, { kind: 'missing', services: ['web'] })
+    assert.deepEqual(second, first)
+    assert.deepEqual([reads(), confirmation.missing], [3, 1], 'and once more what was missing')
+    await confirmation.confirm('192.0.2.1', grants)
+    assert.equal(reads(), 6, 'another knock is read again')
+  })
+
+  it('does not wait for an nft that hangs', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    const confirmation = new GrantConfirmation({ hasGrantByKnock: () => new Promise(() => undefined) }, () => 5)
+    const confirmed = confirmation.confirm('192.0.2.1', grants)
+    mock.timers.tick(10_000)
+    assert.deepEqual(await confirmed, { kind: 'unknown' })
+    mock.timers.reset()
   })
 })
