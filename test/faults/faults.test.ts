@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, pkctl, sleep, until } from '../support/commands.js'
+import { must, pkctl, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 import { ReconcileSite } from '../support/reconcile-site.js'
@@ -139,24 +139,3 @@ function isIn(id: string, other: number): boolean {
     return false
   }
 }
-
-describe('a child that stands still', () => {
-  it('nft monitor is stopped: the table is compared all the same, and comes back after a flush', async () => {
-    const site = await ReconcileSite.create()
-    try {
-      const pid = site.monitor()
-      assert.ok(pid)
-      process.kill(pid, 'SIGSTOP')
-      await site.nft('flush', 'ruleset')
-      await until(async () => {
-        await sleep(500)
-        return (await site.nft('list', 'ruleset')).includes('chain pk-ssh')
-      })
-      await site.closedTo(server4, stranger4)
-      await site.knock(server4, client4)
-      await site.openTo(server4, client4)
-    } finally {
-      await site.lab.remove()
-    }
-  })
-})

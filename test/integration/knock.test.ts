@@ -43,4 +43,16 @@ describe('from knock to open port', () => {
       assert.equal(await lab.opens(host, source), 'timeout', 'closed after the window')
     })
   }
+
+  it('no answer shows a sender without a key that pkctld listens: other datagrams get one', async () => {
+    const outcomes = await lab.peer(
+      { echo: { host: server4, port: knockPort, from: stranger4, text: `SSHK${'x'.repeat(52)}` } },
+      { echo: { host: server4, port: knockPort, from: stranger4, text: 'x'.repeat(56) } },
+    )
+    assert.deepEqual(
+      outcomes.map(({ result }) => result),
+      ['timeout', 'unreachable'],
+    )
+    await daemon.says(/refused: /)
+  })
 })
