@@ -63,12 +63,32 @@ function matcherOf(text: string): (address: string) => boolean {
 }
 
 function matcherOfPattern(text: string): (address: string) => boolean {
-  // Several stars are one: otherwise matching could take long.
-  const parts = text
-    .toLowerCase()
-    .replace(/\*+/g, '*')
-    .split(/([*?])/)
-  const source = parts.map(part => (part === '*' ? '.*' : part === '?' ? '.' : part.replace(/[./]/g, '\\$&'))).join('')
-  const pattern = new RegExp(`^${source}$`)
-  return address => pattern.test(address)
+  const pattern = text.toLowerCase()
+  return address => matchesPattern(pattern, address)
+}
+
+/**
+ * Whether the pattern with `*` and `?` matches all of the text. Only the last `*` is tried again, so that no pattern, which
+ * a user may have written, takes longer than the product of the lengths.
+ */
+function matchesPattern(pattern: string, text: string): boolean {
+  let at = 0
+  let star = -1
+  let afterStar = 0
+  for (let position = 0; position < text.length;) {
+    if (pattern[at] === '*') {
+      star = at++
+      afterStar = position
+    } else if (pattern[at] === '?' || pattern[at] === text[position]) {
+      at++
+      position++
+    } else if (star >= 0) {
+      at = star + 1
+      position = ++afterStar
+    } else {
+      return false
+    }
+  }
+  while (pattern[at] === '*') at++
+  return at === pattern.length
 }
