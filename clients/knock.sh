@@ -29,8 +29,8 @@ usage() { # MESSAGE
 raw() { # HEX: the bytes
   rest=$1 escapes=
   while [ -n "$rest" ]; do
-    byte=${rest%"${rest#??}"} rest=${rest#??}
-    escapes=$escapes$(printf '\\0%03o' "0x$byte")
+    byte=$((0x${rest%"${rest#??}"})) rest=${rest#??}
+    escapes=$escapes\\0$((byte / 64))$((byte / 8 % 8))$((byte % 8))
   done
   printf '%b' "$escapes"
 }
@@ -62,12 +62,13 @@ first() { # HEX BYTES
   printf '%s' "$1" | cut -c "1-$(($2 * 2))"
 }
 xor() { # HEX HEX, as long as the first
-  one=$1 other=$2 result=
+  one=$1 other=$2
+  set --
   while [ -n "$one" ]; do
-    result=$result$(printf '%02x' $((0x${one%"${one#??}"} ^ 0x${other%"${other#??}"})))
+    set -- "$@" $((0x${one%"${one#??}"} ^ 0x${other%"${other#??}"}))
     one=${one#??} other=${other#??}
   done
-  printf '%s' "$result"
+  printf '%02x' "$@"
 }
 
 sha256() { # HEX
