@@ -17,6 +17,8 @@ fail() {
 if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
   rm -rf dist
   npm run --silent build || fail types
+  node scripts/bundle.js dist/bundle/cli || fail bundle
+  export PKCTL_TEST_BUNDLE=1
 fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"
 npm run --silent lint || fail lint

@@ -11,7 +11,7 @@ import { before, describe, it } from 'node:test'
 import { findHostEntry } from '../../src/client/hosts-file.js'
 import { refusals } from '../../src/controller/decision.js'
 import type { Background } from '../support/commands.js'
-import { dist, must, pkctl, root, run, until } from '../support/commands.js'
+import { dist, must, pkctl, program, root, run, until } from '../support/commands.js'
 import { Lab } from '../support/lab.js'
 
 const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'COMPATIBILITY.md', 'SECURITY.md']
@@ -105,8 +105,8 @@ class Machines {
     await must(['ip', '-n', lab.client, 'route', 'add', '203.0.113.0/24', 'dev', 'c0', 'src', clientAddress])
     await machines.#keep('server')
     await machines.#keep('client')
-    for (const name of ['pkctl', 'pkctld', 'pktables']) {
-      lab.file(`bin/${name}`, `#!/bin/sh\nexec ${process.execPath} ${dist}/src/cli/${name}.js "$@"\n`, 0o755)
+    for (const name of ['pkctl', 'pkctld', 'pktables'] as const) {
+      lab.file(`bin/${name}`, `#!/bin/sh\nexec ${process.execPath} ${program(name)} "$@"\n`, 0o755)
     }
     // There is no sshd in the lab: what it would run there is run there, as root.
     const there = machines.#argv('server', ['"$@"']).join(' ')

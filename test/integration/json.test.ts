@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { createProgram, main } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/terminal.js'
 import type { Background, Result } from '../support/commands.js'
-import { dist, pkctl, root, run } from '../support/commands.js'
+import { pkctl, program, root, run } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 import { startSshd } from '../support/sshd.js'
@@ -111,7 +111,7 @@ describe('--json', () => {
     assert.equal(granted.status, 0, granted.stderr)
     compare('add', [...added, ...(await runs([...add, '--for', '5']))])
     compare('list', await runs(['list'], ['list', 'vpn']))
-    const tables = await on(process.execPath, path.join(dist, 'src/cli/pktables.js'), 'list', '--json')
+    const tables = await on(process.execPath, program('pktables'), 'list', '--json')
     compare('list', [parse(tables.stdout)])
     const remove = ['delete', '192.0.2.7', '--service', 'ssh']
     compare('delete', await runs([...remove, '--dry-run'], remove, remove))
@@ -218,7 +218,7 @@ describe('--json', () => {
   })
 
   it('pktables and commands without it speak in lines', async () => {
-    const tables = await on(process.execPath, path.join(dist, 'src/cli/pktables.js'), 'list', 'none', '--json')
+    const tables = await on(process.execPath, program('pktables'), 'list', 'none', '--json')
     assert.equal((errorOf(tables) as { message: string }).message, 'there is no service none')
     assert.match((await pk('check', '--json')).stderr, /^pkctl: error: unknown option '--json'\n/)
     assert.match((await pk('list', '--', '--json')).stderr, /^pkctl: error: /)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { dist, pkctl, slowness, until } from '../support/commands.js'
+import { pkctl, program, slowness, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 
@@ -94,7 +94,7 @@ describe('the log', () => {
   })
 
   it('says in syslog who changed what by command, where no daemon runs', async () => {
-    const [pk, tables] = [pkctl, path.join(dist, 'src/cli/pktables.js')].map(file => `${process.execPath} ${file}`)
+    const [pk, tables] = [pkctl, program('pktables')].map(file => `${process.execPath} ${file}`)
     const lines = [
       `${pk} init ssh --port 22 --syn --socket ${lab.socket}`,
       `${pk} add 192.0.2.7 --service ssh --socket ${lab.socket}`,
@@ -129,7 +129,7 @@ describe('the log', () => {
     const daemon = await lab.daemon(configWith('{ level: info }'))
     // pktables knows the default socket alone.
     const at = 'mkdir -p /run/pkctl && mount -t tmpfs tmpfs /run/pkctl'
-    const command = `${process.execPath} ${path.join(dist, 'src/cli/pktables.js')} add 192.0.2.9 --service ssh`
+    const command = `${process.execPath} ${program('pktables')} add 192.0.2.9 --service ssh`
     const script = `${at} && ln -s ${lab.socket} /run/pkctl/pkctl.sock && ${command}`
     const { status, stderr } = await lab.on(['unshare', '-m', '/bin/sh', '-c', script])
     assert.equal(status, 0, stderr)

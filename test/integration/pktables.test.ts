@@ -4,10 +4,10 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Result } from '../support/commands.js'
-import { dist, slowness, until } from '../support/commands.js'
+import { program, slowness, until } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
-const pktables = path.join(dist, 'src/cli/pktables.js')
+const pktables = program('pktables')
 
 describe('pktables', () => {
   let lab: Lab

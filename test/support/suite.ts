@@ -1,7 +1,6 @@
 /** The integration tests that depend on the kernel, and a copy of the project in which to run them elsewhere. */
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { bundlePrograms } from './bundle.js'
 import { dist, must, root } from './commands.js'
 
 /** These have nothing to do with a kernel: `npm test` runs them. */
@@ -50,7 +49,7 @@ export async function copyProject(folder: string): Promise<void> {
   for (const name of [...copied, ...(await productionPackages())]) {
     fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
   }
-  await bundlePrograms(path.join(folder, 'dist/src/cli'))
+  await must([process.execPath, path.join(root, 'scripts/bundle.js'), path.join(folder, 'dist/src/cli')])
   // Some tests run pkctl as a user who is not root.
   fs.chmodSync(folder, 0o755)
 }

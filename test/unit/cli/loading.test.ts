@@ -1,7 +1,8 @@
 /** Which libraries a command loads: cron and knockd wait for each, and some of them are native. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { must, pkctl } from '../../support/commands.js'
+import path from 'node:path'
+import { dist, must } from '../../support/commands.js'
 
 /** Tells the name of every package that is loaded, on stderr of the command. */
 const hooks = `
@@ -15,6 +16,9 @@ const dataUrl = (code: string) => `data:text/javascript,${encodeURIComponent(cod
 const preload = dataUrl(`
 import { register } from 'node:module'
 register(${JSON.stringify(dataUrl(hooks))})`)
+
+// Not the bundle: what it has in one file, it still loads.
+const pkctl = path.join(dist, 'src/cli/pkctl.js')
 
 async function loaded(...args: string[]): Promise<string[]> {
   const said = await must(['sh', '-c', '"$@" 2>&1', 'sh', process.execPath, '--import', preload, pkctl, ...args])
