@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { must, pkctl, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
-import { ReconcileSite } from '../support/reconcile-site.js'
 
 const services = 'services:\n  ssh: { port: 22, window: 30 }'
 const laptop = 'laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'
