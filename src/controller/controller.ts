@@ -25,6 +25,8 @@ import { RulesetInstaller } from './ruleset-installer.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 import type { Status } from './status.js'
 import { collectStatus } from './status.js'
+import type { OwnershipParts } from './table-ownership.js'
+import { TableOwnership } from './table-ownership.js'
 import type { Triggers } from './triggers.js'
 
 /** How often an installation starts again when another program deletes the table at the same moment. */
@@ -41,6 +43,7 @@ export interface ControllerParts {
   readonly readOneTime: ReadOneTime
   readonly marks: Marks
   readonly reconciling: ReconcileParts
+  readonly ownership: OwnershipParts
   readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Unix milliseconds. */
@@ -69,6 +72,7 @@ export class Controller {
   readonly #parts: ControllerParts
   readonly #driftWatcher: DriftWatcher
   readonly #rulesetCheck: RulesetCheck
+  readonly #ownership: TableOwnership
   readonly #heartbeat: Heartbeat
   readonly #rotationTimer: RotationTimer
   readonly #onBehalf: OnBehalfGrants
@@ -89,7 +93,7 @@ export class Controller {
   #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor(config: Config, parts: ControllerParts) {
-    const { log, firewall, triggers, reconciling, now } = parts
+    const { log, firewall, triggers, reconciling, ownership, now } = parts
     this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
@@ -108,6 +112,9 @@ export class Controller {
     this.#driftWatcher = new DriftWatcher(reconciling, log, queueRule =>
       this.#inTurn(() => this.#reconcile(this.#config, queueRule)),
     )
+    this.#ownership = new TableOwnership(ownership, log, wanted => {
+      if (reconciling.reconciler.requirePersist(wanted)) this.#driftWatcher.compare()
+    })
     this.#rulesetCheck = new RulesetCheck({
       compare: () => {
         this.#driftWatcher.compare()
@@ -135,6 +142,7 @@ export class Controller {
     }
     this.#driftWatcher.start(!this.#nativeQueue)
     this.#rulesetCheck.start()
+    await this.#ownership.start()
     const how = this.#nativeQueue
       ? "by nft's queue statement"
       : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
@@ -170,6 +178,7 @@ export class Controller {
         await this.#running?.worker.stop()
       }
       await this.#parts.firewall.uninstall()
+      await this.#ownership.end()
     })
     this.halt()
     try {
@@ -189,6 +198,7 @@ export class Controller {
     this.#rotationTimer.stop()
     this.#heartbeat.stop()
     this.#rulesetCheck.stop()
+    this.#ownership.stop()
     this.#driftWatcher.stop()
   }
 
@@ -218,6 +228,7 @@ export class Controller {
       counters: this.#running?.worker.counters,
       notGranted: this.#confirmation.missing,
       drift: this.#driftWatcher,
+      protection: this.#ownership.protection,
       queueStatistics,
       left,
     })

@@ -5,6 +5,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import { refusals } from './decision.js'
 import type { DriftWatcher } from './drift-watcher.js'
+import type { TableProtection } from './table-ownership.js'
 
 export interface Status {
   readonly version: string
@@ -40,6 +41,8 @@ export interface Status {
   readonly healed: number
   /** Whether drift is noticed at once; if not, the log says why. */
   readonly watched: boolean
+  /** How the table is kept as it should be. A daemon of an earlier release does not say it. */
+  readonly table?: TableProtection
   /** Packets that another program's rule queued here; they went on as they came. */
   readonly strayPackets: number
   /** null after a good reload. A daemon of an earlier release does not say it. */
@@ -67,6 +70,7 @@ interface StatusParts {
   readonly counters: Counters | undefined
   readonly notGranted: number
   readonly drift: Pick<DriftWatcher, 'restorations' | 'watched'>
+  readonly protection: TableProtection
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Aborted when who asked does not wait any more. */
   readonly left?: AbortSignal | undefined
@@ -95,6 +99,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
     waitedConnections: count('pending'),
     healed: drift.restorations,
     watched: drift.watched,
+    table: parts.protection,
     strayPackets: count('stray'),
   }
 }

@@ -7,6 +7,9 @@ import { groupSocketOf } from './control-client.js'
 import type { Handle } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
 
+/** A transaction of a command: a service with 100,000 prefixes has some megabytes. */
+const maxTransactionBytes = 64 * 1024 * 1024
+
 /** The answer to requests that wait when the daemon ends. */
 export const stopping = 'pkctld is stopping'
 
@@ -17,9 +20,8 @@ export async function refuseServed(path: string): Promise<void> {
 
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
 export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {
-  const root = await listenOrExplain({ path: socket.path, group: null }, (message, left) =>
-    handle(readRequest(message), 'root', left),
-  )
+  const place = { path: socket.path, group: null, maxRequestBytes: maxTransactionBytes }
+  const root = await listenOrExplain(place, (message, left) => handle(readRequest(message), 'root', left))
   try {
     return [root, ...(await listenForGroup(socket, handle))]
   } catch (error) {
@@ -46,7 +48,7 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
 }
 
 async function listenOrExplain(
-  socket: { readonly path: string; readonly group: string | null },
+  socket: { readonly path: string; readonly group: string | null; readonly maxRequestBytes?: number },
   handle: (message: unknown, left: AbortSignal) => Promise<Answer>,
 ): Promise<Listener> {
   try {

@@ -1,6 +1,8 @@
 /** Carries out what is asked of the daemon over its sockets. */
 import type { Controller, RefusedReload, Status } from '../controller/index.js'
-import type { Change, Firewall } from '../nft/index.js'
+import { NftError } from '../nft/errors.js'
+import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
+import { rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { problemsOf } from './problems.js'
 import type { ReloadParts } from './reload.js'
@@ -16,6 +18,7 @@ export type Handle = (request: Request, asker: string, left?: AbortSignal) => Pr
 interface RequestParts extends ReloadParts {
   readonly controller: Controller
   readonly firewall: Firewall
+  readonly owner: Pick<TableOwner, 'applyOwned'>
   /** Resolves when the daemon has started. Requests wait for it. */
   readonly ready: Promise<void>
 }
@@ -23,6 +26,8 @@ interface RequestParts extends ReloadParts {
 export function requestHandler(parts: RequestParts): Handle {
   let refused: RefusedReload | null = null
   return async (request, asker, left) => {
+    // Who asks for it has the lock, for which the start may wait.
+    if (request.request === 'transaction') return { ok: true, result: await makeChange(request, parts.owner) }
     await parts.ready
     try {
       const result = await answerOf(request, asker, parts, left)
@@ -43,8 +48,23 @@ export function requestHandler(parts: RequestParts): Handle {
   }
 }
 
+/** Makes a change of a command, which has read and planned it, in the table that the daemon owns. */
+async function makeChange(
+  { how, ruleset, commands }: TransactionRequest,
+  owner: RequestParts['owner'],
+): Promise<TransactionResult> {
+  if (ruleset !== rulesetNumber()) return { outcome: 'not-owner' }
+  try {
+    return { outcome: (await owner.applyOwned(commands, how)) ? 'done' : 'not-owner' }
+  } catch (error) {
+    if (!(error instanceof NftError)) throw error
+    const { kind, operation, stderr } = error
+    return { outcome: 'failed', kind, operation, stderr }
+  }
+}
+
 async function answerOf(
-  request: Request,
+  request: Exclude<Request, TransactionRequest>,
   asker: string,
   parts: RequestParts,
   left: AbortSignal | undefined,

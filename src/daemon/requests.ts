@@ -5,6 +5,8 @@ import { groupRequests } from '../config/types.js'
 import { namePattern } from '../config/values.js'
 import type { IpFamily } from '../net/index.js'
 import { parseAddress, parseSource } from '../net/index.js'
+import type { TransactionRequest } from '../nft/index.js'
+import { isOwnCommand } from '../nft/index.js'
 import { oneLine, ValueError } from '../util/index.js'
 
 interface GrantRequest {
@@ -13,12 +15,16 @@ interface GrantRequest {
   readonly address: string
 }
 
-/** `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. */
+/**
+ * `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
+ * of the table, which the daemon owns.
+ */
 export type Request =
   | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
   | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
   | (GrantRequest & { readonly request: 'delete' })
   | { readonly request: 'note'; readonly what: string; readonly by: string }
+  | TransactionRequest
 
 const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   status: [],
@@ -28,6 +34,7 @@ const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   add: ['service', 'address', 'seconds'],
   delete: ['service', 'address'],
   note: ['what', 'by'],
+  transaction: ['how', 'ruleset', 'commands'],
 }
 
 /** As it goes over the socket. */
@@ -58,6 +65,8 @@ export function readRequest(message: unknown): Request {
       return { request, ...grantIn(rest, parseAddress) }
     case 'note':
       return { request, what: textIn(rest['what']), by: textIn(rest['by']) }
+    case 'transaction':
+      return { request, ...transactionIn(rest) }
     default:
       return { request }
   }
@@ -67,6 +76,14 @@ function grantIn({ service, address }: Record<string, unknown>, read: typeof par
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
   if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
   return { service, ...read(address) }
+}
+
+function transactionIn({ how, ruleset, commands }: Record<string, unknown>): Omit<TransactionRequest, 'request'> {
+  if (how !== 'apply' && how !== 'check') throw new ValueError('expected apply or check')
+  if (typeof ruleset !== 'string') throw new ValueError('expected the number of a ruleset')
+  if (!Array.isArray(commands) || commands.length === 0 || !commands.every(isOwnCommand))
+    throw new ValueError('expected commands about the table inet pkctl')
+  return { how, ruleset, commands }
 }
 
 const maxNoteLength = 1000

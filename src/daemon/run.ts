@@ -3,11 +3,12 @@ import { randomInt } from 'node:crypto'
 import { loadConfig, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import { Controller, ExpiryStore, Triggers } from '../controller/index.js'
-import type { RulesetAccess } from '../nft/index.js'
+import { SavedRulesets } from '../nft/foreign/index.js'
+import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
+  daemonRuleset,
   Firewall,
   GrantTracker,
-  kernelRuleset,
   Marks,
   RecentGrants,
   Reconciler,
@@ -60,10 +61,10 @@ async function runConfigured(config: Config, file: string, version: string, log:
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
-  const ruleset = kernelRuleset(message => log.warn(message))
+  const { ruleset, owner } = daemonRuleset(config.socket.path, message => log.warn(message))
   const firewall = new Firewall(ruleset)
   const due = openExpiryStore(config.stateDirectory, log)
-  const controller = createController(config, version, log, { ruleset, firewall, due }, fail)
+  const controller = createController(config, version, log, { ruleset, owner, firewall, due }, fail)
   void asked.then(() => {
     startStopDeadline(log, () => {
       void closeListeners()
@@ -72,7 +73,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   })
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
-  const handle = requestHandler({ controller, firewall, file, log, manager, ready })
+  const handle = requestHandler({ controller, firewall, owner, file, log, manager, ready })
   // From here on SIGHUP means reload, also while the start is still in progress.
   process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
   logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())
@@ -108,7 +109,12 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  { ruleset, firewall, due }: { ruleset: RulesetAccess; firewall: Firewall; due: ExpiryStore },
+  {
+    ruleset,
+    owner,
+    firewall,
+    due,
+  }: { ruleset: RulesetAccess; owner: TableOwner; firewall: Firewall; due: ExpiryStore },
   onFatal: (error: Error) => void,
 ): Controller {
   const markSeed = randomInt(2 ** 32)
@@ -126,6 +132,7 @@ function createController(
       ...{ reconciler: new Reconciler(ruleset, tracker), tracker },
       ...{ watch: watchRuleset, generation: rulesetGeneration() },
     },
+    ownership: { owner, saved: new SavedRulesets(), exclusive: ruleset.exclusive },
     startWorker: (config, events) => startPacketWorker(recent, markSeed, config, events),
     queueStatistics,
     now: Date.now,

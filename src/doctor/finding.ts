@@ -31,6 +31,7 @@ export const catalogue = {
   'packet-path-missing': 'error',
   'queue-rule-missing': 'error',
   'ruleset-not-watched': 'warning',
+  'table-not-owned': 'warning',
   // The configuration, and what of it the kernel has
   'no-configuration': 'note',
   'configuration-invalid': 'error',

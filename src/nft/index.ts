@@ -1,7 +1,10 @@
 /** The ruleset: pkctl's own table, as it should be and as it is. Rules of others: foreign/. */
 export type { Hook, Rate } from './json.js'
-export { kernelRuleset, realFirewall } from './kernel-firewall.js'
-export { LockError } from './lock.js'
+export { isOwnCommand } from './json.js'
+export { daemonRuleset, realFirewall } from './kernel-firewall.js'
+export { LockError, rulesetNumber } from './lock.js'
+export type { TransactionRequest, TransactionResult } from './owner-request.js'
+export type { TableOwner } from './ownership.js'
 export { isBarrier } from './reconcile/barrier.js'
 export type { Change } from './reconcile/firewall.js'
 export { Firewall } from './reconcile/firewall.js'

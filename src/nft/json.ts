@@ -14,6 +14,21 @@ export type Expression = Json
 /** One command of a transaction: `add`, `insert`, `delete` or `flush`, and its object. */
 export type Command = { readonly [verb in 'add' | 'insert' | 'delete' | 'flush']?: Json }
 
+const verbs = ['add', 'insert', 'delete', 'flush']
+
+/** Whether it is a command, and about pkctl's table: one verb, one object, and the table of that. */
+export function isOwnCommand(value: unknown): value is Command {
+  const [[verb, object] = none, ...more] = entriesOf(value)
+  const [[kind, body] = none, ...others] = entriesOf(object)
+  const { family: itsFamily, [kind === 'table' ? 'name' : 'table']: itsTable } = Object.fromEntries(entriesOf(body))
+  return verbs.includes(verb) && more.length + others.length === 0 && itsFamily === family && itsTable === table
+}
+
+const none: [string, unknown] = ['', undefined]
+
+const entriesOf = (value: unknown): [string, unknown][] =>
+  typeof value === 'object' && value !== null ? Object.entries(value) : []
+
 export const family = 'inet'
 export const table = 'pkctl'
 

@@ -6,8 +6,14 @@ export interface Listing {
   readonly present: boolean
   /** The kernel's number for the table; a table that is deleted and added again has another one. */
   readonly handle: number
-  /** Whether the table has flags: pkctl gives it none, and `dormant` disables all of its chains. */
+  /** Whether the table has flags that pkctl does not give it: `dormant` disables all of its chains. */
   readonly flagged: boolean
+  /** Whether the table outlives its owner: see table-flags.ts. */
+  readonly persist: boolean
+  /** The process that owns the table is another one, or it is this one: the kernel does not say which. */
+  readonly owner: boolean
+  /** The release of nft that listed it, such as `1.0.6`. */
+  readonly release: string
   readonly chains: ReadonlyMap<string, ListedChain>
   readonly sets: ReadonlyMap<string, ListedSet>
   readonly maps: ReadonlyMap<string, ListedSet>
@@ -46,6 +52,9 @@ export const emptyListing = (): Listing => ({
   present: false,
   handle: 0,
   flagged: false,
+  persist: false,
+  owner: false,
+  release: '',
   chains: new Map(),
   sets: new Map(),
   maps: new Map(),
@@ -58,17 +67,19 @@ export function parseListing(json: unknown): Listing {
   const maps = new Map<string, ListedSet>()
   let present = false
   let handle = 0
-  let flagged = false
+  let flags: readonly string[] = []
+  let release = ''
   for (const item of asArray(asObject(json)['nftables'])) {
     const [kind, body] = Object.entries(asObject(item))[0] ?? ['', null]
     const object = asObject(body)
     const name = asText(object['name'])
+    if (kind === 'metainfo') release = asText(object['version'])
     // A listing of the whole ruleset has the tables of others as well.
     if (asText(kind === 'table' ? name : object['table']) !== table) continue
     if (kind === 'table') {
       present = true
       handle = Number(object['handle'] ?? 0)
-      flagged = asArray(object['flags']).length > 0
+      flags = asArray(object['flags']).map(asText)
     } else if (kind === 'chain') {
       const { hook, type, prio, policy } = object
       const base = [type, hook, prio, policy].map(asText).join(' ')
@@ -77,7 +88,14 @@ export function parseListing(json: unknown): Listing {
     else if (kind === 'set') sets.set(name, { name, elements: asArray(object['elem']).map(element) })
     else if (kind === 'map') maps.set(name, { name, elements: asArray(object['elem']).map(element) })
   }
-  return { present: present || sets.size + maps.size > 0, handle, flagged, chains, sets, maps }
+  return {
+    present: present || sets.size + maps.size > 0,
+    handle,
+    flagged: flags.some(flag => flag !== 'owner' && flag !== 'persist'),
+    persist: flags.includes('persist'),
+    owner: flags.includes('owner'),
+    ...{ release, chains, sets, maps },
+  }
 }
 
 function rule(object: Record<string, Json>): ListedRule {

@@ -33,9 +33,11 @@ type OnWait = (holder: string) => void
  * which the kernel knows it.
  */
 export function rulesetLock(directory: string, onWait?: OnWait): Exclusive {
-  const [number = ''] = /\d+/.exec(fs.readlinkSync('/proc/self/ns/net')) ?? []
-  return fileLock(path.join(directory, `ruleset-${number}.lock`), onWait)
+  return fileLock(path.join(directory, `ruleset-${rulesetNumber()}.lock`), onWait)
 }
+
+/** The number of this network namespace. */
+export const rulesetNumber = (): string => /\d+/.exec(fs.readlinkSync('/proc/self/ns/net'))?.[0] ?? ''
 
 export function fileLock(file: string, onWait?: OnWait): Exclusive {
   return async (work, seconds = waitSeconds) => {

@@ -95,7 +95,7 @@ export function realNft(run: Execute = execute): Nft {
 }
 
 /** What a transaction does, in a few words. The log has no need of the ports of knocks. */
-function summary(commands: readonly Command[]): string {
+export function summary(commands: readonly Command[]): string {
   const kinds = commands.map(command => {
     const [verb = '', object] = Object.entries(command)[0] ?? []
     return `${verb} ${Object.keys(asObject(object))[0] ?? ''}`

@@ -39,15 +39,17 @@ export interface RunOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
+  /** How long it may take on a usual machine. */
+  readonly milliseconds?: number
 }
 
-/** Runs a program to its end, at most a minute on a usual machine. */
+/** Runs a program to its end, at most a minute on a usual machine unless the options say otherwise. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<Result> {
   return new Promise((resolve, reject) => {
     const [file, ...args] = argv
     const child = spawn(file as string, args, {
       stdio: 'pipe',
-      timeout: 60_000 * slowness,
+      timeout: (options.milliseconds ?? 60_000) * slowness,
       killSignal: 'SIGKILL',
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

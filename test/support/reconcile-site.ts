@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { Status } from '../../src/controller/status.js'
 import type { Background } from './commands.js'
-import { must, sleep, until } from './commands.js'
+import path from 'node:path'
+import { dist, must, sleep, until } from './commands.js'
 import { knockHex, knockPort } from './knocks.js'
 import { client4, Lab, server4, server6, stranger4, stranger6 } from './lab.js'
 
@@ -26,17 +27,21 @@ export class ReconcileSite {
     public daemon: Background,
   ) {}
 
-  static async create(): Promise<ReconcileSite> {
+  readonly pktables = path.join(dist, 'src/cli/pktables.js')
+
+  /** `prepare` is called before anything runs. */
+  static async create(body = config, prepare: (lab: Lab) => void = () => undefined): Promise<ReconcileSite> {
     const lab = await Lab.create()
+    prepare(lab)
     await lab.serve(22, 2222, 8080)
-    const site = new ReconcileSite(lab, await lab.daemon(lab.config(config)))
+    const site = new ReconcileSite(lab, await lab.daemon(lab.config(body)))
     await site.daemon.says(watched)
     return site
   }
 
-  async restart(): Promise<void> {
+  async restart(body = config): Promise<void> {
     await this.daemon.stop('SIGKILL')
-    this.daemon = await this.lab.daemon(this.lab.config(config))
+    this.daemon = await this.lab.daemon(this.lab.config(body))
     await this.daemon.says(watched)
   }
 
@@ -75,6 +80,15 @@ export class ReconcileSite {
 
   /** The daemon's `nft monitor`. */
   monitor(): number | undefined {
+    return this.#child(command => command.startsWith('nft\0monitor'))
+  }
+
+  /** The daemon's `nft -j -i`, also where another loader runs it. */
+  session(): number | undefined {
+    return this.#child(command => command.endsWith('nft\0-j\0-i\0'))
+  }
+
+  #child(is: (command: string) => boolean): number | undefined {
     const { pid } = this.daemon.child
     const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
     const commandOf = (child: number) => {
@@ -84,7 +98,7 @@ export class ReconcileSite {
         return ''
       }
     }
-    return children.find(child => commandOf(child).startsWith('nft\0monitor'))
+    return children.find(child => is(commandOf(child)))
   }
 
   /** Seconds that are left of the grants of a source, by set. */

@@ -180,6 +180,7 @@ describe('no message shows a secret', () => {
     const handle = requestHandler({
       controller: { reload: () => Promise.reject(new Error('unused')) } as unknown as Controller,
       firewall: {} as unknown as Firewall,
+      owner: { applyOwned: () => Promise.resolve(false) },
       file,
       log: {
         ...{ error: log, warn: log, info: log, debug: log },

@@ -37,9 +37,15 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     `  rules restored: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
+    ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]
+}
+
+function tableText({ mode, because }: NonNullable<Status['table']>): string {
+  if (mode === 'owned') return 'owned: other programs can neither change nor flush it'
+  return `restored after changes${because === undefined ? '' : `: ${oneLine(because)}`}`
 }
 
 function refusedLines({ refusedReload }: Status): string[] {

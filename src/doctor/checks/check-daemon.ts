@@ -146,5 +146,12 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'its log says why nft monitor ends; pkctl reload restores the rules',
     )
   }
+  if (status.table?.because !== undefined) {
+    say(
+      'table-not-owned',
+      `pkctld does not own its table: ${status.table.because}; a flush by another program opens the ports for a moment`,
+      "take 'table inet pkctl' out of such a file, or let the user of pkctld read it; pkctld notices that by itself",
+    )
+  }
   return findings
 }

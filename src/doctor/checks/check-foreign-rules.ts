@@ -7,16 +7,19 @@ import { closedBy, droppedKnocks } from './check-foreign-drops.js'
 import { foreignMarks, foreignQueues } from './check-foreign-marks.js'
 import { checkSavedRules } from './check-saved-rules.js'
 
-export function checkForeignRules({ kernel, configuration: { config }, machine, saved }: Facts): Finding[] {
-  const flush = machine.nftablesServiceFlushes
-    ? [
-        finding(
-          'ruleset-flushed-at-start',
-          "nftables.service is enabled, and /etc/nftables.conf flushes all rules whenever it starts or reloads, pkctl's too",
-          'let pkctld start after it and follow it, as templates/pkctld.service does; pkctl reload restores the rules',
-        ),
-      ]
-    : []
+export function checkForeignRules({ kernel, configuration: { config }, machine, saved, daemon }: Facts): Finding[] {
+  // A flush leaves a table with an owner as it is.
+  const isOwned = daemon.state === 'answers' && daemon.status.table?.mode === 'owned'
+  const flush =
+    machine.nftablesServiceFlushes && !isOwned
+      ? [
+          finding(
+            'ruleset-flushed-at-start',
+            "nftables.service is enabled, and /etc/nftables.conf flushes all rules whenever it starts or reloads, pkctl's too",
+            'let pkctld start after it and follow it, as templates/pkctld.service does; pkctl reload restores the rules',
+          ),
+        ]
+      : []
   const atBoot = [...checkSavedRules(saved), ...flush]
   if (!kernel) return atBoot
   const specs = [...kernel.services.values()].map(({ spec }) => spec)

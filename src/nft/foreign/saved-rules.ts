@@ -4,6 +4,8 @@ import { family, table } from '../json.js'
 export interface SavedPart {
   /** Whether it makes pkctl's table. */
   readonly hasTable: boolean
+  /** Whether it has anything to do with the table: the kernel refuses it while the table has an owner. */
+  readonly mentionsTable: boolean
   /** Elements of the sets of sources with access. Those of allowlists stand in the configuration as well. */
   readonly grants: number
   /** Whether it has pkctl's rule of iptables. */
@@ -11,12 +13,13 @@ export interface SavedPart {
 }
 
 const ownTable = new RegExp(String.raw`\btable\s+${family}\s+${table}\s*\{`, 'g')
+const mention = new RegExp(String.raw`\b${family}\s+${table}(?![\w.-])`)
 const ownElements = new RegExp(String.raw`\belement\s+${family}\s+${table}\s+(pk-\S+)\s*\{`, 'g')
 const isAllowlist = (set: string) => /\.allow-[46]$/.test(set)
 
 export function savedPart(text: string): SavedPart {
   // Most of such files have nothing of it, and some have a million prefixes.
-  if (!text.includes(table)) return { hasTable: false, grants: 0, hasQueueRule: false }
+  if (!text.includes(table)) return { hasTable: false, mentionsTable: false, grants: 0, hasQueueRule: false }
   const plain = text.replace(/"[^"\n]*"|#[^\n]*/g, found => (found.startsWith('#') ? '' : '""'))
   const tables = blocks(plain, ownTable).map(({ body }) => body)
   const sets = tables.flatMap(body => blocks(body, /\bset\s+(pk-\S+)\s*\{/g))
@@ -24,6 +27,7 @@ export function savedPart(text: string): SavedPart {
   const grants = [...held, ...blocks(plain, ownElements)].filter(({ name }) => !isAllowlist(name))
   return {
     hasTable: tables.length > 0,
+    mentionsTable: mention.test(plain),
     grants: grants.reduce((sum, { body }) => sum + body.split(',').filter(one => one.trim() !== '').length, 0),
     hasQueueRule: /^-A .*--comment "?pkctl: .* -j NFQUEUE /m.test(text),
   }

@@ -51,6 +51,7 @@ interface OwedGrants {
 const nothing: Reconciliation = { drift: [], restored: 0 }
 
 const deleted = 'the table inet pkctl was deleted'
+const notPersistent = 'the table inet pkctl was made without the flag persist'
 
 /** How long to wait for the lock while ports may be open. Other programs need some milliseconds. */
 const reconcileSeconds = 10
@@ -69,6 +70,7 @@ export class Reconciler {
   readonly #barriers = new Barriers()
   #owed: OwedGrants | undefined
   #interrupt: () => void = () => undefined
+  #requiresPersist = false
 
   constructor(
     readonly access: RulesetAccess,
@@ -78,6 +80,13 @@ export class Reconciler {
   /** The number of the table that is as it should be. */
   get table(): number | undefined {
     return this.#snapshot?.table
+  }
+
+  /** Whether a table without `persist` counts as drift. True when that is new. */
+  requirePersist(required: boolean): boolean {
+    const isNew = required && !this.#requiresPersist
+    this.#requiresPersist = required
+    return isNew
   }
 
   /** What was installed is what should be there from now on. */
@@ -145,6 +154,7 @@ export class Reconciler {
     if (!snapshot) return nothing
     const terse = await this.access.nft.list({ elements: false })
     if (!terse.present) return this.#rebuild(snapshot, terse, packetPathFor, deleted)
+    if (this.#requiresPersist && !terse.persist) return this.#rebuild(snapshot, terse, packetPathFor, notPersistent)
     const listing = await this.#withComparedElements(terse)
     if (listing.handle !== snapshot.table) {
       return this.#rebuild(snapshot, listing, packetPathFor, 'the table inet pkctl was replaced')

@@ -3,8 +3,8 @@ import type * as net from 'node:net'
 import type { Answer } from './answer.js'
 import { staysOpen } from './answer.js'
 
-/** The length of a request. */
-const maxRequestBytes = 4096
+/** The length of a request, unless the socket takes longer ones. */
+const usualRequestBytes = 4096
 
 /** For the request, and for reading the answer. */
 const timeoutMilliseconds = 5_000
@@ -13,7 +13,11 @@ const timeoutMilliseconds = 5_000
 export type Handle = (message: unknown, left: AbortSignal) => Promise<Answer>
 
 /** Answers one request. The result refuses it when it is not answered yet. */
-export function serveRequest(connection: net.Socket, handle: Handle): (reply: Answer) => void {
+export function serveRequest(
+  connection: net.Socket,
+  handle: Handle,
+  maxBytes = usualRequestBytes,
+): (reply: Answer) => void {
   let text = ''
   let isAsked = false
   let stays = false
@@ -46,7 +50,7 @@ export function serveRequest(connection: net.Socket, handle: Handle): (reply: An
   })
   connection.on('data', (chunk: string) => {
     text += chunk
-    if (text.length > maxRequestBytes) connection.destroy()
+    if (text.length > maxBytes) connection.destroy()
     // Earlier releases, and scripts, end their side after the request.
     else if (!isAsked && chunk.includes('\n')) take(false)
   })

@@ -3,7 +3,13 @@ import * as net from 'node:net'
 import type { Answer } from './answer.js'
 import type { Handle } from './serve-request.js'
 import { serveRequest } from './serve-request.js'
+import type { SocketPlace } from './socket-file.js'
 import { giveToGroup, groupId, removeStale } from './socket-file.js'
+
+/** `maxRequestBytes`: the length of a request, when it can be longer than usual. */
+interface ServedSocket extends SocketPlace {
+  readonly maxRequestBytes?: number
+}
 
 /** At a time; more are refused. */
 const maxConnections = 64
@@ -17,13 +23,13 @@ export interface Listener {
 const closeMilliseconds = 500
 
 /** Listens at a path, for root and the process's own user, and for `group` if there is one. Throws a SocketError. */
-export async function listen(socket: { path: string; group: string | null }, handle: Handle): Promise<Listener> {
+export async function listen(socket: ServedSocket, handle: Handle): Promise<Listener> {
   const group = socket.group === null ? null : await groupId(socket.group)
   await removeStale(socket.path)
   const connections = new Map<net.Socket, (reply: Answer) => void>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
     connection.on('close', () => connections.delete(connection))
-    connections.set(connection, serveRequest(connection, handle))
+    connections.set(connection, serveRequest(connection, handle, socket.maxRequestBytes))
   })
   server.maxConnections = maxConnections
   // The mode must be right from the first moment on.

@@ -24,8 +24,15 @@ export class SocketError extends Error {
   }
 }
 
+/** Where the socket is, and whose. */
+export interface SocketPlace {
+  readonly path: string
+  /** null: for root and the process's own user alone. */
+  readonly group: string | null
+}
+
 /** Lets a group use the socket. Throws a SocketError when the process has no right to. */
-export function giveToGroup(group: number, socket: { path: string; group: string | null }): void {
+export function giveToGroup(group: number, socket: SocketPlace): void {
   // Where another user can write, the path may be that of another file by now: what is changed is what was opened.
   const descriptor = fs.openSync(socket.path, O_PATH | fs.constants.O_NOFOLLOW)
   const opened = `/proc/self/fd/${descriptor}`

@@ -88,6 +88,16 @@ class Scene {
         },
         generation: () => undefined,
       },
+      ownership: {
+        owner: {
+          owns: false,
+          canOwn: () => Promise.resolve(false),
+          take: () => Promise.resolve('absent'),
+          release: () => Promise.resolve(),
+        },
+        saved: { obstacle: () => undefined, places: [] },
+        exclusive,
+      },
       startWorker: () => Promise.resolve(worker),
       queueStatistics: () => undefined,
       now: () => this.now,

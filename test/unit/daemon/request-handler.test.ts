@@ -5,8 +5,12 @@ import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
 import type { Controller, RefusedReload, Status } from '../../../src/controller/index.js'
 import { requestHandler } from '../../../src/daemon/request-handler.js'
-import { readRequest } from '../../../src/daemon/requests.js'
+import { isOpenTo, readRequest } from '../../../src/daemon/requests.js'
+import { NftError } from '../../../src/nft/errors.js'
 import type { Firewall } from '../../../src/nft/index.js'
+import { rulesetNumber } from '../../../src/nft/index.js'
+import type { Command } from '../../../src/nft/json.js'
+import { addTable } from '../../../src/nft/json.js'
 import { status } from '../doctor/doctor-support.js'
 
 describe('requests', () => {
@@ -22,6 +26,7 @@ describe('requests', () => {
       reload: (config: unknown) => Promise.resolve({ change: { details: [] }, config, needsRestart: [] }),
     } as unknown as Controller,
     firewall: {} as unknown as Firewall,
+    owner: { applyOwned: () => Promise.resolve(false) },
     file,
     log: {
       ...{ error: say, warn: say, info: say, debug: say },
@@ -60,5 +65,56 @@ describe('requests', () => {
     for (const note of [{}, { what: '', by: 'x' }, { what: 'x', by: 1 }, { what: 'x'.repeat(1001), by: 'x' }]) {
       assert.throws(() => readRequest({ request: 'note', ...note }), { name: 'ValueError' })
     }
+  })
+
+  it('a transaction goes to the owner of the table, before the daemon is ready, and only for its own ruleset', async () => {
+    const asked: unknown[] = []
+    let outcome: boolean | Error = true
+    const owner = {
+      applyOwned: (commands: readonly Command[], how: string) => {
+        asked.push([how, ...commands])
+        return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome)
+      },
+    }
+    const early = requestHandler({
+      ...({} as Parameters<typeof requestHandler>[0]),
+      owner,
+      ready: new Promise(() => undefined),
+    })
+    const request = { request: 'transaction', how: 'apply', ruleset: rulesetNumber(), commands: [addTable()] }
+    const result = async (changes: object = {}) => {
+      const answer = await early(readRequest({ ...request, ...changes }), 'root')
+      return answer.ok ? answer.result : answer.problems
+    }
+    assert.deepEqual(await result(), { outcome: 'done' })
+    assert.deepEqual(asked, [['apply', addTable()]])
+    outcome = false
+    assert.deepEqual(await result({ how: 'check' }), { outcome: 'not-owner' })
+    outcome = new NftError('busy', 'nft', 'Error: Device or resource busy')
+    const failed = { outcome: 'failed', kind: 'busy', operation: 'nft', stderr: 'Error: Device or resource busy' }
+    assert.deepEqual(await result(), failed)
+    asked.length = 0
+    assert.deepEqual(await result({ ruleset: '1' }), { outcome: 'not-owner' })
+    assert.deepEqual(asked, [])
+  })
+
+  it('a transaction about anything but the table of pkctl is refused, and a group may not ask for one', () => {
+    const request = { request: 'transaction', how: 'apply', ruleset: '1' }
+    const foreign = [
+      [],
+      [{}],
+      [null],
+      [{ list: { ruleset: null } }],
+      [{ flush: { ruleset: null } }],
+      [{ add: { table: { family: 'inet', name: 'filter' } } }],
+      [{ add: { rule: { family: 'ip', table: 'pkctl', chain: 'a', expr: [] } } }],
+      [addTable(), { delete: { table: { family: 'inet', name: 'filter' } } }],
+      [{ ...addTable(), delete: { table: { family: 'inet', name: 'filter' } } }],
+    ]
+    for (const commands of foreign)
+      assert.throws(() => readRequest({ ...request, commands }), { name: 'ValueError' }, JSON.stringify(commands))
+    assert.throws(() => readRequest({ ...request, how: 'list', commands: [addTable()] }), { name: 'ValueError' })
+    const one = readRequest({ ...request, commands: [addTable()] })
+    assert.equal(isOpenTo(['status', 'list', 'add', 'delete', 'reload'], one), false)
   })
 })

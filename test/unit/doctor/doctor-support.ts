@@ -24,6 +24,7 @@ export const status: Status = {
   waitedConnections: 0,
   healed: 0,
   watched: true,
+  table: { mode: 'restored' },
   strayPackets: 0,
 }
 

@@ -70,6 +70,18 @@ describe('of the daemon', () => {
     finds(running({ queue: { ...status.queue, unanswered: 1 } }), 'queue-overflow')
     finds(running({ strayPackets: 3 }), 'queue-shared')
   })
+  it('a table that it could own, and no flush at boot that an owned one outlives', () => {
+    const because = '/etc/nftables.conf contains that table'
+    const found = finds(running({ table: { mode: 'restored', because } }), 'table-not-owned')
+    assert.match(found.message, /does not own its table: .*nftables\.conf contains/)
+    const flushed = { ...facts(), machine: { ...facts().machine, nftablesServiceFlushes: true } }
+    finds(flushed, 'ruleset-flushed-at-start')
+    const owned = { ...flushed, daemon: running({ table: { mode: 'owned' } }).daemon }
+    assert.deepEqual(
+      checkAll(owned, version).filter(({ id }) => id === 'ruleset-flushed-at-start' || id === 'table-not-owned'),
+      [],
+    )
+  })
   it('nobody at the queue although it runs', () => {
     finds({ ...facts(), daemon: { ...facts().daemon, queueReader: null } }, 'queue-unread')
   })

@@ -27,13 +27,18 @@ const two = '		elements = { 192.0.2.1 timeout 1h expires 20m,\n			     192.0.2.2
 
 describe('rules of pkctl in a saved ruleset', () => {
   it('grants are counted, allowlists and the sets of others are not', () => {
-    assert.deepEqual(savedPart(table('pk-ssh-4', two)), { hasTable: true, grants: 2, hasQueueRule: false })
+    assert.deepEqual(savedPart(table('pk-ssh-4', two)), {
+      hasTable: true,
+      mentionsTable: true,
+      grants: 2,
+      hasQueueRule: false,
+    })
     assert.equal(savedPart(table('pk-ssh.add-4', two)).grants, 2)
     assert.equal(savedPart(table('pk-ssh.allow-4', two)).grants, 0)
     assert.equal(savedPart(table('pk-ssh-4', '')).grants, 0)
     assert.equal(savedPart('add element inet pkctl pk-ssh-4 { 192.0.2.1 timeout 60s }').grants, 1)
     const commented = table('pk-ssh-4', two).replace(/^/gm, '# ')
-    assert.deepEqual(savedPart(commented), { hasTable: false, grants: 0, hasQueueRule: false })
+    assert.deepEqual(savedPart(commented), { hasTable: false, mentionsTable: false, grants: 0, hasQueueRule: false })
   })
 
   it('are found in included files', () => {

@@ -13,22 +13,25 @@ const listed = (...objects: unknown[]) => parseListing({ nftables: [metainfo('1.
 
 describe('parseListing', () => {
   it('of nothing is an empty listing', () => {
-    for (const json of [
-      undefined,
-      null,
-      {},
-      [],
-      { nftables: [] },
-      { nftables: [metainfo('1.0.6')] },
-      { nftables: 5 },
-    ]) {
+    for (const json of [undefined, null, {}, [], { nftables: [] }, { nftables: 5 }]) {
       assert.deepEqual(parseListing(json), emptyListing(), JSON.stringify(json))
     }
   })
 
+  it('knows the release of nft, and the flags of the table that are of use', () => {
+    assert.deepEqual(listed(), { ...emptyListing(), release: '1.0.6' })
+    const flagged = (flags: unknown) => {
+      const { persist, owner, flagged: others } = listed({ table: { family: 'inet', name: 'pkctl', handle: 7, flags } })
+      return { persist, owner, others }
+    }
+    assert.deepEqual(flagged(['owner', 'persist']), { persist: true, owner: true, others: false })
+    assert.deepEqual(flagged('persist'), { persist: true, owner: false, others: false }, 'as nft 1.1.4 lists it')
+    assert.deepEqual(flagged(['persist', 'dormant']), { persist: true, owner: false, others: true })
+  })
+
   it('of an empty table knows that it is there', () => {
     const table = { table: { family: 'inet', name: 'pkctl', handle: 7 } }
-    assert.deepEqual(listed(table), { ...emptyListing(), present: true, handle: 7 })
+    assert.deepEqual(listed(table), { ...emptyListing(), present: true, handle: 7, release: '1.0.6' })
     assert.equal(listed({ table: { ...table.table, flags: 'inet' } }).flagged, true, 'as nft 1.0.6 lists dormant')
   })
 

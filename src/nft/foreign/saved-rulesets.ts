@@ -1,0 +1,64 @@
+/**
+ * Whether one of the files that nftables.service loads has pkctl's table in it, as after `nft list ruleset >/etc/nftables.conf`.
+ * While the table has an owner, the kernel refuses such a file as a whole: the machine would have no firewall.
+ */
+import * as fs from 'node:fs'
+import type { SavedFiles } from './saved-files.js'
+import { nftablesFiles, readSavedFiles } from './saved-files.js'
+import { savedPart } from './saved-rules.js'
+
+/** A file that could not be loaded while the table has an owner, or of which that is not known. */
+export interface Obstacle {
+  readonly path: string
+  readonly why: 'has-table' | 'unreadable'
+}
+
+export class SavedRulesets {
+  #files: SavedFiles = { texts: new Map(), directories: new Set() }
+  #signature: string | undefined
+  #isSettled = false
+  #obstacle: Obstacle | undefined
+
+  constructor(readonly from: readonly string[] = nftablesFiles) {}
+
+  /** The files of the last look, and where others may come. */
+  get places(): readonly string[] {
+    return [...this.#files.texts.keys(), ...this.#files.directories]
+  }
+
+  /** The first such file. Reads them only when one has changed: they may be long. */
+  obstacle(): Obstacle | undefined {
+    const now = this.#sign()
+    const isSame = now === this.#signature
+    if (isSame && this.#isSettled) return this.#obstacle
+    // The first time, what came while they were read may show in the signature only: so they are read once more.
+    this.#isSettled = isSame
+    this.#files = readSavedFiles(this.from)
+    this.#obstacle = obstacleIn(this.#files)
+    this.#signature = isSame ? now : this.#sign()
+    return this.#obstacle
+  }
+
+  /** What changes when a file changes, comes or goes. */
+  #sign(): string {
+    const { texts, directories } = this.#files
+    return [...texts.keys(), ...this.from, ...directories].map(stateOf).join('\n')
+  }
+}
+
+function obstacleIn({ texts }: SavedFiles): Obstacle | undefined {
+  for (const [path, text] of texts) {
+    if (text === undefined) return { path, why: 'unreadable' }
+    if (savedPart(text).mentionsTable) return { path, why: 'has-table' }
+  }
+  return undefined
+}
+
+function stateOf(file: string): string {
+  try {
+    const { mtimeNs, ctimeNs, size, ino } = fs.statSync(file, { bigint: true })
+    return `${file} ${mtimeNs} ${ctimeNs} ${size} ${ino}`
+  } catch (error) {
+    return `${file} ${(error as NodeJS.ErrnoException).code}`
+  }
+}
