@@ -4,7 +4,7 @@
 # lint. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps util-linux \
-  socat knockd nmap hping3 faketime netbase openssh-client openssh-server \
+  socat knockd fwknop-client nmap hping3 faketime netbase openssh-client openssh-server \
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers python3-scapy
 . scripts/fetch-token.sh
 

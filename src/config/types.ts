@@ -5,6 +5,7 @@ import type { Credential } from './credentials/kinds.js'
 export type { Credential } from './credentials/kinds.js'
 export type {
   Command,
+  FwknopCredential,
   OneTimeCredential,
   PkdCredential,
   RotatingCredential,

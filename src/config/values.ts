@@ -48,6 +48,39 @@ export function parseMask(value: string | number): number {
   return mask
 }
 
+/** A key of `most` bytes at most: text, hex after `0x`, or base64 after `base64:`. Messages do not show it. */
+export function parseFwknopKey(text: string, most: number): Buffer {
+  const bytes = keyBytes(text)
+  if (bytes.length === 0) throw new ValueError('the key is empty')
+  if (bytes.length > most) throw new ValueError(`the key is ${bytes.length} bytes long, at most ${most} are possible`)
+  return bytes
+}
+
+function keyBytes(text: string): Buffer {
+  const [, hex] = /^0x(.*)$/is.exec(text) ?? []
+  if (hex !== undefined) {
+    if (/^([0-9a-f]{2})+$/i.test(hex)) return Buffer.from(hex, 'hex')
+    throw new ValueError('the key starts with 0x and is not hex after it')
+  }
+  const [, base64] = /^base64:(.*)$/s.exec(text) ?? []
+  if (base64 === undefined) return Buffer.from(text, 'utf8')
+  const bytes = Buffer.from(base64, 'base64')
+  const isSame = [bytes.toString('base64'), bytes.toString('base64').replace(/=+$/, '')].includes(base64)
+  if (!isSame) throw new ValueError('the key starts with base64: and is not base64 after it')
+  return bytes
+}
+
+/** A date, whose day it begins, or a second of it: Unix seconds. */
+export function parseInstant(text: string): number {
+  const what = 'a date such as 2027-01-31 or 2027-01-31T18:00:00Z'
+  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$/.test(text)) throw unexpected(what, text)
+  const milliseconds = Date.parse(text)
+  // 31 February is taken for a day of March.
+  const isSame = !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString().startsWith(text.replace('Z', ''))
+  if (!isSame) throw unexpected(what, text)
+  return milliseconds / 1000
+}
+
 /** A path from the root, in its shortest form. */
 export function parseAbsolutePath(text: string): string {
   if (!path.isAbsolute(text) || oneLine(text) !== text) throw unexpected('an absolute path', text)

@@ -66,14 +66,20 @@ const hasTriggers = ({ triggers }: Pick<Credential, 'triggers'>) =>
 
 export function packetCredential(
   { credential, revokes }: Extract<ActiveCredential, { kind: 'packet' }>,
-  { number: action, grants }: GrantAction,
+  { number: action, grants: granted }: GrantAction,
 ): PacketCredential {
   const { name, type, port, skew, rate, onBehalfOf } = credential
   const checked = knockFormats.secretOf(credential)
+  const grants = granted.map(({ service: { name, protocol, ports }, seconds }) => ({
+    service: name,
+    protocol,
+    ports,
+    seconds,
+  }))
   return {
-    ...{ name, type, ...checked, port, skew, rate, action, onBehalfOf, revokes },
+    ...{ name, type, ...checked, port, skew, rate, action, grants, onBehalfOf, revokes },
     triggers: hasTriggers(credential),
-    linkLocal: revokes || isForOneLink(credential, grants),
+    linkLocal: revokes || isForOneLink(credential, granted),
   }
 }
 

@@ -312,7 +312,7 @@ export class Controller {
     const { kind, credential } = effect
     if (kind === 'opened') this.#commands.opened(credential, effect.address)
     else if (kind === 'closed') this.#commands.closed(credential, effect.address)
-    else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address)
+    else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address, effect.part)
     else void this.#installNextSequence(credential)
   }
 

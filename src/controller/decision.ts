@@ -1,5 +1,7 @@
 /** What becomes of a knock, and why: the reasons are in log, events, status and counters. */
 import type { VerifiedKnock } from '../knock/index.js'
+import { formatRefusals } from '../knock/index.js'
+import type { AskedPart } from './asked-part.js'
 import type { PacketCredential } from './packet-credential.js'
 
 /** Why a knock was refused. */
@@ -15,6 +17,9 @@ export const refusals = [
   'rate-limited',
   'address-not-allowed',
   'link-local',
+  ...formatRefusals,
+  'port-not-allowed',
+  'expired',
   'line-unmarked',
   'memory-full',
   'state-unwritable',
@@ -32,6 +37,16 @@ export const refusedUnverified: ReadonlySet<Refusal> = new Set([
 /** What a copy of a valid knock is enough for. */
 export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
 
+/** The knock was valid and new, and is used up by the refusal. */
+export const refusedUsedUp: ReadonlySet<Refusal> = new Set([
+  'rate-limited',
+  'address-not-allowed',
+  'link-local',
+  ...formatRefusals,
+  'port-not-allowed',
+  'expired',
+])
+
 /** What policy concluded of one knock. The reason is for the operator; the sender never sees it. */
 export type Decision =
   | {
@@ -39,6 +54,8 @@ export type Decision =
       readonly credential: PacketCredential
       readonly knock: VerifiedKnock
       readonly clockDifferenceSeconds: number
+      /** What it asks for, where that is not all that the credential's action grants. */
+      readonly part?: AskedPart
     }
   | {
       readonly kind: 'refuse'

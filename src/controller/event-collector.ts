@@ -44,6 +44,7 @@ export class EventCollector {
       ...(decision.kind === 'grant' && decision.knock.requested
         ? { onBehalfOf: decision.knock.requested.address }
         : {}),
+      ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
       ...(decision.clockDifferenceSeconds === undefined
         ? {}
         : { clockDifferenceSeconds: decision.clockDifferenceSeconds }),

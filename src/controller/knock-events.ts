@@ -1,4 +1,5 @@
 /** What the packet worker reports of single knocks: events for the log, and effects that other code must carry out. */
+import type { AskedPart } from './asked-part.js'
 import type { Refusal } from './decision.js'
 
 /** One decision, for the log. */
@@ -10,6 +11,8 @@ export interface KnockEvent {
   /** The address that gets the grant instead of the source. */
   readonly onBehalfOf?: string
   readonly port: number
+  /** What is granted of what the credential could open; undefined for all. */
+  readonly part?: AskedPart
   /** How far the client's clock is ahead of the server's, in seconds. */
   readonly clockDifferenceSeconds?: number
 }
@@ -18,8 +21,16 @@ export interface KnockEvent {
 export type Effect =
   /** The knock of a credential with triggers was accepted: `address` has a grant, or has lost it. */
   | { readonly kind: 'opened' | 'closed'; readonly credential: string; readonly address: string }
-  /** `address` gets a grant. It is not the source of the packet, so the kernel cannot add it by itself. */
-  | { readonly kind: 'on-behalf'; readonly credential: string; readonly address: string }
+  /**
+   * `address` gets a grant that the kernel cannot add by itself: because it is not the source of the packet, or because
+   * no mark stands for the part of the credential's services that is asked for.
+   */
+  | {
+      readonly kind: 'on-behalf'
+      readonly credential: string
+      readonly address: string
+      readonly part?: AskedPart
+    }
   /** A one-time sequence is used up, and the next one counts. */
   | { readonly kind: 'spent'; readonly credential: string }
 

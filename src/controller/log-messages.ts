@@ -90,6 +90,20 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
       return 'asks for an address that it may not ask for'
     case 'link-local':
       return 'its address is link-local, and the credential and what it opens are not for one interface alone'
+    case 'bad-message':
+      return 'what it asks for cannot be read'
+    case 'command-refused':
+      return 'asks to run a command of its own, which no knock may'
+    case 'nat-refused':
+      return 'asks for address translation, which pkctl has none of'
+    case 'wrong-user':
+      return 'names another user than the one that its credential is for'
+    case 'source-not-named':
+      return "names no address of its sender, and 'require-source-address' is set"
+    case 'port-not-allowed':
+      return 'asks for a port of no service that its credential opens'
+    case 'expired':
+      return 'its credential has expired'
     case 'line-unmarked':
       return 'its line could not be marked as used'
     case 'out-of-time':

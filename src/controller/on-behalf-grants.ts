@@ -1,9 +1,12 @@
 /**
- * Grants to addresses that a knock names on behalf of another host. The kernel adds the source of a packet only, so these
- * grants are added as by `pkctl add`, one after the other.
+ * Grants to addresses that a knock names on behalf of another host, and those of a part of what a credential opens. The
+ * kernel adds the source of a packet only, and for all that a mark stands for, so these grants are added as by
+ * `pkctl add`, one after the other.
  */
 import { parseAddress } from '../net/index.js'
 import type { Firewall } from '../nft/index.js'
+import type { AskedPart } from './asked-part.js'
+import { partOf } from './asked-part.js'
 import type { Granted } from './log-messages.js'
 import type { Log } from './log.js'
 import type { Triggers } from './triggers.js'
@@ -24,7 +27,7 @@ export class OnBehalfGrants {
   ) {}
 
   /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
-  request(credential: string, asked: string): void {
+  request(credential: string, asked: string, part?: AskedPart): void {
     if (this.#waiting >= maxWaiting) {
       this.log.error(
         `${asked} is not granted access on behalf, by ${credential}: ${maxWaiting} others are waiting already`,
@@ -33,15 +36,16 @@ export class OnBehalfGrants {
     }
     this.#waiting++
     this.#last = this.#last
-      .then(() => this.#grant(credential, asked))
+      .then(() => this.#grant(credential, asked, part))
       .finally(() => {
         this.#waiting--
       })
   }
 
-  async #grant(credential: string, asked: string): Promise<void> {
-    const grants = this.grantsOf(credential)
-    if (!grants) return
+  async #grant(credential: string, asked: string, part?: AskedPart): Promise<void> {
+    const all = this.grantsOf(credential)
+    if (!all) return
+    const grants = partOf(all, part)
     try {
       const { version, address } = parseAddress(asked)
       for (const { service, seconds } of grants) {
@@ -49,7 +53,7 @@ export class OnBehalfGrants {
         // Neither a copy of a knock nor another credential may cut a grant short.
         await this.firewall.addGrant(service.name, version, address, time, true)
       }
-      this.triggers.opened(credential, address)
+      this.triggers.opened(credential, address, part?.seconds)
     } catch (error) {
       const message = `${asked} could not be granted access on behalf, by ${credential}: ${(error as Error).message}`
       this.log.error(message, { credential })

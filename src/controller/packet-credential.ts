@@ -1,3 +1,4 @@
+import type { GrantedPorts } from './asked-part.js'
 import type { Rate } from './rate-limiter.js'
 
 /** A credential, as far as the packet worker needs it. It is posted to another thread: plain values, no functions. */
@@ -16,6 +17,8 @@ export interface PacketCredential {
   readonly rate: Rate | null
   /** The number of the grant action for what the credential opens. */
   readonly action: number
+  /** What that action grants, for packets that ask for ports by number. */
+  readonly grants: readonly GrantedPorts[]
   /** Prefixes in which an address may be asked for instead of the sender's own; empty when none may. */
   readonly onBehalfOf: readonly string[]
   /** Whether that action revokes grants. */

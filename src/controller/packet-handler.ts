@@ -8,7 +8,8 @@ import type { Batch, Packet } from '../queue/index.js'
 import type { Clock } from './clock.js'
 import { ClockWatch } from './clock-watch.js'
 import type { Counters } from './counters.js'
-import type { Decision, Refusal } from './decision.js'
+import type { Decision } from './decision.js'
+import { refusedUsedUp } from './decision.js'
 import { EventCollector } from './event-collector.js'
 import { EventLimiter } from './event-limiter.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
@@ -33,9 +34,6 @@ interface PacketHandlerParts {
 
 /** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
-
-/** A valid key, but too often, or for too much: the knock is used up like any other. */
-const usedUp: ReadonlySet<Refusal> = new Set(['rate-limited', 'address-not-allowed', 'link-local'])
 
 export class PacketHandler {
   verifier: KnockVerifier
@@ -103,12 +101,13 @@ export class PacketHandler {
     const decision = this.#bounded(this.verifier.verify(packet))
     this.#events.addDecision(packet, decision)
     if (decision.kind === 'grant') {
-      const { credential, knock } = decision
+      const { credential, knock, part } = decision
       this.#note(credential, packet, knock)
       this.#granted.push(index)
       const { requested } = knock
-      if (requested) {
-        this.#promised.push({ kind: 'on-behalf', credential: credential.name, address: requested.address })
+      if (requested ?? part) {
+        const address = requested?.address ?? this.#parts.addressText(packet)
+        this.#promised.push({ kind: 'on-behalf', credential: credential.name, address, ...(part ? { part } : {}) })
         return others + marks.refused
       }
       if (credential.triggers) {
@@ -118,16 +117,15 @@ export class PacketHandler {
     }
     counters.add(decision.reason)
     const { credential, knock } = decision
-    const used = usedUp.has(decision.reason)
-    if (used && credential && knock) this.#note(credential, packet, knock)
+    if (refusedUsedUp.has(decision.reason) && credential && knock) this.#note(credential, packet, knock)
     return others + marks.refused
   }
 
   /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
   #bounded(decision: Decision): Decision {
     if (decision.kind === 'refuse') return decision
-    const { credential, knock, clockDifferenceSeconds } = decision
-    if (!credential.triggers && !knock.requested) return decision
+    const { credential, knock, clockDifferenceSeconds, part } = decision
+    if (!credential.triggers && !knock.requested && !part) return decision
     if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
     return { kind: 'refuse', reason: 'rate-limited', credential, knock, clockDifferenceSeconds }
   }

@@ -1,6 +1,7 @@
 /** Writes to the log what knocks led to and, on request, which grants and sequences there are. */
 import type { Firewall } from '../nft/index.js'
 import { count } from '../util/index.js'
+import { partOf } from './asked-part.js'
 import type { Confirmation, GrantConfirmation, Grants } from './grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Log } from './log.js'
@@ -19,9 +20,10 @@ export class Reporter {
 
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void {
     for (const event of events) {
-      const grants = this.grantsOf(event.credential ?? '') ?? []
-      // Those on behalf of others are made by commands, which say what fails.
-      const isMade = event.kind === 'grant' && event.onBehalfOf === undefined && grants.length > 0
+      const grants = partOf(this.grantsOf(event.credential ?? '') ?? [], event.part)
+      // Those on behalf of others, and parts of what a credential opens, are made by commands, which say what fails.
+      const isByMark = event.onBehalfOf === undefined && event.part === undefined
+      const isMade = event.kind === 'grant' && isByMark && grants.length > 0
       const confirmed = isMade ? this.confirmation.confirm(event.source, grants) : undefined
       this.#write(confirmed, confirmation => {
         const { level, message, fields } = knockMessage(event, grants, confirmation)

@@ -52,11 +52,11 @@ export class Triggers {
     this.#awaitDue()
   }
 
-  /** A knock gave `address` a grant. */
-  opened(name: string, address: string): void {
+  /** A knock gave `address` a grant, for `asked` seconds where it asked for a time of its own. */
+  opened(name: string, address: string, asked?: number | null): void {
     const credential = this.#credentials.get(name)
     if (!credential) return
-    const seconds = this.#grantSeconds(credential)
+    const seconds = asked ?? this.#grantSeconds(credential)
     const expires = seconds === Infinity ? null : this.#now() + seconds
     const run = triggerCommand('open', credential, this.#services, address, expires)
     if (run && !this.#queue.hasRoomToBegin(keyOf(name, address))) {

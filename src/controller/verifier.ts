@@ -6,9 +6,10 @@
  * Runs in the packet worker for each knock, so the common ways through it make no objects but the decision.
  */
 import { knockFormats } from '../config/credentials/credential-types.js'
-import type { KnockFormat, KnockFormats, VerifiedKnock } from '../knock/index.js'
-import { protocolUdp } from '../net/index.js'
+import type { KnockFormat, KnockFormats, Requested, VerifiedKnock } from '../knock/index.js'
+import { addressFromBytes, protocolUdp } from '../net/index.js'
 import type { Packet } from '../queue/index.js'
+import { askedPart } from './asked-part.js'
 import type { Clock } from './clock.js'
 import type { Decision, Refusal } from './decision.js'
 import { isLinkLocal } from './link-local.js'
@@ -41,6 +42,8 @@ const badHash = refuse('bad-hash')
 export class KnockVerifier {
   /** By length of payload, and then by its first word. */
   readonly #byLength = new Map<number, Map<number, CredentialFormat[]>>()
+  /** By length of payload, and then by its first byte. */
+  readonly #varied = new Map<number, Map<number, CredentialFormat[]>>()
   readonly #clock: Clock
 
   constructor(
@@ -50,7 +53,7 @@ export class KnockVerifier {
     formats: KnockFormats = knockFormats,
   ) {
     this.#clock = clock
-    for (const { payloadLength } of formats.all) this.#byLength.set(payloadLength, new Map())
+    for (const { payloadLength, varied } of formats.all) if (!varied) this.#byLength.set(payloadLength, new Map())
     for (const credential of credentials) {
       const limiter = credential.rate ? new RateLimiter(credential.rate) : null
       const [cache, allowed] = [cacheOf(credential), prefixList(credential.onBehalfOf)]
@@ -64,6 +67,15 @@ export class KnockVerifier {
 
   #add(tried: CredentialFormat): void {
     const { format, secret } = tried
+    if (format.varied) {
+      const { firstBytes } = format.varied
+      for (const length of format.varied.lengths(secret)) {
+        const byByte = this.#varied.get(length) ?? new Map<number, CredentialFormat[]>()
+        this.#varied.set(length, byByte)
+        for (const byte of firstBytes) byByte.set(byte, [...(byByte.get(byte) ?? []), tried])
+      }
+      return
+    }
     const word = format.firstWord(secret, 0)
     const byWord = this.#byLength.get(format.payloadLength)
     byWord?.set(word, [...(byWord.get(word) ?? []), tried])
@@ -73,29 +85,35 @@ export class KnockVerifier {
   verify(packet: Packet): Decision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
     const { buffer, payloadAt, destinationPort } = packet
-    const byWord = this.#byLength.get(packet.payloadLength)
-    if (!byWord) return malformed
-    const formats = byWord.get(buffer.readUInt32BE(payloadAt))
+    const { payloadLength } = packet
+    const byWord = this.#byLength.get(payloadLength)
+    const byByte = this.#varied.get(payloadLength)
+    if (!byWord && !byByte) return malformed
+    const formats = byWord?.get(buffer.readUInt32BE(payloadAt)) ?? byByte?.get(buffer[payloadAt] as number)
     if (!formats) return unknownTag
     let outcome = wrongPort
     for (const tried of formats) {
       const { port } = tried.credential
       if (port !== null && port !== destinationPort) continue
-      const knock = tried.format.verify(buffer, payloadAt, destinationPort, tried.secret)
+      const knock = tried.format.verify(buffer, payloadAt, destinationPort, tried.secret, payloadLength)
       if (knock) return this.#decideVerified(packet, tried, knock)
       outcome = badHash
     }
     return outcome
   }
 
-  #decideVerified(packet: Packet, tried: CredentialFormat, knock: VerifiedKnock): Decision {
+  #decideVerified(packet: Packet, tried: CredentialFormat, verified: VerifiedKnock): Decision {
     const { credential } = tried
+    const knock = verified.sender ? withRequest(packet, verified, verified.sender) : verified
     const now = Math.floor(this.#clock.now())
     const clockDifferenceSeconds = knock.time - now
     const reason = this.#refusalOf(packet, tried, knock, now)
-    return reason === undefined
-      ? { kind: 'grant', credential, knock, clockDifferenceSeconds }
-      : { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
+    if (reason !== undefined) return { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
+    if (knock.asks === undefined) return { kind: 'grant', credential, knock, clockDifferenceSeconds }
+    const part = askedPart(credential, knock.asks)
+    if (part === undefined)
+      return { kind: 'refuse', reason: 'port-not-allowed', credential, knock, clockDifferenceSeconds }
+    return { kind: 'grant', credential, knock, clockDifferenceSeconds, ...(part === 'all' ? {} : { part }) }
   }
 
   /** Why a verified knock is refused; undefined where it is granted, and remembered. */
@@ -109,7 +127,15 @@ export class KnockVerifier {
     cache.remember(buffer, digestAt, time)
     const version = packet.version === 6 ? 6 : 4
     if (limiter?.take(version, buffer, packet.sourceAt, this.#clock.monotonic()) === false) return 'rate-limited'
+    if (knock.refused !== undefined) return knock.refused
+    if (knock.until !== undefined && now >= knock.until) return 'expired'
     if (requested === undefined) return credential.linkLocal || !isLinkLocal(packet) ? undefined : 'link-local'
     return requested && allowed && isIn(allowed, requested) ? undefined : 'address-not-allowed'
   }
+}
+
+/** A packet that comes from its sender's address asks for no other one. */
+function withRequest({ version, buffer, sourceAt }: Packet, knock: VerifiedKnock, sender: Requested): VerifiedKnock {
+  const isSource = version === sender.version && addressFromBytes(buffer, sourceAt, version) === sender.address
+  return isSource ? knock : { ...knock, requested: sender }
 }

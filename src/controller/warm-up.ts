@@ -4,8 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { knockFormats } from '../config/credentials/credential-types.js'
+import type { AskedPort } from '../knock/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
 import { answerMadeUp, sourceText } from '../queue/index.js'
+import type { GrantedPorts } from './asked-part.js'
 import type { Clock } from './clock.js'
 import { Counters } from './counters.js'
 import type { PacketCredential } from './packet-credential.js'
@@ -47,12 +49,19 @@ export function warmUp(credentials: readonly PacketCredential[], mask: number, c
     for (const format of knockFormats.of(credential.type)) {
       const secret = format.secretOf(credential.secret)
       const address = format.carriesAddress ? { address: Buffer.from([192, 0, 2, 1]) } : {}
+      const asks = { asks: { ports: credential.grants.map(portOf) } }
       for (let i = 0; i < rounds; i++) {
         const time = Math.floor(clock.now())
-        const payload = format.encode({ port, time, random: randomBytes, ...address }, secret)
+        const payload = format.encode({ port, time, random: randomBytes, ...address, ...asks }, secret)
         answerMadeUp(payload, port, marks.candidate, handler)
       }
     }
   }
   return counters
 }
+
+/** A port of the service, for formats whose packets ask for ports. */
+const portOf = ({ protocol, ports: [range] }: GrantedPorts): AskedPort => ({
+  protocol: protocol === 'udp' ? 'udp' : 'tcp',
+  port: range?.first ?? 1,
+})

@@ -17,7 +17,7 @@ interface ShapedCredential {
 }
 
 /** Which datagrams the kernel passes on: UDP, of one length, beginning with this word. */
-interface PacketShape {
+interface FixedShape {
   /** The UDP header's length field: payload and 8. */
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
@@ -27,6 +27,15 @@ interface PacketShape {
   /** Destination port; null for every port. */
   readonly port: number | null
 }
+
+/** The same for packets of several lengths, which have only their first byte in common. */
+interface VariedShape {
+  readonly udpLengths: readonly number[]
+  readonly firstBytes: readonly number[]
+  readonly port: number | null
+}
+
+type PacketShape = FixedShape | VariedShape
 
 const udpHeaderLength = 8
 
@@ -55,9 +64,13 @@ export class KnockFormats {
     const { type, port, onBehalfOf } = credential
     return this.of(type)
       .filter(({ carriesAddress }) => !carriesAddress || onBehalfOf.length > 0)
-      .flatMap(format => {
+      .flatMap((format): PacketShape[] => {
+        const { rotation, varied } = format
+        if (varied) {
+          const udpLengths = varied.lengths(credential).map(length => length + udpHeaderLength)
+          return [{ udpLengths, firstBytes: varied.firstBytes, port }]
+        }
         const udpLength = format.payloadLength + udpHeaderLength
-        const { rotation } = format
         if (!rotation) return [{ udpLength, firstWord: format.firstWord(credential, time), port }]
         return windowsAround(time, rotation.windowSeconds).map(start => {
           const [firstWord, secondWord] = [format.firstWord(credential, start), rotation.secondWord(credential, start)]

@@ -1,5 +1,5 @@
 /**
- * What every single-packet knock format has: one UDP datagram of a fixed length, checked against the secret of a
+ * What every single-packet knock format has: one UDP datagram, mostly of a fixed length, checked against the secret of a
  * credential. Each format is one file beside this one, and is listed with its type of credential in
  * src/config/credentials/credential-types.ts.
  *
@@ -8,6 +8,7 @@
  *
  * Sequences of several packets are another kind of knock: sequence.ts.
  */
+import type { HmacName } from './fwknop/container.js'
 
 /** An address asked for. */
 export interface Requested {
@@ -15,6 +16,30 @@ export interface Requested {
   /** For IPv6 all eight groups, none left out. */
   readonly address: string
 }
+
+/** A port that a packet asks for by its number. */
+export interface AskedPort {
+  readonly protocol: 'tcp' | 'udp'
+  readonly port: number
+}
+
+/** What a packet asks for where its credential grants more. */
+export interface Asked {
+  /** Each must be one that the credential opens. */
+  readonly ports: readonly AskedPort[]
+  /** How long; the credential's own time where it is missing. */
+  readonly seconds?: number
+}
+
+/** Why a packet is refused although it was made with the secret. */
+export const formatRefusals = [
+  'bad-message',
+  'command-refused',
+  'nat-refused',
+  'wrong-user',
+  'source-not-named',
+] as const
+type FormatRefusal = (typeof formatRefusals)[number]
 
 /** What a verified packet says. */
 export interface VerifiedKnock {
@@ -30,6 +55,13 @@ export interface VerifiedKnock {
    * has one that cannot be granted.
    */
   readonly requested?: Requested | null
+  /** The address that its sender says to have. Where the packet has another source, it asks on behalf of that address. */
+  readonly sender?: Requested
+  /** Undefined where it asks for all that its credential grants. */
+  readonly asks?: Asked
+  readonly refused?: FormatRefusal | undefined
+  /** When its secret stops to count, in Unix seconds. */
+  readonly until?: number
 }
 
 /** What a packet is encoded from. */
@@ -42,6 +74,21 @@ export interface KnockRequest {
   readonly random: (size: number) => Buffer
   /** 4 or 16 bytes, for a format that carries an address. */
   readonly address?: Buffer
+  /** For a format whose packets say what they ask for. */
+  readonly asks?: Asked & {
+    readonly address?: string | undefined
+    readonly user?: string
+    /** Of the packet's own kinds of digests. */
+    readonly digest?: HmacName
+  }
+}
+
+/** How packets are known that have several lengths, and no first word in common. */
+interface Varied<S> {
+  /** Bytes of UDP payload. */
+  lengths(secret: S): readonly number[]
+  /** What the first byte can be, in ascending order. */
+  readonly firstBytes: readonly number[]
 }
 
 /**
@@ -63,8 +110,12 @@ interface Rotation<S> {
 export interface KnockFormat<S = unknown> {
   /** Names the format and its file of test vectors; no two formats have the same. */
   readonly id: string
-  /** Bytes of UDP payload in each packet. */
+  /** Bytes of UDP payload in each packet, or in the longest one. */
   readonly payloadLength: number
+  /** For packets of several lengths; its first word means nothing then. */
+  readonly varied?: Varied<S>
+  /** Whether a packet is as good at every port, because it does not say which one it was sent to. */
+  readonly isForAnyPort?: boolean
   /** Whether its packets ask for an address; the kernel passes them on only for credentials that may ask for one. */
   readonly carriesAddress: boolean
   /**
@@ -85,10 +136,10 @@ export interface KnockFormat<S = unknown> {
   /** For a format whose packets begin otherwise in each window of time. */
   readonly rotation?: Rotation<S>
   /**
-   * Checks the `payloadLength` bytes at `at`, which begin with the secret's first word (at a time that
+   * Checks the `length` bytes at `at`, which begin with the secret's first word (at a time that
    * counts) and were sent to `port`. Undefined
    * when they were not made with this secret. The verifier checks the time, and whether the knock is new.
    */
-  verify(bytes: Buffer, at: number, port: number, secret: S): VerifiedKnock | undefined
+  verify(bytes: Buffer, at: number, port: number, secret: S, length: number): VerifiedKnock | undefined
   encode(request: KnockRequest, secret: S): Buffer
 }

@@ -1,6 +1,9 @@
 /** The knock formats, and what sequences have in common. */
 export { PkdFormatError } from './errors.js'
-export type { KnockFormat, Requested, VerifiedKnock } from './format.js'
+export type { Asked, AskedPort, KnockFormat, Requested, VerifiedKnock } from './format.js'
+export { formatRefusals } from './format.js'
+export type { FwknopSecret } from './fwknop/index.js'
+export { fwknopPort, hmacNames, isUserName, maxFwknopHmacKey, maxFwknopKey } from './fwknop/index.js'
 export { KnockFormats } from './format-registry.js'
 export type { OneTimeList, OneTimeSequence } from './one-time.js'
 export { fewLeft, readOneTime, usedMark } from './one-time.js'

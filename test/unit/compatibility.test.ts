@@ -36,10 +36,10 @@ function faultOf({ cells }: Row): string | undefined {
 describe('COMPATIBILITY.md', () => {
   const rows = rowsOf(text)
 
-  it('has a table for each of the five systems', () => {
+  it('has a table for each of the six systems', () => {
     assert.deepEqual(
       [...new Set(rows.map(({ system }) => system))],
-      ['nf-pkd', 'ipt_pkd', 'knockd', 'pktables', 'nfqknockd'],
+      ['nf-pkd', 'ipt_pkd', 'knockd', 'pktables', 'nfqknockd', 'fwknop'],
     )
   })
 

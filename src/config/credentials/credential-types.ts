@@ -6,11 +6,13 @@
  * longer to load than a knock takes, and the packet worker and the client need the formats alone.
  */
 import { KnockFormats } from '../../knock/index.js'
+import { fwknop } from '../../knock/fwknop/format.js'
 import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
 import { pkd } from '../../knock/pkd.js'
 
 export const credentialTypes = [
   { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },
+  { type: 'fwknop', formats: [fwknop], options: () => import('./fwknop.js') },
   { type: 'sequence', formats: [], options: () => import('./sequence.js') },
   { type: 'one-time', formats: [], options: () => import('./one-time.js') },
   { type: 'rotating', formats: [], options: () => import('./rotating.js') },

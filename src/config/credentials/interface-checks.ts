@@ -16,8 +16,11 @@ export function checkInterfaces(credentials: readonly Credential[], context: Con
     const isSteps = shapesOf(credential).length === 0
     const why = isSteps
       ? `all sequences count on the same interfaces, and credentials.${earlier.name} has others`
-      : `credentials.${earlier.name} has the same tag and another interface`
-    const hint = isSteps ? 'give all of them the same interface, or none' : 'give one of them another tag or port'
+      : credential.type === 'pkd'
+        ? `credentials.${earlier.name} has the same tag and another interface`
+        : `the kernel cannot tell its knocks from those of credentials.${earlier.name}, which has another interface`
+    const another = credential.type === 'pkd' ? 'tag or port' : 'port'
+    const hint = isSteps ? 'give all of them the same interface, or none' : `give one of them another ${another}`
     const { merged, findings } = context
     const [own, other] = [credential, earlier].map(({ name }) => ['credentials', name, 'interface'])
     const place = credential.interfaces.length > 0 ? own : other
@@ -39,9 +42,19 @@ function shareShape(a: Credential, b: Credential): boolean {
   return some.some(one =>
     others.some(
       other =>
-        one.udpLength === other.udpLength &&
-        one.firstWord === other.firstWord &&
+        lengthsOf(one).some(length => lengthsOf(other).includes(length)) &&
+        beginAlike(one, other) &&
         (one.port === null || other.port === null || one.port === other.port),
     ),
   )
+}
+
+type Shape = ReturnType<typeof shapesOf>[number]
+
+const lengthsOf = (shape: Shape) => ('udpLength' in shape ? [shape.udpLength] : shape.udpLengths)
+const firstBytesOf = (shape: Shape) => ('firstWord' in shape ? [shape.firstWord >>> 24] : shape.firstBytes)
+
+function beginAlike(one: Shape, other: Shape): boolean {
+  if ('firstWord' in one && 'firstWord' in other) return one.firstWord === other.firstWord
+  return firstBytesOf(one).some(byte => firstBytesOf(other).includes(byte))
 }

@@ -1,5 +1,5 @@
 /** Credentials after validation, with every default filled in. */
-import type { FlagRule, HourKind, PkdSecret, Rotation, Step } from '../../knock/index.js'
+import type { FlagRule, FwknopSecret, HourKind, PkdSecret, Rotation, Step } from '../../knock/index.js'
 
 /** At most `count` knocks in `seconds`. */
 export interface KnockRate {
@@ -94,4 +94,8 @@ export interface PacketKnockCredential extends AnyCredential {
 export interface PkdCredential extends PacketKnockCredential, PkdSecret {
   readonly type: 'pkd'
   readonly keyFrom: { readonly kind: 'inline' } | { readonly kind: 'file'; readonly path: string }
+}
+
+export interface FwknopCredential extends PacketKnockCredential, FwknopSecret {
+  readonly type: 'fwknop'
 }

@@ -4,20 +4,31 @@ import * as j from '../json.js'
 import { comesInBy } from './arrival.js'
 import type { KnockShape } from './packet-path-spec.js'
 
+/** Shapes that one rule matches: those that differ in nothing but their first words. */
+interface Group extends Pick<KnockShape, 'port' | 'interfaces'> {
+  readonly lengths: readonly number[]
+  /** Of each word. */
+  readonly bits: number
+  readonly words: readonly number[]
+}
+
 /** One rule for each length, port and list of interfaces that occurs: the number of words does not matter, they are a hash set. */
 export function shapeMatches(shapes: readonly KnockShape[]): Expression[][] {
-  const groups = new Map<string, KnockShape[]>()
+  const groups = new Map<string, Group>()
   for (const shape of shapes) {
-    const key = [shape.udpLength, shape.port, ...shape.interfaces].join(' ')
-    groups.set(key, [...(groups.get(key) ?? []), shape])
+    const { port, interfaces } = shape
+    const isFixed = 'firstWord' in shape
+    const [lengths, words] = isFixed ? [[shape.udpLength], [shape.firstWord]] : [shape.udpLengths, shape.firstBytes]
+    const bits = isFixed ? 32 : 8
+    const key = [lengths.join(), port, bits, ...interfaces].join(' ')
+    groups.set(key, { ...{ port, interfaces, lengths, bits }, words: [...(groups.get(key)?.words ?? []), ...words] })
   }
-  return [...groups.values()].map(group => {
-    const { udpLength, port, interfaces } = group[0] as KnockShape
-    return [
-      j.match(j.field('udp', 'length'), '==', udpLength),
-      ...(port === null ? [] : [j.match(j.field('udp', 'dport'), '==', port)]),
-      j.anyOf(j.transportBits(64, 32), [...new Set(group.map(({ firstWord }) => firstWord))]),
-      ...comesInBy(interfaces),
-    ]
-  })
+  return [...groups.values()].map(({ port, interfaces, lengths, bits, words }) => [
+    lengths.length === 1
+      ? j.match(j.field('udp', 'length'), '==', lengths[0] as number)
+      : j.anyOf(j.field('udp', 'length'), lengths),
+    ...(port === null ? [] : [j.match(j.field('udp', 'dport'), '==', port)]),
+    j.anyOf(j.transportBits(64, bits), [...new Set(words)]),
+    ...comesInBy(interfaces),
+  ])
 }

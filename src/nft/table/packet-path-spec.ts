@@ -5,7 +5,7 @@ import type { SequencePorts } from './sequence-rules.js'
 import type { ServiceSpec } from './service-spec.js'
 
 /** Which datagrams are worth a look: UDP, of one length, beginning with one of these words. */
-export interface KnockShape {
+interface FixedShape {
   /** The UDP header's length field: payload and 8. */
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
@@ -15,6 +15,19 @@ export interface KnockShape {
   /** By which interfaces it must come in; empty for all. */
   readonly interfaces: readonly string[]
 }
+
+/** The same for datagrams of several lengths, by their first byte alone. */
+interface VariedShape {
+  /** The UDP header's length field: payload and 8. */
+  readonly udpLengths: readonly number[]
+  readonly firstBytes: readonly number[]
+  /** Destination port; null for every port. */
+  readonly port: number | null
+  /** By which interfaces it must come in; empty for all. */
+  readonly interfaces: readonly string[]
+}
+
+export type KnockShape = FixedShape | VariedShape
 
 /** What a verdict's mark makes the kernel do: add a source to these services' sets, or delete it from them. */
 export interface GrantAction {

@@ -1,5 +1,6 @@
 /** What comes out of the queue, before any of it is trusted. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { knockFormats } from '../../../src/config/credentials/credential-types.js'
@@ -7,11 +8,16 @@ import type { PacketCredential } from '../../../src/controller/packet-credential
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
 import type { KnockFormat } from '../../../src/knock/format.js'
+import { makeContainer } from '../../../src/knock/fwknop/container.js'
+import type { FwknopSecret } from '../../../src/knock/fwknop/format.js'
+import { fwknop } from '../../../src/knock/fwknop/format.js'
 import { encodePkd } from '../../../src/knock/pkd.js'
+import { parseAddress } from '../../../src/net/addresses.js'
 import { socketAddress } from '../../../src/queue/datagram.js'
 import { readQueuedPacket } from '../../../src/queue/netlink.js'
 import { decodePacket, Packet, sourceText } from '../../../src/queue/packet.js'
 import { root } from '../../support/commands.js'
+import { fwknopKeys } from '../../support/fwknop.js'
 import { laptop, payloadOf, TestClock } from '../../unit/controller/knock-support.js'
 import { ipv4, ipv6, tcp, udp } from '../../unit/queue/build-packet.js'
 import { isClear } from '../properties.js'
@@ -93,6 +99,16 @@ const vectors = knockFormats.all.flatMap(({ id }) => {
 })
 const payloads = [right, ...vectors.map(({ payload }) => Buffer.from(payload, 'hex'))]
 const known = new Set(payloads.map(payload => payload.toString('hex')))
+/** The keys of most of fwknop's vectors. */
+const fwknopSecret: FwknopSecret = {
+  key: Buffer.from(fwknopKeys.key),
+  hmacKey: Buffer.from(fwknopKeys['hmac-key']),
+  hmac: 'sha256',
+  user: null,
+  requireSourceAddress: false,
+  expires: null,
+  maxWindow: 300,
+}
 const knockPorts = [22, 40_000, 0, 65_535]
 
 export const packetTargets: readonly Target[] = [
@@ -114,14 +130,35 @@ export const packetTargets: readonly Target[] = [
     seeds: payloads,
     run(input) {
       for (const format of knockFormats.all) {
-        const bytes = Buffer.concat([Buffer.alloc(3, 0xaa), input], 3 + format.payloadLength + 5)
-        const payload = bytes.subarray(3, 3 + format.payloadLength)
-        const secret = format.secretOf(laptop.secret)
-        for (const port of knockPorts) {
-          const knock = format.verify(bytes, 3, port, secret)
-          assert.ok(knock === undefined || known.has(payload.toString('hex')), 'a changed knock is accepted')
+        const secret = format.varied ? format.secretOf(fwknopSecret) : format.secretOf(laptop.secret)
+        const lengths = format.varied ? format.varied.lengths(secret) : [format.payloadLength]
+        for (const length of lengths) {
+          const bytes = Buffer.concat([Buffer.alloc(3, 0xaa), input], 3 + length + 5)
+          const payload = bytes.subarray(3, 3 + length)
+          for (const port of knockPorts) {
+            const knock = format.verify(bytes, 3, port, secret, length)
+            assert.ok(knock === undefined || known.has(payload.toString('hex')), 'a changed knock is accepted')
+          }
         }
       }
+    },
+  },
+  {
+    name: 'fwknop-line',
+    seeds: [
+      Buffer.from('1111222233334444:YWxpY2U:1700000000:3.0.0:1:MTkyLjAuMi43LHRjcC8yMg'),
+      Buffer.from('1111222233334444:YWxpY2U:1700000000:3.0.0:3:MTkyLjAuMi43LHRjcC8yMg:aHVudGVy:90'),
+    ],
+    run(input) {
+      // Whoever has the keys can send any line with a right digest.
+      const digest = createHash('sha256').update(input).digest('base64').slice(0, 43)
+      const packet = makeContainer(Buffer.concat([input, Buffer.from(`:${digest}`)]), Buffer.alloc(8, 5), fwknopSecret)
+      const knock = fwknop.verify(packet, 0, 1, fwknopSecret, packet.length)
+      if (knock === undefined) return
+      assert.ok(Number.isSafeInteger(knock.time))
+      assert.ok((knock.refused === undefined) === (knock.asks !== undefined))
+      for (const { port } of knock.asks?.ports ?? []) assert.ok(port >= 1 && port <= 65_535)
+      assert.ok(knock.sender === undefined || parseAddress(knock.sender.address).address === knock.sender.address)
     },
   },
   {
@@ -156,10 +193,10 @@ export const packetTargets: readonly Target[] = [
       const payload = encodePkd(fields, port, key)
       const format = knockFormats.of('pkd')[0] as KnockFormat
       const secret = { tag: fields.tag, key }
-      assert.equal(format.verify(payload, 0, port, secret)?.time, time)
+      assert.equal(format.verify(payload, 0, port, secret, payload.length)?.time, time)
       const bit = bytes.readUInt16BE(26) % (payload.length * 8)
       payload[bit >> 3] = (payload[bit >> 3] as number) ^ (1 << (bit & 7))
-      assert.equal(format.verify(payload, 0, port, secret), undefined, `bit ${bit} does not count`)
+      assert.equal(format.verify(payload, 0, port, secret, payload.length), undefined, `bit ${bit} does not count`)
     },
   },
   {

@@ -175,13 +175,15 @@ describe('loadConfig: problems', () => {
     },
     {
       name: 'a type that is not known',
-      yaml: 'credentials:\n  c: {type: fwknop}',
-      want: ["2:13: credentials.c.type: unknown credential type 'fwknop'; known: pkd, sequence, one-time, rotating"],
+      yaml: 'credentials:\n  c: {type: gpg}',
+      want: [
+        "2:13: credentials.c.type: unknown credential type 'gpg'; known: pkd, fwknop, sequence, one-time, rotating",
+      ],
     },
     {
       name: 'no type',
       yaml: 'credentials: {c: {}}',
-      want: ["1:18: credentials.c: 'type' is missing; known: pkd, sequence, one-time, rotating"],
+      want: ["1:18: credentials.c: 'type' is missing; known: pkd, fwknop, sequence, one-time, rotating"],
     },
     {
       name: 'neither key nor services',

@@ -347,6 +347,8 @@ describe('the sample, the documentation and the JSON schema', () => {
     fs.writeFileSync(path.join(directory, 'keys', name), 'open sesame\n', { mode: 0o600 })
   }
   fs.writeFileSync(path.join(directory, 'sequences'), ' 7000,8000:udp\n'.repeat(5), { mode: 0o600 })
+  fs.writeFileSync(path.join(directory, 'keys/telephone'), 'enc\n', { mode: 0o600 })
+  fs.writeFileSync(path.join(directory, 'keys/telephone-hmac'), 'mac\n', { mode: 0o600 })
   fs.writeFileSync(path.join(directory, 'keys/visitor'), '0x31\n', { mode: 0o600 })
 
   /** Loads `text` from a real file. */

@@ -36,6 +36,7 @@ export const laptop: PacketCredential = {
   skew: 10,
   rate: null,
   action: 3,
+  grants: [],
   onBehalfOf: [],
   revokes: false,
   triggers: false,

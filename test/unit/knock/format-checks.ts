@@ -1,7 +1,7 @@
 /** What must be true of every format of one packet, as checks that throw; a new format gets them without more code. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { KnockFormat, VerifiedKnock } from '../../../src/knock/format.js'
+import type { KnockFormat, KnockRequest, VerifiedKnock } from '../../../src/knock/format.js'
 import { addressBytes, parseAddress } from '../../../src/net/addresses.js'
 
 /** A packet, and what a receiver with this secret makes of it. */
@@ -16,6 +16,7 @@ export interface Vector {
   readonly time?: number
   readonly random?: string
   readonly address?: string
+  readonly asks?: KnockRequest['asks']
 }
 
 type Check = (format: KnockFormat, vectors: readonly Vector[]) => void
@@ -26,13 +27,25 @@ const textOf = (bytes: Buffer) =>
     ? bytes.join('.')
     : Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16)).join(':')
 
+/** How long its packets are. */
+export const lengthsOf = ({ payloadLength, varied }: KnockFormat, secret: unknown): readonly number[] =>
+  varied ? varied.lengths(secret) : [payloadLength]
+
+/** Whether it begins as packets for this secret do. */
+const beginsRight = (format: KnockFormat, bytes: Buffer, secret: unknown, time: number): boolean =>
+  format.varied?.firstBytes.includes(bytes[0] as number) ?? bytes.readUInt32BE(0) === format.firstWord(secret, time)
+
+/** What is verified of the packet that these bytes are. */
+const verified = (format: KnockFormat, bytes: Buffer, port: number, secret: unknown) =>
+  format.verify(bytes, 0, port, secret, bytes.length)
+
 function outcomeOf(format: KnockFormat, { secret, port, payload, time = 0 }: Vector): string {
   const bytes = Buffer.from(payload, 'hex')
-  if (bytes.length !== format.payloadLength) return 'malformed'
-  if (bytes.readUInt32BE(0) !== format.firstWord(secret, time)) return 'unknown-tag'
-  const knock = format.verify(bytes, 0, port, secret)
+  if (!lengthsOf(format, secret).includes(bytes.length)) return 'malformed'
+  if (!beginsRight(format, bytes, secret, time)) return 'unknown-tag'
+  const knock = verified(format, bytes, port, secret)
   if (!knock) return 'bad-hash'
-  return knock.requested === null ? 'address-not-allowed' : 'accepted'
+  return knock.refused ?? (knock.requested === null ? 'address-not-allowed' : 'accepted')
 }
 
 const accepted = (vectors: readonly Vector[]) => {
@@ -77,13 +90,13 @@ export const formatChecks = {
 
   /** Accepted vectors are encoded to the same bytes, and tell their time. */
   encoding: (format: KnockFormat, vectors: readonly Vector[]) => {
-    for (const { name, secret, port, payload, time, random, address } of accepted(vectors)) {
+    for (const { name, secret, port, payload, time, random, address, asks } of accepted(vectors)) {
       assert.ok(time !== undefined && random !== undefined, name)
       assert.equal(address !== undefined, format.carriesAddress, name)
-      const asked = address === undefined ? {} : { address: bytesOf(address) }
+      const asked = { ...(address === undefined ? {} : { address: bytesOf(address) }), ...(asks ? { asks } : {}) }
       const bytes = format.encode({ port, time, random: () => Buffer.from(random, 'hex'), ...asked }, secret)
       assert.equal(bytes.toString('hex'), payload, name)
-      assert.equal(format.verify(bytes, 0, port, secret)?.time, time, name)
+      assert.equal(verified(format, bytes, port, secret)?.time, time, name)
     }
   },
 
@@ -96,15 +109,16 @@ export const formatChecks = {
     const property = fc.property(...drawn, (secret, request, otherPort, before, after) => {
       const packet = encoded(format, request, secret)
       const buffer = Buffer.concat([Buffer.alloc(before, 0xa5), packet, Buffer.alloc(after, 0x5a)])
-      checkKnock(format, format.verify(buffer, before, request.port, secret), request, before)
-      if (otherPort !== request.port)
-        assert.equal(format.verify(packet, 0, otherPort, secret), undefined, 'verified for another port')
+      checkKnock(format, format.verify(buffer, before, request.port, secret, packet.length), request, before)
+      if (otherPort !== request.port && format.isForAnyPort !== true)
+        assert.equal(verified(format, packet, otherPort, secret), undefined, 'verified for another port')
       for (const other of secrets) {
         const same = format.identityOf(other).equals(format.identityOf(secret))
         // Packets that begin otherwise are not tried with it.
-        const tried = packet.readUInt32BE(0) === format.firstWord(other, request.time)
-        const verified = tried && format.verify(packet, 0, request.port, other) !== undefined
-        assert.equal(verified, same, 'verified by another secret')
+        const tried =
+          lengthsOf(format, other).includes(packet.length) && beginsRight(format, packet, other, request.time)
+        const isVerified = tried && verified(format, packet, request.port, other) !== undefined
+        assert.equal(isVerified, same, 'verified by another secret')
       }
     })
     fc.assert(property, { numRuns: 50 })
@@ -119,10 +133,10 @@ export const formatChecks = {
         const at = bit >> 3
         const byte = packet[at] as number
         packet[at] = byte ^ (1 << (bit & 7))
-        assert.equal(format.verify(packet, 0, request.port, secret), undefined, `bit ${bit}`)
+        assert.equal(verified(format, packet, request.port, secret), undefined, `bit ${bit}`)
         packet[at] = byte
       }
-      assert.ok(format.verify(packet, 0, request.port, secret))
+      assert.ok(verified(format, packet, request.port, secret))
     })
     fc.assert(property, { numRuns: 10 })
   },
@@ -130,10 +144,13 @@ export const formatChecks = {
   /** Throws on no bytes, and takes none of them. */
   garbage: (format: KnockFormat, vectors: readonly Vector[]) => {
     const secrets = accepted(vectors).map(({ secret }) => secret)
-    const drawn = [fc.constantFrom(...secrets), octets(format.payloadLength), port, fc.boolean()] as const
-    const property = fc.property(...drawn, (secret, bytes, port, starts) => {
-      if (starts) bytes.writeUInt32BE(format.firstWord(secret, 0), 0)
-      assert.equal(format.verify(bytes, 0, port, secret), undefined, 'random bytes are taken')
+    const drawn = [fc.constantFrom(...secrets), octets(format.payloadLength), port, fc.boolean(), fc.nat()] as const
+    const property = fc.property(...drawn, (secret, all, port, starts, which) => {
+      const lengths = lengthsOf(format, secret)
+      const bytes = all.subarray(0, lengths[which % lengths.length])
+      if (starts && format.varied) bytes[0] = format.varied.firstBytes[0] as number
+      else if (starts) bytes.writeUInt32BE(format.firstWord(secret, 0), 0)
+      assert.equal(verified(format, bytes, port, secret), undefined, 'random bytes are taken')
     })
     fc.assert(property, { numRuns: 300 })
   },
@@ -143,8 +160,9 @@ export const formatChecks = {
     const secrets = accepted(vectors).map(({ secret }) => secret)
     const property = fc.property(fc.constantFrom(...secrets), request, (secret, request) => {
       const packet = encoded(format, request, secret)
-      assert.equal(packet.length, format.payloadLength, 'length')
-      assert.equal(packet.readUInt32BE(0), format.firstWord(secret, request.time), 'first word')
+      assert.ok(lengthsOf(format, secret).includes(packet.length), 'length')
+      assert.ok(packet.length <= format.payloadLength, 'length')
+      assert.ok(beginsRight(format, packet, secret, request.time), 'first word')
     })
     fc.assert(property, { numRuns: 50 })
   },
@@ -156,7 +174,7 @@ export const formatChecks = {
       if (seed.subarray(0, 4).equals(one.seed.subarray(0, 4))) return
       const digests = [one, { ...one, seed }].map(request => {
         const packet = encoded(format, request, secret)
-        const at = format.verify(packet, 0, request.port, secret)?.digestAt ?? 0
+        const at = verified(format, packet, request.port, secret)?.digestAt ?? 0
         return packet.toString('hex', at, at + 16)
       })
       assert.notEqual(digests[0], digests[1], 'two knocks have one digest')
@@ -170,7 +188,7 @@ export const formatChecks = {
       const posted = format.secretOf(structuredClone(secret))
       assert.deepEqual(posted, secret, 'the secret is not restored')
       assert.ok(format.identityOf(posted).equals(format.identityOf(secret)), name)
-      assert.ok(format.verify(Buffer.from(payload, 'hex'), 0, port, posted), name)
+      assert.ok(verified(format, Buffer.from(payload, 'hex'), port, posted), name)
     }
   },
 } satisfies Readonly<Record<string, Check>>

@@ -13,21 +13,21 @@ import { root } from '../../support/commands.js'
 import { credential } from '../config/config-support.js'
 import { knock, knockPort, laptop, start, TestClock } from '../controller/knock-support.js'
 import type { Vector } from './format-checks.js'
-import { formatChecks } from './format-checks.js'
+import { formatChecks, lengthsOf } from './format-checks.js'
 import { toy } from './toy-format.js'
 
 /** The options of a vector's credential stand beside what every vector has. */
 function vectorsOf(type: string, format: KnockFormat): Vector[] {
   const file = path.join(root, 'test/vectors', `${format.id}.json`)
   const { cases } = JSON.parse(fs.readFileSync(file, 'utf8')) as { cases: (Vector & Record<string, unknown>)[] }
-  return cases.map(({ name, outcome, port, payload, time, random, address, ...options }) => {
+  return cases.map(({ name, outcome, port, payload, time, random, address, asks, ...options }) => {
     const yaml = Object.entries({ type, opens: ['s'], ...options }).map(
       ([key, value]) => `${key}: ${JSON.stringify(value)}`,
     )
     const secret = format.secretOf(credential(yaml.join(', ')))
     return Object.assign(
       { name, outcome, port, payload, secret },
-      time === undefined ? {} : { time, random, address },
+      time === undefined ? {} : { time, random, address, asks },
     ) as Vector
   })
 }
@@ -64,8 +64,10 @@ for (const { type, formats } of credentialTypes) {
         for (const { secret, time = 0 } of vectorsOf(type, format)) {
           const shaped = { ...(secret as object), type, port, onBehalfOf: ['0.0.0.0/0'] }
           const second = format.rotation && { secondWord: format.rotation.secondWord(secret, time) }
-          const firstWord = format.firstWord(secret, time)
-          const want = { udpLength: format.payloadLength + 8, firstWord, ...second, port }
+          const lengths = lengthsOf(format, secret).map(length => length + 8)
+          const want = format.varied
+            ? { udpLengths: lengths, firstBytes: format.varied.firstBytes, port }
+            : { udpLength: lengths[0], firstWord: format.firstWord(secret, time), ...second, port }
           const shapes = knockFormats.shapesOf(shaped, time)
           assert.ok(shapes.some(shape => JSON.stringify(shape) === JSON.stringify(want)))
           const plain = knockFormats.shapesOf({ ...shaped, onBehalfOf: [] }, time)
@@ -107,19 +109,22 @@ describe('the checks of a format', () => {
     it(`hold for one that is right: ${name}`, () => check(toy, toyVectors))
 
   const right: KnockFormat = toy
+  const toyLength = toy.payloadLength
   const timeAt = (bytes: Buffer, at: number) => Number(bytes.readBigUInt64LE(at + 4))
   const takeAll: KnockFormat['verify'] = (bytes, at) => ({ time: timeAt(bytes, at), digestAt: at + 16 })
   /** Does not look at the last byte. */
   const careless: KnockFormat['verify'] = (bytes, at, port, secret) => {
     const random = () => bytes.subarray(at + 12, at + 16)
     const whole = right.encode({ port, time: timeAt(bytes, at), random }, secret)
-    return whole.subarray(0, 31).equals(bytes.subarray(at, at + 31)) ? takeAll(bytes, at, port, secret) : undefined
+    return whole.subarray(0, 31).equals(bytes.subarray(at, at + 31))
+      ? takeAll(bytes, at, port, secret, toyLength)
+      : undefined
   }
   /** Verifies, and then tells something else. */
   const changing =
     (change: (at: number) => Partial<VerifiedKnock>): KnockFormat['verify'] =>
     (bytes, at, port, secret) => {
-      const knock = right.verify(bytes, at, port, secret)
+      const knock = right.verify(bytes, at, port, secret, toyLength)
       return knock && { ...knock, ...change(at) }
     }
   interface Broken {
@@ -156,7 +161,7 @@ describe('the checks of a format', () => {
       name: 'looks at no port',
       check: 'verifying',
       part: {
-        verify: (bytes, at, _, secret) => right.verify(bytes, at, 1, secret),
+        verify: (bytes, at, _, secret) => right.verify(bytes, at, 1, secret, toyLength),
         encode: (request, secret) => right.encode({ ...request, port: 1 }, secret),
       },
       message: /verified for another port/,
@@ -165,7 +170,7 @@ describe('the checks of a format', () => {
       name: 'looks at no secret',
       check: 'verifying',
       part: {
-        verify: (bytes, at, port) => right.verify(bytes, at, port, toyKeys[0]),
+        verify: (bytes, at, port) => right.verify(bytes, at, port, toyKeys[0], toyLength),
         encode: request => right.encode(request, toyKeys[0]),
       },
       message: /verified by another secret/,
