@@ -10,6 +10,9 @@ import { root } from '../../../support/commands.js'
 import { testKey } from './sshsig.js'
 
 const { line: key, blob } = testKey('ssh-ed25519')
+const ecdsa = testKey('ecdsa-sha2-nistp256').line
+/** The same bytes, with a bit after them that base64 does not use. */
+const otherSpelling = ecdsa.replace(/(.)=$/, (_, last: string) => `${String.fromCharCode(last.charCodeAt(0) + 1)}=`)
 const token = testKey('sk-ssh-ed25519@openssh.com').line
 const read = (text: string): AuthorizedKeys => parseAuthorizedKeys(text, 'keys')
 const entry = (text: string): AuthorizedKey => {
@@ -120,6 +123,7 @@ describe('authorized keys', () => {
     [`prefix6="064" ${key}`, /is not the length of a prefix/],
     [`obo="192.0.2.1/24" ${key}`, /is not a list of addresses and prefixes/],
     ['ssh-ed25519 AAAA', /there is no key|ends too early/],
+    [otherSpelling, /not spelled as base64 should be/],
     [key.slice(0, -4), /ends too early|base64/],
     [key.replace('ssh-ed25519', 'ecdsa-sha2-nistp256'), /of type 'ssh-ed25519', and its line 'ecdsa-sha2-nistp256'/],
     ['ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAwEAAQ==', /an RSA key does not fit into a knock/],
@@ -156,6 +160,13 @@ describe('authorized keys', () => {
     ['**1?', ['192.0.2.10', '10'], ['192.0.2.1', '192.0.2.100']],
     // A backtracking matcher tries each way to share the ones among the stars: more than 10^10.
     [`${'*1'.repeat(19)}f,192.0.2.1`, ['192.0.2.1'], ['1'.repeat(39)]],
+<<<<<<< ours
+=======
+    ['*', ['192.0.2.1', '2001:db8::1'], []],
+    ['!192.0.2.1,192.0.2.0/24', ['192.0.2.2'], ['192.0.2.1']],
+    ['192.0.2.0/24,!192.0.2.1', ['192.0.2.2'], ['192.0.2.1']],
+    ['*,!192.0.2.*', ['198.51.100.1'], ['192.0.2.9']],
+>>>>>>> theirs
   ]
   for (const [from, matching, others] of sources) {
     it(`from="${from}"`, () => {
