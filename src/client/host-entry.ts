@@ -1,6 +1,6 @@
 /**
- * One host entry of `hosts.yaml`: its options, and what they must be. An entry knocks in one way: by PKD, at fixed ports, or
- * at ports that a secret and the hour give.
+ * One host entry of `hosts.yaml`: its options, and what they must be. An entry knocks in one way: by PKD, by pkctl's own
+ * knock, at fixed ports, or at ports that a secret and the hour give.
  */
 import * as z from 'zod'
 import type { ConfigPath } from '../config/index.js'
@@ -33,16 +33,27 @@ const common = {
 
 const { digest, range, hour } = rotating.schema.shape
 
+/** Of knocks that are one packet. */
+const keyOptions = {
+  port: port.optional().describe('UDP port to knock on. Default: a random one.'),
+  key: z
+    .string({ error: expectedSecret('text') })
+    .optional()
+    .describe('The key itself.'),
+  'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
+}
+
 /** The ways to knock, each with the options that belong to it alone. */
 const ways = {
   pkd: {
-    port: port.optional().describe('UDP port to knock on. Default: a random one.'),
     tag: text('text').optional().describe('Tag of the credential. Default: PKD0.'),
-    key: z
-      .string({ error: expectedSecret('text') })
-      .optional()
-      .describe('The key itself.'),
-    'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
+    ...keyOptions,
+  },
+  symmetric: {
+    identity: text('an identity such as pk1:…').describe(
+      'Identity of the server, for its own knock with a symmetric key.',
+    ),
+    ...keyOptions,
   },
   sequence: {
     sequence: sequence.schema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
@@ -62,6 +73,7 @@ const ways = {
 
 const schemas = {
   pkd: z.object({ ...common, ...ways.pkd }).transform(entry => ({ ...entry, type: 'pkd' as const })),
+  symmetric: z.object({ ...common, ...ways.symmetric }).transform(entry => ({ ...entry, type: 'symmetric' as const })),
   sequence: z.object({ ...common, ...ways.sequence }).transform(entry => ({ ...entry, type: 'sequence' as const })),
   rotating: z.object({ ...common, ...ways.rotating }).transform(entry => ({ ...entry, type: 'rotating' as const })),
 }
@@ -86,9 +98,10 @@ interface Closable {
   readonly close?: HostEntry
 }
 export type PkdHostEntry = Entry<'pkd'> & Closable
+export type SymmetricHostEntry = Entry<'symmetric'> & Closable
 type SequenceHostEntry = Entry<'sequence'> & Closable
 export type RotatingHostEntry = Entry<'rotating'> & Closable
-export type HostEntry = PkdHostEntry | SequenceHostEntry | RotatingHostEntry
+export type HostEntry = PkdHostEntry | SymmetricHostEntry | SequenceHostEntry | RotatingHostEntry
 
 export const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -131,15 +144,18 @@ export function readHostEntry(
 
 /** How the entry knocks; one that has a host alone, by PKD. */
 function wayOf(entry: object, fail: (message: string, hint: string) => never): WayType {
+  // These may have a key and a port as well; an identity tells which.
+  const keyed = 'identity' in entry ? 'symmetric' : 'pkd'
   const given = wayTypes.flatMap(type => {
-    const key = Object.keys(ways[type]).find(each => each in entry)
+    const own = Object.keys(ways[type]).filter(each => type === keyed || !(each in keyOptions))
+    const key = own.find(each => each in entry)
     return key === undefined ? [] : [{ type, key }]
   })
   const [first, second] = given
   if (first && second) {
     return fail(
       `'${first.key}' and '${second.key}' do not go together`,
-      'a host entry knocks by PKD, a fixed sequence or a rotating one; give each its own host entry',
+      'a host entry knocks by PKD, with an identity, by a fixed sequence or a rotating one; give each its own host entry',
     )
   }
   return first?.type ?? 'pkd'

@@ -1,12 +1,25 @@
-/** The ways to knock at a server: a PKD packet, ports of the command line, or the sequences of its host entry. */
+/**
+ * The ways to knock at a server: a PKD packet, pkctl's own packet, ports of the command line, or the sequences of its host
+ * entry.
+ */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
 import { knockFormats } from '../config/credentials/credential-types.js'
-import type { PkdKey, PkdSecret, Step } from '../knock/index.js'
-import { defaultTag, formatStep, parseKey, parseStep, parseTag, rotatingSteps, startOfHour } from '../knock/index.js'
+import type { PkdSecret, Step, SymmetricSecret } from '../knock/index.js'
+import {
+  defaultTag,
+  formatStep,
+  parseIdentity,
+  parseKey,
+  parseStep,
+  parseSymmetricKey,
+  parseTag,
+  rotatingSteps,
+  startOfHour,
+} from '../knock/index.js'
 import { addressBytes, parseAddress, parsePort } from '../net/index.js'
 import { expandHome, usageError, UserError } from '../util/index.js'
-import type { HostEntry, PkdHostEntry, RotatingHostEntry } from './host-entry.js'
+import type { HostEntry, PkdHostEntry, RotatingHostEntry, SymmetricHostEntry } from './host-entry.js'
 import type { FamilyFlags, KnockFlags } from './knock-flags.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
@@ -52,6 +65,8 @@ export async function openMethod(
   switch (place.type) {
     case 'pkd':
       return byPkd(place, flags, ask)
+    case 'symmetric':
+      return bySymmetric(place, flags, ask)
     case 'sequence':
       return bySteps(place, flags, () => place.sequence)
     case 'rotating':
@@ -70,30 +85,68 @@ export async function closeMethod(
     const { 'close-sequence': steps } = place
     return steps && bySteps(place, flags, () => steps)
   }
-  if (place.type === 'pkd' || (place['close-secret'] ?? place['close-secret-file']) === undefined) return undefined
+  if (
+    place.type === 'pkd' ||
+    place.type === 'symmetric' ||
+    (place['close-secret'] ?? place['close-secret-file']) === undefined
+  )
+    return undefined
   return bySteps(place, flags, rotating(place, 'close'))
 }
 
 async function byPkd(place: PkdHostEntry, flags: KnockFlags, ask: () => Promise<string>): Promise<KnockMethod> {
+  checkPacketFlags(flags, 'a PKD knock')
+  const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
+  const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
+  const addresses = await addressesOf(place, flags)
+  const secret: PkdSecret = { tag, key: await findKey(flags, place, ask, parseKey) }
+  return byPacket(place, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
+}
+
+async function bySymmetric(
+  place: SymmetricHostEntry,
+  flags: KnockFlags,
+  ask: () => Promise<string>,
+): Promise<KnockMethod> {
+  checkPacketFlags(flags, 'a symmetric knock')
+  if ((flags.tag ?? flags.onBehalfOf) !== undefined)
+    throw usageError('a symmetric knock has no --tag or --on-behalf-of', 'they are for PKD knocks')
+  const identity = parseIdentity(place.identity)
+  if (!identity) throw new UserError('the identity of the host entry is not one', "'pkctl keygen --server' prints it")
+  const addresses = await addressesOf(place, flags)
+  const secret: SymmetricSecret = { identity, key: await findKey(flags, place, ask, parseSymmetricKey) }
+  return byPacket(place, flags, addresses, request => knockFormats.encode('symmetric', request, secret))
+}
+
+function checkPacketFlags(flags: KnockFlags, what: string): void {
   if ((flags.delay ?? flags.answerTime) !== undefined) {
-    throw usageError('a PKD knock is one packet, and has no --delay or --answer-time', 'they are for sequences')
+    throw usageError(`${what} is one packet, and has no --delay or --answer-time`, 'they are for sequences')
   }
   if (flags.keyFile !== undefined && flags.keyEnv !== undefined)
     throw usageError('--key-file and --key-env exclude each other')
+}
+
+interface PacketRequest {
+  readonly port: number
+  /** Unix seconds, with their fraction. */
+  readonly time: number
+  readonly random: (size: number) => Buffer
+}
+
+function byPacket(
+  place: PkdHostEntry | SymmetricHostEntry,
+  flags: KnockFlags,
+  addresses: readonly Address[],
+  encode: (request: PacketRequest) => Buffer,
+): KnockMethod {
   const givenPort = flags.port === undefined ? place.port : parsePort(flags.port)
-  const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
-  const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
-  const request = { random: randomBytes, ...asked }
-  const addresses = await addressesOf(place, flags)
-  const secret: PkdSecret = { tag, key: await findKey(flags, place, ask) }
   return {
     host: place.host,
     addresses,
     isSequence: false,
     async send(address) {
       const port = givenPort ?? randomInt(firstRandomPort, 65_536)
-      const payload = knockFormats.encode('pkd', { port, ...request, time: Math.floor(Date.now() / 1000) }, secret)
-      await sendDatagram(address, port, payload)
+      await sendDatagram(address, port, encode({ port, time: Date.now() / 1000, random: randomBytes }))
       return `port ${port}/udp`
     },
   }
@@ -141,17 +194,22 @@ function addressesOf(place: HostEntry, flags: FamilyFlags): Promise<Address[]> {
   return resolve(place.host, flags[4] ? 4 : flags[6] ? 6 : ofPlace)
 }
 
-async function findKey(flags: KnockFlags, place: PkdHostEntry, ask: () => Promise<string>): Promise<PkdKey> {
+async function findKey<K>(
+  flags: KnockFlags,
+  place: PkdHostEntry | SymmetricHostEntry,
+  ask: () => Promise<string>,
+  parse: (text: string) => K,
+): Promise<K> {
   const file = flags.keyFile ?? (flags.keyEnv === undefined ? place['key-file'] : undefined)
-  if (file !== undefined) return parseKey(readFirstLine(file, 'key'))
+  if (file !== undefined) return parse(readFirstLine(file, 'key'))
   if (flags.keyEnv !== undefined) {
     const value = process.env[flags.keyEnv]
     // In place of the name, the key itself may have been given.
     const name = /^[A-Z_][A-Z0-9_]{0,40}$/.test(flags.keyEnv) ? ` ${flags.keyEnv}` : ' of the name that --key-env gives'
     if (value === undefined) throw usageError(`the environment has no variable${name}`)
-    return parseKey(value)
+    return parse(value)
   }
-  return parseKey(place.key ?? (await ask()))
+  return parse(place.key ?? (await ask()))
 }
 
 function readSecret(file: string): string {

@@ -28,6 +28,7 @@ import { collectStatus } from './status.js'
 import type { OwnershipParts } from './table-ownership.js'
 import { TableOwnership } from './table-ownership.js'
 import type { Triggers } from './triggers.js'
+import { WindowRenewal } from './window-renewal.js'
 
 /** How often an installation starts again when another program deletes the table at the same moment. */
 const installAttempts = 3
@@ -75,6 +76,7 @@ export class Controller {
   readonly #ownership: TableOwnership
   readonly #heartbeat: Heartbeat
   readonly #rotationTimer: RotationTimer
+  readonly #windows: WindowRenewal
   readonly #onBehalf: OnBehalfGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
@@ -104,6 +106,7 @@ export class Controller {
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
     this.#heartbeat = new Heartbeat(firewall, log)
+    this.#windows = new WindowRenewal(firewall, now, log)
     this.#rotationTimer = new RotationTimer(
       () => this.refresh(),
       () => now() / 1000,
@@ -197,6 +200,7 @@ export class Controller {
     this.#isStopping = true
     this.#rotationTimer.stop()
     this.#heartbeat.stop()
+    this.#windows.stop()
     this.#rulesetCheck.stop()
     this.#ownership.stop()
     this.#driftWatcher.stop()
@@ -303,6 +307,7 @@ export class Controller {
   async #onInstalled(enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>): Promise<void> {
     if (this.#isStopping) return
     this.#rotationTimer.waitForTurn(enabled)
+    this.#windows.follow(enabled)
     if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
     else this.#heartbeat.stop()
   }

@@ -12,6 +12,7 @@ import type { Packet } from '../queue/index.js'
 import { askedPart } from './asked-part.js'
 import type { Clock } from './clock.js'
 import type { Decision, Refusal } from './decision.js'
+import { HintTable } from './hint-table.js'
 import { isLinkLocal } from './link-local.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { Prefixes } from './prefix-list.js'
@@ -44,6 +45,8 @@ export class KnockVerifier {
   readonly #byLength = new Map<number, Map<number, CredentialFormat[]>>()
   /** By length of payload, and then by its first byte. */
   readonly #varied = new Map<number, Map<number, CredentialFormat[]>>()
+  /** Those whose first words change with time, by length of payload. */
+  readonly #rotating = new Map<number, HintTable<CredentialFormat>>()
   readonly #clock: Clock
 
   constructor(
@@ -53,7 +56,11 @@ export class KnockVerifier {
     formats: KnockFormats = knockFormats,
   ) {
     this.#clock = clock
-    for (const { payloadLength, varied } of formats.all) if (!varied) this.#byLength.set(payloadLength, new Map())
+    for (const format of formats.all) {
+      const { payloadLength, rotation, varied } = format
+      if (rotation) this.#rotating.set(payloadLength, new HintTable(format, rotation))
+      else if (!varied) this.#byLength.set(payloadLength, new Map())
+    }
     for (const credential of credentials) {
       const limiter = credential.rate ? new RateLimiter(credential.rate) : null
       const [cache, allowed] = [cacheOf(credential), prefixList(credential.onBehalfOf)]
@@ -76,6 +83,11 @@ export class KnockVerifier {
       }
       return
     }
+    const table = format.rotation && this.#rotating.get(format.payloadLength)
+    if (table) {
+      table.add(tried)
+      return
+    }
     const word = format.firstWord(secret, 0)
     const byWord = this.#byLength.get(format.payloadLength)
     byWord?.set(word, [...(byWord.get(word) ?? []), tried])
@@ -84,14 +96,34 @@ export class KnockVerifier {
   /** Verifies one packet. A granted one is used up from now on, whatever becomes of the answer. */
   verify(packet: Packet): Decision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
-    const { buffer, payloadAt, destinationPort } = packet
-    const { payloadLength } = packet
+    const { buffer, payloadAt, payloadLength } = packet
     const byWord = this.#byLength.get(payloadLength)
     const byByte = this.#varied.get(payloadLength)
-    if (!byWord && !byByte) return malformed
+    if (!byWord && !byByte) return this.#verifyRotating(packet)
     const formats = byWord?.get(buffer.readUInt32BE(payloadAt)) ?? byByte?.get(buffer[payloadAt] as number)
+    // A format of many lengths may have packets as long as those of a rotating one.
+    if (this.#rotating.has(payloadLength)) return this.#verifyEither(packet, formats)
     if (!formats) return unknownTag
-    let outcome = wrongPort
+    return this.#tryEach(packet, formats, wrongPort)
+  }
+
+  #verifyEither(packet: Packet, formats: readonly CredentialFormat[] | undefined): Decision {
+    const rotating = this.#verifyRotating(packet)
+    const isVerified = rotating.kind === 'grant' || rotating.knock !== undefined
+    return isVerified || !formats ? rotating : this.#tryEach(packet, formats, wrongPort)
+  }
+
+  #verifyRotating(packet: Packet): Decision {
+    const table = this.#rotating.get(packet.payloadLength)
+    if (!table) return malformed
+    const formats = table.find(packet.buffer, packet.payloadAt, Math.floor(this.#clock.now()))
+    if (!formats) return unknownTag
+    return this.#tryEach(packet, formats, formats.length > 0 ? wrongPort : badHash)
+  }
+
+  #tryEach(packet: Packet, formats: readonly CredentialFormat[], otherwise: Decision): Decision {
+    const { buffer, payloadAt, destinationPort, payloadLength } = packet
+    let outcome = otherwise
     for (const tried of formats) {
       const { port } = tried.credential
       if (port !== null && port !== destinationPort) continue

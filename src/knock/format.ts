@@ -68,7 +68,7 @@ export interface VerifiedKnock {
 export interface KnockRequest {
   /** The UDP port that it is sent to. */
   readonly port: number
-  /** Unix seconds. */
+  /** Unix seconds; a format that has no fractions of them leaves those out. */
   readonly time: number
   /** That many random bytes, new ones on each call. */
   readonly random: (size: number) => Buffer

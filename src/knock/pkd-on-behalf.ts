@@ -90,6 +90,6 @@ export const pkdOnBehalf: KnockFormat<PkdSecret> = {
   },
   encode({ port, time, random, address }, { tag, key }) {
     if (address === undefined) throw new Error('a knock on behalf of another needs an address')
-    return encodeObo({ tag, time, random: random(randomLength) }, address, port, key)
+    return encodeObo({ tag, time: Math.floor(time), random: random(randomLength) }, address, port, key)
   },
 }

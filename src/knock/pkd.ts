@@ -134,5 +134,6 @@ export const pkd: KnockFormat<PkdSecret> = {
     // To all who lack the key the hash is as good as random.
     return { time: readTime(bytes, at), digestAt: at + hashOffset }
   },
-  encode: ({ port, time, random }, { tag, key }) => encodePkd({ tag, time, random: random(randomLength) }, port, key),
+  encode: ({ port, time, random }, { tag, key }) =>
+    encodePkd({ tag, time: Math.floor(time), random: random(randomLength) }, port, key),
 }

@@ -204,6 +204,41 @@ const queueCases: FirewallCase[] = [
     },
   },
   {
+    name: 'words of packets that change with time are renewed, and leave with the packet path',
+    async run(firewall, nft) {
+      const shape = (firstWord: number, port: number | null = null) => ({
+        ...{ udpLength: 168, firstWord, secondWord: 0xfffffff0 + firstWord, port, interfaces: [] },
+      })
+      await firewall.install([ssh], await packetPathFor(firewall, { shapes: [shape(1), shape(2), shape(2, 4000)] }))
+      const words = async () => {
+        const rules = (await nft.list()).chains.get('windowed')?.rules ?? []
+        return rules.map(({ expr }) =>
+          JSON.stringify(expr)
+            .match(/"right":\d+/g)
+            ?.map(text => Number(text.slice(8))),
+        )
+      }
+      assert.deepEqual(await words(), [
+        [1, 0xfffffff1],
+        [2, 0xfffffff2],
+      ])
+      const jumps = (await nft.list()).chains.get('knock-udp')?.rules ?? []
+      assert.equal(jumps.filter(({ expr }) => JSON.stringify(expr).includes('"windowed"')).length, 2)
+      await firewall.renewWindows([[7, 0xffffffff]])
+      assert.equal((await nft.list()).chains.get('windowed-answer')?.rules.length, 1)
+      assert.deepEqual(await words(), [[7, 0xffffffff]])
+      const [element] = (await nft.list()).sets.get('windows')?.elements ?? []
+      assert.equal(element?.timeout, 90)
+      await firewall.install([], await packetPathFor(firewall))
+      assert.ok(!(await chainNames(nft)).includes('windowed'))
+      await assert.rejects(firewall.renewWindows([[7, 7]]))
+      await firewall.install([], await packetPathFor(firewall, { shapes: [shape(3)] }))
+      await firewall.uninstall()
+      assert.deepEqual(await chainNames(nft), ['gate-input', 'pk-ssh'])
+      assert.ok(!(await nft.list()).sets.has('windows'))
+    },
+  },
+  {
     name: 'install without services, and uninstall takes the table with it',
     async run(firewall, nft) {
       await firewall.uninstall()

@@ -1,9 +1,10 @@
 /**
- * Writes test/vectors/knock/vectors.json: `npm run build && node dist/test/support/make-knock-vectors.js`. Everything
+ * Writes test/vectors/knock/vectors.json: `npm run build && node dist/test/support/make-knock-vectors.js && npm run format`. Everything
  * follows from a fixed seed, but the signatures of ECDSA.
  */
 import * as crypto from 'node:crypto'
 import * as fs from 'node:fs'
+import path from 'node:path'
 import { sealPacket, sealKey } from '../../src/knock/pk1/envelope.js'
 import { filterKeys, formatIdentity, hmac } from '../../src/knock/pk1/identity.js'
 import type { KnockRequestBody } from '../../src/knock/pk1/request.js'
@@ -342,5 +343,35 @@ for (const vector of cases) {
   const outcome = 'layer' in judged ? judged.layer : 'accepted'
   if (!vector.name.startsWith(`${outcome}: `)) console.error(`${vector.name}: ${outcome}`)
 }
+/** Those for the checks that every format of the registry has, whose clock stands still. */
+const ofFormat = (() => {
+  const identity = formatIdentity(server.identity)
+  const seconds = Math.floor(now / 1000)
+  const salts = [random(16), random(16)] as [Buffer, Buffer]
+  const packets = [phone, camera].map((key, i) =>
+    symmetric.encode({ port, time: seconds, random: () => salts[i] as Buffer }, { identity: server.identity, key }),
+  ) as [Buffer, Buffer]
+  const options = (key: Buffer) => ({ identity, key: `0x${key.toString('hex')}` })
+  const made = (i: 0 | 1) => ({ port, time: seconds, random: salts[i].toString('hex') })
+  const wrong = (name: string, outcome: string, payload: Buffer) => ({
+    ...{ name, outcome, ...options(phone), ...made(0), payload: payload.toString('hex') },
+  })
+  return [
+    { name: 'phone', outcome: 'accepted', ...options(phone), ...made(0), payload: packets[0].toString('hex') },
+    { name: 'camera', outcome: 'accepted', ...options(camera), ...made(1), payload: packets[1].toString('hex') },
+    wrong('a byte short', 'malformed', packets[0].subarray(1)),
+    wrong('a byte long', 'malformed', Buffer.concat([packets[0]], 161)),
+    wrong('the first word of another window', 'unknown-tag', changed(packets[0], 3)),
+    wrong('the second word of another window', 'bad-hash', changed(packets[0], 7)),
+    wrong('the key of another device', 'bad-hash', packets[1]),
+    wrong('the last byte', 'bad-hash', changed(packets[0], 159)),
+  ]
+})()
+const aboutFormat =
+  'Symmetric knocks at Unix second `time`, for the checks that all formats have; knock/vectors.json has the rest.'
+fs.writeFileSync(
+  path.join(path.dirname(knockVectorsFile), '../symmetric.json'),
+  `${JSON.stringify({ about: aboutFormat, cases: ofFormat }, null, 2)}\n`,
+)
 fs.writeFileSync(knockVectorsFile, `${JSON.stringify(vectors, null, 2)}\n`)
 console.log(`${cases.length} cases`)

@@ -3,10 +3,11 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
 import { namePattern } from '../../config/values.js'
-import { maxKeyLength } from '../../knock/index.js'
+import { formatIdentity, maxKeyLength } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
-import { expandHome, privateMode, shareFile, UserError } from '../../util/index.js'
+import { defaultStateDirectory, expandHome, privateMode, shareFile, usageError, UserError } from '../../util/index.js'
 import { parseCount } from '../flag-values.js'
+import { serverIdentity } from '../server-key.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16
@@ -21,15 +22,23 @@ opens the other servers that have its key.
 
 Examples:
   pkctl keygen --out /etc/pkctl/keys/laptop
-  pkctl keygen --bytes 39`
+  pkctl keygen --bytes 39
+  pkctl keygen --server`
 
 export function keygenCommand(terminal: Terminal): Command {
   return new Command('keygen')
     .description('make a key, random and in hex, and say where it goes')
     .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(defaultKeyBytes))
+    .option('--server', "make the server's own key pair where there is none, and print its identity")
+    .option('--state-directory <dir>', 'where the daemon has its state, for --server', defaultStateDirectory)
     .option('--out <file>', 'a new file for it, not readable by other users (default: print it)')
     .addHelpText('after', help)
-    .action((flags: { bytes: string; out?: string }) => {
+    .action((flags: { bytes: string; out?: string; server?: boolean; stateDirectory: string }) => {
+      if (flags.server) {
+        if (flags.out !== undefined) throw usageError('--server and --out exclude each other')
+        terminal.out(formatIdentity(serverIdentity(flags.stateDirectory)))
+        return
+      }
       const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)
       const key = `0x${randomBytes(bytes).toString('hex')}`
       if (flags.out === undefined) terminal.out(key)

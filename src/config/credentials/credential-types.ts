@@ -8,10 +8,12 @@
 import { KnockFormats } from '../../knock/index.js'
 import { fwknop } from '../../knock/fwknop/format.js'
 import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
+import { symmetric } from '../../knock/pk1/symmetric.js'
 import { pkd } from '../../knock/pkd.js'
 
 export const credentialTypes = [
   { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },
+  { type: 'symmetric', formats: [symmetric], options: () => import('./symmetric.js') },
   { type: 'fwknop', formats: [fwknop], options: () => import('./fwknop.js') },
   { type: 'sequence', formats: [], options: () => import('./sequence.js') },
   { type: 'one-time', formats: [], options: () => import('./one-time.js') },

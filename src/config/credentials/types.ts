@@ -1,5 +1,5 @@
 /** Credentials after validation, with every default filled in. */
-import type { FlagRule, FwknopSecret, HourKind, PkdSecret, Rotation, Step } from '../../knock/index.js'
+import type { FlagRule, FwknopSecret, HourKind, PkdSecret, Rotation, Step, SymmetricSecret } from '../../knock/index.js'
 
 /** At most `count` knocks in `seconds`. */
 export interface KnockRate {
@@ -89,6 +89,11 @@ export interface PacketKnockCredential extends AnyCredential {
   readonly skew: number
   /** Prefixes in which an address may be asked for instead of the sender's own; empty = none may. */
   readonly onBehalfOf: readonly string[]
+}
+
+/** Knocked by a device that has this key. */
+export interface SymmetricCredential extends PacketKnockCredential, SymmetricSecret {
+  readonly type: 'symmetric'
 }
 
 export interface PkdCredential extends PacketKnockCredential, PkdSecret {

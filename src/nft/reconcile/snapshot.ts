@@ -9,6 +9,7 @@ import { filledByCommand } from '../table/sequence-rules.js'
 import { isAllowSet } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf } from '../table/service-spec.js'
+import { windowChains } from '../table/windows.js'
 import { readServices } from './service-state.js'
 
 export interface Snapshot {
@@ -52,8 +53,12 @@ const pathSets = new Set(filledByCommand)
 /** Whether a comparison looks at the elements of the set or map of this name. */
 export const isComparedElement = (name: string): boolean => isComparedMap(name) || isComparedSet(name)
 
-/** The chain for what is routed onward belongs to services: whether it is valid, `sound` of these says. */
-const isPath = (chain: string) => !chain.startsWith('pk-') && !chain.startsWith('gate-') && chain !== onwardChain
+/**
+ * The chain for what is routed onward belongs to services: whether it is valid, `sound` of these says. What is in the chains
+ * of windows changes with time, and is written again at each turn.
+ */
+const isPath = (chain: string) =>
+  !chain.startsWith('pk-') && !chain.startsWith('gate-') && chain !== onwardChain && !windowChains.includes(chain)
 
 /**
  * Takes a snapshot of what these commands have made, where `services` is what there should be. What differs from that

@@ -13,7 +13,7 @@ import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { forThisMachine } from './arrival.js'
 import { addGate, answerChain, gateOf } from './gate.js'
-import { shapeMatches } from './knock-shapes.js'
+import { shapeMatches, windowedMatches } from './knock-shapes.js'
 import type { Marks } from './marks.js'
 import { clearMark, ownBits } from './marks.js'
 import type { GrantAction, PacketPathSpec } from './packet-path-spec.js'
@@ -23,6 +23,7 @@ import { stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
 import { prefixOf } from './service-spec.js'
+import { addWindows, windowAnswerChain } from './windows.js'
 
 /** The verdict map from marks to the chains of actions. */
 export const grantMap = 'grants'
@@ -36,6 +37,7 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
     ...actions.map(action =>
       j.addElements(grantMap, [[marks.action(action.number), j.goto(actionChain(action))] as Json]),
     ),
+    ...addWindows(shapes),
     j.addChain(answerChain),
     // A connection that waited behind a knock that was never answered: the gate judges it like any other, without a trace
     // of the wait. Of those that were answered, user space has cleared the mark.
@@ -47,15 +49,16 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
     // Refused, or never answered: a queue without a reader, or that overflows, lets its packets go on to here.
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
-    ...shapeMatches(shapes).flatMap(shape => answersTo(hook, shape, 'answered')),
+    ...shapeMatches(shapes).flatMap(shape => answersTo(hook, shape, j.goto('answered'))),
+    ...windowedMatches(shapes).flatMap(shape => answersTo(hook, shape, j.jump(windowAnswerChain))),
     ...(sequencePorts ? stepAnswers(sequencePorts, marks, hook) : []),
     addGate(hook),
     j.insertRule(gateOf(hook), [j.match(ours, '!=', 0), j.jump(answerChain)]),
   ]
 }
 
-const answersTo = (hook: Hook, shape: readonly Expression[], chain: string) =>
-  forThisMachine(hook, ...shape).map(expr => j.addRule(answerChain, [...expr, j.goto(chain)]))
+const answersTo = (hook: Hook, shape: readonly Expression[], then: Expression) =>
+  forThisMachine(hook, ...shape).map(expr => j.addRule(answerChain, [...expr, then]))
 
 function actionRules(action: GrantAction, marks: Marks): Command[] {
   const chain = actionChain(action)
@@ -102,7 +105,7 @@ function stepAnswers(ports: SequencePorts, marks: Marks, hook: Hook): Command[] 
     ...[marks.step, marks.strayStep].map(bits =>
       j.addRule('stepped', [j.match(ours, '==', bits), ...goOn], unansweredComment),
     ),
-    ...stepShapes(ports).flatMap(shape => answersTo(hook, shape, 'stepped')),
+    ...stepShapes(ports).flatMap(shape => answersTo(hook, shape, j.goto('stepped'))),
   ]
 }
 

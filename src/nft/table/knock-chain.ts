@@ -10,11 +10,12 @@ import type { Command, Expression, Hook } from '../json.js'
 import * as j from '../json.js'
 import { forThisMachine } from './arrival.js'
 import { gatePriority } from './gate.js'
-import { shapeMatches } from './knock-shapes.js'
+import { shapeMatches, windowedMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isOverLimit, isPending, packetLimit } from './source-sets.js'
 import { stepRules } from './sequence-rules.js'
+import { fillWindows, windowChain } from './windows.js'
 
 /** With nft's own statement the two base chains are neighbours: no priority for another program's chain is between them. */
 const nativePriority = gatePriority - 1
@@ -36,9 +37,17 @@ export function knockRules(spec: PacketPathSpec): Command[] {
   return [
     ...candidateChain(spec),
     ...pendingChain(spec),
+    ...fillWindows(spec.shapes),
     ...Object.values(chains).map(chain => j.addChain(chain)),
     ...shapeMatches(spec.shapes).flatMap(shape =>
       forUs(...shape).map(expr => j.addRule(chains.udp, [...expr, j.goto('candidate')])),
+    ),
+    ...windowedMatches(spec.shapes).flatMap(shape =>
+      forUs(...shape).flatMap(expr => [
+        j.addRule(chains.udp, [...expr, j.jump(windowChain)]),
+        // Those that are not of this minute; candidates do not come back.
+        j.addRule(chains.udp, [...expr, j.counter()], 'no current prefix'),
+      ]),
     ),
     ...(spec.sequencePorts
       ? stepRules(chains, spec.sequencePorts, spec.marks, {

@@ -13,7 +13,28 @@ interface Group extends Pick<KnockShape, 'port' | 'interfaces'> {
 }
 
 /** One rule for each length, port and list of interfaces that occurs: the number of words does not matter, they are a hash set. */
-export function shapeMatches(shapes: readonly KnockShape[]): Expression[][] {
+export const shapeMatches = (shapes: readonly KnockShape[]): Expression[][] =>
+  grouped(shapes.filter(shape => !isWindowed(shape))).map(group => [
+    ...sizeAndPort(group),
+    j.anyOf(j.transportBits(64, group.bits), [...new Set(group.words)]),
+    ...comesInBy(group.interfaces),
+  ])
+
+/** The same for packets whose words are compared by the chain of windows.ts. */
+export const windowedMatches = (shapes: readonly KnockShape[]): Expression[][] =>
+  grouped(shapes.filter(isWindowed)).map(group => [...sizeAndPort(group), ...comesInBy(group.interfaces)])
+
+const isWindowed = (shape: KnockShape) => 'secondWord' in shape
+
+function sizeAndPort({ lengths, port }: Group): Expression[] {
+  const size =
+    lengths.length === 1
+      ? j.match(j.field('udp', 'length'), '==', lengths[0] as number)
+      : j.anyOf(j.field('udp', 'length'), lengths)
+  return port === null ? [size] : [size, j.match(j.field('udp', 'dport'), '==', port)]
+}
+
+function grouped(shapes: readonly KnockShape[]): Group[] {
   const groups = new Map<string, Group>()
   for (const shape of shapes) {
     const { port, interfaces } = shape
@@ -23,12 +44,5 @@ export function shapeMatches(shapes: readonly KnockShape[]): Expression[][] {
     const key = [lengths.join(), port, bits, ...interfaces].join(' ')
     groups.set(key, { ...{ port, interfaces, lengths, bits }, words: [...(groups.get(key)?.words ?? []), ...words] })
   }
-  return [...groups.values()].map(({ port, interfaces, lengths, bits, words }) => [
-    lengths.length === 1
-      ? j.match(j.field('udp', 'length'), '==', lengths[0] as number)
-      : j.anyOf(j.field('udp', 'length'), lengths),
-    ...(port === null ? [] : [j.match(j.field('udp', 'dport'), '==', port)]),
-    j.anyOf(j.transportBits(64, bits), [...new Set(words)]),
-    ...comesInBy(interfaces),
-  ])
+  return [...groups.values()]
 }

@@ -10,6 +10,8 @@ interface FixedShape {
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
   readonly firstWord: number
+  /** The next four, where both change with time; undefined where any are valid. */
+  readonly secondWord?: number
   /** Destination port; null for every port. */
   readonly port: number | null
   /** By which interfaces it must come in; empty for all. */

@@ -177,13 +177,13 @@ describe('loadConfig: problems', () => {
       name: 'a type that is not known',
       yaml: 'credentials:\n  c: {type: gpg}',
       want: [
-        "2:13: credentials.c.type: unknown credential type 'gpg'; known: pkd, fwknop, sequence, one-time, rotating",
+        "2:13: credentials.c.type: unknown credential type 'gpg'; known: pkd, symmetric, fwknop, sequence, one-time, rotating",
       ],
     },
     {
       name: 'no type',
       yaml: 'credentials: {c: {}}',
-      want: ["1:18: credentials.c: 'type' is missing; known: pkd, fwknop, sequence, one-time, rotating"],
+      want: ["1:18: credentials.c: 'type' is missing; known: pkd, symmetric, fwknop, sequence, one-time, rotating"],
     },
     {
       name: 'neither key nor services',

@@ -350,6 +350,7 @@ describe('the sample, the documentation and the JSON schema', () => {
   fs.writeFileSync(path.join(directory, 'keys/telephone'), 'enc\n', { mode: 0o600 })
   fs.writeFileSync(path.join(directory, 'keys/telephone-hmac'), 'mac\n', { mode: 0o600 })
   fs.writeFileSync(path.join(directory, 'keys/visitor'), '0x31\n', { mode: 0o600 })
+  fs.writeFileSync(path.join(directory, 'keys/phone'), `0x${'31'.repeat(32)}\n`, { mode: 0o600 })
 
   /** Loads `text` from a real file. */
   function loadReal(text: string): LoadedConfig {

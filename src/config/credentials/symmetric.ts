@@ -1,0 +1,60 @@
+/** Credentials for the knock of a device that has a key of its own: src/knock/pk1/symmetric.ts. */
+import * as z from 'zod'
+import { parseIdentity, parseSymmetricKey, PkdFormatError } from '../../knock/index.js'
+import { oneLine, ValueError } from '../../util/index.js'
+import type { ConfigPath } from '../config-path.js'
+import { formatPath } from '../config-path.js'
+import type { Context } from '../context.js'
+import { expectedSecret, mapping, parsed, text } from '../schema-parts.js'
+import type { SecretFile } from '../secrets.js'
+import { serverIdentity } from '../server-identity.js'
+import { commonOptions, credentialKind } from './common.js'
+import { limitOptions, portOption } from './packet.js'
+import type { SymmetricCredential } from './types.js'
+
+const schema = mapping({
+  type: z.literal('symmetric').describe("The kind of knock: symmetric, pkctl's own for a device that has no SSH key."),
+  key: parsed(z.string({ error: expectedSecret('text') }), parseSymmetricKey)
+    .optional()
+    .describe('The secret, 32 bytes in hex after 0x; either this or key-file is needed.'),
+  'key-file': z
+    .string({ error: expectedSecret('a path') })
+    .min(1, { error: () => 'expected a path, got empty text' })
+    .optional()
+    .describe('The file whose first line is the secret; a relative path starts at the directory of this file.'),
+  identity: parsed(text('an identity such as pk1:…'), readIdentity)
+    .optional()
+    .describe("The identity that the device knocks at. Default: the server's own"),
+  ...portOption,
+  ...commonOptions,
+  ...limitOptions,
+})
+
+export const kind = credentialKind({
+  schema,
+  secrets: { key: 'needed' },
+  identifiedBy: 'key',
+  load({ common, data, secrets: { key: file }, at, context }): SymmetricCredential | undefined {
+    const key = data.key ?? (file && keyIn(file, [...at, 'key-file'], context))
+    const identity = data.identity ?? serverIdentity(at, context)
+    if (key === undefined || identity === undefined) return undefined
+    const { port, skew } = data
+    return { ...common, type: 'symmetric', identity, key, port, skew, onBehalfOf: [] }
+  },
+})
+
+function readIdentity(value: string): Buffer {
+  const identity = parseIdentity(value)
+  if (identity) return identity
+  throw new ValueError('expected an identity such as pk1:…', "'pkctl keygen --server' prints it")
+}
+
+function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }: Context) {
+  try {
+    return parseSymmetricKey(line)
+  } catch (cause) {
+    if (!(cause instanceof PkdFormatError)) throw cause
+    findings.problem(merged.positionOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Finds the credentials that a packet of a rotating format can be for, however many there are: by its first words, which
+ * all users of one identity have, and by its hint, which one of them has in one window.
+ */
+import type { KnockFormat } from '../knock/index.js'
+
+interface Entry {
+  readonly format: KnockFormat
+  readonly secret: unknown
+}
+
+/** Those that begin their packets alike. */
+interface Group<E> {
+  /** Of any of them. */
+  readonly secret: unknown
+  readonly byHint: Map<string, E[]>
+}
+
+/** By first word; in one window. */
+type WindowTable<E> = ReadonlyMap<number, readonly Group<E>[]>
+
+type Rotation = NonNullable<KnockFormat['rotation']>
+
+export class HintTable<E extends Entry> {
+  readonly #entries: E[] = []
+  /** By the start of the window. */
+  #windows = new Map<number, WindowTable<E>>()
+
+  constructor(
+    readonly format: KnockFormat,
+    readonly rotation: Rotation,
+  ) {}
+
+  add(entry: E): void {
+    this.#entries.push(entry)
+    this.#windows.clear()
+  }
+
+  /** Undefined for a packet that no credential's packets begin like at `now`, in Unix seconds, or in the next windows. */
+  find(bytes: Buffer, at: number, now: number): readonly E[] | undefined {
+    const { windowSeconds } = this.rotation
+    const present = now - (now % windowSeconds)
+    if (!this.#windows.has(present + windowSeconds) || !this.#windows.has(present - windowSeconds)) this.#turn(present)
+    const word = bytes.readUInt32BE(at)
+    let found: readonly E[] | undefined
+    for (const table of this.#windows.values()) {
+      for (const { secret, byHint } of table.get(word) ?? []) {
+        found = byHint.get(this.rotation.hintIn(bytes, at, secret)) ?? []
+        if (found.length > 0) return found
+      }
+    }
+    return found
+  }
+
+  /** What is known of a window stays known; of each turn one is new. */
+  #turn(present: number): void {
+    const { windowSeconds } = this.rotation
+    const starts = [present - windowSeconds, present, present + windowSeconds]
+    this.#windows = new Map(starts.map(start => [start, this.#windows.get(start) ?? this.#tableAt(start)]))
+  }
+
+  #tableAt(start: number): WindowTable<E> {
+    const groups = new Map<string, Group<E> & { readonly word: number }>()
+    if (start < 0) return new Map()
+    for (const entry of this.#entries) {
+      const { secret } = entry
+      const word = this.format.firstWord(secret, start)
+      const name = `${word} ${this.rotation.secondWord(secret, start)}`
+      const group = groups.get(name) ?? { word, secret, byHint: new Map<string, E[]>() }
+      groups.set(name, group)
+      const hint = this.rotation.hintOf(secret, start)
+      group.byHint.set(hint, [...(group.byHint.get(hint) ?? []), entry])
+    }
+    const table = new Map<number, Group<E>[]>()
+    for (const group of groups.values()) table.set(group.word, [...(table.get(group.word) ?? []), group])
+    return table
+  }
+}
