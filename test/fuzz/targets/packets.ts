@@ -11,6 +11,8 @@ import type { KnockFormat } from '../../../src/knock/format.js'
 import { makeContainer } from '../../../src/knock/fwknop/container.js'
 import type { FwknopSecret } from '../../../src/knock/fwknop/format.js'
 import { fwknop } from '../../../src/knock/fwknop/format.js'
+import { parseIdentity } from '../../../src/knock/pk1/identity.js'
+import type { SymmetricSecret } from '../../../src/knock/pk1/symmetric.js'
 import { encodePkd } from '../../../src/knock/pkd.js'
 import { parseAddress } from '../../../src/net/addresses.js'
 import { socketAddress } from '../../../src/queue/datagram.js'
@@ -109,6 +111,11 @@ const fwknopSecret: FwknopSecret = {
   expires: null,
   maxWindow: 300,
 }
+/** Those of the vectors of the symmetric knock. */
+const symmetricSecret: SymmetricSecret = {
+  identity: parseIdentity('pk1:zVyP11ophIXNQEHOFDJezoC9VSLw72gfrePjs-oV_08') as Buffer,
+  key: Buffer.from('298e330f60ea5acaf8e210a58312a79516b9133bfe21bf0650bd8cdc174badc1', 'hex'),
+}
 const knockPorts = [22, 40_000, 0, 65_535]
 
 export const packetTargets: readonly Target[] = [
@@ -130,7 +137,8 @@ export const packetTargets: readonly Target[] = [
     seeds: payloads,
     run(input) {
       for (const format of knockFormats.all) {
-        const secret = format.varied ? format.secretOf(fwknopSecret) : format.secretOf(laptop.secret)
+        const source = format.varied ? fwknopSecret : format.rotation ? symmetricSecret : laptop.secret
+        const secret = format.secretOf(source)
         const lengths = format.varied ? format.varied.lengths(secret) : [format.payloadLength]
         for (const length of lengths) {
           const bytes = Buffer.concat([Buffer.alloc(3, 0xaa), input], 3 + length + 5)
