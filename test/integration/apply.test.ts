@@ -339,7 +339,7 @@ describe('pkctl apply', () => {
     assert.equal(status, 0)
     const refused = await fromSession('pkctl init ssh --port 22 --window 90')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, new RegExp(`would end: .* allows ${client4} for longer than 2\\d\\d s\\n`))
+    assert.match(refused.stderr, new RegExp(`would end: .* accepts ${client4} for longer than 2\\d\\d s\\n`))
     assert.equal((await list())[0]?.window, 60)
     const { stdout, stderr } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.match(stdout, /still here/)

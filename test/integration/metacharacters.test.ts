@@ -50,6 +50,8 @@ describe('metacharacters', () => {
 
   it('in every text of the configuration, and every name, are refused in one line each, or kept as they are', () => {
     for (const key of ['laptop', 'hourly.open', 'hourly.close']) lab.file(`keys/${key}`, `secret of ${key}\n`)
+    lab.file('keys/phone', `0x${'5a'.repeat(32)}\n`)
+    for (const key of ['telephone', 'telephone-hmac']) lab.file(`keys/${key}`, `secret of ${key}\n`)
     lab.file('sequences', ' 7000,8000:udp\n')
     const main = lab.file('pkctl.yaml', sample())
     loadConfig(main)
