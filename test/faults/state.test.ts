@@ -93,7 +93,7 @@ describe('a fault of the state', () => {
     await nft(`table inet pkctl { ${set('pk-ssh-4')} ${set('pk-ssh.add-4')} }`)
     const daemon = await lab.daemon(lab.config(laptop()))
     assert.deepEqual(await knock(), ['timeout', 'timeout'])
-    await daemon.says(/is right, but the kernel has not opened ssh: its set is full/)
+    await daemon.says(/is valid, but the kernel has not opened ssh: its set is full/)
     const added = await lab.pkctl('add', client4, '--service', 'ssh')
     assert.equal(added.status, 1)
     assert.match(added.stderr, /^pkctl: hint: a set of grants has reached its size/m)
