@@ -1,8 +1,8 @@
 // Runs one compiled file of tests, for at most its time. What it began is ended with it: its processes, and its network
 // namespaces, which carry the number of its process in their names.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { getPriority, tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { clearInterval, setInterval, setTimeout } from 'node:timers'
 import { URL } from 'node:url'
@@ -35,7 +35,6 @@ export async function runFile(file, name, { limit, patience, slowness }) {
       { detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
     )
     running.add(child)
-    keepPriority(child.pid)
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => (output += text))
     const exited = new Promise(resolve => {
@@ -66,18 +65,6 @@ export async function runFile(file, name, { limit, patience, slowness }) {
     return { output, ...count(eventsIn(events), name, { why, status }) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-/**
- * A file runs in a session of its own. Where the kernel shares the processors out among sessions (autogroups, see sched(7)),
- * it would have as much of them as any other, although this process is to leave the processors to others.
- */
-function keepPriority(pid) {
-  try {
-    if (getPriority() > 0) writeFileSync(`/proc/${pid}/autogroup`, `${getPriority()}`)
-  } catch {
-    // There are no autogroups, or it has ended.
   }
 }
 
