@@ -36,8 +36,17 @@ export class GrantConfirmation {
     readonly monotonic: Clock['monotonic'],
   ) {}
 
-  /** Whether `source` has these grants, which were made a moment ago. Does not reject. */
-  confirm(source: string, grants: Grants): Promise<Confirmation> {
+  /**
+   * Whether `source` has these grants, which were made a moment ago. Does not reject. `counts`: whether `missing` is to count
+   * it, which is asked for once for each knock.
+   */
+  confirm(source: string, grants: Grants, counts = true): Promise<Confirmation> {
+    const confirmation = this.#confirmation(source, grants)
+    if (counts) void confirmation.then(({ kind }) => (this.missing += kind === 'missing' ? 1 : 0))
+    return confirmation
+  }
+
+  #confirmation(source: string, grants: Grants): Promise<Confirmation> {
     const startedAt = this.monotonic()
     const key = [source, ...grants.map(({ service }) => service.name)].join(' ')
     const shared = this.#shared.get(key)
@@ -64,7 +73,6 @@ export class GrantConfirmation {
       const elapsed = this.monotonic() - startedAt
       const isOver = grants.some(({ service, seconds }) => elapsed > (service.singleUse ? traceSeconds : seconds - 1))
       if (isOver) return { kind: 'unknown' }
-      this.missing++
       return { kind: 'missing', services }
     } catch {
       return { kind: 'unknown' }

@@ -21,7 +21,7 @@ export class KnockCommands {
   /** The knock of a credential with triggers was accepted, and `address` should have its grants. */
   opened(credential: string, address: string): void {
     const grants = this.grantsOf(credential) ?? []
-    const confirmed = grants.length > 0 ? this.confirmation.confirm(address, grants) : undefined
+    const confirmed = grants.length > 0 ? this.confirmation.confirm(address, grants, false) : undefined
     this.#inOrder(address, confirmed, confirmation => {
       if (confirmation?.kind !== 'missing') {
         this.triggers.opened(credential, address)

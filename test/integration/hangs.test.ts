@@ -137,7 +137,10 @@ describe('what hangs', { concurrency: 4 }, () => {
       site.unhang()
       await site.closedWithin(25_000)
       // The port may be closed again before that listing's time is over.
-      await site.says(/nft list (ruleset inet|table inet pkctl):? .*did not end within \d+ s and was killed/, 30_000)
+      await site.says(
+        /nft list (ruleset inet|(table|map|set) inet pkctl)\S* .*did not end within \d+ s and was killed/,
+        30_000,
+      )
       await until(() => site.hanging().length === 0, 2000)
       // Knocks open again, too.
       const knock = { send: { host: server4, from: client4, port: knockPort, hex: knockHex() } }

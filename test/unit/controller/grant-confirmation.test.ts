@@ -64,7 +64,9 @@ describe('what the log says of an accepted knock', () => {
 
   it('is read once for the log and for commands', async () => {
     const { confirmation, reads } = bench(['ssh'])
-    const [first, second] = await Promise.all([0, 1].map(() => confirmation.confirm('192.0.2.1', grants)))
+    const [first, second] = await Promise.all(
+      [true, false].map(counts => confirmation.confirm('192.0.2.1', grants, counts)),
+    )
     assert.deepEqual(first, { kind: 'missing', services: ['web'] })
     assert.deepEqual(second, first)
     assert.deepEqual([reads(), confirmation.missing], [3, 1], 'and once more what was missing')
