@@ -42,6 +42,9 @@ export async function askOrExplain(socketPath: string, request: Message['request
       const hint = 'systemctl start pkctld; services in the kernel stay closed, and pkctl add still grants access'
       throw new UserError(`pkctld is not running: no daemon answers at ${socketPath}`, hint)
     }
+    // A program that ends before it has read the request resets the connection.
+    if (code === 'ECONNRESET' || code === 'EPIPE')
+      throw new UserError(`pkctld at ${socketPath} ended before it answered`)
     if (code === 'EACCES')
       throw new UserError(
         `no right to ask pkctld at ${socketPath}`,
