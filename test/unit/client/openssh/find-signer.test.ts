@@ -55,7 +55,9 @@ describe('the signer of a knock', () => {
     const socket = openssh.path('agent')
     agent = spawn('ssh-agent', ['-D', '-a', socket, '-P', '/usr/lib/*,/usr/local/lib/*,/root/*'], { stdio: 'ignore' })
     process.env['SSH_AUTH_SOCK'] = socket
-    for (let tries = 0; tries < 500 && !fs.existsSync(socket); tries++) await new Promise(next => setTimeout(next, 20))
+    // The socket is there before the agent listens; ssh-add ends with 2 until then.
+    for (let tries = 0; tries < 500 && (await run(['ssh-add', '-l'])).status === 2; tries++)
+      await new Promise(next => setTimeout(next, 20))
   }
   async function sshAdd(...args: readonly string[]): Promise<void> {
     const { status, stderr } = await run(['ssh-add', ...args], { cwd: openssh.directory })
