@@ -1,6 +1,6 @@
 /**
  * The daemon owns its table where nft and the kernel can keep one: through a session of nft that stays. Then no other program can
- * change, delete or flush the table, and it is left as it was when the daemon ends, without an owner. Whoever owns the table
+ * change, delete or flush the table, and it is left as it was when the daemon ends, without an owner. Who owns the table
  * makes all changes; pkctl's commands ask the owner for theirs (see owner-request.ts).
  */
 import { TimeLimitError } from '../util/index.js'

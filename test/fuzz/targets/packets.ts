@@ -158,7 +158,7 @@ export const packetTargets: readonly Target[] = [
       Buffer.from('1111222233334444:YWxpY2U:1700000000:3.0.0:3:MTkyLjAuMi43LHRjcC8yMg:aHVudGVy:90'),
     ],
     run(input) {
-      // Whoever has the keys can send any line with a right digest.
+      // A sender with the keys can send any line with a right digest.
       const digest = createHash('sha256').update(input).digest('base64').slice(0, 43)
       const packet = makeContainer(Buffer.concat([input, Buffer.from(`:${digest}`)]), Buffer.alloc(8, 5), fwknopSecret)
       const knock = fwknop.verify(packet, 0, 1, fwknopSecret, packet.length)
