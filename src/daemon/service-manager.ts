@@ -69,10 +69,12 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
       const every = watchdogMilliseconds(environment, pid)
       if (address === '' || every === undefined) return
       let waiting = false
-      let complained = false
+      // Each reason once, however many seconds it names: the first one is not always the one that explains the others.
+      const told = new Set<string>()
       const complain = (reason: string) => {
-        if (!complained) onTrouble(`the watchdog is not notified, because ${reason}`)
-        complained = true
+        const kind = reason.replace(/\d+/g, 'N')
+        if (!told.has(kind)) onTrouble(`the watchdog is not notified, because ${reason}`)
+        told.add(kind)
       }
       const pingOnce = () => {
         // One ping at a time: a late answer counts, a missing one lets the watchdog expire.
@@ -84,7 +86,7 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
         ping().then(
           () => {
             waiting = false
-            complained = false
+            told.clear()
             if (timer) notify('WATCHDOG=1')
           },
           (error: unknown) => {

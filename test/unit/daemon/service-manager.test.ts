@@ -120,6 +120,21 @@ describe('the service manager', () => {
     assert.equal(troubles.length, 2)
   })
 
+  it('each reason is logged once, whatever numbers it names and whatever comes first', async () => {
+    make({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000' })
+    const reasons = ['no report for 60 s', 'no comparison for 60 s', 'no report for 61 s', 'no comparison for 61 s']
+    let fail: (error: Error) => void = () => assert.fail('not asked')
+    manager.watch(() => new Promise((_, reject) => (fail = reject)))
+    mock.timers.tick(500)
+    for (const reason of reasons) {
+      fail(new Error(reason))
+      await settle()
+      mock.timers.tick(500)
+    }
+    const because = (reason: string) => `the watchdog is not notified, because ${reason}`
+    assert.deepEqual(troubles, ['the packet worker does not answer', ...reasons.slice(0, 2)].map(because))
+  })
+
   for (const watchdog of [
     {},
     { WATCHDOG_USEC: '0' },
