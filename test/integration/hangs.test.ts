@@ -113,6 +113,22 @@ class Site {
   }
 }
 
+/** Whether no listing is left soon after 24 askers of one have been killed. */
+async function leavesNoListing(site: Site): Promise<boolean> {
+  site.hang('nft', '*list table*')
+  const askers = Array.from({ length: 24 }, () =>
+    spawn('ip', ['netns', 'exec', site.lab.server, process.execPath, pkctl, 'status', '--socket', site.lab.socket]),
+  )
+  await until(() => site.hanging().length > 0)
+  await sleep(1500)
+  assert.equal(site.hanging().length, 1, 'one listing at a time')
+  for (const asker of askers) asker.kill('SIGKILL')
+  return until(() => site.hanging().length === 0, 3000).then(
+    () => true,
+    () => false,
+  )
+}
+
 describe('what hangs', { concurrency: 4 }, () => {
   /** Each test has a site of its own, because most of them only wait. */
   function on(what: string, extra: string | undefined, test: (site: Site) => Promise<void>): void {
@@ -174,16 +190,16 @@ describe('what hangs', { concurrency: 4 }, () => {
   })
 
   on('24 askers that leave keep no nft busy', undefined, async site => {
-    site.hang('nft', '*list table*')
-    const askers = Array.from({ length: 24 }, () =>
-      spawn('ip', ['netns', 'exec', site.lab.server, process.execPath, pkctl, 'status', '--socket', site.lab.socket]),
-    )
-    await until(() => site.hanging().length > 0)
-    await sleep(1500)
-    assert.equal(site.hanging().length, 1, 'one listing at a time')
-    for (const asker of askers) asker.kill('SIGKILL')
-    await until(() => site.hanging().length === 0, 3000)
-    site.unhang()
+    // A daemon that has lost its monitor lists everything for itself, too, and waits for that listing: then once more.
+    const monitorsLost = () => site.daemon.output.match(/nft monitor .*is started again/g)?.length ?? 0
+    for (let attempt = 1; ; attempt++) {
+      const lostBefore = monitorsLost()
+      const isFree = await leavesNoListing(site)
+      site.unhang()
+      if (isFree) break
+      assert.ok(attempt < 3 && monitorsLost() > lostBefore, `a listing goes on:\n${site.daemon.output}`)
+      await until(async () => (await site.status())?.watched === true)
+    }
     assert.ok(await site.status())
   })
 
