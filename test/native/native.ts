@@ -19,6 +19,8 @@ const inShare = (...names: string[]) => path.join(share, ...names)
 const fileSeconds = 780
 /** Tests wait about as long as they compute. */
 const instancesPerProcessor = Number(process.env['PKCTL_NATIVE_INSTANCES'] ?? 2)
+/** Of run-tests.js, which the instances run. */
+const secondTry = process.env['PKCTL_TEST_SECOND_TRY']
 /** So many instances may end before their time until the rest counts as failed. */
 const patience = 4
 
@@ -58,6 +60,7 @@ class Instance {
         ...[`mem=${megabytes}M`, 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', 'quiet'],
         ...[`init=${path.join(root, 'test/native/init')}`, 'con=null', 'con0=null,fd:1', 'con1=null', 'seccomp=on'],
         ...[`uml_dir=${folder}`, `umid=${name}`, `PKCTL_SHARE=${share}`, `PKCTL_INSTANCE=${name}`],
+        ...(secondTry === undefined ? [] : [`PKCTL_TEST_SECOND_TRY=${secondTry}`]),
       ],
       // A process group of its own, so that all of it can be ended at once.
       { detached: true, stdio: ['ignore', output, output], env: { ...process.env, TMPDIR: folder } },
@@ -173,14 +176,14 @@ class Run {
     process.stdout.write(text)
   }
 
-  /** What failed once more, and the sum. */
+  /** What failed, in a line each, and the sum. */
   summary(): { line: string; failures: string[]; good: boolean } {
     const reports = [...this.#reports.values()]
     const total = (what: 'passed' | 'failed' | 'skipped') => reports.reduce((sum, report) => sum + report[what], 0)
     const skipped = total('skipped') > 0 ? `, ${total('skipped')} skipped` : ''
     return {
       line: `${total('passed')} passed, ${total('failed')} failed${skipped}`,
-      failures: reports.flatMap(({ text }) => text.match(/^failed: .*$/gm) ?? []),
+      failures: reports.flatMap(({ text }) => text.match(/^(at first )?failed(:| at first).*$/gm) ?? []),
       good: total('failed') === 0 && total('passed') > 0,
     }
   }

@@ -23,6 +23,10 @@ let number = 0
 
 /** Runs these files alone; `began` is the process that a file began, if it lives on. */
 async function runs(files: Readonly<Record<string, string>>, ...options: string[]) {
+  return runsWith({ PKCTL_TEST_SECOND_TRY: undefined }, files, ...options)
+}
+
+async function runsWith(env: NodeJS.ProcessEnv, files: Readonly<Record<string, string>>, ...options: string[]) {
   const own = path.join(folder, String(++number))
   fs.mkdirSync(own)
   const pidFile = path.join(own, 'pid')
@@ -30,7 +34,7 @@ async function runs(files: Readonly<Record<string, string>>, ...options: string[
     fs.writeFileSync(path.join(own, `${name}.test.mjs`), head.replace('PIDFILE', pidFile) + text)
   }
   const argv = [path.join(root, 'scripts/run-tests.js'), `--folder=${own}`, ...options]
-  const { status, stdout, stderr } = await run([process.execPath, ...argv])
+  const { status, stdout, stderr } = await run([process.execPath, ...argv], { env })
   const began = fs.existsSync(pidFile) ? fs.readFileSync(pidFile, 'utf8') : ''
   return { status, lines: stdout.trimEnd().split('\n'), all: stdout + stderr, isLeft: isAlive(began) }
 }
@@ -54,6 +58,29 @@ describe('run-tests.js', () => {
       ['failed: bad.test.mjs: three: no such thing', '1 passed, 1 failed, 1 skipped'],
       all,
     )
+    assert.equal(status, 1)
+  })
+
+  it('runs a file that failed once more if it is told to, counts that result, and names both', async () => {
+    const passesLater = `it('one', () => {
+      const mark = new URL('mark', import.meta.url)
+      try {
+        writeFileSync(mark, '', { flag: 'wx' })
+      } catch {
+        return
+      }
+      throw new Error('too early')
+    })`
+    const files = { later: passesLater, never: "it('two', () => { throw new Error('no such thing') })" }
+    const { status, lines } = await runsWith({ PKCTL_TEST_SECOND_TRY: '1' }, files)
+    assert.deepEqual(lines.slice(-6), [
+      'at first failed: later.test.mjs: one: too early',
+      'failed at first and was tried again: later.test.mjs',
+      'at first failed: never.test.mjs: two: no such thing',
+      'failed at first and was tried again: never.test.mjs',
+      'failed: never.test.mjs: two: no such thing',
+      '1 passed, 1 failed',
+    ])
     assert.equal(status, 1)
   })
 
