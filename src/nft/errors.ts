@@ -16,6 +16,11 @@ import { TimeLimitError } from '../util/index.js'
 export type NftErrorKind =
   'missing-tool' | 'permission' | 'not-found' | 'exists' | 'busy' | 'full' | 'unsupported' | 'no-answer' | 'other'
 
+/** What the kernel's word for a kind of error does not tell a person. */
+const explanations: Partial<Record<NftErrorKind, string>> = {
+  full: 'a set of the table is full, and takes no further element',
+}
+
 /** nft failed. `message` is one line for a person; `stderr` is what nft said, whole. */
 export class NftError extends Error {
   override readonly name = 'NftError'
@@ -26,7 +31,7 @@ export class NftError extends Error {
     readonly stderr: string,
     options?: { cause?: unknown },
   ) {
-    super(`${operation}: ${firstComplaint(stderr)}`, options)
+    super(`${operation}: ${explanations[kind] ?? firstComplaint(stderr)}`, options)
   }
 }
 

@@ -34,7 +34,7 @@ const table: readonly (readonly [string, string, NftErrorKind, string])[] = [
     'a full set',
     couldNot('Too many open files in system'),
     'full',
-    'Could not process rule: Too many open files in system',
+    'a set of the table is full, and takes no further element',
   ],
   [
     'no rights',
