@@ -21,6 +21,5 @@ if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
   export PKCTL_TEST_BUNDLE=1
 fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"
-npm run --silent lint || fail lint
-# They wait more than they compute, so more of them run at once than there are processors.
-exec node scripts/run-tests.js "--at-once=$(($(nproc) + 1))" unit/ integration/ faults/
+# They wait more than they compute, so more of them run at once than there are processors. Those that wait longest come first.
+exec node scripts/run-tests.js "--at-once=$(($(nproc) + 1))" --beside=lint faults/ integration/ unit/
