@@ -1,6 +1,7 @@
 /** The systems whose configuration can be imported: how each is read, and what the result says at its top. */
 import { nearest, oneLine, usageError, UserError } from '../util/index.js'
 import type { ImportResult } from './draft-entries.js'
+import { importFwknop } from './fwknop.js'
 import { importIptPkdHosts } from './ipt-pkd-client.js'
 import { importIptPkd } from './ipt-pkd-rules.js'
 import { importKnockdHelper } from './knockd-helper.js'
@@ -10,7 +11,7 @@ import { importNfqknockd } from './nfqknockd.js'
 import type { Printed } from './print-yaml.js'
 import { printConfig, printHosts } from './print-yaml.js'
 import { readActionFiles } from './read-action-files.js'
-import { nameOf, readRegularFile, readText } from './read-input.js'
+import { nameOf, readBeside, readRegularFile, readText } from './read-input.js'
 import { secretPaths } from './secret-paths.js'
 
 const otherFirewalls =
@@ -53,6 +54,14 @@ const systems: Readonly<Record<string, System>> = {
       `From the pktables services in ${from}. Services made by pktables init are in the kernel already; these are for ` +
       `pkctld, which takes them over. ${otherFirewalls}`,
     expected: 'lines with pktables init, such as: pktables init ssh --port 22 --syn',
+  },
+  fwknop: {
+    result: source => {
+      const file = onlyOne(source, 'fwknop FILE')
+      return { result: importFwknop(readText(file), readBeside(file, 'fwknopd.conf')), from: nameOf(file) }
+    },
+    heading: from => `From fwknop, ${from}. ${stop('fwknopd')} ${otherFirewalls}`,
+    expected: 'stanzas, each with SOURCE, KEY or KEY_BASE64, HMAC_KEY or HMAC_KEY_BASE64, and OPEN_PORTS',
   },
   ipt_pkd: {
     result: fromFile('ipt_pkd', importIptPkd),

@@ -1,5 +1,6 @@
 /** The text of a file or of stdin, within bounds. */
 import * as fs from 'node:fs'
+import * as path from 'node:path'
 import { decodeText, expandHome, oneLine, reasonOf, UserError } from '../util/index.js'
 
 const maxBytes = 1024 * 1024
@@ -19,6 +20,13 @@ export function readText(file: string): string {
   if (text === undefined) throw new UserError(`${about} is not UTF-8 text`, 'iconv -f LATIN1 -t UTF-8 makes it so')
   if (text.includes('\0')) throw new UserError(`${about} is not text`)
   return text
+}
+
+/** The text of another file in the directory of that one; undefined where there is none. */
+export function readBeside(file: string, name: string): string | undefined {
+  if (file === '-') return undefined
+  const beside = path.join(path.dirname(expandHome(file)), name)
+  return fs.existsSync(beside) ? readText(beside) : undefined
 }
 
 /** A file that an input names: not a pipe or a device, which may block or never end. */

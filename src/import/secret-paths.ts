@@ -9,7 +9,7 @@ export function secretPaths(directory: string | undefined): SecretPath {
   const names = new UniqueNames()
   return (entry, option) => {
     if (directory === undefined) return undefined
-    const purpose = { 'open-secret': '-open', 'close-secret': '-close' }[option] ?? ''
+    const purpose = { 'open-secret': '-open', 'close-secret': '-close', 'hmac-key': '-hmac' }[option] ?? ''
     return path.resolve(expandHome(directory), names.make(`${entry}${purpose}`, 'key'))
   }
 }

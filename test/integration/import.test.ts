@@ -7,6 +7,7 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import { findHostEntry } from '../../src/client/hosts-file.js'
 import type { Result } from '../support/commands.js'
 import { dist, must, pkctl, root, run, until } from '../support/commands.js'
+import { fwknopClient } from '../support/fwknop.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-import-'))
@@ -101,6 +102,40 @@ describe('an imported configuration', () => {
     const knock = [process.execPath, pkctl, 'knock', server4, '--tag', 'SSHK', '--key-env', 'KEY', '--connect', '22']
     assert.match((await lab.from(knock, options)).stdout, /port 22\/tcp is open/)
     await daemon.says(/knock by lap-top from 10\.77\.0\.2 opens ssh for 30 s, udp-22 for 30 s/)
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+  })
+
+  it('of fwknop is opened by its client, over the port of fwknopd.conf, and by no stanza without an HMAC', async () => {
+    const [key, hmacKey] = ['DwpZv8Hn26OzcK75UPY30TBpni8RhoTYr5n1uWbjLck=', 'an HMAC key of text']
+    const file = lab.file(
+      'fwknop/access.conf',
+      `SOURCE ANY\nKEY_BASE64 ${key}\nHMAC_KEY ${hmacKey};\nHMAC_DIGEST_TYPE SHA512\nOPEN_PORTS tcp/22\n` +
+        'FW_ACCESS_TIMEOUT 45\nREQUIRE_USERNAME alice\nSOURCE ANY\nKEY pkctl-enc-key-1\nOPEN_PORTS tcp/22\n',
+    )
+    lab.file('fwknop/fwknopd.conf', 'PCAP_FILTER udp port 7777;\n')
+    const keys = path.join(lab.directory, 'keys')
+    fs.mkdirSync(keys, { mode: 0o700 })
+    const { status, stdout, stderr } = await call(['fwknop', file, '--keys', keys])
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, /warning: left out: the stanza at line 8: it has no HMAC_KEY/)
+    assert.deepEqual(fs.readdirSync(keys).sort(), ['alice', 'alice-hmac'])
+    await check(stdout)
+
+    const daemon = await lab.daemon(lab.config(stdout))
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    const knock = async (user: string, withKeys: readonly string[], ...more: string[]) => {
+      const args = ['-A', 'tcp/22', '-s', '-p', '7777', '-U', user, ...more]
+      const { status, stderr } = await lab.from(fwknopClient(lab.directory, server4, args, [...withKeys]))
+      assert.equal(status, 0, stderr)
+    }
+    const own = ['--key-base64-rijndael', key, '--use-hmac', '--key-hmac', hmacKey, '--hmac-digest-type', 'sha512']
+    await knock('bob', own)
+    await daemon.says(/knock by alice from 10\.77\.0\.2 refused: .*names another user/)
+    await knock('alice', ['--key-rijndael', 'pkctl-enc-key-1'])
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    await knock('alice', own)
+    await daemon.says(/knock by alice from 10\.77\.0\.2 opens ssh for 45 s/)
+    assert.equal(await lab.opens(server4, client4), 'open')
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
   })
 
@@ -284,6 +319,8 @@ describe('pkctl import of a file without anything to import', () => {
     ['options alone', '[options]\nUseSyslog\n', ['knockd', '-'], /hint: expected sections/],
     ['no door that can be one', '[a]\nsequence=1\n', ['knockd', '-'], /warning: left out: door 'a': it has no command/],
     ['no knock rule', '*filter\n-A INPUT -j DROP\n', ['ipt_pkd', '-'], /warning: no rule uses ipt_pkd/],
+    ['no SOURCE', 'KEY secret\n', ['fwknop', '-'], /hint: expected stanzas, each with SOURCE/],
+    ['the stanza of the package', 'SOURCE ANY\nKEY_BASE64 __CHANGEME__\n', ['fwknop', '-'], /which is no key/],
     ['no pktables', '#!/bin/sh\necho hello\n', ['knockd-helper', '-'], /hint: expected lines with pktables init/],
     ['no host', '', ['ipt_pkd.ini', '-'], /hint: expected sections such as \[home\]/],
     ['no port', '', ['nfqknockd', '--', '-o', 'x'], /warning: left out: the sequences/],
@@ -317,6 +354,6 @@ describe('docs/migrating.md', () => {
   }
 
   it('shows an example for each system', () => {
-    assert.equal(blocks.filter(([, kind]) => kind === 'imported').length, 6)
+    assert.equal(blocks.filter(([, kind]) => kind === 'imported').length, 7)
   })
 })

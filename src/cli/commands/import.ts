@@ -15,6 +15,7 @@ Systems:
   nf-pkd DIR           action files, *.json in it and in the directories below
   nfqknockd -- ARGS    the arguments that it is started with
   knockd-helper FILE   a script with pktables init
+  fwknop FILE          /etc/fwknop/access.conf, and fwknopd.conf beside it
   ipt_pkd FILE         what iptables-save prints
   ipt_pkd.ini FILE     hosts of its client, as a hosts.yaml
 FILE can be - for stdin. What cannot be carried over is a comment in the YAML, and a warning on stderr where it matters.
@@ -27,7 +28,7 @@ Examples:
 export function importCommand(terminal: Terminal): Command {
   return new Command('import')
     .description('print the configuration of another system as one of pkctl')
-    .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, ipt_pkd or ipt_pkd.ini')
+    .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, fwknop, ipt_pkd or ipt_pkd.ini')
     .argument('[source...]', 'file, directory, or arguments')
     .option('--output <file>', 'a new file for it, not readable by other users (default: print it)')
     .option('--keys <dir>', 'write each key into a file in this directory, shut to others, instead of the YAML')

@@ -1,6 +1,7 @@
 /** Configurations of other programs: one clear error, or a configuration that pkctl takes. */
 import { loadConfig } from '../../../src/config/load.js'
 import type { ImportResult } from '../../../src/import/draft-entries.js'
+import { importFwknop } from '../../../src/import/fwknop.js'
 import { importIptPkdHosts } from '../../../src/import/ipt-pkd-client.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
 import { importKnockdHelper } from '../../../src/import/knockd-helper.js'
@@ -88,6 +89,25 @@ const rules = `*filter
 -A KNOCK -m recent --set --name pkd --rsource -j DROP
 COMMIT
 `
+const access = `# fwknop
+SOURCE              ANY;
+KEY_BASE64          DwpZv8Hn26OzcK75UPY30TBpni8RhoTYr5n1uWbjLck=
+HMAC_KEY            another secret
+HMAC_DIGEST_TYPE    SHA512
+OPEN_PORTS          tcp/22, udp/1194
+RESTRICT_PORTS      tcp/23
+FW_ACCESS_TIMEOUT   60
+MAX_FW_TIMEOUT      300
+REQUIRE_USERNAME    alice
+REQUIRE_SOURCE_ADDRESS Y
+ACCESS_EXPIRE       12/31/2037
+SOURCE              192.0.2.0/24
+KEY                 0x31
+HMAC_KEY            base64:YQ==
+ENABLE_CMD_EXEC     Y
+GPG_DECRYPT_ID      ABCD
+`
+const fwknopd = 'PCAP_INTF eth0;\nPCAP_FILTER udp port 62201;\nMAX_SPA_PACKET_AGE 120;\nENABLE_UDP_SERVER N;\n'
 const ini = '[home]\nhost = 192.0.2.1\nkey = secret ; not this\ntag: PKD0\nport = 0\n[DEFAULT]\nold=no\n'
 const flags = [
   '-a',
@@ -126,6 +146,25 @@ export const importTargets: readonly Target[] = [
     [script],
     ['pktables', 'init', '--port', '<<', '\\\n', '$(', '`', '|', '&&', ';;'],
     importKnockdHelper,
+  ),
+  importer(
+    'fwknop',
+    [access],
+    [
+      'SOURCE ANY',
+      'KEY ',
+      '_BASE64',
+      '__CHANGEME__',
+      'tcp/',
+      ';',
+      '%include_keys',
+      'FORCE_NAT',
+      'ACCESS_EXPIRE_EPOCH 1',
+    ],
+    text => importFwknop(text),
+  ),
+  importer('fwknopd.conf', [fwknopd], ['Y', 'N', ';', 'udp port', 'UDPSERV_PORT', 'PCAP_INTF'], text =>
+    importFwknop(access, text),
   ),
   importer(
     'ipt_pkd',

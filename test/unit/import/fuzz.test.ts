@@ -2,6 +2,7 @@
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { ImportResult } from '../../../src/import/draft-entries.js'
+import { importFwknop } from '../../../src/import/fwknop.js'
 import { importIptPkd } from '../../../src/import/ipt-pkd-rules.js'
 import { importKnockdHelper } from '../../../src/import/knockd-helper.js'
 import { importKnockd } from '../../../src/import/knockd.js'
@@ -133,6 +134,19 @@ describe('whatever there is in', () => {
       odd,
     ),
     given => importKnockdHelper(given),
+  )
+
+  survives(
+    'access.conf',
+    text(
+      line(oneOf('SOURCE', 'DESTINATION'), oddOr('ANY', '192.0.2.0/24')),
+      line(oneOf('KEY', 'KEY_BASE64', 'HMAC_KEY', 'HMAC_KEY_BASE64'), oddOr('a', 'YQ==', '0x1', '__CHANGEME__')),
+      line(oneOf('OPEN_PORTS', 'RESTRICT_PORTS'), oddOr('tcp/22', 'tcp/22,udp/53', 'any')),
+      line(oneOf('FW_ACCESS_TIMEOUT', 'MAX_FW_TIMEOUT', 'ACCESS_EXPIRE_EPOCH'), port),
+      line(oneOf('REQUIRE_USERNAME', 'ACCESS_EXPIRE', 'REQUIRE_SOURCE', 'GPG_DECRYPT_ID', '%include'), odd),
+      odd,
+    ),
+    given => importFwknop(given, given),
   )
 
   const list = oddOr('pkd', 'two')
