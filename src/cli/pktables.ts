@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The commands of knockd's configurations: see docs/pktables.md. */
 import { createPktables } from './commands/pktables.js'
-import { runProgram } from './program.js'
+import { runProgram } from './run-program.js'
 import { realTerminal } from './terminal.js'
 
 const [command = 'help', ...rest] = process.argv.slice(2)

@@ -4,7 +4,9 @@ import path from 'node:path'
 import { dist, must, root } from './commands.js'
 
 /** These have nothing to do with a kernel: `npm test` runs them. */
-const elsewhere = ['clients', 'completion', 'documents', 'import', 'manual', 'packages', 'provisioning']
+const elsewhere = [
+  ...['clients', 'completion', 'documents', 'import', 'manual', 'packages', 'provisioning', 'single-executable'],
+]
 
 /** The longest come first, so that those that run beside each other end at the same time. */
 const longest = [
