@@ -5,15 +5,17 @@ const maxDepth = 200
 const tooDeepIndent = /^[ \t\-?:]{200}/m
 /** Brackets, and what nests values in one line, as in `a: b: c` and `- - a`; between brackets, a comma ends it. */
 const marks = /[[\]{},]|[-?:](?=\s|$)/g
+/** Or of a text in block style or in quotes, which does not nest either. */
+const commentLine = /^\s*#/
 
 /**
- * Whether the text is nested so deeply that the parser could fail on it. Too many brackets in comments and quotes count as
- * well, and do not matter.
+ * Whether the text is nested so deeply that the parser could fail on it. Too many brackets in quotes and behind values count
+ * as well, and do not matter; lines of comments do not, because imports write as many as they have something to say.
  */
 export function isTooDeep(text: string): boolean {
   if (tooDeepIndent.test(text)) return true
   let brackets = 0
-  for (const line of text.split('\n')) {
+  for (const line of text.split('\n').filter(one => !commentLine.test(one))) {
     let inLine = 0
     for (const [mark] of line.matchAll(marks)) {
       if (mark === '[' || mark === '{') brackets++

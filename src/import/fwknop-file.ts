@@ -75,8 +75,12 @@ function linesOf(text: string, draft: Draft, where = ''): Line[] {
 export const saysYes = (values: ReadonlyMap<string, string>, keyword: string): boolean =>
   /^y/i.test(values.get(keyword) ?? '')
 
+/** A note is a line to be read. */
+const mostNamed = 8
+
 /** What a note says of keywords that are there and not taken. */
 export function leftOut(values: ReadonlyMap<string, string>, keywords: readonly string[], why: string) {
   const given = keywords.filter(keyword => values.has(keyword))
-  return given.length > 0 ? [caution(`left out: ${given.join(', ')}: ${why}`)] : []
+  const some = [...given.slice(0, mostNamed).map(shorten), ...(given.length > mostNamed ? ['…'] : [])]
+  return given.length > 0 ? [caution(`left out: ${some.join(', ')}: ${why}`)] : []
 }

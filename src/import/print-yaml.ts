@@ -1,5 +1,6 @@
 /** YAML of what was imported. The library makes all of it from values, so that no input can add YAML of its own. */
 import { Document, isSeq, Pair, Scalar, visit, YAMLMap } from 'yaml'
+import { isTooDeep } from '../config/index.js'
 import { oneLine, UserError } from '../util/index.js'
 import type { DraftEntry, ImportResult } from './draft-entries.js'
 import type { Note } from './notes.js'
@@ -88,6 +89,7 @@ function finish(
   }
   const bytes = Buffer.byteLength(yaml)
   if (bytes > maxBytes) throw new UserError(`it comes to ${bytes} bytes of YAML, of which pkctl reads ${maxBytes}`)
+  if (isTooDeep(yaml)) throw new UserError('a text in it has more brackets, colons or dashes than pkctl reads')
   return { yaml, warnings, files, isEmpty: entries.length === 0 }
 }
 

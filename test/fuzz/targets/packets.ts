@@ -139,7 +139,10 @@ export const packetTargets: readonly Target[] = [
       for (const format of knockFormats.all) {
         const source = format.varied ? fwknopSecret : format.rotation ? symmetricSecret : laptop.secret
         const secret = format.secretOf(source)
-        const lengths = format.varied ? format.varied.lengths(secret) : [format.payloadLength]
+        // A longer input can begin with a whole packet of a format that has several lengths.
+        const lengths = format.varied
+          ? format.varied.lengths(secret).filter(one => one === input.length)
+          : [format.payloadLength]
         for (const length of lengths) {
           const bytes = Buffer.concat([Buffer.alloc(3, 0xaa), input], 3 + length + 5)
           const payload = bytes.subarray(3, 3 + length)

@@ -318,6 +318,16 @@ describe('loadConfig: problems', () => {
     { name: '__proto__', yaml: 'services: {__proto__: {}}', want: ["1:12: '__proto__' cannot be a key"] },
     { name: 'control characters', yaml: '"a\\nb\\e": 1', want: ["1:1: unknown key 'a\\u000ab\\u001b'"] },
     { name: 'deep nesting of brackets', yaml: '['.repeat(100_000), want: ['1:1: is nested too deeply'] },
+    {
+      name: 'deep nesting of brackets between comments',
+      yaml: '# ]\n[\n'.repeat(1000),
+      want: ['1:1: is nested too deeply'],
+    },
+    {
+      name: 'brackets in comments',
+      yaml: `${'# [\n'.repeat(1000)}log: { level: 7 }`,
+      want: ['1001:15: log.level: expected error, warn, info or debug, got 7'],
+    },
     { name: 'deep nesting of dashes', yaml: '- '.repeat(100_000), want: ['1:1: is nested too deeply'] },
   ]
   for (const { name, yaml, files = {}, want } of table) {
