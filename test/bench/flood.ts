@@ -1,7 +1,7 @@
 /** Rubbish at full speed, and one good knock a second from somebody else: does it still open the port? */
 import { server4 } from '../support/lab.js'
 import { forgedBase, ownSource } from './addresses.js'
-import type { TryResult } from './client.js'
+import type { Try, TryResult } from './client.js'
 import type { Row } from './report.js'
 import { grouped, latency, percent, progress } from './report.js'
 import type { Storm } from './sender.js'
@@ -12,9 +12,9 @@ const seconds = 10
 /** What a person waits. */
 const patience = 3000
 
-interface Flood {
+export interface Flood {
   readonly name: string
-  readonly storm: Pick<Storm, 'kind' | 'sources' | 'count'> | null
+  readonly storm: Pick<Storm, 'kind' | 'sources' | 'count' | 'identity'> | null
 }
 
 const floods: readonly Flood[] = [
@@ -41,10 +41,19 @@ export async function floodPart(): Promise<Row[]> {
   }
 }
 
-async function underFlood(site: Site, usage: Usage, { name, storm }: Flood, firstSource: number): Promise<Row> {
+/** The datagrams of a good knock; true for one of PKD. */
+type MakeKnock = () => Try['knock']
+
+export async function underFlood(
+  site: Site,
+  usage: Usage,
+  { name, storm }: Flood,
+  firstSource: number,
+  knock: MakeKnock = () => true,
+): Promise<Row> {
   const ended = storm ? await site.storm({ ...storm, source: forgedBase, rate: 0, seconds }) : null
   const [before, received, cpu] = [await site.ruleCounts(), usage.received, usage.cpuSeconds]
-  const [knocks, result] = await Promise.all([goodKnocks(site, storm ? seconds : 4, firstSource), ended?.()])
+  const [knocks, result] = await Promise.all([goodKnocks(site, storm ? seconds : 4, firstSource, knock), ended?.()])
   const counts = since(before, await site.ruleCounts())
   const values = {
     tries: knocks.length,
@@ -71,7 +80,7 @@ async function underFlood(site: Site, usage: Usage, { name, storm }: Flood, firs
  * One a second, from three clients in turn, so that none waits for another's patience. Not quite a second apart: the
  * kernel collects expired elements once a second, and knocks in step with it would always meet it in the same state.
  */
-async function goodKnocks(site: Site, count: number, firstSource: number): Promise<TryResult[]> {
+async function goodKnocks(site: Site, count: number, firstSource: number, knock: MakeKnock): Promise<TryResult[]> {
   const clients = 3
   const apart = 970
   const plans = Array.from({ length: clients }, (_, client) => ({
@@ -79,7 +88,7 @@ async function goodKnocks(site: Site, count: number, firstSource: number): Promi
       host: server4,
       source: ownSource(4, firstSource + client + i * clients),
       port: servicePort,
-      knock: true,
+      knock: knock(),
     })),
     delay: client * apart,
     every: clients * apart,

@@ -12,6 +12,7 @@ import { connectionsPart } from './connections.js'
 import { floodPart } from './flood.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
+import { ownFloodPart } from './own-flood.js'
 import { peersPart } from './peers/peers.js'
 import { reconcilePart } from './reconcile.js'
 import type { Row } from './report.js'
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   latency: latencyPart,
   throughput: throughputPart,
   flood: floodPart,
+  'own-flood': ownFloodPart,
   connections: connectionsPart,
   steps: stepsPart,
   reconcile: reconcilePart,

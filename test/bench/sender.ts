@@ -3,6 +3,10 @@
  * a packet socket, many with each system call. Prints what came of it as JSON.
  */
 import { randomBytes, randomInt } from 'node:crypto'
+import { parseIdentity } from '../../src/knock/pk1/identity.js'
+import { plainRequest } from '../../src/knock/pk1/request.js'
+import { sealSymmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
+import { prefixLength } from '../../src/knock/pk1/window.js'
 import { encodePkd, parseKey, parseTag, payloadLength, tagLength } from '../../src/knock/pkd.js'
 import { knockPort } from '../support/knocks.js'
 import { addressNumber } from './addresses.js'
@@ -14,8 +18,13 @@ export interface Storm {
   readonly device: string
   readonly link: Link
   readonly destination: string
-  /** Right knocks; packets with a knock's tag and length and nothing else right; packets without even these. */
-  readonly kind: 'knocks' | 'shaped' | 'rubbish'
+  /**
+   * Right knocks; packets with a knock's tag and length and nothing else right; packets without even these. Of pkctl's own
+   * knock: its length alone; with the prefix of this minute; made with the identity, by a user that the server does not know.
+   */
+  readonly kind: 'knocks' | 'shaped' | 'rubbish' | 'own-length' | 'own-prefix' | 'own-identity'
+  /** The server's, for pkctl's own knock. */
+  readonly identity?: string
   /** The source of the first frame, as a number. */
   readonly source: number
   /** Each frame from the address after the one before, or all from one. */
@@ -42,15 +51,27 @@ const delayMicroseconds = 300_000
 
 const nanoseconds = () => Number(process.hrtime.bigint())
 
+/** A knock by a user whom no server knows. */
+function strangersKnock(identity: string, port: number): Buffer {
+  const secret = { identity: parseIdentity(identity) ?? Buffer.alloc(32), key: randomBytes(32) }
+  const packet = sealSymmetric(plainRequest(BigInt(Date.now())), port, randomBytes(16), secret)
+  if (!packet) throw new Error('a plain request fits')
+  return packet
+}
+
 function buildFrames(storm: Storm): Frames {
-  const { kind, count, link, source, sources, rate, destination, port = knockPort } = storm
-  const frames = new Frames(count, kind === 'rubbish' ? maxRubbish : payloadLength, link)
+  const { kind, count, link, source, sources, rate, destination, port = knockPort, identity = '' } = storm
+  const frames = new Frames(count, Math.max(maxRubbish, payloadLength, symmetricLength), link)
+  const prefix = strangersKnock(identity, port).subarray(0, prefixLength)
   const [key, tag] = [parseKey('test'), parseTag('SSHK')]
   const noise = randomBytes(count * payloadLength)
   const now = Math.floor(Date.now() / 1000)
   const payloadOf = (i: number): Buffer => {
     const random = noise.subarray(i * payloadLength, (i + 1) * payloadLength)
     if (kind === 'rubbish') return randomBytes(randomInt(maxRubbish))
+    if (kind === 'own-length') return randomBytes(symmetricLength)
+    if (kind === 'own-prefix') return Buffer.concat([prefix, randomBytes(symmetricLength - prefixLength)])
+    if (kind === 'own-identity') return strangersKnock(identity, port)
     if (kind === 'shaped') return Buffer.concat([tag, random.subarray(tagLength)])
     // Stamped as if sent when it will be, as knocks of many clients are.
     const time = now + 1 + Math.floor(i / (rate || count))
