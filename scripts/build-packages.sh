@@ -57,33 +57,53 @@ native() { # CPU FOLDER
   tar -xzf "$archive" --strip-components=1 --no-same-owner -C "$target"
 }
 
-# What is needed at run time, but for what differs by CPU.
+# What is needed at run time, but for what differs by CPU. The programs are bundles, which load in half of the time, with
+# the packages that they use inside; the licences of these are beside them.
 program() {
   local lib=$tree/usr/lib/pkctl
-  mkdir -p "$lib/dist"
-  cp -r dist/src "$lib/dist/src"
+  node scripts/bundle.js "$lib/dist/src/cli"
   node -e '
     const { name, version: _, type, engines, license, dependencies } = require("./package.json")
-    console.log(JSON.stringify({ name, version: process.argv[1], type, license, engines, dependencies }, null, 2))
+    const { "ffi-rs": native } = dependencies
+    const own = { name, version: process.argv[1], type, license, engines, dependencies: { "ffi-rs": native } }
+    console.log(JSON.stringify(own, null, 2))
   ' "$version" >"$lib/package.json"
   local package
   while read -r package; do
-    case $package in @yuuang/* | @types/*) continue ;; esac
-    # Those inside another came with it.
-    [ -d "$lib/node_modules/$package" ] && continue
-    mkdir -p "$(dirname "$lib/node_modules/$package")"
-    cp -r "node_modules/$package" "$lib/node_modules/$package"
+    case $package in
+    @yuuang/* | @types/*) ;;
+    ffi-rs)
+      mkdir -p "$lib/node_modules"
+      cp -r "node_modules/$package" "$lib/node_modules/$package"
+      ;;
+    # Its first path is enough: a licence does not change from one version to the next.
+    */node_modules/*) ;;
+    *) licence "$package" "$lib/licenses/$package" ;;
+    esac
   done < <(npm ls --omit=dev --all --parseable 2>/dev/null | sed -n "s|^$PWD/node_modules/||p" | sort)
-  # Sources, types, tests and readmes of others; licences stay.
-  find "$lib" -type f \( -name '*.ts' -o -name '*.[cm]ts' -o -name '*.map' -o -name '*.flow' -o -name '.*' \
-    -o -iname 'readme*' -o -iname 'changelog*' -o -iname 'history*' -o -name '*.lock' -o -name '*.yml' \
-    -o -name '*.min.js' -o -path '*/yaml/bin.mjs' \) -delete
-  find "$lib/node_modules" -type d \( -name test -o -name tests -o -name examples -o -name .github -o -name browser \
-    -o -name .bin \) -prune -exec rm -rf {} +
+  # Types, readmes and development files of ffi-rs; its licence stays.
+  find "$lib/node_modules" -type f \( -name '*.ts' -o -name '*.map' -o -name '.*' -o -iname 'readme*' -o -iname 'changelog*' \
+    -o -name '*.lock' -o -name '*.yml' \) -delete
+  find "$lib/node_modules" -type d \( -name test -o -name tests -o -name examples -o -name .github -o -name .bin \) \
+    -prune -exec rm -rf {} +
   find "$lib" -type d -empty -delete
   find "$lib" -type f -exec chmod 644 {} +
   chmod 755 "$lib"/dist/src/cli/{pkctl,pkctld,pktables}.js
   find "$lib" -type d -exec chmod 755 {} +
+}
+
+# The text of a package's licence, or what its package.json says where it has none.
+licence() { # PACKAGE FOLDER
+  mkdir -p "$2"
+  local text
+  text=$(find "node_modules/$1" -maxdepth 1 -type f -iname 'licen[cs]e*' | sort | head -n 1)
+  if [ -n "$text" ]; then
+    cp "$text" "$2/LICENSE"
+  else
+    node -p '
+      const { name, license, author } = require(`./node_modules/${process.argv[1]}/package.json`)
+      `${name}: ${license}, by ${author?.name ?? author}`' "$1" >"$2/LICENSE"
+  fi
 }
 
 # Where a system looks for things.
