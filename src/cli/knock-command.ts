@@ -1,8 +1,10 @@
 /** What `pkctl knock` and `pkctl connect` have in common as commands. */
 import { Command } from 'commander'
+import type { Caller } from '../client/index.js'
 import { defaultTag } from '../knock/index.js'
+import type { Terminal } from '../util/index.js'
 
-/** A command with what both have; `portOption` names the port of a PKD knock. */
+/** A command with what both have; `portOption` names the port of a knock that is one packet. */
 export function knockingCommand(name: string, portOption: string, timeout: string): Command {
   return new Command(name)
     .argument('<host>', 'a host entry of hosts.yaml, or a name or address')
@@ -10,7 +12,36 @@ export function knockingCommand(name: string, portOption: string, timeout: strin
     .option('--tag <tag>', `tag of the credential, text or 0x… (default: ${defaultTag})`)
     .option('--key-file <file>', 'file whose first line is the key')
     .option('--key-env <variable>', 'environment variable that holds the key')
+    .option(
+      '--identity <identity>',
+      "identity of the server, pk1:…, for its own knock: an SSH key signs it, or --key-file's",
+    )
+    .option('--ssh-key <file>', 'SSH key that signs the knock (default: the one that ssh uses for the host)')
+    .option('--service <service>', 'ask for this service alone, and once more for each other one', several)
+    .option('--window <time>', 'ask for access for so long, such as 10m or 8h')
+    .option('--source <address>', 'address of this machine to send from, or the name of an interface')
     .option('-4', 'only over IPv4')
     .option('-6', 'only over IPv6')
     .option('--timeout <time>', 'how long to try to connect', timeout)
+    .option('-q, --quiet', 'print nothing but errors, and what is asked of you')
+}
+
+/** The values of a flag that is given several times. */
+const several = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value]
+
+/** Who knocks, as the library asks and tells them. */
+export function callerOf(
+  name: string,
+  terminal: Terminal,
+  quiet: boolean | undefined,
+  secret: () => Promise<string>,
+): Caller {
+  return {
+    name,
+    secret,
+    ask: line => terminal.hint(line),
+    warn: line => {
+      if (!quiet) terminal.warn(line)
+    },
+  }
 }

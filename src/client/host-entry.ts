@@ -1,6 +1,6 @@
 /**
  * One host entry of `hosts.yaml`: its options, and what they must be. An entry knocks in one way: by PKD, by pkctl's own
- * knock, at fixed ports, or at ports that a secret and the hour give.
+ * knock with a symmetric key or signed with an SSH key, at fixed ports, or at ports that a secret and the hour give.
  */
 import * as z from 'zod'
 import type { ConfigPath } from '../config/index.js'
@@ -34,13 +34,21 @@ const common = {
 const { digest, range, hour } = rotating.schema.shape
 
 /** Of knocks that are one packet. */
+const packetOptions = { port: port.optional().describe('UDP port to knock on. Default: a random one.') }
+
+/** Of those that are made with a key which the server has as well. */
 const keyOptions = {
-  port: port.optional().describe('UDP port to knock on. Default: a random one.'),
+  ...packetOptions,
   key: z
     .string({ error: expectedSecret('text') })
     .optional()
     .describe('The key itself.'),
   'key-file': filled('a path').optional().describe('A file whose first line is the key; ~ is the home directory.'),
+}
+
+/** Of pkctl's own knock. */
+const identityOptions = {
+  identity: text('an identity such as pk1:…').describe('Identity of the server, for its own knock.'),
 }
 
 /** The ways to knock, each with the options that belong to it alone. */
@@ -49,11 +57,19 @@ const ways = {
     tag: text('text').optional().describe('Tag of the credential. Default: PKD0.'),
     ...keyOptions,
   },
-  symmetric: {
-    identity: text('an identity such as pk1:…').describe(
-      'Identity of the server, for its own knock with a symmetric key.',
-    ),
-    ...keyOptions,
+  symmetric: { ...identityOptions, ...keyOptions },
+  ssh: {
+    ...identityOptions,
+    ...packetOptions,
+    'ssh-key': filled('a path')
+      .optional()
+      .describe('The SSH key that signs the knock; the file can be its public half. Default: the one that ssh uses.'),
+    certificate: filled('a path')
+      .optional()
+      .describe('The certificate of that key. Default: the one beside the key, or the one that ssh uses.'),
+    'identity-agent': filled('a path')
+      .optional()
+      .describe("Socket of the ssh-agent, or none; as ssh's IdentityAgent. Default: what ssh uses."),
   },
   sequence: {
     sequence: sequence.schema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),
@@ -74,6 +90,7 @@ const ways = {
 const schemas = {
   pkd: z.object({ ...common, ...ways.pkd }).transform(entry => ({ ...entry, type: 'pkd' as const })),
   symmetric: z.object({ ...common, ...ways.symmetric }).transform(entry => ({ ...entry, type: 'symmetric' as const })),
+  ssh: z.object({ ...common, ...ways.ssh }).transform(entry => ({ ...entry, type: 'ssh' as const })),
   sequence: z.object({ ...common, ...ways.sequence }).transform(entry => ({ ...entry, type: 'sequence' as const })),
   rotating: z.object({ ...common, ...ways.rotating }).transform(entry => ({ ...entry, type: 'rotating' as const })),
 }
@@ -99,9 +116,10 @@ interface Closable {
 }
 export type PkdHostEntry = Entry<'pkd'> & Closable
 export type SymmetricHostEntry = Entry<'symmetric'> & Closable
+export type SshHostEntry = Entry<'ssh'> & Closable
 type SequenceHostEntry = Entry<'sequence'> & Closable
 export type RotatingHostEntry = Entry<'rotating'> & Closable
-export type HostEntry = PkdHostEntry | SymmetricHostEntry | SequenceHostEntry | RotatingHostEntry
+export type HostEntry = PkdHostEntry | SymmetricHostEntry | SshHostEntry | SequenceHostEntry | RotatingHostEntry
 
 export const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -142,20 +160,27 @@ export function readHostEntry(
   return fail(message, typeof hint === 'string' ? hint : undefined, at)
 }
 
+/** Options that several ways have. */
+const shared = Object.keys({ ...keyOptions, ...identityOptions })
+
 /** How the entry knocks; one that has a host alone, by PKD. */
 function wayOf(entry: object, fail: (message: string, hint: string) => never): WayType {
-  // These may have a key and a port as well; an identity tells which.
-  const keyed = 'identity' in entry ? 'symmetric' : 'pkd'
+  // The options that several ways have tell the way together.
+  const hasKey = 'key' in entry || 'key-file' in entry
+  const keyed = 'identity' in entry ? (hasKey ? 'symmetric' : 'ssh') : 'pkd'
   const given = wayTypes.flatMap(type => {
-    const own = Object.keys(ways[type]).filter(each => type === keyed || !(each in keyOptions))
-    const key = own.find(each => each in entry)
+    const keys = Object.keys(ways[type]).filter(each => each in entry)
+    const own = keys.find(each => !shared.includes(each))
+    const key = own ?? (type === keyed ? keys[0] : undefined)
     return key === undefined ? [] : [{ type, key }]
   })
   const [first, second] = given
   if (first && second) {
+    // Both have an identity; it is the key that does not go with an SSH key.
+    if (first.type === 'symmetric' && second.type === 'ssh') first.key = 'key' in entry ? 'key' : 'key-file'
     return fail(
       `'${first.key}' and '${second.key}' do not go together`,
-      'a host entry knocks by PKD, with an identity, by a fixed sequence or a rotating one; give each its own host entry',
+      'a host entry knocks by PKD, with an identity and a key or an SSH key, by a fixed sequence or a rotating one; give each its own host entry',
     )
   }
   return first?.type ?? 'pkd'

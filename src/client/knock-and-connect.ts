@@ -16,7 +16,7 @@ import { UserError } from '../util/index.js'
 import { closedHint, connectErrorText, elapsedText, noAnswerText } from './connect-errors.js'
 import type { KnockMethod } from './knock-method.js'
 import type { Address } from './send.js'
-import { NotSent } from './send.js'
+import { connectionTo, NotSent } from './send.js'
 
 const knockAgainAfterMs = 900
 const refusedPauseMs = 250
@@ -33,14 +33,13 @@ export async function knockAndConnect(
   signal?: AbortSignal,
 ): Promise<net.Socket> {
   const started = process.hrtime.bigint()
-  const deadline = Date.now() + timeoutMs
   const settled = new AbortController()
   const onSignal = () => settled.abort(signal?.reason)
   if (signal?.aborted) onSignal()
   signal?.addEventListener('abort', onSignal)
   let turn: Promise<unknown> = Promise.resolve()
   const attempts = method.addresses.map(address => {
-    const attempt = new ConnectionAttempt(address, port, method, deadline, settled)
+    const attempt = new ConnectionAttempt(address, port, method, timeoutMs, settled)
     const connection = turn.then(() => attempt.run())
     turn = attempt.next
     return connection
@@ -55,6 +54,9 @@ export async function knockAndConnect(
 }
 
 function explained(failures: readonly Error[], port: number, started: bigint): UserError {
+  // The knock could not be made: nothing was tried.
+  const unmade = failures.find(error => error instanceof UserError)
+  if (unmade) return unmade
   const why = failures.map(({ message }) => message).join('; ')
   if (failures.every(error => error instanceof NotSent)) return new UserError(why, 'is there a route to it?')
   return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why))
@@ -66,12 +68,14 @@ class ConnectionAttempt {
   readonly next: Promise<void>
   #startNext: () => void = () => undefined
   #again: Promise<unknown> | undefined
+  /** From the first knock on: a person may have to sign it. */
+  #deadline = 0
 
   constructor(
     readonly address: Address,
     readonly port: number,
     readonly method: KnockMethod,
-    readonly deadline: number,
+    readonly timeoutMs: number,
     /** Aborted by the attempt that has its connection: the others end. */
     readonly settled: AbortController,
   ) {
@@ -84,6 +88,7 @@ class ConnectionAttempt {
     try {
       settled.signal.throwIfAborted()
       await method.send(address, settled.signal)
+      this.#deadline = Date.now() + this.timeoutMs
       timers = [setTimeout(this.#startNext, otherFamilyAfterMs)]
       if (!method.isSequence) timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
       return await this.#connectUntilDeadline()
@@ -97,10 +102,10 @@ class ConnectionAttempt {
     for (;;) {
       const givesUp = this.method.isSequence && this.#again === undefined
       try {
-        return await this.#connect(givesUp ? Math.min(Date.now() + knockAgainAfterMs, this.deadline) : this.deadline)
+        return await this.#connect(givesUp ? Math.min(Date.now() + knockAgainAfterMs, this.#deadline) : this.#deadline)
       } catch (error) {
         this.#startNext()
-        if (this.settled.signal.aborted || Date.now() + refusedPauseMs >= this.deadline) throw error
+        if (this.settled.signal.aborted || Date.now() + refusedPauseMs >= this.#deadline) throw error
       }
       await sleep(refusedPauseMs)
       await this.#knockAgain()
@@ -117,8 +122,8 @@ class ConnectionAttempt {
     const { address, settled } = this
     return new Promise((resolve, reject) => {
       // Half-open is what the relay is about; small packets go at once, as ssh would set it for a socket of its own.
-      const options = { host: address.address, port: this.port, allowHalfOpen: true, noDelay: true, keepAlive: true }
-      const socket = net.connect(options)
+      const options = { allowHalfOpen: true, noDelay: true, keepAlive: true }
+      const socket = net.connect({ ...connectionTo(address, this.port), ...options })
       const fail = (message: string) => {
         socket.destroy()
         end()

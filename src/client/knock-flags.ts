@@ -1,10 +1,17 @@
 /** Flags of `pkctl knock` and `pkctl connect` that say how to knock. */
-export interface FamilyFlags {
+/** Those about the way there, which an opening and a closing knock have in common. */
+export interface WayFlags {
   readonly 4?: boolean
   readonly 6?: boolean
+  /** An address of this machine, or an interface. */
+  readonly source?: string
 }
 
-export interface KnockFlags extends FamilyFlags {
+export interface KnockFlags extends WayFlags {
+  readonly identity?: string
+  readonly sshKey?: string
+  readonly service?: readonly string[]
+  readonly window?: string
   readonly tag?: string
   readonly keyFile?: string
   readonly keyEnv?: string

@@ -1,6 +1,6 @@
 /**
- * The ways to knock at a server: a PKD packet, pkctl's own packet, ports of the command line, or the sequences of its host
- * entry.
+ * The ways to knock at a server: a PKD packet, pkctl's own packet with a symmetric key or signed with an SSH key, ports of
+ * the command line, or the sequences of its host entry.
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
@@ -9,7 +9,6 @@ import type { PkdSecret, Step, SymmetricSecret } from '../knock/index.js'
 import {
   defaultTag,
   formatStep,
-  parseIdentity,
   parseKey,
   parseStep,
   parseSymmetricKey,
@@ -18,12 +17,14 @@ import {
   startOfHour,
 } from '../knock/index.js'
 import { addressBytes, parseAddress, parsePort } from '../net/index.js'
-import { expandHome, usageError, UserError } from '../util/index.js'
-import type { HostEntry, PkdHostEntry, RotatingHostEntry, SymmetricHostEntry } from './host-entry.js'
-import type { FamilyFlags, KnockFlags } from './knock-flags.js'
+import { execute, expandHome, usageError, UserError } from '../util/index.js'
+import { findSource } from './find-source.js'
+import type { HostEntry, PkdHostEntry, RotatingHostEntry, SshHostEntry, SymmetricHostEntry } from './host-entry.js'
+import type { KnockFlags, WayFlags } from './knock-flags.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
 import { resolve, sendDatagram } from './send.js'
+import { readIdentity, readWishes, SignedKnocks } from './signed-knock.js'
 
 /** How to knock at a server, and where. */
 export interface KnockMethod {
@@ -37,9 +38,21 @@ export interface KnockMethod {
   readonly isSequence: boolean
   /**
    * Knocks, as it is right at this moment: a PKD knock never twice the same, a rotating sequence by the hour. Resolves
-   * to the ports, in words. Fails with `NotSent`, or in mid-sequence with the signal's reason.
+   * to the ports, in words. Fails with `NotSent`, with a UserError when the knock cannot be signed, or in mid-sequence
+   * with the signal's reason.
    */
   readonly send: (address: Address, signal?: AbortSignal) => Promise<string>
+}
+
+/** Who knocks: asked for what is needed, and told what is of note. */
+export interface Caller {
+  /** How the server was named. */
+  readonly name: string
+  /** Asks for a key. */
+  readonly secret: () => Promise<string>
+  /** Asks to do something, one line. */
+  readonly ask: (line: string) => void
+  readonly warn: (line: string) => void
 }
 
 /** Random ports stay clear of those where services listen. */
@@ -48,25 +61,28 @@ const firstRandomPort = 1024
 const defaultDelayMs = 20
 
 /**
- * How to open: at `ports` where there are any, else as the place says. Flags come before what the place says. `ask`
- * gets the key of a PKD knock where neither names one.
+ * How to open: at `ports` where there are any, else as the place says. Flags come before what the place says. The caller
+ * is asked for the key of a PKD knock where neither names one.
  */
 export async function openMethod(
-  place: HostEntry,
+  entry: HostEntry,
   flags: KnockFlags,
-  ask: () => Promise<string>,
+  caller: Caller,
   ports: readonly string[] = [],
 ): Promise<KnockMethod> {
   if (ports.length > 0) {
     const steps = ports.map(port => readStep(flags.udp && !port.includes(':') ? `${port}:udp` : port))
-    return bySteps(place, flags, () => steps)
+    return bySteps(entry, flags, () => steps)
   }
   if (flags.udp) throw usageError('--udp is about ports of the command line, and there are none')
+  const place = withFlags(entry, flags)
   switch (place.type) {
     case 'pkd':
-      return byPkd(place, flags, ask)
+      return byPkd(place, flags, caller)
     case 'symmetric':
-      return bySymmetric(place, flags, ask)
+      return bySymmetric(place, flags, caller)
+    case 'ssh':
+      return bySsh(place, flags, caller)
     case 'sequence':
       return bySteps(place, flags, () => place.sequence)
     case 'rotating':
@@ -78,44 +94,117 @@ export async function openMethod(
 export async function closeMethod(
   place: HostEntry,
   flags: KnockFlags,
-  ask: () => Promise<string>,
+  caller: Caller,
 ): Promise<KnockMethod | undefined> {
-  if (place.close) return openMethod(place.close, flags, ask)
-  if (place.type === 'sequence') {
-    const { 'close-sequence': steps } = place
-    return steps && bySteps(place, flags, () => steps)
+  if (place.close) return openMethod(place.close, flags, caller)
+  switch (place.type) {
+    case 'pkd':
+    case 'symmetric':
+    case 'ssh':
+      return undefined
+    case 'sequence': {
+      const { 'close-sequence': steps } = place
+      return steps && bySteps(place, flags, () => steps)
+    }
+    case 'rotating': {
+      const hasSecret = (place['close-secret'] ?? place['close-secret-file']) !== undefined
+      return hasSecret ? bySteps(place, flags, rotating(place, 'close')) : undefined
+    }
   }
-  if (
-    place.type === 'pkd' ||
-    place.type === 'symmetric' ||
-    (place['close-secret'] ?? place['close-secret-file']) === undefined
-  )
-    return undefined
-  return bySteps(place, flags, rotating(place, 'close'))
 }
 
-async function byPkd(place: PkdHostEntry, flags: KnockFlags, ask: () => Promise<string>): Promise<KnockMethod> {
+/** How to revoke the grant by the same key that opens; undefined for knocks that cannot ask for it. */
+export async function revokeMethod(
+  entry: HostEntry,
+  flags: KnockFlags,
+  caller: Caller,
+): Promise<KnockMethod | undefined> {
+  const place = withFlags(entry, flags)
+  return place.type === 'ssh' ? bySsh(place, flags, caller, true) : undefined
+}
+
+/** The place with what the flags say of the kind of knock: an identity, and the kind of key that belongs to it. */
+function withFlags(place: HostEntry, flags: KnockFlags): HostEntry {
+  const { sshKey } = flags
+  const hasSecret = (flags.keyFile ?? flags.keyEnv) !== undefined
+  if (sshKey !== undefined && hasSecret)
+    throw usageError('--ssh-key excludes --key-file and --key-env', 'a knock is made with one key')
+  if (place.type === 'sequence' || place.type === 'rotating') return place
+  const { host, family, port, connect, delay } = place
+  const common = { host, family, port, connect, delay }
+  const identity = flags.identity ?? (place.type === 'pkd' ? undefined : place.identity)
+  if (identity === undefined) return place
+  if (place.type === 'pkd' && (place.tag ?? place.key ?? place['key-file']) !== undefined)
+    throw usageError('the host entry is for PKD knocks, which take no --identity')
+  if (hasSecret) return { ...common, type: 'symmetric', identity }
+  if (place.type === 'symmetric' && sshKey === undefined) return { ...place, identity }
+  const own = place.type === 'ssh' ? place : common
+  return { ...own, type: 'ssh', identity, ...(sshKey !== undefined && { 'ssh-key': sshKey }) }
+}
+
+async function byPkd(place: PkdHostEntry, flags: KnockFlags, caller: Caller): Promise<KnockMethod> {
   checkPacketFlags(flags, 'a PKD knock')
+  checkNotSigned(flags, 'a PKD knock')
   const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
   const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
   const addresses = await addressesOf(place, flags)
-  const secret: PkdSecret = { tag, key: await findKey(flags, place, ask, parseKey) }
+  const secret: PkdSecret = { tag, key: await findKey(flags, place, caller, parseKey) }
   return byPacket(place, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
 }
 
-async function bySymmetric(
-  place: SymmetricHostEntry,
-  flags: KnockFlags,
-  ask: () => Promise<string>,
-): Promise<KnockMethod> {
+async function bySymmetric(place: SymmetricHostEntry, flags: KnockFlags, caller: Caller): Promise<KnockMethod> {
   checkPacketFlags(flags, 'a symmetric knock')
+  checkNotSigned(flags, 'a symmetric knock')
   if ((flags.tag ?? flags.onBehalfOf) !== undefined)
     throw usageError('a symmetric knock has no --tag or --on-behalf-of', 'they are for PKD knocks')
-  const identity = parseIdentity(place.identity)
-  if (!identity) throw new UserError('the identity of the host entry is not one', "'pkctl keygen --server' prints it")
+  const identity = readIdentity(place.identity)
   const addresses = await addressesOf(place, flags)
-  const secret: SymmetricSecret = { identity, key: await findKey(flags, place, ask, parseSymmetricKey) }
+  const secret: SymmetricSecret = { identity, key: await findKey(flags, place, caller, parseSymmetricKey) }
   return byPacket(place, flags, addresses, request => knockFormats.encode('symmetric', request, secret))
+}
+
+async function bySsh(
+  place: SshHostEntry,
+  flags: KnockFlags,
+  { name, warn, ask }: Caller,
+  close = false,
+): Promise<KnockMethod> {
+  checkPacketFlags(flags, 'a signed knock')
+  if (flags.tag !== undefined) throw usageError('a signed knock has no --tag', 'it is for PKD knocks')
+  const identity = readIdentity(place.identity)
+  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close)
+  const addresses = await addressesOf(place, flags)
+  // Other knocks do without it.
+  const { findSigner } = await import('./openssh/find-signer.js')
+  const wanted = {
+    host: name,
+    otherName: place.host,
+    identityFile: place['ssh-key'],
+    certificateFile: place.certificate,
+    identityAgent: place['identity-agent'],
+  }
+  const signer = await findSigner(wanted, { execute, now: Date.now() / 1000, say: warn, ask })
+  const knocks = new SignedKnocks(identity, wishes, signer, warn)
+  const choosePort = portChooser(place, flags)
+  return {
+    host: place.host,
+    addresses,
+    isSequence: false,
+    async send(address) {
+      const { bytes, port } = await knocks.make(address.address, choosePort)
+      await sendDatagram(address, port, bytes)
+      return `port ${port}/udp`
+    },
+  }
+}
+
+/** Only signed knocks ask for something. */
+function checkNotSigned({ sshKey, service, window }: KnockFlags, what: string): void {
+  if (sshKey !== undefined || service !== undefined || window !== undefined)
+    throw usageError(
+      `${what} has no --ssh-key, --service or --window`,
+      'they are for knocks that an SSH key signs: with --identity, or an identity in the host entry, and no other key',
+    )
 }
 
 function checkPacketFlags(flags: KnockFlags, what: string): void {
@@ -139,17 +228,23 @@ function byPacket(
   addresses: readonly Address[],
   encode: (request: PacketRequest) => Buffer,
 ): KnockMethod {
-  const givenPort = flags.port === undefined ? place.port : parsePort(flags.port)
+  const choosePort = portChooser(place, flags)
   return {
     host: place.host,
     addresses,
     isSequence: false,
     async send(address) {
-      const port = givenPort ?? randomInt(firstRandomPort, 65_536)
+      const port = choosePort()
       await sendDatagram(address, port, encode({ port, time: Date.now() / 1000, random: randomBytes }))
       return `port ${port}/udp`
     },
   }
+}
+
+/** Gives the port of each knock. */
+function portChooser(place: { readonly port?: number | undefined }, flags: KnockFlags): () => number {
+  const given = flags.port === undefined ? place.port : parsePort(flags.port)
+  return () => given ?? randomInt(firstRandomPort, 65_536)
 }
 
 /** Of an address in text. */
@@ -158,6 +253,8 @@ const bytesOf = (text: string) => Buffer.from(addressBytes(parseAddress(text).ad
 async function bySteps(place: HostEntry, flags: KnockFlags, current: () => readonly Step[]): Promise<KnockMethod> {
   if ((flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf) !== undefined)
     throw usageError('a sequence has no tag, key or port of a knock, and no --on-behalf-of', 'they are for PKD knocks')
+  if (flags.identity !== undefined) throw usageError('a sequence has no --identity', "it is for pkctl's own knock")
+  checkNotSigned(flags, 'a sequence')
   const pauseMs = flags.delay === undefined ? (place.delay ?? defaultDelayMs) : parseMilliseconds(flags.delay)
   const answerMs = parseMilliseconds(flags.answerTime ?? '0')
   return {
@@ -188,16 +285,26 @@ function readStep(text: string): Step {
 }
 
 /** Where the place is, as the flags and the place want it. */
-function addressesOf(place: HostEntry, flags: FamilyFlags): Promise<Address[]> {
+async function addressesOf(place: HostEntry, flags: WayFlags): Promise<Address[]> {
   if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   const ofPlace = place.family === undefined ? undefined : place.family === '4' ? 4 : 6
-  return resolve(place.host, flags[4] ? 4 : flags[6] ? 6 : ofPlace)
+  const family = flags[4] ? 4 : flags[6] ? 6 : ofPlace
+  if (flags.source === undefined) return resolve(place.host, family)
+  const source = findSource(flags.source, family)
+  const found = await resolve(place.host, source.only)
+  const reachable = found.flatMap(address => {
+    const its = source.of(address.family)
+    return its === undefined ? [] : [{ ...address, source: its }]
+  })
+  if (reachable.length > 0) return reachable
+  const versions = found.map(each => `IPv${each.family}`).join(' and ')
+  throw new UserError(`${flags.source} has no address for ${versions}, which ${place.host} has`)
 }
 
 async function findKey<K>(
   flags: KnockFlags,
   place: PkdHostEntry | SymmetricHostEntry,
-  ask: () => Promise<string>,
+  caller: Caller,
   parse: (text: string) => K,
 ): Promise<K> {
   const file = flags.keyFile ?? (flags.keyEnv === undefined ? place['key-file'] : undefined)
@@ -209,7 +316,7 @@ async function findKey<K>(
     if (value === undefined) throw usageError(`the environment has no variable${name}`)
     return parse(value)
   }
-  return parse(place.key ?? (await ask()))
+  return parse(place.key ?? (await caller.secret()))
 }
 
 function readSecret(file: string): string {

@@ -5,7 +5,7 @@ import type { Step } from '../knock/index.js'
 import { protocolUdp } from '../net/index.js'
 import { shown, ValueError } from '../util/index.js'
 import type { Address } from './send.js'
-import { NotSent, sendDatagram } from './send.js'
+import { connectionTo, NotSent, sendDatagram } from './send.js'
 
 /** How fast a sequence goes, in milliseconds. */
 interface Pace {
@@ -42,9 +42,9 @@ export async function knockSteps(
 /** Errors that mean that nothing was sent; any other error is an answer from the network, and as good as none. */
 const unsent = new Set(['ENETUNREACH', 'EACCES', 'EADDRNOTAVAIL', 'EPERM', 'EINVAL'])
 
-function startConnection({ address }: Address, port: number, answerMs: number): Promise<void> {
+function startConnection(target: Address, port: number, answerMs: number): Promise<void> {
   return new Promise((done, fail) => {
-    const socket = net.connect({ host: address, port })
+    const socket = net.connect(connectionTo(target, port))
     let timer: NodeJS.Timeout | undefined
     const end = () => {
       clearTimeout(timer)
@@ -53,7 +53,7 @@ function startConnection({ address }: Address, port: number, answerMs: number): 
     }
     socket.on('connect', end)
     socket.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-      if (unsent.has(code ?? '')) fail(new NotSent(address, message))
+      if (unsent.has(code ?? '')) fail(new NotSent(target.address, message))
       end()
     })
     if (answerMs > 0) timer = setTimeout(end, answerMs)

@@ -8,6 +8,8 @@ import { usageError, UserError } from '../util/index.js'
 export interface Address {
   readonly address: string
   readonly family: 4 | 6
+  /** The address of this machine that packets come from; the system's choice without it. */
+  readonly source?: string
 }
 
 /** The machine has no way to this address, or may not use it. */
@@ -18,7 +20,7 @@ export class NotSent extends Error {
   }
 }
 
-/** At least one, at most one of each version of IP. */
+/** At least one, at most one of each version of IP; with a source, of its version alone. */
 export async function resolve(host: string, family: 4 | 6 | undefined): Promise<Address[]> {
   const version = net.isIP(host)
   if (version !== 0 && family !== undefined && version !== family) {
@@ -39,15 +41,25 @@ export async function resolve(host: string, family: 4 | 6 | undefined): Promise<
 }
 
 /** Fails with `NotSent`. */
-export function sendDatagram({ address, family }: Address, port: number, payload: Uint8Array): Promise<void> {
+export function sendDatagram({ address, family, source }: Address, port: number, payload: Uint8Array): Promise<void> {
   return new Promise((done, fail) => {
     const notSent = ({ message }: Error) => fail(new NotSent(address, message))
     const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6')
     socket.on('error', notSent)
-    socket.send(payload, port, address, error => {
-      socket.close()
-      if (error) notSent(error)
-      else done()
-    })
+    const send = () =>
+      socket.send(payload, port, address, error => {
+        socket.close()
+        if (error) notSent(error)
+        else done()
+      })
+    if (source === undefined) send()
+    else socket.bind({ address: source }, send)
   })
 }
+
+/** For `net.connect`. */
+export const connectionTo = ({ address, source }: Address, port: number): net.TcpNetConnectOpts => ({
+  host: address,
+  port,
+  ...(source !== undefined && { localAddress: source }),
+})

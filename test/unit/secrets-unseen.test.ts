@@ -135,9 +135,10 @@ describe('no message shows a secret', () => {
     await attempt(async () => {
       const entry = findHostEntry(name, file, warning => said.push(warning))
       assert.ok(entry)
-      const noKey = () => Promise.reject(new UserError('no terminal'))
-      await attempt(() => openMethod(entry, {}, noKey))
-      await attempt(() => closeMethod(entry, {}, noKey))
+      const say = (line: string) => said.push(line)
+      const caller = { name, secret: () => Promise.reject(new UserError('no terminal')), ask: say, warn: say }
+      await attempt(() => openMethod(entry, {}, caller))
+      await attempt(() => closeMethod(entry, {}, caller))
     })
     return said.join('\n')
   }

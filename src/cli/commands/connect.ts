@@ -1,15 +1,25 @@
 import type { Command } from 'commander'
-import type { FamilyFlags, KnockFlags, KnockMethod } from '../../client/index.js'
-import { closeAfterwards, closeMethod, findHost, knockAndConnect, openMethod, relay } from '../../client/index.js'
+import type { KnockFlags, KnockMethod, WayFlags } from '../../client/index.js'
+import {
+  closeAfterwards,
+  closeMethod,
+  evaluatesSshConfig,
+  findHost,
+  knockAndConnect,
+  openMethod,
+  relay,
+} from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
+import { UserError } from '../../util/index.js'
 import { parseSeconds } from '../flag-values.js'
-import { knockingCommand } from '../knock-command.js'
+import { callerOf, knockingCommand } from '../knock-command.js'
 import { askOnTerminal } from '../prompt.js'
 
 interface Flags extends KnockFlags {
   readonly knockPort?: string
   readonly timeout: string
+  readonly quiet?: boolean
 }
 
 const help = `
@@ -20,7 +30,8 @@ In ~/.ssh/config, for all that ssh, scp, sftp and git do with this server:
 The host is a host entry, as with pkctl knock, or a name or address of the network. pkctl sends the knock and starts the
 connection together. If there is no connection after 0.9 s, it sends one new knock. If the host entry can close, pkctl
 sends the closing knock at the end, even after a signal. stdin is data, so pkctl never reads the key from it: if neither
-an option nor the host entry names the key, pkctl asks for it on the terminal.
+an option nor the host entry names the key, pkctl asks for it on the terminal. With the identity of the server and no
+key, an SSH key signs the knock, as with pkctl knock.
 
 Exit status: 0 when both sides have ended, 1 when there is no connection or it is lost, 2 wrong usage.`
 
@@ -33,14 +44,17 @@ export function connectCommand(terminal: Terminal): Command {
 }
 
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
+  if (evaluatesSshConfig()) throw new UserError("there is no connection while pkctl reads ssh's configuration")
   const port = parsePort(portText)
   const timeoutMs = parseSeconds('--timeout', flags.timeout) * 1000
-  const entry = await findHost(name, warning => terminal.warn(warning))
+  const caller = callerOf(name, terminal, flags.quiet, () => askOnTerminal('key: '))
+  const entry = await findHost(name, line => caller.warn(line))
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
-  const opening = await openMethod(entry, openingFlags, () => askOnTerminal('key: '))
+  const opening = await openMethod(entry, openingFlags, caller)
   // What closing needs is collected before anything opens. Keys and tags on the command line are those for opening.
-  const closing = await closeMethod(entry, familyOf(flags), () => askOnTerminal('key for closing: '))
+  const closer = { ...caller, secret: () => askOnTerminal('key for closing: ') }
+  const closing = await closeMethod(entry, wayOf(flags), closer)
 
   const connected = async (method: KnockMethod, signal?: AbortSignal) =>
     relay(await knockAndConnect(method, port, timeoutMs, signal), `${method.host} port ${port}`, signal)
@@ -48,7 +62,8 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
   else await connected(opening)
 }
 
-const familyOf = (flags: FamilyFlags): FamilyFlags => ({
-  ...(flags[4] === undefined ? {} : { 4: flags[4] }),
-  ...(flags[6] === undefined ? {} : { 6: flags[6] }),
+const wayOf = ({ 4: four, 6: six, source }: WayFlags): WayFlags => ({
+  ...(four !== undefined && { 4: four }),
+  ...(six !== undefined && { 6: six }),
+  ...(source !== undefined && { source }),
 })

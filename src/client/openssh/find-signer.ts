@@ -9,6 +9,8 @@
  * The agent signs where it has the key, otherwise ssh-keygen with the file. A certificate goes before its plain key if it
  * is valid at the moment: `-cert.pub` beside the key, one of `CertificateFile`, or one that the agent has.
  */
+import * as os from 'node:os'
+import { signatureNamespace } from '../../knock/index.js'
 import type { SshCertificate, SshPublicKey, SshSignature } from '../../knock/openssh/index.js'
 import {
   isCertificateType,
@@ -23,19 +25,18 @@ import type { Execute } from '../../util/index.js'
 import { UserError } from '../../util/index.js'
 import type { AgentKey } from './agent.js'
 import { AgentError, agentKeys, agentSignature } from './agent.js'
-import { certificateIn, isPrivate, publicKeyOf } from './key-files.js'
+import { certificateIn, isEncrypted, isPrivate, publicKeyOf } from './key-files.js'
 import { signWithFile } from './keygen-sign.js'
 import type { SshConfig } from './ssh-config.js'
 import { agentOf, expander, readSshConfig } from './ssh-config.js'
 
-/** Every signature of a knock is within it. */
-export const knockNamespace = 'knock@pkctl'
-
-interface KnockSigner {
+export interface KnockSigner {
   readonly key: SshPublicKey
   readonly certificate?: SshCertificate
   /** Where the key is, in words. */
   readonly from: string
+  /** Whether a person has to do something for each signature: touch a token, type a passphrase. */
+  readonly asksPerson: boolean
   /** Throws a UserError. */
   sign(message: Buffer): Promise<SshSignature>
 }
@@ -43,6 +44,8 @@ interface KnockSigner {
 interface Wanted {
   /** As ssh is told it. */
   readonly host: string
+  /** Another name of the host, asked for where ssh's configuration has no key for the first. */
+  readonly otherName?: string
   /** The key file of the host entry. */
   readonly identityFile?: string | undefined
   readonly certificateFile?: string | undefined
@@ -54,30 +57,50 @@ interface Surroundings {
   readonly execute: Execute
   /** Unix seconds. */
   readonly now: number
-  /** Says something to the person, one line. */
+  /** Tells the person something, one line. */
   readonly say: (line: string) => void
+  /** Asks the person to do something, one line. Default: `say`. */
+  readonly ask?: (line: string) => void
 }
 
 /** Throws a UserError when there is no key that can sign a knock. */
 export async function findSigner(wanted: Wanted, surroundings: Surroundings): Promise<KnockSigner> {
-  const config = withEntry(await readSshConfig(wanted.host, surroundings.execute), wanted)
+  const config = withEntry(await configOf(wanted, surroundings.execute), wanted)
   const { keys: held, problem } = await keysOfAgent(config.agent)
   const finder = new SignerFinder(config, held, surroundings)
   const signer = finder.find()
-  if (signer) return signer
-  throw noSigner(config, finder.refusals, problem)
+  if (!signer) throw noSigner(config, finder.refusals, problem)
+  const { namedCertificate } = config
+  if (namedCertificate === undefined || signer.certificate) return signer
+  const [reason = 'it is for another key than the one that signs'] = finder.certificateRefusals
+  throw new UserError(`the certificate ${namedCertificate} cannot be used: ${reason}`, certificateHint)
+}
+
+interface SignerConfig extends SshConfig {
+  /** The one of the host entry: no other certificate counts. */
+  readonly namedCertificate: string | undefined
+}
+
+async function configOf({ host, otherName }: Wanted, execute: Execute): Promise<SshConfig> {
+  const namesKey = ({ identityFiles }: SshConfig) => identityFiles.some(({ isChosen }) => isChosen)
+  const config = await readSshConfig(host, execute)
+  if (otherName === undefined || otherName === host || namesKey(config)) return config
+  const other = await readSshConfig(otherName, execute)
+  return namesKey(other) ? other : config
 }
 
 /** What the host entry says goes before what ssh's configuration says. */
-function withEntry(config: SshConfig, { host, identityFile, certificateFile, identityAgent }: Wanted): SshConfig {
-  const expand = expander({ hostName: config.hostName, host, port: String(config.port), user: '' })
+function withEntry(config: SshConfig, { host, identityFile, certificateFile, identityAgent }: Wanted): SignerConfig {
+  const { hostName, port } = config
+  const expand = expander({ hostName, host, port: String(port), user: os.userInfo().username })
   return {
     ...config,
     ...(identityFile !== undefined && {
-      identityFiles: [{ file: expand(identityFile), isChosen: true }],
+      // The public half stands for the key, whose private half may be in the agent alone.
+      identityFiles: [{ file: expand(identityFile).replace(/\.pub$/, ''), isChosen: true }],
       identitiesOnly: true,
     }),
-    ...(certificateFile !== undefined && { certificateFiles: [expand(certificateFile)] }),
+    namedCertificate: certificateFile && expand(certificateFile),
     ...(identityAgent !== undefined && { agent: agentOf(identityAgent, expand) }),
   }
 }
@@ -99,7 +122,7 @@ function noSigner(config: SshConfig, refusals: readonly string[], problem: strin
   const what = `no SSH key can sign a knock for ${config.hostName}`
   const hint =
     problem === undefined || refusal !== undefined
-      ? 'ssh-keygen -t ed25519 makes a key'
+      ? 'ssh-keygen -t ed25519 makes a key; give its public half to the server, and ssh can go on with the old one'
       : 'ssh-add adds a key to the agent, and ssh-add -X unlocks it'
   return new UserError(why === '' ? what : `${what}: ${why}`, hint)
 }
@@ -113,17 +136,22 @@ interface Candidate {
   readonly file?: string
 }
 
+/** A key or certificate that the agent has. */
+interface Held {
+  readonly blob: Buffer
+  readonly key: SshPublicKey
+  readonly certificate?: SshCertificate
+}
+
 class SignerFinder {
   /** Why keys that were found cannot be used. */
   readonly refusals: string[] = []
-  readonly #held: readonly {
-    readonly blob: Buffer
-    readonly key: SshPublicKey
-    readonly certificate?: SshCertificate
-  }[]
+  /** Why the certificate of the host entry cannot. */
+  readonly certificateRefusals: string[] = []
+  readonly #held: readonly Held[]
 
   constructor(
-    readonly config: SshConfig,
+    readonly config: SignerConfig,
     held: readonly AgentKey[],
     readonly surroundings: Surroundings,
   ) {
@@ -139,18 +167,27 @@ class SignerFinder {
   }
 
   find(): KnockSigner | undefined {
-    const files = this.config.identityFiles.map(({ file, isChosen }) => ({ isChosen, candidate: this.#ofFile(file) }))
+    const files = this.config.identityFiles.map(({ file, isChosen }) => ({
+      isChosen,
+      candidate: this.#ofFile(file, isChosen),
+    }))
     const ofFiles = (isChosen: boolean) =>
       files.flatMap(one => (one.isChosen === isChosen && one.candidate ? [one.candidate] : []))
     const defaults = ofFiles(false)
     const ofAgent = this.config.identitiesOnly ? [] : this.#held.map(({ key }) => this.#candidate(key))
-    const [first] = [...ofFiles(true), ...defaults.filter(({ inAgent }) => inAgent), ...ofAgent, ...defaults]
-    return first && this.#signer(first)
+    const all = [...ofFiles(true), ...defaults.filter(({ inAgent }) => inAgent), ...ofAgent, ...defaults]
+    // A certificate that the host entry names is for one of them.
+    const certified = all.find(({ certificates }) => certificates.length > 0)
+    const best = (this.config.namedCertificate === undefined ? undefined : certified) ?? all[0]
+    return best && this.#signer(best)
   }
 
-  #ofFile(file: string): Candidate | undefined {
+  #ofFile(file: string, isChosen: boolean): Candidate | undefined {
     const key = publicKeyOf(file)
-    if (key === undefined) return undefined
+    if (key === undefined) {
+      if (isChosen) this.refusals.push(`${file} does not exist`)
+      return undefined
+    }
     if (key instanceof SshFormatError) {
       this.refusals.push(`${file}: ${key.message}`)
       return undefined
@@ -164,9 +201,7 @@ class SignerFinder {
   #candidate(key: SshPublicKey, file?: string): Candidate {
     const held = this.#held.filter(one => one.key.blob.equals(key.blob))
     const inAgent = (held.find(({ certificate }) => !certificate) ?? held[0])?.blob
-    const beside = file === undefined ? [] : [`${file}-cert.pub`]
-    const read = [...this.config.certificateFiles, ...beside].flatMap(name => this.#certificate(name))
-    const certificates = [...read, ...held.flatMap(({ certificate }) => certificate ?? [])]
+    const certificates = this.#certificatesFor(file, held)
     return {
       key,
       certificates: certificates.filter(one => one.publicKey.blob.equals(key.blob) && this.#isCurrent(one)),
@@ -175,20 +210,32 @@ class SignerFinder {
     }
   }
 
+  #certificatesFor(file: string | undefined, held: readonly Held[]): SshCertificate[] {
+    const { namedCertificate, certificateFiles } = this.config
+    if (namedCertificate !== undefined) return this.#certificate(namedCertificate)
+    const beside = file === undefined ? [] : [`${file}-cert.pub`]
+    const read = [...certificateFiles, ...beside].flatMap(name => this.#certificate(name))
+    return [...read, ...held.flatMap(({ certificate }) => certificate ?? [])]
+  }
+
   #certificate(file: string): SshCertificate[] {
     const certificate = certificateIn(file)
-    if (certificate === undefined) return []
-    if (!(certificate instanceof SshFormatError)) return [certificate]
-    this.surroundings.say(`${file} is not used: ${certificate.message}`)
+    if (certificate === undefined) this.certificateRefusals.push('the file does not exist')
+    else if (certificate instanceof SshFormatError) this.#passOver(file, certificate.message)
+    else return [certificate]
     return []
+  }
+
+  /** An error that names it follows where the host entry has named it. */
+  #passOver(certificate: string, reason: string): void {
+    this.certificateRefusals.push(reason)
+    if (this.config.namedCertificate === undefined) this.surroundings.say(`${certificate} is not used: ${reason}`)
   }
 
   #isCurrent({ keyId, validAfter, validBefore }: SshCertificate): boolean {
     const now = BigInt(Math.floor(this.surroundings.now))
     if (now >= validAfter && now < validBefore) return true
-    this.surroundings.say(
-      `the certificate '${keyId}' is not used: it ${now < validAfter ? 'is not yet valid' : 'has expired'}`,
-    )
+    this.#passOver(`the certificate '${keyId}'`, `it ${now < validAfter ? 'is not yet valid' : 'has expired'}`)
     return false
   }
 
@@ -198,6 +245,7 @@ class SignerFinder {
       key,
       ...(certificate && { certificate }),
       from: inAgent ? 'the ssh-agent' : (file ?? ''),
+      asksPerson: key.isToken || (inAgent === undefined && file !== undefined && isEncrypted(file)),
       sign: async message => {
         const byAgent = agent !== undefined && inAgent !== undefined
         const made = byAgent ? await this.#withAgent(agent, inAgent, key, message, file) : undefined
@@ -216,7 +264,7 @@ class SignerFinder {
   ): Promise<SshSignature | undefined> {
     this.#announceTouch(key)
     try {
-      return parseSignature(await agentSignature(agent, blob, signedData(knockNamespace, message)), key.type)
+      return parseSignature(await agentSignature(agent, blob, signedData(signatureNamespace, message)), key.type)
     } catch (error) {
       if (error instanceof SshFormatError) throw new UserError(`the ssh-agent signs in another way: ${error.message}`)
       if (!(error instanceof AgentError)) throw error
@@ -228,18 +276,19 @@ class SignerFinder {
 
   #withFile(file: string, key: SshPublicKey, message: Buffer): Promise<SshSignature> {
     this.#announceTouch(key)
-    return signWithFile(file, key, knockNamespace, message)
+    return signWithFile(file, key, signatureNamespace, message)
   }
 
   #announceTouch({ isToken }: SshPublicKey): void {
-    if (isToken) this.surroundings.say('touch your security key to sign the knock')
+    if (isToken) (this.surroundings.ask ?? this.surroundings.say)('touch your security key to sign the knock')
   }
 }
 
+const certificateHint = 'ask for a new one, or take certificate out of the host entry to knock with the key alone'
 const refusalHint = 'unlock it with ssh-add -X, or confirm when it asks'
 
-/** A key or certificate that the agent has. Throws a SshFormatError for one that signs no knocks. */
-function readHeld(blob: Buffer): { blob: Buffer; key: SshPublicKey; certificate?: SshCertificate } {
+/** Throws a SshFormatError for a key or certificate that signs no knocks. */
+function readHeld(blob: Buffer): Held {
   const type = new SshReader(blob, 'the key').text()
   if (!isCertificateType(type)) return { blob, key: parsePublicKey(blob) }
   const certificate = parseCertificate(blob)

@@ -47,13 +47,32 @@ function read(file: string): string | undefined {
   }
 }
 
+/** Whether the private half has a passphrase. */
+export function isEncrypted(file: string): boolean {
+  const text = read(file) ?? ''
+  try {
+    // The cipher.
+    const cipher = openSshKey(text)?.text()
+    return cipher === undefined ? /^(?:Proc-Type: .*ENCRYPTED|-----BEGIN ENCRYPTED)/m.test(text) : cipher !== 'none'
+  } catch (error) {
+    if (error instanceof SshFormatError) return false // ssh-keygen will say what is wrong with it
+    throw error
+  }
+}
+
 /** The public key in a private key file of OpenSSH, where it is not encrypted (PROTOCOL.key). */
 function publicPart(text: string): Buffer | undefined {
-  const [, base64] = /^-----BEGIN OPENSSH PRIVATE KEY-----([^-]*)-----END/.exec(text) ?? []
-  if (base64 === undefined) return undefined
-  const reader = new SshReader(Buffer.from(base64, 'base64'), 'the private key')
-  if (reader.take(15).toString('latin1') !== 'openssh-key-v1\0') return undefined
+  const reader = openSshKey(text)
+  if (!reader) return undefined
   // The cipher, and how its key is made of the passphrase.
   for (let field = 0; field < 3; field++) reader.string()
   return reader.uint32() === 1 ? reader.string() : undefined
+}
+
+/** What follows the magic of a private key file of OpenSSH; undefined for other files. */
+function openSshKey(text: string): SshReader | undefined {
+  const [, base64] = /^-----BEGIN OPENSSH PRIVATE KEY-----([^-]*)-----END/.exec(text) ?? []
+  if (base64 === undefined) return undefined
+  const reader = new SshReader(Buffer.from(base64, 'base64'), 'the private key')
+  return reader.take(15).toString('latin1') === 'openssh-key-v1\0' ? reader : undefined
 }

@@ -22,6 +22,9 @@ export interface SshConfig {
  */
 const markVariable = 'PKCTL_READS_SSH_CONFIG'
 
+/** Whether ssh has started this process while it evaluated its configuration for pkctl. */
+export const evaluatesSshConfig = (): boolean => process.env[markVariable] !== undefined
+
 const defaultNames = ['id_rsa', 'id_ecdsa', 'id_ecdsa_sk', 'id_ed25519', 'id_ed25519_sk', 'id_xmss', 'id_dsa']
 const defaultFiles = defaultNames.map(name => `~/.ssh/${name}`)
 

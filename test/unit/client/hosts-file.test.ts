@@ -33,6 +33,29 @@ describe('places', () => {
       { type: 'pkd', host: 'h', tag: '0x5353484b', key: '0123', port: 500, family: '4', connect: 22 },
     ],
     [
+      'an identity and a key',
+      'host: h, identity: "pk1:x", key-file: k, port: 500',
+      { type: 'symmetric', host: 'h', identity: 'pk1:x', 'key-file': 'k', port: 500 },
+    ],
+    [
+      'an identity alone, for an SSH key',
+      'host: h, identity: "pk1:x", port: 500',
+      { type: 'ssh', host: 'h', identity: 'pk1:x', port: 500 },
+    ],
+    [
+      'an SSH key with all that goes with it',
+      'host: h, identity: "pk1:x", ssh-key: ~/.ssh/k, certificate: c, identity-agent: none, connect: 22',
+      {
+        type: 'ssh',
+        host: 'h',
+        identity: 'pk1:x',
+        'ssh-key': '~/.ssh/k',
+        certificate: 'c',
+        'identity-agent': 'none',
+        connect: 22,
+      },
+    ],
+    [
       'a fixed sequence',
       'host: h, sequence: [7000, 8000:udp], close-sequence: [9000], delay: 50',
       { type: 'sequence', host: 'h', sequence: [tcp(7000), udp(8000)], 'close-sequence': [tcp(9000)], delay: 50 },
@@ -77,6 +100,24 @@ describe('places', () => {
     ['a key and a sequence', '{ host: h, key: hidden, sequence: [1] }', /^home: 'key' and 'sequence' do not go/],
     ['a port and a sequence', '{ host: h, port: 1, sequence: [1] }', /^home: 'port' and 'sequence' do not go together/],
     ['two sequences', '{ host: h, sequence: [1], digest: md5 }', /^home: 'sequence' and 'digest' do not go together/],
+    ['an SSH key without an identity', '{ host: h, ssh-key: k }', /^home: 'identity' is missing$/],
+    [
+      'an SSH key and another',
+      '{ host: h, identity: i, key: hidden, ssh-key: k }',
+      /^home: 'key' and 'ssh-key' do not go together/,
+    ],
+    [
+      'a certificate and a key file',
+      '{ host: h, identity: i, key-file: f, certificate: c }',
+      /^home: 'key-file' and 'certificate' do not go together/,
+    ],
+    ['a tag and an SSH key', '{ host: h, tag: T, ssh-key: k }', /^home: 'tag' and 'ssh-key' do not go together/],
+    ['a tag and an identity', '{ host: h, tag: T, identity: i }', /^home: 'tag' and 'identity' do not go together/],
+    [
+      'an empty path of an SSH key',
+      "{ host: h, identity: i, ssh-key: '' }",
+      /^home\.ssh-key: expected a path, got empty/,
+    ],
     ['two keys', '{ host: h, key: hidden, key-file: f }', /^home: 'key' and 'key-file' are both given; one is needed$/],
     [
       'two opening secrets',

@@ -7,9 +7,10 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { AgentError, agentKeys } from '../../../../src/client/openssh/agent.js'
-import { findSigner, knockNamespace } from '../../../../src/client/openssh/find-signer.js'
+import { findSigner } from '../../../../src/client/openssh/find-signer.js'
 import { parseSshConfig } from '../../../../src/client/openssh/ssh-config.js'
 import { signedData } from '../../../../src/knock/openssh/index.js'
+import { signatureNamespace } from '../../../../src/knock/pk1/signed.js'
 import { execute } from '../../../../src/util/run-program.js'
 import { UserError } from '../../../../src/util/user-error.js'
 import { run } from '../../../support/commands.js'
@@ -21,12 +22,14 @@ describe('the signer of a knock', () => {
   let openssh: OpenSsh
   let agent: ChildProcess | undefined
   let said: string[]
+  let asked: string[]
   const environment = { ...process.env }
   const names = ['HOME', 'SSH_AUTH_SOCK', 'SSH_ASKPASS', 'SSH_ASKPASS_REQUIRE', 'SSH_SK_PROVIDER', 'OTHER_AGENT']
 
   beforeEach(() => {
     openssh = new OpenSsh()
     said = []
+    asked = []
     fs.mkdirSync(openssh.path('.ssh'), { mode: 0o700 })
     process.env['HOME'] = openssh.directory
     for (const name of ['SSH_AUTH_SOCK', 'SSH_ASKPASS', 'SSH_ASKPASS_REQUIRE'])
@@ -47,8 +50,11 @@ describe('the signer of a knock', () => {
   /** ssh reads the configuration below the home directory of the password file: the tests name another one. */
   const ssh: typeof execute = (file, args, ...rest) =>
     execute(file, ['-F', openssh.path('.ssh/config'), ...args], ...rest)
-  const find = (wanted: Omit<Parameters<typeof findSigner>[0], 'host'> = {}) =>
-    findSigner({ host: 'server', ...wanted }, { execute: ssh, now: Date.now() / 1000, say: line => said.push(line) })
+  const find = (wanted: Partial<Parameters<typeof findSigner>[0]> = {}) =>
+    findSigner(
+      { host: 'server', ...wanted },
+      { execute: ssh, now: Date.now() / 1000, say: line => said.push(line), ask: line => asked.push(line) },
+    )
   const configure = (...lines: readonly string[]) => openssh.write('.ssh/config', `Host server\n${lines.join('\n')}\n`)
 
   async function startAgent(): Promise<void> {
@@ -68,7 +74,7 @@ describe('the signer of a knock', () => {
   async function signs(wanted?: Parameters<typeof find>[0]) {
     const signer = await find(wanted)
     const { signature, statement } = await signer.sign(message)
-    assert.ok(signer.key.verify(signedData(knockNamespace, message), signature, statement))
+    assert.ok(signer.key.verify(signedData(signatureNamespace, message), signature, statement))
     return signer
   }
 
@@ -162,6 +168,72 @@ describe('the signer of a knock', () => {
     }
   })
 
+  it('comes with the certificate that the host entry names, or not at all', async () => {
+    configure()
+    openssh.key('ca', '-t', 'ed25519')
+    openssh.key('.ssh/id_ed25519', '-t', 'ed25519')
+    openssh.key('second', '-t', 'ecdsa')
+    const beside = blobOf(openssh.certificate('ca', '.ssh/id_ed25519', '-n', 'alice', '-V', '-1h:+1h'))
+    fs.renameSync(openssh.path('.ssh/id_ed25519-cert.pub'), openssh.path('named-cert.pub'))
+    openssh.certificate('ca', '.ssh/id_ed25519', '-n', 'bob')
+    const certificateFile = openssh.path('named-cert.pub')
+    assert.deepEqual((await signs({ certificateFile })).certificate?.blob, beside)
+    // It tells which key is meant.
+    configure(`IdentityFile ${openssh.path('second')}`)
+    assert.equal((await signs()).key.type, 'ecdsa-sha2-nistp256')
+    assert.deepEqual(
+      (await signs({ certificateFile, identityFile: openssh.path('.ssh/id_ed25519') })).certificate?.blob,
+      beside,
+    )
+    const refused = async (file: string, reason: string, identityFile?: string) => {
+      said = []
+      await assert.rejects(find({ certificateFile: openssh.path(file), identityFile }), error => {
+        assert.ok(error instanceof UserError)
+        assert.equal(error.message, `the certificate ${openssh.path(file)} cannot be used: ${reason}`)
+        assert.match(error.hint ?? '', /take certificate out of the host entry/)
+        return true
+      })
+      assert.deepEqual(said, [])
+    }
+    await refused('nowhere', 'the file does not exist')
+    await refused('named-cert.pub', 'it is for another key than the one that signs', openssh.path('second'))
+    await refused('second.pub', "'ecdsa-sha2-nistp256' is not a type of certificate")
+    openssh.certificate('ca', '.ssh/id_ed25519', '-n', 'alice', '-V', '20200101:20210101')
+    await refused('.ssh/id_ed25519-cert.pub', 'it has expired', openssh.path('.ssh/id_ed25519'))
+  })
+
+  it('is the key of a public half, which the agent or the file beside it has', async () => {
+    configure()
+    const key = openssh.key('.ssh/named', '-t', 'ed25519')
+    openssh.key('.ssh/id_ed25519', '-t', 'ed25519')
+    const identityFile = openssh.path('.ssh/named.pub')
+    assert.deepEqual((await signs({ identityFile })).key.blob, blobOf(key))
+    await startAgent()
+    await sshAdd('-q', '.ssh/named')
+    fs.rmSync(openssh.path('.ssh/named'))
+    const signer = await signs({ identityFile })
+    assert.deepEqual(signer.key.blob, blobOf(key))
+    assert.equal(signer.from, 'the ssh-agent')
+    await assert.rejects(find({ identityFile: openssh.path('.ssh/no') }), /\.ssh\/no does not exist/)
+  })
+
+  it('is that of the first name that the configuration has a key for', async () => {
+    const key = openssh.key('other', '-t', 'ed25519')
+    openssh.key('.ssh/id_ed25519', '-t', 'ed25519')
+    openssh.write('.ssh/config', `Host other.example\nIdentityFile ${openssh.path('other')}\n`)
+    assert.notDeepEqual((await signs({ host: 'home' })).key.blob, blobOf(key))
+    assert.deepEqual((await signs({ host: 'home', otherName: 'other.example' })).key.blob, blobOf(key))
+  })
+
+  it('tells whether a person is asked for each signature', async () => {
+    configure()
+    openssh.key('plain', '-t', 'ed25519')
+    openssh.must('-q', '-t', 'ed25519', '-N', 'open sesame', '-f', 'locked')
+    openssh.must('-q', '-t', 'ecdsa', '-m', 'PEM', '-N', 'open sesame', '-f', 'pem')
+    const asks = async (name: string) => (await find({ identityFile: openssh.path(name) })).asksPerson
+    assert.deepEqual([await asks('plain'), await asks('locked'), await asks('pem')], [false, true, true])
+  })
+
   it('asks for the passphrase through SSH_ASKPASS', async () => {
     configure()
     openssh.must('-q', '-t', 'ed25519', '-N', 'open sesame', '-f', '.ssh/id_ed25519')
@@ -234,7 +306,7 @@ describe('the signer of a knock', () => {
     configure()
     const key = openssh.key('.ssh/id_ed25519_sk', '-t', 'ed25519-sk')
     assert.deepEqual((await signs()).key.blob, blobOf(key))
-    assert.deepEqual(said, ['touch your security key to sign the knock'])
+    assert.deepEqual(asked, ['touch your security key to sign the knock'])
   })
 
   it('keys that sign no knock are named', async () => {
