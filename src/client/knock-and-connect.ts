@@ -124,6 +124,8 @@ class ConnectionAttempt {
       // Half-open is what the relay is about; small packets go at once, as ssh would set it for a socket of its own.
       const options = { allowHalfOpen: true, noDelay: true, keepAlive: true }
       const socket = net.connect({ ...connectionTo(address, this.port), ...options })
+      // What the server says first belongs to the one who gets the connection.
+      socket.pause()
       const fail = (message: string) => {
         socket.destroy()
         end()

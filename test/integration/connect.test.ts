@@ -38,7 +38,7 @@ describe('pkctl connect', () => {
     const keyFile = lab.file('key', `${key}\n`)
     lab.file(
       'config/pkctl/hosts.yaml',
-      `home:\n  host: ${server4}\n  tag: SSHK\n  key-file: ${keyFile}\nboth:\n  host: server.lab\n  tag: SSHK\n  key-file: ${keyFile}\nsteps:\n  host: ${server4}\n  sequence: [7000]\n`,
+      `home:\n  host: ${server4}\n  tag: SSHK\n  key-file: ${keyFile}\nboth:\n  host: server.lab\n  tag: SSHK\n  key-file: ${keyFile}\nsteps:\n  host: ${server4}\n  sequence: [7000]\nshut:\n  host: ${server4}\n  tag: SSHK\n  key-file: ${keyFile}\n  close: steps\n`,
     )
     const old = `[home]\nhost = 192.0.2.1\n\n[attic]\nhost = ${server4}\ntag = SSHK\nkey = ${key}\n\n[older]\nhost = h\nold = 1\n`
     lab.file('home/.ipt_pkd.ini', old)
@@ -153,6 +153,52 @@ describe('pkctl connect', () => {
       assert.match(stderr, /^pkctl: hint: wrong tag, key /m)
       // Once, and once again: no more, whatever --timeout allows.
       assert.deepEqual(await knocks(), { ...before, refused: (before.refused ?? 0) + 2 })
+    })
+  })
+
+  describe('with ProxyUseFdpass', () => {
+    const proxy = (host = '%h', options = withKey()) => {
+      const command = argv('--fdpass', host, '%p', ...options).join(' ')
+      return ['-o', 'ProxyUseFdpass=yes', '-o', `ProxyCommand=${command}`]
+    }
+
+    for (const [family, host] of families) {
+      it(`ssh takes over the connection over ${family}, and pkctl ends`, async () => {
+        const session = start('ssh', ...ssh, ...proxy(), `${user}@${host}`, 'echo there; cat; exit 3')
+        const [greeting] = (await once(session.child.stdout, 'data')) as [Buffer]
+        assert.equal(greeting.toString(), 'there\n')
+        const children = fs.readFileSync(`/proc/${session.child.pid}/task/${session.child.pid}/children`, 'utf8')
+        assert.equal(children.trim(), '', 'no process is between ssh and the network')
+        const { stdout: sockets } = await lab.from(['ss', '-tnpH', 'state', 'established'])
+        assert.match(sockets, new RegExp(`:22 .*pid=${session.child.pid},`))
+        assert.doesNotMatch(sockets, /"node"/)
+        const rest = session.rest()
+        session.child.stdin.end(pattern)
+        assert.ok((await rest).equals(pattern))
+        assert.deepEqual(await session.ended, [3, null])
+        assert.equal(session.stderr, '')
+      })
+    }
+
+    it('tells why ssh does not get through', async () => {
+      const wrong = ['--tag', 'SSHK', '--key-file', lab.file('wrong', 'wrong\n'), '--timeout', '1s']
+      const { status, stderr } = await lab.from(['ssh', ...ssh, ...proxy('%h', wrong), `${user}@${server4}`, 'true'])
+      assert.equal(status, 255)
+      assert.match(stderr, /^pkctl: error: port 22\/tcp is not open after \d+\.\d ms: no answer from 10\.77\.0\.1$/m)
+    })
+
+    it('refuses, before it knocks, where nothing takes the connection or something is to be closed', async () => {
+      const before = await knocks()
+      for (const [place, out, error] of [
+        ['home', '| cat', /error: stdout is no socket .*\npkctl: hint: .*ProxyUseFdpass yes/],
+        ['shut', '', /error: --fdpass ends before the connection does, and cannot send the closing knock\n/],
+      ] as const) {
+        const command = `${argv('--fdpass', place, '22').join(' ')} ${out}; exit \${PIPESTATUS[0]}`
+        const { status, stderr } = await lab.from(['bash', '-c', command], { env: environment() })
+        assert.equal(status, 2, stderr)
+        assert.match(stderr, error)
+      }
+      assert.deepEqual(await knocks(), before)
     })
   })
 

@@ -3,15 +3,17 @@ import type { KnockFlags, KnockMethod, WayFlags } from '../../client/index.js'
 import {
   closeAfterwards,
   closeMethod,
+  descriptorSender,
   evaluatesSshConfig,
   findHost,
   knockAndConnect,
   openMethod,
+  passConnection,
   relay,
 } from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { UserError } from '../../util/index.js'
+import { usageError, UserError } from '../../util/index.js'
 import { parseSeconds } from '../flag-values.js'
 import { callerOf, knockingCommand } from '../knock-command.js'
 import { askOnTerminal } from '../prompt.js'
@@ -20,12 +22,18 @@ interface Flags extends KnockFlags {
   readonly knockPort?: string
   readonly timeout: string
   readonly quiet?: boolean
+  readonly fdpass?: boolean
 }
 
 const help = `
 In ~/.ssh/config, for all that ssh, scp, sftp and git do with this server:
   Host server.example
     ProxyCommand pkctl connect %h %p
+
+With these lines, ssh takes over the connection, and pkctl ends:
+  Host server.example
+    ProxyCommand pkctl connect --fdpass %h %p
+    ProxyUseFdpass yes
 
 The host is a host entry, as with pkctl knock, or a name or address of the network. pkctl sends the knock and starts the
 connection together. If there is no connection after 0.9 s, it sends one new knock. If the host entry can close, pkctl
@@ -39,6 +47,7 @@ export function connectCommand(terminal: Terminal): Command {
   return knockingCommand('connect', '--knock-port', '10s')
     .description("knock, connect, and relay stdin and stdout: for ssh's ProxyCommand")
     .argument('<port>', 'TCP port to connect to')
+    .option('--fdpass', "pass the connection over stdout and end: for ssh's ProxyUseFdpass")
     .addHelpText('after', help)
     .action((host: string, port: string, flags: Flags) => connect(host, port, flags, terminal))
 }
@@ -56,6 +65,15 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
   const closer = { ...caller, secret: () => askOnTerminal('key for closing: ') }
   const closing = await closeMethod(entry, wayOf(flags), closer)
 
+  if (flags.fdpass) {
+    if (closing) {
+      const hint = 'take --fdpass and ProxyUseFdpass out, or what closes out of the host entry'
+      throw usageError('--fdpass ends before the connection does, and cannot send the closing knock', hint)
+    }
+    const sender = await descriptorSender()
+    passConnection(await knockAndConnect(opening, port, timeoutMs), sender)
+    return
+  }
   const connected = async (method: KnockMethod, signal?: AbortSignal) =>
     relay(await knockAndConnect(method, port, timeoutMs, signal), `${method.host} port ${port}`, signal)
   if (closing) await closeAfterwards(opening, closing, connected, terminal)
