@@ -3,7 +3,14 @@
 import path from 'node:path'
 import { rolldown } from 'rolldown'
 
-const programs = ['cli/pkctl', 'cli/pkctld', 'cli/pktables', 'daemon/packet-worker', 'safety/rollback-process']
+const programs = [
+  'cli/pkctl',
+  'cli/pkctld',
+  'cli/pktables',
+  'daemon/packet-worker',
+  'daemon/signature-worker',
+  'safety/rollback-process',
+]
 const source = path.join(import.meta.dirname, '../dist/src')
 
 const [folder] = process.argv.slice(2)

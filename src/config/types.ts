@@ -10,6 +10,7 @@ export type {
   PkdCredential,
   RotatingCredential,
   SequenceCredential,
+  SshCredential,
   StepsCredential,
   Trigger,
   Triggers,

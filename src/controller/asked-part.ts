@@ -15,6 +15,8 @@ export interface AskedPart {
   readonly services: readonly string[]
   /** Null for the credential's own time. */
   readonly seconds: number | null
+  /** No service is granted for more seconds. */
+  readonly atMost?: number
 }
 
 interface Granting {
@@ -50,4 +52,4 @@ export const partOf = <G extends { readonly service: { readonly name: string }; 
     ? grants
     : grants
         .filter(({ service }) => part.services.includes(service.name))
-        .map(grant => ({ ...grant, seconds: part.seconds ?? grant.seconds }))
+        .map(grant => ({ ...grant, seconds: Math.min(part.seconds ?? grant.seconds, part.atMost ?? Infinity) }))

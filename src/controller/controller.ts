@@ -15,6 +15,8 @@ import { GrantConfirmation } from './grant-confirmation.js'
 import { Heartbeat } from './heartbeat.js'
 import { KnockCommands } from './knock-commands.js'
 import type { Effect } from './knock-events.js'
+import type { ReadKeyFile } from './key-watch.js'
+import { KeyWatch } from './key-watch.js'
 import type { Log } from './log.js'
 import { OnBehalfGrants } from './on-behalf-grants.js'
 import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
@@ -42,6 +44,7 @@ export interface ControllerParts {
   readonly firewall: Firewall
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
+  readonly readKeyFile: ReadKeyFile
   readonly marks: Marks
   readonly reconciling: ReconcileParts
   readonly ownership: OwnershipParts
@@ -77,6 +80,7 @@ export class Controller {
   readonly #heartbeat: Heartbeat
   readonly #rotationTimer: RotationTimer
   readonly #windows: WindowRenewal
+  readonly #keys: KeyWatch
   readonly #onBehalf: OnBehalfGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
@@ -107,6 +111,7 @@ export class Controller {
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
     this.#heartbeat = new Heartbeat(firewall, log)
     this.#windows = new WindowRenewal(firewall, now, log)
+    this.#keys = new KeyWatch(parts.readKeyFile, () => this.#running?.worker, log)
     this.#rotationTimer = new RotationTimer(
       () => this.refresh(),
       () => now() / 1000,
@@ -201,6 +206,7 @@ export class Controller {
     this.#rotationTimer.stop()
     this.#heartbeat.stop()
     this.#windows.stop()
+    this.#keys.stop()
     this.#rulesetCheck.stop()
     this.#ownership.stop()
     this.#driftWatcher.stop()
@@ -230,6 +236,7 @@ export class Controller {
       queue: this.#queue,
       native: this.#nativeQueue,
       counters: this.#running?.worker.counters,
+      signatures: this.#running?.worker.signatures ?? 'off',
       notGranted: this.#confirmation.missing,
       drift: this.#driftWatcher,
       protection: this.#ownership.protection,
@@ -308,6 +315,7 @@ export class Controller {
     if (this.#isStopping) return
     this.#rotationTimer.waitForTurn(enabled)
     this.#windows.follow(enabled)
+    await this.#keys.follow(enabled)
     if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
     else this.#heartbeat.stop()
   }
@@ -318,6 +326,7 @@ export class Controller {
     if (kind === 'opened') this.#commands.opened(credential, effect.address)
     else if (kind === 'closed') this.#commands.closed(credential, effect.address)
     else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address, effect.part)
+    else if (kind === 'revoke') this.#onBehalf.revoke(credential, effect.address, effect.part)
     else void this.#installNextSequence(credential)
   }
 

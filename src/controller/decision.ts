@@ -1,8 +1,10 @@
 /** What becomes of a knock, and why: the reasons are in log, events, status and counters. */
-import type { VerifiedKnock } from '../knock/index.js'
+import type { Requested, VerifiedKnock } from '../knock/index.js'
 import { formatRefusals } from '../knock/index.js'
 import type { AskedPart } from './asked-part.js'
 import type { PacketCredential } from './packet-credential.js'
+import type { KnockSigner } from './signed-knock.js'
+import { signedRefusals } from './signed-knock.js'
 
 /** Why a knock was refused. */
 export const refusals = [
@@ -11,6 +13,10 @@ export const refusals = [
   'wrong-port',
   'bad-hash',
   'out-of-time',
+  ...signedRefusals,
+  'signatures-busy',
+  'signatures-late',
+  'signatures-down',
   'skewed',
   'replayed',
   'stale',
@@ -19,6 +25,7 @@ export const refusals = [
   'link-local',
   ...formatRefusals,
   'port-not-allowed',
+  'prefix-not-allowed',
   'expired',
   'line-unmarked',
   'memory-full',
@@ -33,6 +40,10 @@ export const refusedUnverified: ReadonlySet<Refusal> = new Set([
   'wrong-port',
   'bad-hash',
   'out-of-time',
+  ...signedRefusals,
+  'signatures-busy',
+  'signatures-late',
+  'signatures-down',
 ])
 /** What a copy of a valid knock is enough for. */
 export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
@@ -44,6 +55,7 @@ export const refusedUsedUp: ReadonlySet<Refusal> = new Set([
   'link-local',
   ...formatRefusals,
   'port-not-allowed',
+  'prefix-not-allowed',
   'expired',
 ])
 
@@ -56,6 +68,12 @@ export type Decision =
       readonly clockDifferenceSeconds: number
       /** What it asks for, where that is not all that the credential's action grants. */
       readonly part?: AskedPart
+      /** Who has signed. */
+      readonly signer?: KnockSigner
+      /** An address that is granted access as well. */
+      readonly also?: Requested
+      /** It takes back the grant that it could be given. */
+      readonly closes?: true
     }
   | {
       readonly kind: 'refuse'
@@ -65,4 +83,9 @@ export type Decision =
       readonly knock?: VerifiedKnock
       /** How far the client's clock is ahead of ours; set with `knock`. */
       readonly clockDifferenceSeconds?: number
+      /** Who has signed, or only says so, where the signature was not verified. */
+      readonly signer?: KnockSigner
     }
+
+/** What is said of a packet at once: a decision, or that another thread must verify its signature first. */
+export type FirstDecision = Decision | { readonly kind: 'verify' }

@@ -36,7 +36,7 @@ export class EventCollector {
   addDecision(packet: Packet, decision: Decision): void {
     if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) return
     this.#events.push({
-      kind: decision.kind === 'grant' && decision.credential.revokes ? 'revoke' : decision.kind,
+      kind: decision.kind === 'grant' && (decision.credential.revokes || decision.closes) ? 'revoke' : decision.kind,
       source: packet.version === 0 ? 'unknown' : this.#addressText(packet),
       port: packet.version === 0 ? 0 : packet.destinationPort,
       ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
@@ -45,6 +45,8 @@ export class EventCollector {
         ? { onBehalfOf: decision.knock.requested.address }
         : {}),
       ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
+      ...(decision.kind === 'grant' && decision.also ? { also: decision.also.address } : {}),
+      ...(decision.signer ? { signer: decision.signer } : {}),
       ...(decision.clockDifferenceSeconds === undefined
         ? {}
         : { clockDifferenceSeconds: decision.clockDifferenceSeconds }),

@@ -1,6 +1,7 @@
 /** What the packet worker reports of single knocks: events for the log, and effects that other code must carry out. */
 import type { AskedPart } from './asked-part.js'
 import type { Refusal } from './decision.js'
+import type { KnockSigner } from './signed-knock.js'
 
 /** One decision, for the log. */
 export interface KnockEvent {
@@ -13,6 +14,10 @@ export interface KnockEvent {
   readonly port: number
   /** What is granted of what the credential could open; undefined for all. */
   readonly part?: AskedPart
+  /** Another address that gets the grant as well. */
+  readonly also?: string
+  /** Who has signed, or only says so, where the signature was not verified. */
+  readonly signer?: KnockSigner
   /** How far the client's clock is ahead of the server's, in seconds. */
   readonly clockDifferenceSeconds?: number
 }
@@ -27,6 +32,13 @@ export type Effect =
    */
   | {
       readonly kind: 'on-behalf'
+      readonly credential: string
+      readonly address: string
+      readonly part?: AskedPart
+    }
+  /** `address` loses the grants that this part of the credential stands for; undefined for all. */
+  | {
+      readonly kind: 'revoke'
       readonly credential: string
       readonly address: string
       readonly part?: AskedPart

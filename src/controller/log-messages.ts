@@ -3,7 +3,9 @@ import type { Refusal } from './decision.js'
 import { refusedUnverified } from './decision.js'
 import type { Confirmation } from './grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
+import { quote } from '../util/index.js'
 import type { LogFields, LogLevel } from './log.js'
+import type { KnockSigner } from './signed-knock.js'
 
 interface LogMessage {
   readonly level: LogLevel
@@ -23,18 +25,20 @@ export function knockMessage(
   granted: Granted,
   confirmation: Confirmation = { kind: 'made' },
 ): LogMessage {
-  const { kind, reason, credential, source, onBehalfOf, port, clockDifferenceSeconds } = event
+  const { kind, reason, credential, source, onBehalfOf, also, port, clockDifferenceSeconds, signer } = event
   const fields = {
     event: eventNames[kind],
     source,
     port,
     ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
+    ...(also === undefined ? {} : { also }),
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
+    ...(signer ? signerFields(signer) : {}),
     ...(clockDifferenceSeconds === undefined ? {} : { skew: clockDifferenceSeconds }),
     ...(kind !== 'refuse' ? { services: granted.map(({ service }) => service.name) } : {}),
   }
-  const by = credential ? ` by ${credential}` : ''
+  const by = signer ? ` by ${signerText(signer, credential)}` : credential ? ` by ${credential}` : ''
   const clock = clockDifferenceSeconds === undefined ? '' : ` (its clock: ${signed(clockDifferenceSeconds)} s)`
   if (kind === 'grant') {
     const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
@@ -50,7 +54,8 @@ export function knockMessage(
     const verb = confirmation.kind === 'made' ? 'opens' : 'is accepted for'
     const what = opens === '' ? 'is valid, and opens nothing' : `${verb} ${opens}`
     const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
-    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${clock}`, fields }
+    const more = also === undefined ? '' : `, also to ${also}`
+    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${more}${clock}`, fields }
   }
   if (kind === 'revoke') {
     const closes = granted.map(({ service }) => service.name).join(', ')
@@ -62,6 +67,20 @@ export function knockMessage(
     message: `knock${by} from ${source} refused: ${because(reason, clockDifferenceSeconds)}${clock}`,
     fields,
   }
+}
+
+const signerFields = ({ user, fingerprint, keyId, serial }: KnockSigner): LogFields => ({
+  ...(user === undefined ? {} : { user }),
+  key: fingerprint,
+  ...(keyId === undefined ? {} : { 'key-id': keyId }),
+  ...(serial === undefined ? {} : { serial }),
+})
+
+/** `alice (SHA256:…, staff)` */
+function signerText({ user, fingerprint, keyId, serial }: KnockSigner, credential: string | undefined): string {
+  const certificate = keyId === undefined ? [] : [`certificate ${quote(keyId)} number ${serial}`]
+  const more = [...(user === undefined ? [] : [fingerprint]), ...certificate, ...(credential ? [credential] : [])]
+  return `${user ?? fingerprint}${more.length > 0 ? ` (${more.join(', ')})` : ''}`
 }
 
 const eventNames = { grant: 'knock-accepted', revoke: 'knock-closed', refuse: 'knock-refused' } as const
@@ -102,6 +121,38 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
       return "names no address of its sender, and 'require-source-address' is set"
     case 'port-not-allowed':
       return 'asks for a port of no service that its credential opens'
+    case 'prefix-not-allowed':
+      return 'asks for a prefix, which no knock may'
+    case 'not-opened':
+      return 'it could not be opened: changed on its way, or not made for this server and port'
+    case 'unknown-key':
+      return 'unknown key'
+    case 'bad-certificate':
+      return 'its certificate cannot be read'
+    case 'revoked':
+      return 'its key or certificate is revoked'
+    case 'revocations-unknown':
+      return 'a list of revoked keys cannot be read, so that no key counts'
+    case 'key-expired':
+      return 'the expiry-time of its key has passed'
+    case 'certificate-expired':
+      return 'its certificate has expired'
+    case 'certificate-not-yet-valid':
+      return 'its certificate is not yet valid'
+    case 'wrong-principal':
+      return 'its certificate names none of the principals'
+    case 'source-not-allowed':
+      return 'its key or certificate is for other source addresses'
+    case 'service-not-allowed':
+      return 'asks for a service that its key does not open'
+    case 'bad-signature':
+      return 'bad signature'
+    case 'signatures-busy':
+      return 'too many signatures are being verified'
+    case 'signatures-late':
+      return 'its signature was not verified in time'
+    case 'signatures-down':
+      return 'signatures are not verified at the moment'
     case 'expired':
       return 'its credential has expired'
     case 'line-unmarked':

@@ -20,14 +20,23 @@ export class OnBehalfGrants {
 
   /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
   constructor(
-    readonly firewall: Pick<Firewall, 'addGrant'>,
-    readonly triggers: Pick<Triggers, 'opened'>,
+    readonly firewall: Pick<Firewall, 'addGrant' | 'deleteGrant'>,
+    readonly triggers: Pick<Triggers, 'opened' | 'closed'>,
     readonly log: Log,
     readonly grantsOf: (credential: string) => Granted | undefined,
   ) {}
 
   /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
   request(credential: string, asked: string, part?: AskedPart): void {
+    this.#inTurn(credential, asked, () => this.#grant(credential, asked, part))
+  }
+
+  /** The same, where `asked` loses what it was granted. */
+  revoke(credential: string, asked: string, part?: AskedPart): void {
+    this.#inTurn(credential, asked, () => this.#revoke(credential, asked, part))
+  }
+
+  #inTurn(credential: string, asked: string, work: () => Promise<void>): void {
     if (this.#waiting >= maxWaiting) {
       this.log.error(
         `${asked} is not granted access on behalf, by ${credential}: ${maxWaiting} others are waiting already`,
@@ -35,11 +44,22 @@ export class OnBehalfGrants {
       return
     }
     this.#waiting++
-    this.#last = this.#last
-      .then(() => this.#grant(credential, asked, part))
-      .finally(() => {
-        this.#waiting--
-      })
+    this.#last = this.#last.then(work).finally(() => {
+      this.#waiting--
+    })
+  }
+
+  async #revoke(credential: string, asked: string, part?: AskedPart): Promise<void> {
+    const { version, address } = parseAddress(asked)
+    try {
+      for (const { service } of partOf(this.grantsOf(credential) ?? [], part)) {
+        await this.firewall.deleteGrant(service.name, version, address)
+      }
+      this.triggers.closed(credential, address)
+    } catch (error) {
+      const message = `the grants of ${asked} could not be revoked, by ${credential}: ${(error as Error).message}`
+      this.log.error(message, { credential })
+    }
   }
 
   async #grant(credential: string, asked: string, part?: AskedPart): Promise<void> {
@@ -53,7 +73,8 @@ export class OnBehalfGrants {
         // Neither a copy of a knock nor another credential may cut a grant short.
         await this.firewall.addGrant(service.name, version, address, time, true)
       }
-      this.triggers.opened(credential, address, part?.seconds)
+      const atMost = part?.atMost === undefined ? undefined : Math.max(...grants.map(({ seconds }) => seconds))
+      this.triggers.opened(credential, address, part?.seconds ?? atMost)
     } catch (error) {
       const message = `${asked} could not be granted access on behalf, by ${credential}: ${(error as Error).message}`
       this.log.error(message, { credential })

@@ -1,21 +1,26 @@
 /**
  * The story of one packet that left the kernel: a knock is verified, noted on disk, and answered with the mark by which
- * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate.
+ * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate. A knock with a signature
+ * is held until another thread has verified that, with the connections behind it, while others are answered.
  */
 import type { VerifiedKnock } from '../knock/index.js'
 import type { Marks, RecentGrants } from '../nft/index.js'
-import type { Batch, Packet } from '../queue/index.js'
+import type { Batch, HeldAnswer, Packet } from '../queue/index.js'
+import { answeredLater } from '../queue/index.js'
 import type { Clock } from './clock.js'
 import { ClockWatch } from './clock-watch.js'
 import type { Counters } from './counters.js'
-import type { Decision } from './decision.js'
+import type { Decision, Refusal } from './decision.js'
 import { refusedUsedUp } from './decision.js'
 import { EventCollector } from './event-collector.js'
 import { EventLimiter } from './event-limiter.js'
+import type { HeldKnock } from './held-packets.js'
+import { HeldPackets } from './held-packets.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
+import type { SignedJob, SignedOutcome } from './signed-knock.js'
 import type { KnockVerifier } from './verifier.js'
 
 interface PacketHandlerParts {
@@ -35,9 +40,15 @@ interface PacketHandlerParts {
 /** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
 
+/** How often it is looked for packets that are held for too long, in milliseconds. */
+const tickMilliseconds = 250
+
 export class PacketHandler {
   verifier: KnockVerifier
   steps: SequenceVerifier
+  /** Has a signature verified by the other thread; null while that does not run. */
+  verifySignature: ((job: SignedJob) => void) | null = null
+  readonly #held = new HeldPackets()
   readonly #parts: PacketHandlerParts
   readonly #events: EventCollector
   readonly #clockWatch: ClockWatch
@@ -60,12 +71,64 @@ export class PacketHandler {
 
   /** Decides the answers of a whole batch. When they are out, or those of some more batches, call `onAnswered`. */
   onBatch(batch: Batch): void {
-    const { journal, clock } = this.#parts
-    this.#granted.length = 0
-    this.#completed.length = 0
-    const eventsBefore = this.#events.count
+    const eventsBefore = this.#begin()
     this.#warnOfClock()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
+    this.#commit(batch, eventsBefore)
+  }
+
+  /** Decides the answers of packets whose signatures were verified, and of what waits behind them. */
+  onVerified(outcomes: readonly SignedOutcome[]): HeldAnswer[] {
+    const known = outcomes.flatMap(outcome => {
+      const knock = this.#held.take(outcome.id)
+      return knock ? [{ knock, outcome }] : []
+    })
+    return this.#settle(
+      known.map(({ knock }) => knock),
+      (packet, i) => this.verifier.decideSigned(packet, known[i]?.outcome as SignedOutcome),
+    )
+  }
+
+  /** The answers to packets that are held for too long. */
+  lateAnswers(): HeldAnswer[] {
+    if (this.#held.size === 0) return []
+    return this.#refuse(this.#held.takeLate(this.#parts.clock.monotonic()), 'signatures-late')
+  }
+
+  /** The answers to all packets that are held. */
+  giveUp(): HeldAnswer[] {
+    return this.#refuse(this.#held.takeAll(), 'signatures-down')
+  }
+
+  /** In milliseconds, for the queue: -1 where nothing is held. */
+  longestWait(): number {
+    return this.#held.size > 0 ? tickMilliseconds : -1
+  }
+
+  #refuse(knocks: readonly HeldKnock[], reason: Refusal): HeldAnswer[] {
+    return this.#settle(knocks, () => ({ kind: 'refuse', reason }))
+  }
+
+  #settle(knocks: readonly HeldKnock[], decide: (packet: Packet, i: number) => Decision): HeldAnswer[] {
+    if (knocks.length === 0) return []
+    const packets = knocks.map(({ packet }) => packet)
+    const batch: Batch = { packets, count: packets.length, answers: new Float64Array(packets.length) }
+    const eventsBefore = this.#begin()
+    for (const [i, packet] of packets.entries()) batch.answers[i] = this.#carryOut(packet, i, decide(packet, i))
+    this.#commit(batch, eventsBefore)
+    return knocks.flatMap(({ packet: { id }, behind }, i) => [{ id, mark: batch.answers[i] as number }, ...behind])
+  }
+
+  /** Of a batch. Returns how many events there were before it. */
+  #begin(): number {
+    this.#granted.length = 0
+    this.#completed.length = 0
+    return this.#events.count
+  }
+
+  /** Notes on disk what a batch grants, or refuses all of it. */
+  #commit(batch: Batch, eventsBefore: number): void {
+    const { journal, clock } = this.#parts
     try {
       journal.commit(clock.now())
       this.#effects.push(...this.#promised)
@@ -90,7 +153,7 @@ export class PacketHandler {
     const others = (packet.mark & marks.others) >>> 0
     if (mine === marks.pending) {
       counters.add('pending')
-      return others
+      return this.#held.size > 0 && this.#held.holdBehind(packet, others) ? answeredLater : others
     }
     if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, index, mine === marks.strayStep)
     if (mine !== marks.candidate) {
@@ -98,16 +161,40 @@ export class PacketHandler {
       counters.add('stray')
       return packet.mark
     }
-    const decision = this.#bounded(this.verifier.verify(packet))
+    const decision = this.verifier.verify(packet)
+    return decision.kind === 'verify' ? this.#hold(packet, index) : this.#carryOut(packet, index, decision)
+  }
+
+  /** Leaves the packet without an answer, and has its signature verified. */
+  #hold(packet: Packet, index: number): number {
+    const { clock, addressText } = this.#parts
+    const { verifySignature } = this
+    if (!verifySignature) return this.#carryOut(packet, index, { kind: 'refuse', reason: 'signatures-down' })
+    const held = this.#held.hold(packet, clock.monotonic())
+    if (typeof held === 'string') return this.#carryOut(packet, index, { kind: 'refuse', reason: held })
+    const { buffer, payloadAt, payloadLength, destinationPort } = held.packet
+    // Of a part of a buffer, the whole would be posted.
+    const bytes = new Uint8Array(buffer.subarray(payloadAt, payloadAt + payloadLength))
+    verifySignature({ id: held.id, bytes, port: destinationPort, source: addressText(packet) })
+    return answeredLater
+  }
+
+  /** The answer to a knock on which this is decided, and what follows it. */
+  #carryOut(packet: Packet, index: number, decided: Decision): number {
+    const { marks, counters } = this.#parts
+    const others = (packet.mark & marks.others) >>> 0
+    const decision = this.#bounded(decided)
     this.#events.addDecision(packet, decision)
     if (decision.kind === 'grant') {
-      const { credential, knock, part } = decision
+      const { credential, knock, part, also, closes } = decision
       this.#note(credential, packet, knock)
       this.#granted.push(index)
       const { requested } = knock
-      if (requested ?? part) {
-        const address = requested?.address ?? this.#parts.addressText(packet)
-        this.#promised.push({ kind: 'on-behalf', credential: credential.name, address, ...(part ? { part } : {}) })
+      const promise = (kind: 'on-behalf' | 'revoke', address: string) =>
+        this.#promised.push({ kind, credential: credential.name, address, ...(part ? { part } : {}) })
+      if (also) promise('on-behalf', also.address)
+      if (requested || part || closes) {
+        promise(closes ? 'revoke' : 'on-behalf', requested?.address ?? this.#parts.addressText(packet))
         return others + marks.refused
       }
       if (credential.triggers) {
@@ -124,8 +211,8 @@ export class PacketHandler {
   /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
   #bounded(decision: Decision): Decision {
     if (decision.kind === 'refuse') return decision
-    const { credential, knock, clockDifferenceSeconds, part } = decision
-    if (!credential.triggers && !knock.requested && !part) return decision
+    const { credential, knock, clockDifferenceSeconds, part, also, closes } = decision
+    if (!credential.triggers && !knock.requested && !part && !also && !closes) return decision
     if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
     return { kind: 'refuse', reason: 'rate-limited', credential, knock, clockDifferenceSeconds }
   }

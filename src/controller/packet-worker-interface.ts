@@ -3,11 +3,18 @@ import type { Counters } from './counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { PacketSequence } from './sequence-verifier.js'
+import type { CredentialKeys, KeysReport } from './signed-knock.js'
+
+/** Whether signatures of knocks are verified: `off` where no credential has any, `down` where the thread does not run. */
+export type SignatureState = 'off' | 'running' | 'down'
 
 export interface PacketWorker {
   readonly counters: Counters
+  readonly signatures: SignatureState
   /** Verifies by these credentials from now on. */
   configure(credentials: readonly PacketCredential[], sequences: readonly PacketSequence[]): Promise<void>
+  /** Verifies signatures by these keys from now on, and resolves to what was found in their files. */
+  useKeys(keys: readonly CredentialKeys[]): Promise<readonly KeysReport[]>
   sequencesInProgress(): Promise<readonly SequenceProgress[]>
   /** Resolves when the thread has answered: it still handles messages. */
   ping(): Promise<void>

@@ -5,6 +5,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import { refusals } from './decision.js'
 import type { DriftWatcher } from './drift-watcher.js'
+import type { SignatureState } from './packet-worker-interface.js'
 import type { TableProtection } from './table-ownership.js'
 
 export interface Status {
@@ -35,6 +36,11 @@ export interface Status {
     /** Accepted knocks for which the kernel was found to have made no grant. A daemon of an earlier release does not say it. */
     readonly notGranted?: number
   }
+  /**
+   * Whether the signatures of knocks are verified: `off` where no credential is of type ssh, `down` where its thread does not
+   * run. A daemon of an earlier release does not say it.
+   */
+  readonly signatures?: SignatureState
   /** Connections that came right after a knock and waited for its answer. */
   readonly waitedConnections: number
   /** How often the rules were restored after another program changed or deleted them. */
@@ -68,6 +74,7 @@ interface StatusParts {
   readonly queue: number
   readonly native: boolean
   readonly counters: Counters | undefined
+  readonly signatures: SignatureState
   readonly notGranted: number
   readonly drift: Pick<DriftWatcher, 'restorations' | 'watched'>
   readonly protection: TableProtection
@@ -96,6 +103,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
       refused: Object.fromEntries(refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0)),
       notGranted,
     },
+    signatures: parts.signatures,
     waitedConnections: count('pending'),
     healed: drift.restorations,
     watched: drift.watched,

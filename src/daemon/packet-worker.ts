@@ -1,8 +1,9 @@
 /** The thread that verifies knocks: it waits for packets, decides, answers, and does nothing else. */
+import type { MessagePort } from 'node:worker_threads'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { OneTimeLine } from '../config/index.js'
 import { markUsed } from '../config/index.js'
-import type { Clock, PacketCredential } from '../controller/index.js'
+import type { Clock, PacketCredential, SignedOutcome } from '../controller/index.js'
 import {
   Counters,
   EventLimiter,
@@ -15,6 +16,7 @@ import {
 import { addressFromBytes } from '../net/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
+import type { HeldAnswer } from '../queue/index.js'
 import { PacketQueue, sourceText } from '../queue/index.js'
 import { ownerHint, reasonOf } from '../util/index.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
@@ -88,15 +90,56 @@ function run(): void {
     onAnswered: () => {
       handler.onAnswered()
     },
-    onWake: () => handleRequests(handler, journal, warmUpOnce),
+    onWake: () => {
+      answerVerified(handler, queue)
+      return handleRequests(handler, queue, journal, warmUpOnce)
+    },
+    longestWait: () => handler.longestWait(),
+    onTick: () => {
+      answerHeld(handler, queue, handler.lateAnswers())
+    },
   })
+  verifyBy(null, handler, queue)
   queue.close()
   journal.close()
+}
+
+/** To the thread that verifies signatures; null while it does not run. */
+let jobs: MessagePort | null = null
+
+/** Answers the knocks whose signatures have been verified. */
+function answerVerified(handler: PacketHandler, queue: PacketQueue): void {
+  const outcomes: SignedOutcome[] = []
+  while (jobs) {
+    const received = receiveMessageOnPort(jobs) as { message: SignedOutcome } | undefined
+    if (!received) break
+    outcomes.push(received.message)
+  }
+  answerHeld(handler, queue, handler.onVerified(outcomes))
+}
+
+function answerHeld(handler: PacketHandler, queue: PacketQueue, answers: readonly HeldAnswer[]): void {
+  if (answers.length === 0) return
+  queue.answerHeld(answers)
+  handler.onAnswered()
+}
+
+/** What is held is refused: nothing of before is asked about with the new thread, by the new credentials, or at the end. */
+function verifyBy(next: MessagePort | null, handler: PacketHandler, queue: PacketQueue): void {
+  answerHeld(handler, queue, handler.giveUp())
+  if (next !== jobs) jobs?.close()
+  jobs = next
+  handler.verifySignature =
+    next &&
+    (job => {
+      next.postMessage(job)
+    })
 }
 
 /** True when one of the requests was to stop. */
 function handleRequests(
   handler: PacketHandler,
+  queue: PacketQueue,
   journal: ReplayJournal,
   warmUpOnce: (credentials: readonly PacketCredential[]) => void,
 ): boolean {
@@ -107,6 +150,11 @@ function handleRequests(
     const { message } = received
     if (message.kind === 'stop') {
       stop = true
+      verifyBy(null, handler, queue)
+      continue
+    }
+    if (message.kind === 'signatures') {
+      verifyBy(message.jobs, handler, queue)
       continue
     }
     if (message.kind === 'list-sequences') {
@@ -122,6 +170,7 @@ function handleRequests(
       post({ kind: 'pong' })
       continue
     }
+    verifyBy(jobs, handler, queue)
     warmUpOnce(message.credentials)
     handler.verifier = new KnockVerifier(message.credentials, c => journal.cacheFor(c), clock)
     handler.steps = new SequenceVerifier(message.sequences, clock, spend)

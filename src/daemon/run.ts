@@ -1,6 +1,6 @@
 /** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
 import { randomInt } from 'node:crypto'
-import { loadConfig, readOneTimeFile } from '../config/index.js'
+import { loadConfig, readKeyFile, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import { Controller, ExpiryStore, Triggers } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
@@ -127,6 +127,7 @@ function createController(
     firewall,
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
+    readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,
     reconciling: {
       ...{ reconciler: new Reconciler(ruleset, tracker), tracker },

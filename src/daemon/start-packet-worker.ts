@@ -1,33 +1,15 @@
 /** Starts the packet worker in a thread of its own, and exchanges messages with it. */
 import * as fs from 'node:fs'
+import type { MessagePort } from 'node:worker_threads'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/types.js'
 import type { PacketWorker, PacketWorkerEvents, SequenceProgress } from '../controller/index.js'
 import { Counters } from '../controller/index.js'
 import type { RecentGrants } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
+import { OpenRequests } from './open-requests.js'
+import { SignatureThread } from './signature-thread.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
-
-/** Requests of one kind that wait for their answers, which come in the same order. */
-class OpenRequests<T> {
-  #waiting: ((value: T) => void)[] = []
-
-  /** Sends a request, and resolves to its answer. */
-  ask(send: () => void): Promise<T> {
-    return new Promise(resolve => {
-      this.#waiting.push(resolve)
-      send()
-    })
-  }
-
-  answer(value: T): void {
-    this.#waiting.shift()?.(value)
-  }
-
-  answerAll(value: T): void {
-    for (const resolve of this.#waiting.splice(0)) resolve(value)
-  }
-}
 
 /** `markSeed`: as for `Marks`. Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
 export function startPacketWorker(
@@ -52,12 +34,13 @@ export function startPacketWorker(
     const sequences = new OpenRequests<readonly SequenceProgress[]>()
     const pings = new OpenRequests<void>()
     let wakeWriter = -1
+    let signatures: SignatureThread | undefined
     let isStopping = false
     let ended: () => void = () => undefined
     const end = new Promise<void>(done => (ended = done))
 
-    const send = (request: WorkerRequest) => {
-      thread.postMessage(request)
+    const send = (request: WorkerRequest, transfer: readonly MessagePort[] = []) => {
+      thread.postMessage(request, transfer)
       // The thread waits for packets, and looks at its messages when it is woken.
       fs.writeSync(wakeWriter, 'w')
     }
@@ -71,14 +54,21 @@ export function startPacketWorker(
         sequences.ask(() => {
           send({ kind: 'list-sequences' })
         }),
-      ping: () =>
-        pings.ask(() => {
+      useKeys: async keys => (await signatures?.use(keys)) ?? [],
+      get signatures() {
+        return signatures?.state ?? 'off'
+      },
+      async ping() {
+        const packets = pings.ask(() => {
           send({ kind: 'ping' })
-        }),
+        })
+        await Promise.all([packets, signatures?.ping()])
+      },
       stop() {
         if (!isStopping) {
           isStopping = true
           send({ kind: 'stop' })
+          signatures?.stop()
         }
         return end
       },
@@ -88,6 +78,15 @@ export function startPacketWorker(
       switch (message.kind) {
         case 'ready':
           wakeWriter = message.wakeWriter
+          signatures = new SignatureThread({
+            wakeWriter,
+            attach: jobs => {
+              send({ kind: 'signatures', jobs }, jobs ? [jobs] : [])
+            },
+            onTrouble: (level, message) => {
+              events.trouble(level, message)
+            },
+          })
           resolve(worker)
           break
         case 'failed':
@@ -119,6 +118,7 @@ export function startPacketWorker(
     })
     thread.on('exit', () => {
       ended()
+      signatures?.stop()
       configured.answerAll()
       sequences.answerAll([])
       // Pings stay without an answer: the watchdog must not take an ended thread for a live one.

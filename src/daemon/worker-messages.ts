@@ -1,6 +1,9 @@
-/** What the main thread and the packet worker's thread send each other. */
+/** What the main thread and its two workers send each other. What these say between them is in src/controller/signed-knock.ts. */
+import type { MessagePort } from 'node:worker_threads'
 import type {
+  CredentialKeys,
   Effect,
+  KeysReport,
   KnockEvent,
   PacketCredential,
   PacketSequence,
@@ -26,6 +29,8 @@ export type WorkerRequest =
       readonly credentials: readonly PacketCredential[]
       readonly sequences: readonly PacketSequence[]
     }
+  /** Where signatures are verified from now on; null while they are not. */
+  | { readonly kind: 'signatures'; readonly jobs: MessagePort | null }
   | { readonly kind: 'list-sequences' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' }
@@ -40,3 +45,17 @@ export type WorkerMessage =
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'effects'; readonly effects: readonly Effect[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }
+
+/** What the thread gets at its start that verifies signatures, beside its end of the channel from the packet worker. */
+export interface SignatureWorkerData {
+  /** Wakes the packet worker up. */
+  readonly wakeWriter: number
+}
+
+/** To the thread that verifies signatures. */
+export type SignatureRequest =
+  { readonly kind: 'keys'; readonly keys: readonly CredentialKeys[] } | { readonly kind: 'ping' }
+
+/** From it, in the order of the requests of each kind. */
+export type SignatureMessage =
+  { readonly kind: 'keys'; readonly reports: readonly KeysReport[] } | { readonly kind: 'pong' }

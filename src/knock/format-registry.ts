@@ -1,10 +1,13 @@
 /** Knock formats by the type of credential whose secret they use, and what the kernel and the verifier ask of them. */
 import type { KnockFormat, KnockRequest } from './format.js'
+import type { SignedFormat, SignedSecret } from './pk1/signed-format.js'
 
 /** A type of credential, and the formats of its packets; none for credentials that are knocked by sequences. */
 interface FormatsOfType {
   readonly type: string
   readonly formats: readonly KnockFormat[]
+  /** In place of `formats`, for packets that a key signs which is not part of the credential. */
+  readonly signed?: SignedFormat
 }
 
 /** What the kernel needs to know of a credential; the secret is in it or is part of its fields. */
@@ -45,13 +48,34 @@ function windowsAround(time: number, windowSeconds: number): number[] {
   return [start - windowSeconds, start, start + windowSeconds].filter(each => each >= 0)
 }
 
+function signedShapes(format: SignedFormat, credential: ShapedCredential, time: number): FixedShape[] {
+  const secret = format.secretOf(credential as ShapedCredential & SignedSecret)
+  return windowsAround(time, format.windowSeconds).flatMap(start => {
+    const [firstWord, secondWord] = format.wordsOf(secret, start)
+    const { port } = credential
+    return format.lengths.map(length => ({ udpLength: length + udpHeaderLength, firstWord, secondWord, port }))
+  })
+}
+
 export class KnockFormats {
   readonly #byType: ReadonlyMap<string, readonly KnockFormat[]>
+  readonly #signed: ReadonlyMap<string, SignedFormat>
   readonly all: readonly KnockFormat[]
 
   constructor(types: readonly FormatsOfType[]) {
     this.#byType = new Map(types.map(({ type, formats }) => [type, formats]))
+    this.#signed = new Map(types.flatMap(({ type, signed }) => (signed ? [[type, signed]] : [])))
     this.all = types.flatMap(({ formats }) => formats)
+  }
+
+  /** The format of packets that a key signs, for credentials of this type; undefined where theirs are others. */
+  signedOf(type: string): SignedFormat | undefined {
+    return this.#signed.get(type)
+  }
+
+  /** Whether credentials of this type are knocked by one packet. */
+  isOfPackets(type: string): boolean {
+    return this.of(type).length > 0 || this.#signed.has(type)
   }
 
   /** The formats for credentials of this type, none where they are knocked by sequences. */
@@ -62,6 +86,8 @@ export class KnockFormats {
   /** The shapes, at a time in Unix seconds, of the packets that a credential of the configuration is knocked by. */
   shapesOf(credential: ShapedCredential, time: number): PacketShape[] {
     const { type, port, onBehalfOf } = credential
+    const signed = this.#signed.get(type)
+    if (signed) return signedShapes(signed, credential, time)
     return this.of(type)
       .filter(({ carriesAddress }) => !carriesAddress || onBehalfOf.length > 0)
       .flatMap((format): PacketShape[] => {
@@ -81,7 +107,8 @@ export class KnockFormats {
 
   /** The secret of a credential as plain values, and what the replay journal finds it by. */
   secretOf(credential: { readonly type: string }): { readonly secret: unknown; readonly identity: Buffer } {
-    const format = this.#first(credential.type)
+    const format: Pick<KnockFormat, 'secretOf' | 'identityOf'> =
+      (this.#signed.get(credential.type) as KnockFormat | undefined) ?? this.#first(credential.type)
     const secret = format.secretOf(credential)
     return { secret, identity: format.identityOf(secret) }
   }

@@ -25,7 +25,12 @@ function datagram(payload: Buffer, port: number, host: number): Buffer {
 }
 
 /** Decides on a datagram with this payload, port and mark as `PacketQueue.run` does, and sends the answer nowhere. */
-export function answerMadeUp(payload: Buffer, port: number, mark: number, loop: Omit<QueueLoop, 'onWake'>): void {
+export function answerMadeUp(
+  payload: Buffer,
+  port: number,
+  mark: number,
+  loop: Pick<QueueLoop, 'onBatch' | 'onAnswered'>,
+): void {
   const message = composeQueuedPacket(1, mark, datagram(payload, port, mark & 0xff))
   const packet = new Packet(message)
   const batch: Batch = { packets: [packet], count: 1, answers: new Float64Array(1) }

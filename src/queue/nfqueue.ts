@@ -16,8 +16,20 @@ export interface Batch {
   readonly packets: readonly Packet[]
   /** How many of `packets` are filled this time. */
   count: number
-  /** For each packet the mark with which it goes on. Preset to the mark it came with. */
+  /**
+   * For each packet the mark with which it goes on, or `answeredLater`. Preset to the mark it came with.
+   */
   readonly answers: Float64Array
+}
+
+/** In place of a mark: the packet stays in the queue until `PacketQueue.answerHeld`, and others go on meanwhile. */
+export const answeredLater = -1
+
+/** The late answer to one packet. */
+export interface HeldAnswer {
+  /** Of the packet. */
+  readonly id: number
+  readonly mark: number
 }
 
 interface QueueOptions {
@@ -33,6 +45,9 @@ export interface QueueLoop {
   onAnswered(): void
   /** Called when the descriptor for waking up became readable. Return true to end the loop. */
   onWake(): boolean
+  /** How long to wait at most, in milliseconds; -1 = until there is something. After that, `onTick` is called. */
+  longestWait(): number
+  onTick(): void
 }
 
 const batchSize = 64
@@ -43,8 +58,8 @@ const maxUntold = 16
  * takes as long as several packets.
  */
 const answeredAlone = 2
-/** Of each packet this much is copied: a knock behind the longest headers that are decoded. */
-const copyRange = 512
+/** Of each packet this much is copied: the longest knock, of 1024 bytes, behind the longest headers that are decoded. */
+const copyRange = 1536
 const slotSize = 2048
 /** Room for a queue's worth of messages that have not been read yet, in bytes. */
 const receiveBuffer = 64 * 1024 * 1024
@@ -143,10 +158,11 @@ export class PacketQueue {
       untold = 0
       if (ending && !more) return
       // Under load there is no time to wait, but always some to see whether there is a request.
-      if (this.#wait(interest, more || ending ? 0 : -1)) {
+      if (this.#wait(interest, more || ending ? 0 : loop.longestWait())) {
         fs.readSync(this.#wakeReader, Buffer.alloc(64))
         if (loop.onWake()) ending = true
       }
+      loop.onTick()
       alone = more ? 0 : answeredAlone
     }
   }
@@ -182,10 +198,22 @@ export class PacketQueue {
   }
 
   #answer({ packets, count, answers }: Batch, verdicts: Buffer): void {
+    let answered = 0
     for (let i = 0; i < count; i++) {
-      writeVerdict(verdicts, i, (packets[i] as Packet).id, answers[i] as number)
+      const answer = answers[i] as number
+      if (answer !== answeredLater) writeVerdict(verdicts, answered++, (packets[i] as Packet).id, answer)
     }
-    fs.writeSync(this.#descriptor, verdicts, 0, count * verdictLength)
+    if (answered > 0) fs.writeSync(this.#descriptor, verdicts, 0, answered * verdictLength)
+  }
+
+  /** Answers packets that were left without an answer, in this order. From the thread of `run`, while it runs. */
+  answerHeld(answers: readonly HeldAnswer[]): void {
+    for (let from = 0; from < answers.length; from += batchSize) {
+      const some = answers.slice(from, from + batchSize)
+      const verdicts = verdictBuffer(some.length, this.#number)
+      for (const [i, { id, mark }] of some.entries()) writeVerdict(verdicts, i, id, mark)
+      fs.writeSync(this.#descriptor, verdicts)
+    }
   }
 
   /** Waits for packets or a wake-up, at most `milliseconds`, or without end for -1. True when woken up. */

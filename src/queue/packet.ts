@@ -120,6 +120,16 @@ function decodeTransport(packet: Packet, version: IpFamily, at: number, limit: n
   return true
 }
 
+/** A packet that outlives the buffer which it came in. */
+export function copyOfPacket(packet: Packet): Packet {
+  const from = Math.min(packet.sourceAt, packet.payloadAt)
+  const buffer = Buffer.from(packet.buffer.subarray(from, packet.payloadAt + packet.payloadLength))
+  const copy = Object.assign(new Packet(buffer), packet, { buffer })
+  copy.sourceAt -= from
+  copy.payloadAt -= from
+  return copy
+}
+
 /** The source address as text. */
 export function sourceText(packet: Packet): string {
   return addressFromBytes(packet.buffer, packet.sourceAt, packet.version === 6 ? 6 : 4)

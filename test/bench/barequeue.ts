@@ -12,4 +12,6 @@ queue.run({
   },
   onAnswered: () => undefined,
   onWake: () => true,
+  longestWait: () => -1,
+  onTick: () => undefined,
 })

@@ -31,6 +31,7 @@ const everywhere = [
   '/usr/bin/pktables',
   '/usr/lib/pkctl/dist/src/cli/pkctl.js',
   '/usr/lib/pkctl/dist/src/cli/packet-worker.js',
+  '/usr/lib/pkctl/dist/src/cli/signature-worker.js',
   '/usr/lib/pkctl/licenses/commander/LICENSE',
   '/usr/lib/pkctl/licenses/zod/LICENSE',
   '/usr/lib/pkctl/node_modules/ffi-rs/package.json',

@@ -36,6 +36,9 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    ...(status.signatures === 'down'
+      ? ['  signatures are not verified: no knock of type ssh counts, see the log']
+      : []),
     `  rules restored: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
     ...refusedLines(status),

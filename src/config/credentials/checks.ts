@@ -16,6 +16,7 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
   const seen = new Map<string, string>()
   for (const credential of credentials) {
     const { name, type } = credential
+    // Keys of OpenSSH can stand in several files; a knock counts once all the same.
     if (knockFormats.of(type).length === 0) continue
     const identity = knockFormats.secretOf(credential).identity.toString('hex')
     const twin = seen.get(identity)

@@ -8,11 +8,13 @@
 import { KnockFormats } from '../../knock/index.js'
 import { fwknop } from '../../knock/fwknop/format.js'
 import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
+import { signedFormat } from '../../knock/pk1/signed-format.js'
 import { symmetric } from '../../knock/pk1/symmetric.js'
 import { pkd } from '../../knock/pkd.js'
 
 export const credentialTypes = [
   { type: 'pkd', formats: [pkd, pkdOnBehalf], options: () => import('./pkd.js') },
+  { type: 'ssh', formats: [], signed: signedFormat, options: () => import('./ssh.js') },
   { type: 'symmetric', formats: [symmetric], options: () => import('./symmetric.js') },
   { type: 'fwknop', formats: [fwknop], options: () => import('./fwknop.js') },
   { type: 'sequence', formats: [], options: () => import('./sequence.js') },

@@ -29,7 +29,7 @@ export function checkInterfaces(credentials: readonly Credential[], context: Con
 }
 
 const shapesOf = (credential: Credential) =>
-  knockFormats.of(credential.type).length === 0
+  !knockFormats.isOfPackets(credential.type)
     ? []
     : // Those that change with time are alike at one time where they are at any.
       knockFormats.shapesOf(credential as Parameters<typeof knockFormats.shapesOf>[0], 0)

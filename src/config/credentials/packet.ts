@@ -1,5 +1,6 @@
 /** Options of credentials that are knocked by one packet. */
 import type * as z from 'zod'
+import { parseIdentity } from '../../knock/index.js'
 import { parsePort, parsePrefix, withoutContained } from '../../net/index.js'
 import { shown, ValueError } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
@@ -39,6 +40,12 @@ export const onBehalfOptions = {
     .transform(withoutContained)
     .prefault([])
     .describe('The addresses and prefixes that may be asked for with obo; others are refused. Default: []'),
+}
+
+export function readIdentity(value: string): Buffer {
+  const identity = parseIdentity(value)
+  if (identity) return identity
+  throw new ValueError('expected an identity such as pk1:…', "'pkctl keygen --server' prints it")
 }
 
 function readKnockPort(value: string | number): number | null {

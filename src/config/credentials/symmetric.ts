@@ -1,7 +1,7 @@
 /** Credentials for the knock of a device that has a key of its own: src/knock/pk1/symmetric.ts. */
 import * as z from 'zod'
-import { parseIdentity, parseSymmetricKey, PkdFormatError } from '../../knock/index.js'
-import { oneLine, ValueError } from '../../util/index.js'
+import { parseSymmetricKey, PkdFormatError } from '../../knock/index.js'
+import { oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
@@ -9,7 +9,7 @@ import { expectedSecret, mapping, parsed, text } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
 import { serverIdentity } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, portOption } from './packet.js'
+import { limitOptions, portOption, readIdentity } from './packet.js'
 import type { SymmetricCredential } from './types.js'
 
 const schema = mapping({
@@ -42,12 +42,6 @@ export const kind = credentialKind({
     return { ...common, type: 'symmetric', identity, key, port, skew, onBehalfOf: [] }
   },
 })
-
-function readIdentity(value: string): Buffer {
-  const identity = parseIdentity(value)
-  if (identity) return identity
-  throw new ValueError('expected an identity such as pk1:…', "'pkctl keygen --server' prints it")
-}
 
 function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }: Context) {
   try {

@@ -96,6 +96,29 @@ export interface SymmetricCredential extends PacketKnockCredential, SymmetricSec
   readonly type: 'symmetric'
 }
 
+/** A file of keys that belong to users. */
+export interface KeyPath {
+  /** As the configuration has it. */
+  readonly written: string
+  /** Whose home directory `path` is in; null for an absolute path. */
+  readonly user: string | null
+  readonly path: string
+}
+
+/** Knocked by users who have a key of OpenSSH. */
+export interface SshCredential extends PacketKnockCredential {
+  readonly type: 'ssh'
+  /** 32 bytes: what users knock at. */
+  readonly identity: Buffer
+  /** 32 bytes: what opens their knocks; null where this server does not have it. */
+  readonly privateKey: Buffer | null
+  readonly authorizedKeys: readonly KeyPath[]
+  readonly caKeys: readonly KeyPath[]
+  readonly revokedKeys: readonly KeyPath[]
+  /** A certificate must have one of them, unless the line of its CA has others. */
+  readonly principals: readonly string[]
+}
+
 export interface PkdCredential extends PacketKnockCredential, PkdSecret {
   readonly type: 'pkd'
   readonly keyFrom: { readonly kind: 'inline' } | { readonly kind: 'file'; readonly path: string }

@@ -189,20 +189,22 @@ interface CertificateUse {
   readonly principals: readonly string[]
 }
 
+type CertificateRefusal = 'certificate-not-yet-valid' | 'certificate-expired' | 'wrong-principal' | 'source-not-allowed'
+
 /**
- * Why the certificate is of no use here, in words; undefined if nothing speaks against it. The signatures and revocations
+ * Why the certificate is of no use here; undefined if nothing speaks against it. The signatures and revocations
  * are not part of the question. A certificate without principals names no user, and is refused.
  */
-export function certificateRefusal(certificate: SshCertificate, use: CertificateUse): string | undefined {
+export function certificateRefusal(certificate: SshCertificate, use: CertificateUse): CertificateRefusal | undefined {
   const now = BigInt(Math.floor(use.now))
-  if (now < certificate.validAfter) return 'the certificate is not yet valid'
-  if (now >= certificate.validBefore) return 'the certificate has expired'
+  if (now < certificate.validAfter) return 'certificate-not-yet-valid'
+  if (now >= certificate.validBefore) return 'certificate-expired'
   if (!certificate.principals.some(name => use.principals.includes(name))) {
-    return 'the certificate names none of the accepted principals'
+    return 'wrong-principal'
   }
   const { sourceAddress } = certificate.criticalOptions
   if (sourceAddress && !sourceAddress.some(prefix => prefixContains(prefix, use.source))) {
-    return 'the certificate is for other source addresses'
+    return 'source-not-allowed'
   }
   return undefined
 }

@@ -24,7 +24,7 @@ import {
 import { filterKeys, hmac } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest, plainRequest } from './request.js'
-import { prefixOf, windowBytes, windowOf, windowSeconds } from './window.js'
+import { millisecondsOf, prefixOf, windowAt, windowBytes, windowOf, windowSeconds } from './window.js'
 
 export const symmetricLength = 160
 const hintLength = 8
@@ -76,13 +76,6 @@ export function sealSymmetric(
   const [prefix, hidden, key] = [prefixOf(keys, window), hintOf(secret, window), bodyKey(secret, salt)]
   return sealPacket({ keys, prefix, salt, hidden, key, body, port })
 }
-
-/** Unix milliseconds of a time in seconds, exact where the seconds are. */
-const millisecondsOf = (seconds: number) =>
-  BigInt(Math.floor(seconds)) * 1000n + BigInt(Math.floor((seconds % 1) * 1000))
-
-/** Of any time that a packet can have. */
-const windowAt = (seconds: number) => windowOf(millisecondsOf(seconds))
 
 export const symmetric: KnockFormat<SymmetricSecret> = {
   id: 'symmetric',

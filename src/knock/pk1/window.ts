@@ -10,6 +10,13 @@ export const prefixLength = 8
 /** Of a time in Unix milliseconds. */
 export const windowOf = (milliseconds: bigint): bigint => milliseconds / windowMilliseconds
 
+/** Unix milliseconds of a time in seconds, exact where the seconds are. */
+export const millisecondsOf = (seconds: number): bigint =>
+  BigInt(Math.floor(seconds)) * 1000n + BigInt(Math.floor((seconds % 1) * 1000))
+
+/** Of any time in Unix seconds that a packet can have. */
+export const windowAt = (seconds: number): bigint => windowOf(millisecondsOf(seconds))
+
 /** As 8 bytes, big-endian. */
 export function windowBytes(window: bigint): Buffer {
   const bytes = Buffer.alloc(8)

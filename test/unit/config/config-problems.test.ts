@@ -177,13 +177,33 @@ describe('loadConfig: problems', () => {
       name: 'a type that is not known',
       yaml: 'credentials:\n  c: {type: gpg}',
       want: [
-        "2:13: credentials.c.type: unknown credential type 'gpg'; known: pkd, symmetric, fwknop, sequence, one-time, rotating",
+        "2:13: credentials.c.type: unknown credential type 'gpg'; known: pkd, ssh, symmetric, fwknop, sequence, one-time, rotating",
       ],
     },
     {
       name: 'no type',
       yaml: 'credentials: {c: {}}',
-      want: ["1:18: credentials.c: 'type' is missing; known: pkd, symmetric, fwknop, sequence, one-time, rotating"],
+      want: [
+        "1:18: credentials.c: 'type' is missing; known: pkd, ssh, symmetric, fwknop, sequence, one-time, rotating",
+      ],
+    },
+    {
+      name: 'bad options of type ssh',
+      yaml: 'services: {s: {port: 1}}\ncredentials:\n  c: {type: ssh, opens: [s], authorized-keys: ["~/keys", ""], principals: ["a b"], identity: pk1:x}',
+      want: [
+        "3:48: credentials.c.authorized-keys[0]: '~/keys' names no user (write ~alice/.ssh/authorized_keys)",
+        '3:58: credentials.c.authorized-keys[1]: expected a path, got empty text',
+        "3:76: credentials.c.principals[0]: 'a b' is not the name of a principal",
+        "3:94: credentials.c.identity: expected an identity such as pk1:… ('pkctl keygen --server' prints it)",
+      ],
+    },
+    {
+      name: 'type ssh without keys, and without an identity',
+      yaml: 'services: {s: {port: 1}}\ncredentials:\n  c: {type: ssh, opens: [s]}',
+      want: [
+        "3:6: credentials.c: 'authorized-keys' or 'ca-keys' is missing",
+        "3:6: credentials.c: this server has no identity (make it with 'pkctl keygen --server')",
+      ],
     },
     {
       name: 'neither key nor services',

@@ -64,7 +64,9 @@ class Scene {
     const tracker = new GrantTracker(marks, () => this.now / 1000, new RecentGrants())
     const worker: PacketWorker = {
       counters: { get: () => 0 } as unknown as PacketWorker['counters'],
+      signatures: 'off',
       configure: () => Promise.resolve(),
+      useKeys: () => Promise.resolve([]),
       sequencesInProgress: () => Promise.resolve([]),
       ping: () => Promise.resolve(),
       stop: () => Promise.resolve(void this.stopped.push('worker')),
@@ -78,6 +80,7 @@ class Scene {
         stop: () => Promise.resolve(void this.stopped.push('triggers')),
       } as unknown as ControllerParts['triggers'],
       readOneTime: () => ({ unused: [] }),
+      readKeyFile: () => Promise.resolve(undefined),
       marks,
       reconciling: {
         reconciler: new Reconciler(ruleset, tracker),

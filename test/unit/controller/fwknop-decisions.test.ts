@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { partOf } from '../../../src/controller/asked-part.js'
-import type { Decision } from '../../../src/controller/decision.js'
+import type { FirstDecision } from '../../../src/controller/decision.js'
 import { refusedUsedUp } from '../../../src/controller/decision.js'
 import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
@@ -60,8 +60,10 @@ function decider(credential: PacketCredential = telephone, clock = new TestClock
     memory,
   }
 }
-const outcome = (decision: Decision) =>
-  decision.kind === 'refuse' ? decision.reason : (decision.knock.requested?.address ?? decision.part ?? 'all')
+const outcome = (decision: FirstDecision) => {
+  if (decision.kind === 'verify') return 'to verify'
+  return decision.kind === 'refuse' ? decision.reason : (decision.knock.requested?.address ?? decision.part ?? 'all')
+}
 
 describe('a packet of fwknop', () => {
   const both = { ...telephone, grants: [ssh, vpn] }

@@ -1,0 +1,108 @@
+/**
+ * Files with keys of users, which count only where no one else can change them: as sshd does with StrictModes, pkctl takes
+ * a file only from root, from its own user, or from the user in whose home directory it is, and only if neither group nor
+ * others can write it or a directory above it. A directory such as /tmp, in which each user can change only what is
+ * theirs, is no danger to what another user has there.
+ */
+import type { BigIntStats } from 'node:fs'
+import { constants } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import * as path from 'node:path'
+import { oneLine, reasonOf } from '../util/index.js'
+import type { KeyPath } from './credentials/types.js'
+
+export interface KeyFile {
+  /** The same where the file need not be read again. */
+  readonly stamp: string
+  /** What is in it, or why it does not count: one line, without a full stop. */
+  readonly content: Buffer | string
+}
+
+/** Room for some ten thousand keys. */
+const maxSize = 16 * 1024 * 1024
+const writableByOthers = 0o022
+const sticky = 0o1000
+
+/** A file that was changed so short ago could have changed again without another time. */
+const racyNanoseconds = 2_000_000_000n
+
+class Refusal extends Error {}
+
+/** Reads the file for a daemon with this user id. Undefined where it is as it was at `known`. Never rejects. */
+export async function readKeyFile(file: KeyPath, daemon: number, known?: string): Promise<KeyFile | undefined> {
+  const name = oneLine(file.written)
+  try {
+    const { place, owner } = await locate(file)
+    const real = await fs.realpath(place)
+    const owners = new Set([0, daemon, ...(owner === undefined ? [] : [owner])])
+    await checkDirectories(path.dirname(real), owners)
+    return await readChecked(real, owners, known)
+  } catch (error) {
+    const reason =
+      error instanceof Refusal ? error.message : `${name} cannot be read: ${reasonOf(error)}${hintFor(error)}`
+    const stamp = `refused: ${reason}`
+    return stamp === known ? undefined : { stamp, content: reason }
+  }
+}
+
+/** Homes are not for daemons. */
+function hintFor(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EACCES' ? '; keep a copy in /etc/pkctl/keys that the group of pkctld can read' : ''
+}
+
+/** Where the file is. Rejects where that is not known. */
+export const locateKeyFile = async (file: KeyPath): Promise<string> => (await locate(file)).place
+
+async function locate({ user, path: file, written }: KeyPath): Promise<{ place: string; owner?: number }> {
+  if (user === null) return { place: file }
+  const lines = (await fs.readFile('/etc/passwd', 'utf8')).split('\n')
+  const [, , uid, , , home] = lines.map(line => line.split(':')).find(([name]) => name === user) ?? []
+  if (!home?.startsWith('/') || !/^\d+$/.test(uid ?? '')) {
+    throw new Refusal(`${oneLine(written)} cannot be found: /etc/passwd has no user ${user}`)
+  }
+  return { place: path.join(home, file), owner: Number(uid) }
+}
+
+async function checkDirectories(directory: string, owners: ReadonlySet<number>): Promise<void> {
+  for (let at = directory; ; at = path.dirname(at)) {
+    const stat = await fs.stat(at, { bigint: true })
+    checkOwner(at, stat, owners)
+    const isShared = (Number(stat.mode) & writableByOthers) !== 0
+    if (isShared && (Number(stat.mode) & sticky) === 0) throw new Refusal(writable(at, stat))
+    if (at === path.dirname(at)) return
+  }
+}
+
+async function readChecked(file: string, owners: ReadonlySet<number>, known?: string): Promise<KeyFile | undefined> {
+  // A pipe would be waited for.
+  const handle = await fs.open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+  try {
+    const stat = await handle.stat({ bigint: true })
+    if (!stat.isFile()) throw new Refusal(`${oneLine(file)} is not a regular file`)
+    checkOwner(file, stat, owners)
+    if ((Number(stat.mode) & writableByOthers) !== 0) throw new Refusal(writable(file, stat))
+    if (stat.size > maxSize) throw new Refusal(`${oneLine(file)} is larger than ${maxSize} bytes`)
+    const { dev, ino, size, mtimeNs, ctimeNs, mode, uid } = stat
+    const now = BigInt(Date.now()) * 1_000_000n
+    const isRacy = now - ctimeNs < racyNanoseconds
+    const stamp = [file, dev, ino, size, mtimeNs, ctimeNs, mode, uid, isRacy ? now : ''].join(' ')
+    if (stamp === known) return undefined
+    const content = Buffer.alloc(Number(size) + 1)
+    const { bytesRead } = await handle.read(content, 0, content.length, 0)
+    if (bytesRead !== Number(size)) throw new Refusal(`${oneLine(file)} changes while it is read`)
+    return { stamp, content: content.subarray(0, bytesRead) }
+  } finally {
+    await handle.close()
+  }
+}
+
+function checkOwner(file: string, { uid }: BigIntStats, owners: ReadonlySet<number>): void {
+  if (owners.has(Number(uid))) return
+  throw new Refusal(`${oneLine(file)} belongs to the user with the number ${uid}, who could change the keys; chown it`)
+}
+
+function writable(file: string, { mode }: BigIntStats): string {
+  const octal = (Number(mode) & 0o7777).toString(8).padStart(4, '0')
+  return `${oneLine(file)} can be written by group or others (mode ${octal}); chmod go-w ${oneLine(file)}`
+}

@@ -1,0 +1,34 @@
+/** The thread that verifies the signatures of knocks; the packet worker gives it the packets, and goes on with others. */
+import * as fs from 'node:fs'
+import type { MessagePort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { SignedJob } from '../controller/index.js'
+import { SignatureVerifier } from '../controller/index.js'
+import type { SignatureMessage, SignatureRequest, SignatureWorkerData } from './worker-messages.js'
+
+const main = parentPort
+if (!main) throw new Error('this file is a thread of pkctld and is not started by hand')
+const { jobs, wakeWriter } = workerData as SignatureWorkerData & { readonly jobs: MessagePort }
+const post = (message: SignatureMessage) => {
+  main.postMessage(message)
+}
+
+const verifier = new SignatureVerifier({ now: () => Date.now() / 1000 })
+
+main.on('message', (request: SignatureRequest) => {
+  if (request.kind === 'ping') post({ kind: 'pong' })
+  else post({ kind: 'keys', reports: verifier.configure(request.keys) })
+})
+
+jobs.on('message', (job: SignedJob) => void verify(job))
+
+async function verify(job: SignedJob): Promise<void> {
+  jobs.postMessage(await verifier.verify(job))
+  try {
+    fs.writeSync(wakeWriter, 's')
+  } catch (error) {
+    // It has been woken up already, or has ended.
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EAGAIN' && code !== 'EPIPE') throw error
+  }
+}

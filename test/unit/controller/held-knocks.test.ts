@@ -1,0 +1,348 @@
+/** What becomes of packets while signatures are verified: the packet worker's side, with a verifier that the test plays. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Counters } from '../../../src/controller/counters.js'
+import type { Effect, KnockEvent } from '../../../src/controller/knock-events.js'
+import { PacketHandler } from '../../../src/controller/packet-handler.js'
+import { ReplayCache } from '../../../src/controller/replay-cache.js'
+import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
+import type { SignedJob, SignedOutcome } from '../../../src/controller/signed-knock.js'
+import { KnockVerifier } from '../../../src/controller/verifier.js'
+import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
+import { Marks } from '../../../src/nft/table/marks.js'
+import { answeredLater } from '../../../src/queue/nfqueue.js'
+import type { Packet } from '../../../src/queue/packet.js'
+import { sourceText } from '../../../src/queue/packet.js'
+import { testKey } from '../knock/openssh/sshsig.js'
+import type { KnockParts } from './knock-support.js'
+import { knock, knockPort, laptop, TestClock } from './knock-support.js'
+import { signedPayload, staff, verified } from './signed-support.js'
+
+const marks = new Marks(0xffff0000, 77)
+const others = 0x8001
+const alice = testKey('ssh-ed25519')
+
+class Bench {
+  readonly clock = new TestClock()
+  readonly counters = new Counters()
+  readonly events: KnockEvent[] = []
+  readonly effects: Effect[] = []
+  readonly jobs: SignedJob[] = []
+  /** What is on disk. */
+  readonly notes: string[] = []
+  disk: 'works' | 'is full' = 'works'
+  readonly handler: PacketHandler
+
+  constructor(credentials = [staff, laptop]) {
+    let waiting: string[] = []
+    this.handler = new PacketHandler(
+      new KnockVerifier(
+        structuredClone(credentials),
+        ({ skew }) => new ReplayCache({ skew, entries: 1000 }),
+        this.clock,
+      ),
+      new SequenceVerifier([], this.clock, () => undefined),
+      {
+        marks,
+        journal: {
+          append: (_, digest, at) => waiting.push(digest.toString('hex', at, at + 16)),
+          commit: () => {
+            if (this.disk === 'is full' && waiting.length > 0) throw new Error('ENOSPC')
+            this.notes.push(...waiting)
+            waiting = []
+          },
+        },
+        counters: this.counters,
+        clock: this.clock,
+        recent: new RecentGrants(),
+        steadySeconds: () => 5,
+        addressText: sourceText,
+        onEvents: events => this.events.push(...events),
+        onEffects: effects => this.effects.push(...effects),
+        onTrouble: () => undefined,
+      },
+    )
+    this.handler.verifySignature = job => this.jobs.push(job)
+  }
+
+  /** The answers to these packets, in one batch. */
+  answers(...packets: Packet[]): number[] {
+    const batch = { packets, count: packets.length, answers: new Float64Array(packets.length) }
+    this.handler.onBatch(batch)
+    this.handler.onAnswered()
+    return [...batch.answers]
+  }
+
+  /** The late answers, as packet and mark. */
+  verified(...outcomes: SignedOutcome[]): number[][] {
+    const answers = this.handler.onVerified(outcomes)
+    this.handler.onAnswered()
+    return answers.map(({ id, mark }) => [id, mark])
+  }
+}
+
+let packets = 100
+const signed = (parts: KnockParts = {}) =>
+  knock({ mark: marks.candidate + others, id: ++packets, payload: signedPayload(alice), ...parts })
+const syn = (id: number, source = 1) => knock({ mark: marks.pending + others, id, source })
+const granted = marks.action(staff.action) + others
+const refused = marks.refused + others
+
+describe('a signed knock', () => {
+  it('is answered when its signature is verified, and noted on disk before', () => {
+    const bench = new Bench()
+    const packet = signed({ id: 7 })
+    const salt = packet.buffer.toString('hex', packet.payloadAt + 8, packet.payloadAt + 24)
+    assert.deepEqual(bench.answers(packet), [answeredLater])
+    const [job] = bench.jobs
+    assert.deepEqual(
+      [job?.port, job?.source, job?.bytes.length, job?.bytes.buffer.byteLength],
+      [knockPort, '192.0.2.1', 256, 256],
+    )
+    assert.deepEqual(bench.notes, [])
+    // The buffer is used for the next packet.
+    packet.buffer.fill(0)
+    assert.deepEqual(bench.verified(verified(job?.id ?? 0)), [[7, granted]])
+    assert.deepEqual(bench.notes, [salt])
+    assert.deepEqual(
+      bench.events.map(({ kind, source, credential, signer }) => [kind, source, credential, signer?.user]),
+      [['grant', '192.0.2.1', 'staff', 'alice']],
+    )
+    assert.equal(bench.counters.get('accepted'), 1)
+  })
+
+  it('holds nothing but the connections of its source behind it', () => {
+    const bench = new Bench()
+    const batch = bench.answers(syn(1), signed({ id: 2 }), syn(3), syn(4, 9), knock({ mark: marks.candidate + others }))
+    assert.deepEqual(batch, [others, answeredLater, answeredLater, others, marks.action(laptop.action) + others])
+    assert.deepEqual(bench.answers(syn(5)), [answeredLater])
+    assert.deepEqual(bench.verified(verified(1)), [
+      [2, granted],
+      [3, others],
+      [5, others],
+    ])
+    assert.deepEqual(bench.answers(syn(6)), [others])
+  })
+
+  it('of several of one source, each has the connections that came after it', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }), syn(2), signed({ id: 3 }), syn(4))
+    assert.deepEqual(bench.verified(verified(2)), [
+      [3, granted],
+      [4, others],
+    ])
+    assert.deepEqual(bench.verified(verified(1)), [
+      [1, granted],
+      [2, others],
+    ])
+  })
+
+  it('is not verified where the check of the identity or the port is wrong', () => {
+    const bench = new Bench([{ ...staff, port: 99 }])
+    const changed = signedPayload(alice)
+    changed[200] = (changed[200] as number) ^ 1
+    const foreign = signedPayload(alice, { identity: Buffer.alloc(32, 9) })
+    assert.deepEqual(bench.answers(signed({ payload: changed }), signed({ payload: foreign }), signed()), [
+      refused,
+      refused,
+      refused,
+    ])
+    assert.deepEqual([bench.counters.get('bad-hash'), bench.counters.get('wrong-port')], [2, 1])
+    assert.deepEqual(bench.jobs, [])
+  })
+
+  it('is refused as a copy while it is verified, and afterwards without being verified again', () => {
+    const bench = new Bench()
+    const payload = signedPayload(alice)
+    assert.deepEqual(bench.answers(signed({ payload }), signed({ payload, source: 2 })), [answeredLater, refused])
+    bench.verified(verified(1))
+    bench.clock.pass(89)
+    assert.deepEqual(bench.answers(signed({ payload })), [refused])
+    assert.deepEqual([bench.jobs.length, bench.counters.get('replayed')], [1, 2])
+  })
+
+  it('is refused as a copy by the replay cache, where the copy was forgotten', () => {
+    const bench = new Bench([{ ...staff, skew: 1000 }])
+    const payload = signedPayload(alice)
+    bench.answers(signed({ payload }))
+    assert.equal(bench.verified(verified(1))[0]?.[1], granted)
+    for (let turn = 0; turn < 3; turn++) {
+      bench.clock.pass(91)
+      bench.answers(signed())
+    }
+    assert.deepEqual(bench.answers(signed({ payload, id: 9 })), [answeredLater])
+    const { id = 0 } = bench.jobs.at(-1) ?? {}
+    assert.deepEqual(bench.verified(verified(id)), [[9, refused]])
+    assert.equal(bench.counters.get('replayed'), 1)
+  })
+
+  it('is refused when too many are verified, and so are none of the other kinds', () => {
+    const bench = new Bench()
+    const held = Array.from({ length: 257 }, (_, i) => signed({ source: i % 200 }))
+    const answers = bench.answers(...held)
+    assert.deepEqual([answers.filter(one => one === answeredLater).length, answers.at(-1)], [256, refused])
+    assert.equal(bench.counters.get('signatures-busy'), 1)
+    assert.deepEqual(bench.answers(knock({ mark: marks.candidate })), [marks.action(laptop.action)])
+    bench.verified(verified(1))
+    assert.deepEqual(bench.answers(signed()), [answeredLater])
+  })
+
+  it('holds no more than 1024 connections', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }))
+    const answers = bench.answers(...Array.from({ length: 1025 }, (_, i) => syn(i + 2)))
+    assert.deepEqual([answers.filter(one => one === answeredLater).length, answers.at(-1)], [1024, others])
+    assert.equal(bench.verified(verified(1)).length, 1025)
+    bench.answers(signed({ id: 1 }))
+    assert.deepEqual(bench.answers(syn(2)), [answeredLater])
+  })
+
+  it('is refused after 3 s, with what waits behind it, and what comes then is ignored', () => {
+    const bench = new Bench()
+    assert.equal(bench.handler.longestWait(), -1)
+    bench.answers(signed({ id: 1 }), syn(2))
+    assert.ok(bench.handler.longestWait() > 0)
+    bench.clock.pass(2.9)
+    assert.deepEqual(bench.handler.lateAnswers(), [])
+    bench.clock.pass(0.1)
+    assert.deepEqual(
+      bench.handler.lateAnswers().map(({ id, mark }) => [id, mark]),
+      [
+        [1, refused],
+        [2, others],
+      ],
+    )
+    assert.deepEqual(bench.verified(verified(1)), [])
+    assert.deepEqual([bench.counters.get('signatures-late'), bench.counters.get('accepted')], [1, 0])
+    assert.deepEqual(bench.notes, [])
+    assert.equal(bench.handler.longestWait(), -1)
+  })
+
+  it('is refused without the thread, at once or when that is given up', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }), syn(2))
+    assert.deepEqual(
+      bench.handler.giveUp().map(({ mark }) => mark),
+      [refused, others],
+    )
+    bench.handler.verifySignature = null
+    assert.deepEqual(bench.answers(signed(), syn(3)), [refused, others])
+    assert.equal(bench.counters.get('signatures-down'), 2)
+    assert.deepEqual(bench.verified(verified(1)), [])
+  })
+
+  it('is refused when it cannot be noted on disk', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }), syn(2))
+    bench.disk = 'is full'
+    assert.deepEqual(bench.verified(verified(1)), [
+      [1, refused],
+      [2, others],
+    ])
+    assert.deepEqual([bench.counters.get('state-unwritable'), bench.counters.get('accepted')], [1, 0])
+  })
+
+  const refusals: readonly [string, SignedOutcome, string][] = [
+    ['by the other thread', { kind: 'refused', id: 1, reason: 'revoked', credential: 'staff' }, 'revoked'],
+    ['for its time', verified(1, { request: { ...requestOf(), time: 1 } }), 'skewed'],
+    ['with a credential that is gone', verified(1, { credential: 'gone' }), 'unknown-key'],
+    ['for a prefix', verified(1, { request: { ...requestOf(), prefix: 24 } }), 'prefix-not-allowed'],
+    [
+      'for a host',
+      verified(1, { request: { ...requestOf(), host: { version: 4, address: '192.0.2.9' } } }),
+      'address-not-allowed',
+    ],
+    [
+      'for another address',
+      verified(1, { request: { ...requestOf(), other: { version: 4, address: '192.0.2.9' } } }),
+      'address-not-allowed',
+    ],
+  ]
+  for (const [why, outcome, reason] of refusals) {
+    it(`is refused ${why}`, () => {
+      const bench = new Bench()
+      bench.answers(signed({ id: 1 }))
+      assert.deepEqual(bench.verified(outcome), [[1, refused]])
+      assert.equal(bench.counters.get(reason as 'revoked'), 1)
+      assert.deepEqual(bench.effects, [])
+    })
+  }
+
+  it('is limited in its rate as other knocks', () => {
+    const bench = new Bench([{ ...staff, rate: { count: 1, seconds: 10 } }])
+    bench.answers(signed({ id: 1 }), signed({ id: 2 }))
+    assert.deepEqual(
+      bench.verified(verified(1), verified(2)).map(([, mark]) => mark),
+      [granted, refused],
+    )
+    assert.equal(bench.counters.get('rate-limited'), 1)
+  })
+
+  const wishes: readonly [string, Parameters<typeof verified>[1], Effect[], typeof staff?][] = [
+    ['some of the services', { request: { ...requestOf(), services: ['web'] } }, [part(['web'])]],
+    ['what its line opens', { rights: { ...rights(), opens: ['ssh'] } }, [part(['ssh'])]],
+    ['less time', { request: { ...requestOf(), window: 30 } }, [part(['ssh', 'web'], 30)]],
+    [
+      'more time than its line has',
+      { request: { ...requestOf(), window: 900 }, rights: { ...rights(), window: 300 } },
+      [part(['ssh', 'web'], 300)],
+    ],
+    [
+      'another host',
+      { request: { ...requestOf(), host: { version: 4, address: '192.0.2.9' } } },
+      [{ kind: 'on-behalf', credential: 'staff', address: '192.0.2.9' }],
+      { ...staff, onBehalfOf: ['192.0.2.0/24'] },
+    ],
+    [
+      'an end',
+      { request: { ...requestOf(), close: true } },
+      [{ kind: 'revoke', credential: 'staff', address: '192.0.2.1' }],
+    ],
+  ]
+  for (const [what, outcome, effects, credential = staff] of wishes) {
+    it(`gets ${what} by command`, () => {
+      const bench = new Bench([credential])
+      bench.answers(signed({ id: 1 }))
+      assert.deepEqual(bench.verified(verified(1, outcome)), [[1, refused]])
+      assert.deepEqual(bench.effects, effects)
+      assert.equal(bench.counters.get('accepted'), 1)
+    })
+  }
+
+  it('gets the other address beside its own', () => {
+    const bench = new Bench([{ ...staff, onBehalfOf: ['2001:db8::/32'] }])
+    bench.answers(signed({ id: 1 }))
+    const other = { version: 6, address: '2001:db8:0:0:0:0:0:9' } as const
+    assert.deepEqual(bench.verified(verified(1, { request: { ...requestOf(), other } })), [[1, granted]])
+    assert.deepEqual(bench.effects, [{ kind: 'on-behalf', credential: 'staff', address: other.address }])
+  })
+
+  it('asks for no address that its line does not allow', () => {
+    const bench = new Bench([{ ...staff, onBehalfOf: ['192.0.2.0/24'] }])
+    bench.answers(signed({ id: 1 }))
+    const host = { version: 4, address: '192.0.2.9' } as const
+    const outcome = { request: { ...requestOf(), host }, rights: { ...rights(), onBehalfOf: ['192.0.2.128/25'] } }
+    assert.deepEqual(bench.verified(verified(1, outcome)), [[1, refused]])
+    assert.equal(bench.counters.get('address-not-allowed'), 1)
+  })
+
+  it('gets by its mark what a line that allows more would', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }))
+    const outcome = { request: { ...requestOf(), window: 900 }, rights: { ...rights(), window: 86_400 } }
+    assert.deepEqual(bench.verified(verified(1, outcome)), [[1, granted]])
+  })
+})
+
+function requestOf() {
+  const outcome = verified(1)
+  if (outcome.kind !== 'verified') throw new Error('it is')
+  return outcome.request
+}
+function rights() {
+  return { opens: null, window: null, onBehalfOf: [] }
+}
+function part(services: string[], atMost?: number): Effect {
+  const limit = atMost === undefined ? {} : { atMost }
+  return { kind: 'on-behalf', credential: 'staff', address: '192.0.2.1', part: { services, seconds: null, ...limit } }
+}

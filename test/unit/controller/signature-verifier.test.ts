@@ -1,0 +1,231 @@
+/** The thread that verifies signatures, without the thread. */
+import assert from 'node:assert/strict'
+import { after, describe, it } from 'node:test'
+import { SignatureVerifier } from '../../../src/controller/signature-verifier.js'
+import type { CredentialKeys, SignedOutcome } from '../../../src/controller/signed-knock.js'
+import { blobOf, OpenSsh } from '../../support/openssh.js'
+import type { TestKey } from '../knock/openssh/sshsig.js'
+import { testKey } from '../knock/openssh/sshsig.js'
+import { knockPort, start } from './knock-support.js'
+import { keysOf, signedPayload } from './signed-support.js'
+
+const [alice, bob, carol] = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ssh-ed25519'].map(type => testKey(type)) as [
+  TestKey,
+  TestKey,
+  TestKey,
+]
+
+async function outcomeOf(
+  sets: readonly CredentialKeys[],
+  bytes: Buffer,
+  { port = knockPort, source = '192.0.2.1', now = start } = {},
+): Promise<SignedOutcome> {
+  const verifier = new SignatureVerifier({ now: () => now })
+  verifier.configure(sets)
+  return verifier.verify({ id: 4, bytes: new Uint8Array(bytes), port, source })
+}
+
+/** The name of the user, or why the knock is refused. */
+const short = (outcome: SignedOutcome) => {
+  assert.equal(outcome.id, 4)
+  return outcome.kind === 'verified' ? `${outcome.signer.user} by ${outcome.credential}` : outcome.reason
+}
+const plain = `${alice.line} alice\n${bob.line} bob@laptop\n`
+
+describe('a signature', () => {
+  for (const [name, key] of [
+    ['alice', alice],
+    ['bob@laptop', bob],
+  ] as const) {
+    it(`of ${key.type} is accepted`, async () => {
+      const outcome = await outcomeOf([keysOf({ authorized: plain })], signedPayload(key))
+      assert.equal(short(outcome), `${name} by staff`)
+      assert.match(outcome.signer?.fingerprint ?? '', /^SHA256:[A-Za-z0-9+/]{43}$/)
+    })
+  }
+
+  it('of a token needs a touch, unless its line needs none', async () => {
+    const [touched, untouched] = [1, 0].map(flags => testKey('sk-ssh-ed25519@openssh.com', { flags, counter: 9 }))
+    const of = async (key: TestKey | undefined, option = '') =>
+      key && short(await outcomeOf([keysOf({ authorized: `${option} ${key.line} t\n` })], signedPayload(key)))
+    assert.equal(await of(touched), 't by staff')
+    assert.equal(await of(untouched), 'bad-signature')
+    assert.equal(await of(untouched, 'no-touch-required'), 't by staff')
+    assert.equal(await of(touched, 'verify-required'), 'bad-signature')
+  })
+
+  it('with any byte of the packet changed is refused', async () => {
+    const verifier = new SignatureVerifier({ now: () => start })
+    verifier.configure([keysOf({ authorized: plain })])
+    const right = signedPayload(alice)
+    for (let at = 0; at < right.length; at++) {
+      const bytes = new Uint8Array(right)
+      bytes[at] = (bytes[at] as number) ^ (1 << (at % 8))
+      const outcome = await verifier.verify({ id: 4, bytes, port: knockPort, source: '192.0.2.1' })
+      assert.equal(outcome.kind, 'refused', `byte ${at}`)
+    }
+  })
+
+  const soon = '20231115000000Z' // a day after `start`
+  const table: readonly [string, string, Parameters<typeof keysOf>, (Parameters<typeof signedPayload>[1] & object)?][] =
+    [
+      ['unknown-key', 'a key that is in no file', [{ authorized: `${bob.line}\n` }]],
+      ['unknown-key', 'the key of a CA', [{ authority: plain }]],
+      ['unknown-key', 'the key of a CA, by its line', [{ authorized: `cert-authority ${alice.line}\n` }]],
+      ['unknown-key', 'a key with an unknown option', [{ authorized: `surprise ${alice.line}\n` }]],
+      ['unknown-key', 'a key for another port', [{ authorized: plain }, { port: 1 }]],
+      ['not-opened', 'a server without its private key', [{ authorized: plain }, { privateKey: null }]],
+      ['not-opened', 'a server with another identity', [{ authorized: plain }], { identity: Buffer.alloc(32, 9) }],
+      ['not-opened', 'another port', [{ authorized: plain }], { port: 1 }],
+      ['bad-signature', 'the signature of another key', [{ authorized: plain }], { by: carol }],
+      ['revoked', 'a revoked key', [{ authorized: plain, revoked: `${alice.line}\n` }]],
+      ['revocations-unknown', 'a list that cannot be read', [{ authorized: plain, revoked: 'nonsense\n' }]],
+      ['revocations-unknown', 'a list that is not there', [{ authorized: plain }, { isShut: true }]],
+      ['key-expired', 'expiry-time', [{ authorized: `expiry-time="20230101" ${alice.line}\n` }]],
+      ['alice by staff', 'expiry-time to come', [{ authorized: `expiry-time="${soon}" ${alice.line} alice\n` }]],
+      ['source-not-allowed', 'from=', [{ authorized: `from="198.51.100.*" ${alice.line}\n` }]],
+      ['alice by staff', 'from= with its address', [{ authorized: `from="192.0.2.0/24" ${alice.line} alice\n` }]],
+      ['service-not-allowed', 'a service of no credential', [{ authorized: plain }], { wishes: { services: ['db'] } }],
+      [
+        'service-not-allowed',
+        'a service that its line does not open',
+        [{ authorized: `opens="ssh" ${alice.line}\n` }],
+        { wishes: { services: ['ssh', 'web'] } },
+      ],
+      ['alice by staff', 'a service', [{ authorized: plain }], { wishes: { services: ['web'] } }],
+      ['undefined by staff', 'a key without a comment', [{ authorized: `${alice.line}\n` }]],
+    ]
+  for (const [want, what, keys, parts] of table) {
+    it(`${want}: ${what}`, async () =>
+      assert.equal(short(await outcomeOf([keysOf(...keys)], signedPayload(alice, parts))), want))
+  }
+
+  it('counts for the first credential that opens what is asked for', async () => {
+    const sets = [
+      keysOf({ authorized: plain }, { name: 'first', opens: ['ssh'] }),
+      keysOf({ authorized: plain }, { name: 'second', opens: ['ssh', 'db'] }),
+    ]
+    assert.equal(short(await outcomeOf(sets, signedPayload(alice))), 'alice by first')
+    assert.equal(
+      short(await outcomeOf(sets, signedPayload(alice, { wishes: { services: ['db'] } }))),
+      'alice by second',
+    )
+  })
+
+  it('says what is asked for, and what the line allows', async () => {
+    const authorized = `opens="web",window="8h",obo="192.0.2.0/24" ${alice.line} alice\n`
+    const wishes = { window: 5, close: true, prefix: 24, other: Buffer.alloc(16, 1), host: Buffer.from([192, 0, 2, 7]) }
+    const outcome = await outcomeOf([keysOf({ authorized })], signedPayload(alice, { wishes }))
+    assert.deepEqual(outcome, {
+      kind: 'verified',
+      id: 4,
+      credential: 'staff',
+      signer: { user: 'alice', fingerprint: outcome.signer?.fingerprint },
+      rights: { opens: ['web'], window: 28_800, onBehalfOf: ['192.0.2.0/24'] },
+      request: {
+        ...{ time: start * 1000, close: true, window: 5, prefix: 24, services: [] },
+        other: { version: 6, address: '101:101:101:101:101:101:101:101' },
+        host: { version: 4, address: '192.0.2.7' },
+      },
+    })
+  })
+})
+
+describe('a certificate', () => {
+  const openssh = new OpenSsh()
+  after(() => {
+    openssh.remove()
+  })
+  openssh.key('ca', '-t', 'ed25519')
+  openssh.key('other-ca', '-t', 'ed25519')
+  openssh.write('alice.pub', `${alice.line}\n`)
+  const ca = openssh.read('ca.pub')
+  const year = '20230101000000Z:20240101000000Z'
+  const made = (name: string, ...options: string[]) => blobOf(openssh.certificate(name, 'alice', ...options))
+  const krl = () => {
+    openssh.write('spec', 'serial: 7\n')
+    openssh.must('-q', '-k', '-f', openssh.path('krl'), '-s', 'ca.pub', 'spec')
+    return openssh.readBytes('krl')
+  }
+  const ops = ['-n', 'ops', '-z', '7', '-V', year]
+  const table: readonly [string, string, string[], Parameters<typeof keysOf>, string?][] = [
+    ['ops by staff', 'right', ops, [{ authority: ca }]],
+    ['ops by staff', 'by a line of authorized keys', ops, [{ authorized: `cert-authority ${ca}` }]],
+    ['dev by staff', 'by principals of the line', ['-n', 'dev', '-V', year], [{ authority: `principals="dev" ${ca}` }]],
+    ['wrong-principal', 'without those of the line', ops, [{ authority: `principals="dev" ${ca}` }]],
+    ['wrong-principal', 'of another', ['-n', 'dev', '-V', year], [{ authority: ca }]],
+    ['wrong-principal', 'of all', ['-V', year], [{ authority: ca }]],
+    ['wrong-principal', 'where there are no principals', ops, [{ authority: ca }, { principals: [] }]],
+    ['unknown-key', 'whose CA is a plain key here', ops, [{ authorized: ca }]],
+    ['unknown-key', 'of another CA', ops, [{ authority: ca }], 'other-ca'],
+    ['certificate-expired', 'of the past', ['-n', 'ops', '-V', '20220101000000Z:20230101000000Z'], [{ authority: ca }]],
+    [
+      'certificate-not-yet-valid',
+      'to come',
+      ['-n', 'ops', '-V', '20240101000000Z:20250101000000Z'],
+      [{ authority: ca }],
+    ],
+    ['source-not-allowed', 'for others', [...ops, '-O', 'source-address=198.51.100.0/24'], [{ authority: ca }]],
+    ['source-not-allowed', 'from= of its CA', ops, [{ authority: `from="198.51.100.1" ${ca}` }]],
+    ['revoked', 'whose CA is revoked', ops, [{ authority: ca, revoked: ca }]],
+    ['revoked', 'whose key is revoked', ops, [{ authority: ca, revoked: `${alice.line}\n` }]],
+    ['revoked', 'whose number is revoked', ops, [{ authority: ca, revoked: krl() }]],
+  ]
+  for (const [want, what, options, keys, by = 'ca'] of table) {
+    it(`${want}: ${what}`, async () => {
+      const payload = signedPayload(alice, { certificate: made(by, ...options) })
+      assert.equal(payload.length, 1024)
+      assert.equal(short(await outcomeOf([keysOf(...keys)], payload)), want)
+    })
+  }
+
+  it('is named by its key id and number', async () => {
+    const { signer } = await outcomeOf(
+      [keysOf({ authority: ca })],
+      signedPayload(alice, { certificate: made('ca', ...ops) }),
+    )
+    assert.deepEqual([signer?.keyId, signer?.serial], ['id of alice', '7'])
+  })
+
+  it('is refused where its CA has not signed it, or its user not the knock', async () => {
+    const certificate = made('ca', ...ops)
+    const forged = Buffer.from(certificate)
+    forged[forged.length - 1] = (forged.at(-1) as number) ^ 1
+    const verifier = new SignatureVerifier({ now: () => start })
+    verifier.configure([keysOf({ authority: ca })])
+    const of = async (payload: Buffer) =>
+      short(await verifier.verify({ id: 4, bytes: new Uint8Array(payload), port: knockPort, source: '192.0.2.1' }))
+    for (let twice = 0; twice < 2; twice++) {
+      assert.equal(await of(signedPayload(alice, { certificate: forged })), 'bad-signature')
+      assert.equal(await of(signedPayload(alice, { certificate })), 'ops by staff')
+      assert.equal(await of(signedPayload(alice, { certificate, by: carol })), 'bad-signature')
+    }
+  })
+
+  it('that cannot be read is refused', async () => {
+    const payload = signedPayload(alice, { certificate: Buffer.from('nonsense') })
+    assert.equal(short(await outcomeOf([keysOf({ authority: ca })], payload)), 'bad-certificate')
+  })
+
+  it('in the file of a user is for the principal of that name', async () => {
+    const [file] = keysOf({ authorized: `cert-authority ${ca}` }).files
+    const files = file ? [{ ...file, user: 'ops' }] : []
+    const payload = signedPayload(alice, { certificate: made('ca', ...ops) })
+    assert.equal(short(await outcomeOf([keysOf({}, { files, principals: [] })], payload)), 'ops by staff')
+    const others = files.map(one => ({ ...one, user: 'root' }))
+    assert.equal(short(await outcomeOf([keysOf({}, { files: others, principals: [] })], payload)), 'wrong-principal')
+  })
+})
+
+describe('the files of keys', () => {
+  it('are reported with what they have, and what does not count', () => {
+    const verifier = new SignatureVerifier({ now: () => start })
+    const authorized = `${plain}cert-authority ${carol.line}\nsurprise ${alice.line}\n`
+    const [report] = verifier.configure([keysOf({ authorized, revoked: 'nonsense\n' })])
+    assert.deepEqual([report?.credential, report?.keys, report?.authorities], ['staff', 2, 1])
+    assert.match(
+      report?.problems.join('\n') ?? '',
+      /^authorized:4: .*'surprise' is unknown\nrevoked: line 1: .*no key of staff/,
+    )
+  })
+})
