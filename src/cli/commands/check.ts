@@ -13,13 +13,14 @@ import {
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
+import { keyList } from '../key-list.js'
 
 export function checkCommand(terminal: Terminal): Command {
   return new Command('check')
     .description('validate the configuration and touch nothing; the exit status tells')
     .option('--config <file>', 'the configuration to check', defaultConfig)
     .option('--schema', 'print the JSON Schema of the configuration, for editors, and check nothing')
-    .action((flags: { config: string; schema?: boolean }) => {
+    .action(async (flags: { config: string; schema?: boolean }) => {
       if (flags.schema) {
         terminal.out(JSON.stringify(configJsonSchema(), null, 2))
         return
@@ -36,6 +37,14 @@ export function checkCommand(terminal: Terminal): Command {
       for (const warning of warnings) terminal.warn(warning)
       for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces()))
         terminal.warn(`${message}; ${advice}`)
+      const daemon = (process.geteuid?.() === 0 ? daemonUser()?.uid : process.geteuid?.()) ?? 0
+      for (const credential of config.credentials) {
+        if (credential.type !== 'ssh') continue
+        const { lines, problems, files: read } = await keyList(credential, daemon)
+        files.push(...read)
+        for (const problem of problems) terminal.warn(`credentials.${credential.name}: ${problem}`)
+        for (const line of lines) terminal.out(line)
+      }
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       if (process.geteuid?.() === 0) {
         warnOfHidden(files, marked, terminal)
