@@ -289,12 +289,12 @@ async function addressesOf(place: HostEntry, flags: WayFlags): Promise<Address[]
   if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   const ofPlace = place.family === undefined ? undefined : place.family === '4' ? 4 : 6
   const family = flags[4] ? 4 : flags[6] ? 6 : ofPlace
-  if (flags.source === undefined) return resolve(place.host, family)
-  const source = findSource(flags.source, family)
-  const found = await resolve(place.host, source.only)
+  const sourceOf = flags.source === undefined ? undefined : findSource(flags.source, family)
+  const found = await resolve(place.host, family)
+  if (!sourceOf) return found
   const reachable = found.flatMap(address => {
-    const its = source.of(address.family)
-    return its === undefined ? [] : [{ ...address, source: its }]
+    const source = sourceOf(address.family)
+    return source === undefined ? [] : [{ ...address, source }]
   })
   if (reachable.length > 0) return reachable
   const versions = found.map(each => `IPv${each.family}`).join(' and ')

@@ -52,8 +52,8 @@ function startConnection(target: Address, port: number, answerMs: number): Promi
       done()
     }
     socket.on('connect', end)
-    socket.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-      if (unsent.has(code ?? '')) fail(new NotSent(target.address, message))
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (unsent.has(error.code ?? '')) fail(new NotSent(target, error))
       end()
     })
     if (answerMs > 0) timer = setTimeout(end, answerMs)

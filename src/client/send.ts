@@ -15,8 +15,9 @@ export interface Address {
 /** The machine has no way to this address, or may not use it. */
 export class NotSent extends Error {
   override readonly name = 'NotSent'
-  constructor(address: string, why: string) {
-    super(`no knock could be sent to ${address}: ${why}`)
+  constructor({ address, source }: Address, { code, message }: NodeJS.ErrnoException) {
+    const isForeign = source !== undefined && code === 'EADDRNOTAVAIL'
+    super(`no knock could be sent to ${address}: ${isForeign ? `this machine does not have ${source}` : message}`)
   }
 }
 
@@ -41,9 +42,10 @@ export async function resolve(host: string, family: 4 | 6 | undefined): Promise<
 }
 
 /** Fails with `NotSent`. */
-export function sendDatagram({ address, family, source }: Address, port: number, payload: Uint8Array): Promise<void> {
+export function sendDatagram(target: Address, port: number, payload: Uint8Array): Promise<void> {
+  const { address, family, source } = target
   return new Promise((done, fail) => {
-    const notSent = ({ message }: Error) => fail(new NotSent(address, message))
+    const notSent = (error: Error) => fail(new NotSent(target, error))
     const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6')
     socket.on('error', notSent)
     const send = () =>

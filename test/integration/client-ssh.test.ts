@@ -268,6 +268,18 @@ describe('pkctl knock with an SSH key', () => {
       })
     }
 
+    it('tells that the machine does not have the address, also with a sequence', async () => {
+      entry('ssh-key: ~/ed')
+      for (const ports of [[], ['7000'], ['7000:udp']]) {
+        const { status, stderr } = await knock([...ports, '--source', '192.0.2.9'])
+        assert.equal(status, 1)
+        assert.match(stderr, /: no knock could be sent to 10\.77\.0\.1: this machine does not have 192\.0\.2\.9\n/)
+      }
+      const other = await knock(['--source', stranger6])
+      assert.equal(other.status, 1)
+      assert.match(other.stderr, /fd77::3 has no address for IPv4, which 10\.77\.0\.1 has/)
+    })
+
     it('sends over the version of IP that the address has', async () => {
       const hosts = lab.file('hosts', `${server4} server.lab\n${server6} server.lab\n`)
       const words = ['knock', 'server.lab', '--tag', 'SSHK', '--key-env', 'KEY', '--port', String(port), '--source']
@@ -300,7 +312,7 @@ describe('pkctl knock with an SSH key', () => {
         ['ssh-key: ~/rsa'],
         () => ({}),
         /rsa: an RSA key does not fit into a knock; use an Ed25519/,
-        /give its public/,
+        /the server needs its public half/,
       ],
       [
         'RSA keys alone',

@@ -122,7 +122,7 @@ function noSigner(config: SshConfig, refusals: readonly string[], problem: strin
   const what = `no SSH key can sign a knock for ${config.hostName}`
   const hint =
     problem === undefined || refusal !== undefined
-      ? 'ssh-keygen -t ed25519 makes a key; give its public half to the server, and ssh can go on with the old one'
+      ? 'ssh-keygen -t ed25519 makes a key; the server needs its public half, and other keys can stay as they are'
       : 'ssh-add adds a key to the agent, and ssh-add -X unlocks it'
   return new UserError(why === '' ? what : `${what}: ${why}`, hint)
 }

@@ -40,6 +40,7 @@ const hosts = `home: { host: 192.0.2.1, key: secret, tag: SSHK, port: 40000, con
   host: example.org
   sequence: [7000, 8000:udp]
   close-sequence: [1, 2]
+work: { host: h, identity: "pk1:PpzHRP1DudSnLgGc0PpcP3IDTXGsmTM_2yKeBp0o8Fk", ssh-key: ~/k, certificate: c }
 hourly: { host: h, open-secret: a, digest: md5, range: 1-100, hour: local, close: home, delay: 20 }
 `
 const yamlWords = [
