@@ -1,0 +1,171 @@
+/** From an SSH key of the client to the open port of a daemon, and a real ssh through it. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import type { Background } from '../support/commands.js'
+import { pkctl, until } from '../support/commands.js'
+import { client4, Lab, server4, server6, stranger4 } from '../support/lab.js'
+import { OpenSsh } from '../support/openssh.js'
+import { startSshd, user } from '../support/sshd.js'
+
+describe('an SSH key opens the port of a daemon', () => {
+  let lab: Lab
+  let openssh: OpenSsh
+  let ssh: string[]
+  let daemon: Background
+  let agent: Background | undefined
+  let identity: string
+
+  before(async () => {
+    lab = await Lab.create()
+    openssh = new OpenSsh()
+    ssh = (await startSshd(lab)).options
+    const alice = openssh.key('alice', '-t', 'ed25519')
+    openssh.key('bob', '-t', 'ecdsa')
+    const ca = openssh.key('ca', '-t', 'ed25519')
+    openssh.certificate('ca', 'bob', '-n', 'ops', '-V', '-1h:+1h')
+    openssh.key('stranger', '-t', 'ed25519')
+    lab.file('may-knock', `${alice}\n`)
+    lab.file('cas', `${ca}\n`)
+    const state = path.join(lab.directory, 'state')
+    identity = (await lab.mustPkctl('keygen', '--server', '--state-directory', state)).trim()
+    const credential = 'type: ssh, authorized-keys: may-knock, ca-keys: cas, principals: [ops], opens: [ssh, web]'
+    daemon = await lab.daemon(
+      lab.config(
+        `services: { ssh: { port: 22 }, web: { port: 80 } }\ncredentials: { staff: { ${credential}, obo: true, obo-prefixes: [${stranger4}], rate: none } }`,
+      ),
+    )
+  })
+  after(async () => {
+    openssh.remove()
+    await lab.remove()
+  })
+  afterEach(async () => {
+    await agent?.stop()
+    agent = undefined
+    for (const service of ['ssh', 'web']) {
+      for (const line of (await granted(service)) ?? [])
+        await lab.mustPkctl('delete', line.replace('granted: ', ''), '--service', service)
+    }
+  })
+
+  const entry = (...options: readonly string[]) => {
+    const lines = [`host: ${server4}`, `identity: "${identity}"`, ...options]
+    lab.file('config/pkctl/hosts.yaml', `work:\n${lines.map(line => `  ${line}\n`).join('')}`)
+  }
+  const environment = (more: NodeJS.ProcessEnv = {}) => ({
+    HOME: openssh.directory,
+    XDG_CONFIG_HOME: `${lab.directory}/config`,
+    SSH_AUTH_SOCK: undefined,
+    ...more,
+  })
+  const from = (words: readonly string[], env?: NodeJS.ProcessEnv) => lab.from(words, { env: environment(env) })
+  const knock = (args: readonly string[], env?: NodeJS.ProcessEnv) =>
+    from([process.execPath, pkctl, 'knock', 'work', ...args], env)
+  const granted = async (service = 'ssh') => (await lab.mustPkctl('list', service)).match(/granted: (?!none)\S+/g)
+
+  async function opens(env?: NodeJS.ProcessEnv): Promise<void> {
+    assert.equal(await granted(), null)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    const { status, stdout, stderr } = await knock(['--connect', '22'], env)
+    assert.equal(status, 0, stderr)
+    assert.match(stdout, /port 22\/tcp is open/)
+    assert.deepEqual(await granted(), [`granted: ${client4}`])
+    assert.equal(await lab.opens(server4, stranger4), 'timeout')
+  }
+
+  it('by a key file', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    await opens()
+  })
+
+  it('by a key of ssh-agent', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}.pub`)
+    const socket = openssh.path('agent')
+    agent = lab.start('client', ['ssh-agent', '-D', '-a', socket])
+    const env = { SSH_AUTH_SOCK: socket }
+    await until(async () => (await from(['ssh-add', '-l'], env)).status !== 2)
+    assert.equal((await from(['ssh-add', '-q', openssh.path('alice')], env)).status, 0)
+    fs.renameSync(openssh.path('alice'), openssh.path('away'))
+    try {
+      await opens(env)
+    } finally {
+      fs.renameSync(openssh.path('away'), openssh.path('alice'))
+    }
+  })
+
+  it('by a certificate, of whose key the server knows nothing', async () => {
+    entry(`ssh-key: ${openssh.path('bob')}`)
+    await opens()
+  })
+
+  it('and no other key does', async () => {
+    entry(`ssh-key: ${openssh.path('stranger')}`)
+    const { length } = daemon.output
+    const { status, stderr } = await knock(['--connect', '22', '--timeout', '1s'])
+    assert.equal(status, 1)
+    assert.match(stderr, /port 22\/tcp is not open/)
+    await until(() => daemon.output.slice(length).includes('refused'))
+    assert.equal(await granted(), null)
+  })
+
+  for (const [name, options] of [
+    ['pkctl connect', ['-o', `ProxyCommand=${process.execPath} ${pkctl} connect work %p`]],
+    [
+      'pkctl connect --fdpass',
+      ['-o', 'ProxyUseFdpass=yes', '-o', `ProxyCommand=${process.execPath} ${pkctl} connect --fdpass work %p`],
+    ],
+  ] as const) {
+    it(`for a real ssh through ${name}`, async () => {
+      entry(`ssh-key: ${openssh.path('alice')}`)
+      assert.equal(await lab.opens(server4, client4), 'timeout')
+      const { status, stdout, stderr } = await from([
+        'ssh',
+        ...ssh,
+        ...options,
+        `${user}@${server4}`,
+        'echo there; exit 3',
+      ])
+      assert.deepEqual({ status, stdout, stderr }, { status: 3, stdout: 'there\n', stderr: '' })
+    })
+  }
+
+  it('for a real ssh that knocks by Match exec', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    const command = `${process.execPath} ${pkctl} knock --quiet work`
+    const file = lab.file('ssh_config', `Match host ${server4} exec "${command}"\n  SendEnv NOTHING\n`)
+    const options = ssh.slice(ssh.indexOf('none') + 1)
+    const { status, stdout, stderr } = await from(['ssh', '-F', file, ...options, `${user}@${server4}`, 'echo there'])
+    assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: 'there\n', stderr: '' })
+  })
+
+  it('for what the knock asks for, and until it asks to close', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    const knocks = async (...args: string[]) => {
+      const { status, stdout, stderr } = await knock(args)
+      assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' })
+    }
+    await knocks()
+    await until(async () => (await granted('web')) !== null)
+    assert.deepEqual(await granted(), [`granted: ${client4}`])
+    await knocks('--close', '--service', 'web')
+    await until(async () => (await granted('web')) === null)
+    assert.deepEqual(await granted(), [`granted: ${client4}`])
+    await knocks('--close')
+    await until(async () => (await granted()) === null)
+    await knocks('--service', 'ssh', '--on-behalf-of', stranger4)
+    await until(async () => (await granted()) !== null)
+    assert.deepEqual([await granted(), await granted('web')], [[`granted: ${stranger4}`], null])
+  })
+
+  it('from the source that --source names', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    const { status, stdout, stderr } = await knock(['--connect', '22', '--source', stranger4])
+    assert.equal(status, 0, stderr)
+    assert.match(stdout, /is open/)
+    assert.deepEqual(await granted(), [`granted: ${stranger4}`])
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.notEqual(await lab.opens(server6, 'fd77::2'), 'open')
+  })
+})
