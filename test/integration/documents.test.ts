@@ -473,6 +473,34 @@ describe('examples', () => {
   })
 })
 
+describe('examples of ssh_config', () => {
+  const examples = blocks.filter(({ language }) => language === 'ssh-config')
+
+  it('are there', () => assert.ok(examples.length > 2))
+  for (const example of examples) {
+    it(`${placeOf(example)} says to ssh what it is to say`, async () => {
+      const directory = fs.mkdtempSync('/tmp/pkctl-documents-')
+      try {
+        const file = path.join(directory, 'config')
+        fs.writeFileSync(file, example.body, { mode: 0o600 })
+        const called = path.join(directory, 'called')
+        fs.writeFileSync(path.join(directory, 'pkctl'), `#!/bin/sh\necho "$@" >${called}\n`, { mode: 0o755 })
+        const [, host = '', command] = /^(?:Host|Match host) (\S+)(?:.* exec "pkctl (.*)")?/.exec(example.body) ?? []
+        const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` }
+        const { status, stdout, stderr } = await run(['ssh', '-G', '-F', file, host], { env })
+        assert.equal(status, 0, stderr)
+        const options = [...example.body.matchAll(/^ +(\w+) (.*)$/gm)]
+        assert.ok(options.length > 0 || command !== undefined)
+        for (const [, name = '', value = ''] of options)
+          assert.ok(stdout.includes(`${name.toLowerCase()} ${value}\n`), name)
+        if (command !== undefined) assert.equal(fs.readFileSync(called, 'utf8'), `${command}\n`)
+      } finally {
+        fs.rmSync(directory, { recursive: true })
+      }
+    })
+  }
+})
+
 // ---- installation
 
 describe('the installation by hand', () => {
