@@ -37,6 +37,8 @@ interface PacketHandlerParts {
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
+type Granting = Extract<Decision, { kind: 'grant' }>
+
 /** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
 
@@ -190,11 +192,9 @@ export class PacketHandler {
       this.#note(credential, packet, knock)
       this.#granted.push(index)
       const { requested } = knock
-      const promise = (kind: 'on-behalf' | 'revoke', address: string) =>
-        this.#promised.push({ kind, credential: credential.name, address, ...(part ? { part } : {}) })
-      if (also) promise('on-behalf', also.address)
+      if (also) this.#promise('on-behalf', decision, also.address)
       if (requested || part || closes) {
-        promise(closes ? 'revoke' : 'on-behalf', requested?.address ?? this.#parts.addressText(packet))
+        this.#promise(closes ? 'revoke' : 'on-behalf', decision, requested?.address ?? this.#parts.addressText(packet))
         return others + marks.refused
       }
       if (credential.triggers) {
@@ -237,6 +237,11 @@ export class PacketHandler {
       this.#effects.push(this.#trigger(sequence.revokes ? 'closed' : 'opened', sequence.name, packet))
     }
     return others + marks.action(sequence.action)
+  }
+
+  /** What the kernel cannot do by a mark. */
+  #promise(kind: 'on-behalf' | 'revoke', { credential, part }: Granting, address: string): void {
+    this.#promised.push({ kind, credential: credential.name, address, ...(part ? { part } : {}) })
   }
 
   #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {
