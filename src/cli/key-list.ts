@@ -15,7 +15,8 @@ interface KeyList {
 
 /** `daemon`: the user id of the daemon. */
 export async function keyList(credential: SshCredential, daemon: number): Promise<KeyList> {
-  const { name, opens, authorizedKeys, caKeys, revokedKeys } = credential
+  const { name, closes, authorizedKeys, caKeys, revokedKeys } = credential
+  const opens = closes.length > 0 ? closes.map(service => `closes ${service}`) : credential.opens
   const [lines, problems, files]: [string[], string[], string[]] = [[], [], []]
   const contentOf = async (file: SshCredential['caKeys'][number]): Promise<Buffer | undefined> => {
     const content = (await readKeyFile(file, daemon))?.content
@@ -57,7 +58,7 @@ function rightsText(entry: AuthorizedKey, opens: readonly string[], isAuthority:
   const who = [...(comment === '' ? [] : [oneLine(comment)]), fingerprint].join(' ')
   const subject = isAuthority ? `certificates of ${who}` : who
   if (isRevoked) return `${subject}: revoked`
-  const services = opens.filter(service => entry.opens?.includes(service) ?? true)
+  const services = opens.filter(service => entry.opens?.includes(service.replace(/^closes /, '')) ?? true)
   return [
     `${subject}: ${services.length > 0 ? services.join(', ') : 'nothing'}`,
     ...(window === null ? [] : [`for at most ${window} s`]),

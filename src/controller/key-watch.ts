@@ -87,7 +87,8 @@ export class KeyWatch {
   }
 
   #keysOf(credential: SshCredential): { keys: CredentialKeys; problems: string[] } {
-    const { name, opens, port, identity, privateKey, principals } = credential
+    const { name, closes, port, identity, privateKey, principals } = credential
+    const opens = closes.length > 0 ? closes : credential.opens
     const problems: string[] = []
     let isShut = false
     if (!privateKey) problems.push('this server does not have the private key of its identity: no knock counts')

@@ -98,7 +98,7 @@ interface KeyFileContent {
 /** What the signatures for one credential are verified by. */
 export interface CredentialKeys {
   readonly name: string
-  /** Names of services. */
+  /** Names of the services that a knock opens, or closes: those that it can ask for. */
   readonly opens: readonly string[]
   /** UDP port that knocks must be sent to; null for every port. */
   readonly port: number | null

@@ -68,6 +68,8 @@ describe('the watch over files of keys', () => {
     assert.equal(said.length, 2)
     await watch.follow([{ ...staff, opens: ['web'] }])
     assert.deepEqual([used.length, last()?.opens], [3, ['web']])
+    await watch.follow([{ ...staff, opens: [], closes: ['ssh'] }])
+    assert.deepEqual(last()?.opens, ['ssh'], 'of these a knock can name some')
     await watch.follow([])
     assert.deepEqual(used.at(-1), [])
     watch.stop()
