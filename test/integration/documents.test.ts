@@ -442,9 +442,23 @@ describe('examples', () => {
         fs.writeFileSync(target, 'a key\n', { mode: 0o600 })
       }
       fs.writeFileSync(`${directory}/pkctl.yaml`, text, { mode: 0o600 })
+      if (text.includes('type: ssh')) await addKeys(directory, text)
       return await run([process.execPath, pkctl, 'check', '--config', `${directory}/pkctl.yaml`])
     } finally {
       fs.rmSync(directory, { recursive: true })
+    }
+  }
+
+  /** The server's key, and public keys of OpenSSH in the files that are named for them. */
+  async function addKeys(directory: string, text: string): Promise<void> {
+    const state = `${directory}/state`
+    await must([process.execPath, pkctl, 'keygen', '--server', '--state-directory', state])
+    fs.appendFileSync(`${directory}/pkctl.yaml`, `\nstate-directory: ${state}\n`)
+    for (const [, file = ''] of text.matchAll(/(?:ca|authorized)-keys: ([^\s~[\]}]+)/g)) {
+      const target = path.resolve(directory, file)
+      fs.mkdirSync(path.dirname(target), { recursive: true })
+      await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'one', '-f', `${directory}/key`])
+      fs.renameSync(`${directory}/key.pub`, target)
     }
   }
 

@@ -8,8 +8,11 @@ import type { Lab } from './lab.js'
 /** The lab runs as root, and so does what ssh starts there. */
 export const user = os.userInfo().username
 
-/** Starts it and resolves to the options of ssh and scp that make them use it and nothing of the user's own. */
-export async function startSshd(lab: Lab): Promise<{ sshd: Background; options: string[] }> {
+/** Starts it, with `more` lines of configuration, and resolves to the options of ssh and scp that make them use it and nothing of the user's own. */
+export async function startSshd(
+  lab: Lab,
+  more: readonly string[] = [],
+): Promise<{ sshd: Background; options: string[] }> {
   const { directory } = lab
   for (const name of ['host', 'user']) {
     await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', `${directory}/${name}`])
@@ -32,6 +35,7 @@ export async function startSshd(lab: Lab): Promise<{ sshd: Background; options: 
     'PrintMotd no',
     'LogLevel VERBOSE',
     'Subsystem sftp internal-sftp',
+    ...more,
   ]
   const file = lab.file('sshd_config', `${config.join('\n')}\n`)
   // ip netns exec has a mount namespace of its own, so that the machine's /run is not touched.
