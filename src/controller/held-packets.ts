@@ -19,6 +19,8 @@ export interface HeldKnock {
 
 const maxKnocks = 256
 const maxBehind = 1024
+/** What is held is a part of the queue, in which others must find room. */
+const shareOfQueue = 4
 /** A client has given up by then, and another thread that takes longer does not work. */
 const longestSeconds = 3
 
@@ -41,6 +43,15 @@ export class HeldPackets {
   #turnAt = -Infinity
   #lastId = 0
   #behind = 0
+  readonly #maxKnocks: number
+  readonly #maxBehind: number
+
+  /** `queueLength`: how many packets the queue has room for. */
+  constructor(queueLength: number) {
+    const share = Math.max(1, Math.floor(queueLength / shareOfQueue))
+    this.#maxKnocks = Math.min(maxKnocks, share)
+    this.#maxBehind = Math.min(maxBehind, share)
+  }
 
   get size(): number {
     return this.#knocks.size
@@ -54,7 +65,7 @@ export class HeldPackets {
     const isKnown =
       this.#inFlight.has(fingerprint) || this.#verified.has(fingerprint) || this.#verifiedBefore.has(fingerprint)
     if (isKnown) return 'replayed'
-    if (this.#knocks.size >= maxKnocks) return 'signatures-busy'
+    if (this.#knocks.size >= this.#maxKnocks) return 'signatures-busy'
     const until = now + longestSeconds
     const knock = { id: ++this.#lastId, packet: copyOfPacket(packet), behind: [], until, fingerprint }
     this.#knocks.set(knock.id, knock)
@@ -65,7 +76,7 @@ export class HeldPackets {
 
   /** Holds a connection behind the last knock of its source; false where there is none, or are too many connections. */
   holdBehind(packet: Packet, mark: number): boolean {
-    if (packet.version === 0 || this.#behind >= maxBehind) return false
+    if (packet.version === 0 || this.#behind >= this.#maxBehind) return false
     const knock = this.#lastOf.get(sourceOf(packet))
     if (!knock) return false
     knock.behind.push({ id: packet.id, mark })

@@ -31,6 +31,8 @@ interface PacketHandlerParts {
   /** Where answers that grant or revoke are noted, with seconds of a clock that all threads share. */
   readonly recent: RecentGrants
   readonly steadySeconds: () => number
+  /** How many packets the queue has room for. */
+  readonly queueLength: number
   readonly addressText: (packet: Packet) => string
   readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
   readonly onEffects: (effects: readonly Effect[]) => void
@@ -50,7 +52,7 @@ export class PacketHandler {
   steps: SequenceVerifier
   /** Has a signature verified by the other thread; null while that does not run. */
   verifySignature: ((job: SignedJob) => void) | null = null
-  readonly #held = new HeldPackets()
+  readonly #held: HeldPackets
   readonly #parts: PacketHandlerParts
   readonly #events: EventCollector
   readonly #clockWatch: ClockWatch
@@ -67,6 +69,7 @@ export class PacketHandler {
     this.verifier = verifier
     this.steps = steps
     this.#parts = parts
+    this.#held = new HeldPackets(parts.queueLength)
     this.#events = new EventCollector(parts.clock, parts.addressText)
     this.#clockWatch = new ClockWatch(parts.clock)
   }

@@ -39,6 +39,7 @@ export function warmUp(credentials: readonly PacketCredential[], mask: number, c
       clock,
       recent: new RecentGrants(),
       steadySeconds,
+      queueLength: 1,
       addressText: sourceText,
       onEvents: ignore,
       onEffects: ignore,

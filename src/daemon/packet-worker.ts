@@ -65,6 +65,7 @@ function run(): void {
       clock,
       recent: new RecentGrants(recent),
       steadySeconds,
+      queueLength: options.maxLength,
       addressText: sourceText,
       onEvents: (events, suppressed) => {
         post({ kind: 'knocks', events, suppressed })

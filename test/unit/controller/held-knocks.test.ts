@@ -33,7 +33,7 @@ class Bench {
   disk: 'works' | 'is full' = 'works'
   readonly handler: PacketHandler
 
-  constructor(credentials = [staff, laptop]) {
+  constructor(credentials = [staff, laptop], queueLength = 16_384) {
     let waiting: string[] = []
     this.handler = new PacketHandler(
       new KnockVerifier(
@@ -56,6 +56,7 @@ class Bench {
         clock: this.clock,
         recent: new RecentGrants(),
         steadySeconds: () => 5,
+        queueLength,
         addressText: sourceText,
         onEvents: events => this.events.push(...events),
         onEffects: effects => this.effects.push(...effects),
@@ -195,6 +196,14 @@ describe('a signed knock', () => {
     assert.equal(bench.verified(verified(1)).length, 1025)
     bench.answers(signed({ id: 1 }))
     assert.deepEqual(bench.answers(syn(2)), [answeredLater])
+  })
+
+  it('holds no more than a quarter of the queue', () => {
+    const bench = new Bench(undefined, 40)
+    const knocks = bench.answers(...Array.from({ length: 11 }, () => signed()))
+    const syns = bench.answers(...Array.from({ length: 11 }, (_, i) => syn(i)))
+    for (const answers of [knocks, syns]) assert.equal(answers.filter(one => one === answeredLater).length, 10)
+    assert.deepEqual([knocks.at(-1), syns.at(-1)], [refused, others])
   })
 
   it('is refused after 3 s, with what waits behind it, and what comes then is ignored', () => {

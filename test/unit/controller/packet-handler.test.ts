@@ -55,6 +55,7 @@ class Bench {
         clock: this.clock,
         recent: this.recent,
         steadySeconds: () => 5,
+        queueLength: 1,
         addressText: sourceText,
         onEvents: (events, suppressed) => {
           this.events.push(...events)
