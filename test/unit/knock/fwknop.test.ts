@@ -1,8 +1,8 @@
 /** fwknop's packet beyond what the vectors of its client show: what that client never sends. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { decodeBase64, makeContainer, openContainer } from '../../../src/knock/fwknop/container.js'
+import { decodeBase64, makeContainer, openContainer, packetLengths } from '../../../src/knock/fwknop/container.js'
 import type { FwknopSecret } from '../../../src/knock/fwknop/format.js'
 import { fwknop } from '../../../src/knock/fwknop/format.js'
 import { parseLine } from '../../../src/knock/fwknop/line.js'
@@ -54,6 +54,22 @@ describe("fwknop's packet", () => {
     assert.deepEqual(openContainer(Buffer.from(wire), secret), line)
   })
 
+  it('begins with the magic of openssl, also its last four bits, which are not cut off', () => {
+    const packet = makeContainer(lineOf({}), Buffer.alloc(8, 1), secret)
+    assert.ok('89+/'.includes(String.fromCharCode(packet[0] ?? 0)))
+    packet[0] = 'A'.charCodeAt(0)
+    const text = packet.subarray(0, -43)
+    const hmac = createHmac('sha256', secret.hmacKey).update('U2FsdGVkX1').update(text).digest('base64').slice(0, 43)
+    packet.write(hmac, text.length, 'latin1')
+    assert.equal(openContainer(packet, secret), undefined)
+  })
+
+  it('has these lengths, below those that are GnuPG to its clients', () => {
+    assert.deepEqual(packetLengths('sha256'), [161, 183, 204, 225, 247, 268, 289, 311, 332, 353, 375, 396, 417])
+    assert.deepEqual(packetLengths('sha512').slice(0, 2), [204, 226])
+    assert.equal(packetLengths('md5').length, 13)
+  })
+
   it('has a time beyond 2038', () => {
     const time = 2 ** 31 + 5
     assert.equal(verified(lineOf({ time: String(time) }))?.time, time)
@@ -89,6 +105,8 @@ describe("fwknop's packet", () => {
     ['a time that ends in letters', lineOf({ time: '1700000000x' })],
     ['a time that no number holds', lineOf({ time: '9999999999999999' })],
     ['a version that is too long', lineOf({ version: '1.2.3.4.5' })],
+    ['a field that is ignored, with a control character', lineOf({ rest: ':\u0001' })],
+    ['a field that is ignored, with a letter that is not ASCII', lineOf({ rest: ':\u00e9' })],
     ['an unknown type', lineOf({ type: '7' })],
     ['a type with a space', lineOf({ type: ' 1' })],
   ]
@@ -113,6 +131,7 @@ describe("fwknop's packet", () => {
     ['a range of ports', message('192.0.2.7,tcp/22-30')],
     ['a port with a space', message('192.0.2.7,tcp/ 22')],
     ['another protocol', message('192.0.2.7,icmp/0')],
+    ['another protocol and a port', message('192.0.2.7,icmp/22')],
     ['none', message('192.0.2.7,none/0')],
     ['one good port and one that is none', message('192.0.2.7,tcp/22,tcp/x')],
     ['base64 with =', lineOf({ message: `${base64('192.0.2.7,tcp/220')}=` })],
@@ -121,7 +140,14 @@ describe("fwknop's packet", () => {
     ['no user', lineOf({ user: '' })],
     ['a timeout of letters', lineOf({ type: '3', rest: ':9x' })],
     ['a timeout above the most', lineOf({ type: '3', rest: ':65537' })],
+    ['a timeout in hex', lineOf({ type: '3', rest: ':0x10' })],
+    ['a timeout with an exponent', lineOf({ type: '3', rest: ':1e3' })],
+    ['a timeout with a sign', lineOf({ type: '3', rest: ':+90' })],
     ['no timeout, where the type has one', lineOf({ type: '3' })],
+    ['no NAT, where the type has it', lineOf({ type: '2' })],
+    ['a user of 65 characters', lineOf({ user: base64('a'.repeat(65)) })],
+    ['no NAT or no timeout of type 6', lineOf({ type: '6', rest: ':90' })],
+    ['no NAT or no timeout, where the type has both', lineOf({ type: '4', rest: ':90' })],
     ['a field too many', lineOf({ rest: ':YQ:YQ' })],
     ['two fields too many', lineOf({ type: '3', rest: ':YQ:YQ:90' })],
   ]
@@ -130,6 +156,14 @@ describe("fwknop's packet", () => {
       assert.deepEqual([verified(line)?.refused, verified(line)?.asks], ['bad-message', undefined])
     })
   }
+
+  it('has names of up to 64 characters, and messages of up to 256', () => {
+    const ports = `192.0.2.7,${'tcp/22,'.repeat(34)}tcp/`
+    assert.equal(`${ports}1000`.length, 256)
+    assert.equal(verified(message(`${ports}1000`))?.refused, undefined)
+    assert.equal(verified(message(`${ports}10000`))?.refused, 'bad-message')
+    assert.equal(verified(lineOf({ user: base64('a'.repeat(64)) }))?.refused, undefined)
+  })
 
   it('has one spelling', () => {
     assert.deepEqual(decodeBase64('QQ'), Buffer.from('A'))
@@ -152,6 +186,12 @@ describe("fwknop's packet", () => {
   for (const [name, policy, line, want] of policies) {
     it(`with ${name}: ${want ?? 'taken'}`, () => assert.equal(verified(line, { ...secret, ...policy })?.refused, want))
   }
+
+  it('tells keys apart that are the same one behind the other', () => {
+    const keys = (key: string, hmacKey: string) =>
+      fwknop.identityOf({ ...secret, key: Buffer.from(key), hmacKey: Buffer.from(hmacKey) }).toString('hex')
+    assert.notEqual(keys('ab', 'c'), keys('a', 'bc'))
+  })
 
   it('says until when its secret counts', () => {
     assert.equal(verified(lineOf({}), { ...secret, expires: 1_800_000_000 })?.until, 1_800_000_000)
