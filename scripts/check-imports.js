@@ -17,12 +17,13 @@ const rooms = {
   controller: ['config', 'knock', 'nft', 'queue', 'net', 'util'],
   client: ['config', 'knock', 'net', 'util'],
   safety: ['nft', 'net', 'util'],
+  users: ['config', 'knock', 'net', 'util'],
   import: ['config', 'knock', 'net', 'util'],
   // The doctor warns about the session that the lockout guard protects: both find it with safety/ssh-session.
   doctor: ['safety', 'controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
   daemon: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
   cli: [
-    ...['daemon', 'client', 'safety', 'import', 'doctor'],
+    ...['daemon', 'client', 'safety', 'import', 'users', 'doctor'],
     ...['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
   ],
 }
@@ -42,7 +43,7 @@ const direct = [
   ...['config/errors.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
   ...['config/host-interfaces.ts'],
   ...['config/credentials/credential-types.ts', 'nft/errors.ts', 'queue/errors.ts'],
-  ...['controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
+  ...['client/join.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
   ...['daemon/control-client.ts', 'daemon/problems.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
 

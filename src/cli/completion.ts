@@ -5,7 +5,17 @@ export const shells = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof shells)[number]
 
 export function completionFor(shell: Shell, program: CommandNode): string {
-  return { bash, zsh, fish }[shell](program)
+  return { bash, zsh, fish }[shell]({ ...program, commands: program.commands.map(asOne) })
+}
+
+/** A command of commands: its first word is the name of one of them, and the options of all of them can follow. */
+function asOne(command: CommandNode): CommandNode {
+  const { commands } = command
+  if (commands.length === 0) return command
+  const choices = commands.map(({ name }) => name)
+  const options = new Map(commands.flatMap(each => each.options.map(option => [option.names.join(), option])))
+  const first: ArgumentNode = { placeholder: '<command>', description: '', value: { kind: 'choice', choices } }
+  return { ...command, arguments: [first], options: [...options.values()] }
 }
 
 const listServices = (program: string) =>

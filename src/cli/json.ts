@@ -41,8 +41,10 @@ export class JsonTerminal {
   useJson(program: Command, argv: readonly string[]): void {
     const end = argv.indexOf('--')
     const asks = (end < 0 ? argv : argv.slice(0, end)).includes('--json')
-    const command = program.commands.find(one => one.name() === argv[0])
-    this.#json = asks && command?.options.some(({ long }) => long === '--json') === true
+    const [first, second] = argv
+    const command = program.commands.find(one => one.name() === first)
+    const called = command?.commands.find(one => one.name() === second) ?? command
+    this.#json = asks && called?.options.some(({ long }) => long === '--json') === true
   }
 
   /** Prints the errors of the command as one object. */

@@ -47,6 +47,12 @@ function commandText(program: string, command: CommandNode): string[] {
   ]
 }
 
+/** The command, and those that it has itself, by their whole names. */
+const withSubcommands = (command: CommandNode): CommandNode[] => [
+  command,
+  ...command.commands.map(each => ({ ...each, name: `${command.name} ${each.name}` })),
+]
+
 const files = section(
   'FILES',
   ...tagged(slanted('/etc/pkctl/pkctl.yaml'), 'The configuration, with', `${slanted('conf.d')} beside it.`),
@@ -66,7 +72,7 @@ function pkctlPage(parts: ManualParts): string {
     section('SYNOPSIS', `${bold('pkctl')} ${slanted('command')} [${slanted('options')}]`),
     section('DESCRIPTION', plain(program.description), '.PP', ...prose(program.afterword)),
     section('OPTIONS', ...program.options.flatMap(optionText)),
-    section('COMMANDS', ...program.commands.flatMap(command => commandText('pkctl', command))),
+    section('COMMANDS', ...program.commands.flatMap(withSubcommands).flatMap(command => commandText('pkctl', command))),
     files,
     section('SEE ALSO', `${bold('pkctld')}(8), ${bold('pkctl.yaml')}(5), ${bold('nft')}(8)`),
   )

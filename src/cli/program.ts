@@ -29,6 +29,8 @@ const commands: CommandLoaders = {
   list: async () => (await import('./commands/list.js')).listCommand,
   status: async () => (await import('./commands/status.js')).statusCommand,
   ...clientCommands,
+  user: async () => (await import('./commands/user.js')).userCommand,
+  invite: async () => (await import('./commands/invite.js')).inviteCommand,
   daemon: async () => (await import('./commands/daemon.js')).daemonCommand,
   reload: async () => (await import('./commands/reload.js')).reloadCommand,
   check: async () => (await import('./commands/check.js')).checkCommand,

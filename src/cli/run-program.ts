@@ -54,7 +54,7 @@ export async function runProgram(
 }
 
 async function run(program: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
   }
   try {
@@ -64,6 +64,8 @@ async function run(program: Command, argv: readonly string[], terminal: Terminal
     return explain(error, terminal)
   }
 }
+
+const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)]
 
 // Commander says "error: …" and, on lines of their own, suggestions in brackets.
 function commanderError(text: string, terminal: Terminal): void {

@@ -5,6 +5,8 @@ import * as path from 'node:path'
 import { newServerKey, readServerKey, serverKeyFile, serverKeyText } from '../knock/index.js'
 import { giveToOwner, makeOwnedDirectory, privateMode, readOwned, UserError } from '../util/index.js'
 
+export const hasServerKey = (directory: string): boolean => fs.existsSync(path.join(directory, serverKeyFile))
+
 /** The identity of the key pair that is there, or else of a new one. */
 export function serverIdentity(directory: string): Buffer {
   const file = path.join(directory, serverKeyFile)

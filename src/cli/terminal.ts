@@ -12,6 +12,10 @@ const coloured = (stream: NodeJS.WriteStream) =>
 export const inColour = (colour: Colour, text: string): string =>
   coloured(process.stdout) ? styleText(colour, text) : text
 
+/** A line of a drawing whose dark parts must be dark, on stdout; unchanged where that has no colours. */
+export const whiteOnBlack = (line: string): string =>
+  coloured(process.stdout) ? styleText(['whiteBright', 'bgBlack'], line) : line
+
 /** The columns of the terminal on stdout; Infinity where there is none, or it does not know. */
 export const columns = (): number =>
   process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity

@@ -158,6 +158,39 @@ describe('--json', () => {
     await must('remove', 'ssh')
   })
 
+  it('user', async () => {
+    const file = lab.config(
+      'credentials:\n  people: { type: ssh, authorized-keys: [keys], revoked-keys: revoked, opens: [ssh] }\n',
+    )
+    const key = lab.file(
+      'alice.pub',
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER alice\n',
+    )
+    const at = ['--config', file]
+    const add = [
+      'user',
+      'add',
+      'alice',
+      '--key',
+      key,
+      '--opens',
+      'ssh',
+      '--window',
+      '60',
+      '--expires',
+      '2037-01-31',
+      ...at,
+    ]
+    const added = await runs(add, add)
+    compare('user add', added)
+    compare('user list', await runs(['user', 'list', ...at]))
+    compare('user show', await runs(['user', 'show', 'alice', ...at]))
+    const { status } = await pk('user', 'revoke', 'alice', ...at, '--json')
+    assert.equal(status, 0)
+    await must(...add.map(word => (word === 'alice' ? 'bob' : word)))
+    compare('user revoke', await runs(['user', 'revoke', 'bob', ...at], ['user', 'revoke', 'bob', ...at]))
+  })
+
   it('doctor: a list, and what a finding is about', async () => {
     const file = lab.config(
       'services: { ssh: { port: 22 } }\ncredentials:\n  laptop: { type: pkd, tag: SSHK, key: short, opens: [ssh] }',
@@ -186,17 +219,19 @@ describe('--json', () => {
 
   it('an error of every command that has it is one object, with the exit status as without', async () => {
     const program = await createProgram(realTerminal())
-    const able = program.commands
-      .filter(one => one.options.some(({ long }) => long === '--json'))
-      .map(one => one.name())
-    const described = [...sections.keys()].filter(name => /^[a-z]+$/.test(name))
+    const commands = program.commands.flatMap(one => [
+      { name: one.name(), options: one.options },
+      ...one.commands.map(inner => ({ name: `${one.name()} ${inner.name()}`, options: inner.options })),
+    ])
+    const able = commands.filter(({ options }) => options.some(({ long }) => long === '--json')).map(({ name }) => name)
+    const described = [...sections.keys()].filter(name => /^[a-z]+( [a-z]+)?$/.test(name))
     assert.deepEqual(able.sort(), described.sort())
     const errors: object[] = []
     for (const name of able) {
       const lines: string[] = []
       const wrong = () => assert.fail(`${name} speaks in lines`)
       const speaks = { ...realTerminal(), error: wrong, hint: wrong, errorLine: (line: string) => lines.push(line) }
-      const status = await main([name, '--json', '--no-such-option'], speaks)
+      const status = await main([...name.split(' '), '--json', '--no-such-option'], speaks)
       errors.push(errorOf({ stdout: '', stderr: `${lines.join('\n')}\n`, status }))
       assert.equal(status, 2)
     }

@@ -43,7 +43,11 @@ describe('the manual pages', () => {
 
   it('pkctl.1 has every command with every option, and what the help says besides', () => {
     const page = text.get('pkctl.1') as string
-    for (const { name, options, afterword } of program.commands) {
+    const inside = program.commands.flatMap(({ name, commands }) =>
+      commands.map(each => ({ ...each, name: `${name} ${each.name}` })),
+    )
+    assert.ok(inside.some(({ name }) => name === 'user add'))
+    for (const { name, options, afterword } of [...program.commands, ...inside]) {
       const [, part = ''] = new RegExp(`^   ${name}\\n(.*?)(?=^   \\S|^[A-Z])`, 'ms').exec(page) ?? []
       assert.match(part, new RegExp(`^ *pkctl ${name}`, 'm'))
       for (const { names } of options.filter(option => !option.names.includes('--help'))) {

@@ -51,7 +51,7 @@ credentials: { phone: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], skew:
     const { stdout } = await alone('--help')
     assert.deepEqual(
       Array.from(stdout.matchAll(/^ {2}([a-z]+) (?:\[options\]|\[command\])/gm), ([, name]) => name),
-      ['knock', 'connect', 'keygen', 'sequence', 'help'],
+      ['knock', 'connect', 'join', 'keygen', 'sequence', 'help'],
     )
     const refused = await alone('init', 'ssh')
     assert.deepEqual([refused.status, refused.stderr], [2, "pkctl: error: unknown command 'init'\n"])

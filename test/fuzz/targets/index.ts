@@ -8,6 +8,7 @@ import { requestTargets } from './requests.js'
 import { ruleTargets } from './rules.js'
 import { sequenceTargets } from './sequences.js'
 import { stateTargets } from './state.js'
+import { userTargets } from './users.js'
 
 export const targets: readonly Target[] = [
   ...packetTargets,
@@ -18,4 +19,5 @@ export const targets: readonly Target[] = [
   ...requestTargets,
   ...ruleTargets,
   ...stateTargets,
+  ...userTargets,
 ]

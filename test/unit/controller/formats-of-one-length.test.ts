@@ -62,7 +62,8 @@ function verifierFor(secret: SymmetricSecret) {
   const verifier = new KnockVerifier([phone, telephone], cache, new TestClock(), formats)
   return (payload: Buffer, to: number) => {
     const decision = verifier.verify(knock({ payload, port: to }))
-    return decision.kind === 'grant' ? decision.credential.name : decision.reason
+    if (decision.kind === 'grant') return decision.credential.name
+    return decision.kind === 'refuse' ? decision.reason : decision.kind
   }
 }
 

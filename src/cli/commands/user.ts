@@ -1,0 +1,172 @@
+import { Command } from 'commander'
+import { parseInstant } from '../../config/values.js'
+import { parseWindow } from '../../config/service-options.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultConfig, oneLine, quote, UserError } from '../../util/index.js'
+import type { KeyPlace, User } from '../../users/index.js'
+import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
+import { checkServiceName } from '../flag-values.js'
+import { jsonText } from '../json.js'
+import { checkUserName, keyFlag, madeText, publicKeyOf } from '../public-key.js'
+
+interface PlaceFlags {
+  readonly config: string
+  readonly credential?: string
+  readonly json?: boolean
+}
+
+interface AddFlags extends PlaceFlags {
+  readonly key: string
+  readonly opens?: string
+  readonly window?: string
+  readonly expires?: string
+}
+
+const help = `
+The users are the lines of the authorized-keys files of credentials with type: ssh. The comment of a line is the name of its
+user. pkctld reads the files again when they change.
+
+Examples:
+  pkctl user add alice --key alice.pub
+  pkctl user add ci --key 'ssh-ed25519 AAAA…' --opens ssh --window 10m --expires 2030-01-31
+  pkctl user revoke alice`
+
+export function userCommand(terminal: Terminal): Command {
+  const command = new Command('user').description('manage the users who knock with SSH keys').addHelpText('after', help)
+  for (const make of [addCommand, listCommand, showCommand, revokeCommand, exportCommand])
+    command.addCommand(make(terminal))
+  return command
+}
+
+const withPlace = (command: Command) =>
+  command
+    .option('--credential <credential>', 'the credential of type ssh (default: the only one)')
+    .option('--config <file>', 'configuration', defaultConfig)
+const withJson = (command: Command) => command.option('--json', 'print one JSON object')
+
+function addCommand(terminal: Terminal): Command {
+  return withJson(withPlace(new Command('add')))
+    .description('add a user with a public key; a second time changes nothing')
+    .argument('<name>', 'name of the user')
+    .requiredOption(...keyFlag)
+    .option('--opens <services>', 'services that the key opens, with commas between them (default: as the credential)')
+    .option('--window <time>', 'how long a grant lasts at most: 30s, 10m, 8h, 2d (default: as the credential)')
+    .option('--expires <date>', 'from when on the key counts no longer: 2030-01-31 or 2030-01-31T18:00:00Z')
+    .action((name: string, flags: AddFlags) => {
+      checkUserName(name)
+      const place = placeFor(keyPlaces(flags.config), flags.credential, flags.config)
+      const opens = flags.opens?.split(',').map(checkServiceName)
+      const window = flags.window === undefined ? undefined : parseWindow(flags.window)
+      // The last second at which it counts.
+      const expiresAt = flags.expires === undefined ? undefined : parseInstant(flags.expires) - 1
+      const key = publicKeyOf(flags.key)
+      const { changed, file, made } = addUser(place, { name, key: key.text, opens, window, expiresAt })
+      const { credential } = place
+      const fingerprint = fingerprintText(key.key)
+      if (flags.json) terminal.out(jsonText({ changed, user: name, credential, file, type: key.key.type, fingerprint }))
+      else if (changed)
+        terminal.out(`${name} may knock for ${credential} with ${fingerprint}; the key is in ${oneLine(file)}`)
+      else terminal.out(`nothing to do: ${name} may knock for ${credential} with ${fingerprint} already`)
+      for (const list of made) terminal.hint(madeText(list))
+    })
+}
+
+function listCommand(terminal: Terminal): Command {
+  return withJson(withPlace(new Command('list')))
+    .description('list the users, and what their keys open')
+    .action((flags: PlaceFlags) => {
+      const users = usersOf(flags, terminal)
+      if (flags.json) terminal.out(jsonText({ users: users.map(asJson) }))
+      else if (users.length === 0) terminal.out('no users; pkctl user add NAME --key FILE adds one')
+      else for (const user of users) print(user, terminal)
+    })
+}
+
+function showCommand(terminal: Terminal): Command {
+  return withJson(withPlace(new Command('show')))
+    .description('show one user')
+    .argument('<name>', 'name of the user')
+    .action((name: string, flags: PlaceFlags) => {
+      const users = named(name, usersOf(flags, terminal))
+      if (flags.json) terminal.out(jsonText({ users: users.map(asJson) }))
+      else for (const user of users) print(user, terminal)
+    })
+}
+
+function revokeCommand(terminal: Terminal): Command {
+  return withJson(withPlace(new Command('revoke')))
+    .description('remove a user, and list the key as revoked where the credential has such a list')
+    .argument('<name>', 'name of the user')
+    .action((name: string, flags: PlaceFlags) => {
+      const { removed, listedIn } = revokeUser(placesOf(flags), name)
+      const changed = removed.length > 0
+      if (flags.json) {
+        const keys = removed.map(user => ({ credential: user.credential, file: user.file, ...keyJson(user) }))
+        terminal.out(jsonText({ changed, user: name, removed: keys, 'listed-in': listedIn }))
+        return
+      }
+      if (!changed) terminal.out(`nothing to do: there is no user ${quote(name)}`)
+      for (const user of removed)
+        terminal.out(`${name} may no longer knock for ${user.credential} with ${fingerprintText(user.key)}`)
+      for (const file of listedIn) terminal.out(`the key is in the list of revoked keys ${oneLine(file)}`)
+      if (changed)
+        terminal.hint(
+          'a grant that is running lasts until its window ends: pkctl list shows the addresses, and pkctl delete ADDRESS ' +
+            '--service NAME revokes it now',
+        )
+    })
+}
+
+function exportCommand(terminal: Terminal): Command {
+  return withPlace(new Command('export'))
+    .description('print the public key of a user, as a .pub file has it')
+    .argument('<name>', 'name of the user')
+    .action((name: string, flags: PlaceFlags) => {
+      const lines = named(name, usersOf(flags, terminal)).map(({ key }) => keyText(key, name))
+      for (const line of new Set(lines)) terminal.out(line)
+    })
+}
+
+function placesOf({ config, credential }: PlaceFlags): KeyPlace[] {
+  const places = keyPlaces(config)
+  const only = placeFor(places, credential ?? places[0]?.credential, config)
+  return credential === undefined ? places : [only]
+}
+
+function usersOf(flags: PlaceFlags, terminal: Terminal): readonly User[] {
+  const { users, problems } = allUsers(placesOf(flags))
+  for (const { file, line, message } of problems) terminal.warn(`${oneLine(file)}:${line}: ${message}`)
+  return users
+}
+
+function named(name: string, users: readonly User[]): readonly User[] {
+  const found = users.filter(({ comment }) => comment === name)
+  if (found.length > 0) return found
+  throw new UserError(`there is no user ${quote(name)}`, 'pkctl user list shows them')
+}
+
+const keyJson = ({ key }: User) => ({ type: key.type, fingerprint: fingerprintText(key) })
+
+const asJson = (user: User) => ({
+  user: user.comment,
+  credential: user.credential,
+  file: user.file,
+  line: user.line,
+  ...keyJson(user),
+  authority: user.isCertAuthority,
+  opens: user.opens,
+  window: user.window,
+  expires: user.expiresAt === null ? null : user.expiresAt + 1,
+})
+
+function print(user: User, terminal: Terminal): void {
+  const { comment, credential, opens, window, expiresAt, isCertAuthority } = user
+  const parts = [
+    ...(isCertAuthority ? ['signs certificates'] : []),
+    `for ${credential}`,
+    ...(opens ? [`opens ${oneLine(opens.join(', '))}`] : []),
+    ...(window === null ? [] : [`${window} s at most`]),
+    ...(expiresAt === null ? [] : [`until ${new Date((expiresAt + 1) * 1000).toISOString().replace('.000Z', 'Z')}`]),
+  ]
+  terminal.out(`${terminal.strong(oneLine(comment) || '(no name)')}  ${fingerprintText(user.key)}  ${parts.join('  ')}`)
+}

@@ -1,0 +1,6 @@
+/** The users of a server who knock with keys of OpenSSH. */
+export { fingerprintText, keyText } from './key-lines.js'
+export type { KeyPlace } from './key-places.js'
+export { keyPlaces, placeFor } from './key-places.js'
+export type { User } from './users.js'
+export { addUser, allUsers, publicKeyIn, revokeUser } from './users.js'
