@@ -77,8 +77,16 @@ export class SignatureVerifier {
     return read.map(({ report }) => report)
   }
 
-  /** Never rejects. */
-  async verify({ id, bytes, port, source }: SignedJob): Promise<SignedOutcome> {
+  /** Never rejects: what fails in an unforeseen way is refused, and ends no thread that others need. */
+  async verify(job: SignedJob): Promise<SignedOutcome> {
+    try {
+      return await this.#verify(job)
+    } catch {
+      return { kind: 'refused', id: job.id, reason: 'not-opened' }
+    }
+  }
+
+  async #verify({ id, bytes, port, source }: SignedJob): Promise<SignedOutcome> {
     const refuse = (reason: SignedRefusal, whose: Partial<Pick<Candidate, 'ring' | 'signer'>> = {}): SignedOutcome => {
       const { ring, signer } = whose
       return { kind: 'refused', id, reason, ...(ring && { credential: ring.keys.name }), ...(signer && { signer }) }

@@ -19,6 +19,8 @@ interface SignatureThreadParts {
 /** The pause before it is started again, which doubles with each further time. */
 const firstPauseMilliseconds = 1000
 const longestPauseMilliseconds = 60_000
+/** After so long, an end is the first one again. */
+const healthyMilliseconds = 300_000
 
 interface Running {
   readonly thread: Worker
@@ -83,6 +85,7 @@ export class SignatureThread {
     const running: Running = { thread, reports: new OpenRequests(), pings: new OpenRequests() }
     this.#running = running
     let reason = 'it ended'
+    const startedAt = performance.now()
     thread.on('message', (message: SignatureMessage) => {
       if (message.kind === 'pong') {
         running.pings.answer()
@@ -103,6 +106,7 @@ export class SignatureThread {
       if (this.#isStopping) return
       attach(null)
       this.#isAttached = false
+      if (performance.now() - startedAt > healthyMilliseconds) this.#pause = firstPauseMilliseconds
       const what = 'the thread that verifies signatures has ended, and is started again'
       onTrouble('error', `${what}; until then, knocks of type ssh are refused: ${reason}`)
       this.#timer = setTimeout(() => {

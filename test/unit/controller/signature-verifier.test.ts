@@ -100,6 +100,17 @@ describe('a signature', () => {
       assert.equal(short(await outcomeOf([keysOf(...keys)], signedPayload(alice, parts))), want))
   }
 
+  it('is refused where the verification itself fails', async () => {
+    const verifier = new SignatureVerifier({
+      now: () => {
+        throw new Error('no clock')
+      },
+    })
+    verifier.configure([keysOf({ authorized: plain })])
+    const bytes = new Uint8Array(signedPayload(alice))
+    assert.equal(short(await verifier.verify({ id: 4, bytes, port: knockPort, source: '192.0.2.1' })), 'not-opened')
+  })
+
   it('counts for the first credential that opens what is asked for', async () => {
     const sets = [
       keysOf({ authorized: plain }, { name: 'first', opens: ['ssh'] }),
