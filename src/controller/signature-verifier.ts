@@ -169,7 +169,7 @@ export class SignatureVerifier {
     return { candidates, signer }
   }
 
-  /** Why this line lets the signer do nothing, whoever has signed; the cheap checks. */
+  /** Why this line lets the signer do nothing, by the cheap checks, before the signature is verified. */
   #refusalOf(
     { ring, line, key, certificate, user }: Candidate,
     knock: Opened,
