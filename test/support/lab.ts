@@ -8,6 +8,7 @@
  * The client has two addresses of each family, so that it can be a stranger to itself.
  */
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
@@ -37,7 +38,8 @@ export const lockFile = '/run/pkctl/ruleset-$(readlink /proc/self/ns/net | tr -d
 let made = 0
 
 export class Lab {
-  readonly name = `pk${process.pid}-${++made}`
+  /** Not used again when the number of the process is: what a killed run left behind must not be in the way. */
+  readonly name = `pk${process.pid}-${++made}-${randomBytes(2).toString('hex')}`
   readonly server = `${this.name}-s`
   readonly client = `${this.name}-c`
   /** A directory of its own, gone with the lab. */
