@@ -1,7 +1,8 @@
 /** What programs have in common: their commands are loaded when needed, and every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { exitStatusOf, problemsOf } from '../daemon/problems.js'
+import { problemsOf } from '../daemon/error-messages.js'
 import type { Terminal } from '../util/index.js'
+import { exitStatusOf } from './exit-status.js'
 import { JsonTerminal } from './json.js'
 import { version } from './version.js'
 

@@ -1,7 +1,7 @@
 /** What a configuration leaves undone, for the log. */
 import type { Config, Credential } from '../config/types.js'
 import type { Firewall } from '../nft/index.js'
-import type { Granted } from './log-messages.js'
+import type { Granted } from './knock-messages.js'
 import type { Log } from './log.js'
 
 /** Credentials may name services that only a command creates. */

@@ -12,7 +12,7 @@ import { warnOfOrphans } from './configuration-warnings.js'
 import type { ReconcileParts } from './drift-watcher.js'
 import { DriftWatcher } from './drift-watcher.js'
 import { GrantConfirmation } from './grant-confirmation.js'
-import { Heartbeat } from './heartbeat.js'
+import { FailOpenHeartbeat } from './fail-open-heartbeat.js'
 import { KnockCommands } from './knock-commands.js'
 import type { Effect } from './knock-events.js'
 import type { ReadKeyFile } from './key-watch.js'
@@ -77,7 +77,7 @@ export class Controller {
   readonly #driftWatcher: DriftWatcher
   readonly #rulesetCheck: RulesetCheck
   readonly #ownership: TableOwnership
-  readonly #heartbeat: Heartbeat
+  readonly #heartbeat: FailOpenHeartbeat
   readonly #rotationTimer: RotationTimer
   readonly #windows: WindowRenewal
   readonly #keys: KeyWatch
@@ -109,7 +109,7 @@ export class Controller {
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
-    this.#heartbeat = new Heartbeat(firewall, log)
+    this.#heartbeat = new FailOpenHeartbeat(firewall, log)
     this.#windows = new WindowRenewal(firewall, now, log)
     this.#keys = new KeyWatch(parts.readKeyFile, () => this.#running?.worker, log)
     this.#rotationTimer = new RotationTimer(

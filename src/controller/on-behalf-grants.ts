@@ -7,7 +7,7 @@ import { parseAddress } from '../net/index.js'
 import type { Firewall } from '../nft/index.js'
 import type { AskedPart } from './asked-part.js'
 import { partOf } from './asked-part.js'
-import type { Granted } from './log-messages.js'
+import type { Granted } from './knock-messages.js'
 import type { Log } from './log.js'
 import type { Triggers } from './triggers.js'
 

@@ -5,7 +5,7 @@ import { partOf } from './asked-part.js'
 import type { Confirmation, GrantConfirmation, Grants } from './grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Log } from './log.js'
-import { knockMessage } from './log-messages.js'
+import { knockMessage } from './knock-messages.js'
 
 export class Reporter {
   /** The last message that waits for what the kernel has done; those behind it wait as well. */

@@ -20,8 +20,8 @@ export {
   ownerHint,
   readOwned,
 } from './owned-file.js'
-export type { Execute, RunLimits } from './run-program.js'
-export { execute, killGroup, killPrograms, TimeLimitError } from './run-program.js'
+export type { Execute, RunLimits } from './child-process.js'
+export { execute, killGroup, killPrograms, TimeLimitError } from './child-process.js'
 export { privateMode, shareFile } from './secret-file.js'
 export type { Answer, Problem } from './socket/answer.js'
 export { requestIn, unknownRequest } from './socket/answer.js'

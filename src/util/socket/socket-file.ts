@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
-import { execute } from '../run-program.js'
+import { execute } from '../child-process.js'
 
 type SocketProblem =
   /** Another process serves the socket. */

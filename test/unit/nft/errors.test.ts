@@ -3,8 +3,8 @@ import { describe, it } from 'node:test'
 import type { NftErrorKind } from '../../../src/nft/errors.js'
 import { NftError, nftErrorFrom } from '../../../src/nft/errors.js'
 import { realNft } from '../../../src/nft/nft.js'
-import type { Execute, RunLimits } from '../../../src/util/run-program.js'
-import { TimeLimitError } from '../../../src/util/run-program.js'
+import type { Execute, RunLimits } from '../../../src/util/child-process.js'
+import { TimeLimitError } from '../../../src/util/child-process.js'
 
 const couldNot = (what: string) => `internal:0:0-0: Error: Could not process rule: ${what}\n\n`
 

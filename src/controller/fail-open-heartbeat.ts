@@ -7,7 +7,7 @@ import type { Log } from './log.js'
 
 const everyMilliseconds = 5000
 
-export class Heartbeat {
+export class FailOpenHeartbeat {
   #timer: NodeJS.Timeout | undefined
   #isBeating = false
 

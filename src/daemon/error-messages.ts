@@ -1,6 +1,5 @@
-/** Every error that pkctl knows, as messages of one line with hints. */
+/** The messages, of one line each, and hints of every error that pkctl knows. */
 import { ConfigError, formatPosition } from '../config/errors.js'
-import { PkdFormatError } from '../knock/index.js'
 import type { NftErrorKind } from '../nft/errors.js'
 import { FirewallError, NftError } from '../nft/errors.js'
 import { QueueError } from '../queue/errors.js'
@@ -21,12 +20,6 @@ export function problemsOf(error: unknown): readonly Problem[] {
 
 const problemOf = (message: string, hint: string | undefined): Problem =>
   hint === undefined ? { message } : { message, hint }
-
-/** 2 for wrong arguments of a command, 1 for everything else. */
-export function exitStatusOf(error: unknown): 1 | 2 {
-  if (error instanceof UserError) return error.status
-  return error instanceof ValueError || error instanceof PkdFormatError ? 2 : 1
-}
 
 const nftHints: Partial<Record<NftErrorKind, string>> = {
   'missing-tool': 'install the packages nftables and, where the kernel lacks nft queue, iptables',

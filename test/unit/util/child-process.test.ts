@@ -3,11 +3,11 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { execute, killPrograms, TimeLimitError } from '../../../src/util/run-program.js'
+import { execute, killPrograms, TimeLimitError } from '../../../src/util/child-process.js'
 import { until } from '../../support/commands.js'
 
 describe('execute', () => {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-run-program-'))
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-child-process-'))
   const pidFile = path.join(directory, 'pid')
   after(() => fs.rmSync(directory, { recursive: true }))
 
@@ -76,7 +76,7 @@ describe('execute', () => {
   })
 
   it('leaves none behind when the process ends', async () => {
-    const module = JSON.stringify(new URL('../../../src/util/run-program.js', import.meta.url).href)
+    const module = JSON.stringify(new URL('../../../src/util/child-process.js', import.meta.url).href)
     const program = `import { execute } from ${module}
       execute('/bin/sh', ${JSON.stringify(hanging)}).catch(() => undefined)
       setTimeout(() => process.exit(), 500)`
