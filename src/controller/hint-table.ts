@@ -23,8 +23,12 @@ type Rotation = NonNullable<KnockFormat['rotation']>
 
 export class HintTable<E extends Entry> {
   readonly #entries: E[] = []
-  /** By the start of the window. */
+  /** By the start of the window: the present one first. */
   #windows = new Map<number, WindowTable<E>>()
+  #tables: readonly WindowTable<E>[] = []
+  /** When the tables count, in Unix seconds: until another window is the present one. */
+  #from = Infinity
+  #until = -Infinity
 
   constructor(
     readonly format: KnockFormat,
@@ -34,17 +38,18 @@ export class HintTable<E extends Entry> {
   add(entry: E): void {
     this.#entries.push(entry)
     this.#windows.clear()
+    this.#until = -Infinity
   }
 
   /** Undefined for a packet that no credential's packets begin like at `now`, in Unix seconds, or in the next windows. */
   find(bytes: Buffer, at: number, now: number): readonly E[] | undefined {
-    const { windowSeconds } = this.rotation
-    const present = now - (now % windowSeconds)
-    if (!this.#windows.has(present + windowSeconds) || !this.#windows.has(present - windowSeconds)) this.#turn(present)
+    if (now < this.#from || now >= this.#until) this.#turn(now)
     const word = bytes.readUInt32BE(at)
     let found: readonly E[] | undefined
-    for (const table of this.#windows.values()) {
-      for (const { secret, byHint } of table.get(word) ?? []) {
+    for (const table of this.#tables) {
+      const groups = table.get(word)
+      if (!groups) continue
+      for (const { secret, byHint } of groups) {
         found = byHint.get(this.rotation.hintIn(bytes, at, secret)) ?? []
         if (found.length > 0) return found
       }
@@ -53,10 +58,14 @@ export class HintTable<E extends Entry> {
   }
 
   /** What is known of a window stays known; of each turn one is new. */
-  #turn(present: number): void {
+  #turn(now: number): void {
     const { windowSeconds } = this.rotation
-    const starts = [present - windowSeconds, present, present + windowSeconds]
+    const present = now - (now % windowSeconds)
+    const starts = [present, present - windowSeconds, present + windowSeconds]
     this.#windows = new Map(starts.map(start => [start, this.#windows.get(start) ?? this.#tableAt(start)]))
+    this.#tables = [...this.#windows.values()]
+    this.#from = present
+    this.#until = present + windowSeconds
   }
 
   #tableAt(start: number): WindowTable<E> {

@@ -128,7 +128,7 @@ const changed = (packet: Buffer, place: number, by = 1) => {
 /** With a right check, as anyone can make it who has the identity. */
 function rechecked(packet: Buffer): Buffer {
   const copy = Buffer.from(packet)
-  hmac(keys.mac, copy.subarray(0, 24), copy.subarray(40)).copy(copy, 24, 0, 16)
+  copy.write(keys.mac.digest(copy, 0, 24, 40, copy.length).slice(0, 16), 24, 'latin1')
   return copy
 }
 
@@ -191,7 +191,10 @@ for (let i = 72; i < 256; i += 11)
 /** The ephemeral key of `from`, behind the mask that the changed salt gives. */
 function fixedEphemeral(packet: Buffer, from: Buffer): Buffer {
   const copy = Buffer.from(packet)
-  const [before, after] = [from, copy].map(bytes => hmac(keys.mask, bytes.subarray(8, 24))) as [Buffer, Buffer]
+  const [before, after] = [from, copy].map(bytes => Buffer.from(keys.mask.digest(bytes, 8, 24), 'latin1')) as [
+    Buffer,
+    Buffer,
+  ]
   for (let i = 0; i < 32; i++) copy[40 + i] = (from[40 + i] as number) ^ (before[i] as number) ^ (after[i] as number)
   return rechecked(copy)
 }

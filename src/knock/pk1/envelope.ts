@@ -13,9 +13,8 @@
  * The key of the body comes from HKDF-SHA-256 (RFC 5869) with this salt, so that a nonce of zeros is used once. The data
  * that is authenticated with it are prefix, salt, the masked n bytes, and the UDP port (2 bytes, big-endian).
  */
-import { createCipheriv, createDecipheriv, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
 import type { FilterKeys } from './identity.js'
-import { hmac } from './identity.js'
 import { prefixLength } from './window.js'
 
 export const saltAt = prefixLength
@@ -45,22 +44,40 @@ const part = ({ bytes, at }: PacketPlace, offset: number, length: number) =>
 export const saltOf = (place: PacketPlace): Buffer => part(place, saltAt, saltLength)
 export const prefixIn = (place: PacketPlace): Buffer => part(place, 0, prefixLength)
 
-function macOf(keys: FilterKeys, place: PacketPlace): Buffer {
-  const { length } = place
-  return hmac(keys.mac, part(place, 0, macAt), part(place, maskedAt, length - maskedAt)).subarray(0, macLength)
+/** In latin1, longer than what travels. */
+const macOf = ({ mac }: FilterKeys, { bytes, at, length }: PacketPlace): string =>
+  mac.digest(bytes, at, at + macAt, at + maskedAt, at + length)
+
+/**
+ * Whether the packet was made by a sender who knows the identity, and is as it was. Takes the same time wherever they
+ * differ.
+ */
+export function hasRightCheck(keys: FilterKeys, place: PacketPlace): boolean {
+  const mac = macOf(keys, place)
+  const from = place.at + macAt
+  let difference = 0
+  for (let i = 0; i < macLength; i++) difference |= mac.charCodeAt(i) ^ (place.bytes[from + i] as number)
+  return difference === 0
 }
 
-/** Whether the packet was made by a sender who knows the identity, and is as it was. */
-export const hasRightCheck = (keys: FilterKeys, place: PacketPlace): boolean =>
-  timingSafeEqual(macOf(keys, place), part(place, macAt, macLength))
+/** The `length` bytes behind the check, at most 32, without their mask. */
+export function unmasked(keys: FilterKeys, { bytes, at }: PacketPlace, length: number): Buffer {
+  const shown = Buffer.alloc(length)
+  unmask(keys, bytes, at, shown)
+  return shown
+}
 
-/** The `length` bytes behind the check, without their mask; the same hides what is shown. */
-export const unmasked = (keys: FilterKeys, place: PacketPlace, length: number): Buffer =>
-  masked(keys, saltOf(place), part(place, maskedAt, length))
+/** Fills `shown` with the bytes behind the check of the packet at `at`, without their mask. */
+export function unmask(keys: FilterKeys, bytes: Buffer, at: number, shown: Buffer): void {
+  const from = at + maskedAt
+  for (let i = 0; i < shown.length; i++) shown[i] = bytes[from + i] as number
+  toggleMask(keys, bytes, at + saltAt, shown)
+}
 
-function masked(keys: FilterKeys, salt: Buffer, bytes: Buffer): Buffer {
-  const mask = hmac(keys.mask, salt)
-  return Buffer.from(bytes.map((byte, i) => byte ^ (mask[i] as number)))
+/** The same hides what is shown. */
+function toggleMask({ mask }: FilterKeys, bytes: Buffer, saltFrom: number, hidden: Buffer): void {
+  const pad = mask.digest(bytes, saltFrom, saltFrom + saltLength)
+  for (let i = 0; i < hidden.length; i++) hidden[i] = (hidden[i] as number) ^ pad.charCodeAt(i)
 }
 
 export const sealKey = (secret: Buffer, salt: Buffer, label: string, context: Buffer): Buffer =>
@@ -105,7 +122,9 @@ export function sealPacket({ keys, prefix, salt, hidden, key, body, port }: Part
   const bytes = Buffer.alloc(maskedAt + hidden.length + body.length + tagLength)
   prefix.copy(bytes)
   salt.copy(bytes, saltAt)
-  masked(keys, salt, hidden).copy(bytes, maskedAt)
+  const masked = Buffer.from(hidden)
+  toggleMask(keys, salt, 0, masked)
+  masked.copy(bytes, maskedAt)
   const place = { bytes, at: 0, length: bytes.length, port }
   const encipher = createCipheriv(cipher, key, nonce, { authTagLength: tagLength })
   encipher.setAAD(authenticated(place, hidden.length), { plaintextLength: body.length })
@@ -113,6 +132,6 @@ export function sealPacket({ keys, prefix, salt, hidden, key, body, port }: Part
   encipher.update(body).copy(bytes, from)
   encipher.final()
   encipher.getAuthTag().copy(bytes, from + body.length)
-  macOf(keys, place).copy(bytes, macAt)
+  bytes.write(macOf(keys, place).slice(0, macLength), macAt, 'latin1')
   return bytes
 }

@@ -6,6 +6,7 @@
  * packets of this minute, one for the check of the whole packet, one for what hides the parts that are not random.
  */
 import { createHmac } from 'node:crypto'
+import { MacKey } from './mac-key.js'
 
 const identityLength = 32
 const start = 'pk1:'
@@ -22,9 +23,9 @@ export function parseIdentity(text: string): Buffer | undefined {
 export const formatIdentity = (identity: Buffer): string => `${start}${identity.toString('base64url')}`
 
 export interface FilterKeys {
-  readonly prefix: Buffer
-  readonly mac: Buffer
-  readonly mask: Buffer
+  readonly prefix: MacKey
+  readonly mac: MacKey
+  readonly mask: MacKey
 }
 
 const known = new Map<string, FilterKeys>()
@@ -34,7 +35,7 @@ export function filterKeys(identity: Buffer): FilterKeys {
   const name = identity.toString('latin1')
   const found = known.get(name)
   if (found) return found
-  const key = (label: string) => hmac(identity, Buffer.from(`pkctl knock 1 ${label}`))
+  const key = (label: string) => new MacKey(hmac(identity, Buffer.from(`pkctl knock 1 ${label}`)))
   const keys = { prefix: key('prefix'), mac: key('mac'), mask: key('mask') }
   if (known.size >= maxKnown) known.clear()
   known.set(name, keys)

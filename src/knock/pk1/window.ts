@@ -1,6 +1,5 @@
 /** Windows of 30 seconds, counted from the Unix epoch: a packet begins with a prefix that only its window has. */
 import type { FilterKeys } from './identity.js'
-import { hmac } from './identity.js'
 
 export const windowSeconds = 30
 const windowMilliseconds = 30_000n
@@ -17,12 +16,14 @@ export const millisecondsOf = (seconds: number): bigint =>
 /** Of any time in Unix seconds that a packet can have. */
 export const windowAt = (seconds: number): bigint => windowOf(millisecondsOf(seconds))
 
+const windowLength = 8
+
 /** As 8 bytes, big-endian. */
 export function windowBytes(window: bigint): Buffer {
-  const bytes = Buffer.alloc(8)
+  const bytes = Buffer.alloc(windowLength)
   bytes.writeBigUInt64BE(window)
   return bytes
 }
 
 export const prefixOf = (keys: FilterKeys, window: bigint): Buffer =>
-  hmac(keys.prefix, windowBytes(window)).subarray(0, prefixLength)
+  Buffer.from(keys.prefix.digest(windowBytes(window), 0, windowLength), 'latin1').subarray(0, prefixLength)
