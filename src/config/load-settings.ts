@@ -20,6 +20,7 @@ export function loadSettings({ merged, findings }: Context): Settings | undefine
     marks: data.marks,
     limits: {
       perSource: data.limits['per-source'],
+      perNetwork: data.limits['per-network'],
       excess: data.limits.excess,
       total: data.limits.total,
       replayEntries: data.limits['replay-entries'],

@@ -42,10 +42,16 @@ const limits = mapping({
   'per-source': whole('a number', 1, 1_000_000)
     .prefault(200)
     .describe('Knock-shaped packets a second that one source (IPv6: one /64) can always have checked. Default: 200'),
+  'per-network': whole('a number', 1, 10_000_000)
+    .prefault(10_000)
+    .describe(
+      'Knock-shaped packets a second that the sources of one network (IPv4: one /16; IPv6: one /32) can always have ' +
+        'checked together, so that packets forged in some networks leave room for others. Default: 10000',
+    ),
   excess: whole('a number', 0, 10_000_000)
     .prefault(20_000)
     .describe(
-      'Knock-shaped packets a second that all sources above per-source may have examined together, so that forged ' +
+      'Knock-shaped packets a second that all above per-source or per-network may have examined together, so that forged ' +
         'packets do not use up the share of the one in whose name they come; more are dropped. Default: 20000',
     ),
   total: whole('a number', 0, 10_000_000)

@@ -32,7 +32,9 @@ export interface Config {
   readonly limits: {
     /** Knock-shaped packets a second that one source (IPv6: one /64) may send to user space. */
     readonly perSource: number
-    /** Knock-shaped packets a second that all sources above `perSource` may send on together. */
+    /** The same for all sources of one network (IPv4: /16; IPv6: /32) together. */
+    readonly perNetwork: number
+    /** Knock-shaped packets a second that all above `perSource` or `perNetwork` may send on together. */
     readonly excess: number
     /** Knock-shaped packets a second in all; 0 = no limit. */
     readonly total: number

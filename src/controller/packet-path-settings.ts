@@ -36,6 +36,7 @@ export function packetPathSpec(
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,
+    perNetworkLimit: limits.perNetwork,
     excessLimit: limits.excess,
     totalLimit: limits.total,
   }

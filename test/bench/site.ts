@@ -114,7 +114,7 @@ function kindOf({ chain, comment, expr }: ListedRule): keyof RuleCounts | undefi
   if (comment === 'unanswered' || comment === 'refused') return comment
   if (/^grant-\d+$/.test(chain)) return 'accepted'
   if (chain === 'pending') return 'waited'
-  if (chain !== 'candidate' && chain !== 'excess') return undefined
+  if (chain !== 'admitted' && chain !== 'excess') return undefined
   return expr.some(one => 'drop' in one) ? 'limited' : 'queued'
 }
 

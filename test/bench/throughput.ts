@@ -10,7 +10,7 @@ import type { Row } from './report.js'
 import { grouped, median, megabytes, percent, progress, spread } from './report.js'
 import { configOf, servicePort, since, Site, Usage } from './site.js'
 
-const limits = '{ replay-entries: 16000000 }'
+const limits = '{ replay-entries: 16000000, per-network: 10000000 }'
 /** What pkctl aims at. */
 const aim = 100_000
 const rounds = 3

@@ -505,15 +505,15 @@ const quiesceCases: FirewallCase[] = [
     async run(firewall, nft) {
       const limits = async () => {
         const { chains } = await nft.list()
-        const rules = ['candidate', 'excess'].flatMap(name => chains.get(name)?.rules ?? [])
+        const rules = ['candidate', 'admitted', 'excess'].flatMap(name => chains.get(name)?.rules ?? [])
         return rules.flatMap(({ expr }) =>
           [...JSON.stringify(expr).matchAll(/"rate": ?(\d+)/g)].map(found => Number(found[1])),
         )
       }
       await firewall.install([ssh], await packetPathFor(firewall, { perSourceLimit: 5, excessLimit: 0, totalLimit: 0 }))
-      assert.deepEqual(await limits(), [5, 5])
+      assert.deepEqual(await limits(), [5, 5, 500, 500])
       await firewall.install([ssh], await packetPathFor(firewall, { perSourceLimit: 6, excessLimit: 7, totalLimit: 8 }))
-      assert.deepEqual(await limits(), [6, 6, 8, 7])
+      assert.deepEqual(await limits(), [6, 6, 500, 500, 8, 7])
     },
   },
 ]

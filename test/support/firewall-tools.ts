@@ -115,6 +115,7 @@ export async function packetPathFor(firewall: Firewall, change: Partial<PacketPa
       .map((service, i) => ({ ...endsPlan, number: i + 1, grants: [{ service, seconds: 30 }] })),
     sequencePorts: null,
     perSourceLimit: 50,
+    perNetworkLimit: 500,
     excessLimit: 100,
     totalLimit: 1000,
     ...change,

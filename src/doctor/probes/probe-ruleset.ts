@@ -4,7 +4,7 @@ import type { Config } from '../../config/types.js'
 import { nftErrorFrom } from '../../nft/errors.js'
 import type { Ruleset } from '../../nft/foreign/index.js'
 import { parseRuleset, savedTables, withSavedTables } from '../../nft/foreign/index.js'
-import { differences, queueInUse, readServices } from '../../nft/index.js'
+import { differences, queueInUse, queueRules, readServices } from '../../nft/index.js'
 import { execute } from '../../util/index.js'
 import type { KernelFacts } from '../facts.js'
 import type { NotSeen } from './not-inspected.js'
@@ -25,7 +25,7 @@ export async function kernelFacts(config: Config | null, notSeen: NotSeen): Prom
     const state = services.get(spec.name)
     return state ? [[spec.name, differences(spec, { ...state, sound: true })] as const] : []
   })
-  const byNft = JSON.stringify(ruleset.own.chains.get('candidate')?.rules ?? []).includes('{"queue":')
+  const byNft = queueRules(ruleset.own).some(({ expr }) => JSON.stringify(expr).includes('{"queue":'))
   const interfaces = Object.entries(os.networkInterfaces()).filter(([name]) => name !== 'lo')
   return {
     services,

@@ -13,7 +13,7 @@ import { gatePriority } from './gate.js'
 import { shapeMatches, windowedMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
-import { addPending, isOverLimit, isPending, packetLimit } from './source-sets.js'
+import { addPending, isNetworkOverLimit, isOverLimit, isPending, packetLimit } from './source-sets.js'
 import { stepRules } from './sequence-rules.js'
 import { fillWindows, windowChain } from './windows.js'
 
@@ -70,17 +70,24 @@ export function knockRules(spec: PacketPathSpec): Command[] {
 
 /** Limits, then the source into @pending, then the queue. */
 function candidateChain(spec: PacketPathSpec): Command[] {
-  const { marks, queue, perSourceLimit, excessLimit, totalLimit } = spec
+  const { marks, queue, perSourceLimit, perNetworkLimit, excessLimit, totalLimit } = spec
+  const add = (...expr: Expression[]) => j.addRule('admitted', expr)
   return [
     j.addChain('candidate'),
-    // Sources can be forged: who sends in the name of another must not use up what that one needs.
     j.addChain('excess'),
-    ...(excessLimit > 0 ? [j.addRule('excess', [packetLimit(excessLimit), j.return_()])] : []),
+    j.addChain('admitted'),
+    ...(totalLimit > 0 ? [add(packetLimit(totalLimit, true), j.counter(), j.drop())] : []),
+    ...ipFamilies.map(version => add(addPending(version))),
+    j.addRule('admitted', [j.counter(), setOwnBits(marks, marks.candidate), ...queueing(spec)], `to queue ${queue}`),
+    // Sources can be forged: who sends in the name of another must not use up what that one needs.
+    ...(excessLimit > 0 ? [j.addRule('excess', [packetLimit(excessLimit), j.goto('admitted')])] : []),
     j.addRule('excess', [j.counter(), j.drop()]),
-    ...ipFamilies.map(version => j.addRule('candidate', [isOverLimit(version, perSourceLimit), j.jump('excess')])),
-    ...(totalLimit > 0 ? [j.addRule('candidate', [packetLimit(totalLimit, true), j.counter(), j.drop()])] : []),
-    ...ipFamilies.map(version => j.addRule('candidate', [addPending(version)])),
-    j.addRule('candidate', [j.counter(), setOwnBits(marks, marks.candidate), ...queueing(spec)], `to queue ${queue}`),
+    ...ipFamilies.map(version => j.addRule('candidate', [isOverLimit(version, perSourceLimit), j.goto('excess')])),
+    // What one source has sent above its own limit does not count for its network.
+    ...ipFamilies.map(version =>
+      j.addRule('candidate', [isNetworkOverLimit(version, perNetworkLimit), j.goto('excess')]),
+    ),
+    j.addRule('candidate', [j.goto('admitted')]),
   ]
 }
 

@@ -54,7 +54,9 @@ export interface PacketPathSpec {
   readonly actions: readonly GrantAction[]
   /** Candidates a second that one source (for IPv6 one /64) may send on; the burst is twice that. */
   readonly perSourceLimit: number
-  /** Candidates a second that all sources above their own limit may send on together; 0 for none. */
+  /** Candidates a second that the sources of one network (for IPv4 one /16, for IPv6 one /32) may send on together. */
+  readonly perNetworkLimit: number
+  /** Candidates a second that all above these limits may send on together; 0 for none. */
   readonly excessLimit: number
   /** Candidates a second in all; 0 for no limit. */
   readonly totalLimit: number

@@ -46,7 +46,7 @@ export const removePacketPath = (listing: Listing): Command[] =>
 const oldGrantChainOf = (hook: Hook) => `grant-${hook}`
 
 const regularChains = new RegExp(
-  `^(candidate|excess|pending|${answerChain}|answered|stepped|step|astray|${windowChains.join('|')}|grant-\\d+|knock-(tcp|udp|rest))$`,
+  `^(candidate|excess|admitted|pending|${answerChain}|answered|stepped|step|astray|${windowChains.join('|')}|grant-\\d+|knock-(tcp|udp|rest))$`,
 )
 
 /** The gates of the hooks `staying` stay. */
@@ -88,11 +88,14 @@ export function stopQueue(listing: Listing): Command[] {
 
 /** The number of the queue that a packet path in the kernel sends to, if there is one. */
 export function queueInUse(listing: Listing): number | undefined {
-  const comments =
-    listing.chains.get('candidate')?.rules.map(rule => /^to queue (\d+)$/.exec(rule.comment ?? '')?.[1]) ?? []
+  const comments = queueRules(listing).map(rule => /^to queue (\d+)$/.exec(rule.comment ?? '')?.[1])
   const number = comments.find(text => text !== undefined)
   return number === undefined ? undefined : Number(number)
 }
+
+/** Where the rule that queues is: in the second of these in an earlier version. */
+export const queueRules = ({ chains }: Listing) =>
+  ['admitted', 'candidate'].flatMap(name => chains.get(name)?.rules ?? [])
 
 /** Whether the table would be empty but for the packet path. */
 export const hasOnlyPacketPath = (listing: Listing): boolean =>

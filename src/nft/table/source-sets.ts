@@ -16,14 +16,15 @@ const meterSeconds = 2
 
 const pendingOf = (version: IpFamily) => `pending-${version}`
 const meterOf = (version: IpFamily) => `meter-${version}`
+const networksOf = (version: IpFamily) => `networks-${version}`
 
-export const sourceSetNames = ipFamilies.flatMap(version => [pendingOf(version), meterOf(version)])
+export const sourceSetNames = ipFamilies.flatMap(version => [pendingOf(version), meterOf(version), networksOf(version)])
 
 export const addSourceSets = (): Command[] =>
   ipFamilies.flatMap(version => {
     const set = (name: string, size: number) =>
       j.addSet({ name, type: addressType(version), flags: ['timeout'], size, gcInterval: 1 })
-    return [set(pendingOf(version), pendingSize), set(meterOf(version), meterSize)]
+    return [set(pendingOf(version), pendingSize), set(meterOf(version), meterSize), set(networksOf(version), meterSize)]
   })
 
 /** Adds the source. It needs a rule of its own, before that which queues: a full set ends the rule that updates it. */
@@ -42,4 +43,13 @@ export const packetLimit = (rate: number, over = false): j.Json =>
 export const isOverLimit = (version: IpFamily, perSource: number): Expression =>
   j.updateSet(meterOf(version), j.source(version, version === 4 ? bitsOf(4) : 64), meterSeconds, [
     packetLimit(perSource, true),
+  ])
+
+/**
+ * The same for a network: as a rule the largest in which its machines can take each other's addresses, where the network
+ * does not prevent it. All networks of IPv4 have room in the set.
+ */
+export const isNetworkOverLimit = (version: IpFamily, perNetwork: number): Expression =>
+  j.updateSet(networksOf(version), j.source(version, version === 4 ? 16 : 32), meterSeconds, [
+    packetLimit(perNetwork, true),
   ])

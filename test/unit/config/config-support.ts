@@ -80,6 +80,7 @@ export const defaults = {
   openPorts: [],
   limits: {
     perSource: 200,
+    perNetwork: 10_000,
     excess: 20_000,
     total: 0,
     replayEntries: 2_000_000,

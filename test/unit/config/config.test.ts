@@ -51,7 +51,7 @@ describe('loadConfig: what it gives', () => {
     const { config } = load(`
       queue: {number: 0, max-length: 1}
       marks: {mask: '0xff00'}
-      limits: {per-source: 1, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16, triggers-at-once: 7,
+      limits: {per-source: 1, per-network: 4, excess: 3, total: 2, replay-entries: 1000, any-clock-entries: 16, triggers-at-once: 7,
         triggers-waiting: 8}
       state-directory: /tmp/../var/x
       socket: {path: /run/s, group: adm, group-may: [add]}
@@ -62,6 +62,7 @@ describe('loadConfig: what it gives', () => {
       marks: { mask: 0xff00 },
       limits: {
         perSource: 1,
+        perNetwork: 4,
         excess: 3,
         total: 2,
         replayEntries: 1000,
