@@ -84,7 +84,7 @@ export const fwknop: KnockFormat<FwknopSecret> = {
     const number = bytes.readBigUInt64BE(saltLength) % 10n ** 16n
     const line = makeLine({
       random: String(number).padStart(16, '0'),
-      time,
+      time: Math.floor(time),
       ...asks,
       user: asks.user ?? secret.user ?? defaultUser,
     })

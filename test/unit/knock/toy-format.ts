@@ -1,8 +1,9 @@
 /**
- * A format of 32 bytes that no release has, to show what a new one takes: `TOY1`, time (8 bytes, little-endian), 4 random
- * bytes, and 16 of HMAC-SHA-256 over the port and these 16.
+ * A format of 32 bytes that no release has, as a template for new ones: `TOY1`, Unix time in seconds (8 bytes,
+ * little-endian), 4 random bytes, and 16 of HMAC-SHA-256 over the port and these 16.
  */
 import { createHmac } from 'node:crypto'
+// A format in src/knock imports './format.js'.
 import type { KnockFormat } from '../../../src/knock/format.js'
 
 interface ToySecret {
@@ -31,13 +32,14 @@ export const toy: KnockFormat<ToySecret> = {
   verify(bytes, at, port, secret) {
     const given = bytes.subarray(at + macAt, at + macAt + macLength)
     if (!macOf(bytes, at, port, secret).equals(given)) return undefined
-    const time = Number(bytes.readBigUInt64LE(at + 4))
+    // What no number holds exactly counts as the largest one that does, and is out of any skew.
+    const time = Math.min(Number(bytes.readBigUInt64LE(at + 4)), Number.MAX_SAFE_INTEGER)
     return { time, digestAt: at + macAt }
   },
   encode({ port, time, random }, secret) {
     const packet = Buffer.alloc(macAt + macLength)
     packet.writeUInt32BE(firstWord, 0)
-    packet.writeBigUInt64LE(BigInt(time), 4)
+    packet.writeBigUInt64LE(BigInt(Math.floor(time)), 4)
     random(4).copy(packet, 12)
     macOf(packet, 0, port, secret).copy(packet, macAt)
     return packet
