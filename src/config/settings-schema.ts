@@ -23,7 +23,7 @@ const queue = mapping({
     .describe('The number of the NFQUEUE that passes knocks to the daemon. Default: 62'),
   'max-length': whole('a number of packets', 1, 1_000_000)
     .prefault(16_384)
-    .describe('How many packets may wait in the queue; knocks beyond it are refused. Default: 16384'),
+    .describe('How many packets can wait in the queue; further ones continue without an answer. Default: 16384'),
 })
 
 const marks = mapping({
