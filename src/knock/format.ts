@@ -6,7 +6,7 @@
  * The packet worker calls `verify` for each packet that the kernel lets through, most of them forged: a format
  * allocates as little as possible for a packet that it refuses, and never throws, whatever the bytes are.
  *
- * Sequences of several packets are another kind of knock: sequence.ts.
+ * Sequences of several packets are another kind of knock: sequence-tracker.ts.
  */
 import type { HmacName } from './fwknop/container.js'
 
