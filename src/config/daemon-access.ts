@@ -38,12 +38,18 @@ export interface UnwritablePath {
 }
 
 /** Paths of the configuration that the service cannot write; none where there is no service user. */
-export function unwritablePaths({ log, stateDirectory, socket }: Config): UnwritablePath[] {
+export function unwritablePaths({ log, stateDirectory, socket, metrics }: Config): UnwritablePath[] {
   const user = daemonUser()
   if (!user) return []
   const fatal = 'it does not start, and no knock opens what is closed'
   const logFile = typeof log.to === 'string' ? [] : [{ path: log.to.file, effect: 'it logs to the journal instead' }]
+  const { listen, textfile } = metrics
+  const unseen = { isFatal: false, effect: 'Prometheus gets no metrics' }
+  const sockets = listen && 'path' in listen ? [{ path: listen.path, option: 'metrics.listen', ...unseen }] : []
+  const textfiles = textfile === null ? [] : [{ path: textfile, option: 'metrics.textfile', ...unseen }]
   const named = [
+    ...sockets.map(one => ({ ...one, to: `${ownDirectories.socket}/NAME` })),
+    ...textfiles.map(one => ({ ...one, to: `${ownDirectories.socket}/NAME.prom` })),
     ...logFile.map(one => ({ ...one, option: 'log.to', isFatal: false, to: `${ownDirectories.log}/NAME` })),
     { option: 'state-directory', path: stateDirectory, effect: fatal, isFatal: true, to: ownDirectories.state },
     { option: 'socket.path', path: socket.path, effect: fatal, isFatal: true, to: `${ownDirectories.socket}/NAME` },

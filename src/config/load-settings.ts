@@ -32,5 +32,10 @@ export function loadSettings({ merged, findings }: Context): Settings | undefine
     stateDirectory: data['state-directory'],
     socket: { path: data.socket.path, group: data.socket.group, groupMay: data.socket['group-may'] },
     log: data.log,
+    metrics: {
+      listen: data.metrics.listen,
+      textfile: data.metrics.textfile,
+      intervalSeconds: data.metrics.interval,
+    },
   }
 }

@@ -11,6 +11,7 @@ import { warnOfLinkLocal } from './link-local.js'
 import { loadServices } from './load-services.js'
 import { loadSettings } from './load-settings.js'
 import { mergeSources } from './merge-sources.js'
+import { checkMetrics } from './metrics-checks.js'
 import type { SourceFile } from './positions.js'
 import { startOf } from './positions.js'
 import { readSources } from './read-sources.js'
@@ -32,6 +33,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const allowReadableKeys = merged.value['allow-readable-keys'] === true
   const context: Context = { merged, findings, reader, allowReadableKeys }
   const settings = loadSettings(context)
+  if (settings) checkMetrics(settings, context)
   const services = loadServices(context)
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { parsePort } from '../net/index.js'
 import { defaultSocket, defaultStateDirectory, shown, ValueError } from '../util/index.js'
+import { metrics } from './metrics-schema.js'
 import {
   absolutePath,
   expected,
@@ -15,7 +16,7 @@ import {
   whole,
 } from './schema-parts.js'
 import { groupRequests, logFormats, logLevels } from './types.js'
-import { parseAbsolutePath, parseMask } from './values.js'
+import { parseAbsolutePath, parseMask, parseSocketPath } from './values.js'
 
 const queue = mapping({
   number: whole('a queue number', 0, 65_535)
@@ -71,11 +72,11 @@ const limits = mapping({
     .describe('How many of them may wait for their turn; more are not run, and the log says so. Default: 1000'),
 })
 
-// A socket's address has 108 bytes, the last one a zero; the group's socket has .group at its end.
-const maxSocketPath = 101
+/** The group's socket has it at its end. */
+const groupSuffix = '.group'
 
 const socket = mapping({
-  path: parsed(text('an absolute path'), checkSocketPath)
+  path: parsed(text('an absolute path'), value => parseSocketPath(value, groupSuffix.length))
     .prefault(defaultSocket)
     .describe('Where the daemon listens for pkctl. Default: /run/pkctl/pkctl.sock'),
   group: parsed(z.union([z.string(), z.number()], { error: expected('the name of a group') }), checkGroup)
@@ -86,16 +87,6 @@ const socket = mapping({
     .prefault(['status', 'list'])
     .describe('What the group may ask for: status, list, add, delete, reload. Default: ["status","list"]'),
 })
-
-function checkSocketPath(value: string): string {
-  const bytes = Buffer.byteLength(value)
-  if (bytes > maxSocketPath) {
-    throw new ValueError(
-      `expected a path of at most ${maxSocketPath} bytes, for sockets have no longer ones, got ${bytes}`,
-    )
-  }
-  return parseAbsolutePath(value)
-}
 
 function checkGroup(value: string | number): string {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/.test(String(value))) {
@@ -123,7 +114,7 @@ function readLogTarget(value: string) {
 }
 
 /** Those with options below them, by name. */
-export const mappings = { queue, marks, limits, socket, log } as const
+export const mappings = { queue, marks, limits, socket, log, metrics } as const
 
 export const sections = {
   queue: queue.prefault({}).describe('How packets come to the daemon.'),
@@ -139,6 +130,7 @@ export const sections = {
     .describe('Where the daemon keeps what must survive a restart. Default: /var/lib/pkctl'),
   socket: socket.prefault({}).describe('The socket by which pkctl speaks to the daemon.'),
   log: log.prefault({}).describe("The daemon's own messages."),
+  metrics: metrics.prefault({}).describe('What the daemon tells Prometheus. Off unless listen or textfile is given.'),
   'allow-readable-keys': flag()
     .prefault(false)
     .describe('Only warn of key files that group or others can read. Default: false'),

@@ -63,9 +63,20 @@ export interface Config {
     /** auto: sentences to a terminal, JSON otherwise. */
     readonly format: LogFormat
   }
+  readonly metrics: {
+    /** Where they are served; null = nowhere. */
+    readonly listen: MetricsPlace | null
+    /** A file for node_exporter; null = none. */
+    readonly textfile: string | null
+    /** How often the file is written. */
+    readonly intervalSeconds: number
+  }
   readonly services: readonly ServiceSpec[]
   readonly credentials: readonly Credential[]
 }
+
+/** A Unix socket, or an address and a TCP port. */
+export type MetricsPlace = { readonly path: string } | { readonly host: string; readonly port: number }
 
 /** What can be asked for by others than root. */
 export const groupRequests = ['status', 'list', 'add', 'delete', 'reload'] as const

@@ -87,5 +87,16 @@ export function parseAbsolutePath(text: string): string {
   return path.normalize(text)
 }
 
+// A socket's address has 108 bytes, the last one a zero.
+const maxSocketBytes = 107
+
+/** The path of a Unix socket. `reserved`: bytes that another socket has at its end. */
+export function parseSocketPath(text: string, reserved = 0): string {
+  const [bytes, most] = [Buffer.byteLength(text), maxSocketBytes - reserved]
+  if (bytes > most)
+    throw new ValueError(`expected a path of at most ${most} bytes, for sockets have no longer ones, got ${bytes}`)
+  return parseAbsolutePath(text)
+}
+
 /** Levels of the kernel's log, numbered from 0 as syslog numbers them. */
 export const kernelLogLevels = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug'] as const

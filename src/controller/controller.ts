@@ -19,6 +19,8 @@ import type { ReadKeyFile } from './key-watch.js'
 import { KeyWatch } from './key-watch.js'
 import type { Log } from './log.js'
 import { OnBehalfGrants } from './on-behalf-grants.js'
+import type { Observation } from './observation.js'
+import { observe } from './observation.js'
 import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
 import { Reporter } from './reporter.js'
 import { RotationTimer } from './rotation-timer.js'
@@ -243,6 +245,26 @@ export class Controller {
       queueStatistics,
       left,
     })
+  }
+
+  /** For metrics. What does not come before `left` is aborted is left out. */
+  observe(left: AbortSignal): Promise<Observation> {
+    const { firewall, queueStatistics } = this.#parts
+    const worker = this.#running?.worker
+    const parts = {
+      worker,
+      counters: worker?.counters,
+      queue: queueStatistics(this.#queue),
+      drift: this.#driftWatcher,
+      rest: {
+        notGranted: this.#confirmation.missing,
+        owned: this.#ownership.protection.mode === 'owned',
+        signatures: worker?.signatures ?? ('off' as const),
+        credentials: this.#config.credentials.filter(({ enabled }) => enabled).length,
+        configuredAt: this.#configuredAt / 1000,
+      },
+    }
+    return observe(firewall, parts, left)
   }
 
   logGrants(): Promise<void> {

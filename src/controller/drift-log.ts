@@ -12,6 +12,8 @@ const minuteMilliseconds = 60_000
 export class DriftLog {
   /** How often drift was found and undone. */
   count = 0
+  /** How long the rules were not as they should be, at most, in all. */
+  seconds = 0
   /** How many times in a row. */
   row = 0
   #last = -Infinity
@@ -35,6 +37,7 @@ export class DriftLog {
     this.#last = now
     this.count++
     const took = Math.max(0, Math.round((at ?? now) - since))
+    this.seconds += took / 1000
     const fields = { event: 'healed', damages: drift, restored, milliseconds: took, ...(by ? { by } : {}) }
     const whose = by === '' ? 'another program' : by
     const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')

@@ -80,6 +80,11 @@ export class DriftWatcher {
     return this.#report.count
   }
 
+  /** How long the rules were changed or missing, at most, until it was undone. */
+  get secondsChanged(): number {
+    return this.#report.seconds
+  }
+
   /** `fallback`: knocks are queued by a rule in iptables' mangle table, which is watched as well. */
   start(fallback: boolean): void {
     this.#running = true

@@ -17,6 +17,7 @@ import { EventLimiter } from './event-limiter.js'
 import type { HeldKnock } from './held-packets.js'
 import { HeldPackets } from './held-packets.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
+import type { KnockTally } from './knock-tally.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
@@ -27,6 +28,7 @@ interface PacketHandlerParts {
   readonly marks: Marks
   readonly journal: Pick<ReplayJournal, 'append' | 'commit'>
   readonly counters: Counters
+  readonly tally: KnockTally
   readonly clock: Clock
   /** Where answers that grant or revoke are noted, with seconds of a clock that all threads share. */
   readonly recent: RecentGrants
@@ -62,6 +64,8 @@ export class PacketHandler {
   /** Those of knocks that must be noted on disk before they count. */
   #promised: Effect[] = []
   #granted: number[] = []
+  /** The decisions behind `#granted`. */
+  #grantedKnocks: Granting[] = []
   /** Steps that completed a sequence. */
   readonly #completed: number[] = []
 
@@ -127,13 +131,14 @@ export class PacketHandler {
   /** Of a batch. Returns how many events there were before it. */
   #begin(): number {
     this.#granted.length = 0
+    this.#grantedKnocks.length = 0
     this.#completed.length = 0
     return this.#events.count
   }
 
   /** Notes on disk what a batch grants, or refuses all of it. */
   #commit(batch: Batch, eventsBefore: number): void {
-    const { journal, clock } = this.#parts
+    const { journal, clock, counters, tally } = this.#parts
     try {
       journal.commit(clock.now())
       this.#effects.push(...this.#promised)
@@ -141,7 +146,9 @@ export class PacketHandler {
       this.#refuseGranted(batch, eventsBefore, error as Error)
     }
     this.#promised = []
-    this.#parts.counters.add('accepted', this.#granted.length)
+    counters.add('accepted', this.#granted.length)
+    for (const { credential, clockDifferenceSeconds } of this.#grantedKnocks)
+      tally.accept(credential.name, clockDifferenceSeconds)
     if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
   }
 
@@ -186,7 +193,7 @@ export class PacketHandler {
 
   /** The answer to a knock on which this is decided, and what follows it. */
   #carryOut(packet: Packet, index: number, decided: Decision): number {
-    const { marks, counters } = this.#parts
+    const { marks, counters, tally } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     const decision = this.#bounded(decided)
     this.#events.addDecision(packet, decision)
@@ -194,6 +201,7 @@ export class PacketHandler {
       const { credential, knock, part, also, closes } = decision
       this.#note(credential, packet, knock)
       this.#granted.push(index)
+      this.#grantedKnocks.push(decision)
       const { requested } = knock
       if (also) this.#promise('on-behalf', decision, also.address)
       if (requested || part || closes) {
@@ -207,6 +215,7 @@ export class PacketHandler {
     }
     counters.add(decision.reason)
     const { credential, knock } = decision
+    tally.refuse(credential?.name ?? '', decision.reason)
     if (refusedUsedUp.has(decision.reason) && credential && knock) this.#note(credential, packet, knock)
     return others + marks.refused
   }
@@ -222,7 +231,7 @@ export class PacketHandler {
 
   /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
   #step(packet: Packet, index: number, stray: boolean): number {
-    const { marks, counters, clock } = this.#parts
+    const { marks, counters, tally, clock } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     const decision = this.steps.step(packet, stray)
     if (!decision) return others
@@ -233,6 +242,8 @@ export class PacketHandler {
     const reason = !isComplete ? decision.reason : tooMany ? 'rate-limited' : undefined
     const refused = reason !== undefined
     counters.add(reason ?? 'accepted')
+    if (reason === undefined) tally.accept(sequence.name)
+    else tally.refuse(sequence.name, reason)
     if (!refused) this.#completed.push(index)
     this.#events.addSequence(packet, sequence, reason)
     if (refused) return others
@@ -269,17 +280,19 @@ export class PacketHandler {
 
   // What cannot be remembered must not open anything: it could be sent again after a restart.
   #refuseGranted(batch: Batch, eventsBefore: number, error: Error): void {
-    const { marks, counters, clock, onTrouble } = this.#parts
+    const { marks, counters, tally, clock, onTrouble } = this.#parts
     for (const index of this.#granted) {
       const others = ((batch.packets[index] as Packet).mark & marks.others) >>> 0
       batch.answers[index] = others + marks.refused
     }
     counters.add('state-unwritable', this.#granted.length)
+    for (const { credential } of this.#grantedKnocks) tally.refuse(credential.name, 'state-unwritable')
     if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
       onTrouble('error', `valid knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
     this.#events.refuseSince(eventsBefore, 'state-unwritable')
     this.#granted.length = 0
+    this.#grantedKnocks.length = 0
   }
 
   #warnOfClock(): void {

@@ -1,12 +1,20 @@
 /** The packet worker, as the controller sees it: it verifies knocks in a thread of its own. */
 import type { Counters } from './counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
+import type { CredentialKnocks } from './knock-tally.js'
 import type { PacketCredential } from './packet-credential.js'
+import type { ReplayUsage } from './replay-caches.js'
 import type { PacketSequence } from './sequence-verifier.js'
 import type { CredentialKeys, KeysReport } from './signed-knock.js'
 
 /** Whether signatures of knocks are verified: `off` where no credential has any, `down` where the thread does not run. */
 export type SignatureState = 'off' | 'running' | 'down'
+
+/** What the worker alone knows, for metrics. */
+export interface WorkerReport {
+  readonly knocks: readonly CredentialKnocks[]
+  readonly replay: ReplayUsage
+}
 
 export interface PacketWorker {
   readonly counters: Counters
@@ -16,6 +24,8 @@ export interface PacketWorker {
   /** Verifies signatures by these keys from now on, and resolves to what was found in their files. */
   useKeys(keys: readonly CredentialKeys[]): Promise<readonly KeysReport[]>
   sequencesInProgress(): Promise<readonly SequenceProgress[]>
+  /** Resolves to undefined when the thread ends before it has answered. */
+  report(): Promise<WorkerReport | undefined>
   /** Resolves when the thread has answered: it still handles messages. */
   ping(): Promise<void>
   /** Answers the packets that are in the queue, and ends. */

@@ -21,6 +21,14 @@ export interface JournalLimits {
   readonly anyClockEntries: number
 }
 
+/** How much is remembered. */
+export interface ReplayUsage {
+  /** Knocks of all credentials together. */
+  readonly entries: number
+  /** Of the cache that is fullest, 0 to 1. One of any clock forgets its oldest instead, and does not count. */
+  readonly fullest: number
+}
+
 interface Kept {
   readonly id: number
   cache: ReplayCache
@@ -59,6 +67,15 @@ export class ReplayCaches {
     }
     this.#kept.set(id, { id, cache, configured: true, highestAtDamage: kept?.highestAtDamage ?? -Infinity })
     return cache
+  }
+
+  usage(): ReplayUsage {
+    const caches = [...this.#kept.values()]
+    const bounded = caches.filter(({ configured, cache }) => configured && cache.limits.skew >= 0)
+    return {
+      entries: caches.reduce((sum, { cache }) => sum + cache.size, 0),
+      fullest: Math.max(0, ...bounded.map(({ cache }) => cache.size / cache.limits.entries)),
+    }
   }
 
   /** Seconds. */

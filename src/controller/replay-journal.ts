@@ -11,7 +11,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { appendOwned, giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
 import type { ReplayCache } from './replay-cache.js'
-import type { JournalLimits, Remembered } from './replay-caches.js'
+import type { JournalLimits, Remembered, ReplayUsage } from './replay-caches.js'
 import { credentialId, ReplayCaches } from './replay-caches.js'
 import { finishRecord, isRecord, recordLength } from './replay-record.js'
 
@@ -66,6 +66,10 @@ export class ReplayJournal {
   /** The cache of a credential: what was read for it, or kept from before a reload, or a new one. */
   cacheFor(credential: Remembered): ReplayCache {
     return this.#caches.of(credential)
+  }
+
+  get usage(): ReplayUsage {
+    return this.#caches.usage()
   }
 
   /** Notes a knock; it is on disk after the next `commit`. */

@@ -1,7 +1,7 @@
 /** Options that the daemon reads at its start only. A reload leaves them as they are, and says which ones changed. */
 import type { Config } from '../config/types.js'
 
-const valuesOf = ({ queue, marks, stateDirectory, socket, limits }: Config): Record<string, unknown> => ({
+const valuesOf = ({ queue, marks, stateDirectory, socket, limits, metrics }: Config): Record<string, unknown> => ({
   'queue.number': queue.number,
   'queue.max-length': queue.maxLength,
   'marks.mask': marks.mask,
@@ -11,6 +11,9 @@ const valuesOf = ({ queue, marks, stateDirectory, socket, limits }: Config): Rec
   'socket.group-may': socket.groupMay,
   'limits.replay-entries': limits.replayEntries,
   'limits.any-clock-entries': limits.anyClockEntries,
+  'metrics.listen': metrics.listen,
+  'metrics.textfile': metrics.textfile,
+  'metrics.interval': metrics.intervalSeconds,
 })
 
 /** The names of the options that differ from those that the daemon started with. */
@@ -23,7 +26,7 @@ export function changedStartOptions(started: Config, loaded: Config): string[] {
 
 /** `loaded`, with the options that stay in force until a restart. */
 export function withStartOptions(started: Config, loaded: Config): Config {
-  const { queue, marks, stateDirectory, socket } = started
+  const { queue, marks, stateDirectory, socket, metrics } = started
   const { replayEntries, anyClockEntries } = started.limits
   return {
     ...loaded,
@@ -31,6 +34,7 @@ export function withStartOptions(started: Config, loaded: Config): Config {
     marks,
     stateDirectory,
     socket,
+    metrics,
     limits: { ...loaded.limits, replayEntries, anyClockEntries },
   }
 }

@@ -10,6 +10,7 @@ import { answerMadeUp, sourceText } from '../queue/index.js'
 import type { GrantedPorts } from './asked-part.js'
 import type { Clock } from './clock.js'
 import { Counters } from './counters.js'
+import { KnockTally } from './knock-tally.js'
 import type { PacketCredential } from './packet-credential.js'
 import { PacketHandler } from './packet-handler.js'
 import { ReplayCache } from './replay-cache.js'
@@ -36,6 +37,7 @@ export function warmUp(credentials: readonly PacketCredential[], mask: number, c
       marks,
       journal: { append: ignore, commit: ignore },
       counters,
+      tally: new KnockTally(),
       clock,
       recent: new RecentGrants(),
       steadySeconds,

@@ -7,6 +7,7 @@ import type { Clock, PacketCredential, SignedOutcome } from '../controller/index
 import {
   Counters,
   EventLimiter,
+  KnockTally,
   KnockVerifier,
   PacketHandler,
   ReplayJournal,
@@ -55,6 +56,7 @@ function run(): void {
       message: `${journal.damaged} records of knocks were damaged; refused are knocks up to now and the skew of their credential, and with any clock up to the latest one known`,
     })
   }
+  const tally = new KnockTally()
   const handler = new PacketHandler(
     new KnockVerifier([], c => journal.cacheFor(c), clock),
     new SequenceVerifier([], clock, spend),
@@ -62,6 +64,7 @@ function run(): void {
       marks: new Marks(mask, markSeed),
       journal,
       counters: new Counters(counters),
+      tally,
       clock,
       recent: new RecentGrants(recent),
       steadySeconds,
@@ -93,7 +96,7 @@ function run(): void {
     },
     onWake: () => {
       answerVerified(handler, queue)
-      return handleRequests(handler, queue, journal, warmUpOnce)
+      return handleRequests(handler, queue, { journal, tally }, warmUpOnce)
     },
     longestWait: () => handler.longestWait(),
     onTick: () => {
@@ -141,7 +144,7 @@ function verifyBy(next: MessagePort | null, handler: PacketHandler, queue: Packe
 function handleRequests(
   handler: PacketHandler,
   queue: PacketQueue,
-  journal: ReplayJournal,
+  { journal, tally }: { readonly journal: ReplayJournal; readonly tally: KnockTally },
   warmUpOnce: (credentials: readonly PacketCredential[]) => void,
 ): boolean {
   let stop = false
@@ -166,6 +169,10 @@ function handleRequests(
       post({ kind: 'sequences', sources })
       continue
     }
+    if (message.kind === 'report') {
+      post({ kind: 'report', report: { knocks: tally.report(), replay: journal.usage } })
+      continue
+    }
     if (message.kind === 'ping') {
       journal.keep(clock.now())
       post({ kind: 'pong' })
@@ -175,6 +182,7 @@ function handleRequests(
     warmUpOnce(message.credentials)
     handler.verifier = new KnockVerifier(message.credentials, c => journal.cacheFor(c), clock)
     handler.steps = new SequenceVerifier(message.sequences, clock, spend)
+    tally.keep(new Set([...message.credentials, ...message.sequences].map(({ name }) => name)))
     post({ kind: 'configured' })
   }
 }

@@ -1,7 +1,7 @@
 /** Reads the configuration again and applies it, with the log that it names. */
 import { loadConfig } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import type { Controller } from '../controller/index.js'
+import type { Controller, RefusedReload } from '../controller/index.js'
 import { saveServices } from '../controller/saved-services.js'
 import { count } from '../util/index.js'
 import type { ConfiguredLog } from './log.js'
@@ -13,6 +13,12 @@ export interface ReloadParts {
   readonly file: string
   readonly log: ConfiguredLog
   readonly manager: ServiceManager
+}
+
+/** What became of the last reload. */
+export interface Reloads {
+  /** null after a good one, or none. */
+  refused: RefusedReload | null
 }
 
 /** As it goes over the socket. */

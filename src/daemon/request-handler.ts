@@ -1,11 +1,11 @@
 /** Carries out what is asked of the daemon over its sockets. */
-import type { Controller, RefusedReload, Status } from '../controller/index.js'
+import type { Controller, Status } from '../controller/index.js'
 import { NftError } from '../nft/errors.js'
 import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
 import { rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { problemsOf } from './error-messages.js'
-import type { ReloadParts } from './reload.js'
+import type { ReloadParts, Reloads } from './reload.js'
 import { reload } from './reload.js'
 import type { Request } from './requests.js'
 
@@ -19,27 +19,28 @@ interface RequestParts extends ReloadParts {
   readonly controller: Controller
   readonly firewall: Firewall
   readonly owner: Pick<TableOwner, 'applyOwned'>
+  readonly reloads: Reloads
   /** Resolves when the daemon has started. Requests wait for it. */
   readonly ready: Promise<void>
 }
 
 export function requestHandler(parts: RequestParts): Handle {
-  let refused: RefusedReload | null = null
   return async (request, asker, left) => {
     // Who asks for it has the lock, for which the start may wait.
     if (request.request === 'transaction') return { ok: true, result: await makeChange(request, parts.owner) }
     await parts.ready
     try {
       const result = await answerOf(request, asker, parts, left)
-      if (request.request === 'reload') refused = null
+      if (request.request === 'reload') parts.reloads.refused = null
       return {
         ok: true,
-        result: request.request === 'status' ? { ...(result as Status), refusedReload: refused } : result,
+        result: request.request === 'status' ? { ...(result as Status), refusedReload: parts.reloads.refused } : result,
       }
-    } catch (error) {
-      const problems = problemsOf(error)
+    } catch (cause) {
+      const problems = problemsOf(cause)
       if (request.request !== 'reload') return { ok: false, problems }
-      refused = { at: Date.now() / 1000, error: problems[0]?.message ?? 'unknown', errors: problems.length }
+      const error = problems[0]?.message ?? 'unknown'
+      parts.reloads.refused = { at: Date.now() / 1000, error, errors: problems.length }
       for (const { message } of problems) {
         parts.log.error(`the configuration is refused, the old one stays active: ${message}`)
       }

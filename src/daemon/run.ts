@@ -24,6 +24,8 @@ import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
 import type { ConfiguredLog } from './log.js'
 import { createLog } from './log.js'
+import type { Metrics, MetricsParts } from './metrics/start.js'
+import type { Reloads } from './reload.js'
 import { keepForBoot, summaryOf } from './reload.js'
 import { requestHandler } from './request-handler.js'
 import { serviceManager } from './service-manager.js'
@@ -61,7 +63,14 @@ async function runConfigured(config: Config, file: string, version: string, log:
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
-  const { ruleset, owner } = daemonRuleset(config.socket.path, message => log.warn(message))
+  let metrics: Metrics | undefined
+  const { ruleset, owner } = daemonRuleset(
+    config.socket.path,
+    message => log.warn(message),
+    (request, seconds) => {
+      metrics?.nftRequest(request, seconds)
+    },
+  )
   const firewall = new Firewall(ruleset)
   const due = openExpiryStore(config.stateDirectory, log)
   const controller = createController(config, version, log, { ruleset, owner, firewall, due }, fail)
@@ -73,7 +82,8 @@ async function runConfigured(config: Config, file: string, version: string, log:
   })
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
-  const handle = requestHandler({ controller, firewall, owner, file, log, manager, ready })
+  const reloads: Reloads = { refused: null }
+  const handle = requestHandler({ controller, firewall, owner, file, log, manager, reloads, ready })
   // From here on SIGHUP means reload, also while the start is still in progress.
   process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
   logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())
@@ -87,6 +97,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
     started()
     void warnOfForeignMarks(config, log)
     for (const warning of keepForBoot(config)) log.warn(warning)
+    metrics = await metricsOf(config, { version, controller, reloads, log })
     manager.ready(summaryOf(config))
     manager.watch(() => controller.ping())
     keeper = setInterval(() => {
@@ -99,10 +110,18 @@ async function runConfigured(config: Config, file: string, version: string, log:
     await controller.stop()
   } finally {
     clearInterval(keeper)
+    metrics?.stop()
     controller.halt()
     manager.close()
     await closeListeners()
   }
+}
+
+/** Only who wants metrics pays for their library. */
+async function metricsOf(config: Config, parts: MetricsParts): Promise<Metrics | undefined> {
+  if (config.metrics.listen === null && config.metrics.textfile === null) return undefined
+  const { startMetrics } = await import('./metrics/start.js')
+  return startMetrics(config, parts)
 }
 
 function createController(

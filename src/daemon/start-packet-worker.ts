@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/types.js'
-import type { PacketWorker, PacketWorkerEvents, SequenceProgress } from '../controller/index.js'
+import type { PacketWorker, PacketWorkerEvents, SequenceProgress, WorkerReport } from '../controller/index.js'
 import { Counters } from '../controller/index.js'
 import type { RecentGrants } from '../nft/index.js'
 import { QueueError } from '../queue/errors.js'
@@ -32,6 +32,7 @@ export function startPacketWorker(
     const thread = new Worker(new URL('./packet-worker.js', import.meta.url), { workerData, trackUnmanagedFds: false })
     const configured = new OpenRequests<void>()
     const sequences = new OpenRequests<readonly SequenceProgress[]>()
+    const reports = new OpenRequests<WorkerReport | undefined>()
     const pings = new OpenRequests<void>()
     let wakeWriter = -1
     let signatures: SignatureThread | undefined
@@ -53,6 +54,10 @@ export function startPacketWorker(
       sequencesInProgress: () =>
         sequences.ask(() => {
           send({ kind: 'list-sequences' })
+        }),
+      report: () =>
+        reports.ask(() => {
+          send({ kind: 'report' })
         }),
       useKeys: async keys => (await signatures?.use(keys)) ?? [],
       get signatures() {
@@ -98,6 +103,9 @@ export function startPacketWorker(
         case 'sequences':
           sequences.answer(message.sources)
           break
+        case 'report':
+          reports.answer(message.report)
+          break
         case 'pong':
           pings.answer()
           break
@@ -121,6 +129,7 @@ export function startPacketWorker(
       signatures?.stop()
       configured.answerAll()
       sequences.answerAll([])
+      reports.answerAll(undefined)
       // Pings stay without an answer: the watchdog must not take an ended thread for a live one.
       if (!isStopping && wakeWriter >= 0) events.died(new Error('the packet worker ended'))
     })

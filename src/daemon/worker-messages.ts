@@ -9,6 +9,7 @@ import type {
   PacketSequence,
   SequenceProgress,
   Suppressed,
+  WorkerReport,
 } from '../controller/index.js'
 
 /** What the thread gets at its start. */
@@ -32,15 +33,17 @@ export type WorkerRequest =
   /** Where signatures are verified from now on; null while they are not. */
   | { readonly kind: 'signatures'; readonly jobs: MessagePort | null }
   | { readonly kind: 'list-sequences' }
+  | { readonly kind: 'report' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' }
 
-/** From the packet worker. `configured`, `sequences` and `pong` answer requests of their kind, in order. */
+/** From the packet worker. `configured`, `sequences`, `report` and `pong` answer requests of their kind, in order. */
 export type WorkerMessage =
   | { readonly kind: 'ready'; readonly wakeWriter: number }
   | { readonly kind: 'failed'; readonly message: string; readonly hint?: string }
   | { readonly kind: 'configured' }
   | { readonly kind: 'sequences'; readonly sources: readonly SequenceProgress[] }
+  | { readonly kind: 'report'; readonly report: WorkerReport }
   | { readonly kind: 'pong' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'effects'; readonly effects: readonly Effect[] }

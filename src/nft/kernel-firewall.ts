@@ -11,6 +11,8 @@ import { openSession } from './session.js'
 import { withSharedListing } from './shared-listing.js'
 import { realIptablesQueue } from './table/iptables-queue.js'
 import { withPersistence } from './table-flags.js'
+import type { OnNftRequest } from './timed.js'
+import { timed } from './timed.js'
 
 /** Gets a message about each program that hangs, and about a lock that is not free. */
 type OnTrouble = (message: string) => void
@@ -24,7 +26,11 @@ export function realFirewall({ dryRun = false } = {}): Firewall {
 }
 
 /** The kernel's ruleset, as the daemon uses it, and the owner of the table, which is asked for changes at `socket`. */
-export function daemonRuleset(socket: string, onTrouble: OnTrouble): { ruleset: RulesetAccess; owner: TableOwner } {
+export function daemonRuleset(
+  socket: string,
+  onTrouble: OnTrouble,
+  onRequest: OnNftRequest,
+): { ruleset: RulesetAccess; owner: TableOwner } {
   const run: Execute = async (...call) => {
     try {
       return await execute(...call)
@@ -42,7 +48,7 @@ export function daemonRuleset(socket: string, onTrouble: OnTrouble): { ruleset: 
       announceOwner(runDirectory, owns ? socket : undefined)
     },
   })
-  return { ruleset: rulesetAccess(owner.nft, run, onTrouble), owner }
+  return { ruleset: rulesetAccess(timed(owner.nft, onRequest), run, onTrouble), owner }
 }
 
 function rulesetAccess(nft: Nft, run: Execute, onTrouble: OnTrouble): RulesetAccess {

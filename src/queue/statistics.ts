@@ -7,6 +7,8 @@ import * as fs from 'node:fs'
 export interface QueueStatistics {
   /** Packets that wait for their verdict. */
   readonly waiting: number
+  /** Packets that did not fit into the queue or its socket, and were dropped. */
+  readonly dropped: number
 }
 
 const file = '/proc/net/netfilter/nfnetlink_queue'
@@ -14,7 +16,7 @@ const file = '/proc/net/netfilter/nfnetlink_queue'
 /** Reads them for one queue number; undefined when that queue has no reader, or the kernel has none. */
 export function queueStatistics(number: number): QueueStatistics | undefined {
   const fields = queueFields(number)
-  return fields && { waiting: Number(fields[2] ?? 0) }
+  return fields && { waiting: Number(fields[2] ?? 0), dropped: Number(fields[5] ?? 0) + Number(fields[6] ?? 0) }
 }
 
 /** The process that reads the queue, if there is one: the kernel names the port of the socket, which is mostly the process's id. */

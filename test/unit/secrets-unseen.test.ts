@@ -195,6 +195,7 @@ describe('no message shows a secret', () => {
         watch: () => undefined,
         close: () => undefined,
       },
+      reloads: { refused: null },
       ready: Promise.resolve(),
     })
     const healthy = healthyFacts()

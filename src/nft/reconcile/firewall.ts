@@ -38,6 +38,15 @@ export interface Change {
   readonly commands: readonly Command[]
 }
 
+/** What one listing of the table shows. */
+export interface Overview {
+  readonly services: ReadonlyMap<string, ServiceState>
+  /** Knocks that got no answer. */
+  readonly unanswered: number
+  /** Of nft, such as `1.0.6`. */
+  readonly release: string
+}
+
 /** How long a daemon that stops waits for the lock, twice. */
 const stopSeconds = 4
 
@@ -56,10 +65,9 @@ export class Firewall {
     return readServices(await this.access.nft.list(signal && { signal }))
   }
 
-  /** The services, and how many knocks were not answered. */
-  async overview(signal?: AbortSignal): Promise<{ services: Map<string, ServiceState>; unanswered: number }> {
+  async overview(signal?: AbortSignal): Promise<Overview> {
     const listing = await this.access.nft.list(signal && { signal })
-    return { services: readServices(listing), unanswered: unansweredPackets(listing) }
+    return { services: readServices(listing), unanswered: unansweredPackets(listing), release: listing.release }
   }
 
   /** Changes services, grants and the packet path in one transaction. Grants that run go on. */

@@ -1,10 +1,10 @@
 /** Serves a Unix socket: a request is a line of JSON, and so is its answer; then the connection ends. */
 import * as net from 'node:net'
 import type { Answer } from './answer.js'
+import { listenThere } from './listen-there.js'
 import type { Handle } from './serve-request.js'
 import { serveRequest } from './serve-request.js'
 import type { SocketPlace } from './socket-file.js'
-import { giveToGroup, groupId, removeStale } from './socket-file.js'
 
 /** `maxRequestBytes`: the length of a request, when it can be longer than usual. */
 interface ServedSocket extends SocketPlace {
@@ -24,30 +24,13 @@ const closeMilliseconds = 500
 
 /** Listens at a path, for root and the process's own user, and for `group` if there is one. Throws a SocketError. */
 export async function listen(socket: ServedSocket, handle: Handle): Promise<Listener> {
-  const group = socket.group === null ? null : await groupId(socket.group)
-  await removeStale(socket.path)
   const connections = new Map<net.Socket, (reply: Answer) => void>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
     connection.on('close', () => connections.delete(connection))
     connections.set(connection, serveRequest(connection, handle, socket.maxRequestBytes))
   })
   server.maxConnections = maxConnections
-  // The mode must be right from the first moment on.
-  const umask = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(socket.path, resolve)
-    })
-  } finally {
-    process.umask(umask)
-  }
-  try {
-    if (group !== null) giveToGroup(group, socket)
-  } catch (error) {
-    server.close()
-    throw error
-  }
+  await listenThere(server, socket)
   return {
     close: refusal =>
       new Promise(resolve => {

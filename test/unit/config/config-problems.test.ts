@@ -57,6 +57,35 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'metrics where none can be served or read',
+      yaml: [
+        'services: {}',
+        'socket: {path: /run/s}',
+        'metrics: {listen: localhost:9754, textfile: /run/metrics, interval: 2h}',
+      ].join('\n'),
+      want: [
+        "3:19: metrics.listen: expected an absolute path, or an address and a port such as 127.0.0.1:9754, got 'localhost:9754'",
+        "3:45: metrics.textfile: expected a path that ends with .prom, got '/run/metrics'",
+        "3:69: metrics.interval: expected a time from 1s to 1h, got '2h'",
+      ],
+    },
+    ...[
+      ['::1:9754', "expected an absolute path, or an address and a port such as 127.0.0.1:9754, got '::1:9754'"],
+      [
+        '[127.0.0.1]:9754',
+        "expected an absolute path, or an address and a port such as 127.0.0.1:9754, got '[127.0.0.1]:9754'",
+      ],
+      ['127.0.0.1', "expected an absolute path, or an address and a port such as 127.0.0.1:9754, got '127.0.0.1'"],
+      ['127.0.0.1:0', "expected a port from 1 to 65535, got '0'"],
+      ['1.2.3:80', "expected an IPv4 or IPv6 address, got '1.2.3'"],
+      [`/${'x'.repeat(107)}`, 'expected a path of at most 107 bytes, for sockets have no longer ones, got 108'],
+      ['/run/pkctl/pkctl.sock', "/run/pkctl/pkctl.sock is the socket of 'socket' (give it another name)"],
+    ].map(([listen = '', want = '']) => ({
+      name: `metrics at ${listen.slice(0, 30)}`,
+      yaml: `services: {}\nmetrics: {listen: '${listen}'}`,
+      want: [`2:19: metrics.listen: ${want}`],
+    })),
+    {
       name: 'interfaces that are no names',
       yaml: 'services: {s: {port: 1, interface: "*"}, t: {port: 2, interface: [eth0, "a b"]}, u: {port: 3, interface: 4}}',
       want: [

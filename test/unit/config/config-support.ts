@@ -91,6 +91,7 @@ export const defaults = {
   stateDirectory: '/var/lib/pkctl',
   socket: { path: '/run/pkctl/pkctl.sock', group: null, groupMay: ['status', 'list'] },
   log: { level: 'info', to: 'console', format: 'auto' },
+  metrics: { listen: null, textfile: null, intervalSeconds: 15 },
   services: [],
   credentials: [],
 }

@@ -55,7 +55,8 @@ describe('loadConfig: what it gives', () => {
         triggers-waiting: 8}
       state-directory: /tmp/../var/x
       socket: {path: /run/s, group: adm, group-may: [add]}
-      log: {level: debug, to: /var/log/pkctl.log, format: json}`)
+      log: {level: debug, to: /var/log/pkctl.log, format: json}
+      metrics: {listen: '[0:0::1]:9754', textfile: /run/pkctl/../p.prom, interval: 1m}`)
     assert.deepEqual(config, {
       ...defaults,
       queue: { number: 0, maxLength: 1 },
@@ -73,7 +74,23 @@ describe('loadConfig: what it gives', () => {
       stateDirectory: '/var/x',
       socket: { path: '/run/s', group: 'adm', groupMay: ['add'] },
       log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json' },
+      metrics: { listen: { host: '::1', port: 9754 }, textfile: '/run/p.prom', intervalSeconds: 60 },
     })
+  })
+
+  it('warns of metrics that more than this machine can read, and of no others', () => {
+    const warningsOf = (listen: string) => load(`services: {}\nmetrics: {listen: '${listen}'}`).warnings
+    for (const own of ['127.0.0.1:9754', '127.1.2.3:1', '[::1]:9754', '/run/pkctl/metrics.sock'])
+      assert.deepEqual(warningsOf(own), [], own)
+    for (const [other, address] of [
+      ['0.0.0.0:9754', '0.0.0.0'],
+      ['[::]:9754', '::'],
+      ['192.0.2.1:9754', '192.0.2.1'],
+    ] as const) {
+      assert.deepEqual(warningsOf(other), [
+        `/etc/pkctl/pkctl.yaml:2:19: metrics.listen: ${address} is not a loopback address, and everyone who reaches the port reads the names of services and credentials`,
+      ])
+    }
   })
 
   const services: readonly [string, Partial<ServiceSpec>][] = [

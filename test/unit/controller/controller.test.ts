@@ -68,6 +68,7 @@ class Scene {
       configure: () => Promise.resolve(),
       useKeys: () => Promise.resolve([]),
       sequencesInProgress: () => Promise.resolve([]),
+      report: () => Promise.resolve(undefined),
       ping: () => Promise.resolve(),
       stop: () => Promise.resolve(void this.stopped.push('worker')),
     }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Counters } from '../../../src/controller/counters.js'
 import type { Effect, KnockEvent } from '../../../src/controller/knock-events.js'
+import { KnockTally } from '../../../src/controller/knock-tally.js'
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
@@ -53,6 +54,7 @@ class Bench {
           },
         },
         counters: this.counters,
+        tally: new KnockTally(),
         clock: this.clock,
         recent: new RecentGrants(),
         steadySeconds: () => 5,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Counters } from '../../../src/controller/counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/knock-events.js'
+import { KnockTally } from '../../../src/controller/knock-tally.js'
 import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
@@ -22,6 +23,7 @@ const others = 0x8001
 class Bench {
   readonly clock = new TestClock()
   readonly counters = new Counters()
+  readonly tally = new KnockTally()
   readonly recent = new RecentGrants()
   readonly notes: string[] = []
   readonly events: KnockEvent[] = []
@@ -52,6 +54,7 @@ class Bench {
         marks,
         journal: journal,
         counters: this.counters,
+        tally: this.tally,
         clock: this.clock,
         recent: this.recent,
         steadySeconds: () => 5,
@@ -159,6 +162,41 @@ describe('PacketPath answers', () => {
     const bench = new Bench()
     bench.path.verifier = new KnockVerifier([], () => assert.fail(), bench.clock)
     assert.deepEqual(bench.answers(candidate()), [refused])
+  })
+})
+
+describe('PacketHandler counts for each credential', () => {
+  const told = (bench: Bench) =>
+    bench.tally.report().map(({ credential, counts, clockDifferenceSeconds }) => ({
+      credential,
+      ...Object.fromEntries(counts.map(({ outcome, count }) => [outcome, count])),
+      clock: clockDifferenceSeconds,
+    }))
+
+  it('what became of its knocks, and the clock of the last one that was accepted', () => {
+    const bench = new Bench()
+    bench.answers(candidate({ time: start + 5 }), candidate({ time: start + 5 }), candidate({ time: start - 99 }))
+    bench.answers(candidate({ key: 'x' }), candidate({ payload: Buffer.alloc(0) }), knock())
+    assert.deepEqual(told(bench), [
+      { credential: laptop.name, accepted: 1, skewed: 1, replayed: 1, clock: 5 },
+      { credential: '', malformed: 1, 'bad-hash': 1, clock: undefined },
+    ])
+  })
+
+  it('as refused what the disk did not take', () => {
+    const bench = new Bench()
+    bench.disk = 'is full'
+    bench.answers(candidate())
+    bench.disk = 'works'
+    bench.answers(candidate({ name: 'b' }))
+    assert.deepEqual(told(bench), [{ credential: laptop.name, accepted: 1, 'state-unwritable': 1, clock: 0 }])
+  })
+
+  it('and forgets those that are not configured any more', () => {
+    const bench = new Bench()
+    bench.answers(candidate(), candidate({ key: 'x' }))
+    bench.tally.keep(new Set(['another']))
+    assert.deepEqual(told(bench), [{ credential: '', 'bad-hash': 1, clock: undefined }])
   })
 })
 

@@ -37,6 +37,7 @@ describe('requests', () => {
       ...{ ready: () => undefined, reloading: () => undefined, stopping: () => undefined },
       ...{ watch: () => undefined, close: () => undefined },
     },
+    reloads: { refused: null },
     ready: Promise.resolve(),
   })
   const refused = async (): Promise<RefusedReload | null | undefined> => {

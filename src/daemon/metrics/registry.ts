@@ -1,0 +1,140 @@
+/**
+ * The metrics of the daemon, as Prometheus reads them. All but the time of requests to nft are what the daemon knows at the
+ * moment: a scrape sets them. Labels have names of the configuration, and words of fixed lists: nothing that a sender chooses.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Observation } from '../../controller/index.js'
+import { familyOf, ipFamilies } from '../../net/index.js'
+import type { OnNftRequest, Overview } from '../../nft/index.js'
+import { nftRequests } from '../../nft/index.js'
+
+/** A request through the session of an owned table takes a millisecond, one that starts nft some more; it is killed after 30 s. */
+const nftSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** How often node looks how late it is: its default would wake the thread a hundred times a second. */
+const lagMilliseconds = 100
+
+const registry = new Registry()
+export const { contentType } = registry
+const registers = [registry]
+
+const gauge = <T extends string>(name: string, help: string, ...labelNames: T[]) =>
+  new Gauge({ name, help, labelNames, registers })
+const counter = <T extends string>(name: string, help: string, ...labelNames: T[]) =>
+  new Counter({ name, help, labelNames, registers })
+
+const buildInfo = gauge('pkctl_build_info', 'Versions: always 1.', 'version', 'node', 'nft')
+const scrapeError = gauge('pkctl_scrape_error', '1 if the kernel or the packet worker did not answer this scrape.')
+const knocks = counter(
+  'pkctl_knocks_total',
+  'Knocks by credential and outcome. Without a credential: not made with the secret of any.',
+  ...(['credential', 'outcome', 'reason'] as const),
+)
+const notGranted = counter('pkctl_not_granted_total', 'Accepted knocks for which the kernel made no grant.')
+const waited = counter('pkctl_waited_connections_total', 'Connections that waited for the answer to a knock.')
+const stray = counter('pkctl_stray_packets_total', 'Packets that rules of other programs queued.')
+const clockSkew = gauge(
+  'pkctl_clock_skew_seconds',
+  'How far the clock of the sender of the last accepted knock is ahead.',
+  'credential',
+)
+const credentials = gauge('pkctl_credentials', 'Enabled credentials.')
+const grants = gauge('pkctl_grants', 'Sources with access.', 'service', 'family', 'by')
+const servicePackets = counter(
+  'pkctl_service_packets_total',
+  'New connections, or packets, that a service accepted and refused. Starts again when its rules are made again.',
+  ...(['service', 'verdict'] as const),
+)
+const waiting = gauge('pkctl_queue_waiting', 'Packets in the queue without an answer. Only if pkctld runs as root.')
+const unanswered = counter(
+  'pkctl_queue_unanswered_total',
+  'Knocks and steps without an answer. Starts again when the packet path is made again.',
+)
+const dropped = counter('pkctl_queue_dropped_total', 'Packets that the queue dropped. Only if pkctld runs as root.')
+const replayEntries = gauge('pkctl_replay_entries', 'Knocks in the replay caches.')
+const replayFullest = gauge('pkctl_replay_fullest_ratio', 'How full the fullest replay cache is, from 0 to 1.')
+const heals = counter('pkctl_heals_total', 'How often the rules were restored after another program changed them.')
+const openSeconds = counter(
+  'pkctl_open_seconds_total',
+  'How long rules were changed or missing by the doing of other programs, at most.',
+)
+const watched = gauge('pkctl_watched', '1 while changes of the rules are noticed at once.')
+const owned = gauge('pkctl_table_owned', '1 while pkctld owns its table.')
+const signaturesUp = gauge('pkctl_signatures_up', '1 while signatures are verified. Only with credentials of type ssh.')
+const configured = gauge('pkctl_config_timestamp_seconds', 'When the active configuration was read, in Unix time.')
+const reloadFailed = gauge('pkctl_reload_failed', '1 if the last reload was refused.')
+const nftTime = new Histogram({
+  name: 'pkctl_nft_request_seconds',
+  help: 'How long requests to nft took.',
+  labelNames: ['request'],
+  buckets: nftSeconds,
+  registers,
+})
+
+/** Begins to measure what is measured all the time. */
+export function startMeasuring(): void {
+  for (const request of nftRequests) nftTime.zero({ request })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: lagMilliseconds })
+}
+
+export const nftRequest: OnNftRequest = (request, seconds) => {
+  nftTime.observe({ request }, seconds)
+}
+
+/** The text of a scrape. */
+export function exposition(version: string, seen: Observation, isReloadFailed: boolean): Promise<string> {
+  setTable(seen.table, version)
+  setWorker(seen.worker)
+  setOrOmit(scrapeError, seen.table && seen.worker ? 0 : 1)
+  setOrOmit(waiting, seen.queue?.waiting)
+  setOrOmit(dropped, seen.queue?.dropped)
+  setOrOmit(notGranted, seen.notGranted)
+  setOrOmit(waited, seen.waitedConnections)
+  setOrOmit(stray, seen.strayPackets)
+  setOrOmit(credentials, seen.credentials)
+  setOrOmit(heals, seen.healed)
+  setOrOmit(openSeconds, seen.secondsChanged)
+  setOrOmit(watched, Number(seen.watched))
+  setOrOmit(owned, Number(seen.owned))
+  setOrOmit(signaturesUp, seen.signatures === 'off' ? undefined : Number(seen.signatures === 'running'))
+  setOrOmit(configured, seen.configuredAt)
+  setOrOmit(reloadFailed, Number(isReloadFailed))
+  return registry.metrics()
+}
+
+/** One without labels: what is unknown is no zero. */
+function setOrOmit(metric: Gauge | Counter, value: number | undefined): void {
+  metric.remove({})
+  if (value !== undefined) metric.inc(value)
+}
+
+function setTable(table: Overview | undefined, version: string): void {
+  setOrOmit(unanswered, table?.unanswered)
+  for (const metric of [grants, servicePackets]) metric.reset()
+  if (!table) return
+  buildInfo.reset()
+  buildInfo.set({ version, node: process.versions.node, nft: table.release }, 1)
+  for (const { spec, grants: running, admittedPackets, refusedPackets } of table.services.values()) {
+    const service = spec.name
+    servicePackets.inc({ service, verdict: 'accepted' }, admittedPackets)
+    servicePackets.inc({ service, verdict: 'refused' }, refusedPackets)
+    for (const by of ['knock', 'hand'] as const) {
+      for (const family of ipFamilies) {
+        const count = running.filter(grant => grant.by === by && familyOf(grant.source) === family).length
+        grants.set({ service, family: `ipv${family}`, by }, count)
+      }
+    }
+  }
+}
+
+function setWorker(report: Observation['worker']): void {
+  setOrOmit(replayEntries, report?.replay.entries)
+  setOrOmit(replayFullest, report?.replay.fullest)
+  for (const metric of [knocks, clockSkew]) metric.reset()
+  for (const { credential, counts, clockDifferenceSeconds } of report?.knocks ?? []) {
+    for (const { outcome, count } of counts) {
+      const how = outcome === 'accepted' ? { outcome, reason: '' } : { outcome: 'refused', reason: outcome }
+      knocks.inc({ credential, ...how }, count)
+    }
+    if (clockDifferenceSeconds !== undefined) clockSkew.set({ credential }, clockDifferenceSeconds)
+  }
+}
