@@ -26,6 +26,9 @@ import { Reporter } from './reporter.js'
 import { RotationTimer } from './rotation-timer.js'
 import { RulesetCheck } from './ruleset-check.js'
 import { RulesetInstaller } from './ruleset-installer.js'
+import type { SignedGrantStore } from './signed-grant-store.js'
+import type { RevokedGrants, RevokedUser } from './signed-grants.js'
+import { SignedGrants } from './signed-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 import type { Status } from './status.js'
 import { collectStatus } from './status.js'
@@ -47,6 +50,9 @@ export interface ControllerParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
+  readonly signedGrants: Pick<SignedGrantStore, 'note' | 'end' | 'running' | 'close'>
+  /** Seconds of the clock of `signedGrants`. */
+  readonly steadySeconds: () => number
   readonly marks: Marks
   readonly reconciling: ReconcileParts
   readonly ownership: OwnershipParts
@@ -84,6 +90,7 @@ export class Controller {
   readonly #windows: WindowRenewal
   readonly #keys: KeyWatch
   readonly #onBehalf: OnBehalfGrants
+  readonly #signed: SignedGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
   readonly #commands: KnockCommands
@@ -111,6 +118,8 @@ export class Controller {
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
+    const { signedGrants: store, steadySeconds } = parts
+    this.#signed = new SignedGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
     this.#heartbeat = new FailOpenHeartbeat(firewall, log)
     this.#windows = new WindowRenewal(firewall, now, log)
     this.#keys = new KeyWatch(parts.readKeyFile, () => this.#running?.worker, log)
@@ -198,6 +207,7 @@ export class Controller {
       // Not before: while knocks are answered, their commands must be run or recorded.
       await this.#commands.settled()
       await this.#parts.triggers.stop()
+      this.#parts.signedGrants.close()
     }
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
   }
@@ -265,6 +275,15 @@ export class Controller {
       },
     }
     return observe(firewall, parts, left)
+  }
+
+  /** Revokes what runs for the user, whose keys are out of the files by now. */
+  async revokeGrants(whose: RevokedUser): Promise<RevokedGrants> {
+    // From here on no knock of theirs counts, and none that counted is unknown.
+    await this.#keys.readNow()
+    await this.#running?.worker.ping()
+    await this.#onBehalf.settled()
+    return this.#signed.revoke(whose)
   }
 
   logGrants(): Promise<void> {
@@ -347,6 +366,7 @@ export class Controller {
     const { kind, credential } = effect
     if (kind === 'opened') this.#commands.opened(credential, effect.address)
     else if (kind === 'closed') this.#commands.closed(credential, effect.address)
+    else if (kind === 'signed') this.#signed.note(effect)
     else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address, effect.part)
     else if (kind === 'revoke') this.#onBehalf.revoke(credential, effect.address, effect.part)
     else void this.#installNextSequence(credential)

@@ -15,6 +15,8 @@ export type { PacketWorker, PacketWorkerEvents, SignatureState, WorkerReport } f
 export { ReplayJournal } from './replay-journal.js'
 export type { PacketSequence } from './sequence-verifier.js'
 export { SequenceVerifier } from './sequence-verifier.js'
+export { SignedGrantStore } from './signed-grant-store.js'
+export type { RevokedGrants, RevokedUser } from './signed-grants.js'
 export { SignatureVerifier } from './signature-verifier.js'
 export type { CredentialKeys, KeysReport, SignedJob, SignedOutcome } from './signed-knock.js'
 export type { RefusedReload, Status } from './status.js'

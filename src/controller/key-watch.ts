@@ -52,6 +52,14 @@ export class KeyWatch {
     clearTimeout(patience)
   }
 
+  /** Resolves when the keys count that are in the files now. */
+  async readNow(): Promise<void> {
+    if (this.#credentials.length === 0) return
+    // What is being read may have been read before.
+    await this.#reading
+    await this.#look()
+  }
+
   stop(): void {
     clearInterval(this.#timer)
   }

@@ -43,6 +43,15 @@ export type Effect =
       readonly address: string
       readonly part?: AskedPart
     }
+  /** Who has signed for what `address` got, or lost; its grant is of the kind that `by` says. */
+  | {
+      readonly kind: 'signed'
+      readonly credential: string
+      readonly address: string
+      readonly signer: KnockSigner
+      readonly by: 'knock' | 'hand' | 'close'
+      readonly part?: AskedPart
+    }
   /** A one-time sequence is used up, and the next one counts. */
   | { readonly kind: 'spent'; readonly credential: string }
 

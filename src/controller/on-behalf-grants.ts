@@ -40,6 +40,11 @@ export class OnBehalfGrants {
     )
   }
 
+  /** Resolves when all that was requested so far is done. */
+  async settled(): Promise<void> {
+    await this.#last
+  }
+
   /** `otherwise`: what it means that too many wait. The work never rejects. */
   #inTurn(otherwise: string, work: () => Promise<void>): void {
     if (this.#waiting >= maxWaiting) {

@@ -203,6 +203,7 @@ export class PacketHandler {
       this.#granted.push(index)
       this.#grantedKnocks.push(decision)
       const { requested } = knock
+      this.#promiseSigned(decision, packet)
       if (also) this.#promise('on-behalf', decision, also.address)
       if (requested || part || closes) {
         this.#promise(closes ? 'revoke' : 'on-behalf', decision, requested?.address ?? this.#parts.addressText(packet))
@@ -256,6 +257,17 @@ export class PacketHandler {
   /** What the kernel cannot do by a mark. */
   #promise(kind: 'on-behalf' | 'revoke', { credential, part }: Granting, address: string): void {
     this.#promised.push({ kind, credential: credential.name, address, ...(part ? { part } : {}) })
+  }
+
+  /** Who has signed is noted for each grant, so that a user's grants can be revoked. */
+  #promiseSigned({ credential, signer, knock: { requested }, also, part, closes }: Granting, packet: Packet): void {
+    if (!signer) return
+    const source = this.#parts.addressText(packet)
+    const isClosing = closes === true || credential.revokes
+    const by = isClosing ? 'close' : requested || part ? 'hand' : 'knock'
+    const facts = { kind: 'signed', credential: credential.name, signer, ...(part ? { part } : {}) } as const
+    this.#promised.push({ ...facts, by, address: requested?.address ?? source })
+    if (also) this.#promised.push({ ...facts, by: 'hand', address: also.address })
   }
 
   #trigger(kind: 'opened' | 'closed', credential: string, packet: Packet): Effect {

@@ -80,7 +80,12 @@ export class SignatureVerifier {
   /** Never rejects: what fails in an unforeseen way is refused, and ends no thread that others need. */
   async verify(job: SignedJob): Promise<SignedOutcome> {
     try {
-      return await this.#verify(job)
+      for (;;) {
+        const rings = this.#rings
+        const outcome = await this.#verify(job)
+        // A key that was revoked meanwhile must not open; keys change rarely enough for this to end.
+        if (rings === this.#rings) return outcome
+      }
     } catch {
       return { kind: 'refused', id: job.id, reason: 'not-opened' }
     }
@@ -157,7 +162,8 @@ export class SignatureVerifier {
     }
     const { publicKey: key, caKey, keyId, serial } = certificate
     const signer: KnockSigner = {
-      ...{ fingerprint: fingerprintText(key.fingerprint), keyId: oneLine(keyId), serial: String(serial) },
+      ...{ fingerprint: fingerprintText(key.fingerprint), authority: fingerprintText(caKey.fingerprint) },
+      ...{ keyId: oneLine(keyId), serial: String(serial) },
     }
     const candidates = rings.flatMap(ring =>
       (ring.authorities.get(caKey.fingerprint.toString('latin1')) ?? []).map(entry => {

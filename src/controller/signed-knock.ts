@@ -35,7 +35,8 @@ export interface KnockSigner {
   readonly user?: string
   /** As ssh-keygen prints it. */
   readonly fingerprint: string
-  /** Of a certificate. */
+  /** Of a certificate: the fingerprint of its CA, its key id, and its serial number. */
+  readonly authority?: string
   readonly keyId?: string
   readonly serial?: string
 }

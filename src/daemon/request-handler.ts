@@ -87,6 +87,15 @@ async function answerOf(
       return (await controller.refresh()).changed
     case 'reload':
       return reload(asker, parts)
+    case 'revoke': {
+      const { user, keys, credential } = request
+      const result = await controller.revokeGrants({ user, keys, credential })
+      for (const { service, source } of result.revoked) {
+        const message = `${source} may no longer use ${service}: the grants of ${user} are revoked, at the request of ${asker}`
+        log.info(message, { asker, user, service, source })
+      }
+      return result
+    }
     case 'add': {
       const { service, version, address, seconds } = request
       const time = seconds === null ? 'without end' : `for ${seconds} s`

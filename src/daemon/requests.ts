@@ -3,6 +3,7 @@ import { maxWindowSeconds } from '../config/service-options.js'
 import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { namePattern } from '../config/values.js'
+import type { RevokedUser } from '../controller/index.js'
 import type { IpFamily } from '../net/index.js'
 import { parseAddress, parseSource } from '../net/index.js'
 import type { TransactionRequest } from '../nft/index.js'
@@ -16,13 +17,14 @@ interface GrantRequest {
 }
 
 /**
- * `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
+ * `revoke`: the grants of a user whose keys were removed from the files. `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
  * of the table, which the daemon owns.
  */
 export type Request =
   | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
   | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
   | (GrantRequest & { readonly request: 'delete' })
+  | ({ readonly request: 'revoke' } & RevokedUser)
   | { readonly request: 'note'; readonly what: string; readonly by: string }
   | TransactionRequest
 
@@ -33,6 +35,7 @@ const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   refresh: [],
   add: ['service', 'address', 'seconds'],
   delete: ['service', 'address'],
+  revoke: ['user', 'keys', 'credential'],
   note: ['what', 'by'],
   transaction: ['how', 'ruleset', 'commands'],
 }
@@ -44,6 +47,10 @@ export interface Message {
   readonly address?: string
   /** null: without end. */
   readonly seconds?: number | null
+  /** Whose grants: a name, fingerprints, and of which credential; null for all. */
+  readonly user?: string
+  readonly keys?: readonly string[]
+  readonly credential?: string | null
   /** What a command did, and who ran it. */
   readonly what?: string
   readonly by?: string
@@ -63,6 +70,8 @@ export function readRequest(message: unknown): Request {
       return { request, ...grantIn(rest, parseSource), seconds: secondsIn(rest['seconds']) }
     case 'delete':
       return { request, ...grantIn(rest, parseAddress) }
+    case 'revoke':
+      return { request, ...userIn(rest) }
     case 'note':
       return { request, what: textIn(rest['what']), by: textIn(rest['by']) }
     case 'transaction':
@@ -76,6 +85,17 @@ function grantIn({ service, address }: Record<string, unknown>, read: typeof par
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
   if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
   return { service, ...read(address) }
+}
+
+const maxKeys = 1000
+
+function userIn({ user, keys, credential }: Record<string, unknown>): RevokedUser {
+  const isFingerprint = (key: unknown): key is string => typeof key === 'string' && /^SHA256:[\w+/]{43}$/.test(key)
+  if (!Array.isArray(keys) || keys.length > maxKeys || !keys.every(isFingerprint))
+    throw new ValueError(`expected fingerprints of keys, ${maxKeys} at most`)
+  if (credential !== null && !(typeof credential === 'string' && namePattern.test(credential)))
+    throw new ValueError('expected the name of a credential, or null')
+  return { user: textIn(user), keys, credential }
 }
 
 function transactionIn({ how, ruleset, commands }: Record<string, unknown>): Omit<TransactionRequest, 'request'> {

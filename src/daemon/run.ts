@@ -1,8 +1,9 @@
 /** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
 import { randomInt } from 'node:crypto'
+import * as fs from 'node:fs'
 import { loadConfig, readKeyFile, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import { Controller, ExpiryStore, Triggers } from '../controller/index.js'
+import { Controller, ExpiryStore, SignedGrantStore, Triggers } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -72,8 +73,8 @@ async function runConfigured(config: Config, file: string, version: string, log:
     },
   )
   const firewall = new Firewall(ruleset)
-  const due = openExpiryStore(config.stateDirectory, log)
-  const controller = createController(config, version, log, { ruleset, owner, firewall, due }, fail)
+  const { due, signedGrants } = openStores(config.stateDirectory, log)
+  const controller = createController(config, version, log, { ruleset, owner, firewall, due, signedGrants }, fail)
   void asked.then(() => {
     startStopDeadline(log, () => {
       void closeListeners()
@@ -133,7 +134,8 @@ function createController(
     owner,
     firewall,
     due,
-  }: { ruleset: RulesetAccess; owner: TableOwner; firewall: Firewall; due: ExpiryStore },
+    signedGrants,
+  }: { ruleset: RulesetAccess; owner: TableOwner; firewall: Firewall } & Stores,
   onFatal: (error: Error) => void,
 ): Controller {
   const markSeed = randomInt(2 ** 32)
@@ -146,6 +148,7 @@ function createController(
     firewall,
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
+    ...{ signedGrants, steadySeconds },
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,
     reconciling: {
@@ -161,15 +164,29 @@ function createController(
   })
 }
 
-function openExpiryStore(directory: string, log: ConfiguredLog): ExpiryStore {
+/** What the main thread keeps in the state directory. */
+interface Stores {
+  readonly due: ExpiryStore
+  readonly signedGrants: SignedGrantStore
+}
+
+function openStores(directory: string, log: ConfiguredLog): Stores {
+  const report = (message: string) => {
+    log.error(message)
+  }
   try {
-    return ExpiryStore.open(directory, message => {
-      log.error(message)
-    })
+    const boot = bootId()
+    return {
+      due: ExpiryStore.open(directory, report),
+      signedGrants: SignedGrantStore.open(directory, { boot, now: steadySeconds, report }),
+    }
   } catch (error) {
     throw new UserError(`the state directory ${directory} cannot be used: ${reasonOf(error)}`, ownerHint(error))
   }
 }
+
+/** All grants end with the boot, and its clock begins at zero. */
+const bootId = () => fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 
 function logOnSignal(signal: NodeJS.Signals, ready: Promise<void>, log: ConfiguredLog, write: () => Promise<void>) {
   process.on(signal, () => {

@@ -2,12 +2,13 @@ import { Command } from 'commander'
 import { parseInstant } from '../../config/values.js'
 import { parseWindow } from '../../config/service-options.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, oneLine, quote, UserError } from '../../util/index.js'
+import { defaultConfig, defaultSocket, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, User } from '../../users/index.js'
 import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
 import { checkServiceName } from '../flag-values.js'
 import { jsonText } from '../json.js'
 import { checkUserName, keyFlag, madeText, publicKeyOf } from '../public-key.js'
+import { printRevoked, revokeGrants } from '../revoke-grants.js'
 
 interface PlaceFlags {
   readonly config: string
@@ -93,27 +94,35 @@ function showCommand(terminal: Terminal): Command {
     })
 }
 
+interface RevokeFlags extends PlaceFlags {
+  readonly socket: string
+}
+
 function revokeCommand(terminal: Terminal): Command {
   return withJson(withPlace(new Command('revoke')))
-    .description('remove a user, and list the key as revoked where the credential has such a list')
+    .description(
+      "remove a user, list the key as revoked where the credential has such a list, and revoke the user's grants",
+    )
     .argument('<name>', 'name of the user')
-    .action((name: string, flags: PlaceFlags) => {
+    .option('--socket <path>', 'socket of the daemon, which knows the grants of the user', defaultSocket)
+    .action(async (name: string, flags: RevokeFlags) => {
       const { removed, listedIn } = revokeUser(placesOf(flags), name)
-      const changed = removed.length > 0
+      const keys = [...new Set(removed.map(({ key }) => fingerprintText(key)))]
+      const credential = flags.credential ?? null
+      // Also where the line is gone already: the daemon may not have run when it was removed.
+      const result = await revokeGrants(flags.socket, { user: oneLine(name), keys, credential })
+      const { revoked, kept } = 'problem' in result ? { revoked: null, kept: null } : result
+      const changed = removed.length > 0 || (revoked?.length ?? 0) > 0
       if (flags.json) {
-        const keys = removed.map(user => ({ credential: user.credential, file: user.file, ...keyJson(user) }))
-        terminal.out(jsonText({ changed, user: name, removed: keys, 'listed-in': listedIn }))
+        const lines = removed.map(user => ({ credential: user.credential, file: user.file, ...keyJson(user) }))
+        terminal.out(jsonText({ changed, user: name, removed: lines, 'listed-in': listedIn, revoked, kept }))
         return
       }
-      if (!changed) terminal.out(`nothing to do: there is no user ${quote(name)}`)
+      if (removed.length === 0) terminal.out(`${changed ? '' : 'nothing to do: '}there is no user ${quote(name)}`)
       for (const user of removed)
         terminal.out(`${name} may no longer knock for ${user.credential} with ${fingerprintText(user.key)}`)
       for (const file of listedIn) terminal.out(`the key is in the list of revoked keys ${oneLine(file)}`)
-      if (changed)
-        terminal.hint(
-          'a grant that is running lasts until its window ends: pkctl list shows the addresses, and pkctl delete ADDRESS ' +
-            '--service NAME revokes it now',
-        )
+      printRevoked(result, name, terminal)
     })
 }
 

@@ -82,6 +82,11 @@ class Scene {
       } as unknown as ControllerParts['triggers'],
       readOneTime: () => ({ unused: [] }),
       readKeyFile: () => Promise.resolve(undefined),
+      signedGrants: {
+        ...{ note: () => undefined, end: () => undefined, running: () => [] },
+        close: () => void this.stopped.push('signed grants'),
+      },
+      steadySeconds: () => this.now / 1000,
       marks,
       reconciling: {
         reconciler: new Reconciler(ruleset, tracker),
@@ -272,7 +277,7 @@ describe('Controller, as time goes by', () => {
     await begin([ssh])
     scene.trouble = new Error('another pkctl has been changing the ruleset for 30 s')
     await assert.rejects(scene.controller.stop(), /another pkctl/)
-    assert.deepEqual(scene.stopped, ['worker', 'triggers'])
+    assert.deepEqual(scene.stopped, ['worker', 'triggers', 'signed grants'])
   })
 
   it('the heartbeat for fail-open services goes on, also when the first one failed', async () => {

@@ -289,25 +289,45 @@ describe('a signed knock', () => {
     assert.equal(bench.counters.get('rate-limited'), 1)
   })
 
+  /** That the grant is noted as that of the signer. */
+  const by = (kind: 'knock' | 'hand' | 'close', address = '192.0.2.1'): Effect => ({
+    ...{ kind: 'signed', credential: 'staff', by: kind, address },
+    signer: { user: 'alice', fingerprint: 'SHA256:abc' },
+  })
+  const of = (services: string[], atMost?: number): Effect[] => {
+    const asked = part(services, atMost)
+    return [{ ...by('hand'), ...('part' in asked && { part: asked.part }) }, asked]
+  }
+
+  it('is noted as that of who has signed, when it is on the disk', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }), signed({ id: 2 }))
+    bench.verified(verified(1))
+    assert.deepEqual(bench.effects.splice(0), [by('knock')])
+    bench.disk = 'is full'
+    bench.verified(verified(2))
+    assert.deepEqual(bench.effects, [])
+  })
+
   const wishes: readonly [string, Parameters<typeof verified>[1], Effect[], typeof staff?][] = [
-    ['some of the services', { request: { ...requestOf(), services: ['web'] } }, [part(['web'])]],
-    ['what its line opens', { rights: { ...rights(), opens: ['ssh'] } }, [part(['ssh'])]],
-    ['less time', { request: { ...requestOf(), window: 30 } }, [part(['ssh', 'web'], 30)]],
+    ['some of the services', { request: { ...requestOf(), services: ['web'] } }, of(['web'])],
+    ['what its line opens', { rights: { ...rights(), opens: ['ssh'] } }, of(['ssh'])],
+    ['less time', { request: { ...requestOf(), window: 30 } }, of(['ssh', 'web'], 30)],
     [
       'more time than its line has',
       { request: { ...requestOf(), window: 900 }, rights: { ...rights(), window: 300 } },
-      [part(['ssh', 'web'], 300)],
+      of(['ssh', 'web'], 300),
     ],
     [
       'another host',
       { request: { ...requestOf(), host: { version: 4, address: '192.0.2.9' } } },
-      [{ kind: 'on-behalf', credential: 'staff', address: '192.0.2.9' }],
+      [by('hand', '192.0.2.9'), { kind: 'on-behalf', credential: 'staff', address: '192.0.2.9' }],
       { ...staff, onBehalfOf: ['192.0.2.0/24'] },
     ],
     [
       'an end',
       { request: { ...requestOf(), close: true } },
-      [{ kind: 'revoke', credential: 'staff', address: '192.0.2.1' }],
+      [by('close'), { kind: 'revoke', credential: 'staff', address: '192.0.2.1' }],
     ],
   ]
   for (const [what, outcome, effects, credential = staff] of wishes) {
@@ -325,7 +345,11 @@ describe('a signed knock', () => {
     bench.answers(signed({ id: 1 }))
     const other = { version: 6, address: '2001:db8:0:0:0:0:0:9' } as const
     assert.deepEqual(bench.verified(verified(1, { request: { ...requestOf(), other } })), [[1, granted]])
-    assert.deepEqual(bench.effects, [{ kind: 'on-behalf', credential: 'staff', address: other.address }])
+    assert.deepEqual(bench.effects, [
+      by('knock'),
+      by('hand', other.address),
+      { kind: 'on-behalf', credential: 'staff', address: other.address },
+    ])
   })
 
   it('asks for no address that its line does not allow', () => {

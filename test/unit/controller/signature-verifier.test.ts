@@ -44,6 +44,15 @@ describe('a signature', () => {
     })
   }
 
+  it('counts no longer where its key is removed while it is verified', async () => {
+    const verifier = new SignatureVerifier({ now: () => start })
+    verifier.configure([keysOf({ authorized: plain })])
+    const bytes = new Uint8Array(signedPayload(alice))
+    const outcome = verifier.verify({ id: 4, bytes, port: knockPort, source: '192.0.2.1' })
+    verifier.configure([keysOf({ authorized: `${bob.line} bob\n` })])
+    assert.equal(short(await outcome), 'unknown-key')
+  })
+
   it('of a token needs a touch, unless its line needs none', async () => {
     const [touched, untouched] = [1, 0].map(flags => testKey('sk-ssh-ed25519@openssh.com', { flags, counter: 9 }))
     const of = async (key: TestKey | undefined, option = '') =>

@@ -20,9 +20,11 @@ describe('requests', () => {
   const write = (text: string) => fs.writeFileSync(file, `state-directory: ${directory}\n${text}`)
   const logged: string[] = []
   const say = (message: string) => logged.push(message)
+  const revoked = [{ service: 'ssh', source: '192.0.2.1' }]
   const handle = requestHandler({
     controller: {
       status: () => Promise.resolve(status),
+      revokeGrants: () => Promise.resolve({ revoked, kept: [] }),
       reload: (config: unknown) => Promise.resolve({ change: { details: [] }, config, needsRestart: [] }),
     } as unknown as Controller,
     firewall: {} as unknown as Firewall,
@@ -66,6 +68,19 @@ describe('requests', () => {
     for (const note of [{}, { what: '', by: 'x' }, { what: 'x', by: 1 }, { what: 'x'.repeat(1001), by: 'x' }]) {
       assert.throws(() => readRequest({ request: 'note', ...note }), { name: 'ValueError' })
     }
+  })
+
+  it('grants are revoked of a user by name and keys, and the log has each', async () => {
+    logged.length = 0
+    const key = `SHA256:${'a/+9'.repeat(10)}abc`
+    const request = readRequest({ request: 'revoke', user: 'ada', keys: [key], credential: null })
+    assert.deepEqual(await handle(request, 'root'), { ok: true, result: { revoked, kept: [] } })
+    assert.deepEqual(logged, ['192.0.2.1 may no longer use ssh: the grants of ada are revoked, at the request of root'])
+    assert.equal(isOpenTo(['status', 'list', 'add', 'delete', 'reload'], request), false)
+    const whole = { user: 'ada', keys: [key], credential: null }
+    for (const wrong of [{ user: '' }, { keys: 'all' }, { keys: ['SHA256:x'] }, { keys: [7] }, { credential: 'a b' }])
+      assert.throws(() => readRequest({ request: 'revoke', ...whole, ...wrong }), { name: 'ValueError' })
+    assert.throws(() => readRequest({ request: 'revoke', user: 'ada', keys: [] }), { name: 'ValueError' })
   })
 
   it('a transaction goes to the owner of the table, before the daemon is ready, and only for its own ruleset', async () => {

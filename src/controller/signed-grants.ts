@@ -1,0 +1,144 @@
+/**
+ * The grants of users who sign their knocks: notes who has which, and revokes those of a user. A grant that others have,
+ * too, stays for as long as it would without the user: the kernel has one for all who knock from an address.
+ */
+import { parseAddress, prefixContains } from '../net/index.js'
+import type { Firewall, ServiceGrant, ServiceState } from '../nft/index.js'
+import type { AskedPart } from './asked-part.js'
+import { partOf } from './asked-part.js'
+import type { Effect } from './knock-events.js'
+import type { Granted } from './knock-messages.js'
+import type { SignedGrant, SignedGrantStore } from './signed-grant-store.js'
+import type { Triggers } from './triggers.js'
+
+/** A user, by the name in the log, and by keys or CAs. */
+export interface RevokedUser {
+  readonly user: string
+  /** Fingerprints, as ssh-keygen prints them. */
+  readonly keys: readonly string[]
+  /** Only grants of this credential; null for all. */
+  readonly credential: string | null
+}
+
+interface RevokedGrant {
+  readonly service: string
+  /** An address, or the prefix that the service grants with it. */
+  readonly source: string
+}
+
+export interface RevokedGrants {
+  readonly revoked: readonly RevokedGrant[]
+  /** Those that others have, too. */
+  readonly kept: readonly (RevokedGrant & { readonly secondsLeft: number | null })[]
+}
+
+interface SignedGrantsParts {
+  readonly store: Pick<SignedGrantStore, 'note' | 'end' | 'running'>
+  readonly firewall: Pick<Firewall, 'services' | 'apply'>
+  readonly triggers: Pick<Triggers, 'closed'>
+  /** What a credential grants; undefined when it is gone from the configuration. */
+  readonly grantsOf: (credential: string) => Granted | undefined
+  /** Seconds of the clock of the store. */
+  readonly now: () => number
+}
+
+type SignedEffect = Extract<Effect, { kind: 'signed' }>
+
+/** How much later than noted the kernel may have made a grant, in seconds. */
+const slackSeconds = 3
+
+export class SignedGrants {
+  constructor(readonly parts: SignedGrantsParts) {}
+
+  /** Notes what a signed knock was granted, or what it revoked. */
+  note({ credential, address: written, signer, by, part }: SignedEffect): void {
+    const { store, now } = this.parts
+    const { address } = parseAddress(written)
+    for (const { service, seconds } of this.#grants(credential, part)) {
+      if (by === 'close') {
+        store.end(service.name, address)
+        continue
+      }
+      const { user = null, fingerprint: key, authority = null } = signer
+      store.note({ credential, service: service.name, by, address, user, key, authority, until: now() + seconds })
+    }
+  }
+
+  /** Revokes all that runs for the user. Rejects with what the firewall says. */
+  async revoke(whose: RevokedUser): Promise<RevokedGrants> {
+    const { store, firewall, triggers } = this.parts
+    const running = store.running()
+    const mine = running.filter(grant => isOf(grant, whose))
+    if (mine.length === 0) return { revoked: [], kept: [] }
+    const services = await firewall.services()
+    const others = running.filter(grant => !isOf(grant, whose))
+    const shared = groupBySource(others, services)
+    const revoke: ServiceGrant[] = []
+    const kept: ServiceGrant[] = []
+    const cut: ServiceGrant[] = []
+    for (const [name, { grant, until }] of groupBySource(mine, services)) {
+      const left = this.#left(until)
+      const isLater = (grant.secondsLeft ?? Infinity) > left + slackSeconds
+      const ofOthers = this.#left(shared.get(name)?.until ?? 0)
+      if (isLater) kept.push(grant)
+      else if (ofOthers <= 0) revoke.push(grant)
+      else {
+        const secondsLeft = Math.min(ofOthers, grant.secondsLeft ?? Infinity)
+        const one = { ...grant, secondsLeft: secondsLeft === Infinity ? null : Math.ceil(secondsLeft) }
+        kept.push(one)
+        cut.push(one)
+      }
+    }
+    if (revoke.length + cut.length > 0) await firewall.apply({ specs: [], revoke, grants: cut })
+    const isRevoked = ({ service, address }: SignedGrant) =>
+      revoke.some(({ service: name, source }) => name === service && source === sourceOf(address, services.get(name)))
+    const ended = new Map<string, SignedGrant>()
+    for (const grant of mine) {
+      if (!isRevoked(grant)) continue
+      store.end(grant.service, grant.address)
+      ended.set(`${grant.credential} ${grant.address}`, grant)
+    }
+    for (const { credential, address } of ended.values()) triggers.closed(credential, address)
+    const places = new Map(revoke.map(grant => [`${grant.service} ${grant.source}`, placeOf(grant)]))
+    return {
+      revoked: [...places.values()],
+      kept: kept.map(one => ({ ...placeOf(one), secondsLeft: one.secondsLeft })),
+    }
+  }
+
+  #grants(credential: string, part: AskedPart | undefined): Granted {
+    return partOf(this.parts.grantsOf(credential) ?? [], part)
+  }
+
+  #left(until: number): number {
+    return until - this.parts.now()
+  }
+}
+
+const isOf = (grant: SignedGrant, { user, keys, credential }: RevokedUser) =>
+  (credential === null || grant.credential === credential) &&
+  (grant.user === user || keys.includes(grant.key) || (grant.authority !== null && keys.includes(grant.authority)))
+
+/** By service, kind and source: what the kernel has, and until when the last of them ends. */
+function groupBySource(
+  grants: readonly SignedGrant[],
+  services: ReadonlyMap<string, ServiceState>,
+): Map<string, { readonly grant: ServiceGrant; readonly until: number }> {
+  const groups = new Map<string, { grant: ServiceGrant; until: number }>()
+  for (const { service, by, address, until } of grants) {
+    const state = services.get(service)
+    const source = sourceOf(address, state)
+    const found = state?.grants.find(one => one.by === by && one.source === source)
+    if (!found) continue
+    const name = `${service} ${by} ${source}`
+    groups.set(name, { grant: { service, ...found }, until: Math.max(until, groups.get(name)?.until ?? 0) })
+  }
+  return groups
+}
+
+/** The grant's source as the service has it: the address, or the prefix with it. */
+function sourceOf(address: string, state: ServiceState | undefined): string | undefined {
+  return state?.grants.find(({ source }) => prefixContains(source, address))?.source
+}
+
+const placeOf = ({ service, source }: ServiceGrant): RevokedGrant => ({ service, source })
