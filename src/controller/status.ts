@@ -35,6 +35,11 @@ export interface Status {
     readonly refused: Readonly<Record<string, number>>
     /** Accepted knocks for which the kernel was found to have made no grant. A daemon of an earlier release does not say it. */
     readonly notGranted?: number
+    /**
+     * Packets as long as pkctl's own knock that the kernel dropped as being of another minute, since the packet path was last
+     * installed. A daemon of an earlier release does not say it.
+     */
+    readonly ofOtherMinutes?: number
   }
   /**
    * Whether the signatures of knocks are verified: `off` where no credential is of type ssh, `down` where its thread does not
@@ -87,7 +92,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
   const { version, config, startedAt, configuredAt, now, queue, native, counters, notGranted, drift, queueStatistics } =
     parts
   const count = (name: CounterName) => counters?.get(name) ?? 0
-  const { services, unanswered } = await firewall.overview(parts.left)
+  const { services, unanswered, ofOtherMinutes } = await firewall.overview(parts.left)
   const { waiting } = queueStatistics(queue) ?? { waiting: null }
   return {
     version,
@@ -102,6 +107,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
       accepted: count('accepted'),
       refused: Object.fromEntries(refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0)),
       notGranted,
+      ofOtherMinutes,
     },
     signatures: parts.signatures,
     waitedConnections: count('pending'),

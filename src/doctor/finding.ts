@@ -28,6 +28,7 @@ export const catalogue = {
   'queue-unread': 'error',
   'queue-overflow': 'warning',
   'queue-shared': 'warning',
+  'wrong-minute': 'note',
   'packet-path-missing': 'error',
   'queue-rule-missing': 'error',
   'ruleset-not-watched': 'warning',

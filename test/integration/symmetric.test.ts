@@ -13,6 +13,11 @@ import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '.
 const key = `0x${'5a'.repeat(32)}`
 const other = `0x${'a5'.repeat(32)}`
 
+interface Knocks {
+  readonly refused: Record<string, number>
+  readonly ofOtherMinutes: number
+}
+
 describe('a symmetric knock', () => {
   let lab: Lab
   let daemon: Background
@@ -71,18 +76,23 @@ describe('a symmetric knock', () => {
     await daemon.says(/knock by camera from 10\.77\.0\.3 opens ssh/)
   })
 
-  const counts = async () =>
-    (JSON.parse(await lab.mustPkctl('status', '--json')) as { knocks: { refused: Record<string, number> } }).knocks
-      .refused
+  const knocks = async () => (JSON.parse(await lab.mustPkctl('status', '--json')) as { knocks: Knocks }).knocks
+  const counts = async () => (await knocks()).refused
 
-  it('a packet of another minute, server or size does not leave the kernel', async () => {
-    const before = await counts()
+  it('a packet of another minute, server or size does not leave the kernel, which counts those of the size', async () => {
+    const { refused: before, ofOtherMinutes } = await knocks()
     const [one, elsewhere] = [packet(), packet()]
     elsewhere[0] = (elsewhere[0] as number) ^ 1
     for (const bytes of [packet(Date.now() / 1000 - 120), packet(Date.now() / 1000 + 120), elsewhere, one.subarray(1)])
       await lab.peer(send(bytes))
     assert.equal(await lab.opens(server4, client4), 'timeout')
-    assert.deepEqual(await counts(), before)
+    assert.deepEqual(await knocks(), { ...(await knocks()), refused: before, ofOtherMinutes: ofOtherMinutes + 3 })
+    assert.match(
+      await lab.mustPkctl('status'),
+      /^ {2}\d+ packets of the right size in the wrong minute: is a clock wrong\?$/m,
+    )
+    const { stdout } = await lab.pkctl('doctor', '--config', path.join(lab.directory, 'pkctl.yaml'), '--json')
+    assert.match(stdout, /"wrong-minute"/)
   })
 
   it('one with a byte changed, for another port or of an unknown key is refused', async () => {

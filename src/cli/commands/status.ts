@@ -36,6 +36,9 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    ...(knocks.ofOtherMinutes
+      ? [`  ${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
+      : []),
     ...(status.signatures === 'down'
       ? ['  signatures are not verified: no knock of type ssh counts, see the log']
       : []),

@@ -1,5 +1,6 @@
 /** Whether somebody hears the knocks. */
 import type { Status } from '../../controller/index.js'
+import { count } from '../../util/index.js'
 import type { DaemonFacts, Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
@@ -116,6 +117,14 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'queue-overflow',
       `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or no program read it${queue.native ? '' : ', or another program removed its rule'}; some may have been valid`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
+    )
+  }
+  const { ofOtherMinutes = 0 } = status.knocks
+  if (ofOtherMinutes > 0) {
+    say(
+      'wrong-minute',
+      `${count(ofOtherMinutes, 'packet')} of the right size came in the wrong minute: the clock of a client may be wrong, or that of this machine`,
+      'compare the clocks; packets that are no knocks, but as long as one, count as well',
     )
   }
   if (status.strayPackets > 0) {

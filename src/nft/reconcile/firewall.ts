@@ -11,6 +11,7 @@ import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import { refreshAlive } from '../table/alive.js'
 import { unansweredPackets } from '../table/grant-chain.js'
+import { packetsOfOtherMinutes } from '../table/knock-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
@@ -43,6 +44,8 @@ export interface Overview {
   readonly services: ReadonlyMap<string, ServiceState>
   /** Knocks that got no answer. */
   readonly unanswered: number
+  /** Packets with the size of a knock, but of another minute. */
+  readonly ofOtherMinutes: number
   /** Of nft, such as `1.0.6`. */
   readonly release: string
 }
@@ -67,7 +70,12 @@ export class Firewall {
 
   async overview(signal?: AbortSignal): Promise<Overview> {
     const listing = await this.access.nft.list(signal && { signal })
-    return { services: readServices(listing), unanswered: unansweredPackets(listing), release: listing.release }
+    return {
+      services: readServices(listing),
+      unanswered: unansweredPackets(listing),
+      ofOtherMinutes: packetsOfOtherMinutes(listing),
+      release: listing.release,
+    }
   }
 
   /** Changes services, grants and the packet path in one transaction. Grants that run go on. */

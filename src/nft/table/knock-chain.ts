@@ -8,6 +8,8 @@
 import { ipFamilies, protocolNumbers, protocolUdp } from '../../net/index.js'
 import type { Command, Expression, Hook } from '../json.js'
 import * as j from '../json.js'
+import type { Listing } from '../listing.js'
+import { packetsOf } from '../listing.js'
 import { forThisMachine } from './arrival.js'
 import { gatePriority } from './gate.js'
 import { shapeMatches, windowedMatches } from './knock-shapes.js'
@@ -24,6 +26,13 @@ const fallbackPriority = -151
 
 export const knockChainOf = (hook: Hook): string => `knock-${hook}`
 const chains = { tcp: 'knock-tcp', udp: 'knock-udp', rest: 'knock-rest' } as const
+const strayPrefixComment = 'no current prefix'
+
+/** Packets as long as a knock whose prefix is of no window that counts, since the packet path was last installed. */
+export const packetsOfOtherMinutes = (listing: Listing): number =>
+  (listing.chains.get(chains.udp)?.rules ?? [])
+    .filter(({ comment }) => comment === strayPrefixComment)
+    .reduce((sum, rule) => sum + packetsOf(rule), 0)
 
 export function knockRules(spec: PacketPathSpec): Command[] {
   const { hook, native } = spec
@@ -46,7 +55,7 @@ export function knockRules(spec: PacketPathSpec): Command[] {
       forUs(...shape).flatMap(expr => [
         j.addRule(chains.udp, [...expr, j.jump(windowChain)]),
         // Those that are not of this minute; candidates do not come back.
-        j.addRule(chains.udp, [...expr, j.counter()], 'no current prefix'),
+        j.addRule(chains.udp, [...expr, j.counter()], strayPrefixComment),
       ]),
     ),
     ...(spec.sequencePorts

@@ -70,6 +70,10 @@ describe('of the daemon', () => {
     finds(running({ queue: { ...status.queue, unanswered: 1 } }), 'queue-overflow')
     finds(running({ strayPackets: 3 }), 'queue-shared')
   })
+  it('packets in the wrong minute', () => {
+    const found = finds(running({ knocks: { ...status.knocks, ofOtherMinutes: 3 } }), 'wrong-minute')
+    assert.match(found.message, /^3 packets of the right size/)
+  })
   it('a table that it could own, and no flush at boot that an owned one outlives', () => {
     const because = '/etc/nftables.conf contains that table'
     const found = finds(running({ table: { mode: 'restored', because } }), 'table-not-owned')
