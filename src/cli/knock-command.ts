@@ -19,6 +19,8 @@ export function knockingCommand(name: string, portOption: string, timeout: strin
     .option('--ssh-key <file>', 'SSH key that signs the knock (default: the one that ssh uses for the host)')
     .option('--service <service>', 'ask for this service alone, and once more for each other one', several)
     .option('--window <time>', 'ask for access for so long, such as 10m or 8h')
+    .option('--prefix <bits>', 'ask for access for the prefix of your address, such as 64 for IPv6')
+    .option('--also <address>', 'ask for access for this address as well, such as your own of the other version of IP')
     .option('--source <address>', 'address of this machine to send from, or the name of an interface')
     .option('-4', 'only over IPv4')
     .option('-6', 'only over IPv6')

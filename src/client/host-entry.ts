@@ -14,6 +14,7 @@ import {
   text,
 } from '../config/index.js'
 import { parsePort } from '../net/index.js'
+import { parseOther, parsePrefixLength } from './wishes.js'
 import { nearest, quote, UserError } from '../util/index.js'
 import { parseMilliseconds } from './send-sequence.js'
 
@@ -70,6 +71,12 @@ const ways = {
     'identity-agent': filled('a path')
       .optional()
       .describe("Socket of the ssh-agent, or none; as ssh's IdentityAgent. Default: what ssh uses."),
+    prefix: parsed(text('a number of bits'), parsePrefixLength)
+      .optional()
+      .describe('Ask for access for the prefix of your address, as --prefix does.'),
+    also: parsed(text('an address'), parseOther)
+      .optional()
+      .describe('Ask for access for this address as well, as --also does.'),
   },
   sequence: {
     sequence: sequence.schema.shape.sequence.describe('Knocks at these ports, in their order: 7000, 8000:udp.'),

@@ -12,6 +12,10 @@ export interface KnockFlags extends WayFlags {
   readonly sshKey?: string
   readonly service?: readonly string[]
   readonly window?: string
+  /** Bits of the source. */
+  readonly prefix?: string
+  /** An address that is to be granted as well. */
+  readonly also?: string
   readonly tag?: string
   readonly keyFile?: string
   readonly keyEnv?: string

@@ -16,7 +16,7 @@ import {
   rotatingSteps,
   startOfHour,
 } from '../knock/index.js'
-import { addressBytes, parseAddress, parsePort } from '../net/index.js'
+import { parsePort } from '../net/index.js'
 import { execute, expandHome, usageError, UserError } from '../util/index.js'
 import { findSource } from './find-source.js'
 import type { HostEntry, PkdHostEntry, RotatingHostEntry, SshHostEntry, SymmetricHostEntry } from './host-entry.js'
@@ -25,6 +25,7 @@ import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
 import { resolve, sendDatagram } from './send.js'
 import { readIdentity, readWishes, SignedKnocks } from './signed-knock.js'
+import { bytesOf } from './wishes.js'
 
 /** How to knock at a server, and where. */
 export interface KnockMethod {
@@ -172,7 +173,7 @@ async function bySsh(
   checkPacketFlags(flags, 'a signed knock')
   if (flags.tag !== undefined) throw usageError('a signed knock has no --tag', 'it is for PKD knocks')
   const identity = readIdentity(place.identity)
-  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close)
+  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close, place)
   const addresses = await addressesOf(place, flags)
   // Other knocks do without it.
   const { findSigner } = await import('./openssh/find-signer.js')
@@ -199,10 +200,10 @@ async function bySsh(
 }
 
 /** Only signed knocks ask for something. */
-function checkNotSigned({ sshKey, service, window }: KnockFlags, what: string): void {
-  if (sshKey !== undefined || service !== undefined || window !== undefined)
+function checkNotSigned({ sshKey, service, window, prefix, also }: KnockFlags, what: string): void {
+  if ((sshKey ?? service ?? window ?? prefix ?? also) !== undefined)
     throw usageError(
-      `${what} has no --ssh-key, --service or --window`,
+      `${what} has no --ssh-key, --service, --window, --prefix or --also`,
       'they are for knocks that an SSH key signs: with --identity, or an identity in the host entry, and no other key',
     )
 }
@@ -246,9 +247,6 @@ function portChooser(place: { readonly port?: number | undefined }, flags: Knock
   const given = flags.port === undefined ? place.port : parsePort(flags.port)
   return () => given ?? randomInt(firstRandomPort, 65_536)
 }
-
-/** Of an address in text. */
-const bytesOf = (text: string) => Buffer.from(addressBytes(parseAddress(text).address), 'latin1')
 
 async function bySteps(place: HostEntry, flags: KnockFlags, current: () => readonly Step[]): Promise<KnockMethod> {
   if ((flags.tag ?? flags.keyFile ?? flags.keyEnv ?? flags.port ?? flags.onBehalfOf) !== undefined)

@@ -7,8 +7,10 @@ import { namePattern, nameRule } from '../config/values.js'
 import type { KnockRequestBody } from '../knock/index.js'
 import { draftSigned, parseIdentity, plainRequest } from '../knock/index.js'
 import { parseDuration, usageError, UserError } from '../util/index.js'
+import type { SshHostEntry } from './host-entry.js'
 import type { KnockFlags } from './knock-flags.js'
 import type { KnockSigner } from './openssh/find-signer.js'
+import { isIpv4Prefix, parseOther, parsePrefixLength } from './wishes.js'
 
 /** The server's identity in bytes. Throws a UserError. */
 export function readIdentity(text: string): Buffer {
@@ -23,15 +25,27 @@ type Wishes = Omit<KnockRequestBody, 'time'>
 const maxWindow = 2 ** 32 - 1
 
 /** Throws a UserError for wishes that no packet can carry. `host`: 4 or 16 bytes, to be granted instead of the source. */
-export function readWishes({ service = [], window }: KnockFlags, host: Buffer | null, close: boolean): Wishes {
+export function readWishes(
+  { service = [], window, prefix, also }: KnockFlags,
+  host: Buffer | null,
+  close: boolean,
+  place: Pick<SshHostEntry, 'prefix' | 'also'> = {},
+): Wishes {
   const wrong = service.find(name => !namePattern.test(name))
   if (wrong !== undefined) throw usageError(`'${wrong}' cannot be the name of a service`, `use ${nameRule}`)
-  if (close && window !== undefined) throw usageError('--close and --window exclude each other')
+  for (const [flag, value] of Object.entries({ window, prefix, also }))
+    if (close && value !== undefined) throw usageError(`--close and --${flag} exclude each other`)
   const seconds = window === undefined ? null : parseDuration(window)
   if (seconds !== null && (seconds < 1 || seconds > maxWindow))
     throw usageError(`--window takes a time from 1s to 49710d, not '${window}'`)
   const { time: _, ...plain } = plainRequest(0n)
-  return { ...plain, close, host, window: seconds, services: [...new Set(service)].sort() }
+  const more = close
+    ? {}
+    : {
+        prefix: (prefix === undefined ? place.prefix : parsePrefixLength(prefix)) ?? null,
+        other: (also === undefined ? place.also : parseOther(also)) ?? null,
+      }
+  return { ...plain, close, host, window: seconds, services: [...new Set(service)].sort(), ...more }
 }
 
 /** The skew of servers where their configuration names none: what is older may be refused. */
@@ -75,7 +89,7 @@ export class SignedKnocks {
     // A copy does what another knock would where the first was lost; where it was not, the server refuses the copy.
     if (last && Date.now() - last.time < usualSkewMilliseconds) return last.packet
     const [time, port] = [Date.now(), choosePort()]
-    const draft = this.#draft(time, port)
+    const draft = this.#draft(time, port, address)
     const { signature, statement } = await this.#sign(draft.message)
     const packet = { bytes: draft.seal(signature, statement?.flags, statement?.counter), port }
     if (this.signer.asksPerson) this.#made.set(address, { packet, time })
@@ -98,10 +112,14 @@ export class SignedKnocks {
     }
   }
 
-  #draft(time: number, port: number) {
+  #draft(time: number, port: number, address = '') {
     const { key, certificate } = this.signer
     const signer = certificate ? { certificate: certificate.blob } : { fingerprint: key.fingerprint }
-    const draft = draftSigned({ ...this.wishes, time: BigInt(time) }, signer, this.identity, port, randomBytes)
+    const { prefix } = this.wishes
+    // A host with addresses of both versions is knocked at by both, and the prefix is one of the source.
+    const isOfVersion = prefix === null || isIpv4Prefix(prefix) !== address.includes(':')
+    const wishes = { ...this.wishes, prefix: isOfVersion ? prefix : null, time: BigInt(time) }
+    const draft = draftSigned(wishes, signer, this.identity, port, randomBytes)
     if (draft) return draft
     const { services } = this.wishes
     if (draftSigned(plainRequest(0n), signer, this.identity, port, randomBytes)) {

@@ -122,7 +122,7 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'port-not-allowed':
       return 'asks for a port of no service that its credential opens'
     case 'prefix-not-allowed':
-      return 'asks for a prefix, which no knock may'
+      return 'asks for a prefix, which its key may not'
     case 'not-opened':
       return 'it could not be opened: changed on its way, or not made for this server and port'
     case 'unknown-key':

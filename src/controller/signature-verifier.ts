@@ -115,10 +115,10 @@ export class SignatureVerifier {
     if (reason !== undefined && !refusals.includes(undefined)) return refuse(reason, first)
     for (const [i, candidate] of candidates.entries()) {
       if (refusals[i] !== undefined || !(await this.#isSigned(candidate, knock))) continue
-      const { opens, window, onBehalfOf } = candidate.line
+      const { opens, window, prefix4, prefix6, onBehalfOf } = candidate.line
       return {
         ...{ kind: 'verified', id, credential: candidate.ring.keys.name, signer: candidate.signer },
-        rights: { opens, window, onBehalfOf },
+        rights: { opens, window, prefix4, prefix6, onBehalfOf },
         request: requestOf(knock),
       }
     }

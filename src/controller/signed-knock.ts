@@ -64,6 +64,9 @@ export interface SignerRights {
   readonly opens: readonly string[] | null
   /** Seconds, at most; null = what the credential grants. */
   readonly window: number | null
+  /** The shortest prefixes of the source that may be asked for, in bits; null where none may. */
+  readonly prefix4: number | null
+  readonly prefix6: number | null
   /** Where other addresses may be asked for; empty = wherever the credential allows it. */
   readonly onBehalfOf: readonly string[]
 }

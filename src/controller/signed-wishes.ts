@@ -1,5 +1,6 @@
 /** What a signed knock gets of what it wishes for: what its credential grants, and the line of its key allows. */
 import type { Requested } from '../knock/index.js'
+import type { IpFamily } from '../net/index.js'
 import type { AskedPart, GrantedPorts } from './asked-part.js'
 import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
@@ -27,13 +28,18 @@ export function wishedPart(
   return { services: chosen.map(({ service }) => service), seconds: null, ...limit }
 }
 
-/** Why the other addresses that it asks for are refused; undefined where it may have them, or asks for none. */
+/**
+ * Why the prefix of its source, or the other addresses, that it asks for are refused; undefined where it may have them, or
+ * asks for none. Of a prefix each service gives what it grants of every source: that cuts what is wider, and needs no
+ * answer of its own.
+ */
 export function wishRefusal(
   allowed: Prefixes | null,
   rights: SignerRights,
   { prefix, other, host }: SignedRequest,
+  version: IpFamily,
 ): 'prefix-not-allowed' | 'address-not-allowed' | undefined {
-  if (prefix !== null) return 'prefix-not-allowed'
+  if (prefix !== null && (version === 4 ? rights.prefix4 : rights.prefix6) === null) return 'prefix-not-allowed'
   const ofLine = rights.onBehalfOf.length === 0 ? allowed : prefixList(rights.onBehalfOf)
   const isAllowed = (requested: Requested | null) =>
     requested === null || (allowed !== null && ofLine !== null && isIn(allowed, requested) && isIn(ofLine, requested))

@@ -195,7 +195,8 @@ export class KnockVerifier {
       ...(request.host ? { requested: request.host } : {}),
     }
     const facts = { credential, knock, clockDifferenceSeconds: knock.time - now, ...by }
-    const reason = this.#refusalOf(packet, tried, knock, now) ?? wishRefusal(allowed, rights, request)
+    const reason =
+      this.#refusalOf(packet, tried, knock, now) ?? wishRefusal(allowed, rights, request, packet.version === 6 ? 6 : 4)
     if (reason !== undefined) return { kind: 'refuse', reason, ...facts }
     const part = wishedPart(credential, rights, request)
     return {

@@ -4,8 +4,8 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background } from '../support/commands.js'
-import { pkctl, until } from '../support/commands.js'
-import { client4, Lab, server4, server6, stranger4 } from '../support/lab.js'
+import { must, pkctl, until } from '../support/commands.js'
+import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 import { OpenSsh } from '../support/openssh.js'
 import { startSshd, user } from '../support/sshd.js'
 
@@ -21,19 +21,20 @@ describe('an SSH key opens the port of a daemon', () => {
     lab = await Lab.create()
     openssh = new OpenSsh()
     ssh = (await startSshd(lab)).options
+    await lab.serve(8080)
     const alice = openssh.key('alice', '-t', 'ed25519')
     openssh.key('bob', '-t', 'ecdsa')
     const ca = openssh.key('ca', '-t', 'ed25519')
     openssh.certificate('ca', 'bob', '-n', 'ops', '-V', '-1h:+1h')
     openssh.key('stranger', '-t', 'ed25519')
-    lab.file('may-knock', `${alice}\n`)
+    lab.file('may-knock', `prefix4="16" ${alice}\n`)
     lab.file('cas', `${ca}\n`)
     const state = path.join(lab.directory, 'state')
     identity = (await lab.mustPkctl('keygen', '--server', '--state-directory', state)).trim()
-    const credential = 'type: ssh, authorized-keys: may-knock, ca-keys: cas, principals: [ops], opens: [ssh, web]'
+    const credential = 'type: ssh, authorized-keys: may-knock, ca-keys: cas, principals: [ops], opens: [ssh, web, lan]'
     daemon = await lab.daemon(
       lab.config(
-        `services: { ssh: { port: 22 }, web: { port: 80 } }\ncredentials: { staff: { ${credential}, obo: true, obo-prefixes: [${stranger4}], rate: none } }`,
+        `services: { ssh: { port: 22 }, web: { port: 80 }, lan: { port: 8080, prefix4: 24 } }\ncredentials: { staff: { ${credential}, obo: true, obo-prefixes: [${stranger4}, '${client6}'], rate: none } }`,
       ),
     )
   })
@@ -44,9 +45,9 @@ describe('an SSH key opens the port of a daemon', () => {
   afterEach(async () => {
     await agent?.stop()
     agent = undefined
-    for (const service of ['ssh', 'web']) {
+    for (const service of ['ssh', 'web', 'lan']) {
       for (const line of (await granted(service)) ?? [])
-        await lab.mustPkctl('delete', line.replace('granted: ', ''), '--service', service)
+        await lab.mustPkctl('delete', line.replace(/granted: |\/\d+/g, ''), '--service', service)
     }
   })
 
@@ -98,6 +99,30 @@ describe('an SSH key opens the port of a daemon', () => {
   it('by a certificate, of whose key the server knows nothing', async () => {
     entry(`ssh-key: ${openssh.path('bob')}`)
     await opens()
+  })
+
+  it('for an address of the other version of IP as well', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    assert.equal(await lab.opens(server6, client6), 'timeout')
+    const { status, stderr } = await knock(['-4', '--also', client6, '--connect', '22'])
+    assert.equal(status, 0, stderr)
+    await until(async () => (await lab.opens(server6, client6)) === 'open')
+    assert.deepEqual((await granted())?.sort(), [`granted: ${client4}`, `granted: ${client6}`])
+    assert.equal(await lab.opens(server6, stranger6), 'timeout')
+  })
+
+  it('for a prefix that the line of the key allows, no wider than the service grants', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`, "prefix: '16'")
+    const elsewhere4 = '10.77.1.2'
+    await must(`ip -n ${lab.client} addr add ${elsewhere4}/32 dev c0`.split(' '))
+    await must(`ip -n ${lab.server} route add ${elsewhere4}/32 via ${client4}`.split(' '))
+    const { status, stdout, stderr } = await knock(['--connect', '8080'])
+    assert.equal(status, 0, stderr)
+    assert.match(stdout, /port 8080\/tcp is open/)
+    assert.deepEqual(await granted('lan'), ['granted: 10.77.0.0/24'])
+    assert.equal(await lab.opens(server4, stranger4, 8080), 'open', 'in the prefix')
+    assert.equal(await lab.opens(server4, elsewhere4, 8080), 'timeout', 'outside of it')
+    assert.deepEqual(await granted(), [`granted: ${client4}`], 'of a service that grants addresses, its address')
   })
 
   it('and no other key does', async () => {

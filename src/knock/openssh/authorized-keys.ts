@@ -10,7 +10,7 @@
  * | ----------------------------- | ----------------------------------------------------------------------- |
  * | `opens="ssh,vpn"`             | the services that the key opens                                         |
  * | `window="8h"`                 | how long a grant lasts at most                                          |
- * | `prefix4="24"`, `prefix6="64"`| the shortest prefix that a knock may ask for in place of an address     |
+ * | `prefix4="24"`, `prefix6="64"`| whether a knock may ask for a prefix, and the shortest one              |
  * | `obo="192.0.2.0/24,…"`        | the prefixes in which a knock may ask for another address               |
  */
 import { parsePrefix } from '../../net/index.js'

@@ -62,6 +62,26 @@ describe('a signed knock', () => {
     assert.deepEqual(opened(packet).signer, { certificate })
   })
 
+  it('asks for another address, and for the prefix of a source of its version of IP', async () => {
+    const asked = async (address: string, flags: KnockFlags, place = {}) => {
+      const made = knocks(fakeSigner().signer, readWishes(flags, null, false, place))
+      const { prefix, other } = opened(await made.make(address, anyPort)).request
+      return { prefix, other: other?.toString('hex') }
+    }
+    const also = { other: 'c0000207' }
+    assert.deepEqual(await asked('2001:db8::1', { prefix: '64', also: '192.0.2.7' }), { prefix: 64, ...also })
+    assert.deepEqual(await asked('192.0.2.1', { prefix: '64', also: '192.0.2.7' }), { prefix: null, ...also })
+    assert.deepEqual(await asked('192.0.2.1', { prefix: '24' }), { prefix: 24, other: undefined })
+    assert.deepEqual(await asked('2001:db8::1', { prefix: '24' }), { prefix: null, other: undefined })
+    const place = { prefix: 28, also: Buffer.from([192, 0, 2, 7]) }
+    assert.deepEqual(await asked('192.0.2.1', {}, place), { prefix: 28, ...also })
+    assert.deepEqual(await asked('192.0.2.1', { prefix: '24', also: '192.0.2.8' }, place), {
+      ...{ prefix: 24, other: 'c0000208' },
+    })
+    const closing = readWishes({}, null, true, place)
+    assert.deepEqual([closing.prefix, closing.other], [null, null], 'a closing knock asks for neither')
+  })
+
   it('asks to close', async () => {
     const { request } = opened(await knocks(fakeSigner().signer, wishes({}, null, true)).make('a', anyPort))
     assert.equal(request.close, true)
@@ -111,6 +131,11 @@ describe('a signed knock', () => {
     ['a window that no packet carries', () => wishes({ window: '50000d' }), /--window takes a time from 1s/],
     ['a window that is none', () => wishes({ window: 'long' }), /expected seconds/],
     ['a window for closing', () => wishes({ window: '1h' }, null, true), /--close and --window exclude/],
+    ['a prefix for closing', () => wishes({ prefix: '64' }, null, true), /--close and --prefix exclude/],
+    ['another address for closing', () => wishes({ also: '::1' }, null, true), /--close and --also exclude/],
+    ['a prefix of nothing', () => wishes({ prefix: '0' }), /expected a number of bits from 1 to 128, not '0'/],
+    ['a prefix that is none', () => wishes({ prefix: '/64' }), /expected a number of bits/],
+    ['another address that is none', () => wishes({ also: 'home' }), /'home'/],
     [
       'too many services',
       () => knocks(fakeSigner().signer, wishes({ service: ['a', 'b'].map(letter => letter.repeat(40)) })),

@@ -269,6 +269,22 @@ describe('a signed knock', () => {
       'address-not-allowed',
     ],
   ]
+  it('grants the mark of its credential for a prefix that its line allows, and only of its own version', () => {
+    for (const [prefix6, answer] of [
+      [null, refused],
+      [64, refused],
+    ] as const) {
+      const bench = new Bench()
+      bench.answers(signed({ id: 1 }))
+      const outcome = verified(1, { request: { ...requestOf(), prefix: 24 }, rights: { ...rights(), prefix6 } })
+      assert.deepEqual(bench.verified(outcome), [[1, answer]])
+    }
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }))
+    const outcome = verified(1, { request: { ...requestOf(), prefix: 8 }, rights: { ...rights(), prefix4: 24 } })
+    assert.deepEqual(bench.verified(outcome), [[1, granted]])
+  })
+
   for (const [why, outcome, reason] of refusals) {
     it(`is refused ${why}`, () => {
       const bench = new Bench()
@@ -375,7 +391,7 @@ function requestOf() {
   return outcome.request
 }
 function rights() {
-  return { opens: null, window: null, onBehalfOf: [] }
+  return { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
 }
 function part(services: string[], atMost?: number): Effect {
   const limit = atMost === undefined ? {} : { atMost }

@@ -133,7 +133,7 @@ describe('a signature', () => {
   })
 
   it('says what is asked for, and what the line allows', async () => {
-    const authorized = `opens="web",window="8h",obo="192.0.2.0/24" ${alice.line} alice\n`
+    const authorized = `opens="web",window="8h",prefix4="24",obo="192.0.2.0/24" ${alice.line} alice\n`
     const wishes = { window: 5, close: true, prefix: 24, other: Buffer.alloc(16, 1), host: Buffer.from([192, 0, 2, 7]) }
     const outcome = await outcomeOf([keysOf({ authorized })], signedPayload(alice, { wishes }))
     assert.deepEqual(outcome, {
@@ -141,7 +141,7 @@ describe('a signature', () => {
       id: 4,
       credential: 'staff',
       signer: { user: 'alice', fingerprint: outcome.signer?.fingerprint },
-      rights: { opens: ['web'], window: 28_800, onBehalfOf: ['192.0.2.0/24'] },
+      rights: { opens: ['web'], window: 28_800, prefix4: 24, prefix6: null, onBehalfOf: ['192.0.2.0/24'] },
       request: {
         ...{ time: start * 1000, close: true, window: 5, prefix: 24, services: [] },
         other: { version: 6, address: '101:101:101:101:101:101:101:101' },

@@ -77,7 +77,7 @@ export const verified = (
   id,
   credential: 'staff',
   signer: { user: 'alice', fingerprint: 'SHA256:abc' },
-  rights: { opens: null, window: null, onBehalfOf: [] },
+  rights: { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] },
   request: { time: start * 1000, close: false, window: null, prefix: null, other: null, host: null, services: [] },
   ...part,
 })
