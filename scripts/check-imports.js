@@ -44,7 +44,7 @@ const direct = [
   ...['config/host-interfaces.ts'],
   ...['config/credentials/credential-types.ts', 'nft/errors.ts', 'queue/errors.ts'],
   ...['client/join.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
-  ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/requests.ts'],
+  ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
 
 const filesIn = folder =>

@@ -73,4 +73,4 @@ export const interfaceNames = () =>
 export const absolutePath = () => parsed(text('an absolute path'), parseAbsolutePath)
 
 export const duration = (parse: (value: string | number) => number) =>
-  parsed(textOrNumber('seconds, or a duration such as 30s, 10m, 8h or 2d'), parse)
+  parsed(textOrNumber('seconds, or a duration such as 30s, 10m, 8h, 1h30m or 2d'), parse)

@@ -103,6 +103,12 @@ const log = mapping({
   format: oneOf(logFormats)
     .prefault('auto')
     .describe('text, json, or auto: text to a terminal or the journal, and JSON otherwise. Default: auto'),
+  history: whole('a number of bytes', 0, 1_000_000_000)
+    .prefault(2_000_000)
+    .describe(
+      'How many bytes of the state directory `pkctl log` may have for knocks with a key and for changes, and as many ' +
+        'for knocks without; 0 means none. Default: 2000000',
+    ),
 })
 
 function readLogTarget(value: string) {

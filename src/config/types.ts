@@ -62,6 +62,8 @@ export interface Config {
     readonly to: LogTarget
     /** auto: sentences to a terminal, JSON otherwise. */
     readonly format: LogFormat
+    /** Bytes that each of the two parts of the history may take; 0 = there is none. */
+    readonly history: number
   }
   readonly metrics: {
     /** Where they are served; null = nowhere. */

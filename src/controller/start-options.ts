@@ -1,7 +1,7 @@
 /** Options that the daemon reads at its start only. A reload leaves them as they are, and says which ones changed. */
 import type { Config } from '../config/types.js'
 
-const valuesOf = ({ queue, marks, stateDirectory, socket, limits, metrics }: Config): Record<string, unknown> => ({
+const valuesOf = ({ queue, marks, stateDirectory, socket, limits, log, metrics }: Config): Record<string, unknown> => ({
   'queue.number': queue.number,
   'queue.max-length': queue.maxLength,
   'marks.mask': marks.mask,
@@ -14,6 +14,7 @@ const valuesOf = ({ queue, marks, stateDirectory, socket, limits, metrics }: Con
   'metrics.listen': metrics.listen,
   'metrics.textfile': metrics.textfile,
   'metrics.interval': metrics.intervalSeconds,
+  'log.history': log.history,
 })
 
 /** The names of the options that differ from those that the daemon started with. */
@@ -36,5 +37,6 @@ export function withStartOptions(started: Config, loaded: Config): Config {
     socket,
     metrics,
     limits: { ...loaded.limits, replayEntries, anyClockEntries },
+    log: { ...loaded.log, history: started.log.history },
   }
 }

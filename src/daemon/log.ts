@@ -32,18 +32,20 @@ const journalJson = winston.format((info, _) => {
   return info
 })
 
+type LogOptions = Omit<Config['log'], 'history'>
+
 export interface ConfiguredLog extends Log {
   /**
    * Opens what another configuration names, and opens a file again that logrotate has moved. `use` switches the log over
    * to it; `drop` closes it instead. `warnings` say what is used in its place.
    */
-  prepare(config: Config['log']): { readonly warnings: readonly string[]; use(): void; drop(): void }
+  prepare(config: LogOptions): { readonly warnings: readonly string[]; use(): void; drop(): void }
   /** Resolves when everything is written. */
   close(): Promise<void>
 }
 
 /** A file that cannot be opened is not used: the log goes to stderr, and its first line says so. */
-export function createLog(config: Config['log']): ConfiguredLog {
+export function createLog(config: LogOptions): ConfiguredLog {
   const first = build(config)
   let logger = first.logger
   const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
@@ -84,7 +86,7 @@ interface Built {
   readonly warnings: readonly string[]
 }
 
-function build({ level, to, format }: Config['log']): Built {
+function build({ level, to, format }: LogOptions): Built {
   const { stream, isSyslog = false, warnings = [] } = open(to)
   const toStderr = stream instanceof LogStderr
   const toJournal = toStderr && isJournal(process.stderr.fd)

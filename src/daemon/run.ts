@@ -25,6 +25,7 @@ import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
 import type { ConfiguredLog } from './log.js'
 import { createLog } from './log.js'
+import { History, withHistory } from './history.js'
 import type { Metrics, MetricsParts } from './metrics/start.js'
 import type { Reloads } from './reload.js'
 import { keepForBoot, summaryOf } from './reload.js'
@@ -38,15 +39,25 @@ import { exitSoon, startStopDeadline } from './stop-deadline.js'
 export async function runDaemon(file: string, version: string): Promise<void> {
   const { config, warnings } = loadConfig(file)
   const giveBack = await claimState(config)
-  const log = createLog(config.log)
+  const plainLog = createLog(config.log)
+  const history = openHistory(config, plainLog)
+  const log = history ? withHistory(plainLog, history) : plainLog
   for (const warning of warnings) log.warn(warning)
   try {
     await runConfigured(config, file, version, log)
   } finally {
     giveBack()
+    history?.close()
     await log.close()
     exitSoon()
   }
+}
+
+function openHistory({ stateDirectory, log: { history } }: Config, log: ConfiguredLog): History | undefined {
+  if (history === 0) return undefined
+  return new History(stateDirectory, history, message => {
+    log.warn(message)
+  })
 }
 
 /** How often the daemon looks whether its files are still there. */

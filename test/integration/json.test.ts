@@ -158,6 +158,22 @@ describe('--json', () => {
     await must('remove', 'ssh')
   })
 
+  it('log', async () => {
+    const services =
+      'services: { ssh: { port: 22 } }\ncredentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'
+    const file = lab.config(services)
+    const daemon = await lab.daemon(file)
+    const send = (hex: string) => ({ send: { host: server4, port: knockPort, from: client4, hex } })
+    await lab.peer(send(knockHex({ key: 'other' })), send(knockHex()))
+    await daemon.says(/opens ssh/)
+    await daemon.stop()
+    const lines = (await must('log', '--json', '--source', client4, '--config', file)).trimEnd().split('\n')
+    const signed = ['also', 'user', 'key', 'key-id', 'serial']
+    // unit/controller/knock-messages shows them.
+    compare('log', lines.map(parse), ['on-behalf-of', 'asker', ...signed])
+    await must('remove', 'ssh')
+  })
+
   it('user', async () => {
     const file = lab.config(
       'credentials:\n  people: { type: ssh, authorized-keys: [keys], revoked-keys: revoked, opens: [ssh] }\n',

@@ -136,6 +136,23 @@ describe('the log', () => {
     await daemon.says(/192\.0\.2\.9 may use ssh, by command of root/)
   })
 
+  it('pkctl log shows knocks, refusals and commands, whatever the level of the log, and follows', async () => {
+    const file = configWith('{ level: error }')
+    const daemon = lab.startDaemon(file)
+    const show = (...words: string[]) => lab.mustPkctl('log', '--config', file, ...words)
+    const follower = lab.start('server', [process.execPath, pkctl, 'log', '--follow', '--config', file])
+    await follower.says(/listening on queue/)
+    await lab.peer(send(knockHex({ key: 'wrong' })), send(knockHex()))
+    await follower.says(/knock.* from 10\.77\.0\.2 refused: bad hash/)
+    await follower.says(/knock by laptop from 10\.77\.0\.2 opens ssh/)
+    await lab.mustPkctl('add', '192.0.2.9', '--service', 'ssh', '--socket', lab.socket)
+    await follower.says(/192\.0\.2\.9 may use ssh, .*root/)
+    assert.match(await show('--refused'), /^[-\d]+ [:\d]+ {2}knock.* from 10\.77\.0\.2 refused: bad hash[^\n]*\n$/)
+    assert.doesNotMatch(daemon.output, /knock/)
+    await daemon.stop()
+    assert.match(await show('-n', '1'), /stopped; protected ports stay closed/)
+  })
+
   it('a daemon that cannot start ends, though it would have talked to syslog', async () => {
     fs.writeFileSync(path.join(lab.directory, 'state'), 'a file in the place of the directory')
     const { status, stderr } = await lab.pkctl('daemon', '--config', configWith('{ to: syslog }'))

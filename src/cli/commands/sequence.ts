@@ -5,8 +5,9 @@ import type { RotatingCredential } from '../../config/types.js'
 import type { Step } from '../../knock/index.js'
 import { formatStep, readOneTime, rotatingSteps, startOfHour } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, usageError, UserError } from '../../util/index.js'
+import { defaultConfig, UserError } from '../../util/index.js'
 import { jsonText } from '../json.js'
+import { parseTime } from '../time-flag.js'
 
 interface SequenceFlags {
   readonly at?: string
@@ -36,7 +37,7 @@ export function sequenceCommand(terminal: Terminal): Command {
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', sequenceHelp)
     .action((name: string, flags: SequenceFlags) => {
-      const at = flags.at === undefined ? Date.now() / 1000 : parseTime(flags.at)
+      const at = flags.at === undefined ? Date.now() / 1000 : parseTime('--at', flags.at)
       const { open, close } = sequencesOf(name, flags.config, at)
       const line = (steps: readonly Step[]) => steps.map(formatStep)
       if (flags.json) terminal.out(jsonText({ name, at: Math.floor(at), open: line(open), close: line(close) }))
@@ -66,11 +67,4 @@ function sequencesOf(name: string, file: string, at: number): Sequences {
 function rotating({ open, close, hour }: RotatingCredential, at: number): Sequences {
   const start = startOfHour(at, hour)
   return { open: rotatingSteps(open, start), close: close ? rotatingSteps(close, start) : [] }
-}
-
-/** Unix seconds. */
-function parseTime(text: string): number {
-  const seconds = /^\d+$/.test(text) ? Number(text) : Date.parse(text) / 1000
-  if (!Number.isFinite(seconds)) throw usageError(`--at takes a time such as 2030-01-01T12:00:00Z, not '${text}'`)
-  return seconds
 }

@@ -319,7 +319,7 @@ describe('loadConfig: problems', () => {
         "3:76: credentials.b.target: expected an IPv4 or IPv6 address, got '192.0.2.0/24'",
         '4:39: credentials.c.sequences-file: gone cannot be used: there is no such file',
         '5:39: credentials.d.sequences-file: bad cannot be used: line 3: expected knocks such as 7000 or 8000:udp, with commas between them',
-        "6:58: credentials.e.window: expected seconds, or a duration such as 30s, 10m, 8h or 2d, got 'forever'",
+        "6:58: credentials.e.window: expected seconds, or a duration such as 30s, 10m, 8h, 1h30m or 2d, got 'forever'",
         '7:35: services.s.except: leaves no port to protect',
       ],
     },

@@ -90,7 +90,7 @@ export const defaults = {
   },
   stateDirectory: '/var/lib/pkctl',
   socket: { path: '/run/pkctl/pkctl.sock', group: null, groupMay: ['status', 'list'] },
-  log: { level: 'info', to: 'console', format: 'auto' },
+  log: { level: 'info', to: 'console', format: 'auto', history: 2_000_000 },
   metrics: { listen: null, textfile: null, intervalSeconds: 15 },
   services: [],
   credentials: [],

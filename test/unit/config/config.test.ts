@@ -55,7 +55,7 @@ describe('loadConfig: what it gives', () => {
         triggers-waiting: 8}
       state-directory: /tmp/../var/x
       socket: {path: /run/s, group: adm, group-may: [add]}
-      log: {level: debug, to: /var/log/pkctl.log, format: json}
+      log: {level: debug, to: /var/log/pkctl.log, format: json, history: 4096}
       metrics: {listen: '[0:0::1]:9754', textfile: /run/pkctl/../p.prom, interval: 1m}`)
     assert.deepEqual(config, {
       ...defaults,
@@ -73,7 +73,7 @@ describe('loadConfig: what it gives', () => {
       },
       stateDirectory: '/var/x',
       socket: { path: '/run/s', group: 'adm', groupMay: ['add'] },
-      log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json' },
+      log: { level: 'debug', to: { file: '/var/log/pkctl.log' }, format: 'json', history: 4096 },
       metrics: { listen: { host: '::1', port: 9754 }, textfile: '/run/p.prom', intervalSeconds: 60 },
     })
   })

@@ -14,7 +14,12 @@ table<string | number, number>('parseDuration', parseDuration, [
   [1e21, undefined],
   ['', undefined],
   ['1w', undefined],
-  ['1h30m', undefined],
+  ['1h30m', 5400],
+  ['1d2h3m4s', 93_784],
+  ['1h30', undefined],
+  ['30m1h', undefined],
+  ['1m1m', undefined],
+  ['1h 30m', undefined],
   [' 1', undefined],
   ['10M', undefined],
 ])

@@ -1,0 +1,139 @@
+import { Command } from 'commander'
+import { loadConfig } from '../../config/index.js'
+import type { HistoryEntry } from '../../daemon/history-lines.js'
+import { readHistory } from '../../daemon/history-lines.js'
+import { parsePrefix, prefixContains } from '../../net/index.js'
+import type { Terminal } from '../../util/index.js'
+import { defaultConfig, defaultStateDirectory, oneLine, reasonOf, usageError, UserError } from '../../util/index.js'
+import { jsonText } from '../json.js'
+import { parseTimeAgo } from '../time-flag.js'
+
+interface LogFlags {
+  readonly lines?: string
+  readonly follow?: boolean
+  readonly since?: string
+  readonly credential?: string
+  readonly source?: string
+  readonly refused?: boolean
+  readonly json?: boolean
+  readonly config: string
+}
+
+type Wanted = (entry: HistoryEntry) => boolean
+
+const logHelp = `
+Shows what pkctld has logged, at any level: knocks that were accepted or refused, and why; changes by commands, and who made
+them; restored rules; starts and reloads. The daemon keeps it in its state directory, as much as 'log: history' allows.
+
+Example:
+  pkctl log --source 192.0.2.7 --since 1h`
+
+const defaultLines = 20
+const pollMilliseconds = 500
+
+export function logCommand(terminal: Terminal): Command {
+  return new Command('log')
+    .description('show the last knocks and changes')
+    .option('-n, --lines <n>', `show at most this many (default: ${defaultLines}, or all with --since)`)
+    .option('-f, --follow', 'go on, and show what happens from now on')
+    .option('--since <time>', 'only what is later: as 30m or 2d ago, or 2030-01-01T12:00:00Z')
+    .option('--credential <name>', 'only knocks of this credential')
+    .option('--source <address>', 'only knocks from this address or prefix, or for it')
+    .option('--refused', 'only knocks that were refused')
+    .option('--json', 'print one JSON object for each')
+    .option('--config <file>', 'configuration', defaultConfig)
+    .addHelpText('after', logHelp)
+    .action(async (flags: LogFlags) => {
+      const wanted = readFilter(flags)
+      const lines = readLines(flags)
+      const directory = stateDirectory(flags.config, terminal)
+      const show = (entry: HistoryEntry) => {
+        terminal.out(flags.json ? jsonText(entry) : textOf(entry, terminal))
+      }
+      const entries = read(directory)
+      const chosen = entries.filter(wanted)
+      for (const entry of chosen.slice(Math.max(0, chosen.length - lines))) show(entry)
+      if (flags.follow) await follow(directory, entries, entry => wanted(entry) && show(entry))
+      else if (entries.length === 0)
+        terminal.hint(`${directory} has no history: pkctld writes it, unless 'log: history' is 0`)
+    })
+}
+
+function readFilter({ since, credential, source, refused }: LogFlags): Wanted {
+  const from =
+    since === undefined ? '' : new Date(parseTimeAgo('--since', since, Date.now() / 1000) * 1000).toISOString()
+  const prefix = source === undefined ? undefined : parsePrefix(source)
+  const addressed = (entry: HistoryEntry) =>
+    ['source', 'on-behalf-of', 'also', 'address'].some(name => {
+      const address = entry[name]
+      return typeof address === 'string' && isInside(prefix, address)
+    })
+  return entry =>
+    entry.time >= from &&
+    (credential === undefined || entry['credential'] === credential) &&
+    (prefix === undefined || addressed(entry)) &&
+    (!refused || entry['event'] === 'knock-refused')
+}
+
+function isInside(prefix: string | undefined, address: string): boolean {
+  try {
+    return prefix !== undefined && prefixContains(prefix, address)
+  } catch {
+    return false
+  }
+}
+
+function readLines({ lines, since }: LogFlags): number {
+  if (lines === undefined) return since === undefined ? defaultLines : Infinity
+  if (!/^\d{1,9}$/.test(lines)) throw usageError(`--lines takes a number, not '${lines}'`)
+  return Number(lines)
+}
+
+/** What is in a configuration with a mistake does not count, but the history is wanted all the more. */
+function stateDirectory(file: string, terminal: Terminal): string {
+  try {
+    return loadConfig(file).config.stateDirectory
+  } catch {
+    terminal.warn(`${file} cannot be used, so this is the history in ${defaultStateDirectory}`)
+    return defaultStateDirectory
+  }
+}
+
+function read(directory: string): HistoryEntry[] {
+  try {
+    return readHistory(directory)
+  } catch (error) {
+    throw new UserError(`the history in ${directory} cannot be read: ${reasonOf(error)}`, 'run this as root')
+  }
+}
+
+/** Local time, to the second, and the message. */
+function textOf({ time, level, message }: HistoryEntry, terminal: Terminal): string {
+  const at = new Date(time)
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString()
+  const important = level === 'error' || level === 'warn'
+  const text = oneLine(message)
+  return `${local.slice(0, 10)} ${local.slice(11, 19)}  ${important ? terminal.strong(`${level}: ${text}`) : text}`
+}
+
+/** Until the program is ended. */
+async function follow(
+  directory: string,
+  known: HistoryEntry[],
+  onEntry: (entry: HistoryEntry) => void,
+): Promise<never> {
+  let last = known
+  for (;;) {
+    await new Promise(resolve => setTimeout(resolve, pollMilliseconds))
+    const entries = read(directory)
+    for (const entry of newEntries(last, entries)) onEntry(entry)
+    last = entries
+  }
+}
+
+/** Those that are not among the older ones. Several can have the time of the last one. */
+function newEntries(older: readonly HistoryEntry[], entries: readonly HistoryEntry[]): HistoryEntry[] {
+  const end = older.at(-1)?.time ?? ''
+  const seen = new Set(older.filter(({ time }) => time === end).map(entry => JSON.stringify(entry)))
+  return entries.filter(entry => entry.time > end || (entry.time === end && !seen.has(JSON.stringify(entry))))
+}
