@@ -1,11 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
+import * as os from 'node:os'
 import * as path from 'node:path'
 import { Command } from 'commander'
 import { namePattern } from '../../config/values.js'
 import { formatIdentity, maxKeyLength } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultStateDirectory, expandHome, privateMode, shareFile, usageError, UserError } from '../../util/index.js'
+import {
+  defaultConfig,
+  defaultStateDirectory,
+  expandHome,
+  oneLine,
+  privateMode,
+  shareFile,
+  usageError,
+  UserError,
+} from '../../util/index.js'
 import { parseCount } from '../flag-values.js'
 import { serverIdentity } from '../server-key.js'
 
@@ -52,18 +62,40 @@ export function keygenCommand(terminal: Terminal): Command {
     })
 }
 
-/** Where the key goes, in lines that can be copied. A file `NAME.key` is the client's, any other one the server's. */
-function installHints(file: string): string[] {
-  const { name, ext } = path.parse(file)
-  const given = namePattern.test(name) ? name : undefined
-  const [host, credential] = ext === '.key' ? [given ?? 'home', 'laptop'] : ['home', given ?? 'laptop']
+/**
+ * Where the key goes, in lines that can be copied. A file `NAME.key` is the client's, any other one the server's; the other
+ * side gets a copy. `given` is empty for a key that is printed.
+ */
+function installHints(given: string): string[] {
+  const { name, ext } = path.parse(given)
+  const chosen = namePattern.test(name) ? name : undefined
+  const isClient = ext === '.key'
+  const [host, credential] = isClient ? [chosen ?? 'home', 'laptop'] : ['home', chosen ?? 'laptop']
+  const file = given === '' ? undefined : path.resolve(expandHome(given))
+  const serverFile = (isClient ? undefined : file) ?? `${configDirectory}/keys/${credential}`
+  const clientFile = (isClient && file !== undefined ? inHome(file) : undefined) ?? `~/.config/pkctl/${host}.key`
   return [
-    `server: the key in /etc/pkctl/keys/${credential}, and below credentials in pkctl.yaml: ` +
-      `${credential}: { type: pkd, tag: SSHK, key-file: keys/${credential}, opens: [ssh] }`,
-    `client: the key in ~/.config/pkctl/${host}.key, and in hosts.yaml beside it: ` +
-      `${host}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${host}.key, connect: 22 }`,
+    `server: the key in ${oneLine(serverFile)}, and below credentials in pkctl.yaml: ` +
+      `${credential}: { type: pkd, tag: SSHK, key-file: ${yamlPath(fromConfig(serverFile))}, opens: [ssh] }`,
+    `client: the key in ${oneLine(clientFile)}, and in ~/.config/pkctl/hosts.yaml: ` +
+      `${host}: { host: SERVER, tag: SSHK, key-file: ${yamlPath(clientFile)}, connect: 22 }`,
   ]
 }
+
+const configDirectory = path.dirname(defaultConfig)
+
+/** As a key-file in the configuration can be written: relative to its directory. */
+const fromConfig = (file: string) =>
+  file.startsWith(`${configDirectory}/`) ? path.relative(configDirectory, file) : file
+
+/** With ~ for the home directory of the user. */
+function inHome(file: string): string {
+  const home = os.homedir()
+  return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : file
+}
+
+/** As a value in a flow mapping. */
+const yamlPath = (file: string) => (/^[\w./~-]+$/.test(file) ? file : `'${oneLine(file).replaceAll("'", "''")}'`)
 
 /** Tells who can read it. */
 function writeNew(file: string, content: string): string {

@@ -116,17 +116,26 @@ describe('pkctl keygen', () => {
   })
 
   it('says which lines put the key to use on server and client', async () => {
-    for (const [args, credential, place] of [
-      [[], 'laptop', 'home'],
-      [['--out', `${directory}/phone`], 'phone', 'home'],
-      [['--out', `${directory}/office.key`], 'laptop', 'office'],
-      [['--out', `${directory}/my key`], 'laptop', 'home'],
-      [['--out', `${directory}/my own.key`], 'laptop', 'home'],
+    const [server, client] = ['/etc/pkctl/keys/laptop', '~/.config/pkctl/home.key']
+    for (const [args, credential, serverFile, keyFile, place, clientFile, itsKeyFile] of [
+      [[], 'laptop', server, 'keys/laptop', 'home', client, client],
+      [[`${directory}/phone`], 'phone', `${directory}/phone`, `${directory}/phone`, 'home', client, client],
+      [[`${directory}/my key`], 'laptop', `${directory}/my key`, `'${directory}/my key'`, 'home', client, client],
+      [[`${directory}/office.key`], 'laptop', server, 'keys/laptop', 'office', `${directory}/office.key`, undefined],
+      [
+        [`${directory}/it's.key`],
+        'laptop',
+        server,
+        'keys/laptop',
+        'home',
+        `${directory}/it's.key`,
+        `'${directory}/it''s.key'`,
+      ],
     ] as const) {
-      const { hint } = await pkctl('keygen', ...args)
+      const { hint } = await pkctl('keygen', ...args.flatMap(file => ['--out', file]))
       assert.deepEqual(hint, [
-        `server: the key in /etc/pkctl/keys/${credential}, and below credentials in pkctl.yaml: ${credential}: { type: pkd, tag: SSHK, key-file: keys/${credential}, opens: [ssh] }`,
-        `client: the key in ~/.config/pkctl/${place}.key, and in hosts.yaml beside it: ${place}: { host: SERVER, tag: SSHK, key-file: ~/.config/pkctl/${place}.key, connect: 22 }`,
+        `server: the key in ${serverFile}, and below credentials in pkctl.yaml: ${credential}: { type: pkd, tag: SSHK, key-file: ${keyFile}, opens: [ssh] }`,
+        `client: the key in ${clientFile}, and in ~/.config/pkctl/hosts.yaml: ${place}: { host: SERVER, tag: SSHK, key-file: ${itsKeyFile ?? clientFile}, connect: 22 }`,
       ])
     }
   })
