@@ -14,18 +14,18 @@ export function knockingCommand(name: string, portOption: string, timeout: strin
     .option('--key-env <variable>', 'environment variable that holds the key')
     .option(
       '--identity <identity>',
-      "identity of the server, pk1:…, for its own knock: an SSH key signs it, or --key-file's",
+      "identity of the server, pk1:…: send pkctl's own knock, signed by an SSH key, or made with the key of --key-file",
     )
     .option('--ssh-key <file>', 'SSH key that signs the knock (default: the one that ssh uses for the host)')
-    .option('--service <service>', 'ask for this service alone, and once more for each other one', several)
-    .option('--window <time>', 'ask for access for so long, such as 10m or 8h')
+    .option('--service <service>', 'ask only for this service; may be repeated', several)
+    .option('--window <time>', 'ask for access for this time, such as 10m or 8h')
     .option('--prefix <bits>', 'ask for access for the prefix of your address, such as 64 for IPv6')
-    .option('--also <address>', 'ask for access for this address as well, such as your own of the other version of IP')
+    .option('--also <address>', 'also ask for access for this address, such as your own of the other version of IP')
     .option('--source <address>', 'address of this machine to send from, or the name of an interface')
     .option('-4', 'only over IPv4')
     .option('-6', 'only over IPv6')
     .option('--timeout <time>', 'how long to try to connect', timeout)
-    .option('-q, --quiet', 'print nothing but errors, and what is asked of you')
+    .option('-q, --quiet', 'print only errors, and what you must do, such as a touch')
 }
 
 /** The values of a flag that is given several times. */

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { problemsOf } from '../daemon/error-messages.js'
 import type { Terminal } from '../util/index.js'
 import { exitStatusOf } from './exit-status.js'
+import { withoutHelpWord } from './help-word.js'
 import { JsonTerminal } from './json.js'
 import { version } from './version.js'
 
@@ -59,7 +60,7 @@ async function run(program: Command, argv: readonly string[], terminal: Terminal
     command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
   }
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await program.parseAsync(withoutHelpWord(program, argv), { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
     return explain(error, terminal)

@@ -15,9 +15,11 @@ interface AddFlags extends GrantFlags {
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
     .description('grant an address access, for a time or until you delete it; repeat to set another time')
+    .usage('<address> --service <name> [options]')
     .argument('<address>', 'IPv4 or IPv6 address')
-    .option('--service <name>', 'service that it may use')
-    .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without end)')
+
+    .option('--service <name>', 'service that it may use (required)')
+    .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without a time limit)')
   return withChangeFlags(command).action(async (text: string, flags: AddFlags) => {
     const service = serviceOf(flags)
     const { version, address } = parseSource(text)
@@ -28,7 +30,7 @@ export function addCommand(terminal: Terminal): Command {
     const { secondsBefore, secondsByKnock } = change
     const sentence = change.changed
       ? `${grantedText(address, service, seconds)}${earlierText(change, seconds)}`
-      : `${address} may use ${service} already, without end`
+      : `${address} may use ${service} already, without a time limit`
     const earlier = {
       ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),
       ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
@@ -39,8 +41,10 @@ export function addCommand(terminal: Terminal): Command {
 
 function earlierText({ secondsBefore, secondsByKnock }: EarlierGrants, seconds: number | null): string {
   const before =
-    secondsBefore === undefined ? '' : `; before: ${secondsBefore === null ? 'without end' : `${secondsBefore} s left`}`
+    secondsBefore === undefined
+      ? ''
+      : `; before: ${secondsBefore === null ? 'without a time limit' : `${secondsBefore} s left`}`
   const isLonger = secondsByKnock !== undefined && seconds !== null && (secondsByKnock ?? Infinity) > seconds
   if (!isLonger) return before
-  return `${before}; a grant by knock ends ${secondsByKnock === null ? 'never' : `in ${secondsByKnock} s`}`
+  return `${before}; a grant by knock ${secondsByKnock === null ? 'has no time limit' : `ends in ${secondsByKnock} s`}`
 }

@@ -5,7 +5,7 @@ import { jsonText } from '../json.js'
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')
-    .description('keep what pkctl apply --confirm changed; exit status 1 when it is rolled back already')
+    .description('keep the change of pkctl apply --confirm; exit status 1 if no change waits, as after a rollback')
     .option('--json', 'print one JSON object')
     .action(async (flags: { json?: boolean }) => {
       await confirm()

@@ -9,8 +9,10 @@ import { revokedText } from '../service-text.js'
 export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')
     .description('revoke the grants of an address, by knock or by hand')
+    .usage('<address> --service <name> [options]')
     .argument('<address>', 'IPv4 or IPv6 address')
-    .option('--service <name>', 'service that it may no longer use')
+
+    .option('--service <name>', 'service that it may no longer use (required)')
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
     const service = serviceOf(flags)
     const { version, address } = parseAddress(text)

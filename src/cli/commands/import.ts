@@ -18,7 +18,8 @@ Systems:
   fwknop FILE          /etc/fwknop/access.conf, and fwknopd.conf beside it
   ipt_pkd FILE         what iptables-save prints
   ipt_pkd.ini FILE     hosts of its client, as a hosts.yaml
-FILE can be - for stdin. What cannot be carried over is a comment in the YAML, and a warning on stderr where it matters.
+FILE can be - for stdin. pkctl writes what it cannot convert as comments into the YAML. It also prints a warning if that
+changes who has access, or when.
 
 Examples:
   pkctl import knockd /etc/knockd.conf
@@ -31,8 +32,11 @@ export function importCommand(terminal: Terminal): Command {
     .argument('<system>', 'knockd, nf-pkd, nfqknockd, knockd-helper, fwknop, ipt_pkd or ipt_pkd.ini')
     .argument('[source...]', 'file, directory, or arguments')
     .option('--output <file>', 'a new file for it, not readable by other users (default: print it)')
-    .option('--keys <dir>', 'write each key into a file in this directory, shut to others, instead of the YAML')
-    .option('--force', 'overwrite files that are there')
+    .option(
+      '--keys <dir>',
+      'write each key into a file in this directory, not readable by other users, instead of the YAML',
+    )
+    .option('--force', 'overwrite existing files')
     .addHelpText('after', help)
     .action((system: string, source: string[], flags: ImportFlags) => {
       const { yaml, warnings, files, isEmpty, nothing } = importFrom(system, source, flags.keys)

@@ -17,9 +17,9 @@ import { protectsText } from '../service-text.js'
 type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 
 const help = `
-A source has access when a knock or pkctl add grants it, or when --allow names it. Every other source gets the last rule:
-drop, unless --reject or --accept says otherwise. With --syn only the start of a connection is filtered, so that running
-connections outlive a grant; without it every packet is, and a connection ends when its grant does.
+A source has access if a knock or pkctl add grants it, or if --allow names it. pkctl drops the packets of all other
+sources, unless --reject or --accept says otherwise. With --syn, pkctl filters only the start of a connection, so open
+connections outlive their grant. Without --syn, it filters every packet, and a connection ends with its grant.
 
 Examples:
   pkctl init ssh --port 22 --syn --allow 192.0.2.0/24
@@ -31,20 +31,28 @@ const collect = (value: string, before: readonly string[] = []) => [...before, v
 export function initCommand(terminal: Terminal): Command {
   const command = new Command('init')
     .description('close a port to all sources without a grant; repeat with other options to change it')
+    .usage('<name> --port <ports> [options]')
     .argument('<name>', 'name of the service')
-    .option('--port <ports>', 'port, range such as 6000-6010, or several with commas; may be repeated', collect)
+
+    .option(
+      '--port <ports>',
+      'port, range such as 6000-6010, or several with commas (required); may be repeated',
+      collect,
+    )
     .addOption(new Option('--udp', 'the same as --protocol udp').conflicts(['syn', 'protocol']))
     .option('--syn', 'TCP, and filter only packets that start a connection')
     .addOption(new Option('--protocol <name>', 'protocol of the ports (default: tcp)').choices(protocols))
     .addOption(new Option('--accept', 'only watch: count and log, and accept every packet').conflicts('reject'))
-    .addOption(new Option('--reject <how>', 'what a source without a grant gets (default: drop)').choices(rejections))
+    .addOption(
+      new Option('--reject <how>', 'the answer to sources without a grant (default: drop)').choices(rejections),
+    )
     .option('--log', 'log packets of sources that have no grant')
     .option('--log-prefix <text>', 'text in front of each log line (default: "pk-NAME ")')
     .addOption(new Option('--log-level <level>', 'level of the log (default: info)').choices(kernelLogLevels))
-    .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour, /day, or none (default: 5/minute)')
-    .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
+    .option('--log-limit <rate>', 'maximum rate of lines: N/second, /minute, /hour, /day, or none (default: 5/minute)')
+    .option('--log-burst <n>', 'lines that can come at once before the limit applies (default: 5)')
     .option('--window <time>', 'how long a grant by knock lasts: seconds, or 10m, 8h', flagDefaults.window)
-    .option('--single-use', 'a grant is used up by the first connection')
+    .option('--single-use', 'the first connection uses up the grant')
     .option('--fail-open', 'accept every packet while pkctld does not run')
     .option('--allow <prefixes>', 'address or prefix that always has access, or several; may be repeated', collect)
     .option('--prefix4 <bits>', 'grant the whole IPv4 prefix of a source, 8 to 32', flagDefaults.prefix4)
@@ -56,7 +64,7 @@ export function initCommand(terminal: Terminal): Command {
     )
     .option(
       '-i, --interface <names>',
-      'filter only what comes in by it, such as eth0 or ppp*; may be repeated',
+      'filter only packets that arrive on it, such as eth0 or ppp*; all others stay open; may be repeated',
       collect,
     )
     .addHelpText('after', help)

@@ -19,8 +19,8 @@ interface InviteFlags {
 }
 
 const help = `
-The line has the address of this server, the port of the knock, the identity, and the services. It has a secret only where the
-credential is of type symmetric: its key. Send such a line over a channel that others cannot read.
+The line contains the address of this server, the port of the knock, the identity, and the services. For a user with an SSH
+key, it contains no secret. For a credential of type symmetric, it contains the key: send it so that others cannot read it.
 
 On the server:   pkctl invite alice --host server.example
 At the client:   pkctl join 'pkctl://server.example?id=pk1:…'`
@@ -34,7 +34,7 @@ export function inviteCommand(terminal: Terminal): Command {
       'name or address of this server, as clients reach it (default: its host name, if it has a domain)',
     )
     .option('--key <file>', "the user's public key, or - for stdin: adds the user, as pkctl user add does")
-    .option('--qr', 'draw the line as a QR code as well')
+    .option('--qr', 'also draw the line as a QR code')
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', help)
     .action((name: string, flags: InviteFlags) => {

@@ -27,14 +27,15 @@ interface Flags extends KnockFlags {
 }
 
 const help = `
-The host is a name from ~/.config/pkctl/hosts.yaml, or a name or address of the network. Without -4 or -6 a knock goes
-out over both versions of IP that the name has, because what connects next may take either. Without --port each knock
-takes a random one. The key is asked for when no option names it; from a pipe, its first line is the key.
+The host is a name from ~/.config/pkctl/hosts.yaml, or a name or address of the network. Without -4 or -6, pkctl knocks
+over each version of IP for which the name has an address, because your next program can use either. Without --port, each
+knock goes to a random port. If no option names the key, pkctl asks for it, or reads the first line of stdin from a pipe.
 
 With the identity of the server and no key, an SSH key signs the knock: the one that ssh would use for the host, from a
 file, ssh-agent or a security key, with its certificate if it has one.
 
-With ports, or with a host entry that has a sequence, it knocks at those instead: TCP, or UDP where a port says :udp.
+With ports, or with a host entry that has a sequence, pkctl knocks at these ports instead: by TCP, or by UDP if the port
+ends with :udp.
 
 A host entry in hosts.yaml:
   home:
@@ -48,7 +49,7 @@ With "identity: pk1:…" in place of tag and key-file, your SSH key signs the kn
 In ~/.ssh/config, so that ssh knocks first:
   Match host server.example exec "pkctl knock --quiet %h"
 
-Exit status: 0 sent (with --connect: and the port is open), 1 not, 2 wrong usage.`
+Exit status: 0 the knock was sent (with --connect: and the port is open), 1 it was not, 2 wrong usage.`
 
 export function knockCommand(terminal: Terminal): Command {
   return knockingCommand('knock', '--port', '5s')
@@ -59,8 +60,8 @@ export function knockCommand(terminal: Terminal): Command {
     .option('-t, --answer-time <ms>', 'milliseconds that a TCP knock waits for an answer (default: 0)')
     .option('--on-behalf-of <address>', 'request access for this address, if the credential allows it')
     .option('--connect <port>', 'then try this TCP port at once, and report whether it is open')
-    .option('--close', 'knock as the host entry says for closing, or revoke the grant by a signed knock')
-    .option('-v, --verbose', 'say what is sent where')
+    .option('--close', 'send the closing knock of the host entry, or a signed knock that revokes the grant')
+    .option('-v, --verbose', 'print what is sent where')
     .addHelpText('after', help)
     .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))
 }

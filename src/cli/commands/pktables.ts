@@ -69,8 +69,8 @@ function initCommand(terminal: Terminal): Command {
     .option('--log', 'log packets of addresses that were not added')
     .option('--log-prefix <text>', 'text in front of each log line (default: none)')
     .option('--log-level <level>', 'level of the log, as name or number (default: warning)')
-    .option('--log-limit <rate>', 'at most so many lines: N/second, /minute, /hour or /day (default: no limit)')
-    .option('--log-burst <n>', 'lines in a row before the limit counts (default: 5)')
+    .option('--log-limit <rate>', 'maximum rate of lines: N/second, /minute, /hour or /day (default: no limit)')
+    .option('--log-burst <n>', 'lines that can come at once before the limit applies (default: 5)')
     .action(async (name: string, flags: TablesFlags) => {
       const spec = serviceSpec(name, await serviceFlags(flags))
       const firewall = realFirewall()

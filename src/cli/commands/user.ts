@@ -49,10 +49,11 @@ function addCommand(terminal: Terminal): Command {
   return withJson(withPlace(new Command('add')))
     .description('add a user with a public key; a second time changes nothing')
     .argument('<name>', 'name of the user')
+    .usage('<name> --key <file> [options]')
     .requiredOption(...keyFlag)
     .option('--opens <services>', 'services that the key opens, with commas between them (default: as the credential)')
     .option('--window <time>', 'how long a grant lasts at most: 30s, 10m, 8h, 2d (default: as the credential)')
-    .option('--expires <date>', 'from when on the key counts no longer: 2030-01-31 or 2030-01-31T18:00:00Z')
+    .option('--expires <date>', 'when the key expires: 2030-01-31 or 2030-01-31T18:00:00Z')
     .action((name: string, flags: AddFlags) => {
       checkUserName(name)
       const place = placeFor(keyPlaces(flags.config), flags.credential, flags.config)
