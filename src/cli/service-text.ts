@@ -29,7 +29,7 @@ export const protectsText = (spec: ServiceSpec): string => `service ${spec.name}
 export const removedText = (spec: ServiceSpec): string =>
   `service ${spec.name} removed: ${portsText(spec)} is open to everyone now, unless other rules close it`
 
-/** `seconds` is null for a grant without end. */
+/** `seconds` is null for a grant without a time limit. */
 export const grantedText = (address: string, service: string, seconds: number | null): string =>
   `${address} may use ${service}${seconds === null ? '' : ` for ${seconds} s`}`
 

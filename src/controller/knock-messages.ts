@@ -41,7 +41,7 @@ export function knockMessage(
   const by = signer ? ` by ${signerText(signer, credential)}` : credential ? ` by ${credential}` : ''
   const clock = clockDifferenceSeconds === undefined ? '' : ` (its clock: ${signed(clockDifferenceSeconds)} s)`
   if (kind === 'grant') {
-    const long = (seconds: number) => (seconds === Infinity ? 'without end' : `for ${seconds} s`)
+    const long = (seconds: number) => (seconds === Infinity ? 'without a time limit' : `for ${seconds} s`)
     const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
     if (confirmation.kind === 'missing') {
       const message = `knock${by} from ${source} is valid, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`

@@ -64,7 +64,7 @@ export class Reporter {
     const grants = services.flatMap(({ spec, grants }) => grants.map(grant => ({ service: spec.name, ...grant })))
     this.log.info(count(grants.length, 'active grant'))
     for (const { service, source, secondsLeft } of grants) {
-      const end = secondsLeft === null ? 'without end' : `for ${secondsLeft} s`
+      const end = secondsLeft === null ? 'without a time limit' : `for ${secondsLeft} s`
       this.log.info(`${source} has access to ${service} ${end}`, { source, service })
     }
   }

@@ -98,7 +98,7 @@ async function answerOf(
     }
     case 'add': {
       const { service, version, address, seconds } = request
-      const time = seconds === null ? 'without end' : `for ${seconds} s`
+      const time = seconds === null ? 'without a time limit' : `for ${seconds} s`
       const change = await firewall.addGrant(service, version, address, seconds)
       return logged(change, `${address} may use ${service} ${time}`)
     }

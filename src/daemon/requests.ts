@@ -45,7 +45,7 @@ export interface Message {
   readonly request: Request['request']
   readonly service?: string
   readonly address?: string
-  /** null: without end. */
+  /** null: without a time limit. */
   readonly seconds?: number | null
   /** Whose grants: a name, fingerprints, and of which credential; null for all. */
   readonly user?: string

@@ -4,7 +4,7 @@ import type { Note } from './notes.js'
 import type { Protocol } from './service-ports.js'
 
 export type Reject = 'drop' | 'reset' | 'icmp'
-/** Seconds, or without end. */
+/** Seconds, or without a time limit. */
 export type Window = number | 'unlimited'
 
 /** All ports, of one protocol or of any. */

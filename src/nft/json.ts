@@ -132,7 +132,7 @@ export const limit = (rate: Rate, burst: number, over = false): Json => ({
 export const updateSet = (set: string, key: Json, timeout: number, stmt?: readonly Json[]): Expression => ({
   set: { op: 'update', elem: { elem: { val: key, timeout } }, set: `@${set}`, ...(stmt ? { stmt } : {}) },
 })
-/** Adds an element, without end if no timeout is given, and leaves one that is there as it is. */
+/** Adds an element, without a time limit if no timeout is given, and leaves one that is there as it is. */
 export const addToSet = (set: string, key: Json, timeout?: number, stmt?: readonly Json[]): Expression => {
   const elem = timeout === undefined ? key : { elem: { val: key, timeout } }
   return { set: { op: 'add', elem, set: `@${set}`, ...(stmt ? { stmt } : {}) } }

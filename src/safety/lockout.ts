@@ -92,7 +92,7 @@ function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
 /** Says how to undo what --allow-me did. */
 export function hintAtSessionGrants(terminal: Terminal, grants: readonly ServiceGrant[]): void {
   for (const { service, source } of grants) {
-    terminal.hint(`you have access without end; pkctl delete ${source} --service ${service} revokes it`)
+    terminal.hint(`you have access without a time limit; pkctl delete ${source} --service ${service} revokes it`)
   }
 }
 

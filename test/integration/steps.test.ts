@@ -103,11 +103,11 @@ describe('sequences, in more detail', () => {
       ),
     )
     await knock(7001, 7000, 9000)
-    await daemon.says(/knock by c from 10\.77\.0\.2 opens ssh without end/)
+    await daemon.says(/knock by c from 10\.77\.0\.2 opens ssh without a time limit/)
     await knock(7001)
     await sleep(1500)
     assert.equal(await opens(), 'open')
-    assert.match(await lab.mustPkctl('list', 'ssh'), /10\.77\.0\.2 .*without end|10\.77\.0\.2$/m)
+    assert.match(await lab.mustPkctl('list', 'ssh'), /10\.77\.0\.2 .*without a time limit|10\.77\.0\.2$/m)
     await lab.mustPkctl('delete', client4, '--service', 'ssh')
     assert.equal(await opens(), 'timeout')
   })
@@ -346,7 +346,7 @@ describe('sequences, in more detail', () => {
     const open = await dump(daemon, 'SIGUSR1')
     assert.match(open, /"2 active grants"/)
     assert.match(open, /10\.77\.0\.2 has access to ssh for \d+ s/)
-    assert.match(open, /10\.77\.0\.3 has access to ssh without end/)
+    assert.match(open, /10\.77\.0\.3 has access to ssh without a time limit/)
     assert.match(await dump(daemon, 'SIGUSR2'), /"0 sequences in progress"/)
   })
 

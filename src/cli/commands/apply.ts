@@ -108,7 +108,7 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
   for (const { service, source } of sessionGrants)
-    terminal.difference('+', `grant ${source} for ${service}, without end`)
+    terminal.difference('+', `grant ${source} for ${service}, without a time limit`)
   for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune removes it`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)

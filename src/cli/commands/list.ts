@@ -43,7 +43,7 @@ function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admitt
   )
   if (spec.allow.length > 0) terminal.out(`  always:  ${spec.allow.join(' ')}`)
   for (const { source, by, secondsLeft } of grants) {
-    const left = secondsLeft === null ? 'without end' : `${secondsLeft} s left`
+    const left = secondsLeft === null ? 'without a time limit' : `${secondsLeft} s left`
     terminal.out(`  granted: ${source}  ${left}  by ${by}`)
   }
   if (grants.length === 0) terminal.out('  granted: none')

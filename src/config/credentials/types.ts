@@ -16,7 +16,7 @@ export interface AnyCredential {
   readonly opens: readonly string[]
   /** Names of services whose grants are revoked instead. */
   readonly closes: readonly string[]
-  /** Seconds, Infinity for a grant without end; null = the service's own. */
+  /** Seconds, Infinity for a grant without a time limit; null = the service's own. */
   readonly window: number | null
   /** By which interfaces a knock must come in; empty = by any. */
   readonly interfaces: readonly string[]

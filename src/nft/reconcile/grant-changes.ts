@@ -22,7 +22,7 @@ interface GrantChange {
   readonly details: readonly string[]
 }
 
-/** What an address had before, and has besides. Seconds that are left; null without end, and absent where there is none. */
+/** What an address had before, and has besides. Seconds that are left; null without a time limit, and absent where there is none. */
 export interface EarlierGrants {
   /** By hand; the new grant is in its place. */
   readonly secondsBefore?: number | null
@@ -31,7 +31,7 @@ export interface EarlierGrants {
 }
 
 /**
- * Grants an address, for `seconds` or without end, in place of a grant by hand that is there. With `keepLonger`, one
+ * Grants an address, for `seconds` or without a time limit, in place of a grant by hand that is there. With `keepLonger`, one
  * that ends later stays.
  */
 export async function planAddedGrant(
@@ -58,7 +58,7 @@ interface AddedGrant {
   readonly service: string
   readonly version: IpFamily
   readonly address: string
-  /** null: without end. */
+  /** null: without a time limit. */
   readonly seconds: number | null
   readonly keepLonger?: boolean
 }

@@ -23,7 +23,7 @@ import { grantSets, isGrantSet, isKnockSet, ReportedGrants } from './reported-gr
 export interface RunningGrant {
   readonly set: string
   readonly source: string
-  /** Seconds given and left, whole ones; null for a grant without end. */
+  /** Seconds given and left, whole ones; null for a grant without a time limit. */
   readonly life: { readonly timeout: number; readonly left: number } | null
 }
 

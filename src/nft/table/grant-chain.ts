@@ -88,7 +88,7 @@ function grantStatements(
   const set = setOf(service.name, 'knock', version)
   const source = j.source(version, prefixOf(service, version))
   if (revokes) return [j.deleteFromSet(set, source)]
-  // A grant without end replaces what is there: an update without a timeout would leave an element its own.
+  // A grant without a time limit replaces what is there: an update without a timeout would leave an element its own.
   const grant =
     seconds === Infinity ? [j.deleteFromSet(set, source), j.addToSet(set, source)] : [j.updateSet(set, source, seconds)]
   // That the one before was taken a moment ago does not count for this one.

@@ -13,7 +13,7 @@ import { prefixOf } from './service-spec.js'
 export type GrantSpec = Pick<ServiceSpec, 'name' | 'prefix4' | 'prefix6'>
 
 /**
- * Grants `address` for `seconds`, or without end for null. Adding an element that is there does not restart its
+ * Grants `address` for `seconds`, or without a time limit for null. Adding an element that is there does not restart its
  * timeout, and deleting one that has just expired would abort the transaction: add, delete, add does both.
  */
 export function addGrant(spec: GrantSpec, version: IpFamily, address: string, seconds: number | null): Command[] {
@@ -27,7 +27,7 @@ export interface ServiceGrant {
   /** An address, or the prefix that is granted with it. */
   readonly source: string
   readonly by: 'knock' | 'hand'
-  /** null: without end. */
+  /** null: without a time limit. */
   readonly secondsLeft: number | null
 }
 

@@ -30,7 +30,7 @@ describe('knockMessage', () => {
     [
       { credential: 'laptop', onBehalfOf: '203.0.113.9' },
       granted(['ssh', Infinity]),
-      'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without end',
+      'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without a time limit',
     ],
     [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is valid, and opens nothing'],
   ]
