@@ -28,10 +28,12 @@ export const serviceLogSchema = mapping({
   level: oneOf(kernelLogLevels).prefault(serviceDefaults.logLevel).describe('The level of the messages. Default: info'),
   limit: parsed(text('a rate such as 5/minute, or none'), parsePacketRate)
     .prefault(serviceDefaults.logLimit)
-    .describe('How many messages there are at most, per second, minute, hour, day or week; or none. Default: 5/minute'),
+    .describe(
+      'The maximum rate of messages: a number per second, minute, hour, day or week, or none. Default: 5/minute',
+    ),
   burst: whole('a number', ...serviceBounds.logBurst)
     .prefault(serviceDefaults.logBurst)
-    .describe('How many messages may come at once before the limit is kept to. Default: 5'),
+    .describe('How many messages can come at once before the limit applies. Default: 5'),
 })
 
 function checkLogPrefix(value: string): string {
@@ -65,13 +67,13 @@ export const serviceSchema = mapping({
     .describe('Filter only packets that start a TCP connection. Default: true for tcp; others cannot have it'),
   reject: oneOf(rejections)
     .optional()
-    .describe('What a source without access gets: no answer, a TCP reset, or an ICMP message. Default: drop'),
+    .describe('The answer to sources without a grant: none, a TCP reset, or an ICMP message. Default: drop'),
   accept: flag().prefault(false).describe('Accept every packet and only watch; excludes reject. Default: false'),
   window: duration(parseWindow)
     .prefault(serviceDefaults.window)
-    .describe('How long a grant lasts where the credential does not say; seconds, or 10m, 8h, 2d. Default: 60'),
+    .describe('How long a grant lasts if the credential has no window; seconds, or 10m, 8h, 2d. Default: 60'),
   'fail-open': flag().prefault(false).describe('Accept every packet while the daemon does not run. Default: false'),
-  'single-use': flag().prefault(false).describe('A grant is used up by the first connection. Default: false'),
+  'single-use': flag().prefault(false).describe('The first connection uses up the grant. Default: false'),
   allow: listOf('addresses and prefixes', parsed(text('an address or a prefix such as 192.0.2.0/24'), parsePrefix))
     .transform(withoutContained)
     .prefault([])
@@ -86,8 +88,8 @@ export const serviceSchema = mapping({
     .prefault(serviceDefaults.hook)
     .describe('Where the port is filtered; prerouting is before DNAT, for ports of containers. Default: input'),
   interface: interfaceNames().describe(
-    'The interfaces by which packets must come in to be filtered, one or a list, such as eth0 or ppp*; by others, the ' +
-      'port is open. [] for all interfaces. Default: []',
+    'The interfaces on which the service filters packets, one or a list, such as eth0 or ppp*. On all others, the port ' +
+      'is open. [] for all interfaces. Default: []',
   ),
   log: z
     .union([flag(), serviceLogSchema], { error: expected('true, false or a mapping') })

@@ -14,7 +14,7 @@ import type { AnyCredential, Triggers } from './types.js'
 export const commonOptions = {
   opens: listOf('names of services', name('the name of a service'))
     .optional()
-    .describe('The services that a knock opens; can be left out where a trigger is all that is wanted.'),
+    .describe('The services that a knock opens. Optional if the credential has a trigger.'),
   closes: listOf('names of services', name('the name of a service'))
     .optional()
     .describe('The services that a knock closes again for its source, instead of opening any.'),
@@ -22,7 +22,7 @@ export const commonOptions = {
     .optional()
     .describe("How long a grant lasts; seconds, or 10m, 8h, 2d, or unlimited. Default: the service's own window"),
   interface: interfaceNames().describe(
-    'The interfaces by which a knock must come in to count, one or a list, such as eth0 or ppp*. [] for all. Default: []',
+    'The interfaces on which a knock must arrive, one or a list, such as eth0 or ppp*. [] for all. Default: []',
   ),
   'on-open': triggerSchema.optional().describe('A command to run after a valid knock.'),
   'on-close': triggerSchema.optional().describe('A command to run after a knock that revokes a grant.'),

@@ -35,16 +35,16 @@ const schema = mapping({
   ...commonOptions,
   'max-window': duration(parseWindow)
     .prefault(300)
-    .describe('The longest time that a client may ask for, which asks for less than it wants otherwise. Default: 300'),
+    .describe('The longest time that a client can ask for. If it asks for more, it gets this time. Default: 300'),
   user: parsed(text('the name of a user'), readUser)
     .optional()
     .describe('The only name of a user that packets may have. Default: any'),
   'require-source-address': flag()
     .prefault(false)
-    .describe('Whether a packet must name the address of its sender; otherwise it may leave that out. Default: false'),
+    .describe('Whether a packet must contain the address of its sender. Default: false'),
   expires: parsed(text('a date such as 2027-01-31 or 2027-01-31T18:00:00Z'), parseInstant)
     .optional()
-    .describe('The date, or the second of it, from which on no packet counts; in UTC. Default: never'),
+    .describe('When the credential expires, in UTC: a date, or a date and a time. Default: never'),
   skew: duration(parseSkew)
     .prefault(120)
     .describe('How far the clocks may be apart, either way; seconds or a duration, -1 for any clock. Default: 120'),

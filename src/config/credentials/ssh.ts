@@ -24,8 +24,10 @@ const keyFiles = (what: string) => {
 const schema = mapping({
   type: z.literal('ssh').describe("The kind of knock: ssh, pkctl's own, signed by a key of OpenSSH."),
   'authorized-keys': keyFiles('Files with public keys, as the authorized_keys of sshd'),
-  'ca-keys': keyFiles('Files with the public keys of CAs whose certificates count, as the TrustedUserCAKeys of sshd'),
-  'revoked-keys': keyFiles('Files with what does not count any more, as the RevokedKeys of sshd'),
+  'ca-keys': keyFiles(
+    'Files with the public keys of CAs whose user certificates pkctld accepts, as the TrustedUserCAKeys of sshd',
+  ),
+  'revoked-keys': keyFiles('Files with revoked keys and certificates, as the RevokedKeys of sshd'),
   principals: listOf('names', parsed(text('a name'), checkPrincipal))
     .prefault([])
     .describe('Names of which a certificate must have one, unless the line of its CA has other ones. Default: []'),
