@@ -31,7 +31,7 @@ export function printRevoked(result: RevokedByDaemon, name: string, terminal: Te
   }
   for (const { source, service } of result.revoked) terminal.out(revokedText(source, service))
   for (const { source, service, secondsLeft } of result.kept) {
-    const left = secondsLeft === null ? 'without end' : `for ${count(secondsLeft, 'second')}`
+    const left = secondsLeft === null ? 'without a time limit' : `for ${count(secondsLeft, 'second')}`
     terminal.out(`${source} may still use ${service} ${left}: another user or command has granted it, too`)
   }
 }

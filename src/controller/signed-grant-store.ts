@@ -2,7 +2,7 @@
  * Who has signed for the grants that run, in memory and on disk, so that a user's grants can be revoked after a restart of
  * the daemon, too: a JSON object on each line. The first one names the boot, with which all grants end. Then for a key,
  * service and address the last line counts; a line without a key ends all of its service and address. Times are seconds of
- * the clock that goes on as the kernel's timeouts do; null is without end.
+ * the clock that goes on as the kernel's timeouts do; null is without a time limit.
  *
  * No line is waited for: what a power failure loses here, the kernel loses, too.
  */
@@ -23,7 +23,7 @@ export interface SignedGrant {
   /** Its fingerprint, and that of the CA of a certificate, as ssh-keygen prints them. */
   readonly key: string
   readonly authority: string | null
-  /** Infinity without end. */
+  /** Infinity without a time limit. */
   readonly until: number
 }
 
