@@ -308,6 +308,9 @@ export class Controller {
       effects: effects => {
         for (const effect of effects) this.#follow(effect)
       },
+      rulesetChanged: () => {
+        this.#driftWatcher.rulesetChanged()
+      },
       trouble: (level, message) => {
         log[level](message)
       },

@@ -1,6 +1,7 @@
 /** What the log says of drift: each time at first, and once a minute when it happens again and again. */
 import type { Reconciliation } from '../nft/index.js'
 import { count } from '../util/index.js'
+import type { Since } from './generation-clock.js'
 import type { Log } from './log.js'
 
 /** Drift is in a row with the one before when less than this is between them. */
@@ -30,19 +31,20 @@ export class DriftLog {
     if (performance.now() - this.#last > calmMilliseconds) this.row = 0
   }
 
-  /** `by` is the process that caused it, empty when unknown; `since` a time by performance.now() before which all was well. */
-  restored({ drift, restored, at }: Reconciliation, by: string, since: number): void {
+  /** `by` is the process that caused it, empty when unknown; `since` the change before which all was well. */
+  restored({ drift, restored, at }: Reconciliation, by: string, since: Since): void {
     const now = performance.now()
     this.row = now - this.#last > calmMilliseconds ? 1 : this.row + 1
     this.#last = now
     this.count++
-    const took = Math.max(0, Math.round((at ?? now) - since))
+    const sinceTime = (time: number) => Math.max(0, Math.round((at ?? now) - time))
+    const took = sinceTime(since.after)
     this.seconds += took / 1000
     const fields = { event: 'healed', damages: drift, restored, milliseconds: took, ...(by ? { by } : {}) }
     const whose = by === '' ? 'another program' : by
     const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')
     this.log[this.row <= loggedEach ? 'warn' : 'debug'](
-      `${what} by ${whose}; restored after at most ${took} ms, with ${restored} grants`,
+      `${what} by ${whose}; restored ${sinceTime(since.noticed)} ms after pkctld noticed, at most ${took} ms after the change, with ${restored} grants`,
       fields,
     )
     if (this.row <= loggedEach) return

@@ -11,9 +11,10 @@ import type {
   RulesetTransaction,
   Watch,
 } from '../nft/index.js'
-import { isBarrier, isComparedElement, isDeletion, isOurs } from '../nft/index.js'
-import type { ReadGeneration } from '../queue/index.js'
+import { isBarrier, isComparedElement, isDeletion, isOurs, tableName } from '../nft/index.js'
+import type { RulesetQuestions } from '../queue/index.js'
 import { calmMilliseconds, DriftLog } from './drift-log.js'
+import type { Since } from './generation-clock.js'
 import { GenerationClock, isUpTo } from './generation-clock.js'
 import type { Log } from './log.js'
 
@@ -21,7 +22,7 @@ export interface ReconcileParts {
   readonly reconciler: Reconciler
   readonly tracker: GrantTracker
   readonly watch: Watch
-  readonly generation: ReadGeneration
+  readonly questions: RulesetQuestions
 }
 
 /** Compares and restores; `queueRule`: the rule in iptables' mangle table as well. */
@@ -55,7 +56,7 @@ export class DriftWatcher {
   /** Who deleted the table, once the monitor has come to the end of that transaction. */
   #deletedBy = ''
   #timers = new Set<NodeJS.Timeout>()
-  #wanted: { queueRule: boolean; by: string; since: number } | undefined
+  #wanted: { queueRule: boolean; by: string; since: Since } | undefined
   #busy = false
   /** Raised by everything after which grants have to be read again. */
   #generation = 0
@@ -70,7 +71,7 @@ export class DriftWatcher {
     readonly reconcile: Reconcile,
   ) {
     this.#report = new DriftLog(log)
-    this.#clock = new GenerationClock(parts.generation, () => {
+    this.#clock = new GenerationClock(parts.questions.generation, () => {
       this.#want(this.#fallback, '', this.#clock.oldestSince)
     })
   }
@@ -100,6 +101,14 @@ export class DriftWatcher {
     this.parts.reconciler.interrupt()
     this.#monitor?.stop()
     for (const timer of this.#timers) clearTimeout(timer)
+  }
+
+  /** The kernel reports that some program has changed the ruleset. A table that is gone has left its ports open. */
+  rulesetChanged(): void {
+    if (!this.#running) return
+    this.#clock.notice()
+    if (this.parts.questions.hasTable(tableName) !== false) return
+    this.#want(this.#fallback, '', this.#clock.oldestSince)
   }
 
   /** Compares the table, whatever the monitor reports. */
@@ -143,7 +152,7 @@ export class DriftWatcher {
 
   /** Takes note of a reconciliation that came before something else was done. */
   reconciled(reconciliation: Reconciliation): void {
-    const { by = '', since = this.#clock.oldestSince ?? performance.now() } = this.#wanted ?? {}
+    const { by = '', since = this.#clock.oldestSince ?? rightNow() } = this.#wanted ?? {}
     if (reconciliation.drift.length > 0) this.#report.restored(reconciliation, by, since)
   }
 
@@ -217,10 +226,10 @@ export class DriftWatcher {
     })
   }
 
-  #want(queueRule: boolean, by: string, since = performance.now()): void {
+  #want(queueRule: boolean, by: string, since: Since = rightNow()): void {
     const { by: earlierBy = '', queueRule: also = false, since: earlier = since } = this.#wanted ?? {}
     const who = by === '' ? earlierBy : by
-    this.#wanted = { queueRule: queueRule || also, by: who, since: Math.min(since, earlier) }
+    this.#wanted = { queueRule: queueRule || also, by: who, since: earlierOf(since, earlier) }
     // What still waits for the monitor to restore grants must not keep a table from being restored.
     this.parts.reconciler.interrupt()
     if (!this.#busy) void this.#reconcileWanted()
@@ -261,6 +270,13 @@ export class DriftWatcher {
     this.#timers.add(timer)
   }
 }
+
+const rightNow = (): Since => ({ after: performance.now(), noticed: performance.now() })
+
+const earlierOf = (one: Since, other: Since): Since => ({
+  after: Math.min(one.after, other.after),
+  noticed: Math.min(one.noticed, other.noticed),
+})
 
 const pauseAfter = (times: number): number =>
   times <= 0 ? 0 : Math.min(longestPauseMilliseconds, firstPauseMilliseconds * 2 ** Math.min(times - 1, 20))

@@ -35,6 +35,8 @@ export interface PacketWorker {
 export interface PacketWorkerEvents {
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
   effects(effects: readonly Effect[]): void
+  /** A transaction of some program has changed the ruleset, or several have. */
+  rulesetChanged(): void
   trouble(level: 'error' | 'warn', message: string): void
   /** The thread ended although it was not asked to. */
   died(error: Error): void

@@ -82,6 +82,7 @@ function run(): void {
     },
   )
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
+  watchRuleset(queue)
   let isWarm = false
   const warmUpOnce = (credentials: readonly PacketCredential[]) => {
     if (!isWarm) warmUp(credentials, mask, clock)
@@ -98,6 +99,9 @@ function run(): void {
       answerVerified(handler, queue)
       return handleRequests(handler, queue, { journal, tally }, warmUpOnce)
     },
+    onRuleset: () => {
+      post({ kind: 'ruleset' })
+    },
     longestWait: () => handler.longestWait(),
     onTick: () => {
       answerHeld(handler, queue, handler.lateAnswers())
@@ -106,6 +110,16 @@ function run(): void {
   verifyBy(null, handler, queue)
   queue.close()
   journal.close()
+}
+
+/** This thread waits in any case, and wakes up for packets as early as any. */
+function watchRuleset(queue: PacketQueue): void {
+  try {
+    queue.watchRuleset()
+  } catch (error) {
+    const message = `changes of the ruleset are noticed up to a second late: ${(error as Error).message}`
+    post({ kind: 'trouble', level: 'warn', message })
+  }
 }
 
 /** To the thread that verifies signatures; null while it does not run. */

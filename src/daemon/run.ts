@@ -16,7 +16,7 @@ import {
   steadySeconds,
   watchRuleset,
 } from '../nft/index.js'
-import { rulesetGeneration } from '../queue/index.js'
+import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { Listener } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
@@ -164,7 +164,7 @@ function createController(
     marks,
     reconciling: {
       ...{ reconciler: new Reconciler(ruleset, tracker), tracker },
-      ...{ watch: watchRuleset, generation: rulesetGeneration() },
+      ...{ watch: watchRuleset, questions: rulesetQuestions() },
     },
     ownership: { owner, saved: new SavedRulesets(), exclusive: ruleset.exclusive },
     startWorker: (config, events) => startPacketWorker(recent, markSeed, config, events),

@@ -109,6 +109,9 @@ export function startPacketWorker(
         case 'pong':
           pings.answer()
           break
+        case 'ruleset':
+          events.rulesetChanged()
+          break
         case 'knocks':
           events.knocks(message.events, message.suppressed)
           break

@@ -45,6 +45,8 @@ export type WorkerMessage =
   | { readonly kind: 'sequences'; readonly sources: readonly SequenceProgress[] }
   | { readonly kind: 'report'; readonly report: WorkerReport }
   | { readonly kind: 'pong' }
+  /** The ruleset has changed. */
+  | { readonly kind: 'ruleset' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }
   | { readonly kind: 'effects'; readonly effects: readonly Effect[] }
   | { readonly kind: 'trouble'; readonly message: string; readonly level: 'error' | 'warn' }

@@ -3,7 +3,7 @@ import ffi from 'ffi-rs'
 import type { JsExternal } from 'ffi-rs'
 import { QueueError } from './errors.js'
 
-const { DataType: T, define, isNullPointer, load, open } = ffi
+const { arrayConstructor, DataType: T, define, isNullPointer, load, open } = ffi
 
 interface WithErrno<T> {
   readonly value: T
@@ -55,8 +55,16 @@ export interface Libraries {
   int(name: string, ...params: unknown[]): number
   /** Calls a function that returns a pointer, and throws a CallError when that is NULL. */
   pointer(name: string, ...params: unknown[]): Handle
+  /** Has the kernel deliver to a socket only what this program of classic BPF lets through. Throws a CallError. */
+  attachFilter(descriptor: number, program: Buffer): void
   readonly null: Handle
 }
+
+// asm-generic/socket.h, linux/filter.h
+const solSocket = 1
+const soAttachFilter = 26
+const instructionBytes = 8
+const sockFprogBytes = 16
 
 const timexBytes = 256
 /** What adjtimex(2) returns while the clock is not synchronised. */
@@ -109,6 +117,23 @@ export function openLibraries(): Libraries {
       const result = invoke<Handle>(name, params)
       if (isNullPointer(result.value)) throw failure(name, result)
       return result.value
+    },
+    attachFilter(descriptor, program) {
+      // struct sock_fprog: how many instructions, and where they are.
+      const bytes = arrayConstructor({ type: T.U8Array, length: program.length, dynamicArray: true })
+      const result = load({
+        library: 'c',
+        funcName: 'setsockopt',
+        retType: T.I32,
+        paramsType: [T.I32, T.I32, T.I32, { count: T.I32, instructions: bytes }, T.U32],
+        paramsValue: [
+          ...[descriptor, solSocket, soAttachFilter],
+          { count: program.length / instructionBytes, instructions: program },
+          sockFprogBytes,
+        ],
+        errno: true,
+      }) as WithErrno<number>
+      if (result.value < 0) throw failure('setsockopt', result)
     },
     // ffi-rs has no literal for it; asking for a variable that cannot exist returns one.
     null: load({

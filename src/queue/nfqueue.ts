@@ -10,6 +10,7 @@ import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from './netlink.js'
 import { explainOpenError } from './open-error.js'
 import { Packet } from './packet.js'
+import { RulesetEvents } from './ruleset-events.js'
 
 /** The packets of one batch, and the places for the answers to them. */
 export interface Batch {
@@ -45,6 +46,8 @@ export interface QueueLoop {
   onAnswered(): void
   /** Called when the descriptor for waking up became readable. Return true to end the loop. */
   onWake(): boolean
+  /** Called when the ruleset has changed, once it is watched: see `watchRuleset`. */
+  onRuleset(): void
   /** How long to wait at most, in milliseconds; -1 = until there is something. After that, `onTick` is called. */
   longestWait(): number
   onTick(): void
@@ -88,6 +91,7 @@ export class PacketQueue {
   /** Writing a byte here wakes the loop, from any thread. */
   readonly wakeWriter: number
   readonly #number: number
+  #ruleset: RulesetEvents | undefined
 
   private constructor(c: Libraries, handle: Handle, queue: Handle, number: number) {
     this.#c = c
@@ -133,17 +137,19 @@ export class PacketQueue {
     this.#c.int('fcntl', this.#descriptor, fSetfl, oNonblock)
   }
 
+  /** Has `run` notice changes of the ruleset, too: the thread waits in any case. Throws an error of the system. */
+  watchRuleset(): void {
+    this.#ruleset = RulesetEvents.open(this.#c)
+  }
+
   /** Answers packets until `onWake` says so, and before it returns, those that were already waiting. */
   run(loop: QueueLoop): void {
     const buffer = Buffer.alloc(batchSize * slotSize)
     const packets = Array.from({ length: batchSize }, () => new Packet(buffer))
     const batch: Batch = { packets, count: 0, answers: new Float64Array(batchSize) }
     const verdicts = verdictBuffer(batchSize, this.#number)
-    const interest = Buffer.alloc(16)
-    interest.writeInt32LE(this.#descriptor, 0)
-    interest.writeInt16LE(pollIn, 4)
-    interest.writeInt32LE(this.#wakeReader, 8)
-    interest.writeInt16LE(pollIn, 12)
+    const ruleset = this.#ruleset
+    const interest = new Interest([this.#descriptor, this.#wakeReader, ...(ruleset ? [ruleset.descriptor] : [])])
     for (let ending = false, alone = 0, untold = 0; ;) {
       const more = this.#receive(batch, buffer, alone > 0 ? 1 : batchSize)
       if (batch.count > 0) {
@@ -158,9 +164,14 @@ export class PacketQueue {
       untold = 0
       if (ending && !more) return
       // Under load there is no time to wait, but always some to see whether there is a request.
-      if (this.#wait(interest, more || ending ? 0 : loop.longestWait())) {
+      this.#wait(interest, more || ending ? 0 : loop.longestWait())
+      if (interest.isReady(1)) {
         fs.readSync(this.#wakeReader, Buffer.alloc(64))
         if (loop.onWake()) ending = true
+      }
+      if (interest.isReady(2)) {
+        ruleset?.drain()
+        loop.onRuleset()
       }
       loop.onTick()
       alone = more ? 0 : answeredAlone
@@ -172,6 +183,7 @@ export class PacketQueue {
     this.#c.int('nfq_destroy_queue', this.#queue)
     this.#c.int('nfq_close', this.#handle)
     fs.closeSync(this.#wakeReader)
+    this.#ruleset?.close()
   }
 
   /** Fills the batch with what is there, up to `limit` packets. True when there may be more. */
@@ -216,15 +228,39 @@ export class PacketQueue {
     }
   }
 
-  /** Waits for packets or a wake-up, at most `milliseconds`, or without end for -1. True when woken up. */
-  #wait(interest: Buffer, milliseconds: number): boolean {
-    interest.writeInt16LE(0, 14)
+  /** Waits for one of the descriptors, at most `milliseconds`, or without end for -1. */
+  #wait(interest: Interest, milliseconds: number): void {
+    interest.clear()
     try {
-      this.#c.int('poll', interest, 2, milliseconds)
+      this.#c.int('poll', interest.bytes, interest.count, milliseconds)
     } catch (error) {
-      if (error instanceof CallError && error.message.includes('Interrupted')) return false
-      throw error
+      if (!(error instanceof CallError && error.message.includes('Interrupted'))) throw error
     }
-    return interest.readInt16LE(14) !== 0
+  }
+}
+
+const pollfdBytes = 8
+
+/** What poll(2) is asked for: an array of struct pollfd. */
+class Interest {
+  readonly bytes: Buffer
+  readonly count: number
+
+  constructor(descriptors: readonly number[]) {
+    this.count = descriptors.length
+    this.bytes = Buffer.alloc(pollfdBytes * descriptors.length)
+    for (const [i, descriptor] of descriptors.entries()) {
+      this.bytes.writeInt32LE(descriptor, i * pollfdBytes)
+      this.bytes.writeInt16LE(pollIn, i * pollfdBytes + 4)
+    }
+  }
+
+  clear(): void {
+    for (let i = 0; i < this.count; i++) this.bytes.writeInt16LE(0, i * pollfdBytes + 6)
+  }
+
+  /** Whether the descriptor at this place of the list was found readable. */
+  isReady(place: number): boolean {
+    return place < this.count && this.bytes.readInt16LE(place * pollfdBytes + 6) !== 0
   }
 }

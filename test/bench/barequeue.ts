@@ -11,6 +11,7 @@ queue.run({
     batch.answers.fill(answeredMark, 0, batch.count)
   },
   onAnswered: () => undefined,
+  onRuleset: () => undefined,
   onWake: () => true,
   longestWait: () => -1,
   onTick: () => undefined,

@@ -46,12 +46,12 @@ describe('reconciling, beside big lists', () => {
     const granted = /with (\d+) grants|message":"(\d+) grants? restored/g
     const open = opened === undefined ? 0 : opened.last - opened.first
     // From this repair on: what an earlier one still restores may come before.
-    const log = () => /[^\n]*restored after at most[^]*/.exec(site.daemon.output.slice(said))?.[0] ?? ''
+    const log = () => /[^\n]*restored \d+ ms after pkctld noticed[^]*/.exec(site.daemon.output.slice(said))?.[0] ?? ''
     const grants = () =>
       [...log().matchAll(granted)].reduce((sum, [, at = 0, later = 0]) => sum + Number(at) + Number(later), 0)
     // They come back when all of the list has been read.
     await until(() => grants() >= 2).catch(() => undefined)
-    const [, logged] = /restored after at most (\d+) ms/.exec(log()) ?? []
+    const [, logged] = /at most (\d+) ms after the change/.exec(log()) ?? []
     t.diagnostic(`a stranger came in for ${Math.round(open)} ms, ${opened?.times ?? 0} times; logged: ${logged} ms`)
     assert.ok(open < mostOpenMilliseconds, `${open} ms`)
     assert.ok(Number(logged) >= open - 20, `${open} ms open, and logged ${logged}`)

@@ -18,6 +18,12 @@ class Scene {
   watches: MonitorEvents[] = []
   said: string[] = []
   generation = 1
+  isTableThere = true
+  asked = 0
+  readonly questions = {
+    generation: () => (this.asked++, this.generation),
+    hasTable: () => this.isTableThere,
+  }
   readonly driftWatcher: DriftWatcher
 
   constructor() {
@@ -28,16 +34,15 @@ class Scene {
       return this.read?.(isCurrent) ?? Promise.resolve(this.reads > 3)
     }
     const ignore = () => undefined
-    const reconciler = { readGrants, follow: ignore, interrupt: ignore } as unknown as Reconciler
+    const reconciler = {
+      readGrants, follow: ignore, interrupt: ignore } as unknown as Reconciler
     const tracker = { forgetAll: () => undefined } as unknown as GrantTracker
     const watch = (events: MonitorEvents) => {
       this.watches.push(events)
       return { pid: 1, stop: () => undefined }
     }
-    this.driftWatcher = new DriftWatcher(
-      { reconciler, tracker, watch, generation: () => this.generation },
-      log,
-      queueRule => this.#reconcile(queueRule),
+    this.driftWatcher = new DriftWatcher({ reconciler, tracker, watch, questions: this.questions }, log, queueRule =>
+      this.#reconcile(queueRule),
     )
   }
 
@@ -151,8 +156,47 @@ describe('DriftWatcher', () => {
 
   it('looks when the ruleset has changed and the monitor does not say how, and once', async () => {
     scene.generation = 2
+    scene.driftWatcher.rulesetChanged()
+    await pass(75)
+    assert.deepEqual(scene.reconciliations, [])
     await pass(1000)
     assert.deepEqual(scene.reconciliations, [true])
+  })
+
+  it('looks soon also when no change was noticed', async () => {
+    scene.generation = 2
+    await pass(1200)
+    assert.deepEqual(scene.reconciliations, [true])
+  })
+
+  it('does not look for a change that the monitor reports in time, also when more follow', async () => {
+    for (let i = 0; i < 40; i++) {
+      scene.generation++
+      scene.driftWatcher.rulesetChanged()
+      const [events, generation] = [[], scene.generation]
+      const foreign = { verb: 'add', kind: 'set', family: 'ip', table: 'x', name: 'y', elements: events }
+      await pass(25)
+      scene.watches.at(-1)?.transaction({ events: [foreign], generation, by: '', lost: false })
+    }
+    assert.deepEqual(scene.reconciliations, [])
+  })
+
+  it('asks the kernel once a second while nothing changes', async () => {
+    scene.asked = 0
+    await pass(10_000)
+    assert.ok(scene.asked <= 10, `${scene.asked} times`)
+  })
+
+  it('compares at once when the table is gone, before the monitor says so', async () => {
+    scene.generation = 2
+    scene.driftWatcher.rulesetChanged()
+    scene.isTableThere = false
+    scene.drift = ['the table went']
+    scene.driftWatcher.rulesetChanged()
+    await settle()
+    assert.deepEqual(scene.reconciliations, [true])
+    scene.driftWatcher.stop()
+    scene.driftWatcher.rulesetChanged()
   })
 
   it('says how long rules may have been gone: since the ruleset was another one', async () => {
@@ -162,7 +206,7 @@ describe('DriftWatcher', () => {
     scene.drift = ['the table went']
     scene.watches.at(-1)?.deleted()
     await settle()
-    assert.match(scene.said.join(), /restored after at most 3[0-5]\d ms/)
+    assert.match(scene.said.join(), /restored 0 ms after pkctld noticed, at most 3[0-5]\d ms after the change/)
   })
 
   it('says how many grants could not be restored', async () => {
@@ -174,7 +218,7 @@ describe('DriftWatcher', () => {
   it('says who did what, and counts', async () => {
     await scene.causeDrift()
     assert.equal(scene.driftWatcher.restorations, 1)
-    assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); restored after/)
+    assert.match(scene.said.join(), /warn: the table went by process 7 \(nft\); restored 0 ms after/)
   })
 
   it('in a fight is quick at first, then slower and slower, never ends, and says so once a minute', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { readAnswer } from '../../../src/queue/ruleset-generation.js'
+import { getTable, readGeneration, readPresence } from '../../../src/queue/netfilter-messages.js'
 
 /** As the kernel sends it: the number in network order, then the process that asks. */
 const answer = Buffer.from(
@@ -14,7 +14,7 @@ const answer = Buffer.from(
 )
 
 it('reads the number of the generation', () => {
-  assert.equal(readAnswer(answer), 0x102)
+  assert.equal(readGeneration(answer), 0x102)
 })
 const others: readonly (readonly [string, Buffer])[] = [
   ['nothing', Buffer.alloc(0)],
@@ -24,6 +24,31 @@ const others: readonly (readonly [string, Buffer])[] = [
 ]
 for (const [name, message] of others) {
   it(`takes ${name} for no answer`, () => {
-    assert.equal(readAnswer(message), undefined)
+    assert.equal(readGeneration(message), undefined)
+  })
+}
+
+it('asks for a table by its name', () => {
+  assert.equal(
+    getTable('pkctl').toString('hex'),
+    '20000000010a01000000000000000000' + '01000000' + '0a000100706b63746c000000',
+  )
+})
+
+const absent = Buffer.from(
+  '24000000020000000000000000000000feffffff2000000001 0a01000000000000000000'.replaceAll(' ', ''),
+  'hex',
+)
+const refused = Buffer.from(absent.toString('hex').replace('feffffff', 'ffffffff'), 'hex')
+const there = Buffer.from('1c000000000a00000000000000000000' + '01000000' + '0800020000000000', 'hex')
+
+for (const [name, message, presence] of [
+  ['the table', there, true],
+  ['that there is none', absent, false],
+  ['another error', refused, undefined],
+  ['nothing', Buffer.alloc(0), undefined],
+] as const) {
+  it(`takes ${name} for ${presence}`, () => {
+    assert.equal(readPresence(message), presence)
   })
 }
