@@ -98,7 +98,7 @@ export class DriftWatcher {
   stop(): void {
     this.#running = false
     this.#clock.stop()
-    this.parts.reconciler.interrupt()
+    this.parts.reconciler.end()
     this.#monitor?.stop()
     for (const timer of this.#timers) clearTimeout(timer)
   }
@@ -108,6 +108,7 @@ export class DriftWatcher {
     if (!this.#running) return
     this.#clock.notice()
     if (this.parts.questions.hasTable(tableName) !== false) return
+    void this.parts.reconciler.closePorts()
     this.#want(this.#fallback, '', this.#clock.oldestSince)
   }
 

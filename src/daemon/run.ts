@@ -11,8 +11,10 @@ import {
   Firewall,
   GrantTracker,
   Marks,
+  openSession,
   RecentGrants,
   Reconciler,
+  Standby,
   steadySeconds,
   watchRuleset,
 } from '../nft/index.js'
@@ -153,6 +155,7 @@ function createController(
   const marks = new Marks(config.marks.mask, markSeed)
   const recent = new RecentGrants()
   const tracker = new GrantTracker(marks, steadySeconds, recent)
+  const standby = new Standby(openSession)
   return new Controller(config, {
     version,
     log,
@@ -163,7 +166,7 @@ function createController(
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,
     reconciling: {
-      ...{ reconciler: new Reconciler(ruleset, tracker), tracker },
+      ...{ reconciler: new Reconciler(ruleset, tracker, standby), tracker },
       ...{ watch: watchRuleset, questions: rulesetQuestions() },
     },
     ownership: { owner, saved: new SavedRulesets(), exclusive: ruleset.exclusive },

@@ -11,8 +11,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** One statement or expression of a rule. */
 export type Expression = Json
 
-/** One command of a transaction: `add`, `insert`, `delete` or `flush`, and its object. */
-export type Command = { readonly [verb in 'add' | 'insert' | 'delete' | 'flush']?: Json }
+/** One command of a transaction: `add`, `create`, `insert`, `delete` or `flush`, and its object. */
+export type Command = { readonly [verb in 'add' | 'create' | 'insert' | 'delete' | 'flush']?: Json }
 
 const verbs = ['add', 'insert', 'delete', 'flush']
 
@@ -38,6 +38,8 @@ const ipName = (version: IpFamily) => (version === 4 ? 'ip' : 'ip6')
 // ---- objects
 
 export const addTable = (): Command => ({ add: { table: { family, name: table } } })
+/** Fails where there is one. */
+export const createTable = (): Command => ({ create: { table: { family, name: table } } })
 export const deleteTable = (): Command => ({ delete: { table: { family, name: table } } })
 
 export const addChain = (name: string): Command => ({ add: { chain: { ...here, name } } })

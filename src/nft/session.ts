@@ -16,6 +16,11 @@ export interface Session {
    * transaction.
    */
   run(name: string, commands: readonly Command[]): Promise<string>
+  /**
+   * Sends a transaction but for its end, and returns what sends that and runs it: without the time in which nft reads a long
+   * line. Nothing else can be run before. A session that ends first does not run it.
+   */
+  stage(name: string, commands: readonly Command[]): () => Promise<string>
   /** How much was sent to it. nft remembers every line. */
   readonly bytes: number
   /** Resolves to the reason when it has ended, and what it owned has no owner any more. */
@@ -92,10 +97,20 @@ class NftSession implements Session {
   }
 
   run(name: string, commands: readonly Command[]): Promise<string> {
+    return this.stage(name, commands)()
+  }
+
+  stage(name: string, commands: readonly Command[]): () => Promise<string> {
+    const line = JSON.stringify({ nftables: commands })
+    this.bytes += line.length + question.length
+    // nft runs a line also when its input ends there; one without its end is no JSON.
+    this.child.stdin?.write(line.slice(0, -1))
+    return () => this.#finish(name, `${line.slice(-1)}\n${question}`, line.length)
+  }
+
+  #finish(name: string, rest: string, length: number): Promise<string> {
     if (this.#end !== undefined) return Promise.reject(new Error(`nft's session ended: ${this.#end}`))
-    const lines = `${JSON.stringify({ nftables: commands })}\n${question}`
-    this.bytes += lines.length
-    const milliseconds = answerMilliseconds + lines.length / bytesInMillisecond
+    const milliseconds = answerMilliseconds + length / bytesInMillisecond
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         // Whatever waits behind it waits in vain, too.
@@ -110,7 +125,7 @@ class NftSession implements Session {
           how(value)
         }
       this.#waiting.push({ complaint: [], resolve: settle(resolve), reject: settle(reject) })
-      this.child.stdin?.write(lines)
+      this.child.stdin?.write(rest)
     })
   }
 

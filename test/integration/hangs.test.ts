@@ -203,6 +203,9 @@ describe('what hangs', { concurrency: 4 }, () => {
       await held.says(/held/)
       await site.flush()
       await site.closedWithin(20_000)
+      assert.doesNotMatch(site.daemon.output, /the table inet pkctl was deleted/, 'ports do not wait for the lock')
+      await site.says(/the table inet pkctl was deleted/, 20_000)
+      assert.equal(await site.lab.opens(server4, stranger4), 'timeout')
       await site.endsInTime()
       assert.match(
         site.daemon.output,

@@ -385,3 +385,6 @@ export class FakeIptablesQueue implements IptablesQueue {
     return Promise.resolve()
   }
 }
+
+/** Nothing waits to close ports. */
+export const noStandby = { keep: () => undefined, closePorts: () => Promise.resolve(false), stop: () => undefined }

@@ -24,6 +24,7 @@ import { withElements } from './read-table.js'
 import { readServices } from './service-state.js'
 import type { Snapshot } from './snapshot.js'
 import { comparedMaps, comparedSets, takeSnapshot } from './snapshot.js'
+import type { Standby } from './standby.js'
 
 /** What was different, and how many grants were restored; nothing was when `drift` is empty. */
 export interface Reconciliation {
@@ -71,10 +72,13 @@ export class Reconciler {
   #owed: OwedGrants | undefined
   #interrupt: () => void = () => undefined
   #requiresPersist = false
+  /** When ports were closed in place of a table that was deleted, by performance.now(), until the rest follows. */
+  #closedAt: number | undefined
 
   constructor(
     readonly access: RulesetAccess,
     readonly tracker: GrantTracker,
+    readonly standby: Pick<Standby, 'keep' | 'closePorts' | 'stop'>,
   ) {}
 
   /** The number of the table that is as it should be. */
@@ -82,10 +86,11 @@ export class Reconciler {
     return this.#snapshot?.table
   }
 
-  /** Whether a table without `persist` counts as drift. True when that is new. */
+  /** Whether a table without `persist` counts as drift, because it is to be owned. True when that is new. */
   requirePersist(required: boolean): boolean {
     const isNew = required && !this.#requiresPersist
     this.#requiresPersist = required
+    this.#keepReady()
     return isNew
   }
 
@@ -108,6 +113,17 @@ export class Reconciler {
     return { ...reconciliation, ...(await this.#restoreOwed()) }
   }
 
+  /** Closes ports at once where the table is gone, without the lock and before a comparison, which has to follow. */
+  async closePorts(): Promise<void> {
+    if (await this.standby.closePorts()) this.#closedAt = performance.now()
+  }
+
+  /** Ends what waits to be used. Nothing is restored any more. */
+  end(): void {
+    this.interrupt()
+    this.standby.stop()
+  }
+
   /** Lets a `reconcile` that waits for the monitor resolve at once; the grants are left to the next one. */
   interrupt(): void {
     this.#interrupt()
@@ -119,7 +135,7 @@ export class Reconciler {
     } catch (error) {
       if (!(error instanceof LockError) || !this.#snapshot) throw error
       const terse = await this.access.nft.list({ elements: false })
-      if (terse.present) throw error
+      if (terse.present && !this.#isClosedOnly(terse)) throw error
       const rebuilt = await this.#rebuild(this.#snapshot, terse, packetPathFor, deleted)
       if (this.#owed) this.#owed = { ...this.#owed, withoutLock: true }
       return rebuilt
@@ -153,7 +169,8 @@ export class Reconciler {
     const snapshot = this.#snapshot
     if (!snapshot) return nothing
     const terse = await this.access.nft.list({ elements: false })
-    if (!terse.present) return this.#rebuild(snapshot, terse, packetPathFor, deleted)
+    if (!terse.present || this.#isClosedOnly(terse)) return this.#rebuild(snapshot, terse, packetPathFor, deleted)
+    this.#closedAt = undefined
     if (this.#requiresPersist && !terse.persist) return this.#rebuild(snapshot, terse, packetPathFor, notPersistent)
     const listing = await this.#withComparedElements(terse)
     if (listing.handle !== snapshot.table) {
@@ -162,7 +179,20 @@ export class Reconciler {
     const comparison = compareSnapshot(snapshot, listing)
     if (comparison.kind === 'drifted') return this.#repair(comparison, snapshot, listing, packetPathFor)
     this.#snapshot = comparison.snapshot
+    this.#keepReady()
     return nothing
+  }
+
+  /** Whether this is the table that only closes the ports. */
+  #isClosedOnly({ handle }: Listing): boolean {
+    return this.#closedAt !== undefined && handle !== this.#snapshot?.table
+  }
+
+  /** No other program can delete a table that has an owner. */
+  #keepReady(): void {
+    if (this.#requiresPersist) return this.standby.stop()
+    const services = [...(this.#snapshot?.services ?? [])]
+    this.standby.keep(new Map(services.map(([name, { spec }]) => [name, spec])))
   }
 
   /** Takes over what the monitor reports. */
@@ -248,9 +278,12 @@ export class Reconciler {
     owed: Omit<OwedGrants, 'at'>,
     packetPath: PacketPathSpec,
   ): Promise<Reconciliation> {
-    const at = performance.now()
-    this.#owed = { ...owed, at, before: this.#owed?.before ?? owed.before }
+    const now = performance.now()
+    const at = this.#closedAt ?? now
+    this.#closedAt = undefined
+    this.#owed = { ...owed, at: now, before: this.#owed?.before ?? owed.before }
     await this.#finish(commands, owed.services, packetPath)
+    this.#keepReady()
     return { ...nothing, drift, at }
   }
 

@@ -14,7 +14,7 @@ import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
 import { Reconciler } from '../../../src/nft/reconcile/reconciler.js'
 import { Marks } from '../../../src/nft/table/marks.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
-import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
+import { FakeNft, fakeRuleset, noStandby } from '../../support/fake-nft.js'
 import { ports, service } from '../../support/firewall-tools.js'
 import { load } from '../config/config-support.js'
 
@@ -89,7 +89,7 @@ class Scene {
       steadySeconds: () => this.now / 1000,
       marks,
       reconciling: {
-        reconciler: new Reconciler(ruleset, tracker),
+        reconciler: new Reconciler(ruleset, tracker, noStandby),
         tracker,
         watch: events => {
           this.#watch = events

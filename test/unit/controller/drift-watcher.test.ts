@@ -19,6 +19,7 @@ class Scene {
   said: string[] = []
   generation = 1
   isTableThere = true
+  closings = 0
   asked = 0
   readonly questions = {
     generation: () => (this.asked++, this.generation),
@@ -34,8 +35,14 @@ class Scene {
       return this.read?.(isCurrent) ?? Promise.resolve(this.reads > 3)
     }
     const ignore = () => undefined
+    const closePorts = () => Promise.resolve(void this.closings++)
     const reconciler = {
-      readGrants, follow: ignore, interrupt: ignore } as unknown as Reconciler
+      readGrants,
+      closePorts,
+      follow: ignore,
+      interrupt: ignore,
+      end: ignore,
+    } as unknown as Reconciler
     const tracker = { forgetAll: () => undefined } as unknown as GrantTracker
     const watch = (events: MonitorEvents) => {
       this.watches.push(events)
@@ -187,16 +194,19 @@ describe('DriftWatcher', () => {
     assert.ok(scene.asked <= 10, `${scene.asked} times`)
   })
 
-  it('compares at once when the table is gone, before the monitor says so', async () => {
+  it('closes ports and compares at once when the table is gone, before the monitor says so', async () => {
     scene.generation = 2
     scene.driftWatcher.rulesetChanged()
+    assert.equal(scene.closings, 0)
     scene.isTableThere = false
     scene.drift = ['the table went']
     scene.driftWatcher.rulesetChanged()
     await settle()
+    assert.equal(scene.closings, 1)
     assert.deepEqual(scene.reconciliations, [true])
     scene.driftWatcher.stop()
     scene.driftWatcher.rulesetChanged()
+    assert.equal(scene.closings, 1)
   })
 
   it('says how long rules may have been gone: since the ruleset was another one', async () => {

@@ -24,6 +24,10 @@ class FakeSession implements Session {
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)
   }
 
+  stage(name: string, commands: readonly Command[]): () => Promise<string> {
+    return () => this.run(name, commands)
+  }
+
   close(): Promise<void> {
     this.isClosed = true
     this.end('closed')

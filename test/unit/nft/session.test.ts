@@ -47,6 +47,22 @@ describe('a session of nft', () => {
     await assert.rejects(session.run('late', [addTable()]), /session ended/)
   })
 
+  it('does not run what is staged before it is told to, nor when its input ends there', async () => {
+    const file = path.join(directory, 'nft')
+    fs.writeFileSync(file, '#!/bin/sh\nexec cat >"$0.input"\n', { mode: 0o755 })
+    const session = openSession()
+    session.stage('one', [addTable()])
+    await session.close()
+    fs.writeFileSync(file, program, { mode: 0o755 })
+    const text = fs.readFileSync(`${file}.input`, 'utf8')
+    assert.match(text, /"add".*"pkctl"/)
+    assert.throws(() => JSON.parse(text) as unknown, 'nft takes the rest of its input for a line')
+    const another = openSession()
+    const run = another.stage('two', [{ delete: { table: {} } }])
+    assert.match(await run(), /Device or resource busy/)
+    await another.close()
+  })
+
   it('tells what waits, and who asks, why it ended', async () => {
     const session = openSession()
     const results = await Promise.allSettled([session.run('one', [{ flush: {} }]), session.run('two', [addTable()])])

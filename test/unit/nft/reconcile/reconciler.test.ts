@@ -7,20 +7,22 @@ import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'
 import { RecentGrants } from '../../../../src/nft/reconcile/recent-grants.js'
 import { Reconciler } from '../../../../src/nft/reconcile/reconciler.js'
 import { Marks } from '../../../../src/nft/table/marks.js'
-import { FakeNft, fakeRuleset } from '../../../support/fake-nft.js'
+import { FakeNft, fakeRuleset, noStandby } from '../../../support/fake-nft.js'
 import { packetPathFor, ssh } from '../../../support/firewall-tools.js'
 
 const set = 'pk-ssh.add-4'
 
+type StandbyParts = ConstructorParameters<typeof Reconciler>[2]
+
 /** A firewall that was installed, and a tracker that knows its grants. */
-async function bench() {
+async function bench(standby: StandbyParts = noStandby) {
   let now = 1000
   const nft = new FakeNft({ now: () => now })
   const apply = nft.apply.bind(nft)
   const ruleset = { ...fakeRuleset(nft) }
   const firewall = new Firewall(ruleset)
   const tracker = new GrantTracker(new Marks(0xffff0000), () => now, new RecentGrants())
-  const reconciler = new Reconciler(ruleset, tracker)
+  const reconciler = new Reconciler(ruleset, tracker, standby)
   const tell = (
     verb: string,
     kind: string,
@@ -65,6 +67,36 @@ describe('Reconciler', () => {
     const { drift, restored } = await reconcile()
     assert.deepEqual({ drift, restored }, { drift: ['the table sleeps'], restored: 0 })
     assert.equal((await list()).flagged, false)
+  })
+
+  it('makes the rest of a table that only closes ports, and says since when they are closed', async () => {
+    const kept: string[][] = []
+    const standby = {
+      ...noStandby,
+      keep: (services: ReadonlyMap<string, unknown>) => void kept.push([...services.keys()]),
+    }
+    const { nft, reconciler, reconcile } = await bench(standby)
+    await nft.apply([deleteTable()])
+    await nft.apply([addTable()])
+    standby.closePorts = () => Promise.resolve(true)
+    await reconciler.closePorts()
+    const closed = performance.now()
+    const { drift, at = Infinity } = await reconcile()
+    assert.deepEqual(drift, ['the table inet pkctl was deleted'])
+    assert.ok(at <= closed)
+    assert.ok((await nft.list()).chains.has('knock-input'))
+    assert.deepEqual((await reconcile()).drift, [])
+    assert.deepEqual(kept.at(-1), ['ssh'])
+  })
+
+  it('lets nothing wait to close ports where the table is to be owned', async () => {
+    const said: string[] = []
+    const standby = { ...noStandby, keep: () => void said.push('keep'), stop: () => void said.push('stop') }
+    const { reconciler, reconcile } = await bench(standby)
+    await reconcile()
+    reconciler.requirePersist(true)
+    reconciler.requirePersist(false)
+    assert.deepEqual(said, ['keep', 'stop', 'keep'])
   })
 
   it('gives up on a list that stays unreadable', async () => {
