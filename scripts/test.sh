@@ -22,4 +22,4 @@ if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
 fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"
 # They wait more than they compute, so more of them run at once than there are processors. Those that wait longest come first.
-exec node scripts/run-tests.js "--at-once=$(($(nproc) + 1))" --beside=lint faults/ integration/ unit/
+exec node scripts/run-tests.js "--at-once=$(($(nproc) * 2))" --beside=lint faults/ integration/ unit/

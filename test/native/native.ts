@@ -1,7 +1,7 @@
 /**
  * The integration tests in user-mode Linux, whose kernel has nft's `queue` statement: npm run test:native.
  *
- * One instance of the kernel runs for each processor, pinned to it. They share a folder, build/native: an instance takes
+ * Some instances of the kernel run on each processor, pinned to it. They share a folder, build/native: an instance takes
  * the next file of tests from `queue` by moving it to `taken`, and leaves the report in `logs`. An instance that ends or
  * hangs fails the file that it was at, and another one goes on with the rest.
  */
@@ -17,8 +17,8 @@ const share = path.join(root, 'build/native')
 const inShare = (...names: string[]) => path.join(share, ...names)
 /** run-tests.js ends a file that takes too long; only an instance that hangs as a whole takes longer than this. */
 const fileSeconds = 780
-/** Tests wait about as long as they compute. */
-const instancesPerProcessor = Number(process.env['PKCTL_NATIVE_INSTANCES'] ?? 2)
+/** Tests wait longer than they compute. */
+const instancesPerProcessor = Number(process.env['PKCTL_NATIVE_INSTANCES'] ?? 3)
 /** Of run-tests.js, which the instances run. */
 const secondTry = process.env['PKCTL_TEST_SECOND_TRY']
 /** So many instances may end before their time until the rest counts as failed. */

@@ -5,34 +5,32 @@ import { dist, must, root } from './commands.js'
 
 /** These have nothing to do with a kernel: `npm test` runs them. */
 const elsewhere = [
-  ...['clients', 'completion', 'documents', 'import', 'manual', 'packages', 'provisioning', 'single-executable'],
-]
-
-/** The longest come first, so that those that run beside each other end at the same time. */
-const longest = [
   ...[
-    'firewall',
-    'steps',
-    'daemon',
-    'reconcile',
-    'services',
-    'apply',
-    'doctor-daemon',
-    'connect-sequences',
-    'pktables',
+    'clients',
+    'client-ssh',
+    'completion',
+    'documents',
+    'import',
+    'manual',
+    'packages',
+    'provisioning',
+    'single-executable',
   ],
-  ...['doctor-rules', 'connect', 'client', 'triggers', 'sequences', 'reconcile-rules', 'mistakes', 'scapy', 'group'],
 ]
 
-/** The names of those whose names contain one of the words; without words, of all. */
+/**
+ * The names of those whose names contain one of the words; without words, of all. Large files, which take longest, come first, so
+ * that those that run beside each other end at the same time.
+ */
 export function suite(words: readonly string[]): string[] {
-  const rank = (name: string) => (longest.includes(name) ? longest.indexOf(name) : longest.length)
+  const folder = path.join(dist, 'test/integration')
+  const size = (name: string) => fs.statSync(path.join(folder, `${name}.test.js`)).size
   return fs
-    .readdirSync(path.join(dist, 'test/integration'))
+    .readdirSync(folder)
     .flatMap(file => (file.endsWith('.test.js') ? [path.basename(file, '.test.js')] : []))
     .filter(name => !elsewhere.includes(name))
     .filter(name => words.length === 0 || words.some(word => name.includes(word)))
-    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+    .sort((a, b) => size(b) - size(a) || (a < b ? -1 : 1))
 }
 
 const copied = [
