@@ -24,6 +24,7 @@ import { planServices } from './firewall-change.js'
 import type { EarlierGrants } from './grant-changes.js'
 import { grantsReplacedBy, maskedGrants, planAddedGrant, planDeletedGrant, secondsGranted } from './grant-changes.js'
 import { hasQueueStatement, withPacketPath } from './packet-path-changes.js'
+import { hasElement } from './read-element.js'
 import { readStructure } from './read-table.js'
 import type { ServicePlan } from './service-plan.js'
 import type { ServiceState } from './service-state.js'
@@ -120,7 +121,7 @@ export class Firewall {
     const roles = spec.singleUse ? (['knock', 'knock-taken'] as const) : (['knock'] as const)
     const source = maskAddress(address, prefixOf(spec, version))
     for (const role of roles) {
-      if (await this.access.nft.getElement(setOf(spec.name, role, version), source)) return true
+      if (await hasElement(this.access.nft, setOf(spec.name, role, version), source)) return true
     }
     return false
   }

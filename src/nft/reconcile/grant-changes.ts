@@ -12,6 +12,7 @@ import { decodeSpec } from '../table/service-comment.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf, prefixOf } from '../table/service-spec.js'
+import { hasElement, readElement } from './read-element.js'
 import type { ServiceState } from './service-state.js'
 
 const nothing = { commands: [], details: [] }
@@ -73,8 +74,8 @@ export async function planDeletedGrant(
 ): Promise<GrantChange> {
   const spec = await requireService(nft, service)
   const source = maskAddress(address, prefixOf(spec, version))
-  const byKnock = await grantIn(nft, setOf(service, 'knock', version), source)
-  const byHand = await grantIn(nft, setOf(service, 'add', version), source)
+  const byKnock = await hasElement(nft, setOf(service, 'knock', version), source)
+  const byHand = await hasElement(nft, setOf(service, 'add', version), source)
   if (!byKnock && !byHand) return nothing
   return { commands: deleteGrant(spec, version, source), details: [`${source} deleted`] }
 }
@@ -167,7 +168,7 @@ async function requireService(nft: Nft, service: string): Promise<GrantSpec & Pi
 
 /** The grant of a source in a set, with the seconds that are left of it. */
 async function grantIn(nft: Nft, set: string, source: string): Promise<{ left: number } | undefined> {
-  const element = await nft.getElement(set, source)
+  const element = await readElement(nft, set, source)
   if (!element) return undefined
   return { left: element.timeout === undefined ? Infinity : (element.expires ?? element.timeout) }
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { NftError } from '../../../../src/nft/errors.js'
+import { addElements } from '../../../../src/nft/json.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { FakeIptablesQueue, FakeNft, fakeRuleset } from '../../../support/fake-nft.js'
 import { firewallCases } from '../../../support/firewall-cases.js'
-import { counting, packetPathFor, service, ssh } from '../../../support/firewall-tools.js'
+import { counting, packetPathFor, service, ssh, web } from '../../../support/firewall-tools.js'
 
 function bench({ queueStatement = true } = {}) {
   const nft = new FakeNft({ queueStatement })
@@ -117,5 +118,27 @@ describe('Firewall', () => {
       counts.push(nft.applied.length - before)
     }
     assert.deepEqual(counts, [1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+  })
+
+  it('reads no set, and changes none, to know whether a source has a grant', async () => {
+    const { nft } = bench()
+    const reads: string[] = []
+    const { nft: counted } = counting(nft)
+    counted.getElement = (set, value) => (reads.push(`${set} ${value}`), nft.getElement(set, value))
+    const firewall = new Firewall(fakeRuleset(counted))
+    await firewall.ensureServices([ssh, { ...web, singleUse: true }])
+    await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '192.0.2.1', timeout: 60 } }])])
+    const before = nft.applied.length
+    const found = []
+    for (const spec of [ssh, { ...web, singleUse: true }])
+      for (const address of ['192.0.2.1', '192.0.2.2']) found.push(await firewall.hasGrantByKnock(spec, 4, address))
+    assert.deepEqual(found, [true, false, false, false])
+    assert.equal(nft.applied.length, before)
+    await firewall.addGrant('ssh', 4, '192.0.2.3', 500)
+    await firewall.deleteGrant('ssh', 4, '192.0.2.3')
+    await firewall.deleteGrant('ssh', 4, '192.0.2.4')
+    assert.deepEqual(reads, [])
+    await firewall.addGrant('ssh', 4, '192.0.2.1', 500)
+    assert.deepEqual(reads, ['pk-ssh-4 192.0.2.1'], 'how long an earlier one runs')
   })
 })
