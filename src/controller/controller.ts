@@ -40,6 +40,9 @@ import { WindowRenewal } from './window-renewal.js'
 /** How often an installation starts again when another program deletes the table at the same moment. */
 const installAttempts = 3
 
+/** A start waits so long for the first reading of the grants: mostly a moment, but seconds when there are very many. */
+const watchedMilliseconds = 2000
+
 /** How late the monitor may be: it reads the big lists that other programs load, too. */
 const monitorMilliseconds = 5000
 
@@ -145,7 +148,7 @@ export class Controller {
     })
   }
 
-  /** Resolves when knocks are answered. Throws, with nothing changed, when the queue or the ruleset is not available. */
+  /** Resolves when knocks are answered and, mostly, drift is noticed at once. Throws, with nothing changed, when the queue or the ruleset is not available. */
   async start(): Promise<void> {
     const { firewall, log, now } = this.#parts
     this.#startedAt = now()
@@ -166,6 +169,7 @@ export class Controller {
       ? "by nft's queue statement"
       : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
     log.info(`listening on queue ${this.#queue} ${how}`, { queue: this.#queue, native: this.#nativeQueue })
+    await this.#driftWatcher.untilWatched(watchedMilliseconds)
   }
 
   /** Applies a valid configuration. When the kernel refuses it, the old one stays in force. */
@@ -249,7 +253,7 @@ export class Controller {
       native: this.#nativeQueue,
       counters: this.#running?.worker.counters,
       signatures: this.#running?.worker.signatures ?? 'off',
-      notGranted: this.#confirmation.missing,
+      confirmation: this.#confirmation,
       drift: this.#driftWatcher,
       protection: this.#ownership.protection,
       queueStatistics,

@@ -43,8 +43,9 @@ const firstReadMilliseconds = 100
 const longestReadMilliseconds = 10_000
 
 export class DriftWatcher {
-  /** False from the end of a monitor until another one sees. */
-  watched = true
+  /** Why drift may not be noticed at once: at the start, and from the end of a monitor until another one sees. */
+  unwatchedBecause: string | undefined = 'it has just started, and does not know yet which grants run'
+  #onWatched: () => void = () => undefined
   readonly #report: DriftLog
   #monitor: Monitor | undefined
   #monitorStartedAt = 0
@@ -76,6 +77,11 @@ export class DriftWatcher {
     })
   }
 
+  /** Whether drift is noticed at once. */
+  get watched(): boolean {
+    return this.unwatchedBecause === undefined
+  }
+
   /** How often drift was undone. */
   get restorations(): number {
     return this.#report.count
@@ -101,6 +107,16 @@ export class DriftWatcher {
     this.parts.reconciler.end()
     this.#monitor?.stop()
     for (const timer of this.#timers) clearTimeout(timer)
+    this.#onWatched()
+  }
+
+  /** Resolves when drift is noticed at once, or after so many milliseconds. */
+  untilWatched(milliseconds: number): Promise<void> {
+    if (this.watched) return Promise.resolve()
+    return new Promise(resolve => {
+      this.#onWatched = resolve
+      this.#later(milliseconds, resolve)
+    })
   }
 
   /** The kernel reports that some program has changed the ruleset. A table that is gone has left its ports open. */
@@ -141,7 +157,7 @@ export class DriftWatcher {
 
   #startMonitorLater(message: string): void {
     if (!this.#running) return
-    this.watched = false
+    this.unwatchedBecause = message
     this.#forgetGrants()
     if (performance.now() - this.#monitorStartedAt > calmMilliseconds) this.#restartPause = firstRestartMilliseconds
     this.#report.error(message)
@@ -211,7 +227,8 @@ export class DriftWatcher {
     }
     this.#isReading = false
     if (isRead && isCurrent()) {
-      this.watched = true
+      this.unwatchedBecause = undefined
+      this.#onWatched()
       // What came between the first comparison and the monitor.
       this.#want(this.#fallback, '')
       this.log.debug('the ruleset is watched, and running grants are known')

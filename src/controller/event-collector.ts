@@ -21,6 +21,8 @@ export class EventCollector {
   readonly #copies = new EventLimiter(copiesPerSecond)
   readonly #unverified = new EventLimiter(eventsPerSecond)
   #events: KnockEvent[] = []
+  /** Suppressed events of accepted knocks for which the kernel makes a grant. */
+  #grants = 0
 
   constructor(clock: Pick<Clock, 'monotonic'>, addressText: (packet: Packet) => string) {
     this.#clock = clock
@@ -34,9 +36,12 @@ export class EventCollector {
 
   /** Adds the decision about a knock of one packet, if its limit allows. */
   addDecision(packet: Packet, decision: Decision): void {
-    if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) return
+    if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) {
+      if (isGrantByMark(decision)) this.#grants++
+      return
+    }
     this.#events.push({
-      kind: decision.kind === 'grant' && (decision.credential.revokes || decision.closes) ? 'revoke' : decision.kind,
+      kind: decision.kind === 'grant' && revokes(decision) ? 'revoke' : decision.kind,
       source: packet.version === 0 ? 'unknown' : this.#addressText(packet),
       port: packet.version === 0 ? 0 : packet.destinationPort,
       ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
@@ -56,7 +61,10 @@ export class EventCollector {
   /** Adds that a packet completed a sequence, or why its step was refused, if the limit allows. */
   addSequence(packet: Packet, sequence: PacketSequence, reason: Refusal | undefined): void {
     const limiter = reason && refusedUnverified.has(reason) ? this.#unverified : this.#verified
-    if (!limiter.pass(this.#clock.monotonic())) return
+    if (!limiter.pass(this.#clock.monotonic())) {
+      if (reason === undefined && !sequence.revokes) this.#grants++
+      return
+    }
     this.#events.push({
       kind: reason !== undefined ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
       ...(reason !== undefined ? { reason } : {}),
@@ -80,8 +88,10 @@ export class EventCollector {
     onEvents(this.#events, {
       unverified,
       others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
+      grants: this.#grants,
     })
     this.#events = []
+    this.#grants = 0
   }
 
   #limiterFor(decision: Decision): EventLimiter {
@@ -90,3 +100,11 @@ export class EventCollector {
     return refusedCopies.has(decision.reason) ? this.#copies : this.#verified
   }
 }
+
+type Grant = Decision & { readonly kind: 'grant' }
+
+const revokes = ({ credential, closes }: Grant): boolean => credential.revokes || closes === true
+
+/** Whether the kernel makes the grant: those on behalf of others, and parts of what a credential opens, are made by commands. */
+const isGrantByMark = (decision: Decision): boolean =>
+  decision.kind === 'grant' && !revokes(decision) && !decision.part && !decision.knock.requested

@@ -17,7 +17,7 @@ export type Confirmation =
 
 /** Each starts a process for every service. */
 const readsPerSecond = 20
-/** nft reads the whole set for one element: of a processor, all reads together take so much. */
+/** Of a processor, all reads together take so much: some milliseconds each, and on slow machines a hundred. */
 const shareOfTime = 0.1
 /** What can be saved for knocks that come together, in seconds. */
 const mostSaved = 1
@@ -33,6 +33,8 @@ const traceSeconds = 0.8
 export class GrantConfirmation {
   /** How many accepted knocks were found without their grant. */
   missing = 0
+  /** For how many accepted knocks the kernel was not asked, or has not answered in time. */
+  unchecked = 0
   readonly #reads = new EventLimiter(readsPerSecond)
   readonly #time = new TimeBudget(shareOfTime, mostSaved)
   readonly #shared = new Map<string, { readonly startedAt: number; readonly confirmation: Promise<Confirmation> }>()
@@ -43,13 +45,23 @@ export class GrantConfirmation {
   ) {}
 
   /**
-   * Whether `source` has these grants, which were made a moment ago. Does not reject. `counts`: whether `missing` is to count
-   * it, which is asked for once for each knock.
+   * Whether `source` has these grants, which were made a moment ago. Does not reject. `counts`: whether `missing` or
+   * `unchecked` is to count it, which is asked for once for each knock.
    */
   confirm(source: string, grants: Grants, counts = true): Promise<Confirmation> {
     const confirmation = this.#confirmation(source, grants)
-    if (counts) void confirmation.then(({ kind }) => (this.missing += kind === 'missing' ? 1 : 0))
+    if (counts) {
+      void confirmation.then(({ kind }) => {
+        if (kind === 'missing') this.missing++
+        if (kind === 'unknown') this.unchecked++
+      })
+    }
     return confirmation
+  }
+
+  /** Accepted knocks that nothing is told of, because there are too many. */
+  skip(knocks: number): void {
+    this.unchecked += knocks
   }
 
   #confirmation(source: string, grants: Grants): Promise<Confirmation> {

@@ -59,6 +59,8 @@ export type Effect =
 export interface Suppressed {
   readonly unverified: number
   readonly others: number
+  /** Of the others, accepted knocks for which the kernel makes a grant. */
+  readonly grants: number
 }
 
 /** A source that has made some of the knocks of a sequence. */

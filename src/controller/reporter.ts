@@ -15,7 +15,7 @@ export class Reporter {
   constructor(
     readonly log: Log,
     readonly grantsOf: (credential: string) => Grants | undefined,
-    readonly confirmation: Pick<GrantConfirmation, 'confirm'>,
+    readonly confirmation: Pick<GrantConfirmation, 'confirm' | 'skip'>,
   ) {}
 
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void {
@@ -30,6 +30,7 @@ export class Reporter {
         this.log[level](message, fields)
       })
     }
+    this.confirmation.skip(suppressed.grants)
     this.#write(undefined, () => {
       this.#suppressed(suppressed)
     })

@@ -5,6 +5,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import { refusals } from './decision.js'
 import type { DriftWatcher } from './drift-watcher.js'
+import type { GrantConfirmation } from './grant-confirmation.js'
 import type { SignatureState } from './packet-worker-interface.js'
 import type { TableProtection } from './table-ownership.js'
 
@@ -40,6 +41,11 @@ export interface Status {
      * installed. A daemon of an earlier release does not say it.
      */
     readonly ofOtherMinutes?: number
+    /**
+     * Accepted knocks for which the kernel was not asked for the grant, because too many came at once, or did not answer in
+     * time. A daemon of an earlier release does not say it.
+     */
+    readonly unchecked?: number
   }
   /**
    * Whether the signatures of knocks are verified: `off` where no credential is of type ssh, `down` where its thread does not
@@ -50,8 +56,10 @@ export interface Status {
   readonly waitedConnections: number
   /** How often the rules were restored after another program changed or deleted them. */
   readonly healed: number
-  /** Whether drift is noticed at once; if not, the log says why. */
+  /** Whether drift is noticed at once. */
   readonly watched: boolean
+  /** Why not. A daemon of an earlier release does not say it. */
+  readonly unwatchedBecause?: string
   /** How the table is kept as it should be. A daemon of an earlier release does not say it. */
   readonly table?: TableProtection
   /** Packets that another program's rule queued here; they went on as they came. */
@@ -80,8 +88,9 @@ interface StatusParts {
   readonly native: boolean
   readonly counters: Counters | undefined
   readonly signatures: SignatureState
-  readonly notGranted: number
-  readonly drift: Pick<DriftWatcher, 'restorations' | 'watched'>
+  /** What the kernel was found to have made of accepted knocks. */
+  readonly confirmation: Pick<GrantConfirmation, 'missing' | 'unchecked'>
+  readonly drift: Pick<DriftWatcher, 'restorations' | 'watched' | 'unwatchedBecause'>
   readonly protection: TableProtection
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Aborted when who asked does not wait any more. */
@@ -89,11 +98,10 @@ interface StatusParts {
 }
 
 export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts: StatusParts): Promise<Status> {
-  const { version, config, startedAt, configuredAt, now, queue, native, counters, notGranted, drift, queueStatistics } =
-    parts
+  const { version, config, startedAt, configuredAt, now, queue, native, counters, confirmation, drift } = parts
   const count = (name: CounterName) => counters?.get(name) ?? 0
   const { services, unanswered, ofOtherMinutes } = await firewall.overview(parts.left)
-  const { waiting } = queueStatistics(queue) ?? { waiting: null }
+  const { waiting } = parts.queueStatistics(queue) ?? { waiting: null }
   return {
     version,
     pid: process.pid,
@@ -106,13 +114,15 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
     knocks: {
       accepted: count('accepted'),
       refused: Object.fromEntries(refusals.map(reason => [reason, count(reason)] as const).filter(([, n]) => n !== 0)),
-      notGranted,
+      notGranted: confirmation.missing,
+      unchecked: confirmation.unchecked,
       ofOtherMinutes,
     },
     signatures: parts.signatures,
     waitedConnections: count('pending'),
     healed: drift.restorations,
     watched: drift.watched,
+    ...(drift.unwatchedBecause === undefined ? {} : { unwatchedBecause: drift.unwatchedBecause }),
     table: parts.protection,
     strayPackets: count('stray'),
   }

@@ -153,7 +153,7 @@ describe('--json', () => {
     lab.config('services: { ssh: { port: none } }')
     assert.equal((await pk('reload', '--socket', lab.socket)).status, 1)
     // Where the table could be owned, integration/owned shows why it is not.
-    compare('status', [...good, ...(await runs(status))], ['table.because'])
+    compare('status', [...good, ...(await runs(status))], ['table.because', 'unwatchedBecause'])
     await daemon.stop()
     await must('remove', 'ssh')
   })

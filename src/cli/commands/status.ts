@@ -28,6 +28,7 @@ function lines(status: Status, terminal: Terminal): string[] {
   const { queue, knocks } = status
   const refused = Object.entries(knocks.refused).map(([reason, count]) => `${count} ${reason}`)
   const notGranted = knocks.notGranted ? `${knocks.notGranted} of them not granted by the kernel, ` : ''
+  const unchecked = knocks.unchecked ? `${knocks.unchecked} of them not looked for in the kernel, ` : ''
   const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
@@ -35,14 +36,14 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ` +
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
-    `  knocks: ${knocks.accepted} accepted, ${notGranted}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    `  knocks: ${knocks.accepted} accepted, ${notGranted}${unchecked}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     ...(knocks.ofOtherMinutes
       ? [`  ${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
       : []),
     ...(status.signatures === 'down'
       ? ['  signatures are not verified: no knock of type ssh counts, see the log']
       : []),
-    `  rules restored: ${status.healed}${status.watched ? '' : '; the ruleset is not watched, and the log says why'}`,
+    `  rules restored: ${status.healed}${status.watched ? '' : `; the ruleset is not watched: ${oneLine(status.unwatchedBecause ?? 'the log says why')}`}`,
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),

@@ -149,10 +149,11 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
     )
   }
   if (!status.watched) {
+    const because = status.unwatchedBecause === undefined ? '' : `, because ${status.unwatchedBecause}`
     say(
       'ruleset-not-watched',
-      'pkctld does not see what others do to the ruleset: ports that they open stay open',
-      'its log says why nft monitor ends; pkctl reload restores the rules',
+      `pkctld does not see at once what others do to the ruleset${because}: ports that they open stay open for some seconds`,
+      'pkctl reload restores the rules; if this stays so, the log of pkctld says why nft monitor ends',
     )
   }
   if (status.table?.because !== undefined) {

@@ -134,13 +134,35 @@ describe('DriftWatcher', () => {
     assert.deepEqual(scene.reconciliations, [false])
   })
 
-  it('says whether there is a watch that sees', async () => {
+  it('says that it does not watch before the first reading of the grants, and lets a start wait for that', async () => {
+    const fresh = new Scene()
+    let isRead: (read: boolean) => void = () => assert.fail('not asked for')
+    fresh.read = () => new Promise(resolve => (isRead = resolve))
+    assert.match(fresh.driftWatcher.unwatchedBecause ?? '', /has just started/)
+    fresh.driftWatcher.start(true)
+    await settle()
+    assert.equal(fresh.driftWatcher.watched, false)
+    const ends: string[] = []
+    void fresh.driftWatcher.untilWatched(2000).then(() => ends.push('waited enough'))
+    await pass(2000)
+    assert.deepEqual([ends, fresh.driftWatcher.watched], [['waited enough'], false])
+    void fresh.driftWatcher.untilWatched(60_000).then(() => ends.push('watched'))
+    await pass(1000)
+    assert.equal(ends.length, 1)
+    isRead(true)
+    await settle()
+    assert.deepEqual([ends[1], fresh.driftWatcher.watched], ['watched', true])
+    fresh.driftWatcher.stop()
+  })
+
+  it('says whether there is a watch that sees, and why not', async () => {
     assert.equal(scene.driftWatcher.watched, true)
     scene.reads = 0
     scene.watches.at(-1)?.ended('setpriv: activate capabilities: Operation not permitted')
     assert.match(scene.said.join(), /error: nft monitor ended and is started again: setpriv/)
     await pass(200)
     assert.equal(scene.driftWatcher.watched, false)
+    assert.match(scene.driftWatcher.unwatchedBecause ?? '', /^nft monitor ended .*: setpriv/)
     await pass(20_000)
     assert.equal(scene.driftWatcher.watched, true)
   })

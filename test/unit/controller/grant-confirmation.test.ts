@@ -5,7 +5,7 @@ import { GrantConfirmation } from '../../../src/controller/grant-confirmation.js
 import { Reporter } from '../../../src/controller/reporter.js'
 import { service } from '../../support/firewall-tools.js'
 
-const none = { unverified: 0, others: 0 }
+const none = { unverified: 0, others: 0, grants: 0 }
 const grants: Grants = ['ssh', 'web'].map(name => ({ service: service(name), seconds: 60 }))
 const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
 
@@ -44,22 +44,25 @@ describe('what the log says of an accepted knock', () => {
     reporter.knocks([event], none)
     await reporter.settled()
     assert.match(lines.join(), /^info: .* is accepted for ssh for 60 s/)
-    assert.equal(confirmation.missing, 0)
+    assert.deepEqual([confirmation.missing, confirmation.unchecked], [0, 1])
   })
 
   it('costs a bounded number of reads, and keeps the order of events', async () => {
-    const { lines, reporter, reads } = bench(['ssh', 'web'])
+    const { lines, reporter, reads, confirmation } = bench(['ssh', 'web'])
     const refused = { ...event, kind: 'refuse', reason: 'replayed' } as const
     const sources = Array.from({ length: 40 }, (_, i) => ({ ...event, source: `192.0.2.${i}` }))
     reporter.knocks([...sources, refused], none)
     await reporter.settled()
     assert.equal(reads(), 40)
+    assert.equal(confirmation.unchecked, 20)
     assert.equal(lines.length, 41)
     assert.match(lines[0] ?? '', /opens/)
     assert.match(lines[39] ?? '', /is accepted for/)
     assert.match(lines[40] ?? '', /replayed/)
     reporter.knocks([refused], none)
     assert.equal(lines.length, 42, 'where nothing waits, at once')
+    reporter.knocks([refused], { ...none, others: 9, grants: 7 })
+    assert.equal(confirmation.unchecked, 27, 'and those that nothing is told of')
   })
 
   it('is read once for the log and for commands', async () => {

@@ -373,12 +373,18 @@ describe('PacketPath tells', () => {
     const batch = Array.from({ length: 60 }, () => candidate({ key: 'x' }))
     bench.answers(...batch)
     bench.answers(...batch)
-    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 10, others: 0 }]])
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 10, others: 0, grants: 0 }]])
     bench.clock.pass(1)
     bench.answers(candidate({ key: 'x' }))
     assert.equal(bench.events.length, 51)
-    assert.deepEqual(bench.suppressed[1], { unverified: 60, others: 0 })
+    assert.deepEqual(bench.suppressed[1], { unverified: 60, others: 0, grants: 0 })
     assert.equal(bench.counters.get('bad-hash'), 121)
+  })
+
+  it('how many of those that it does not name were to be granted', () => {
+    const bench = new Bench()
+    bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
+    assert.deepEqual(bench.suppressed, [{ unverified: 0, others: 10, grants: 10 }])
   })
 
   it('right knocks, however many wrong ones and copies there are', () => {
@@ -402,14 +408,14 @@ describe('PacketPath tells', () => {
     const kinds = () => bench.events.splice(0).map(({ kind, reason }) => reason ?? kind)
     assert.deepEqual(kinds(), ['grant', 'replayed', 'skewed', 'grant'])
     assert.deepEqual(bench.suppressed.splice(0), [
-      { unverified: 0, others: 0 },
-      { unverified: 0, others: 4 },
+      { unverified: 0, others: 0, grants: 0 },
+      { unverified: 0, others: 4, grants: 0 },
     ])
     bench.answers(...copies('d'))
     assert.deepEqual([kinds(), bench.suppressed], [[], []], 'a batch of which nothing is told')
     bench.clock.pass(1)
     bench.answers(...copies('e'))
-    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ unverified: 0, others: 4 }]])
+    assert.deepEqual([kinds(), bench.suppressed], [['replayed', 'skewed'], [{ unverified: 0, others: 4, grants: 0 }]])
   })
 
   it('stale knocks as copies', () => {
@@ -420,14 +426,14 @@ describe('PacketPath tells', () => {
     bench.answers(...['a', 'b', 'c'].map(name => candidate({ name })))
     assert.deepEqual(
       [bench.events.map(({ reason }) => reason), bench.suppressed],
-      [['stale', 'stale'], [{ unverified: 0, others: 1 }]],
+      [['stale', 'stale'], [{ unverified: 0, others: 1, grants: 0 }]],
     )
   })
 
   it('knocks that came too often as right ones, fifty a second', () => {
     const bench = new Bench([{ ...laptop, rate: { count: 1, seconds: 60 } }])
     bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
-    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 0, others: 10 }]])
+    assert.deepEqual([bench.events.length, bench.suppressed], [50, [{ unverified: 0, others: 10, grants: 0 }]])
     assert.deepEqual(
       new Set(bench.events.map(({ kind, reason }) => reason ?? kind)),
       new Set(['grant', 'rate-limited']),

@@ -66,6 +66,14 @@ describe('of the daemon', () => {
     finds(running({ config: '/elsewhere' }), 'daemon-other-configuration')
     finds(running({ configuredAt: 800 }), 'configuration-changed')
   })
+  it('that it does not watch the ruleset, and why', () => {
+    const unwatched = { watched: false, unwatchedBecause: 'nft monitor ended' }
+    assert.match(
+      finds(running(unwatched), 'ruleset-not-watched').message,
+      /to the ruleset, because nft monitor ended: /,
+    )
+    assert.match(finds(running({ watched: false }), 'ruleset-not-watched').message, /to the ruleset: /)
+  })
   it('packets that were lost, and those of others', () => {
     finds(running({ queue: { ...status.queue, unanswered: 1 } }), 'queue-overflow')
     finds(running({ strayPackets: 3 }), 'queue-shared')
