@@ -51,8 +51,11 @@ function isSame(there: object, entry: Options): boolean {
   return given.length === Object.keys(entry).length && given.every(([key, value]) => entry[key] === String(value))
 }
 
-/** Of a link, where it leads: the file of the user may be kept elsewhere. */
+/** Of a link, where it leads: the file of the user may be kept elsewhere. With sudo, it can be the home of another user. */
 function realPath(file: string): string {
+  const link = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (link?.isSymbolicLink() && link.uid !== 0 && link.uid !== process.geteuid?.())
+    throw new UserError(`${file} is a symbolic link of another user`, 'run the command as that user')
   try {
     return fs.realpathSync(file)
   } catch {

@@ -1,8 +1,11 @@
 /**
  * Files with keys of users, which count only where no one else can change them: as sshd does with StrictModes, pkctl takes
  * a file only from root, from its own user, or from the user in whose home directory it is, and only if neither group nor
- * others can write it or a directory above it. A directory such as /tmp, in which each user can change only what is
- * theirs, is no danger to what another user has there.
+ * others can write it or a directory above it. The same is asked of each link on the way. A directory such as /tmp, in which
+ * each user can change only what is theirs, is no danger to what another user has there.
+ *
+ * A home directory is its user's: a link there can lead a daemon of root anywhere. So what is read for that user is only
+ * what that user can read, which sshd has by becoming that user.
  */
 import type { BigIntStats } from 'node:fs'
 import { constants } from 'node:fs'
@@ -22,6 +25,10 @@ export interface KeyFile {
 const maxSize = 16 * 1024 * 1024
 const writableByOthers = 0o022
 const sticky = 0o1000
+const othersRead = 0o004
+const othersSearch = 0o001
+/** As Linux. */
+const mostLinks = 40
 
 /** A file that was changed so short ago could have changed again without another time. */
 const racyNanoseconds = 2_000_000_000n
@@ -33,10 +40,8 @@ export async function readKeyFile(file: KeyPath, daemon: number, known?: string)
   const name = oneLine(file.written)
   try {
     const { place, owner } = await locate(file)
-    const real = await fs.realpath(place)
-    const owners = new Set([0, daemon, ...(owner === undefined ? [] : [owner])])
-    await checkDirectories(path.dirname(real), owners)
-    return await readChecked(real, owners, known)
+    const trust = { owners: new Set([0, daemon, ...(owner === undefined ? [] : [owner])]), reader: owner }
+    return await readChecked(await resolve(place, trust), trust, known)
   } catch (error) {
     const reason =
       error instanceof Refusal ? error.message : `${name} cannot be read: ${reasonOf(error)}${hintFor(error)}`
@@ -64,24 +69,59 @@ async function locate({ user, path: file, written }: KeyPath): Promise<{ place: 
   return { place: path.join(home, file), owner: Number(uid) }
 }
 
-async function checkDirectories(directory: string, owners: ReadonlySet<number>): Promise<void> {
-  for (let at = directory; ; at = path.dirname(at)) {
-    const stat = await fs.stat(at, { bigint: true })
-    checkOwner(at, stat, owners)
-    const isShared = (Number(stat.mode) & writableByOthers) !== 0
-    if (isShared && (Number(stat.mode) & sticky) === 0) throw new Refusal(writable(at, stat))
-    if (at === path.dirname(at)) return
+interface Trust {
+  /** Who may own a file, a directory or a link. */
+  readonly owners: ReadonlySet<number>
+  /** Who must be able to read the file; undefined where it is in nobody's home directory. */
+  readonly reader: number | undefined
+}
+
+/** The path without links. Checks every directory and every link on the way, in the order in which the kernel does. */
+async function resolve(place: string, trust: Trust): Promise<string> {
+  const names = path.resolve(place).split('/').filter(Boolean)
+  let at = '/'
+  checkDirectory(at, await fs.lstat(at, { bigint: true }), trust)
+  for (let links = 0; ;) {
+    const name = names.shift()
+    if (name === undefined) return at
+    if (name === '..') {
+      at = path.dirname(at)
+      continue
+    }
+    const next = path.join(at, name)
+    const stat = await fs.lstat(next, { bigint: true })
+    if (stat.isSymbolicLink()) {
+      checkOwner(next, stat, trust)
+      if (++links > mostLinks) throw new Refusal(`${oneLine(place)} leads through more than ${mostLinks} links`)
+      const target = await fs.readlink(next)
+      names.unshift(...target.split('/').filter(part => part !== '' && part !== '.'))
+      if (path.isAbsolute(target)) at = '/'
+    } else {
+      at = next
+      if (names.length > 0) checkDirectory(at, stat, trust)
+    }
   }
 }
 
-async function readChecked(file: string, owners: ReadonlySet<number>, known?: string): Promise<KeyFile | undefined> {
+function checkDirectory(directory: string, stat: BigIntStats, trust: Trust): void {
+  checkOwner(directory, stat, trust)
+  const mode = Number(stat.mode)
+  if ((mode & writableByOthers) !== 0 && (mode & sticky) === 0) throw new Refusal(writable(directory, stat))
+  checkReader(directory, stat, othersSearch, trust)
+}
+
+async function readChecked(file: string, trust: Trust, known?: string): Promise<KeyFile | undefined> {
   // A pipe would be waited for.
   const handle = await fs.open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
   try {
     const stat = await handle.stat({ bigint: true })
     if (!stat.isFile()) throw new Refusal(`${oneLine(file)} is not a regular file`)
-    checkOwner(file, stat, owners)
+    checkOwner(file, stat, trust)
     if ((Number(stat.mode) & writableByOthers) !== 0) throw new Refusal(writable(file, stat))
+    checkReader(file, stat, othersRead, trust)
+    // Another directory may have come into its place, after it was checked.
+    if ((await fs.readlink(`/proc/self/fd/${handle.fd}`)) !== file)
+      throw new Refusal(`${oneLine(file)} is being replaced`)
     if (stat.size > maxSize) throw new Refusal(`${oneLine(file)} is larger than ${maxSize} bytes`)
     const { dev, ino, size, mtimeNs, ctimeNs, mode, uid } = stat
     const now = BigInt(Date.now()) * 1_000_000n
@@ -97,7 +137,12 @@ async function readChecked(file: string, owners: ReadonlySet<number>, known?: st
   }
 }
 
-function checkOwner(file: string, { uid }: BigIntStats, owners: ReadonlySet<number>): void {
+function checkReader(file: string, { uid, mode }: BigIntStats, bit: number, { reader }: Trust): void {
+  if (reader === undefined || Number(uid) === reader || (Number(mode) & bit) !== 0) return
+  throw new Refusal(`${oneLine(file)} cannot be read by the user in whose home directory the keys are looked for`)
+}
+
+function checkOwner(file: string, { uid }: BigIntStats, { owners }: Trust): void {
   if (owners.has(Number(uid))) return
   throw new Refusal(`${oneLine(file)} belongs to the user with the number ${uid}, who could change the keys; chown it`)
 }

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import type { OneTimeList, OneTimeSequence } from '../knock/index.js'
 import { readOneTime, usedMark } from '../knock/index.js'
-import { openNamed } from '../util/index.js'
+import { openNamed, readNamed } from '../util/index.js'
 
 /** A line of a file, as it was when it was read. */
 export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {
@@ -10,7 +10,7 @@ export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {
 }
 
 /** Throws the system's error, or a SequenceFormatError. */
-export const readOneTimeFile = (file: string): OneTimeList => readOneTime(fs.readFileSync(file))
+export const readOneTimeFile = (file: string): OneTimeList => readOneTime(readNamed(file))
 
 /**
  * Marks the line as used, and waits until that is on disk: one byte, so that a crash leaves it either done or not.

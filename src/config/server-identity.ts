@@ -44,4 +44,4 @@ function serverKeyPath({ merged }: Context): string {
   return path.join(typeof directory === 'string' ? directory : defaultStateDirectory, serverKeyFile)
 }
 
-const readKey = (context: Context) => readServerKey(context.reader.readFile(serverKeyPath(context)).toString('latin1'))
+const readKey = (context: Context) => readServerKey(context.reader.readOwned(serverKeyPath(context)).toString('latin1'))

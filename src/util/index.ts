@@ -18,6 +18,7 @@ export {
   makeOwnedDirectory,
   openNamed,
   ownerHint,
+  readNamed,
   readOwned,
 } from './owned-file.js'
 export type { Execute, RunLimits } from './child-process.js'

@@ -26,13 +26,15 @@ export function checkCommand(terminal: Terminal): Command {
         return
       }
       const files: string[] = []
+      const noted = (how: 'readFile' | 'readOwned') => (file: string) => {
+        files.push(path.resolve(file))
+        return nodeReader[how](file)
+      }
       const { config, warnings } = loadConfig(flags.config, {
         ...nodeReader,
         daemonGroup: nodeReader.daemonGroup,
-        readFile: file => {
-          files.push(path.resolve(file))
-          return nodeReader.readFile(file)
-        },
+        readFile: noted('readFile'),
+        readOwned: noted('readOwned'),
       })
       for (const warning of warnings) terminal.warn(warning)
       for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces()))

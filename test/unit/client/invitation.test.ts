@@ -159,6 +159,15 @@ describe('the host entry of an invitation', () => {
     assert.equal(findHostEntry('home', kept)?.host, 'server.example')
   })
 
+  it('follows no link of another user', { skip: process.geteuid?.() !== 0 }, () => {
+    const [file, kept] = [hosts(), hosts('old: { host: h }\n')]
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.symlinkSync(kept, file)
+    fs.lchownSync(file, 4242, 4242)
+    assert.throws(() => addHostEntry(file, 'home', { ...invitation, key }), /symbolic link of another user/)
+    assert.equal(fs.readFileSync(kept, 'utf8'), 'old: { host: h }\n')
+  })
+
   for (const text of ['{ old: { host: h } }\n', '---\nold: { host: h }\n...\n', '  old: { host: h }\n', '- x\n']) {
     it(`does not change a file that takes none at its end: ${JSON.stringify(text)}`, () => {
       const file = hosts(text)

@@ -1,5 +1,6 @@
 /** Whose files of keys count: real files, with the owners and modes that sshd would look at. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
@@ -23,8 +24,8 @@ describe('a file of keys', () => {
     fs.writeFileSync(file, 'content', { mode: 0o644 })
   })
   const at = (place: string, user: string | null = null): KeyPath => ({ written: 'FILE', user, path: place })
-  const read = async (place = file, daemon = own, known?: string) => {
-    const { content } = (await readKeyFile(at(place), daemon, known)) ?? {}
+  const read = async (place = file, daemon = own, known?: string, user: string | null = null) => {
+    const { content } = (await readKeyFile(at(place, user), daemon, known)) ?? {}
     return typeof content === 'string' ? content.replaceAll(above, '') : content?.toString()
   }
 
@@ -79,6 +80,67 @@ describe('a file of keys', () => {
     fs.chownSync(directory, 4242, 0)
     assert.match((await read()) ?? '', /^\/keys belongs to the user with the number 4242/)
     assert.equal(await read(file, 4242), 'content')
+  })
+
+  it('is not one to which another user can have led', { skip: withoutRoot }, async () => {
+    const other = path.join(above, 'other')
+    fs.mkdirSync(other)
+    fs.symlinkSync(file, path.join(other, 'link'))
+    fs.symlinkSync('../other/link', path.join(directory, 'far'))
+    assert.equal(await read(path.join(directory, 'far')), 'content')
+    fs.lchownSync(path.join(other, 'link'), 4242, 0)
+    assert.match((await read(path.join(directory, 'far'))) ?? '', /^\/other\/link belongs to the user .* 4242/)
+    fs.lchownSync(path.join(other, 'link'), 0, 0)
+    fs.chownSync(other, 4242, 0)
+    assert.match((await read(path.join(directory, 'far'))) ?? '', /^\/other belongs to the user .* 4242/)
+    fs.rmSync(other, { recursive: true })
+    fs.symlinkSync('loop', path.join(directory, 'loop'))
+    assert.match((await read(path.join(directory, 'loop'))) ?? '', /leads through more than 40 links/)
+  })
+
+  it('of a home directory counts only if its user can read it', { skip: withoutRoot }, async () => {
+    const [name, uid, home] = ['daemon', 1, '/usr/sbin']
+    fs.chmodSync(above, 0o755)
+    const readTheirs = () => read(path.relative(home, file), own, undefined, name)
+    const unreadable = /cannot be read by the user in whose home directory/
+    assert.equal(await readTheirs(), 'content')
+    fs.chmodSync(file, 0o640)
+    assert.match((await readTheirs()) ?? '', unreadable)
+    fs.chownSync(file, uid, 0)
+    assert.equal(await readTheirs(), 'content')
+    // What the user plants there.
+    fs.rmSync(file)
+    fs.symlinkSync('/etc/shadow', file)
+    fs.lchownSync(file, uid, 0)
+    assert.match((await readTheirs()) ?? '', unreadable)
+    const secret = path.join(above, 'secret')
+    fs.mkdirSync(secret, { mode: 0o700 })
+    fs.writeFileSync(path.join(secret, 'keys'), 'content', { mode: 0o644 })
+    fs.rmSync(file)
+    fs.symlinkSync(path.join(secret, 'keys'), file)
+    fs.lchownSync(file, uid, 0)
+    assert.match((await readTheirs()) ?? '', unreadable)
+    fs.chmodSync(secret, 0o711)
+    assert.equal(await readTheirs(), 'content')
+    fs.rmSync(secret, { recursive: true })
+  })
+
+  it('is not waited for, nor read without end', async () => {
+    fs.rmSync(file)
+    assert.equal(spawnSync('mkfifo', [file]).status, 0)
+    assert.match((await read()) ?? '', /^\/keys\/file is not a regular file/)
+    fs.rmSync(file)
+    fs.writeFileSync(file, '')
+    fs.truncateSync(file, 2 ** 31)
+    assert.match((await read()) ?? '', /^\/keys\/file is larger than/)
+    for (const [target, message] of [
+      ['/dev/zero', /is not a regular file/],
+      ['/proc/self/maps', /changes while it is read|is being replaced/],
+    ] as const) {
+      fs.rmSync(file)
+      fs.symlinkSync(target, file)
+      assert.match((await read()) ?? '', message)
+    }
   })
 
   it('of a user is below the home directory', async () => {

@@ -10,6 +10,7 @@ import {
   isStillThere,
   makeOwnedDirectory,
   openNamed,
+  readNamed,
   readOwned,
 } from '../../../src/util/owned-file.js'
 
@@ -46,6 +47,7 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
     ['appendNamed', () => appendNamed(file, 0o600)],
     ['openNamed', () => openNamed(file)],
     ['readOwned', () => readOwned(file)],
+    ['readNamed', () => readNamed(file)],
   ]
   for (const [what, plant] of plants) {
     for (const [name, open] of openings) {
