@@ -11,7 +11,7 @@
 import { namePattern } from '../config/values.js'
 import { formatIdentity, parseIdentity } from '../knock/index.js'
 import { parsePort } from '../net/index.js'
-import { quote, UserError } from '../util/index.js'
+import { UserError } from '../util/index.js'
 
 interface InvitedService {
   readonly name: string
@@ -76,7 +76,9 @@ export function parseInvitation(text: string): Invitation {
 
 function parseService(text: string): InvitedService {
   const [, name = '', digits, udp] = /^([^:/]+)(?::(\d{1,5})(\/udp)?)?$/.exec(text) ?? []
-  if (!namePattern.test(name)) throw new UserError(`the invitation has ${quote(text)} for a service, which is none`)
+  // It is not shown: where the line was changed on its way, the key can be in it.
+  if (!namePattern.test(name))
+    throw new UserError('the invitation has a service that is none', 'copy the line again, as pkctl invite printed it')
   const port = digits === undefined ? undefined : parsePort(digits)
   return { name, protocol: udp === undefined ? 'tcp' : 'udp', port }
 }

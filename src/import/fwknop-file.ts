@@ -56,7 +56,7 @@ function linesOf(text: string, draft: Draft, where = ''): Line[] {
     .flatMap((raw, i) => {
       const line = raw.trim()
       if (line === '' || line.startsWith('#')) return []
-      const [, keyword, rest] = /^(%?\w+):?(?:\s+(.*))?$/s.exec(line) ?? []
+      const [, keyword, rest] = /^(%include\w*|\w+):?(?:\s+(.*))?$/is.exec(line) ?? []
       if (keyword === undefined) {
         // What it says is not shown: it can be a part of a key.
         draft.caution(`left out: ${where}line ${i + 1}: it does not begin with a keyword`)

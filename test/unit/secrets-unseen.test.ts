@@ -42,6 +42,7 @@ function oddKeys(count: number): string[] {
 }
 
 const keys = oddKeys(1000)
+const identity = `pk1:${Buffer.alloc(32, 7).toString('base64url')}`
 const start = 'services: {ssh: {port: 22}}\ncredentials:\n'
 
 /** The ways in which a key stands in a YAML file, or something like one. */
@@ -102,7 +103,10 @@ describe('no message shows a secret', () => {
           ['pkd', 'key'],
           ['rotating', 'open-secret'],
           ['rotating', 'close-secret'],
-        ][(i + (i % 7)) % 3] as [string, string]
+          ['fwknop', 'key'],
+          ['fwknop', 'hmac-key'],
+          ['symmetric', 'key'],
+        ][(i + (i % 7)) % 6] as [string, string]
         assertUnseen(key, way, saidOf({ 'pkctl.yaml': `${start}  a:\n    type: ${type}\n${layout(key, option)}` }))
       }
     })
@@ -113,7 +117,15 @@ describe('no message shows a secret', () => {
       const flow = `credentials:\n  a: {type: pkd, ${inFlow(key, 'key')}}\n`
       assertUnseen(key, 'one line', saidOf({ 'pkctl.yaml': flow }))
       assertUnseen(key, 'second file', saidOf({ 'pkctl.yaml': 'services: {}', 'conf.d/a.yaml': flow }))
-      for (const options of ['type: pkd, key-file: k', 'type: one-time, sequences-file: k', 'key-file: k']) {
+      for (const options of [
+        ...[
+          'type: pkd, key-file: k',
+          'type: one-time, sequences-file: k',
+          'key-file: k',
+          'type: symmetric, key-file: k',
+        ],
+        ...['type: fwknop, key-file: k, hmac-key-file: k', 'type: ssh, authorized-keys: k, key-file: k'],
+      ]) {
         const files = { 'pkctl.yaml': `${start}  a: {${options}, opens: [ssh]}`, k: `${key}\n` }
         assertUnseen(key, options, saidOf(files))
       }
@@ -148,7 +160,8 @@ describe('no message shows a secret', () => {
       for (const [i, key] of keys.entries()) {
         if ((i + k) % 6 !== 0) continue
         const option = ['key', 'open-secret', 'close-secret'][(i + (i % 7)) % 3] as string
-        const other = option === 'close-secret' ? 'open-secret: x' : option === 'key' ? 'tag: T' : 'close-secret: x'
+        const ofKey = i % 2 === 0 ? 'tag: T' : `identity: ${identity}`
+        const other = option === 'close-secret' ? 'open-secret: x' : option === 'key' ? ofKey : 'close-secret: x'
         const entry = `    host: 127.0.0.1\n${layout(key, option).replaceAll('opens: [ssh]', other)}`
         assertUnseen(key, way, await saidOfHost(`home:\n${entry}`))
         assertUnseen(
@@ -224,6 +237,9 @@ describe('no message shows a secret', () => {
       ['ipt_pkd', key => `-A INPUT -p udp -m pkd --key ${key} --tag SSHK -m recent --set --name ssh\n`],
       ['ipt_pkd', key => `-A INPUT -p udp -m pkd --tag SSHK --key ${key} --key ${key}\n`],
       ['ipt_pkd.ini', key => `[home]\nhost=h\nkey=${key}\nport=x\n`],
+      ['fwknop', key => `SOURCE ANY\nKEY ${key}\nHMAC_KEY_BASE64 ${key}\nOPEN_PORTS tcp/22\n`],
+      ['fwknop', key => `KEY ${key}\nSOURCE ANY\nKEY_BASE64: ${key}\nKEY x\nHMAC_KEY ${key}\nHMAC_KEY y\n`],
+      ['fwknop', key => `SOURCE ANY\nKEY${key}\n${key}\nKEY\n${key} 1\nGPG_DECRYPT_PW ${key}\nREQUIRE_USERNAME a\n`],
     ]
     const actions = path.join(directory, 'actions')
     fs.mkdirSync(actions)
@@ -238,6 +254,44 @@ describe('no message shows a secret', () => {
       fs.writeFileSync(path.join(actions, 'a.json'), `[{"name": "a", "tag": "T", key: ${key}, "port": "x"}]`)
       await main(['import', 'nf-pkd', actions], terminal)
       assertUnseen(key, `${flags[0]?.slice(0, 6)} ${system}`, said.splice(0).join('\n'))
+    }
+  })
+
+  it('of an invitation that is broken, of what is no public key, and of who is invited', async () => {
+    const said: string[] = []
+    const say = (text: string) => said.push(text)
+    const terminal: Terminal = {
+      ...{ out: () => undefined, error: say, hint: say, warn: say, errorLine: say },
+      ...{ strong: text => text, difference: () => undefined },
+    }
+    fs.mkdirSync(path.join(directory, 'invite'))
+    const state = path.join(directory, 'state')
+    const file = path.join(directory, 'invite', 'pkctl.yaml')
+    const kinds = ['type: symmetric, key-file: key', 'type: fwknop, key-file: key, hmac-key-file: key']
+    const lines: readonly ((key: string) => string)[] = [
+      key => `&services=ssh:22&key=${key}`,
+      key => `&services=ssh:22&kez=${key}`,
+      key => `&key=${key}&services=ssh:22&key=${key}`,
+      // As programs change a line that they take for an address on the web.
+      key => `&services=ssh:22%26key=${key}`,
+      key => `&amp;services=ssh:22&amp;key=${key}`,
+      key => `&services=ssh,key=${key}`,
+      key => `${key}&services=ssh`,
+    ]
+    for (const [i, key] of keys.entries()) {
+      const line = `pkctl://server.example?id=${identity}${(lines[i % lines.length] as (typeof lines)[number])(key)}`
+      await main(['join', line, '--no-knock'], terminal)
+      write('invite/key', `${key}\n`)
+      write(
+        'invite/pkctl.yaml',
+        `state-directory: ${state}\n${start}  phone: {${kinds[i % 2]}, opens: [ssh]}\n  people: {type: ssh, authorized-keys: keys, opens: [ssh]}\n`,
+      )
+      await main(['invite', 'phone', '--host', 'server.example', '--config', file], terminal)
+      const pem = '-----BEGIN OPENSSH PRIVATE KEY-----'
+      const shown = write('public', [key, `ssh-ed25519 ${key}`, `${pem}\n${key}`, `${key} ${pem}`][i % 4] as string)
+      await main(['user', 'add', 'alice', '--key', shown, '--config', file], terminal)
+      assert.ok(said.length > 1)
+      assertUnseen(key, `line ${i % lines.length}`, said.splice(0).join('\n'))
     }
   })
 })

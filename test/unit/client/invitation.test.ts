@@ -65,7 +65,7 @@ describe('an invitation', () => {
     ['half an identity', right.replace(id, id.slice(0, -1)), /has no identity of a server/],
     ['two identities', `${right}&id=${id}`, /has id twice/],
     ['an unknown part', `${right}&x=1`, /a part that is not known here/],
-    ['a service that is none', right.replace('ssh:22', '-ssh'), /'-ssh' for a service/],
+    ['a service that is none', right.replace('ssh:22', '-ssh'), /a service that is none/],
     ['a port of a service that is none', right.replace('ssh:22', 'ssh:0'), /port/],
     ['half a key', `${right}&key=${key.toString('base64url').slice(1)}`, /a key that is none/],
     ['another spelling of a key', `${right}&key=${key.toString('base64url').replace(/.$/, 'l')}`, /a key that is none/],
