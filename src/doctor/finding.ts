@@ -19,6 +19,7 @@ export const catalogue = {
   // The daemon and its queue
   'daemon-not-running': 'error',
   'daemon-mute': 'error',
+  'signatures-down': 'error',
   'daemon-elsewhere': 'warning',
   'daemon-other-version': 'warning',
   'daemon-other-configuration': 'note',

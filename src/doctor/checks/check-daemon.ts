@@ -156,6 +156,13 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'pkctl reload restores the rules; if this stays so, the log of pkctld says why nft monitor ends',
     )
   }
+  if (status.signatures === 'down') {
+    say(
+      'signatures-down',
+      'pkctld runs, and its thread that verifies signatures does not: no knock that an SSH key signs is accepted',
+      'pkctld starts it again within a minute; its log says why it ended',
+    )
+  }
   if (status.table?.because !== undefined) {
     say(
       'table-not-owned',

@@ -82,6 +82,10 @@ describe('of the daemon', () => {
     const found = finds(running({ knocks: { ...status.knocks, ofOtherMinutes: 3 } }), 'wrong-minute')
     assert.match(found.message, /^3 packets of the right size/)
   })
+  it('a thread of signatures that does not run, and none that does, or is not needed', () => {
+    assert.match(finds(running({ signatures: 'down' }), 'signatures-down').message, /no knock that an SSH key signs/)
+    for (const signatures of ['running', 'off'] as const) finds(running({ signatures }))
+  })
   it('a table that it could own, and no flush at boot that an owned one outlives', () => {
     const because = '/etc/nftables.conf contains that table'
     const found = finds(running({ table: { mode: 'restored', because } }), 'table-not-owned')
