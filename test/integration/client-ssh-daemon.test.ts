@@ -6,7 +6,7 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background } from '../support/commands.js'
 import { must, pkctl, until } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
-import { OpenSsh } from '../support/openssh.js'
+import { OpenSsh, softwareToken, withoutToken } from '../support/openssh.js'
 import { startSshd, user } from '../support/sshd.js'
 
 describe('an SSH key opens the port of a daemon', () => {
@@ -27,7 +27,11 @@ describe('an SSH key opens the port of a daemon', () => {
     const ca = openssh.key('ca', '-t', 'ed25519')
     openssh.certificate('ca', 'bob', '-n', 'ops', '-V', '-1h:+1h')
     openssh.key('stranger', '-t', 'ed25519')
-    lab.file('may-knock', `prefix4="16" ${alice}\n`)
+    const agented = openssh.key('agented', '-t', 'ed25519')
+    fs.renameSync(openssh.path('agented'), openssh.path('only-in-agent'))
+    const locked = openssh.key('locked', '-t', 'ed25519')
+    openssh.must('-q', '-p', '-P', '', '-N', 'open sesame', '-f', openssh.path('locked'))
+    lab.file('may-knock', [`prefix4="16" ${alice}`, agented, locked, ...fidoLines(), ''].join('\n'))
     lab.file('cas', `${ca}\n`)
     const state = path.join(lab.directory, 'state')
     identity = (await lab.mustPkctl('keygen', '--server', '--state-directory', state)).trim()
@@ -50,6 +54,15 @@ describe('an SSH key opens the port of a daemon', () => {
         await lab.mustPkctl('delete', line.replace(/granted: |\/\d+/g, ''), '--service', service)
     }
   })
+
+  /** Of the keys whose private half is in a FIDO token, `touched`, `excused` and `untouched`: the latter two sign without a touch. */
+  function fidoLines(): string[] {
+    if (softwareToken === undefined) return []
+    const line = openssh.key('touched', '-t', 'ed25519-sk')
+    const excused = openssh.key('excused', '-t', 'ecdsa-sk', '-O', 'no-touch-required')
+    const untouched = openssh.key('untouched', '-t', 'ed25519-sk', '-O', 'no-touch-required')
+    return [line, `no-touch-required ${excused}`, untouched]
+  }
 
   const entry = (...options: readonly string[]) => {
     const lines = [`host: ${server4}`, `identity: "${identity}"`, ...options]
@@ -96,6 +109,71 @@ describe('an SSH key opens the port of a daemon', () => {
     }
   })
 
+  /** Starts an agent that has the key. */
+  async function startAgent(key: string): Promise<NodeJS.ProcessEnv> {
+    const socket = openssh.path(`agent of ${key}`)
+    agent = lab.start('client', ['ssh-agent', '-D', '-a', socket, '-P', '/*'])
+    const env = { SSH_AUTH_SOCK: socket, ...withToken }
+    await until(async () => (await from(['ssh-add', '-l'], env)).status !== 2)
+    const { status, stderr } = await from(['ssh-add', '-q', openssh.path(key)], env)
+    assert.equal(status, 0, stderr)
+    return env
+  }
+  /** That nothing is opened, and the client says why. */
+  async function refuses(why: RegExp, env: NodeJS.ProcessEnv): Promise<void> {
+    const { status, stderr } = await knock(['--connect', '22', '--timeout', '1s'], env)
+    assert.equal(status, 1, stderr)
+    assert.match(stderr, why)
+    assert.equal(await granted(), null)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  }
+  const withToken = softwareToken === undefined ? {} : { SSH_SK_PROVIDER: softwareToken }
+
+  for (const [name, where] of [
+    ['touched', 'file'],
+    ['touched', 'agent'],
+    ['excused', 'file'],
+  ] as const) {
+    it(`by a FIDO key, ${name}, of the ${where}`, { skip: withoutToken }, async () => {
+      entry(`ssh-key: ${openssh.path(name)}${where === 'agent' ? '.pub' : ''}`)
+      await opens(where === 'agent' ? await startAgent(name) : withToken)
+    })
+  }
+
+  it(
+    'by a FIDO key that was not touched only where its line has no-touch-required',
+    { skip: withoutToken },
+    async () => {
+      entry(`ssh-key: ${openssh.path('untouched')}`)
+      const { length } = daemon.output
+      await refuses(/port 22\/tcp is not open/, withToken)
+      await until(() => /comment of untouched .* refused: bad signature/.test(daemon.output.slice(length)))
+    },
+  )
+
+  const askpass = (answer: string) => {
+    fs.writeFileSync(openssh.path('askpass'), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o700 })
+    return { SSH_ASKPASS: openssh.path('askpass'), SSH_ASKPASS_REQUIRE: 'force' }
+  }
+
+  it('by a key with a passphrase, which is asked for', async () => {
+    entry(`ssh-key: ${openssh.path('locked')}`)
+    await opens(askpass('open sesame'))
+  })
+
+  it('by an agent only while it is unlocked, and there', async () => {
+    entry(`ssh-key: ${openssh.path('agented')}.pub`)
+    const env = await startAgent('only-in-agent')
+    assert.equal((await from(['ssh-add', '-x'], { ...env, ...askpass('secret') })).status, 0)
+    await refuses(/^pkctl: error: .*agent/m, env)
+    assert.equal((await from(['ssh-add', '-X'], { ...env, ...askpass('secret') })).status, 0)
+    await opens(env)
+    await lab.mustPkctl('delete', client4, '--service', 'ssh')
+    await lab.mustPkctl('delete', client4, '--service', 'web')
+    await agent?.stop()
+    await refuses(/^pkctl: error: .*agent/m, env)
+  })
+
   it('by a certificate, of whose key the server knows nothing', async () => {
     entry(`ssh-key: ${openssh.path('bob')}`)
     await opens()
@@ -135,24 +213,21 @@ describe('an SSH key opens the port of a daemon', () => {
     assert.equal(await granted(), null)
   })
 
-  for (const [name, options] of [
-    ['pkctl connect', ['-o', `ProxyCommand=${process.execPath} ${pkctl} connect work %p`]],
-    [
-      'pkctl connect --fdpass',
-      ['-o', 'ProxyUseFdpass=yes', '-o', `ProxyCommand=${process.execPath} ${pkctl} connect --fdpass work %p`],
-    ],
+  for (const [name, flag, relays] of [
+    ['pkctl connect', '', '1'],
+    ['pkctl connect --fdpass, of which no process stays', '--fdpass ', '0'],
   ] as const) {
     it(`for a real ssh through ${name}`, async () => {
-      entry(`ssh-key: ${openssh.path('alice')}`)
+      const key = openssh.path('alice')
+      entry(`ssh-key: ${key}`)
       assert.equal(await lab.opens(server4, client4), 'timeout')
-      const { status, stdout, stderr } = await from([
-        'ssh',
-        ...ssh,
-        ...options,
-        `${user}@${server4}`,
-        'echo there; exit 3',
-      ])
-      assert.deepEqual({ status, stdout, stderr }, { status: 3, stdout: 'there\n', stderr: '' })
+      const command = `${process.execPath} ${pkctl} connect ${flag}--ssh-key ${key} work %p`
+      const options = ['-o', `ProxyCommand=${command}`, ...(flag ? ['-o', 'ProxyUseFdpass=yes'] : [])]
+      // Of this lab: the process that ssh has started ends while ssh goes on, or relays until its end.
+      const count = `pgrep -cf '^${process.execPath} .* connect .*${key} work'`
+      const script = `for i in $(seq 100); do n=$(${count}); [ $n = ${relays} ] && break; sleep 0.1; done; echo $n; exit 3`
+      const { status, stdout, stderr } = await from(['ssh', ...ssh, ...options, `${user}@${server4}`, script])
+      assert.deepEqual({ status, stdout, stderr }, { status: 3, stdout: `${relays}\n`, stderr: '' })
     })
   }
 
