@@ -21,7 +21,7 @@ export interface KeyFile {
   readonly content: Buffer | string
 }
 
-/** Room for some ten thousand keys. */
+/** Room for more than a hundred thousand keys. */
 const maxSize = 16 * 1024 * 1024
 const writableByOthers = 0o022
 const sticky = 0o1000

@@ -9,7 +9,6 @@ import type { ServerKey } from '../knock/index.js'
 import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '../knock/openssh/index.js'
 import {
   certificateRefusal,
-  parseAuthorizedKeys,
   parseCertificate,
   parseRevocations,
   signedData,
@@ -18,6 +17,7 @@ import {
 import { addressFromBytes } from '../net/index.js'
 import { oneLine } from '../util/index.js'
 import type { Clock } from './clock.js'
+import { KeyIndex } from './key-index.js'
 import type {
   CredentialKeys,
   KeysReport,
@@ -27,6 +27,7 @@ import type {
   SignedRefusal,
   SignedRequest,
 } from './signed-knock.js'
+import { Slices } from './slices.js'
 
 type Opened = Exclude<ReturnType<typeof openSigned>, string>
 
@@ -36,13 +37,25 @@ interface Entry {
   readonly user: string | null
 }
 
+/** A file with keys of users, of CAs, or both. */
+interface RingFile {
+  readonly role: 'authorized' | 'authority'
+  /** As the configuration names it, and in whose home it is. */
+  readonly file: string
+  readonly user: string | null
+  readonly index: KeyIndex
+}
+
+interface RingRevocations {
+  readonly bytes: Buffer
+  readonly list: Revocations
+}
+
 /** The keys of one credential. */
 interface KeyRing {
   readonly keys: CredentialKeys
-  /** By fingerprint, as latin1. */
-  readonly users: ReadonlyMap<string, readonly Entry[]>
-  readonly authorities: ReadonlyMap<string, readonly Entry[]>
-  readonly revocations: readonly Revocations[]
+  readonly files: readonly RingFile[]
+  readonly revocations: readonly RingRevocations[]
   readonly isShut: boolean
 }
 
@@ -66,9 +79,17 @@ export class SignatureVerifier {
 
   constructor(readonly clock: Pick<Clock, 'now'>) {}
 
-  /** Verifies by these keys from now on. */
-  configure(sets: readonly CredentialKeys[]): KeysReport[] {
-    const read = sets.map(readRing)
+  /**
+   * Verifies by these keys when they are read; until then, by those of before. Reads are not at the same time: to be called
+   * again when the last one has resolved.
+   */
+  async configure(sets: readonly CredentialKeys[]): Promise<KeysReport[]> {
+    const slices = new Slices()
+    const read: Awaited<ReturnType<typeof readRing>>[] = []
+    for (const set of sets) {
+      const earlier = this.#rings.find(({ keys }) => keys.name === set.name)
+      read.push(await readRing(set, earlier, slices))
+    }
     this.#rings = read.map(({ ring }) => ring)
     const keys = sets.flatMap(({ identity, privateKey }) =>
       privateKey ? [{ identity: Buffer.from(identity), privateKey: Buffer.from(privateKey) }] : [],
@@ -145,7 +166,7 @@ export class SignatureVerifier {
     if ('fingerprint' in knock.signer) {
       const { fingerprint } = knock.signer
       const candidates = rings.flatMap(ring =>
-        (ring.users.get(fingerprint.toString('latin1')) ?? []).map(entry => {
+        usersOf(ring, fingerprint).map(entry => {
           const user = oneLine(entry.line.comment) || entry.user
           const signer = { ...(user ? { user } : {}), fingerprint: fingerprintText(fingerprint) }
           return { ...entry, ring, key: entry.line.key, signer }
@@ -166,7 +187,7 @@ export class SignatureVerifier {
       ...{ keyId: oneLine(keyId), serial: String(serial) },
     }
     const candidates = rings.flatMap(ring =>
-      (ring.authorities.get(caKey.fingerprint.toString('latin1')) ?? []).map(entry => {
+      authoritiesOf(ring, caKey.fingerprint).map(entry => {
         const accepted = principalsOf(ring, entry)
         const user = certificate.principals.find(name => accepted.includes(name))
         return { ...entry, ring, key, certificate, signer: { ...(user ? { user: oneLine(user) } : {}), ...signer } }
@@ -183,7 +204,7 @@ export class SignatureVerifier {
   ): SignedRefusal | undefined {
     if (ring.isShut) return 'revocations-unknown'
     const subject = certificate ?? key
-    if (ring.revocations.some(list => list.isRevoked(subject))) return 'revoked'
+    if (ring.revocations.some(({ list }) => list.isRevoked(subject))) return 'revoked'
     const now = Math.floor(this.clock.now())
     if (line.expiresAt !== null && now > line.expiresAt) return 'key-expired'
     if (line.from?.matches(source) === false) return 'source-not-allowed'
@@ -221,6 +242,19 @@ export class SignatureVerifier {
 
 const fingerprintText = (fingerprint: Buffer) => `SHA256:${fingerprint.toString('base64').replace(/=+$/, '')}`
 
+function usersOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+  const own = files.filter(({ role }) => role === 'authorized')
+  return own.flatMap(({ index, user }) => index.find(fingerprint).map(line => ({ line, user })))
+}
+
+/** In a file of CAs, every key is that of one. */
+function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+  return files.flatMap(({ role, index, user }) => {
+    const plain = role === 'authority' ? index.find(fingerprint) : []
+    return [...index.findAuthority(fingerprint), ...plain].map(line => ({ line, user }))
+  })
+}
+
 /** The names of which a certificate must have one: those of the line, else of the credential, else that of its user. */
 function principalsOf({ keys }: KeyRing, { line, user }: Entry): readonly string[] {
   if (line.principals) return line.principals
@@ -240,17 +274,22 @@ function requestOf({ request }: Opened): SignedRequest {
   }
 }
 
-function readRing(keys: CredentialKeys): { ring: KeyRing; report: KeysReport } {
-  const users = new Map<string, Entry[]>()
-  const authorities = new Map<string, Entry[]>()
-  const revocations: Revocations[] = []
+/** `earlier`: the files as they were before, by role and name. */
+async function readRing(
+  keys: CredentialKeys,
+  earlier: KeyRing | undefined,
+  slices: Slices,
+): Promise<{ ring: KeyRing; report: KeysReport }> {
+  const files: RingFile[] = []
+  const revocations: RingRevocations[] = []
   const problems: string[] = []
   let isShut = keys.isShut
   for (const { role, file, user, content } of keys.files) {
     const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
     if (role === 'revoked') {
       try {
-        revocations.push(parseRevocations(bytes))
+        const same = earlier?.revocations.find(list => list.bytes.equals(bytes))
+        revocations.push(same ?? { bytes, list: parseRevocations(bytes) })
       } catch (error) {
         if (!(error instanceof SshFormatError)) throw error
         problems.push(`${oneLine(file)}: ${error.message}; no key of ${keys.name} counts until that is repaired`)
@@ -258,17 +297,23 @@ function readRing(keys: CredentialKeys): { ring: KeyRing; report: KeysReport } {
       }
       continue
     }
-    const { entries, problems: found } = parseAuthorizedKeys(bytes.toString(), file)
-    problems.push(...found.map(({ line, message }) => `${oneLine(file)}:${line}: ${message}`))
-    for (const line of entries) {
-      const map = role === 'authority' || line.isCertAuthority ? authorities : users
-      const fingerprint = line.key.fingerprint.toString('latin1')
-      map.set(fingerprint, [...(map.get(fingerprint) ?? []), { line, user }])
-    }
+    const before = earlier?.files.find(one => one.file === file && one.role === role)
+    const index = await KeyIndex.read(bytes, slices, before?.index)
+    problems.push(...index.problems.map(({ line, message }) => `${oneLine(file)}:${line}: ${message}`))
+    files.push({ role, file, user, index })
   }
-  const count = (map: ReadonlyMap<string, unknown>) => map.size
+  const users = files.flatMap(({ role, index }) => (role === 'authority' ? [] : [index.users]))
+  const authorities = files.flatMap(({ role, index }) =>
+    role === 'authority' ? [index.users, index.authorities] : [index.authorities],
+  )
   return {
-    ring: { keys, users, authorities, revocations, isShut },
-    report: { credential: keys.name, keys: count(users), authorities: count(authorities), problems },
+    ring: { keys, files, revocations, isShut },
+    report: { credential: keys.name, keys: countOf(users), authorities: countOf(authorities), problems },
   }
+}
+
+/** How many different keys there are; mostly all of them are in one file. */
+function countOf(maps: readonly ReadonlyMap<string, unknown>[]): number {
+  const [first, ...more] = maps.filter(({ size }) => size > 0)
+  return more.length === 0 ? (first?.size ?? 0) : new Set(maps.flatMap(map => [...map.keys()])).size
 }

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { SignedJob } from '../controller/index.js'
+import type { CredentialKeys, SignedJob } from '../controller/index.js'
 import { SignatureVerifier } from '../controller/index.js'
 import type { SignatureMessage, SignatureRequest, SignatureWorkerData } from './worker-messages.js'
 
@@ -15,10 +15,17 @@ const post = (message: SignatureMessage) => {
 
 const verifier = new SignatureVerifier({ now: () => Date.now() / 1000 })
 
+/** Of keys; one after the other. */
+let reading: Promise<void> = Promise.resolve()
+
 main.on('message', (request: SignatureRequest) => {
   if (request.kind === 'ping') post({ kind: 'pong' })
-  else post({ kind: 'keys', reports: verifier.configure(request.keys) })
+  else reading = reading.then(() => configure(request.keys))
 })
+
+async function configure(keys: readonly CredentialKeys[]): Promise<void> {
+  post({ kind: 'keys', reports: await verifier.configure(keys) })
+}
 
 jobs.on('message', (job: SignedJob) => void verify(job))
 

@@ -3,7 +3,8 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { decodeText, reasonOf, replaceFile, UserError } from '../util/index.js'
 
-const maxBytes = 4 * 1024 * 1024
+/** As the daemon. */
+const maxBytes = 16 * 1024 * 1024
 /** Public keys are no secrets, and the daemon must be able to read them. */
 const newMode = 0o644
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
@@ -27,7 +28,7 @@ function opened<T>(file: string, read: (descriptor: number) => T): T | undefined
     try {
       const stat = fs.fstatSync(descriptor)
       if (!stat.isFile()) throw new UserError(`${file} is not a regular file`)
-      if (stat.size > maxBytes) throw new UserError(`${file} is larger than 4 MiB`)
+      if (stat.size > maxBytes) throw new UserError(`${file} is larger than 16 MiB`)
       return read(descriptor)
     } finally {
       fs.closeSync(descriptor)

@@ -13,6 +13,7 @@ import { floodPart } from './flood.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
 import { ownFloodPart } from './own-flood.js'
+import { ownKnocksPart } from './own-knocks.js'
 import { peersPart } from './peers/peers.js'
 import { reconcilePart } from './reconcile.js'
 import type { Row } from './report.js'
@@ -25,6 +26,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   throughput: throughputPart,
   flood: floodPart,
   'own-flood': ownFloodPart,
+  'own-knocks': ownKnocksPart,
   connections: connectionsPart,
   steps: stepsPart,
   reconcile: reconcilePart,

@@ -77,15 +77,11 @@ export function parseAuthorizedKeys(text: string, file: string): AuthorizedKeys 
   const problems: KeyProblem[] = []
   for (const [index, written] of text.split('\n').entries()) {
     const line = index + 1
-    const content = written.replace(/^[ \t]+|[ \t\r]+$/g, '')
-    if (content === '' || content.startsWith('#')) continue
     try {
-      const entry = readLine(content, line)
+      const entry = parseAuthorizedLine(written, line)
+      if (!entry) continue
       entries.push(entry)
-      for (const name of entry.from?.names ?? []) {
-        const message = `from= has the name ${quote(name)}, which never matches: pkctl resolves no names`
-        problems.push({ file, line, message })
-      }
+      for (const message of ignoredIn(entry)) problems.push({ file, line, message })
     } catch (error) {
       if (!(error instanceof SshFormatError)) throw error
       problems.push({ file, line, message: error.message })
@@ -93,6 +89,16 @@ export function parseAuthorizedKeys(text: string, file: string): AuthorizedKeys 
   }
   return { entries, problems }
 }
+
+/** One line of a file; undefined where it has no key. Throws a SshFormatError for one that cannot be read. */
+export function parseAuthorizedLine(written: string, line: number): AuthorizedKey | undefined {
+  const content = written.replace(/^[ \t]+|[ \t\r]+$/g, '')
+  return content === '' || content.startsWith('#') ? undefined : readLine(content, line)
+}
+
+/** What is ignored of a line, and why: each one line, without a full stop. */
+export const ignoredIn = ({ from }: AuthorizedKey): string[] =>
+  (from?.names ?? []).map(name => `from= has the name ${quote(name)}, which never matches: pkctl resolves no names`)
 
 function readLine(content: string, line: number): AuthorizedKey {
   if (content.length > maxLineLength) throw new SshFormatError(`the line is longer than ${maxLineLength} characters`)

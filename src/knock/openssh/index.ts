@@ -1,6 +1,6 @@
 /** What OpenSSH has: public keys, signatures, certificates, authorized keys, lists of revoked keys. */
 export type { AuthorizedKey, AuthorizedKeys, KeyProblem } from './authorized-keys.js'
-export { parseAuthorizedKeys } from './authorized-keys.js'
+export { ignoredIn, parseAuthorizedKeys, parseAuthorizedLine } from './authorized-keys.js'
 export type { SshCertificate } from './certificate.js'
 export { certificateRefusal, isCertificateType, parseCertificate } from './certificate.js'
 export { SshFormatError } from './errors.js'

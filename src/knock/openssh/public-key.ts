@@ -17,6 +17,7 @@
 import * as crypto from 'node:crypto'
 import { quote } from '../../util/index.js'
 import { SshFormatError } from './errors.js'
+import { isOnP256 } from './p256.js'
 import { SshReader, sshString } from './wire.js'
 
 export type SshKeyType = keyof typeof keyTypes
@@ -108,7 +109,9 @@ export function readKeyFields(type: SshKeyType, reader: SshReader): SshPublicKey
   const point = curve === 'ed25519' ? readEd25519(reader) : readP256(reader)
   const application = isToken ? Buffer.from(reader.text()) : undefined
   const blob = Buffer.concat([sshString(type), reader.bytes.subarray(start, reader.position)])
-  return new PublicKey(type, blob, keyObject(curve, point, reader), application)
+  // A key of Ed25519 is any 32 bytes: RFC 8032 has no check but that of the signature.
+  if (curve === 'p256' && !isOnP256(point)) throw reader.error('has a point that is not on its curve')
+  return new PublicKey(type, blob, point, application)
 }
 
 function readEd25519(reader: SshReader): Buffer {
@@ -125,31 +128,28 @@ function readP256(reader: SshReader): Buffer {
   return point
 }
 
-function keyObject(curve: KeyTraits['curve'], point: Buffer, reader: SshReader): crypto.KeyObject {
-  try {
-    return crypto.createPublicKey({ key: Buffer.concat([spkiHeads[curve], point]), format: 'der', type: 'spki' })
-  } catch {
-    throw reader.error('has a point that is not on its curve')
-  }
-}
+const keyObject = (curve: KeyTraits['curve'], point: Buffer): crypto.KeyObject =>
+  crypto.createPublicKey({ key: Buffer.concat([spkiHeads[curve], point]), format: 'der', type: 'spki' })
 
 class PublicKey implements SshPublicKey {
   readonly fingerprint: Buffer
   readonly isToken: boolean
   readonly #digest: 'sha256' | null
-  readonly #key: crypto.VerifyKeyObjectInput
+  readonly #point: Buffer
+  /** Made at the first signature: of many thousand keys, few sign. */
+  #key: crypto.VerifyKeyObjectInput | undefined
   readonly #applicationHash: Buffer | undefined
 
   constructor(
     readonly type: SshKeyType,
     readonly blob: Buffer,
-    key: crypto.KeyObject,
+    point: Buffer,
     application: Buffer | undefined,
   ) {
     this.fingerprint = sha256(blob)
     this.isToken = application !== undefined
     this.#digest = keyTypes[type].curve === 'p256' ? 'sha256' : null
-    this.#key = { key, dsaEncoding: 'ieee-p1363' }
+    this.#point = point
     this.#applicationHash = application && sha256(application)
   }
 
@@ -157,7 +157,7 @@ class PublicKey implements SshPublicKey {
     const signed = this.#signed(data, signature, statement, demands)
     if (signed === undefined) return false
     try {
-      return crypto.verify(this.#digest, signed, this.#key, signature)
+      return crypto.verify(this.#digest, signed, this.#verifyKey(), signature)
     } catch {
       return false
     }
@@ -173,11 +173,18 @@ class PublicKey implements SshPublicKey {
     if (signed === undefined) return Promise.resolve(false)
     return new Promise(resolve => {
       try {
-        crypto.verify(this.#digest, signed, this.#key, signature, (error, isValid) => resolve(!error && isValid))
+        crypto.verify(this.#digest, signed, this.#verifyKey(), signature, (error, isValid) =>
+          resolve(!error && isValid),
+        )
       } catch {
         resolve(false)
       }
     })
+  }
+
+  #verifyKey(): crypto.VerifyKeyObjectInput {
+    const { curve } = keyTypes[this.type]
+    return (this.#key ??= { key: keyObject(curve, this.#point), dsaEncoding: 'ieee-p1363' })
   }
 
   /** What the key signs to sign the data; undefined when no such signature is accepted. */

@@ -2,6 +2,7 @@
  * The data types of SSH (RFC 4251 section 5), read strictly: nothing is read beyond the end, nothing is left over, and a
  * number has one spelling.
  */
+import { isUtf8 } from 'node:buffer'
 import { SshFormatError } from './errors.js'
 
 export class SshReader {
@@ -51,11 +52,8 @@ export class SshReader {
   text(): string {
     const bytes = this.string()
     if (bytes.includes(0)) throw this.error('has text with a NUL character')
-    try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    } catch {
-      throw this.error('has text that is not UTF-8')
-    }
+    if (!isUtf8(bytes)) throw this.error('has text that is not UTF-8')
+    return bytes.toString()
   }
 
   /** The bytes of a number that is not negative, big-endian, without leading zeros; none for zero. */

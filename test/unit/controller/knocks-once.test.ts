@@ -49,6 +49,7 @@ class Life {
   readonly #events: KnockEvent[] = []
   readonly #jobs: SignedJob[] = []
   readonly #signatures = new SignatureVerifier(new TestClock())
+  readonly #keysRead: Promise<unknown>
   readonly #handler: PacketHandler
 
   constructor(
@@ -64,7 +65,7 @@ class Life {
       { ...staff, secret: { identity: key.identity }, identity: signedFormat.identityOf({ identity: key.identity }) },
       deviceAt(key.identity),
     ]
-    this.#signatures.configure([keysOf({ authorized: `${alice.line} alice\n` }, key)])
+    this.#keysRead = this.#signatures.configure([keysOf({ authorized: `${alice.line} alice\n` }, key)])
     this.#handler = new PacketHandler(
       new KnockVerifier(structuredClone(credentials), credential => journal.cacheFor(credential), clock),
       new SequenceVerifier([], clock, () => undefined),
@@ -94,6 +95,7 @@ class Life {
     const job = this.#jobs.shift()
     if (job) {
       if (this.dies === 'before its signature is verified') return 'no answer'
+      await this.#keysRead
       this.#handler.onVerified([await this.#signatures.verify(job)])
     }
     if (this.dies === 'while it is written') {

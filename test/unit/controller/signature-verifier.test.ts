@@ -21,7 +21,7 @@ async function outcomeOf(
   { port = knockPort, source = '192.0.2.1', now = start } = {},
 ): Promise<SignedOutcome> {
   const verifier = new SignatureVerifier({ now: () => now })
-  verifier.configure(sets)
+  await verifier.configure(sets)
   return verifier.verify({ id: 4, bytes: new Uint8Array(bytes), port, source })
 }
 
@@ -46,10 +46,10 @@ describe('a signature', () => {
 
   it('counts no longer where its key is removed while it is verified', async () => {
     const verifier = new SignatureVerifier({ now: () => start })
-    verifier.configure([keysOf({ authorized: plain })])
+    await verifier.configure([keysOf({ authorized: plain })])
     const bytes = new Uint8Array(signedPayload(alice))
     const outcome = verifier.verify({ id: 4, bytes, port: knockPort, source: '192.0.2.1' })
-    verifier.configure([keysOf({ authorized: `${bob.line} bob\n` })])
+    await verifier.configure([keysOf({ authorized: `${bob.line} bob\n` })])
     assert.equal(short(await outcome), 'unknown-key')
   })
 
@@ -65,7 +65,7 @@ describe('a signature', () => {
 
   it('with any byte of the packet changed is refused', async () => {
     const verifier = new SignatureVerifier({ now: () => start })
-    verifier.configure([keysOf({ authorized: plain })])
+    await verifier.configure([keysOf({ authorized: plain })])
     const right = signedPayload(alice)
     for (let at = 0; at < right.length; at++) {
       const bytes = new Uint8Array(right)
@@ -115,7 +115,7 @@ describe('a signature', () => {
         throw new Error('no clock')
       },
     })
-    verifier.configure([keysOf({ authorized: plain })])
+    await verifier.configure([keysOf({ authorized: plain })])
     const bytes = new Uint8Array(signedPayload(alice))
     assert.equal(short(await verifier.verify({ id: 4, bytes, port: knockPort, source: '192.0.2.1' })), 'not-opened')
   })
@@ -212,7 +212,7 @@ describe('a certificate', () => {
     const forged = Buffer.from(certificate)
     forged[forged.length - 1] = (forged.at(-1) as number) ^ 1
     const verifier = new SignatureVerifier({ now: () => start })
-    verifier.configure([keysOf({ authority: ca })])
+    await verifier.configure([keysOf({ authority: ca })])
     const of = async (payload: Buffer) =>
       short(await verifier.verify({ id: 4, bytes: new Uint8Array(payload), port: knockPort, source: '192.0.2.1' }))
     for (let twice = 0; twice < 2; twice++) {
@@ -238,10 +238,10 @@ describe('a certificate', () => {
 })
 
 describe('the files of keys', () => {
-  it('are reported with what they have, and what does not count', () => {
+  it('are reported with what they have, and what does not count', async () => {
     const verifier = new SignatureVerifier({ now: () => start })
     const authorized = `${plain}cert-authority ${carol.line}\nsurprise ${alice.line}\n`
-    const [report] = verifier.configure([keysOf({ authorized, revoked: 'nonsense\n' })])
+    const [report] = await verifier.configure([keysOf({ authorized, revoked: 'nonsense\n' })])
     assert.deepEqual([report?.credential, report?.keys, report?.authorities], ['staff', 2, 1])
     assert.match(
       report?.problems.join('\n') ?? '',
