@@ -1,11 +1,32 @@
 /** pkctl user, and the way from pkctl invite to the open port. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
 import { must, pkctl } from '../support/commands.js'
 import { client4, Lab, server4, server6, stranger4 } from '../support/lab.js'
+
+const withoutReader =
+  spawnSync('zbarimg', ['--version']).error !== undefined && 'there is no zbarimg: install zbar-tools'
+
+/** Each module of a QR code has four pixels on a side. */
+const scale = 4
+
+/** What a terminal shows, as a grey picture (PGM): two modules above each other in each character. */
+function picture(lines: readonly string[]): Buffer {
+  const halves = [
+    ['█', '▀'],
+    ['█', '▄'],
+  ] as const
+  const rows = lines.flatMap(line =>
+    halves.map(light => Array.from(line, each => (light.includes(each as '█') ? 255 : 0))),
+  )
+  const wide = rows.map(row => row.flatMap(pixel => Array<number>(scale).fill(pixel)))
+  const pixels = wide.flatMap(row => Array<number[]>(scale).fill(row)).flat()
+  return Buffer.concat([Buffer.from(`P5\n${wide[0]?.length} ${wide.length * scale}\n255\n`), Buffer.from(pixels)])
+}
 
 describe('pkctl user', () => {
   let lab: Lab
@@ -254,6 +275,20 @@ describe('pkctl invite and join', () => {
     assert.ok(lines.length > 15)
     for (const line of lines) assert.match(line, /^[█▀▄ ]+$/)
   })
+
+  it(
+    'which a reader of QR codes reads as the line, also for the longest host name',
+    { skip: withoutReader },
+    async () => {
+      for (const host of [server4, `${'a'.repeat(63)}.${'b'.repeat(63)}.example`]) {
+        const lines = (await invite('phone', '--host', host, '--qr')).stdout.trimEnd().split('\n')
+        const line = lines.pop()
+        const file = lab.file('code.pgm', '')
+        fs.writeFileSync(file, picture(lines))
+        assert.equal((await must(['zbarimg', '--quiet', '--raw', file])).trimEnd(), line)
+      }
+    },
+  )
 
   const wrong: readonly [string, readonly string[], 1 | 2, RegExp][] = [
     ['an unknown name', ['nobody', '--host', 'h'], 1, /there is no user or credential 'nobody'/],
