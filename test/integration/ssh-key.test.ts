@@ -1,9 +1,11 @@
 /** The knock that a key of OpenSSH signs: from keys of ssh-keygen to the open port, and to the log. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { findSigner } from '../../src/client/openssh/find-signer.js'
+import { draftSigned, openSigned, readServerKey, serverKeyFile } from '../../src/knock/index.js'
 import { formatIdentity, parseIdentity } from '../../src/knock/pk1/identity.js'
 import { execute } from '../../src/util/index.js'
 import type { Background } from '../support/commands.js'
@@ -239,6 +241,22 @@ describe('a knock signed by an SSH key', () => {
     it(`with or for ${what}: opens nothing, and the log says why`, async () =>
       site.refuses(reason, await knock(), message))
   }
+
+  it('cannot be made of a captured one with the key of the server, out of a stolen state directory', async () => {
+    const captured = await site.knock('alice')
+    assert.equal(await site.opensBy(captured), 'open')
+    await site.closed()
+    const state = path.join(site.lab.directory, 'state')
+    const { identity, privateKey } =
+      readServerKey(fs.readFileSync(path.join(state, serverKeyFile), 'utf8')) ?? assert.fail('no key of the server')
+    assert.ok(identity.equals(site.identity))
+    // Who has the key of the server reads the knock, and can seal it again; what alice has signed is this one alone.
+    const place = { bytes: captured, at: 0, length: captured.length, port: knockPort }
+    const opened = openSigned(place, { identity, privateKey })
+    if (typeof opened === 'string') assert.fail(opened)
+    const draft = draftSigned(opened.request, opened.signer, identity, knockPort, randomBytes)
+    await site.refuses('bad-signature', draft?.seal(opened.signature) ?? assert.fail(), /refused: bad signature/)
+  })
 
   it('with a byte changed does not come to the signature', async () => {
     const knock = await site.knock('alice')
