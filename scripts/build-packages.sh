@@ -126,6 +126,7 @@ system() {
     cp -r $name "$tree/usr/share/doc/pkctl/"
   done
   copy 644 templates/pkctl.yaml /usr/share/doc/pkctl/examples/pkctl.yaml
+  for name in templates/monitoring/*; do copy 644 "$name" "/usr/share/doc/pkctl/examples/monitoring/${name##*/}"; done
   for name in templates/examples/*; do copy 644 "$name" "/usr/share/doc/pkctl/examples/${name##*/}"; done
   # By name: beside them there may be an inventory and a vault of whoever builds. vagrant.yml is of use in a clone only.
   mkdir "$tree/usr/share/doc/pkctl/examples/ansible"

@@ -12,6 +12,7 @@ const elsewhere = [
     'documents',
     'import',
     'manual',
+    'monitoring',
     'packages',
     'provisioning',
     'single-executable',
