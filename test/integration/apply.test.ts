@@ -257,6 +257,22 @@ describe('pkctl apply', () => {
     assert.deepEqual(await names(), ['mine', 'old'])
   })
 
+  it('--confirm: a reload before the rollback does not keep the change, though the daemon knows the file', async () => {
+    const entered = ['nsenter', `--target=${sshd.child.pid}`, '--mount', '--net']
+    const file = lab.config('services: {}')
+    const daemon = lab.start('server', [...entered, process.execPath, pkctl, 'daemon', '--config', file])
+    await daemon.says(/listening on queue/)
+    lab.config('services: { web: { port: 8080 } }')
+    await must('apply', file, '--confirm', '5m')
+    await must('reload', '--socket', lab.socket)
+    assert.equal(await lab.opens(server4, client4, 8080), 'timeout')
+    await rollBackNow()
+    assert.equal(await lab.opens(server4, client4, 8080), 'open')
+    await until(async () => !(await must('status', '--socket', lab.socket)).includes(' web ('))
+    assert.deepEqual(await names(), [])
+    assert.equal(await daemon.stop(), 0)
+  })
+
   it('--confirm: the process that waits rolls back at once when it is ended, and needs no daemon', async () => {
     await must('apply', lab.config(both), '--confirm', '1h')
     const [waiting] = await waitingProcesses()
