@@ -9,7 +9,7 @@ import type { PkdSecret, Step, SymmetricSecret } from '../knock/index.js'
 import {
   defaultTag,
   formatStep,
-  parseKey,
+  parsePkdKey,
   parseStep,
   parseSymmetricKey,
   parseTag,
@@ -149,7 +149,7 @@ async function byPkd(place: PkdHostEntry, flags: KnockFlags, caller: Caller): Pr
   const tag = parseTag(flags.tag ?? place.tag ?? defaultTag)
   const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
   const addresses = await addressesOf(place, flags)
-  const secret: PkdSecret = { tag, key: await findKey(flags, place, caller, parseKey) }
+  const secret: PkdSecret = { tag, key: await findKey(flags, place, caller, parsePkdKey) }
   return byPacket(place, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
 }
 

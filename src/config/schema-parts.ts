@@ -1,6 +1,6 @@
 /** What the schemas of the configuration are made of: kinds of values, and how a wrong one is put into words. */
 import * as z from 'zod'
-import { PkdFormatError } from '../knock/index.js'
+import { SecretFormatError } from '../knock/index.js'
 import { kindOf, quote, shown, ValueError } from '../util/index.js'
 import { parseInterface } from '../net/index.js'
 import { namePattern, nameRule, parseAbsolutePath } from './values.js'
@@ -24,7 +24,7 @@ export function parsed<I, T>(schema: z.ZodType<I, I>, parse: (value: I) => T) {
     try {
       return parse(value)
     } catch (cause) {
-      if (!(cause instanceof ValueError || cause instanceof PkdFormatError)) throw cause
+      if (!(cause instanceof ValueError || cause instanceof SecretFormatError)) throw cause
       const hint = cause instanceof ValueError ? cause.hint : undefined
       context.addIssue({ code: 'custom', message: cause.message, ...(hint === undefined ? {} : { params: { hint } }) })
       return z.NEVER

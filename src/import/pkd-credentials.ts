@@ -1,7 +1,7 @@
 /** Credentials for PKD knocks, of which there can be one for each tag and key. */
 import { withoutCovered } from '../net/index.js'
 import { interfaceOption } from './interface-names.js'
-import { parseKey, parseTag, PkdFormatError } from '../knock/index.js'
+import { parsePkdKey, parseTag, SecretFormatError } from '../knock/index.js'
 import type { Draft } from './draft.js'
 import { bound } from './draft.js'
 import type { OpenedPorts, TriggerDraft } from './draft-entries.js'
@@ -27,10 +27,10 @@ export interface PkdRule {
 export function unusable(tag: string, key: string): string | undefined {
   try {
     parseTag(tag)
-    parseKey(key)
+    parsePkdKey(key)
     return undefined
   } catch (error) {
-    if (error instanceof PkdFormatError) return error.message
+    if (error instanceof SecretFormatError) return error.message
     throw error
   }
 }
@@ -40,7 +40,7 @@ export function addPkdRules(draft: Draft, rules: readonly PkdRule[]): void {
   bound(rules.length)
   const merged = new Map<string, PkdRule>()
   for (const rule of rules) {
-    const secret = `${parseTag(rule.tag).toString('hex')} ${parseKey(rule.key).toString('hex')}`
+    const secret = `${parseTag(rule.tag).toString('hex')} ${parsePkdKey(rule.key).toString('hex')}`
     const earlier = merged.get(secret)
     merged.set(secret, earlier ? join(earlier, rule) : rule)
   }

@@ -1,6 +1,6 @@
 /** A tag or key that cannot be one; the message is for the person who wrote it. */
-export class PkdFormatError extends Error {
-  override readonly name = 'PkdFormatError'
+export class SecretFormatError extends Error {
+  override readonly name = 'SecretFormatError'
 }
 
 /** A sequence that cannot be one; the message is for the person who wrote it. */

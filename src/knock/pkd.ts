@@ -13,7 +13,7 @@
  * The source address is not hashed: a captured knock that is sent before the original arrives opens for its sender.
  */
 import * as crypto from 'node:crypto'
-import { PkdFormatError } from './errors.js'
+import { SecretFormatError } from './errors.js'
 import type { KnockFormat } from './format.js'
 
 export const payloadLength = 56
@@ -55,8 +55,8 @@ export function parseTag(text: string): Buffer {
 }
 
 /** `text` as ASCII, or as hex when it starts with 0x; 1 to 40 bytes. A longer key is an error and is never cut. */
-export function parseKey(text: string): PkdKey {
-  if (text === '') throw new PkdFormatError('the key is empty')
+export function parsePkdKey(text: string): PkdKey {
+  if (text === '') throw new SecretFormatError('the key is empty')
   return padded('key', text, maxKeyLength) as PkdKey
 }
 
@@ -69,14 +69,14 @@ export function formatTag(tag: Buffer): string {
 function padded(what: string, text: string, size: number): Buffer {
   const bytes = /^0x/i.test(text) ? fromHex(what, text.slice(2)) : Buffer.from(text, 'utf8')
   if (bytes.length > size) {
-    throw new PkdFormatError(`the ${what} is ${bytes.length} bytes long, at most ${size} are possible`)
+    throw new SecretFormatError(`the ${what} is ${bytes.length} bytes long, at most ${size} are possible`)
   }
   return Buffer.concat([bytes], size)
 }
 
 // An odd last digit counts as the high half of its byte, as in ipt_pkd's client.
 function fromHex(what: string, digits: string): Buffer {
-  if (!/^[0-9a-f]+$/i.test(digits)) throw new PkdFormatError(`the ${what} starts with 0x and is not hex after it`)
+  if (!/^[0-9a-f]+$/i.test(digits)) throw new SecretFormatError(`the ${what} starts with 0x and is not hex after it`)
   return Buffer.from(digits.length % 2 === 0 ? digits : `${digits}0`, 'hex')
 }
 

@@ -7,7 +7,7 @@ import { parseIdentity } from '../../src/knock/pk1/identity.js'
 import { plainRequest } from '../../src/knock/pk1/request.js'
 import { sealSymmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
 import { prefixLength } from '../../src/knock/pk1/window.js'
-import { encodePkd, parseKey, parseTag, payloadLength, tagLength } from '../../src/knock/pkd.js'
+import { encodePkd, parsePkdKey, parseTag, payloadLength, tagLength } from '../../src/knock/pkd.js'
 import { knockPort } from '../support/knocks.js'
 import { addressNumber } from './addresses.js'
 import type { Link } from './frames.js'
@@ -63,7 +63,7 @@ function buildFrames(storm: Storm): Frames {
   const { kind, count, link, source, sources, rate, destination, port = knockPort, identity = '' } = storm
   const frames = new Frames(count, Math.max(maxRubbish, payloadLength, symmetricLength), link)
   const prefix = strangersKnock(identity, port).subarray(0, prefixLength)
-  const [key, tag] = [parseKey('test'), parseTag('SSHK')]
+  const [key, tag] = [parsePkdKey('test'), parseTag('SSHK')]
   const noise = randomBytes(count * payloadLength)
   const now = Math.floor(Date.now() / 1000)
   const payloadOf = (i: number): Buffer => {

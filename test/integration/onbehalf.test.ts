@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { encodeObo } from '../../src/knock/pkd-on-behalf.js'
-import { parseKey, parseTag } from '../../src/knock/pkd.js'
+import { parsePkdKey, parseTag } from '../../src/knock/pkd.js'
 import { pkctl, until } from '../support/commands.js'
 import { knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
@@ -79,7 +79,7 @@ describe('on behalf of another', () => {
     const daemon = await lab.daemon(lab.config(guests('obo: true, obo-prefixes: [10.77.0.3], rate: 1/10s')))
     const fields = () => ({ tag: parseTag('GUST'), time: Math.floor(Date.now() / 1000), random: randomBytes(12) })
     const hexFor = (last: number) =>
-      encodeObo(fields(), Buffer.from([10, 77, 0, last]), knockPort, parseKey('test')).toString('hex')
+      encodeObo(fields(), Buffer.from([10, 77, 0, last]), knockPort, parsePkdKey('test')).toString('hex')
     const send = (hex: string) => ({ send: { host: server4, port: knockPort, from: client4, hex } })
     const [right, outside] = [hexFor(3), hexFor(9)]
     await lab.peer(send(right))

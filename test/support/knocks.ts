@@ -1,6 +1,6 @@
 /** PKD knocks for tests. */
 import { randomBytes } from 'node:crypto'
-import { encodePkd, parseKey, parseTag } from '../../src/knock/pkd.js'
+import { encodePkd, parsePkdKey, parseTag } from '../../src/knock/pkd.js'
 
 export interface KnockOptions {
   readonly key?: string
@@ -18,5 +18,5 @@ export const knockPort = 40_000
 /** A right knock for the credential `{ type: pkd, tag: SSHK, key: test }`, unless told otherwise, as hex. */
 export function knockHex({ key = 'test', tag = 'SSHK', port = knockPort, ahead = 0, time }: KnockOptions = {}): string {
   const stamp = time ?? Math.floor(Date.now() / 1000) + ahead
-  return encodePkd({ tag: parseTag(tag), time: stamp, random: randomBytes(12) }, port, parseKey(key)).toString('hex')
+  return encodePkd({ tag: parseTag(tag), time: stamp, random: randomBytes(12) }, port, parsePkdKey(key)).toString('hex')
 }

@@ -1,6 +1,6 @@
 /** Credentials for the PKD knock: src/knock/pkd.ts and pkd-on-behalf.ts. */
 import * as z from 'zod'
-import { parseKey, parseTag, PkdFormatError } from '../../knock/index.js'
+import { parsePkdKey, parseTag, SecretFormatError } from '../../knock/index.js'
 import { oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
@@ -16,7 +16,7 @@ const schema = mapping({
   tag: parsed(z.string({ error: expected('text') }), parseTag)
     .prefault('PKD0')
     .describe('The first 4 bytes of the knock, as text, or as hex after 0x. Default: PKD0'),
-  key: parsed(z.string({ error: expectedSecret('text') }), parseKey)
+  key: parsed(z.string({ error: expectedSecret('text') }), parsePkdKey)
     .optional()
     .describe('The secret, 1 to 40 bytes, as text, or as hex after 0x; either this or key-file is needed.'),
   'key-file': z
@@ -47,9 +47,9 @@ export const kind = credentialKind({
 
 function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }: Context) {
   try {
-    return parseKey(line)
+    return parsePkdKey(line)
   } catch (cause) {
-    if (!(cause instanceof PkdFormatError)) throw cause
+    if (!(cause instanceof SecretFormatError)) throw cause
     findings.problem(merged.positionOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
     return undefined
   }

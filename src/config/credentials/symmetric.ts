@@ -1,6 +1,6 @@
 /** Credentials for the knock of a device that has a key of its own: src/knock/pk1/symmetric.ts. */
 import * as z from 'zod'
-import { parseSymmetricKey, PkdFormatError } from '../../knock/index.js'
+import { parseSymmetricKey, SecretFormatError } from '../../knock/index.js'
 import { oneLine } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
@@ -47,7 +47,7 @@ function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }:
   try {
     return parseSymmetricKey(line)
   } catch (cause) {
-    if (!(cause instanceof PkdFormatError)) throw cause
+    if (!(cause instanceof SecretFormatError)) throw cause
     findings.problem(merged.positionOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
     return undefined
   }

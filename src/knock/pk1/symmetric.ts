@@ -5,7 +5,7 @@
  * Hint key: HMAC-SHA-256(key, `pkctl knock 1 hint` and the identity). The body's key: HKDF of the key, with the label
  * `symmetric` and the identity. The body is the request alone, in 96 bytes.
  */
-import { PkdFormatError } from '../errors.js'
+import { SecretFormatError } from '../errors.js'
 import type { KnockFormat } from '../format.js'
 import type { Layer, PacketPlace } from './envelope.js'
 import {
@@ -38,10 +38,10 @@ export interface SymmetricSecret {
   readonly key: Buffer
 }
 
-/** A key in hex after 0x, as `pkctl keygen` prints it. Throws a PkdFormatError, which does not show it. */
+/** A key in hex after 0x, as `pkctl keygen` prints it. Throws a SecretFormatError, which does not show it. */
 export function parseSymmetricKey(text: string): Buffer {
   if (/^0x[0-9a-f]{64}$/i.test(text)) return Buffer.from(text.slice(2), 'hex')
-  throw new PkdFormatError('a symmetric key is 32 bytes, written as 64 hex digits after 0x')
+  throw new SecretFormatError('a symmetric key is 32 bytes, written as 64 hex digits after 0x')
 }
 
 const hintOf = ({ identity, key }: SymmetricSecret, window: bigint) =>

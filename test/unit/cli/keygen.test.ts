@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { main } from '../../../src/cli/program.js'
-import { parseKey } from '../../../src/knock/pkd.js'
+import { parsePkdKey } from '../../../src/knock/pkd.js'
 
 /** What one command line printed, and its exit status. */
 async function pkctl(...argv: string[]) {
@@ -35,7 +35,7 @@ describe('pkctl keygen', () => {
       const { status, out, error } = await pkctl('keygen')
       assert.deepEqual([status, out.length, error], [0, 1, []])
       assert.match(out[0] ?? '', /^0x[0-9a-f]{64}$/)
-      assert.ok(parseKey(out[0] ?? ''))
+      assert.ok(parsePkdKey(out[0] ?? ''))
       keys.add(out[0] ?? '')
     }
     assert.equal(keys.size, 20)

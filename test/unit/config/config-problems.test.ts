@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { credentialTypes } from '../../../src/config/credentials/credential-types.js'
 import { ConfigError } from '../../../src/config/errors.js'
 
-import { parseKey } from '../../../src/knock/pkd.js'
+import { parsePkdKey } from '../../../src/knock/pkd.js'
 import type { FakeFile, Files } from './config-support.js'
 import { daemonGroup, load, main, only, pkdOf, problemsOf } from './config-support.js'
 
@@ -471,13 +471,13 @@ describe('loadConfig: key files', () => {
   for (const [text, key] of contents) {
     it(`reads ${JSON.stringify(text)}`, () => {
       const got = only(pkdOf(load(withKey({ text })).config.credentials))
-      assert.deepEqual([got.key, got.keyFrom], [parseKey(key), { kind: 'file', path: '/etc/pkctl/k' }])
+      assert.deepEqual([got.key, got.keyFrom], [parsePkdKey(key), { kind: 'file', path: '/etc/pkctl/k' }])
     })
   }
 
   it('starts a relative path at the file that names it', () => {
     const { config } = load({ 'conf.d/a.yaml': yaml(), 'pkctl.yaml': '', 'conf.d/k': 'x', k: 'y' })
-    assert.deepEqual(only(pkdOf(config.credentials)).key, parseKey('x'))
+    assert.deepEqual(only(pkdOf(config.credentials)).key, parsePkdKey('x'))
   })
 
   const at = 'pkctl.yaml:3:40: credentials.c.key-file: k'

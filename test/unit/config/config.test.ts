@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { loadConfig } from '../../../src/config/load.js'
 import { configJsonSchema } from '../../../src/config/schema.js'
 import type { LoadedConfig, PkdCredential } from '../../../src/config/types.js'
-import { parseKey } from '../../../src/knock/pkd.js'
+import { parsePkdKey } from '../../../src/knock/pkd.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
 import {
   defaults,
@@ -131,7 +131,7 @@ describe('loadConfig: what it gives', () => {
       name: 'c',
       type: 'pkd',
       tag: Buffer.from('PKD0'),
-      key: parseKey('test'),
+      key: parsePkdKey('test'),
       keyFrom: { kind: 'inline' },
       port: null,
       opens: ['s'],
@@ -148,10 +148,10 @@ describe('loadConfig: what it gives', () => {
 
   const credentials: readonly [string, Partial<PkdCredential>][] = [
     ['key: 0x74657374', {}],
-    ['key: 0123', { key: parseKey('0123') }],
-    ['key: 1e3', { key: parseKey('1e3') }],
-    ['key: true', { key: parseKey('true') }],
-    ['key: 31415926535897932384626433832795', { key: parseKey('31415926535897932384626433832795') }],
+    ['key: 0123', { key: parsePkdKey('0123') }],
+    ['key: 1e3', { key: parsePkdKey('1e3') }],
+    ['key: true', { key: parsePkdKey('true') }],
+    ['key: 31415926535897932384626433832795', { key: parsePkdKey('31415926535897932384626433832795') }],
     ['key: test, tag: 1234', { tag: Buffer.from('1234') }],
     ['key: test, tag: 0x00010203', { tag: Buffer.from([0, 1, 2, 3]) }],
     ['key: test, port: any', {}],

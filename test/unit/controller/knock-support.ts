@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../src/controller/clock.js'
 import type { PacketCredential } from '../../../src/controller/packet-credential.js'
-import { encodePkd, parseKey, parseTag, pkd } from '../../../src/knock/pkd.js'
+import { encodePkd, parsePkdKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { decode, documentation6, ipv4, ipv6, udp } from '../queue/build-packet.js'
 
@@ -24,7 +24,7 @@ export const knockPort = 40_000
 
 /** What a credential for PKD knocks is checked against. */
 export function pkdSecret(tag: string, key: string): Pick<PacketCredential, 'secret' | 'identity'> {
-  const secret = { tag: parseTag(tag), key: parseKey(key) }
+  const secret = { tag: parseTag(tag), key: parsePkdKey(key) }
   return { secret, identity: pkd.identityOf(secret) }
 }
 
@@ -71,7 +71,7 @@ const right = { key: 'test', tag: 'SSHK', port: knockPort, time: start, version:
 export function payloadOf(parts: KnockParts = {}): Buffer {
   const { key, tag, port, time, name } = { ...right, ...parts }
   const random = createHash('md5').update(name).digest().subarray(0, 12)
-  const payload = encodePkd({ tag: parseTag(tag), time, random }, parts.hashedFor ?? port, parseKey(key))
+  const payload = encodePkd({ tag: parseTag(tag), time, random }, parts.hashedFor ?? port, parsePkdKey(key))
   if (parts.flip !== undefined)
     payload[parts.flip >> 3] = (payload[parts.flip >> 3] as number) ^ (1 << (parts.flip & 7))
   return payload

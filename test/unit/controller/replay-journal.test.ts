@@ -7,14 +7,14 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Remembered } from '../../../src/controller/replay-caches.js'
 import { ReplayJournal } from '../../../src/controller/replay-journal.js'
-import { parseKey, parseTag, pkd } from '../../../src/knock/pkd.js'
+import { parsePkdKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 
 const recordLength = 32
 const rotateAt = 1 << 20
 const now = 1_700_000_000
 
 const credential = (key: string, skew = 10): Remembered => ({
-  identity: pkd.identityOf({ tag: parseTag('PKD0'), key: parseKey(key) }),
+  identity: pkd.identityOf({ tag: parseTag('PKD0'), key: parsePkdKey(key) }),
   skew,
 })
 const laptop = credential('test')

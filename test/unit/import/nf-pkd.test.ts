@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { PkdCredential } from '../../../src/config/types.js'
 import { importNfPkd } from '../../../src/import/nf-pkd.js'
 import { readRelaxedJson, RelaxedJsonError } from '../../../src/import/relaxed-json.js'
-import { parseKey } from '../../../src/knock/pkd.js'
+import { parsePkdKey } from '../../../src/knock/pkd.js'
 import { UserError } from '../../../src/util/user-error.js'
 import { hostile, imported } from './import-support.js'
 
@@ -237,7 +237,7 @@ describe('import nf-pkd', () => {
         { name: 'run', key: 'run', 'ext-command': `/bin/echo ${text}` },
       )
       const found = config.credentials.find(one => one.name !== 'run') as PkdCredential | undefined
-      if (text !== '0x1f') assert.deepEqual(found?.key, parseKey(key), text)
+      if (text !== '0x1f') assert.deepEqual(found?.key, parsePkdKey(key), text)
       const run = value['credentials']?.['run']?.['on-open'] as { shell?: string; command?: string[] }
       if (run.shell !== undefined) assert.equal(run.shell, `/bin/echo ${text}`)
       // eslint-disable-next-line no-control-regex -- control characters are the point

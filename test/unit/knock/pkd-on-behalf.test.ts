@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { encodeObo, oboPayloadLength, requestedAddress, verifyObo } from '../../../src/knock/pkd-on-behalf.js'
-import { parseKey, parseTag } from '../../../src/knock/pkd.js'
+import { parsePkdKey, parseTag } from '../../../src/knock/pkd.js'
 
-const key = parseKey('test')
+const key = parsePkdKey('test')
 const fields = { tag: parseTag('SSHK'), time: 1_700_000_000, random: Buffer.from('000102030405060708090a0b', 'hex') }
 const ipv4 = Buffer.from([203, 0, 113, 9])
 const ipv6 = Buffer.from('20010db8000000000000000000000001', 'hex')
@@ -30,7 +30,7 @@ describe('a knock on behalf of another', () => {
     const payload = encodeObo(fields, ipv6, 62_201, key)
     assert.ok(verifyObo(Buffer.concat([Buffer.alloc(5), payload]), 5, 62_201, key))
     assert.ok(!verifyObo(payload, 0, 62_202, key))
-    assert.ok(!verifyObo(payload, 0, 62_201, parseKey('tesu')))
+    assert.ok(!verifyObo(payload, 0, 62_201, parsePkdKey('tesu')))
     for (let bit = 0; bit < oboPayloadLength * 8; bit++) {
       const wrong = Buffer.from(payload)
       wrong[bit >> 3] = (wrong[bit >> 3] as number) ^ (1 << (bit & 7))

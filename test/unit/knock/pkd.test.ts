@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { PkdFormatError } from '../../../src/knock/errors.js'
-import { formatTag, parseKey, parseTag, payloadLength, pkd, readTime } from '../../../src/knock/pkd.js'
+import { SecretFormatError } from '../../../src/knock/errors.js'
+import { formatTag, parsePkdKey, parseTag, payloadLength, pkd, readTime } from '../../../src/knock/pkd.js'
 
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map(bytes => Buffer.from(bytes))
@@ -34,7 +34,7 @@ describe('tags and keys', () => {
     ['of 39 and a half bytes in hex', `0x${'6b'.repeat(39)}6`, `${'6b'.repeat(39)}60`],
   ] as const
   for (const [name, text, want] of keys) {
-    it(`key ${name}, padded to 40 bytes`, () => assert.equal(parseKey(text).toString('hex'), want.padEnd(80, '0')))
+    it(`key ${name}, padded to 40 bytes`, () => assert.equal(parsePkdKey(text).toString('hex'), want.padEnd(80, '0')))
   }
 
   const wrong: readonly [string, () => unknown, RegExp][] = [
@@ -44,26 +44,26 @@ describe('tags and keys', () => {
     ['tag of 4 letters and 5 bytes', () => parseTag('abcä'), /the tag is 5 bytes long/],
     ['tag with 0x and nothing', () => parseTag('0x'), /is not hex after it/],
     ['tag with 0x and no hex', () => parseTag('0xgg'), /is not hex after it/],
-    ['empty key', () => parseKey(''), /the key is empty/],
-    ['key of 41 bytes', () => parseKey('k'.repeat(41)), /the key is 41 bytes long, at most 40/],
-    ['key of 41 hex bytes', () => parseKey(`0x${'00'.repeat(41)}`), /the key is 41 bytes long/],
-    ['key of 40 and a half hex bytes', () => parseKey(`0x${'00'.repeat(40)}1`), /the key is 41 bytes long/],
-    ['key with 0x and nothing', () => parseKey('0x'), /the key starts with 0x/],
-    ['key with hex and a blank', () => parseKey('0x12 34'), /the key starts with 0x/],
+    ['empty key', () => parsePkdKey(''), /the key is empty/],
+    ['key of 41 bytes', () => parsePkdKey('k'.repeat(41)), /the key is 41 bytes long, at most 40/],
+    ['key of 41 hex bytes', () => parsePkdKey(`0x${'00'.repeat(41)}`), /the key is 41 bytes long/],
+    ['key of 40 and a half hex bytes', () => parsePkdKey(`0x${'00'.repeat(40)}1`), /the key is 41 bytes long/],
+    ['key with 0x and nothing', () => parsePkdKey('0x'), /the key starts with 0x/],
+    ['key with hex and a blank', () => parsePkdKey('0x12 34'), /the key starts with 0x/],
   ]
   for (const [name, parse, message] of wrong) {
     it(`refused: ${name}`, () => {
-      assert.throws(parse, error => error instanceof PkdFormatError && message.test(error.message))
+      assert.throws(parse, error => error instanceof SecretFormatError && message.test(error.message))
     })
   }
 
   it('says nothing of the key itself in an error', () => {
     assert.throws(
-      () => parseKey(`0xsecret`),
+      () => parsePkdKey(`0xsecret`),
       error => !String(error).includes('secret'),
     )
     assert.throws(
-      () => parseKey('secret'.repeat(10)),
+      () => parsePkdKey('secret'.repeat(10)),
       error => !String(error).includes('secret'),
     )
   })
@@ -107,7 +107,7 @@ describe('the time of a knock', () => {
 
 describe('a tag of zeros', () => {
   it('a knock of a zero tag is one', () => {
-    const secret = { tag: parseTag(''), key: parseKey('k') }
+    const secret = { tag: parseTag(''), key: parsePkdKey('k') }
     const payload = pkd.encode({ port: 1, time: 0, random: size => Buffer.alloc(size) }, secret)
     assert.deepEqual([pkd.firstWord(secret, 0), pkd.verify(payload, 0, 1, secret, payloadLength)?.time], [0, 0])
   })
