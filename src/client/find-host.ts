@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import type { HostEntry } from './host-entry.js'
 import { findIptPkdHost } from './ipt-pkd-hosts.js'
-import { hostsFile } from './user-files.js'
+import { hostsFile } from './client-paths.js'
 
 /**
  * The host entry of that name: in hosts.yaml, else in the file of ipt_pkd's client; else a name or address of the network.

@@ -15,7 +15,7 @@ import {
 import { quote, UserError } from '../util/index.js'
 import type { HostEntry } from './host-entry.js'
 import { isMapping, knownKeys, readHostEntry } from './host-entry.js'
-import { hostsFile } from './user-files.js'
+import { hostsFile } from './client-paths.js'
 
 /**
  * The host entry of that name, or undefined when the file has none or is not there. `warn` is told of secrets that YAML may

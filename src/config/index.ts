@@ -1,7 +1,7 @@
 /** Reading a configuration: its values, its files, and errors with their positions. */
 export type { ConfigPath } from './config-path.js'
 export { formatPath, isMapping } from './config-path.js'
-export { credentialKeys, secretOptions, verbatimOptions } from './credentials/kinds.js'
+export { credentialKeys, secretOptions, verbatimOptions } from './credentials/credential-schemas.js'
 export { kind as rotatingKind } from './credentials/rotating.js'
 export { kind as sequenceKind } from './credentials/sequence.js'
 export type { KeyPath, PacketKnockCredential, SshCredential } from './credentials/types.js'

@@ -5,7 +5,7 @@
  * entries, or a second file is in the files load-*.ts, so that one wrong value does not hide such a problem.
  */
 import * as z from 'zod'
-import { credentialKeys, credentialSchema } from './credentials/kinds.js'
+import { credentialKeys, credentialSchema } from './credentials/credential-schemas.js'
 import { mapping } from './schema-parts.js'
 import { serviceLogSchema, serviceSchema } from './service-schema.js'
 import { mappings, sections } from './settings-schema.js'

@@ -1,8 +1,8 @@
 /** The configuration after validation, with every default filled in. */
 import type { ServiceSpec } from '../nft/index.js'
-import type { Credential } from './credentials/kinds.js'
+import type { Credential } from './credentials/credential-schemas.js'
 
-export type { Credential } from './credentials/kinds.js'
+export type { Credential } from './credentials/credential-schemas.js'
 export type {
   Command,
   FwknopCredential,

@@ -8,7 +8,7 @@ export { decodeText, reasonOf } from './file-text.js'
 export { HashTable } from './hash-table.js'
 export type { Sections } from './ini.js'
 export { IniError, parseIni } from './ini.js'
-export { isJournal, withPriority } from './journal.js'
+export { isJournal, withPriority } from './systemd-journal.js'
 export { nearest } from './nearest.js'
 export {
   appendNamed,

@@ -2,7 +2,7 @@
 import type { Context } from '../context.js'
 import { formatPath } from '../config-path.js'
 import { knockFormats } from './credential-types.js'
-import type { Credential } from './kinds.js'
+import type { Credential } from './credential-schemas.js'
 
 /**
  * The kernel passes on what has the shape of a knock and comes in by the right interface. Where two credentials share a

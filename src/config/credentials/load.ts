@@ -8,8 +8,8 @@ import { readSecret } from '../secrets.js'
 import { checkServices, checkTriggers } from './checks.js'
 import type { Secrets } from './common.js'
 import { commonOf } from './common.js'
-import type { Credential } from './kinds.js'
-import { credentialSchema, kindOf } from './kinds.js'
+import type { Credential } from './credential-schemas.js'
+import { credentialSchema, kindOf } from './credential-schemas.js'
 
 export function loadCredentials(context: Context): Credential[] {
   const { merged, findings } = context

@@ -2,7 +2,7 @@
 import type { Command, Hook } from '../json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
-import { onwardChain } from '../table/arrival.js'
+import { onwardChain } from '../table/incoming-interface.js'
 import { gateOf, hooks, isAnswerRule, isPortMap, lookupRules } from '../table/gate.js'
 import { grantMap } from '../table/grant-chain.js'
 import { filledByCommand } from '../table/sequence-rules.js'

@@ -8,7 +8,7 @@ import type { Command } from '../json.js'
 import { createTable } from '../json.js'
 import { emptyListing } from '../listing.js'
 import type { OpenSession, Session } from '../session.js'
-import { refreshAlive } from '../table/alive.js'
+import { refreshAlive } from '../table/daemon-alive.js'
 import { buildServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 

@@ -12,7 +12,7 @@ import * as j from '../json.js'
 import type { Command, Hook, Json } from '../json.js'
 import type { ListedChain, ListedRule, Listing } from '../listing.js'
 import { asArray, asObject } from '../listing.js'
-import { isOnwardSound } from './arrival.js'
+import { isOnwardSound } from './incoming-interface.js'
 import type { ServiceSpec } from './service-spec.js'
 
 export const hooks = ['input', 'prerouting'] as const

@@ -1,7 +1,7 @@
 /** How the kernel knows the packets that may be knocks. */
 import type { Expression } from '../json.js'
 import * as j from '../json.js'
-import { comesInBy } from './arrival.js'
+import { comesInBy } from './incoming-interface.js'
 import type { KnockShape } from './packet-path-spec.js'
 
 /** Shapes that one rule matches: those that differ in nothing but their first words. */

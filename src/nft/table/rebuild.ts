@@ -2,7 +2,7 @@
 import type { Command } from '../json.js'
 import { addTable, deleteTable } from '../json.js'
 import { emptyListing } from '../listing.js'
-import { refreshAlive } from './alive.js'
+import { refreshAlive } from './daemon-alive.js'
 import type { ServiceGrant } from './grant-elements.js'
 import { createGrant } from './grant-elements.js'
 import type { PacketPathSpec } from './packet-path-spec.js'

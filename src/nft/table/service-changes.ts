@@ -2,8 +2,8 @@
 import * as j from '../json.js'
 import type { Command } from '../json.js'
 import type { Listing } from '../listing.js'
-import { aliveSet } from './alive.js'
-import { addOnwardChain, dropOnwardChain, onwardChain } from './arrival.js'
+import { aliveSet } from './daemon-alive.js'
+import { addOnwardChain, dropOnwardChain, onwardChain } from './incoming-interface.js'
 import type { PortKey, PortMapEntry } from './gate.js'
 import {
   addPortKey,
