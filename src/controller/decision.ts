@@ -1,7 +1,7 @@
 /** What becomes of a knock, and why: the reasons are in log, events, status and counters. */
 import type { Requested, VerifiedKnock } from '../knock/index.js'
 import { formatRefusals } from '../knock/index.js'
-import type { AskedPart } from './asked-part.js'
+import type { RequestedPart } from './requested-part.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { KnockSigner } from './signed-knock.js'
 import { signedRefusals } from './signed-knock.js'
@@ -67,7 +67,7 @@ export type Decision =
       readonly knock: VerifiedKnock
       readonly clockDifferenceSeconds: number
       /** What it asks for, where that is not all that the credential's action grants. */
-      readonly part?: AskedPart
+      readonly part?: RequestedPart
       /** Who has signed. */
       readonly signer?: KnockSigner
       /** An address that is granted access as well. */

@@ -1,5 +1,5 @@
 /** What the packet worker reports of single knocks: events for the log, and effects that other code must carry out. */
-import type { AskedPart } from './asked-part.js'
+import type { RequestedPart } from './requested-part.js'
 import type { Refusal } from './decision.js'
 import type { KnockSigner } from './signed-knock.js'
 
@@ -13,7 +13,7 @@ export interface KnockEvent {
   readonly onBehalfOf?: string
   readonly port: number
   /** What is granted of what the credential could open; undefined for all. */
-  readonly part?: AskedPart
+  readonly part?: RequestedPart
   /** Another address that gets the grant as well. */
   readonly also?: string
   /** Who has signed, or only says so, where the signature was not verified. */
@@ -34,14 +34,14 @@ export type Effect =
       readonly kind: 'on-behalf'
       readonly credential: string
       readonly address: string
-      readonly part?: AskedPart
+      readonly part?: RequestedPart
     }
   /** `address` loses the grants that this part of the credential stands for; undefined for all. */
   | {
       readonly kind: 'revoke'
       readonly credential: string
       readonly address: string
-      readonly part?: AskedPart
+      readonly part?: RequestedPart
     }
   /** Who has signed for what `address` got, or lost; its grant is of the kind that `by` says. */
   | {
@@ -50,7 +50,7 @@ export type Effect =
       readonly address: string
       readonly signer: KnockSigner
       readonly by: 'knock' | 'hand' | 'close'
-      readonly part?: AskedPart
+      readonly part?: RequestedPart
     }
   /** A one-time sequence is used up, and the next one counts. */
   | { readonly kind: 'spent'; readonly credential: string }

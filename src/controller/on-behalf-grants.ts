@@ -5,8 +5,8 @@
  */
 import { parseAddress } from '../net/index.js'
 import type { Firewall } from '../nft/index.js'
-import type { AskedPart } from './asked-part.js'
-import { partOf } from './asked-part.js'
+import type { RequestedPart } from './requested-part.js'
+import { partOf } from './requested-part.js'
 import type { Granted } from './knock-messages.js'
 import type { Log } from './log.js'
 import type { Triggers } from './triggers.js'
@@ -27,14 +27,14 @@ export class OnBehalfGrants {
   ) {}
 
   /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
-  request(credential: string, asked: string, part?: AskedPart): void {
+  request(credential: string, asked: string, part?: RequestedPart): void {
     this.#inTurn(`${asked} is not granted access on behalf, by ${credential}`, () =>
       this.#grant(credential, asked, part),
     )
   }
 
   /** The same, where `asked` loses what it was granted. */
-  revoke(credential: string, asked: string, part?: AskedPart): void {
+  revoke(credential: string, asked: string, part?: RequestedPart): void {
     this.#inTurn(`the grants of ${asked} are not revoked, by ${credential}`, () =>
       this.#revoke(credential, asked, part),
     )
@@ -57,7 +57,7 @@ export class OnBehalfGrants {
     })
   }
 
-  async #revoke(credential: string, asked: string, part?: AskedPart): Promise<void> {
+  async #revoke(credential: string, asked: string, part?: RequestedPart): Promise<void> {
     try {
       const { version, address } = parseAddress(asked)
       for (const { service } of partOf(this.grantsOf(credential) ?? [], part)) {
@@ -70,7 +70,7 @@ export class OnBehalfGrants {
     }
   }
 
-  async #grant(credential: string, asked: string, part?: AskedPart): Promise<void> {
+  async #grant(credential: string, asked: string, part?: RequestedPart): Promise<void> {
     const all = this.grantsOf(credential)
     if (!all) return
     const grants = partOf(all, part)

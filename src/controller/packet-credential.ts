@@ -1,4 +1,4 @@
-import type { GrantedPorts } from './asked-part.js'
+import type { GrantedPorts } from './requested-part.js'
 import type { Rate } from './rate-limiter.js'
 
 /** A credential, as far as the packet worker needs it. It is posted to another thread: plain values, no functions. */

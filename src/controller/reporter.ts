@@ -1,7 +1,7 @@
 /** Writes to the log what knocks led to and, on request, which grants and sequences there are. */
 import type { Firewall } from '../nft/index.js'
 import { count } from '../util/index.js'
-import { partOf } from './asked-part.js'
+import { partOf } from './requested-part.js'
 import type { Confirmation, GrantConfirmation, Grants } from './grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Log } from './log.js'

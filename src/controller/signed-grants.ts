@@ -4,8 +4,8 @@
  */
 import { parseAddress, prefixContains } from '../net/index.js'
 import type { Firewall, ServiceGrant, ServiceState } from '../nft/index.js'
-import type { AskedPart } from './asked-part.js'
-import { partOf } from './asked-part.js'
+import type { RequestedPart } from './requested-part.js'
+import { partOf } from './requested-part.js'
 import type { Effect } from './knock-events.js'
 import type { Granted } from './knock-messages.js'
 import type { SignedGrant, SignedGrantStore } from './signed-grant-store.js'
@@ -106,7 +106,7 @@ export class SignedGrants {
     }
   }
 
-  #grants(credential: string, part: AskedPart | undefined): Granted {
+  #grants(credential: string, part: RequestedPart | undefined): Granted {
     return partOf(this.parts.grantsOf(credential) ?? [], part)
   }
 

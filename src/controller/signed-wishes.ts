@@ -1,7 +1,7 @@
 /** What a signed knock gets of what it wishes for: what its credential grants, and the line of its key allows. */
 import type { Requested } from '../knock/index.js'
 import type { IpFamily } from '../net/index.js'
-import type { AskedPart, GrantedPorts } from './asked-part.js'
+import type { RequestedPart, GrantedPorts } from './requested-part.js'
 import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
 import type { SignedRequest, SignerRights } from './signed-knock.js'
@@ -16,7 +16,7 @@ export function wishedPart(
   { grants, revokes }: Granting,
   rights: SignerRights,
   { services, window }: SignedRequest,
-): AskedPart | undefined {
+): RequestedPart | undefined {
   const chosen = grants.filter(
     ({ service }) => (rights.opens?.includes(service) ?? true) && (services.length === 0 || services.includes(service)),
   )

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { partOf } from '../../../src/controller/asked-part.js'
+import { partOf } from '../../../src/controller/requested-part.js'
 import type { FirstDecision } from '../../../src/controller/decision.js'
 import { refusedUsedUp } from '../../../src/controller/decision.js'
 import type { PacketCredential } from '../../../src/controller/packet-credential.js'

@@ -11,7 +11,7 @@ export interface GrantedPorts {
 }
 
 /** Some of a credential's services, or a time of the packet's own. */
-export interface AskedPart {
+export interface RequestedPart {
   readonly services: readonly string[]
   /** Null for the credential's own time. */
   readonly seconds: number | null
@@ -25,7 +25,7 @@ interface Granting {
 }
 
 /** `all` where it asks for no less and nothing else than the credential grants; undefined where it asks for another port. */
-export function askedPart({ grants, revokes }: Granting, { ports, seconds }: Asked): AskedPart | 'all' | undefined {
+export function askedPart({ grants, revokes }: Granting, { ports, seconds }: Asked): RequestedPart | 'all' | undefined {
   const asked = new Set<GrantedPorts>()
   for (const { protocol, port } of ports) {
     const granted = grants.find(
@@ -46,7 +46,7 @@ export function askedPart({ grants, revokes }: Granting, { ports, seconds }: Ask
 /** Those of `grants` that are asked for, for the time that is asked for. */
 export const partOf = <G extends { readonly service: { readonly name: string }; readonly seconds: number }>(
   grants: readonly G[],
-  part: AskedPart | undefined,
+  part: RequestedPart | undefined,
 ): readonly G[] =>
   part === undefined
     ? grants
