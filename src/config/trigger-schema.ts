@@ -1,7 +1,7 @@
 /** The options of a trigger: a command that is run on a knock, on closing or on expiry. */
 import * as z from 'zod'
 import { parseDuration, shown, ValueError } from '../util/index.js'
-import type { Command, Trigger } from './credentials/types.js'
+import type { TriggerCommand, Trigger } from './credentials/types.js'
 import { duration, expected, listOf, mapping, parsed, text } from './schema-parts.js'
 
 const words = listOf('words', parsed(text('text'), checkWord)).transform(checkProgram)
@@ -73,7 +73,7 @@ export function triggerOf(data: z.output<typeof triggerSchema>): Trigger {
   }
 }
 
-function commandOf(argv: readonly string[] | undefined, shell: string | undefined): Command | null {
+function commandOf(argv: readonly string[] | undefined, shell: string | undefined): TriggerCommand | null {
   if (shell !== undefined) return shell.trim() === '' ? null : { shell }
   return argv === undefined || argv.length === 0 ? null : { argv }
 }

@@ -4,7 +4,7 @@ import type { Credential } from './credentials/credential-schemas.js'
 
 export type { Credential } from './credentials/credential-schemas.js'
 export type {
-  Command,
+  TriggerCommand,
   FwknopCredential,
   OneTimeCredential,
   PkdCredential,

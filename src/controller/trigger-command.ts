@@ -1,5 +1,5 @@
 /** The command of a trigger, ready to run: placeholders filled in, and the same values in its environment. */
-import type { Command, Credential, Trigger } from '../config/types.js'
+import type { TriggerCommand, Credential, Trigger } from '../config/types.js'
 import { familyOf, formatPorts } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 
@@ -45,7 +45,7 @@ type Replacements = Readonly<Record<'ip' | 'family' | 'port' | 'service' | 'cred
 
 function commandRun(
   event: TriggerEvent,
-  command: Command,
+  command: TriggerCommand,
   { user, group, timeout }: Trigger,
   values: Replacements,
 ): CommandRun {

@@ -44,8 +44,8 @@ export interface Triggers {
 
 export interface Trigger {
   /** For knocks over IPv4; null = nothing is run. */
-  readonly command: Command | null
-  readonly command6: Command | null
+  readonly command: TriggerCommand | null
+  readonly command6: TriggerCommand | null
   /** Null = that of the daemon. */
   readonly user: string | null
   readonly group: string | null
@@ -54,7 +54,7 @@ export interface Trigger {
 }
 
 /** A program and its arguments, or a line for /bin/sh; with placeholders. */
-export type Command = { readonly argv: readonly string[] } | { readonly shell: string }
+export type TriggerCommand = { readonly argv: readonly string[] } | { readonly shell: string }
 
 /** Knocks at fixed ports, in their order. */
 export interface SequenceCredential extends AnySteps {

@@ -1,5 +1,5 @@
 /** Secrets that can be guessed, and credentials that open more than may be meant. */
-import type { Command, Credential } from '../../config/types.js'
+import type { TriggerCommand, Credential } from '../../config/types.js'
 import type { Step } from '../../knock/index.js'
 import type { Facts } from '../facts.js'
 import type { Finding } from '../finding.js'
@@ -35,7 +35,7 @@ function ofKind(credential: Credential, lines: readonly (readonly Step[])[] | un
 }
 
 function shellTriggers({ name, triggers }: Credential): Finding[] {
-  const isShell = (command: Command | null | undefined) =>
+  const isShell = (command: TriggerCommand | null | undefined) =>
     command !== null && command !== undefined && 'shell' in command
   const events = (['open', 'close', 'expiry'] as const).filter(
     event => isShell(triggers[event]?.command) || isShell(triggers[event]?.command6),

@@ -1,11 +1,11 @@
 /** Doors of knockd.conf whose commands do several things, or open all ports. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Command } from '../../../src/config/types.js'
+import type { TriggerCommand } from '../../../src/config/types.js'
 import { importKnockd } from '../../../src/import/knockd.js'
 import { imported } from './import-support.js'
 
-const words = (command: Command | null | undefined) =>
+const words = (command: TriggerCommand | null | undefined) =>
   command && ('shell' in command ? command.shell : command.argv.join(' ')).replaceAll("'", '')
 const reader = { readFile: () => assert.fail('no file is named') }
 const from = (text: string) => imported(importKnockd(text, reader))
