@@ -124,7 +124,7 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'prefix-not-allowed':
       return 'asks for a prefix, which its key may not'
     case 'not-opened':
-      return 'it could not be opened: changed on its way, or not made for this server and port'
+      return 'it could not be decrypted: changed on its way, or not made for this server and port'
     case 'unknown-key':
       return 'unknown key'
     case 'bad-certificate':

@@ -1,10 +1,10 @@
 /**
- * Verifies knocks that keys of OpenSSH sign, in a thread of its own: opens the packet, finds whose key it is, and verifies
+ * Verifies knocks that keys of OpenSSH sign, in a thread of its own: decrypts the packet, finds whose key it is, and verifies
  * the signature last, because it takes the longest. Holds no state that a knock could change but the certificates whose CA
  * was verified.
  */
 import { createHash } from 'node:crypto'
-import { openSigned, signatureNamespace } from '../knock/index.js'
+import { decryptSigned, signatureNamespace } from '../knock/index.js'
 import type { ServerKey } from '../knock/index.js'
 import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '../knock/openssh/index.js'
 import {
@@ -29,7 +29,7 @@ import type {
 } from './signed-knock.js'
 import { Slices } from './slices.js'
 
-type Opened = Exclude<ReturnType<typeof openSigned>, string>
+type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
 
 /** A line of a file, with the user in whose home that is. */
 interface Entry {
@@ -123,9 +123,9 @@ export class SignatureVerifier {
       length: bytes.length,
       port,
     }
-    const opened = this.#open(place)
-    if (!opened) return refuse('not-opened')
-    const { knock, identity } = opened
+    const decrypted = this.#decrypt(place)
+    if (!decrypted) return refuse('not-opened')
+    const { knock, identity } = decrypted
     const found = this.#candidates(knock, port, identity)
     if (typeof found === 'string') return refuse(found)
     const { candidates, signer } = found
@@ -146,9 +146,9 @@ export class SignatureVerifier {
     return refuse('bad-signature', candidates[refusals.indexOf(undefined)])
   }
 
-  #open(place: Parameters<typeof openSigned>[0]): { knock: Opened; identity: Buffer } | undefined {
+  #decrypt(place: Parameters<typeof decryptSigned>[0]): { knock: Decrypted; identity: Buffer } | undefined {
     for (const key of this.#serverKeys) {
-      const knock = openSigned(place, key)
+      const knock = decryptSigned(place, key)
       if (typeof knock !== 'string') return { knock, identity: key.identity }
     }
     return undefined
@@ -156,7 +156,7 @@ export class SignatureVerifier {
 
   /** All lines that have the key, in the order of the configuration. */
   #candidates(
-    knock: Opened,
+    knock: Decrypted,
     port: number,
     identity: Buffer,
   ): { candidates: Candidate[]; signer: KnockSigner } | SignedRefusal {
@@ -199,7 +199,7 @@ export class SignatureVerifier {
   /** Why this line lets the signer do nothing, by the cheap checks, before the signature is verified. */
   #refusalOf(
     { ring, line, key, certificate, user }: Candidate,
-    knock: Opened,
+    knock: Decrypted,
     source: string,
   ): SignedRefusal | undefined {
     if (ring.isShut) return 'revocations-unknown'
@@ -217,7 +217,7 @@ export class SignatureVerifier {
     return knock.request.services.every(mayOpen) ? undefined : 'service-not-allowed'
   }
 
-  async #isSigned({ line, key, certificate }: Candidate, knock: Opened): Promise<boolean> {
+  async #isSigned({ line, key, certificate }: Candidate, knock: Decrypted): Promise<boolean> {
     const { flags, counter, signature, message } = knock
     // Of a key without a token they mean nothing, and zero is their one spelling.
     if (!key.isToken && (flags !== 0 || counter !== 0)) return false
@@ -261,7 +261,7 @@ function principalsOf({ keys }: KeyRing, { line, user }: Entry): readonly string
   return keys.principals.length > 0 || user === null ? keys.principals : [user]
 }
 
-function requestOf({ request }: Opened): SignedRequest {
+function requestOf({ request }: Decrypted): SignedRequest {
   const { time, close, window, prefix, services } = request
   const addressOf = (bytes: Buffer | null) => {
     if (!bytes) return null

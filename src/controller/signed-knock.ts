@@ -107,7 +107,7 @@ export interface CredentialKeys {
   /** UDP port that knocks must be sent to; null for every port. */
   readonly port: number | null
   readonly identity: Uint8Array
-  /** Null where this server does not have it: no knock can be opened. */
+  /** Null where this server does not have it: no knock can be decrypted. */
   readonly privateKey: Uint8Array | null
   readonly principals: readonly string[]
   readonly files: readonly KeyFileContent[]

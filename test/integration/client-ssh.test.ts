@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { formatIdentity } from '../../src/knock/pk1/identity.js'
-import { newServerKey, openSigned, signatureNamespace } from '../../src/knock/pk1/signed.js'
+import { newServerKey, decryptSigned, signatureNamespace } from '../../src/knock/pk1/signed.js'
 import { parsePublicKey, signedData } from '../../src/knock/openssh/index.js'
 import type { Background, Result } from '../support/commands.js'
 import { pkctl, until } from '../support/commands.js'
@@ -122,7 +122,7 @@ describe('pkctl knock with an SSH key', () => {
     })
     assert.equal(all.length, 1)
     const [{ bytes, from }] = all as [Received]
-    const opened = openSigned({ bytes, at: 0, length: bytes.length, port }, server)
+    const opened = decryptSigned({ bytes, at: 0, length: bytes.length, port }, server)
     if (typeof opened === 'string') assert.fail(`refused by ${opened}`)
     const publicKey = parsePublicKey(blobOf(openssh.read(`${key}.pub`)))
     const { message, signature, flags, counter, signer } = opened
@@ -203,7 +203,7 @@ describe('pkctl knock with an SSH key', () => {
       assert.equal(status, 0, stderr)
     })
     assert.deepEqual(
-      all.map(({ bytes }) => typeof openSigned({ bytes, at: 0, length: bytes.length, port }, server)),
+      all.map(({ bytes }) => typeof decryptSigned({ bytes, at: 0, length: bytes.length, port }, server)),
       ['object'],
     )
   })

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { findSigner } from '../../src/client/openssh/find-signer.js'
-import { draftSigned, openSigned, readServerKey, serverKeyFile } from '../../src/knock/index.js'
+import { draftSigned, decryptSigned, readServerKey, serverKeyFile } from '../../src/knock/index.js'
 import { formatIdentity, parseIdentity } from '../../src/knock/pk1/identity.js'
 import { execute } from '../../src/util/index.js'
 import type { Background } from '../support/commands.js'
@@ -233,7 +233,7 @@ describe('a knock signed by an SSH key', () => {
     [
       'another port',
       'not-opened',
-      /refused: it could not be opened/,
+      /refused: it could not be decrypted/,
       () => site.knock('alice', { port: knockPort + 1 }),
     ],
   ]
@@ -252,7 +252,7 @@ describe('a knock signed by an SSH key', () => {
     assert.ok(identity.equals(site.identity))
     // Who has the key of the server reads the knock, and can seal it again; what alice has signed is this one alone.
     const place = { bytes: captured, at: 0, length: captured.length, port: knockPort }
-    const opened = openSigned(place, { identity, privateKey })
+    const opened = decryptSigned(place, { identity, privateKey })
     if (typeof opened === 'string') assert.fail(opened)
     const draft = draftSigned(opened.request, opened.signer, identity, knockPort, randomBytes)
     await site.refuses('bad-signature', draft?.seal(opened.signature) ?? assert.fail(), /refused: bad signature/)

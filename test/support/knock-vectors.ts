@@ -7,8 +7,13 @@ import { hasRightCheck, prefixIn, unmasked } from '../../src/knock/pk1/envelope.
 import { filterKeys } from '../../src/knock/pk1/identity.js'
 import type { KnockRequestBody } from '../../src/knock/pk1/request.js'
 import type { ServerKey, SignedKnock } from '../../src/knock/pk1/signed.js'
-import { certificatePacketLength, keyPacketLength, openSigned, signatureNamespace } from '../../src/knock/pk1/signed.js'
-import { openSymmetric, symmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
+import {
+  certificatePacketLength,
+  keyPacketLength,
+  decryptSigned,
+  signatureNamespace,
+} from '../../src/knock/pk1/signed.js'
+import { decryptSymmetric, symmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
 import { prefixOf } from '../../src/knock/pk1/window.js'
 import { root } from './commands.js'
 
@@ -132,12 +137,12 @@ function judgeSymmetric(place: PacketPlace, window: bigint, receiver: Receiver):
   )
   if (!found) return { layer: 'hint' }
   const [user, key] = found
-  const request = openSymmetric(place, { identity, key })
+  const request = decryptSymmetric(place, { identity, key })
   return typeof request === 'string' ? { layer: request } : { user, request }
 }
 
 function judgeSigned(place: PacketPlace, receiver: Receiver): Judged {
-  const signed = openSigned(place, receiver.server)
+  const signed = decryptSigned(place, receiver.server)
   if (typeof signed === 'string') return { layer: signed }
   const { signer, message, flags, counter, signature, request } = signed
   if (!('fingerprint' in signer)) return { layer: 'signer', signed }

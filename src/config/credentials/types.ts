@@ -110,7 +110,7 @@ export interface SshCredential extends PacketKnockCredential {
   readonly type: 'ssh'
   /** 32 bytes: what users knock at. */
   readonly identity: Buffer
-  /** 32 bytes: what opens their knocks; null where this server does not have it. */
+  /** 32 bytes: what decrypts their knocks; null where this server does not have it. */
   readonly privateKey: Buffer | null
   readonly authorizedKeys: readonly KeyPath[]
   readonly caKeys: readonly KeyPath[]

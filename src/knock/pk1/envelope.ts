@@ -90,7 +90,7 @@ function authenticated(place: PacketPlace, maskedLength: number): Buffer {
 }
 
 /** The body; undefined where it was not sealed with this key. */
-export function openBody(key: Buffer, place: PacketPlace, maskedLength: number): Buffer | undefined {
+export function decryptBody(key: Buffer, place: PacketPlace, maskedLength: number): Buffer | undefined {
   const from = maskedAt + maskedLength
   const sealed = part(place, from, place.length - from)
   const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: tagLength })

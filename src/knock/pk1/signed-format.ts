@@ -1,6 +1,6 @@
 /**
- * Packets that an OpenSSH key signs, as far as they are known before they are opened. Who signs stands in the sealed part,
- * and to open it and to verify the signature takes much longer than all else: both are left to another thread.
+ * Packets that an OpenSSH key signs, as far as they are known before they are decrypted. Who signs stands in the sealed part,
+ * and to decrypt it and to verify the signature takes much longer than all else: both are left to another thread.
  */
 import { hasRightCheck, saltAt } from './envelope.js'
 import { filterKeys } from './identity.js'

@@ -19,7 +19,7 @@ import type { Layer, PacketPlace } from './envelope.js'
 import {
   hasRightCheck,
   maskedAt,
-  openBody,
+  decryptBody,
   prefixIn,
   saltOf,
   sealKey,
@@ -49,7 +49,7 @@ const bodyLengthOf = (packetLength: number) => packetLength - maskedAt - ephemer
 /** Who signs: a key that the server knows, by its fingerprint, or a certificate. */
 export type Signer = { readonly fingerprint: Buffer } | { readonly certificate: Buffer }
 
-/** A knock that is opened, and whose signature is to be verified. */
+/** A knock that is decrypted, and whose signature is to be verified. */
 export interface SignedKnock {
   readonly request: KnockRequestBody
   readonly signer: Signer
@@ -74,7 +74,7 @@ export function newServerKey(random: (size: number) => Buffer): ServerKey {
 }
 
 /** What the packet says, or the check that refuses it. Neither the time nor the signature is verified here. */
-export function openSigned(place: PacketPlace, { identity, privateKey }: ServerKey): SignedKnock | Layer {
+export function decryptSigned(place: PacketPlace, { identity, privateKey }: ServerKey): SignedKnock | Layer {
   const keys = filterKeys(identity)
   if (!hasRightCheck(keys, place)) return 'check'
   const ephemeral = unmasked(keys, place, ephemeralLength)
@@ -83,7 +83,7 @@ export function openSigned(place: PacketPlace, { identity, privateKey }: ServerK
   const shared = sharedSecret(lastingKey(privateKey), ephemeral)
   if (!shared) return 'ephemeral'
   const salt = saltOf(place)
-  const body = openBody(bodyKey(shared, salt, identity, ephemeral), place, ephemeralLength)
+  const body = decryptBody(bodyKey(shared, salt, identity, ephemeral), place, ephemeralLength)
   if (!body) return 'seal'
   const request = decodeRequest(body, 0, requestLength)
   if (!request) return 'request'

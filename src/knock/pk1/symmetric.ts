@@ -11,7 +11,7 @@ import type { Layer, PacketPlace } from './envelope.js'
 import {
   hasRightCheck,
   maskedAt,
-  openBody,
+  decryptBody,
   prefixIn,
   saltAt,
   saltLength,
@@ -50,10 +50,10 @@ const hintOf = ({ identity, key }: SymmetricSecret, window: bigint) =>
 const bodyKey = ({ identity, key }: SymmetricSecret, salt: Buffer) => sealKey(key, salt, 'symmetric', identity)
 
 /** What the packet asks for, or the check that refuses it. The time is not compared with a clock. */
-export function openSymmetric(place: PacketPlace, secret: SymmetricSecret): KnockRequestBody | Layer {
+export function decryptSymmetric(place: PacketPlace, secret: SymmetricSecret): KnockRequestBody | Layer {
   const keys = filterKeys(secret.identity)
   if (!hasRightCheck(keys, place)) return 'check'
-  const body = openBody(bodyKey(secret, saltOf(place)), place, hintLength)
+  const body = decryptBody(bodyKey(secret, saltOf(place)), place, hintLength)
   if (!body) return 'seal'
   const request = decodeRequest(body, 0, requestLength)
   if (!request) return 'request'
@@ -98,7 +98,7 @@ export const symmetric: KnockFormat<SymmetricSecret> = {
     hintOf: (secret, time) => hintOf(secret, windowAt(time)).toString('latin1'),
   },
   verify(bytes, at, port, secret) {
-    const request = openSymmetric({ bytes, at, length: symmetricLength, port }, secret)
+    const request = decryptSymmetric({ bytes, at, length: symmetricLength, port }, secret)
     // What the request wishes beyond the grant of the credential is not offered.
     if (typeof request === 'string' || !isPlain(request)) return undefined
     return { time: Number(request.time / 1000n), digestAt: at + saltAt }

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import type { KnockFlags } from '../../../src/client/knock-flags.js'
 import type { KnockSigner } from '../../../src/client/openssh/find-signer.js'
 import { readWishes, SignedKnocks } from '../../../src/client/signed-knock.js'
-import { newServerKey, openSigned } from '../../../src/knock/pk1/signed.js'
+import { newServerKey, decryptSigned } from '../../../src/knock/pk1/signed.js'
 import { UserError } from '../../../src/util/user-error.js'
 
 const server = newServerKey(randomBytes)
@@ -31,7 +31,7 @@ const wishes = (flags: KnockFlags = {}, host: Buffer | null = null, close = fals
 const knocks = (signer: KnockSigner, asked = wishes()) =>
   new SignedKnocks(server.identity, asked, signer, line => assert.fail(line))
 const opened = ({ bytes, port }: { bytes: Buffer; port: number }) => {
-  const knock = openSigned({ bytes, at: 0, length: bytes.length, port }, server)
+  const knock = decryptSigned({ bytes, at: 0, length: bytes.length, port }, server)
   if (typeof knock === 'string') assert.fail(`refused by ${knock}`)
   return knock
 }

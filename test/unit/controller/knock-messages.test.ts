@@ -67,7 +67,7 @@ describe('knockMessage', () => {
     'source-not-named': ['info', /refused: names no address of its sender/],
     'port-not-allowed': ['info', /refused: asks for a port of no service/],
     'prefix-not-allowed': ['info', /refused: asks for a prefix/],
-    'not-opened': ['debug', /refused: it could not be opened/],
+    'not-opened': ['debug', /refused: it could not be decrypted/],
     'unknown-key': ['debug', /refused: unknown key$/],
     'bad-certificate': ['debug', /refused: its certificate cannot be read$/],
     revoked: ['debug', /refused: its key or certificate is revoked$/],

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { parseIdentity } from '../../../../src/knock/pk1/identity.js'
 import { decodeRequest, encodeRequest, plainRequest } from '../../../../src/knock/pk1/request.js'
-import { draftSigned, newServerKey, openSigned } from '../../../../src/knock/pk1/signed.js'
-import { openSymmetric, sealSymmetric, symmetric, symmetricLength } from '../../../../src/knock/pk1/symmetric.js'
+import { draftSigned, newServerKey, decryptSigned } from '../../../../src/knock/pk1/signed.js'
+import { decryptSymmetric, sealSymmetric, symmetric, symmetricLength } from '../../../../src/knock/pk1/symmetric.js'
 
 const server = newServerKey(randomBytes)
 const secret = { identity: server.identity, key: randomBytes(32) }
@@ -89,8 +89,8 @@ describe('any bytes', () => {
     for (let i = 0; i < 300; i++) {
       for (const length of [160, 256, 1024]) {
         const place = { bytes: randomBytes(length), at: 0, length, port: i }
-        assert.equal(openSymmetric(place, secret), 'check')
-        assert.equal(openSigned(place, server), 'check')
+        assert.equal(decryptSymmetric(place, secret), 'check')
+        assert.equal(decryptSigned(place, server), 'check')
       }
     }
   })
