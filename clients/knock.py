@@ -147,7 +147,7 @@ def pkd_packet(tag, key, port, seconds, entropy):
 
 # The knock of pkctl: docs/protocol.md
 
-WINDOW_MILLISECONDS = 30_000
+PERIOD_MILLISECONDS = 30_000
 CLOSE, WINDOW, PREFIX, OTHER, HOST, SERVICES = 1, 2, 4, 8, 16, 32
 
 
@@ -192,8 +192,8 @@ class Identity:
             raise KnockError("that is not an identity", "it is what the server prints, like pk1: and 43 characters")
         return cls(public)
 
-    def prefix(self, window):
-        return hmac_sha256(self.prefix_key, struct.pack(">Q", window))[:8]
+    def prefix(self, period):
+        return hmac_sha256(self.prefix_key, struct.pack(">Q", period))[:8]
 
     def masked(self, hidden, salt):
         stream = hmac_sha256(self.mask_key, salt)
@@ -208,9 +208,9 @@ class Identity:
         return head + self.check(head, rest) + rest
 
 
-def symmetric_hint(identity, key, window):
+def symmetric_hint(identity, key, period):
     hint_key = hmac_sha256(key, b"pkctl knock 1 hint", identity.public)
-    return hmac_sha256(hint_key, struct.pack(">Q", window))[:8]
+    return hmac_sha256(hint_key, struct.pack(">Q", period))[:8]
 
 
 def symmetric_key(identity, key, salt):
@@ -219,9 +219,9 @@ def symmetric_key(identity, key, salt):
 
 def symmetric_packet(identity, key, port, milliseconds, salt, **request):
     """160 bytes. `key`: 32 bytes; `salt`: 16 random bytes."""
-    window = milliseconds // WINDOW_MILLISECONDS
-    head = identity.prefix(window) + salt
-    hint = symmetric_hint(identity, key, window)
+    period = milliseconds // PERIOD_MILLISECONDS
+    head = identity.prefix(period) + salt
+    hint = symmetric_hint(identity, key, period)
     body = encode_request(milliseconds, 96, **request)
     return identity.packet(head, hint, symmetric_key(identity, key, salt), port, body)
 
@@ -240,7 +240,7 @@ def signed_packet(identity, signer, sign, port, milliseconds, salt, private, **r
 
     `sign` gets the message and returns flags, counter and 64 bytes. `private`: 32 random bytes.
     """
-    head = identity.prefix(milliseconds // WINDOW_MILLISECONDS) + salt
+    head = identity.prefix(milliseconds // PERIOD_MILLISECONDS) + salt
     ephemeral = public_half(private)
     who = signer
     if len(signer) != 32:

@@ -107,10 +107,10 @@ pkd_packet() { # TAG KEY PORT SECONDS RANDOM
 }
 
 symmetric_packet() { # IDENTITY KEY PORT MILLISECONDS SALT FLAGS
-  window=$(number $(($4 / 30000)) 8)
-  prefix=$(first "$(hmac "$(hmac "$1" "$(text 'pkctl knock 1 prefix')")" "$window")" 8)
+  period=$(number $(($4 / 30000)) 8)
+  prefix=$(first "$(hmac "$(hmac "$1" "$(text 'pkctl knock 1 prefix')")" "$period")" 8)
   stream=$(hmac "$(hmac "$1" "$(text 'pkctl knock 1 mask')")" "$5")
-  hint=$(first "$(hmac "$(hmac "$2" "$(text 'pkctl knock 1 hint')$1")" "$window")" 8)
+  hint=$(first "$(hmac "$(hmac "$2" "$(text 'pkctl knock 1 hint')$1")" "$period")" 8)
   masked=$(xor "$hint" "$stream")
   key=$(hkdf "$2" "$5" "$(text 'pkctl knock 1 symmetric')$1")
   body=$(filled "01$(number "$6" 1)$(number "$4" 8)" 96)

@@ -35,7 +35,7 @@ import { collectStatus } from './status.js'
 import type { OwnershipParts } from './table-ownership.js'
 import { TableOwnership } from './table-ownership.js'
 import type { Triggers } from './triggers.js'
-import { WindowRenewal } from './window-renewal.js'
+import { PeriodRenewal } from './period-renewal.js'
 
 /** How often an installation starts again when another program deletes the table at the same moment. */
 const installAttempts = 3
@@ -90,7 +90,7 @@ export class Controller {
   readonly #ownership: TableOwnership
   readonly #heartbeat: FailOpenHeartbeat
   readonly #rotationTimer: RotationTimer
-  readonly #windows: WindowRenewal
+  readonly #periods: PeriodRenewal
   readonly #keys: KeyWatch
   readonly #onBehalf: OnBehalfGrants
   readonly #signed: SignedGrants
@@ -124,7 +124,7 @@ export class Controller {
     const { signedGrants: store, steadySeconds } = parts
     this.#signed = new SignedGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
     this.#heartbeat = new FailOpenHeartbeat(firewall, log)
-    this.#windows = new WindowRenewal(firewall, now, log)
+    this.#periods = new PeriodRenewal(firewall, now, log)
     this.#keys = new KeyWatch(parts.readKeyFile, () => this.#running?.worker, log)
     this.#rotationTimer = new RotationTimer(
       () => this.refresh(),
@@ -221,7 +221,7 @@ export class Controller {
     this.#isStopping = true
     this.#rotationTimer.stop()
     this.#heartbeat.stop()
-    this.#windows.stop()
+    this.#periods.stop()
     this.#keys.stop()
     this.#rulesetCheck.stop()
     this.#ownership.stop()
@@ -362,7 +362,7 @@ export class Controller {
   async #onInstalled(enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>): Promise<void> {
     if (this.#isStopping) return
     this.#rotationTimer.waitForTurn(enabled)
-    this.#windows.follow(enabled)
+    this.#periods.follow(enabled)
     await this.#keys.follow(enabled)
     if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
     else this.#heartbeat.stop()

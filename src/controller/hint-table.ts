@@ -1,6 +1,6 @@
 /**
  * Finds the credentials that a packet of a rotating format can be for, however many there are: by its first words, which
- * all users of one identity have, and by its hint, which one of them has in one window.
+ * all users of one identity have, and by its hint, which one of them has in one period.
  */
 import type { KnockFormat } from '../knock/index.js'
 
@@ -16,17 +16,17 @@ interface Group<E> {
   readonly byHint: Map<string, E[]>
 }
 
-/** By first word; in one window. */
-type WindowTable<E> = ReadonlyMap<number, readonly Group<E>[]>
+/** By first word; in one period. */
+type PeriodTable<E> = ReadonlyMap<number, readonly Group<E>[]>
 
 type Rotation = NonNullable<KnockFormat['rotation']>
 
 export class HintTable<E extends Entry> {
   readonly #entries: E[] = []
-  /** By the start of the window: the present one first. */
-  #windows = new Map<number, WindowTable<E>>()
-  #tables: readonly WindowTable<E>[] = []
-  /** When the tables count, in Unix seconds: until another window is the present one. */
+  /** By the start of the period: the present one first. */
+  #periods = new Map<number, PeriodTable<E>>()
+  #tables: readonly PeriodTable<E>[] = []
+  /** When the tables count, in Unix seconds: until another period is the present one. */
   #from = Infinity
   #until = -Infinity
 
@@ -37,11 +37,11 @@ export class HintTable<E extends Entry> {
 
   add(entry: E): void {
     this.#entries.push(entry)
-    this.#windows.clear()
+    this.#periods.clear()
     this.#until = -Infinity
   }
 
-  /** Undefined for a packet that no credential's packets begin like at `now`, in Unix seconds, or in the next windows. */
+  /** Undefined for a packet that no credential's packets begin like at `now`, in Unix seconds, or in the next periods. */
   find(bytes: Buffer, at: number, now: number): readonly E[] | undefined {
     if (now < this.#from || now >= this.#until) this.#turn(now)
     const word = bytes.readUInt32BE(at)
@@ -57,18 +57,18 @@ export class HintTable<E extends Entry> {
     return found
   }
 
-  /** What is known of a window stays known; of each turn one is new. */
+  /** What is known of a period stays known; of each turn one is new. */
   #turn(now: number): void {
-    const { windowSeconds } = this.rotation
-    const present = now - (now % windowSeconds)
-    const starts = [present, present - windowSeconds, present + windowSeconds]
-    this.#windows = new Map(starts.map(start => [start, this.#windows.get(start) ?? this.#tableAt(start)]))
-    this.#tables = [...this.#windows.values()]
+    const { periodSeconds } = this.rotation
+    const present = now - (now % periodSeconds)
+    const starts = [present, present - periodSeconds, present + periodSeconds]
+    this.#periods = new Map(starts.map(start => [start, this.#periods.get(start) ?? this.#tableAt(start)]))
+    this.#tables = [...this.#periods.values()]
     this.#from = present
-    this.#until = present + windowSeconds
+    this.#until = present + periodSeconds
   }
 
-  #tableAt(start: number): WindowTable<E> {
+  #tableAt(start: number): PeriodTable<E> {
     const groups = new Map<string, Group<E> & { readonly word: number }>()
     if (start < 0) return new Map()
     for (const entry of this.#entries) {

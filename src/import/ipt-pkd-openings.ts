@@ -48,10 +48,10 @@ export function openingOf({ rule, table, number }: Line, list: string, draft: Dr
     if (value !== undefined)
       draft.caution(`left out: line ${number}: ${option} ${shorten(value)}: ${what} opens wherever it is`)
   }
-  return [{ ...ports, window: windowOf(rule, what, draft), ...(reject === undefined ? {} : { reject }) }]
+  return [{ ...ports, window: periodOf(rule, what, draft), ...(reject === undefined ? {} : { reject }) }]
 }
 
-function windowOf(rule: IptablesRule, what: string, draft: Draft): Window {
+function periodOf(rule: IptablesRule, what: string, draft: Draft): Window {
   const text = valueOf(rule, '--seconds')
   const seconds = Number(text)
   if (text !== undefined && Number.isInteger(seconds) && seconds >= 1) return Math.min(seconds, maxWindowSeconds)

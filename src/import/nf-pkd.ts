@@ -119,7 +119,7 @@ function openingsOf(text: Text, notes: Note[]): OpenedPorts[] | string {
   if (protocol === 'any') {
     notes.push(remark('any protocol: a service for TCP, whose connections then outlive the window, and one for UDP'))
   }
-  const window = windowOf(text('window', ''), notes)
+  const window = periodOf(text('window', ''), notes)
   const reject = rejectOf(text('reject', 'drop'), notes)
   const ports = [{ first: port, last: port }]
   return protocols.map(each => ({
@@ -137,7 +137,7 @@ const protocolsOf: Readonly<Record<string, readonly Protocol[]>> = {
   sctp: ['sctp'],
 }
 
-function windowOf(text: string, notes: Note[]): Window {
+function periodOf(text: string, notes: Note[]): Window {
   const seconds = Number(text)
   if (text !== '' && Number.isSafeInteger(seconds) && seconds >= 1) {
     if (seconds > maxWindowSeconds) notes.push(caution(`window ${seconds} is more than a year, which is the most here`))

@@ -25,7 +25,7 @@ interface FixedShape {
   readonly udpLength: number
   /** The first four bytes of the payload, as a big-endian number. */
   readonly firstWord: number
-  /** The next four, for a format whose first words change with time; they match in this window and its neighbours. */
+  /** The next four, for a format whose first words change with time; they match in this period and its neighbours. */
   readonly secondWord?: number
   /** Destination port; null for every port. */
   readonly port: number | null
@@ -42,15 +42,15 @@ type PacketShape = FixedShape | VariedShape
 
 const udpHeaderLength = 8
 
-/** The start of the window of this time, and of those before and after it; Unix seconds. */
-function windowsAround(time: number, windowSeconds: number): number[] {
-  const start = time - (time % windowSeconds)
-  return [start - windowSeconds, start, start + windowSeconds].filter(each => each >= 0)
+/** The start of the period of this time, and of those before and after it; Unix seconds. */
+function periodsAround(time: number, periodSeconds: number): number[] {
+  const start = time - (time % periodSeconds)
+  return [start - periodSeconds, start, start + periodSeconds].filter(each => each >= 0)
 }
 
 function signedShapes(format: SignedFormat, credential: ShapedCredential, time: number): FixedShape[] {
   const secret = format.secretOf(credential as ShapedCredential & SignedSecret)
-  return windowsAround(time, format.windowSeconds).flatMap(start => {
+  return periodsAround(time, format.periodSeconds).flatMap(start => {
     const [firstWord, secondWord] = format.wordsOf(secret, start)
     const { port } = credential
     return format.lengths.map(length => ({ udpLength: length + udpHeaderLength, firstWord, secondWord, port }))
@@ -98,7 +98,7 @@ export class KnockFormats {
         }
         const udpLength = format.payloadLength + udpHeaderLength
         if (!rotation) return [{ udpLength, firstWord: format.firstWord(credential, time), port }]
-        return windowsAround(time, rotation.windowSeconds).map(start => {
+        return periodsAround(time, rotation.periodSeconds).map(start => {
           const [firstWord, secondWord] = [format.firstWord(credential, start), rotation.secondWord(credential, start)]
           return { udpLength, firstWord, secondWord, port }
         })

@@ -96,8 +96,8 @@ interface Varied<S> {
  * for all of its users. A hint in the packet says which of their secrets it was made with.
  */
 interface Rotation<S> {
-  /** How long a window is. Those before and after the present one count as well. */
-  readonly windowSeconds: number
+  /** How long a period is. Those before and after the current one count as well. */
+  readonly periodSeconds: number
   /** Bytes 4 to 7, as the first word. */
   secondWord(secret: S, time: number): number
   /** The hint in a packet whose first words are those of this secret. */
@@ -133,7 +133,7 @@ export interface KnockFormat<S = unknown> {
    * Unix seconds, matters only to formats with a rotation.
    */
   firstWord(secret: S, time: number): number
-  /** For a format whose packets begin otherwise in each window of time. */
+  /** For a format whose packets begin otherwise in each period of time. */
   readonly rotation?: Rotation<S>
   /**
    * Checks the `length` bytes at `at`, which begin with the secret's first word (at a time that

@@ -224,14 +224,14 @@ const queueCases: FirewallCase[] = [
       ])
       const jumps = (await nft.list()).chains.get('knock-udp')?.rules ?? []
       assert.equal(jumps.filter(({ expr }) => JSON.stringify(expr).includes('"windowed"')).length, 2)
-      await firewall.renewWindows([[7, 0xffffffff]])
+      await firewall.renewPeriods([[7, 0xffffffff]])
       assert.equal((await nft.list()).chains.get('windowed-answer')?.rules.length, 1)
       assert.deepEqual(await words(), [[7, 0xffffffff]])
       const [element] = (await nft.list()).sets.get('windows')?.elements ?? []
       assert.equal(element?.timeout, 90)
       await firewall.install([], await packetPathFor(firewall))
       assert.ok(!(await chainNames(nft)).includes('windowed'))
-      await assert.rejects(firewall.renewWindows([[7, 7]]))
+      await assert.rejects(firewall.renewPeriods([[7, 7]]))
       await firewall.install([], await packetPathFor(firewall, { shapes: [shape(3)] }))
       await firewall.uninstall()
       assert.deepEqual(await chainNames(nft), ['gate-input', 'pk-ssh'])

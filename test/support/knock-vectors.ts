@@ -14,7 +14,7 @@ import {
   signatureNamespace,
 } from '../../src/knock/pk1/signed.js'
 import { decryptSymmetric, symmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
-import { prefixOf } from '../../src/knock/pk1/window.js'
+import { prefixOf } from '../../src/knock/pk1/period.js'
 import { root } from './commands.js'
 
 /** What refuses it: those of `Layer`, and what comes before and after it. */

@@ -62,7 +62,7 @@ def decode_request(body):
 
 
 def check_time(identity, prefix, milliseconds, now):
-    require(identity.prefix(milliseconds // client.WINDOW_MILLISECONDS) == prefix, "window")
+    require(identity.prefix(milliseconds // client.PERIOD_MILLISECONDS) == prefix, "period")
     require(abs(now - milliseconds) <= SKEW_MILLISECONDS, "time")
 
 
@@ -95,9 +95,9 @@ def judge(vectors, case):
     packet, port, now = bytes.fromhex(case["payload"]), case["port"], case["now"]
     identity = client.Identity.parse(vectors["server"]["identity"])
     require(len(packet) in (160, 256, 1024), "size")
-    window = now // client.WINDOW_MILLISECONDS
+    period = now // client.PERIOD_MILLISECONDS
     prefix, salt, check = packet[:8], packet[8:24], packet[24:40]
-    near = [one for one in (window - 1, window, window + 1) if identity.prefix(one) == prefix]
+    near = [one for one in (period - 1, period, period + 1) if identity.prefix(one) == prefix]
     require(near, "prefix")
     require(identity.check(packet[:24], packet[40:]) == check, "check")
     hidden_size = 8 if len(packet) == 160 else 32

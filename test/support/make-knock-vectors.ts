@@ -12,7 +12,7 @@ import { encodeRequest, plainRequest } from '../../src/knock/pk1/request.js'
 import type { Signer } from '../../src/knock/pk1/signed.js'
 import { draftSigned, newServerKey } from '../../src/knock/pk1/signed.js'
 import { sealSymmetric, symmetric } from '../../src/knock/pk1/symmetric.js'
-import { prefixOf, windowOf } from '../../src/knock/pk1/window.js'
+import { prefixOf, periodOf } from '../../src/knock/pk1/period.js'
 import { publicHalf, passingKey, sharedSecret } from '../../src/knock/pk1/x25519.js'
 import type { KnockVector, KnockVectors, VectorLayer } from './knock-vectors.js'
 import { judgeVector, knockVectorsFile, receiverOf, sshsig } from './knock-vectors.js'
@@ -95,7 +95,7 @@ function withBody(body: Buffer, time = at, hintTime = time): Buffer {
   const secret = { identity: server.identity, key: phone }
   const hint = Buffer.from(symmetric.rotation?.hintOf(secret, Number(hintTime / 1000n)) ?? '', 'latin1')
   const key = sealKey(phone, salt, 'symmetric', server.identity)
-  return sealPacket({ keys, prefix: prefixOf(keys, windowOf(time)), salt, hidden: hint, key, body, port })
+  return sealPacket({ keys, prefix: prefixOf(keys, periodOf(time)), salt, hidden: hint, key, body, port })
 }
 
 function bySsh(
@@ -117,7 +117,7 @@ function signedWithBody(body: Buffer, ephemeral?: Buffer): Buffer {
   const shared = sharedSecret(passingKey(own), server.identity) as Buffer
   const hidden = ephemeral ?? publicHalf(own)
   const key = sealKey(shared, salt, 'signed', Buffer.concat([server.identity, hidden]))
-  return sealPacket({ keys, prefix: prefixOf(keys, windowOf(at)), salt, hidden, key, body, port })
+  return sealPacket({ keys, prefix: prefixOf(keys, periodOf(at)), salt, hidden, key, body, port })
 }
 
 const changed = (packet: Buffer, place: number, by = 1) => {
@@ -201,8 +201,8 @@ function fixedEphemeral(packet: Buffer, from: Buffer): Buffer {
 
 // The prefix of another window, put before a packet that was captured.
 for (const [name, window] of [
-  ['before', windowOf(at) - 1n],
-  ['after', windowOf(at) + 1n],
+  ['before', periodOf(at) - 1n],
+  ['after', periodOf(at) + 1n],
 ] as const) {
   const moved = Buffer.from(two)
   prefixOf(keys, window).copy(moved)
@@ -220,7 +220,7 @@ for (const seconds of [11, -11]) {
   refuse('time', `stamped ${seconds} s ago, and signed`, packet)
 }
 const body = encodeRequest(request(), 96) as Buffer
-refuse('window', 'the prefix and the hint of the window before its time', withBody(body, at - 30_000n))
+refuse('period', 'the prefix and the hint of the period before its time', withBody(body, at - 30_000n))
 refuse('hint', 'the hint of another window than the prefix', withBody(body, at, at - 30_000n))
 refuse('seal', 'another port', bySymmetric(), { port: port + 1 })
 refuse('seal', 'another port, signed', two, { port: port + 1 })

@@ -4,7 +4,7 @@
  *
  * | offset | size | field                                                                              |
  * | ------ | ---- | ---------------------------------------------------------------------------------- |
- * | 0      | 8    | prefix: HMAC-SHA-256(prefix key, window), cut                                      |
+ * | 0      | 8    | prefix: HMAC-SHA-256(prefix key, period), cut                                      |
  * | 8      | 16   | salt, random                                                                       |
  * | 24     | 16   | check: HMAC-SHA-256(mac key, all bytes before it and behind it), cut               |
  * | 40     | n    | hint (8) or ephemeral key (32), XOR the first n bytes of HMAC-SHA-256(mask key, salt) |
@@ -15,7 +15,7 @@
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
 import type { FilterKeys } from './identity.js'
-import { prefixLength } from './window.js'
+import { prefixLength } from './period.js'
 
 export const saltAt = prefixLength
 export const saltLength = 16
@@ -36,7 +36,7 @@ export interface PacketPlace {
 }
 
 /** What refuses a packet, as docs/protocol.md names it. */
-export type Layer = 'check' | 'hint' | 'ephemeral' | 'seal' | 'request' | 'window' | 'signer'
+export type Layer = 'check' | 'hint' | 'ephemeral' | 'seal' | 'request' | 'period' | 'signer'
 
 const part = ({ bytes, at }: PacketPlace, offset: number, length: number) =>
   bytes.subarray(at + offset, at + offset + length)

@@ -5,7 +5,7 @@
 import { hasRightCheck, saltAt } from './envelope.js'
 import { filterKeys } from './identity.js'
 import { certificatePacketLength, keyPacketLength } from './signed.js'
-import { prefixOf, windowAt, windowSeconds } from './window.js'
+import { prefixOf, periodAt, periodSeconds } from './period.js'
 
 /** Whom the packets are sent to. */
 export interface SignedSecret {
@@ -18,8 +18,8 @@ const lengths = [keyPacketLength, certificatePacketLength]
 export const signedFormat = {
   /** Bytes of UDP payload. */
   lengths,
-  /** How long packets begin alike. Those of the windows before and after the present one count as well. */
-  windowSeconds,
+  /** How long packets begin alike. Those of the periods before and after the present one count as well. */
+  periodSeconds,
   /** The offset of the 16 bytes by which replays are recognised. */
   digestAt: saltAt,
   /** Of a credential of the configuration, or of what was posted from another thread. */
@@ -31,7 +31,7 @@ export const signedFormat = {
   identityOf: ({ identity }: SignedSecret): Buffer => Buffer.concat([Buffer.from('signed '), identity]),
   /** The first eight bytes of each packet at this time, in Unix seconds, as two big-endian numbers. */
   wordsOf({ identity }: SignedSecret, time: number): readonly [number, number] {
-    const prefix = prefixOf(filterKeys(identity), windowAt(time))
+    const prefix = prefixOf(filterKeys(identity), periodAt(time))
     return [prefix.readUInt32BE(0), prefix.readUInt32BE(4)]
   },
   /** Whether the `length` bytes at `at` were made by a sender who knows the identity, and are as they were. */

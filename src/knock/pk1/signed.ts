@@ -30,7 +30,7 @@ import {
 import { filterKeys } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest } from './request.js'
-import { prefixOf, windowOf } from './window.js'
+import { prefixOf, periodOf } from './period.js'
 import { lastingKey, passingKey, publicHalf, sharedSecret } from './x25519.js'
 
 export const keyPacketLength = 256
@@ -87,7 +87,7 @@ export function decryptSigned(place: PacketPlace, { identity, privateKey }: Serv
   if (!body) return 'seal'
   const request = decodeRequest(body, 0, requestLength)
   if (!request) return 'request'
-  if (!prefixOf(keys, windowOf(request.time)).equals(prefixIn(place))) return 'window'
+  if (!prefixOf(keys, periodOf(request.time)).equals(prefixIn(place))) return 'period'
   const proofAt = body.length - proofLength
   const signer = readSigner(body.subarray(requestLength, proofAt))
   if (!signer) return 'signer'
@@ -150,7 +150,7 @@ export function draftSigned(
   if (!asked || !who || !shared) return undefined
   const ephemeral = publicHalf(own)
   const keys = filterKeys(identity)
-  const prefix = prefixOf(keys, windowOf(request.time))
+  const prefix = prefixOf(keys, periodOf(request.time))
   const body = Buffer.concat([asked, who])
   const head = Buffer.concat([prefix, salt])
   const key = bodyKey(shared, salt, identity, ephemeral)

@@ -1,6 +1,6 @@
 /**
  * The knock of a device that has no SSH key: 160 bytes, sealed with a key of 32 bytes that the server has as well. The
- * 8 hidden bytes are a hint, HMAC-SHA-256(hint key, window), cut: by it the server finds the key among any number of them.
+ * 8 hidden bytes are a hint, HMAC-SHA-256(hint key, period), cut: by it the server finds the key among any number of them.
  *
  * Hint key: HMAC-SHA-256(key, `pkctl knock 1 hint` and the identity). The body's key: HKDF of the key, with the label
  * `symmetric` and the identity. The body is the request alone, in 96 bytes.
@@ -25,7 +25,7 @@ import {
 import { filterKeys, hmac } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest, plainRequest } from './request.js'
-import { millisecondsOf, prefixOf, windowAt, windowBytes, windowOf, windowSeconds } from './window.js'
+import { millisecondsOf, prefixOf, periodAt, periodBytes, periodOf, periodSeconds } from './period.js'
 
 export const symmetricLength = 160
 const hintLength = 8
@@ -44,8 +44,8 @@ export function parseSymmetricKey(text: string): Buffer {
   throw new SecretFormatError('a symmetric key is 32 bytes, written as 64 hex digits after 0x')
 }
 
-const hintOf = ({ identity, key }: SymmetricSecret, window: bigint) =>
-  hmac(hmac(key, Buffer.from('pkctl knock 1 hint'), identity), windowBytes(window)).subarray(0, hintLength)
+const hintOf = ({ identity, key }: SymmetricSecret, period: bigint) =>
+  hmac(hmac(key, Buffer.from('pkctl knock 1 hint'), identity), periodBytes(period)).subarray(0, hintLength)
 
 const bodyKey = ({ identity, key }: SymmetricSecret, salt: Buffer) => sealKey(key, salt, 'symmetric', identity)
 
@@ -57,10 +57,10 @@ export function decryptSymmetric(place: PacketPlace, secret: SymmetricSecret): K
   if (!body) return 'seal'
   const request = decodeRequest(body, 0, requestLength)
   if (!request) return 'request'
-  // The window is that of the time: a second spelling of it is refused.
-  const window = windowOf(request.time)
-  if (!prefixOf(keys, window).equals(prefixIn(place))) return 'window'
-  return hintOf(secret, window).equals(unmasked(keys, place, hintLength)) ? request : 'hint'
+  // The period is that of the time: a second spelling of it is refused.
+  const period = periodOf(request.time)
+  if (!prefixOf(keys, period).equals(prefixIn(place))) return 'period'
+  return hintOf(secret, period).equals(unmasked(keys, place, hintLength)) ? request : 'hint'
 }
 
 /** The packet; undefined where the request does not fit. */
@@ -73,8 +73,8 @@ export function sealSymmetric(
   const body = encodeRequest(request, requestLength)
   if (!body) return undefined
   const keys = filterKeys(secret.identity)
-  const window = windowOf(request.time)
-  const [prefix, hidden, key] = [prefixOf(keys, window), hintOf(secret, window), bodyKey(secret, salt)]
+  const period = periodOf(request.time)
+  const [prefix, hidden, key] = [prefixOf(keys, period), hintOf(secret, period), bodyKey(secret, salt)]
   return sealPacket({ keys, prefix, salt, hidden, key, body, port })
 }
 
@@ -87,15 +87,15 @@ export const symmetric: KnockFormat<SymmetricSecret> = {
   carriesAddress: false,
   secretOf: ({ identity, key }) => ({ identity: Buffer.from(identity), key: Buffer.from(key) }),
   identityOf: ({ identity, key }) => Buffer.concat([Buffer.from('symmetric '), identity, key]),
-  firstWord: ({ identity }, time) => prefixOf(filterKeys(identity), windowAt(time)).readUInt32BE(0),
+  firstWord: ({ identity }, time) => prefixOf(filterKeys(identity), periodAt(time)).readUInt32BE(0),
   rotation: {
-    windowSeconds,
-    secondWord: ({ identity }, time) => prefixOf(filterKeys(identity), windowAt(time)).readUInt32BE(4),
+    periodSeconds,
+    secondWord: ({ identity }, time) => prefixOf(filterKeys(identity), periodAt(time)).readUInt32BE(4),
     hintIn(bytes, at, { identity }) {
       unmask(filterKeys(identity), bytes, at, shownHint)
       return shownHint.toString('latin1')
     },
-    hintOf: (secret, time) => hintOf(secret, windowAt(time)).toString('latin1'),
+    hintOf: (secret, time) => hintOf(secret, periodAt(time)).toString('latin1'),
   },
   verify(bytes, at, port, secret) {
     const request = decryptSymmetric({ bytes, at, length: symmetricLength, port }, secret)

@@ -29,8 +29,8 @@ import { readStructure } from './read-table.js'
 import type { ServicePlan } from './service-plan.js'
 import type { ServiceState } from './service-state.js'
 import { readServices } from './service-state.js'
-import type { WindowWords } from '../table/windows.js'
-import { renewWindows } from '../table/windows.js'
+import type { PeriodWords } from '../table/periods.js'
+import { renewPeriods } from '../table/periods.js'
 
 /** The result of a change. `commands` is the transaction, empty when there was nothing to do. */
 export interface Change {
@@ -172,8 +172,8 @@ export class Firewall {
   }
 
   /** Says with which words packets of rotating formats begin now. */
-  renewWindows(words: readonly WindowWords[]): Promise<void> {
-    return this.access.exclusive(() => this.access.nft.apply(renewWindows(words)))
+  renewPeriods(words: readonly PeriodWords[]): Promise<void> {
+    return this.access.exclusive(() => this.access.nft.apply(renewPeriods(words)))
   }
 
   /** Lets no more packets leave the kernel. Answers to what has left already still grant. */

@@ -9,7 +9,7 @@ import { filledByCommand } from '../table/sequence-rules.js'
 import { isAllowSet } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf } from '../table/service-spec.js'
-import { windowChains } from '../table/windows.js'
+import { periodChains } from '../table/periods.js'
 import { readServices } from './service-state.js'
 
 export interface Snapshot {
@@ -58,7 +58,7 @@ export const isComparedElement = (name: string): boolean => isComparedMap(name) 
  * of windows changes with time, and is written again at each turn.
  */
 const isPath = (chain: string) =>
-  !chain.startsWith('pk-') && !chain.startsWith('gate-') && chain !== onwardChain && !windowChains.includes(chain)
+  !chain.startsWith('pk-') && !chain.startsWith('gate-') && chain !== onwardChain && !periodChains.includes(chain)
 
 /**
  * Takes a snapshot of what these commands have made, where `services` is what there should be. What differs from that

@@ -13,7 +13,7 @@ import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { forThisMachine } from './incoming-interface.js'
 import { addGate, answerChain, gateOf } from './gate.js'
-import { shapeMatches, windowedMatches } from './knock-shapes.js'
+import { shapeMatches, periodMatches } from './knock-shapes.js'
 import type { Marks } from './marks.js'
 import { clearMark, ownBits } from './marks.js'
 import type { GrantAction, PacketPathSpec } from './packet-path-spec.js'
@@ -23,7 +23,7 @@ import { stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
 import { prefixOf } from './service-spec.js'
-import { addWindows, windowAnswerChain } from './windows.js'
+import { addPeriods, periodAnswerChain } from './periods.js'
 
 /** The verdict map from marks to the chains of actions. */
 export const grantMap = 'grants'
@@ -37,7 +37,7 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
     ...actions.map(action =>
       j.addElements(grantMap, [[marks.action(action.number), j.goto(actionChain(action))] as Json]),
     ),
-    ...addWindows(shapes),
+    ...addPeriods(shapes),
     j.addChain(answerChain),
     // A connection that waited behind a knock that was never answered: the gate judges it like any other, without a trace
     // of the wait. Of those that were answered, user space has cleared the mark.
@@ -50,7 +50,7 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
     j.addRule('answered', [j.match(ours, '==', marks.candidate), j.counter(), j.drop()], unansweredComment),
     j.addRule('answered', [j.counter(), j.drop()], 'refused'),
     ...shapeMatches(shapes).flatMap(shape => answersTo(hook, shape, j.goto('answered'))),
-    ...windowedMatches(shapes).flatMap(shape => answersTo(hook, shape, j.jump(windowAnswerChain))),
+    ...periodMatches(shapes).flatMap(shape => answersTo(hook, shape, j.jump(periodAnswerChain))),
     ...(sequencePorts ? stepAnswers(sequencePorts, marks, hook) : []),
     addGate(hook),
     j.insertRule(gateOf(hook), [j.match(ours, '!=', 0), j.jump(answerChain)]),

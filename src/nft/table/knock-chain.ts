@@ -12,12 +12,12 @@ import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { forThisMachine } from './incoming-interface.js'
 import { gatePriority } from './gate.js'
-import { shapeMatches, windowedMatches } from './knock-shapes.js'
+import { shapeMatches, periodMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isNetworkOverLimit, isOverLimit, isPending, packetLimit } from './source-sets.js'
 import { stepRules } from './sequence-rules.js'
-import { fillWindows, windowChain } from './windows.js'
+import { fillPeriods, periodChain } from './periods.js'
 
 /** With nft's own statement the two base chains are neighbours: no priority for another program's chain is between them. */
 const nativePriority = gatePriority - 1
@@ -46,14 +46,14 @@ export function knockRules(spec: PacketPathSpec): Command[] {
   return [
     ...candidateChain(spec),
     ...pendingChain(spec),
-    ...fillWindows(spec.shapes),
+    ...fillPeriods(spec.shapes),
     ...Object.values(chains).map(chain => j.addChain(chain)),
     ...shapeMatches(spec.shapes).flatMap(shape =>
       forUs(...shape).map(expr => j.addRule(chains.udp, [...expr, j.goto('candidate')])),
     ),
-    ...windowedMatches(spec.shapes).flatMap(shape =>
+    ...periodMatches(spec.shapes).flatMap(shape =>
       forUs(...shape).flatMap(expr => [
-        j.addRule(chains.udp, [...expr, j.jump(windowChain)]),
+        j.addRule(chains.udp, [...expr, j.jump(periodChain)]),
         // Those that are not of this minute; candidates do not come back.
         j.addRule(chains.udp, [...expr, j.counter()], strayPrefixComment),
       ]),

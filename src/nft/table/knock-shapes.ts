@@ -14,17 +14,17 @@ interface Group extends Pick<KnockShape, 'port' | 'interfaces'> {
 
 /** One rule for each length, port and list of interfaces that occurs: the number of words does not matter, they are a hash set. */
 export const shapeMatches = (shapes: readonly KnockShape[]): Expression[][] =>
-  grouped(shapes.filter(shape => !isWindowed(shape))).map(group => [
+  grouped(shapes.filter(shape => !changesByPeriod(shape))).map(group => [
     ...sizeAndPort(group),
     j.anyOf(j.transportBits(64, group.bits), [...new Set(group.words)]),
     ...comesInBy(group.interfaces),
   ])
 
-/** The same for packets whose words are compared by the chain of windows.ts. */
-export const windowedMatches = (shapes: readonly KnockShape[]): Expression[][] =>
-  grouped(shapes.filter(isWindowed)).map(group => [...sizeAndPort(group), ...comesInBy(group.interfaces)])
+/** The same for packets whose words are compared by the chain of periods.ts. */
+export const periodMatches = (shapes: readonly KnockShape[]): Expression[][] =>
+  grouped(shapes.filter(changesByPeriod)).map(group => [...sizeAndPort(group), ...comesInBy(group.interfaces)])
 
-const isWindowed = (shape: KnockShape) => 'secondWord' in shape
+const changesByPeriod = (shape: KnockShape) => 'secondWord' in shape
 
 function sizeAndPort({ lengths, port }: Group): Expression[] {
   const size =

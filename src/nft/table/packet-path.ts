@@ -21,7 +21,7 @@ import { knockChainOf, knockRules } from './knock-chain.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addSourceSets, sourceSetNames } from './source-sets.js'
 import { stepSetNames, stepSets } from './sequence-rules.js'
-import { windowChains, windowSet } from './windows.js'
+import { periodChains, periodSet } from './periods.js'
 
 /**
  * The commands that make the packet path in place of the one that is there; nothing of services changes. `guarded` are the
@@ -46,7 +46,7 @@ export const removePacketPath = (listing: Listing): Command[] =>
 const oldGrantChainOf = (hook: Hook) => `grant-${hook}`
 
 const regularChains = new RegExp(
-  `^(candidate|excess|admitted|pending|${answerChain}|answered|stepped|step|astray|${windowChains.join('|')}|grant-\\d+|knock-(tcp|udp|rest))$`,
+  `^(candidate|excess|admitted|pending|${answerChain}|answered|stepped|step|astray|${periodChains.join('|')}|grant-\\d+|knock-(tcp|udp|rest))$`,
 )
 
 /** The gates of the hooks `staying` stay. */
@@ -55,7 +55,7 @@ function removeFrom(listing: Listing, staying: ReadonlySet<Hook>): Command[] {
     .flatMap(hook => [knockChainOf(hook), oldGrantChainOf(hook)])
     .filter(name => listing.chains.has(name))
   const regular = [...listing.chains.keys()].filter(name => regularChains.test(name))
-  const sets = [...sourceSetNames, ...stepSetNames, windowSet].filter(name => listing.sets.has(name))
+  const sets = [...sourceSetNames, ...stepSetNames, periodSet].filter(name => listing.sets.has(name))
   return [
     ...hooks.flatMap(hook => leaveGate(hook, listing, staying.has(hook))),
     ...[...bases, ...regular].map(j.flushChain),

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { PacketCredential } from '../../../src/controller/packet-credential.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
-import { WindowRenewal } from '../../../src/controller/window-renewal.js'
-import type { WindowWords } from '../../../src/nft/index.js'
+import { PeriodRenewal } from '../../../src/controller/period-renewal.js'
+import type { PeriodWords } from '../../../src/nft/index.js'
 import { symmetric } from '../../../src/knock/pk1/symmetric.js'
 import { credential } from '../config/config-support.js'
 import { knock, knockPort, laptop, start, TestClock } from './knock-support.js'
@@ -102,17 +102,17 @@ describe('the words of windows', () => {
 
   it('are told to the kernel at each turn, once for all users, and again after a failure', async t => {
     t.mock.timers.enable({ apis: ['setInterval'] })
-    const told: (readonly WindowWords[])[] = []
+    const told: (readonly PeriodWords[])[] = []
     let time = start
     let fails = false
     const firewall = {
-      renewWindows(words: readonly WindowWords[]) {
+      renewPeriods(words: readonly PeriodWords[]) {
         if (fails) return Promise.reject(new Error('nft is gone'))
         told.push(words)
         return Promise.resolve()
       },
     }
-    const renewal = new WindowRenewal(firewall, () => time * 1000, log)
+    const renewal = new PeriodRenewal(firewall, () => time * 1000, log)
     const pass = async (seconds: number) => {
       time += seconds
       t.mock.timers.tick(2000)
@@ -122,7 +122,7 @@ describe('the words of windows', () => {
     await pass(2)
     assert.deepEqual(told, [], 'the packet path has been installed with them')
     await pass(30)
-    const wordsOf = (at: number): WindowWords => [
+    const wordsOf = (at: number): PeriodWords => [
       symmetric.firstWord(secretOf('', 1), at),
       symmetric.rotation?.secondWord(secretOf('', 1), at) ?? 0,
     ]
@@ -144,7 +144,7 @@ describe('the words of windows', () => {
 
   it('are none without such credentials, and no timer runs', t => {
     const timers = t.mock.method(globalThis, 'setInterval')
-    new WindowRenewal({ renewWindows: () => assert.fail() }, () => 0, log).follow([pkd])
+    new PeriodRenewal({ renewPeriods: () => assert.fail() }, () => 0, log).follow([pkd])
     assert.equal(timers.mock.callCount(), 0)
   })
 })

@@ -16,7 +16,7 @@ describe('vectors of the knock', () => {
   it('are many, of each outcome, and each has a name of its own', () => {
     assert.ok(vectors.cases.length >= 200)
     const outcomes = new Set(vectors.cases.map(({ name }) => name.split(':')[0]))
-    const all = ['accepted', 'size', 'prefix', 'check', 'hint', 'ephemeral', 'seal', 'request', 'window', 'time']
+    const all = ['accepted', 'size', 'prefix', 'check', 'hint', 'ephemeral', 'seal', 'request', 'period', 'time']
     assert.deepEqual([...outcomes].sort(), [...all, 'signer', 'signature'].sort())
     assert.equal(new Set(vectors.cases.map(({ name }) => name)).size, vectors.cases.length)
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { shapeMatches, windowedMatches } from '../../../../src/nft/table/knock-shapes.js'
+import { shapeMatches, periodMatches } from '../../../../src/nft/table/knock-shapes.js'
 import type { KnockShape } from '../../../../src/nft/table/packet-path-spec.js'
 
 const [length, port] = [168, 62_201]
@@ -19,12 +19,12 @@ const to = (right: number) => ({ match: { op: '==', left: { payload: { protocol:
 
 describe('packets whose first words change with time', () => {
   it('are known by their size alone, once for all windows, beside those of many lengths', () => {
-    assert.deepEqual(windowedMatches([pkd, fwknop, ...symmetric]), [[size(length)]])
-    assert.deepEqual(windowedMatches([...symmetric, fwknop, pkd]), [[size(length)]])
+    assert.deepEqual(periodMatches([pkd, fwknop, ...symmetric]), [[size(length)]])
+    assert.deepEqual(periodMatches([...symmetric, fwknop, pkd]), [[size(length)]])
   })
 
   it('are none where only others are expected', () => {
-    assert.deepEqual(windowedMatches([pkd, fwknop]), [])
+    assert.deepEqual(periodMatches([pkd, fwknop]), [])
   })
 
   it('are not among those that the words or bytes of a rule know', () => {
@@ -36,7 +36,7 @@ describe('packets whose first words change with time', () => {
 
   it('have a rule for each port and each list of interfaces', () => {
     const shapes = [...symmetric, ...windows([10, 20], { port: 7 }), ...windows([30], { interfaces: ['eth1'] })]
-    const matches = windowedMatches([fwknop, ...shapes])
+    const matches = periodMatches([fwknop, ...shapes])
     assert.equal(matches.length, 3)
     assert.deepEqual(matches.slice(0, 2), [[size(length)], [size(length), to(7)]])
     assert.deepEqual(matches[2]?.[0], size(length))

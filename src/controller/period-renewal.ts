@@ -1,17 +1,17 @@
 /**
- * Tells the kernel with which words packets of rotating formats begin in this window and its neighbours. Without such
+ * Tells the kernel with which words packets of rotating formats begin in this period and its neighbours. Without such
  * credentials it does not run. When the daemon ends, the kernel stops to pass such packets on by itself.
  */
 import { knockFormats } from '../config/credentials/credential-types.js'
 import type { Credential } from '../config/types.js'
-import type { Firewall, WindowWords } from '../nft/index.js'
-import { windowWords } from '../nft/index.js'
+import type { Firewall, PeriodWords } from '../nft/index.js'
+import { periodWords } from '../nft/index.js'
 import type { Log } from './log.js'
 
-/** The clock can be set, so it is read more often than a window lasts. */
+/** The clock can be set, so it is read more often than a period lasts. */
 const everyMilliseconds = 2000
 
-export class WindowRenewal {
+export class PeriodRenewal {
   #timer: NodeJS.Timeout | undefined
   #isRenewing = false
   #isFailing = false
@@ -21,7 +21,7 @@ export class WindowRenewal {
 
   /** `now` gives Unix milliseconds. */
   constructor(
-    readonly firewall: Pick<Firewall, 'renewWindows'>,
+    readonly firewall: Pick<Firewall, 'renewPeriods'>,
     readonly now: () => number,
     readonly log: Log,
   ) {}
@@ -46,7 +46,7 @@ export class WindowRenewal {
     if (this.#isRenewing || text === this.#installed) return
     this.#isRenewing = true
     try {
-      await this.firewall.renewWindows(words)
+      await this.firewall.renewPeriods(words)
       this.#installed = text
       this.#isFailing = false
     } catch (error) {
@@ -58,9 +58,9 @@ export class WindowRenewal {
     }
   }
 
-  #words(): WindowWords[] {
+  #words(): PeriodWords[] {
     const time = Math.floor(this.now() / 1000)
-    return windowWords(
+    return periodWords(
       this.#credentials.flatMap(credential => ('skew' in credential ? knockFormats.shapesOf(credential, time) : [])),
     )
   }
