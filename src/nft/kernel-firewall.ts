@@ -7,7 +7,7 @@ import { announceOwner, throughOwner } from './owner-request.js'
 import { TableOwner } from './ownership.js'
 import { Firewall } from './reconcile/firewall.js'
 import type { RulesetAccess } from './ruleset-access.js'
-import { openSession } from './session.js'
+import { openSession } from './nft-session.js'
 import { withSharedListing } from './shared-listing.js'
 import { realIptablesQueue } from './table/iptables-queue.js'
 import { withPersistence } from './table-flags.js'
@@ -42,7 +42,7 @@ export function daemonRuleset(
   const owner = new TableOwner(withPersistence(realNft(run)), openSession, {
     lost: (reason, isBack) => {
       const now = isBack ? 'another one owns the table inet pkctl now' : 'pkctld does not own the table inet pkctl now'
-      onTrouble(`the session of nft has ended, and ${now}: ${reason}`)
+      onTrouble(`the nft session has ended, and ${now}: ${reason}`)
     },
     announce: owns => {
       announceOwner(runDirectory, owns ? socket : undefined)

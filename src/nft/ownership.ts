@@ -1,5 +1,5 @@
 /**
- * The daemon owns its table where nft and the kernel can keep one: through a session of nft that stays. Then no other program can
+ * The daemon owns its table where nft and the kernel can keep one: through an nft session that stays. Then no other program can
  * change, delete or flush the table, and it is left as it was when the daemon ends, without an owner. Who owns the table
  * makes all changes; pkctl's commands ask the owner for theirs (see owner-request.ts).
  */
@@ -10,7 +10,7 @@ import type { Command } from './json.js'
 import { addTable, family } from './json.js'
 import type { Nft } from './nft.js'
 import { summary } from './nft.js'
-import type { OpenSession, Session } from './session.js'
+import type { OpenSession, NftSession } from './nft-session.js'
 import { knowsPersist, owned, withTableFlags } from './table-flags.js'
 
 /** Why the table is not owned: it is not there, or was made without `persist`. */
@@ -27,7 +27,7 @@ interface OwnerEvents {
 const mostBytes = 16 * 1024 * 1024
 
 export class TableOwner {
-  #session: Session | undefined
+  #session: NftSession | undefined
   /** Sessions come and go one after the other, and changes wait for that. */
   #turn: Promise<unknown> = Promise.resolve()
   #canOwn: Promise<boolean> | undefined
@@ -90,7 +90,7 @@ export class TableOwner {
     if (!(await this.applyOwned(commands, how))) await this.direct[how](commands)
   }
 
-  async #run(session: Session, commands: readonly Command[], how: 'apply' | 'check'): Promise<void> {
+  async #run(session: NftSession, commands: readonly Command[], how: 'apply' | 'check'): Promise<void> {
     const name = `nft${how === 'check' ? ' --check' : ''}, ${summary(commands)}`
     const wanted = owning(withInlineElements(commands))
     let complaint: string
@@ -106,7 +106,7 @@ export class TableOwner {
   }
 
   /** Without the lock, which is most likely that of the change that waits for this. */
-  #replace(session: Session, why?: string): Promise<void> {
+  #replace(session: NftSession, why?: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#session !== session) return
       this.#session = undefined

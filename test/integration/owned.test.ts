@@ -203,7 +203,7 @@ describe('a table that pkctld owns', { skip }, () => {
     await owned()
     await site.knock(server4, client4)
     process.kill(site.session() as number, 'SIGKILL')
-    await site.daemon.says(/session of nft has ended, and another one owns the table inet pkctl now: SIGKILL/)
+    await site.daemon.says(/nft session has ended, and another one owns the table inet pkctl now: SIGKILL/)
     await owned()
     const second = site.session() as number
     process.kill(second, 'SIGSTOP')

@@ -7,14 +7,14 @@ import { withInlineElements } from '../inline-elements.js'
 import type { Command } from '../json.js'
 import { createTable } from '../json.js'
 import { emptyListing } from '../listing.js'
-import type { OpenSession, Session } from '../session.js'
+import type { OpenSession, NftSession } from '../nft-session.js'
 import { refreshAlive } from '../table/daemon-alive.js'
 import { buildServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 
 interface Staged {
   readonly services: ReadonlyMap<string, ServiceSpec>
-  readonly session: Session
+  readonly session: NftSession
   readonly text: string
   readonly run: () => Promise<string>
 }

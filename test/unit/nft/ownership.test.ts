@@ -6,10 +6,10 @@ import { addChain } from '../../../src/nft/json.js'
 import type { Listing } from '../../../src/nft/listing.js'
 import { emptyListing } from '../../../src/nft/listing.js'
 import { TableOwner } from '../../../src/nft/ownership.js'
-import type { Session } from '../../../src/nft/session.js'
+import type { NftSession } from '../../../src/nft/nft-session.js'
 import { TimeLimitError } from '../../../src/util/index.js'
 
-class FakeSession implements Session {
+class FakeSession implements NftSession {
   bytes = 0
   readonly ran: (readonly Command[])[] = []
   isClosed = false

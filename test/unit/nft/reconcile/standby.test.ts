@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command } from '../../../../src/nft/json.js'
 import { Standby } from '../../../../src/nft/reconcile/standby.js'
-import type { Session } from '../../../../src/nft/session.js'
+import type { NftSession } from '../../../../src/nft/nft-session.js'
 import type { ServiceSpec } from '../../../../src/nft/table/service-spec.js'
 import { service, ssh } from '../../../support/firewall-tools.js'
 
 /** An nft that waits. */
-class Waiting implements Session {
+class Waiting implements NftSession {
   readonly bytes = 0
   staged: readonly Command[] = []
   ran = 0
@@ -87,7 +87,7 @@ describe('what waits to close ports', () => {
   })
 
   it('has closed nothing where nft complains, or ends', async () => {
-    for (const complaint of ['Error: Could not process rule: File exists', new Error("nft's session ended")]) {
+    for (const complaint of ['Error: Could not process rule: File exists', new Error('the nft session ended')]) {
       const { standby, keep } = scene(complaint)
       keep(ssh)
       assert.equal(await standby.closePorts(), false)

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { killGroup, TimeLimitError } from '../util/index.js'
 import type { Command } from './json.js'
 
-export interface Session {
+export interface NftSession {
   /**
    * Runs one transaction and resolves to what nft complained of, empty when all went well. Rejects with a TimeLimitError when
    * nft does not answer in time, which ends the session, and with an Error when it ends before; then nothing is known of the
@@ -29,7 +29,7 @@ export interface Session {
   close(): Promise<void>
 }
 
-export type OpenSession = () => Session
+export type OpenSession = () => NftSession
 
 /** An answer takes some milliseconds, and nft reads a long line byte by byte, on slow machines 50 of them in a millisecond. */
 const answerMilliseconds = 10_000
@@ -60,10 +60,10 @@ export const openSession: OpenSession = () => {
     // A group of its own: it is killed with what it has started.
     detached: true,
   })
-  return new NftSession(child)
+  return new NftProcess(child)
 }
 
-class NftSession implements Session {
+class NftProcess implements NftSession {
   readonly ended: Promise<string>
   bytes = 0
   readonly #waiting: Waiting[] = []
@@ -81,7 +81,7 @@ class NftSession implements Session {
     this.ended = new Promise(resolve => {
       const end = (reason: string) => {
         this.#end ??= reason
-        for (const { reject } of this.#waiting.splice(0)) reject(new Error(`nft's session ended: ${this.#end}`))
+        for (const { reject } of this.#waiting.splice(0)) reject(new Error(`the nft session ended: ${this.#end}`))
         resolve(this.#end)
       }
       child.on('error', error => {
@@ -109,7 +109,7 @@ class NftSession implements Session {
   }
 
   #finish(name: string, rest: string, length: number): Promise<string> {
-    if (this.#end !== undefined) return Promise.reject(new Error(`nft's session ended: ${this.#end}`))
+    if (this.#end !== undefined) return Promise.reject(new Error(`the nft session ended: ${this.#end}`))
     const milliseconds = answerMilliseconds + length / bytesInMillisecond
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {

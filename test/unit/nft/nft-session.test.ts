@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { addTable } from '../../../src/nft/json.js'
-import { openSession } from '../../../src/nft/session.js'
+import { openSession } from '../../../src/nft/nft-session.js'
 
 /** An nft that answers questions, complains of `delete`, and ends at `flush`. */
 const program = `#!/bin/sh
@@ -18,7 +18,7 @@ while read -r line; do
 done
 `
 
-describe('a session of nft', () => {
+describe('an nft session', () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-session-'))
   const searched = process.env['PATH']
   before(() => {
