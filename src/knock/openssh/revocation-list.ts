@@ -1,4 +1,7 @@
-/** What each kind of list of revoked keys says. */
+/**
+ * The interface of both kinds of files with revoked keys: krl.ts reads the binary one of OpenSSH, revocations.ts the text, and
+ * decides which of them a file is.
+ */
 import type { SshCertificate } from './certificate.js'
 import type { SshPublicKey } from './public-key.js'
 

@@ -1,6 +1,6 @@
 /**
- * Revoked keys, in a file as sshd's RevokedKeys takes it: a key revocation list of OpenSSH (krl.ts), or public keys in
- * text, one on each line.
+ * Whether a key or certificate is revoked by a file of `revoked-keys`, the front of this folder for revocation: a key revocation
+ * list of OpenSSH (krl.ts reads it), or public keys in text, one on each line (read here).
  *
  * As in sshd, a certificate is revoked together with its key, and with the key of its CA.
  */
