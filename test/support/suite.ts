@@ -15,6 +15,7 @@ const elsewhere = [
     'monitoring',
     'packages',
     'provisioning',
+    'quick-start',
     'single-executable',
   ],
 ]
