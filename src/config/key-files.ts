@@ -72,7 +72,7 @@ async function locate({ user, path: file, written }: KeyPath): Promise<{ place: 
 interface Trust {
   /** Who may own a file, a directory or a link. */
   readonly owners: ReadonlySet<number>
-  /** Who must be able to read the file; undefined where it is in nobody's home directory. */
+  /** Who must be able to read the file; undefined where it is in no home directory. */
   readonly reader: number | undefined
 }
 

@@ -9,13 +9,12 @@ import { refusedUsedUp } from '../controller/index.js'
 import { appendOwned, isStillThere, makeOwnedDirectory } from '../util/index.js'
 import type { HistoryEntry } from './history-lines.js'
 import { historyFiles } from './history-lines.js'
+import { LineWriter } from './line-writer.js'
 
 /** Half of the space is for the file in use, and half for the one before it. */
 class BoundedFile {
-  #descriptor = -1
+  #lines: LineWriter | undefined
   #size = 0
-  /** The disk was full in the middle of a line. */
-  #isTorn = false
 
   constructor(
     readonly file: string,
@@ -24,36 +23,30 @@ class BoundedFile {
 
   /** Throws the system's error; the line is lost then. */
   append(line: string): void {
-    if (this.#descriptor < 0 || !isStillThere(this.file, this.#descriptor)) this.#open()
-    if (this.#size + line.length > this.bytes / 2 && this.#size > 0) {
+    const size = Buffer.byteLength(line)
+    let lines = this.#lines
+    if (!lines || !isStillThere(this.file, lines.descriptor)) lines = this.#open()
+    if (this.#size + size > this.bytes / 2 && this.#size > 0) {
       fs.renameSync(this.file, `${this.file}.old`)
-      this.#open()
+      lines = this.#open()
     }
-    const rest = Buffer.from(this.#isTorn ? `\n${line}` : line)
-    let written = 0
-    try {
-      while (written < rest.length) written += fs.writeSync(this.#descriptor, rest, written)
-      this.#isTorn = false
-    } catch (error) {
-      this.#isTorn ||= written > 0
-      throw error
-    } finally {
-      this.#size += written
-    }
+    this.#size += size
+    lines.write(line)
   }
 
   close(): void {
-    if (this.#descriptor >= 0) fs.closeSync(this.#descriptor)
-    this.#descriptor = -1
+    if (this.#lines) fs.closeSync(this.#lines.descriptor)
+    this.#lines = undefined
   }
 
-  #open(): void {
+  #open(): LineWriter {
     this.close()
     makeOwnedDirectory(path.dirname(this.file))
-    this.#descriptor = appendOwned(this.file, 0o600)
-    this.#size = fs.fstatSync(this.#descriptor).size
+    const descriptor = appendOwned(this.file, 0o600)
+    this.#size = fs.fstatSync(descriptor).size
     // The daemon, or the machine, may have ended in the middle of a line.
-    this.#isTorn = this.#size > 0
+    this.#lines = new LineWriter(descriptor, this.#size > 0)
+    return this.#lines
   }
 }
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
 import { appendNamed, isJournal, killGroup, UserError, withPriority } from '../util/index.js'
+import { LineWriter } from './line-writer.js'
 import { LogPipe } from './log-pipe.js'
 
 type Done = (error?: Error | null) => void
@@ -34,8 +35,7 @@ class Complaint {
 export class LogFile extends Writable {
   readonly #descriptor: number
   readonly #complaint = new Complaint()
-  /** The disk was full in the middle of a line. */
-  #isTorn = false
+  readonly #lines: LineWriter
 
   constructor(readonly file: string) {
     super({ decodeStrings: false })
@@ -44,16 +44,13 @@ export class LogFile extends Writable {
     } catch (error) {
       throw new UserError(`the log ${file} cannot be opened: ${(error as Error).message}`)
     }
+    this.#lines = new LineWriter(this.#descriptor)
   }
 
   override _write(line: string, _: string, done: Done): void {
-    const rest = Buffer.from(this.#isTorn ? `\n${line}` : line)
-    let written = 0
     try {
-      while (written < rest.length) written += fs.writeSync(this.#descriptor, rest, written)
-      this.#isTorn = false
+      this.#lines.write(line)
     } catch (error) {
-      this.#isTorn ||= written > 0
       this.#complaint.say(`the log ${this.file} cannot be written: ${(error as Error).message}`)
     }
     done()
