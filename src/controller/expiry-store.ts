@@ -6,7 +6,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { parseAddress } from '../net/index.js'
-import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
+import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, replaceAndKeepOpen } from '../util/index.js'
 
 export interface DueGrant {
   readonly credential: string
@@ -172,21 +172,14 @@ export class ExpiryStore {
 
   #compact(): void {
     const entries = [...this.#taken.values(), ...this.#entries.values()]
-    const next = writeTemporary(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), {
+    const descriptor = replaceAndKeepOpen(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), {
       sync: true,
-      prepare: descriptor => {
-        giveToOwner(descriptor, path.dirname(this.#file))
+      prepare: made => {
+        giveToOwner(made, path.dirname(this.#file))
       },
     })
-    try {
-      next.replace()
-    } catch (error) {
-      fs.closeSync(next.descriptor)
-      next.discard()
-      throw error
-    }
     this.close()
-    this.#descriptor = next.descriptor
+    this.#descriptor = descriptor
     this.#lines = entries.length
   }
 }

@@ -9,7 +9,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { parseAddress } from '../net/index.js'
-import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, writeTemporary } from '../util/index.js'
+import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, replaceAndKeepOpen } from '../util/index.js'
 
 export interface SignedGrant {
   readonly credential: string
@@ -149,20 +149,13 @@ export class SignedGrantStore {
   #rewrite(): void {
     this.#prune()
     const lines = [JSON.stringify({ boot: this.#parts.boot }), ...[...this.#grants.values()].map(lineOf)]
-    const next = writeTemporary(this.#file, lines.join('\n'), {
-      prepare: descriptor => {
-        giveToOwner(descriptor, path.dirname(this.#file))
+    const descriptor = replaceAndKeepOpen(this.#file, lines.join('\n'), {
+      prepare: made => {
+        giveToOwner(made, path.dirname(this.#file))
       },
     })
-    try {
-      next.replace()
-    } catch (error) {
-      fs.closeSync(next.descriptor)
-      next.discard()
-      throw error
-    }
     this.close()
-    this.#descriptor = next.descriptor
+    this.#descriptor = descriptor
     this.#lines = lines.length
   }
 }

@@ -61,13 +61,18 @@ export function writeTemporary(
 
 /** Throws the system's error; the old file is then unchanged. */
 export function replaceFile(file: string, content: string | Buffer, options: WriteOptions = {}): void {
+  fs.closeSync(replaceAndKeepOpen(file, content, options))
+}
+
+/** `replaceFile`, which returns the descriptor of the new file, open for appending. The caller closes it. */
+export function replaceAndKeepOpen(file: string, content: string | Buffer, options: WriteOptions = {}): number {
   const next = writeTemporary(file, content, options)
   try {
     next.replace()
   } catch (error) {
+    fs.closeSync(next.descriptor)
     next.discard()
     throw error
-  } finally {
-    fs.closeSync(next.descriptor)
   }
+  return next.descriptor
 }

@@ -1,6 +1,6 @@
 /** Text, paths, files, sockets, and running a program. */
 export type { TemporaryFile } from './atomic-file.js'
-export { replaceFile, writeTemporary } from './atomic-file.js'
+export { replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
 export { defaultConfig, defaultSocket, defaultStateDirectory, runDirectory } from './default-paths.js'
 export { parseDuration } from './duration.js'
 export { expandHome } from './expand-home.js'
