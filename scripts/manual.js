@@ -5,7 +5,7 @@ import { commandTree } from '../dist/src/cli/command-tree.js'
 import { createPktables } from '../dist/src/cli/commands/pktables.js'
 import { manualPages } from '../dist/src/cli/manual.js'
 import { createProgram } from '../dist/src/cli/program.js'
-import { realTerminal } from '../dist/src/cli/terminal.js'
+import { realTerminal } from '../dist/src/cli/real-terminal.js'
 import { version as ownVersion } from '../dist/src/cli/version.js'
 import { configJsonSchema } from '../dist/src/config/schema.js'
 

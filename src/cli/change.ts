@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Change } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { ask, defaultSocket } from '../util/index.js'
-import { jsonText } from './json.js'
+import { jsonText } from './json-output.js'
 import { logChange } from './log-change.js'
 
 export interface ChangeFlags {

@@ -1,7 +1,7 @@
 /** Commands of users without rights to the ruleset: the daemon does for them what its configuration lets them ask. */
 import { askDaemon, RefusedByDaemon } from '../daemon/control-client.js'
 import type { Message } from '../daemon/requests.js'
-import { NftError } from '../nft/errors.js'
+import { NftError } from '../nft/nft-errors.js'
 import { UserError } from '../util/index.js'
 
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */

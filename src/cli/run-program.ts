@@ -4,7 +4,7 @@ import { problemsOf } from '../daemon/error-messages.js'
 import type { Terminal } from '../util/index.js'
 import { exitStatusOf } from './exit-status.js'
 import { withoutHelpWord } from './help-word.js'
-import { JsonTerminal } from './json.js'
+import { JsonTerminal } from './json-output.js'
 import { version } from './version.js'
 
 type MakeCommand = (terminal: Terminal) => Command

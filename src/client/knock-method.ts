@@ -24,7 +24,7 @@ import type { KnockFlags, WayFlags } from './knock-flags.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
 import { resolve, sendDatagram } from './send.js'
-import { readIdentity, readWishes, SignedKnocks } from './signed-knock.js'
+import { readIdentity, readWishes, SignedKnocks } from './make-signed-knock.js'
 import { bytesOf } from './wishes.js'
 
 /** How to knock at a server, and where. */

@@ -1,6 +1,6 @@
 import { quote, shown } from '../util/index.js'
 import { isMapping } from './config-path.js'
-import type { Findings } from './errors.js'
+import type { Findings } from './config-error.js'
 import type { Merged } from './merge-sources.js'
 import type { ConfigReader } from './reader.js'
 import { namePattern, nameRule } from './values.js'

@@ -4,7 +4,7 @@ import { kindOf, nearest, oneLine, quote } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping, valueAt } from './config-path.js'
 import { credentialTypes } from './credentials/credential-types.js'
-import type { Findings } from './errors.js'
+import type { Findings } from './config-error.js'
 import type { Merged } from './merge-sources.js'
 import { knownKeys } from './schema.js'
 

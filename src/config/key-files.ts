@@ -12,7 +12,7 @@ import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import * as path from 'node:path'
 import { oneLine, reasonOf } from '../util/index.js'
-import type { KeyPath } from './credentials/types.js'
+import type { KeyPath } from './credentials/any-credential.js'
 
 export interface KeyFile {
   /** The same where the file need not be read again. */

@@ -2,7 +2,7 @@
 import { oneLine } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { isMapping } from './config-path.js'
-import type { Findings, SourcePosition } from './errors.js'
+import type { Findings, SourcePosition } from './config-error.js'
 import type { SourceFile } from './positions.js'
 import { givenTwice, locate, startOf } from './positions.js'
 

@@ -3,8 +3,8 @@ import type { Document, LineCounter, Pair } from 'yaml'
 import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq } from 'yaml'
 import { quote } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
-import type { SourcePosition } from './errors.js'
-import { formatPosition } from './errors.js'
+import type { SourcePosition } from './config-error.js'
+import { formatPosition } from './config-error.js'
 
 /** A file of the configuration, parsed. */
 export interface SourceFile {

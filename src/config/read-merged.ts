@@ -1,5 +1,5 @@
 /** The options of a configuration as they are written, for commands that need some of them and change none. */
-import { ConfigError, Findings } from './errors.js'
+import { ConfigError, Findings } from './config-error.js'
 import type { Merged } from './merge-sources.js'
 import { mergeSources } from './merge-sources.js'
 import { readSources } from './read-sources.js'

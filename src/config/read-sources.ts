@@ -1,7 +1,7 @@
 /** The files that a configuration consists of: /etc/pkctl/pkctl.yaml and conf.d beside it. */
 import * as path from 'node:path'
 import { decodeText, reasonOf } from '../util/index.js'
-import type { Findings } from './errors.js'
+import type { Findings } from './config-error.js'
 import { parseSource } from './parse-yaml.js'
 import type { SourceFile } from './positions.js'
 import { startOf } from './positions.js'

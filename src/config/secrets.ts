@@ -4,7 +4,7 @@ import { decodeText, oneLine, reasonOf } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'
-import type { SourcePosition } from './errors.js'
+import type { SourcePosition } from './config-error.js'
 import type { ConfigReader } from './reader.js'
 
 export interface SecretFile {

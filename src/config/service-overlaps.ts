@@ -3,7 +3,7 @@ import type { PortRange } from '../net/index.js'
 import { formatPortRange } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import type { Context } from './context.js'
-import { formatPosition } from './errors.js'
+import { formatPosition } from './config-error.js'
 
 /** The kernel looks a packet's service up by protocol and port, so that there can be only one. */
 export function checkOverlaps(services: readonly ServiceSpec[], { merged, findings }: Context): void {

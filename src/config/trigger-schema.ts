@@ -1,7 +1,7 @@
 /** The options of a trigger: a command that is run on a knock, on closing or on expiry. */
 import * as z from 'zod'
 import { parseDuration, shown, ValueError } from '../util/index.js'
-import type { TriggerCommand, Trigger } from './credentials/types.js'
+import type { TriggerCommand, Trigger } from './credentials/any-credential.js'
 import { duration, expected, listOf, mapping, parsed, text } from './schema-parts.js'
 
 const words = listOf('words', parsed(text('text'), checkWord)).transform(checkProgram)

@@ -14,7 +14,7 @@ export type {
   StepsCredential,
   Trigger,
   Triggers,
-} from './credentials/types.js'
+} from './credentials/any-credential.js'
 
 export interface Config {
   /** The main file, as an absolute path. */

@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import type { Rate as PacketRate } from '../nft/index.js'
 import { oneLine, parseDuration, unexpected, ValueError } from '../util/index.js'
-import type { KnockRate } from './credentials/types.js'
+import type { KnockRate } from './credentials/any-credential.js'
 
 /** Names of services and credentials: what a name of a chain can hold and a shell leaves alone. */
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/

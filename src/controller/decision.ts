@@ -3,8 +3,8 @@ import type { Requested, VerifiedKnock } from '../knock/index.js'
 import { formatRefusals } from '../knock/index.js'
 import type { RequestedPart } from './requested-part.js'
 import type { PacketCredential } from './packet-credential.js'
-import type { KnockSigner } from './signed-knock.js'
-import { signedRefusals } from './signed-knock.js'
+import type { KnockSigner } from './signature-job.js'
+import { signedRefusals } from './signature-job.js'
 
 /** Why a knock was refused. */
 export const refusals = [

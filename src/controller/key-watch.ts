@@ -7,7 +7,7 @@ import type { Credential } from '../config/types.js'
 import { count, oneLine } from '../util/index.js'
 import type { Log } from './log.js'
 import type { PacketWorker } from './packet-worker-interface.js'
-import type { CredentialKeys, KeysReport } from './signed-knock.js'
+import type { CredentialKeys, KeysReport } from './signature-job.js'
 
 const everyMilliseconds = 2000
 /** A file system that does not answer keeps the daemon no longer from its start. */

@@ -1,7 +1,7 @@
 /** What the packet worker reports of single knocks: events for the log, and effects that other code must carry out. */
 import type { RequestedPart } from './requested-part.js'
 import type { Refusal } from './decision.js'
-import type { KnockSigner } from './signed-knock.js'
+import type { KnockSigner } from './signature-job.js'
 
 /** One decision, for the log. */
 export interface KnockEvent {

@@ -5,7 +5,7 @@ import type { Confirmation } from './grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import { quote } from '../util/index.js'
 import type { LogFields, LogLevel } from './log.js'
-import type { KnockSigner } from './signed-knock.js'
+import type { KnockSigner } from './signature-job.js'
 
 interface LogMessage {
   readonly level: LogLevel

@@ -21,7 +21,7 @@ import type { KnockTally } from './knock-tally.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { ReplayJournal } from './replay-journal.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
-import type { SignedJob, SignedOutcome } from './signed-knock.js'
+import type { SignedJob, SignedOutcome } from './signature-job.js'
 import type { KnockVerifier } from './verifier.js'
 
 interface PacketHandlerParts {

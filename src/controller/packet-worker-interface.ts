@@ -5,7 +5,7 @@ import type { CredentialKnocks } from './knock-tally.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { ReplayUsage } from './replay-caches.js'
 import type { PacketSequence } from './sequence-verifier.js'
-import type { CredentialKeys, KeysReport } from './signed-knock.js'
+import type { CredentialKeys, KeysReport } from './signature-job.js'
 
 /** Whether signatures of knocks are verified: `off` where no credential has any, `down` where the thread does not run. */
 export type SignatureState = 'off' | 'running' | 'down'

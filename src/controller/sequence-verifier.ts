@@ -5,7 +5,7 @@ import { SequenceTracker } from '../knock/index.js'
 import { protocolTcp } from '../net/index.js'
 import type { Packet } from '../queue/index.js'
 import type { Clock } from './clock.js'
-import { isLinkLocal } from './link-local.js'
+import { isLinkLocal } from './is-link-local.js'
 import type { Rate } from './rate-limiter.js'
 import { RateLimiter } from './rate-limiter.js'
 

@@ -26,7 +26,7 @@ import type {
   SignedOutcome,
   SignedRefusal,
   SignedRequest,
-} from './signed-knock.js'
+} from './signature-job.js'
 import { Slices } from './slices.js'
 
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>

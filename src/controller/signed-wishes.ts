@@ -4,7 +4,7 @@ import type { IpFamily } from '../net/index.js'
 import type { RequestedPart, GrantedPorts } from './requested-part.js'
 import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
-import type { SignedRequest, SignerRights } from './signed-knock.js'
+import type { SignedRequest, SignerRights } from './signature-job.js'
 
 interface Granting {
   readonly grants: readonly GrantedPorts[]

@@ -1,8 +1,8 @@
 /** The messages, of one line each, and hints of every error that pkctl knows. */
-import { ConfigError, formatPosition } from '../config/errors.js'
-import type { NftErrorKind } from '../nft/errors.js'
-import { FirewallError, NftError } from '../nft/errors.js'
-import { QueueError } from '../queue/errors.js'
+import { ConfigError, formatPosition } from '../config/config-error.js'
+import type { NftErrorKind } from '../nft/nft-errors.js'
+import { FirewallError, NftError } from '../nft/nft-errors.js'
+import { QueueError } from '../queue/queue-error.js'
 import type { Problem } from '../util/index.js'
 import { UserError, ValueError } from '../util/index.js'
 import { RefusedByDaemon } from './control-client.js'

@@ -1,3 +1,3 @@
 /** The process pkctld. */
-export type { ReloadAnswer } from './reload.js'
+export type { ReloadAnswer } from './reload-configuration.js'
 export { runDaemon } from './run.js'

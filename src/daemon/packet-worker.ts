@@ -16,7 +16,7 @@ import {
 } from '../controller/index.js'
 import { addressFromBytes } from '../net/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
-import { QueueError } from '../queue/errors.js'
+import { QueueError } from '../queue/queue-error.js'
 import type { HeldAnswer } from '../queue/index.js'
 import { PacketQueue, sourceText } from '../queue/index.js'
 import { ownerHint, reasonOf } from '../util/index.js'

@@ -1,12 +1,12 @@
 /** Carries out what is asked of the daemon over its sockets. */
 import type { Controller, Status } from '../controller/index.js'
-import { NftError } from '../nft/errors.js'
+import { NftError } from '../nft/nft-errors.js'
 import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
 import { rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { problemsOf } from './error-messages.js'
-import type { ReloadParts, Reloads } from './reload.js'
-import { reload } from './reload.js'
+import type { ReloadParts, Reloads } from './reload-configuration.js'
+import { reload } from './reload-configuration.js'
 import type { Request } from './requests.js'
 
 /**

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import type { Config } from '../config/types.js'
-import { QueueError } from '../queue/errors.js'
+import { QueueError } from '../queue/queue-error.js'
 import { queueOwner } from '../queue/statistics.js'
 import { makeOwnedDirectory, ownerHint, reasonOf, UserError } from '../util/index.js'
 import { refuseServed } from './control-socket.js'

@@ -3,7 +3,7 @@
  * program, a log that no process reads. Ports stay closed, because the kernel keeps the rules.
  */
 import { killPrograms } from '../util/index.js'
-import type { ConfiguredLog } from './log.js'
+import type { ConfiguredLog } from './winston-log.js'
 
 /** systemd and people wait longer. */
 const stopMilliseconds = 12_000

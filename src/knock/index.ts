@@ -1,5 +1,5 @@
 /** The knock formats, and what sequences have in common. */
-export { SecretFormatError } from './errors.js'
+export { SecretFormatError } from './secret-errors.js'
 export type { Asked, AskedPort, KnockFormat, Requested, VerifiedKnock } from './format.js'
 export { formatRefusals } from './format.js'
 export type { FwknopSecret } from './fwknop/index.js'

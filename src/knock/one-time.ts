@@ -3,7 +3,7 @@
  * one is disabled by a `#` in the first column of its line, which takes the place of what stood there: a line should
  * begin with a space. The first line that is not disabled is the one that counts.
  */
-import { SequenceFormatError } from './errors.js'
+import { SequenceFormatError } from './secret-errors.js'
 import type { Step } from './step.js'
 import { maxSteps, parseStep } from './step.js'
 

@@ -13,7 +13,7 @@
  * The source address is not hashed: a captured knock that is sent before the original arrives opens for its sender.
  */
 import * as crypto from 'node:crypto'
-import { SecretFormatError } from './errors.js'
+import { SecretFormatError } from './secret-errors.js'
 import type { KnockFormat } from './format.js'
 
 export const payloadLength = 56

@@ -1,7 +1,7 @@
 /** One step of a port sequence: a port and a protocol, as a configuration writes it and as a packet has it. */
 import { protocolTcp, protocolUdp } from '../net/index.js'
 import { quote } from '../util/index.js'
-import { SequenceFormatError } from './errors.js'
+import { SequenceFormatError } from './secret-errors.js'
 
 export interface Step {
   readonly port: number

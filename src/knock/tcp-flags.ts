@@ -1,6 +1,6 @@
 /** The TCP flags by which the packets of a sequence's steps are known. */
 import { quote } from '../util/index.js'
-import { SequenceFormatError } from './errors.js'
+import { SequenceFormatError } from './secret-errors.js'
 
 /** Which TCP packets are knocks: those whose flags, under `mask`, are `value`; bits as in the header (RFC 9293). */
 export interface FlagRule {

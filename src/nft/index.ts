@@ -1,6 +1,6 @@
 /** The ruleset: pkctl's own table, as it should be and as it is. Rules of others: foreign/. */
-export type { Hook, Rate } from './json.js'
-export { isOwnCommand, table as tableName } from './json.js'
+export type { Hook, Rate } from './nft-json.js'
+export { isOwnCommand, table as tableName } from './nft-json.js'
 export { daemonRuleset, realFirewall } from './kernel-firewall.js'
 export { LockError, rulesetNumber } from './lock.js'
 export type { TransactionRequest, TransactionResult } from './owner-request.js'

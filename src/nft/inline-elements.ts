@@ -4,7 +4,7 @@
  * 60,000 foreign prefixes that takes a second, while ports may be open. Not where rules add elements as well: nft makes
  * such a set of another kind, and refuses a second definition.
  */
-import type { Command, Json } from './json.js'
+import type { Command, Json } from './nft-json.js'
 import { asArray, asObject, asText } from './listing.js'
 
 type Kind = 'set' | 'map'

@@ -1,5 +1,5 @@
-import type { Json } from './json.js'
-import { table } from './json.js'
+import type { Json } from './nft-json.js'
+import { table } from './nft-json.js'
 
 /** What `nft -j list` said about pkctl's table, sorted by kind. Unknown fields are left alone. */
 export interface Listing {

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { killGroup, TimeLimitError } from '../util/index.js'
-import type { Command } from './json.js'
+import type { Command } from './nft-json.js'
 
 export interface NftSession {
   /**

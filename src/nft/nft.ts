@@ -1,9 +1,9 @@
 import type { Execute, RunLimits } from '../util/index.js'
 import { count, execute } from '../util/index.js'
-import { NftError, nftErrorFrom, noResultError } from './errors.js'
+import { NftError, nftErrorFrom, noResultError } from './nft-errors.js'
 import { withInlineElements } from './inline-elements.js'
-import type { Command } from './json.js'
-import { family, table } from './json.js'
+import type { Command } from './nft-json.js'
+import { family, table } from './nft-json.js'
 import type { ListedElement, Listing } from './listing.js'
 import { asObject, emptyListing, parseElementText, parseListing } from './listing.js'
 

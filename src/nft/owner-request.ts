@@ -5,9 +5,9 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { ask, readOwned, replaceFile } from '../util/index.js'
-import type { NftErrorKind } from './errors.js'
-import { NftError } from './errors.js'
-import type { Command } from './json.js'
+import type { NftErrorKind } from './nft-errors.js'
+import { NftError } from './nft-errors.js'
+import type { Command } from './nft-json.js'
 import { rulesetNumber } from './lock.js'
 import type { Nft } from './nft.js'
 

@@ -4,10 +4,10 @@
  * makes all changes; pkctl's commands ask the owner for theirs (see owner-request.ts).
  */
 import { TimeLimitError } from '../util/index.js'
-import { NftError, nftErrorFrom, noResultError } from './errors.js'
+import { NftError, nftErrorFrom, noResultError } from './nft-errors.js'
 import { withInlineElements } from './inline-elements.js'
-import type { Command } from './json.js'
-import { addTable, family } from './json.js'
+import type { Command } from './nft-json.js'
+import { addTable, family } from './nft-json.js'
 import type { Nft } from './nft.js'
 import { summary } from './nft.js'
 import type { OpenSession, NftSession } from './nft-session.js'

@@ -2,8 +2,8 @@
  * The flags of pkctl's table. A table with `persist` (Linux 6.9, nft 1.1) outlives the process that owns it, and only such a
  * table can get an owner again. The kernel refuses `add table` with other flags than the table has.
  */
-import { NftError } from './errors.js'
-import type { Command, Json } from './json.js'
+import { NftError } from './nft-errors.js'
+import type { Command, Json } from './nft-json.js'
 import type { Listing } from './listing.js'
 import { asObject } from './listing.js'
 import type { Nft } from './nft.js'

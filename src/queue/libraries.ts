@@ -1,7 +1,7 @@
 /** The C functions that the queue needs, through ffi-rs: the only file that imports it. */
 import ffi from 'ffi-rs'
 import type { JsExternal } from 'ffi-rs'
-import { QueueError } from './errors.js'
+import { QueueError } from './queue-error.js'
 
 const { arrayConstructor, DataType: T, define, isNullPointer, load, open } = ffi
 

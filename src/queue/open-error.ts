@@ -1,6 +1,6 @@
 /** Why a queue cannot be opened, in words for a user: it is taken, a right is missing, or the kernel has no queues. */
 import * as fs from 'node:fs'
-import { QueueError } from './errors.js'
+import { QueueError } from './queue-error.js'
 import { CallError } from './libraries.js'
 import { queueOwner } from './statistics.js'
 

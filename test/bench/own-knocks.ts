@@ -1,7 +1,7 @@
 /** What a knock of each kind costs, with one user and with very many: alone, as the first one after a start, and in a burst. */
 import { createHash, randomBytes } from 'node:crypto'
 import path from 'node:path'
-import { fwknop } from '../../src/knock/fwknop/format.js'
+import { fwknop } from '../../src/knock/fwknop/fwknop-format.js'
 import { parseIdentity } from '../../src/knock/index.js'
 import { sshString } from '../../src/knock/openssh/index.js'
 import { plainRequest } from '../../src/knock/pk1/request.js'

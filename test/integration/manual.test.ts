@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { commandTree } from '../../src/cli/command-tree.js'
 import { createPktables } from '../../src/cli/commands/pktables.js'
 import { createProgram } from '../../src/cli/program.js'
-import { realTerminal } from '../../src/cli/terminal.js'
+import { realTerminal } from '../../src/cli/real-terminal.js'
 import { configJsonSchema, knownKeys } from '../../src/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 

@@ -5,8 +5,8 @@
  * It is stricter than some kernels in one thing: a chain with rules is never deleted.
  */
 import { bitsOf, canonicalAddress, familyOf, maskAddress } from '../../src/net/addresses.js'
-import { nftErrorFrom } from '../../src/nft/errors.js'
-import type { Command, Json } from '../../src/nft/json.js'
+import { nftErrorFrom } from '../../src/nft/nft-errors.js'
+import type { Command, Json } from '../../src/nft/nft-json.js'
 import type { ListedElement, Listing } from '../../src/nft/listing.js'
 import { asArray, asObject, asText, emptyListing, parseListing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'

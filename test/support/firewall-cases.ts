@@ -1,7 +1,7 @@
 /** What a Firewall must do, on whatever Nft: one table for the fake and for the kernel. Each case finds no table. */
 import assert from 'node:assert/strict'
-import { FirewallError } from '../../src/nft/errors.js'
-import { addChain, addElements, addRule, jump } from '../../src/nft/json.js'
+import { FirewallError } from '../../src/nft/nft-errors.js'
+import { addChain, addElements, addRule, jump } from '../../src/nft/nft-json.js'
 import type { Firewall } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'

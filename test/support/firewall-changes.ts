@@ -1,6 +1,6 @@
 /** The cases that are about services that come, change and go in one transaction. */
 import assert from 'node:assert/strict'
-import { FirewallError } from '../../src/nft/errors.js'
+import { FirewallError } from '../../src/nft/nft-errors.js'
 import type { ServicePlan } from '../../src/nft/reconcile/service-plan.js'
 import type { FirewallCase } from './firewall-tools.js'
 import { grants, nothing, ports, service, specs, ssh, unchanged, web } from './firewall-tools.js'

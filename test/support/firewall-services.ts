@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import type { PortRange } from '../../src/net/ports.js'
 import { protocolNumbers } from '../../src/net/protocols.js'
-import { FirewallError, NftError } from '../../src/nft/errors.js'
-import type { Command, Hook, Json } from '../../src/nft/json.js'
+import { FirewallError, NftError } from '../../src/nft/nft-errors.js'
+import type { Command, Hook, Json } from '../../src/nft/nft-json.js'
 import {
   accept,
   addChain,
@@ -21,7 +21,7 @@ import {
   meta,
   source,
   vmap,
-} from '../../src/nft/json.js'
+} from '../../src/nft/nft-json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
 import type { Change } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'

@@ -1,6 +1,6 @@
 /** Cases for a table that an earlier version made, and for who makes which rule of the gate. */
 import assert from 'node:assert/strict'
-import type { Command } from '../../src/nft/json.js'
+import type { Command } from '../../src/nft/nft-json.js'
 import {
   addBaseChain,
   addRule,
@@ -11,7 +11,7 @@ import {
   goto,
   match,
   meta,
-} from '../../src/nft/json.js'
+} from '../../src/nft/nft-json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
 import type { Change } from '../../src/nft/reconcile/firewall.js'
 import { gatePriority } from '../../src/nft/table/gate.js'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ConfigError } from '../../config/errors.js'
+import { ConfigError } from '../../config/config-error.js'
 import { loadConfig } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'

@@ -1,8 +1,8 @@
 import { Argument, Command } from 'commander'
 import type { Terminal } from '../../util/index.js'
 import { commandTree } from '../command-tree.js'
-import type { Shell } from '../completion.js'
-import { completionFor, shells } from '../completion.js'
+import type { Shell } from '../completion-script.js'
+import { completionFor, shells } from '../completion-script.js'
 
 const help = `
 The packages install it where shells look for it. Without them, for instance:

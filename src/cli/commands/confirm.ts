@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { confirm } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { jsonText } from '../json.js'
+import { jsonText } from '../json-output.js'
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')

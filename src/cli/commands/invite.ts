@@ -5,10 +5,10 @@ import { isMapping, loadConfig, readMerged } from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, quote, usageError, UserError } from '../../util/index.js'
-import { checkUserName, madeText, publicKeyOf } from '../public-key.js'
+import { checkUserName, madeText, publicKeyOf } from '../public-key-flag.js'
 import { drawQrCode, qrCode } from '../qr-code.js'
-import { hasServerKey, serverIdentity } from '../server-key.js'
-import { whiteOnBlack } from '../terminal.js'
+import { hasServerKey, serverIdentity } from '../server-key-files.js'
+import { whiteOnBlack } from '../real-terminal.js'
 import { addUser, allUsers, keyPlaces, placeFor } from '../../users/index.js'
 
 interface InviteFlags {

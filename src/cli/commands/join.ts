@@ -1,7 +1,7 @@
 import * as os from 'node:os'
 import { Command } from 'commander'
 import { hostsFile, parseInvitation } from '../../client/index.js'
-import { addHostEntry } from '../../client/join.js'
+import { addHostEntry } from '../../client/add-host-entry.js'
 import type { Terminal } from '../../util/index.js'
 import { oneLine, quote, usageError } from '../../util/index.js'
 import { knockCommand } from './knock.js'

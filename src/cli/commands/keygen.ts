@@ -17,7 +17,7 @@ import {
   UserError,
 } from '../../util/index.js'
 import { parseCount } from '../flag-values.js'
-import { serverIdentity } from '../server-key.js'
+import { serverIdentity } from '../server-key-files.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16

@@ -4,7 +4,7 @@ import { noServiceHint, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultSocket, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flag-values.js'
-import { jsonText } from '../json.js'
+import { jsonText } from '../json-output.js'
 import { kernelOrDaemon } from '../kernel-or-daemon.js'
 import { portsText, summaryOf } from '../service-text.js'
 

@@ -5,7 +5,7 @@ import { readHistory } from '../../daemon/history-lines.js'
 import { parsePrefix, prefixContains } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, oneLine, reasonOf, usageError, UserError } from '../../util/index.js'
-import { jsonText } from '../json.js'
+import { jsonText } from '../json-output.js'
 import { parseTimeAgo } from '../time-flag.js'
 
 interface LogFlags {

@@ -4,7 +4,7 @@ import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, oneLine } from '../../util/index.js'
-import { jsonText } from '../json.js'
+import { jsonText } from '../json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')

@@ -6,8 +6,8 @@ import { defaultConfig, defaultSocket, oneLine, quote, UserError } from '../../u
 import type { KeyPlace, User } from '../../users/index.js'
 import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
 import { checkServiceName } from '../flag-values.js'
-import { jsonText } from '../json.js'
-import { checkUserName, keyFlag, madeText, publicKeyOf } from '../public-key.js'
+import { jsonText } from '../json-output.js'
+import { checkUserName, keyFlag, madeText, publicKeyOf } from '../public-key-flag.js'
 import { printRevoked, revokeGrants } from '../revoke-grants.js'
 
 interface PlaceFlags {

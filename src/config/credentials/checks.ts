@@ -9,7 +9,7 @@ import { triggerOptions } from './common.js'
 import type { Credential, CredentialData } from './credential-schemas.js'
 import { kindOf } from './credential-schemas.js'
 import { knockFormats } from './credential-types.js'
-import type { SequenceCredential } from './types.js'
+import type { SequenceCredential } from './any-credential.js'
 
 // Which of two would have been knocked for could not be told, and what one has honoured the other would honour again.
 export function checkTwins(credentials: readonly Credential[], { merged, findings }: Context): void {

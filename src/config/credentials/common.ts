@@ -8,7 +8,7 @@ import type { SecretFile } from '../secrets.js'
 import { parseWindow } from '../service-options.js'
 import { triggerOf, triggerSchema } from '../trigger-schema.js'
 import { parseRate } from '../values.js'
-import type { AnyCredential, Triggers } from './types.js'
+import type { AnyCredential, Triggers } from './any-credential.js'
 
 /** What every credential has. */
 export const commonOptions = {

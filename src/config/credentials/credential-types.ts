@@ -6,7 +6,7 @@
  * longer to load than a knock takes, and the packet worker and the client need the formats alone.
  */
 import { KnockFormats } from '../../knock/index.js'
-import { fwknop } from '../../knock/fwknop/format.js'
+import { fwknop } from '../../knock/fwknop/fwknop-format.js'
 import { pkdOnBehalf } from '../../knock/pkd-on-behalf.js'
 import { signedFormat } from '../../knock/pk1/signed-format.js'
 import { symmetric } from '../../knock/pk1/symmetric.js'

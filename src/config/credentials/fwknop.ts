@@ -1,4 +1,4 @@
-/** Credentials for fwknop's packet: src/knock/fwknop/format.ts. */
+/** Credentials for fwknop's packet: src/knock/fwknop/fwknop-format.ts. */
 import * as z from 'zod'
 import { fwknopPort, hmacNames, isUserName, maxFwknopHmacKey, maxFwknopKey } from '../../knock/index.js'
 import { parsePort } from '../../net/index.js'
@@ -11,8 +11,8 @@ import type { SecretFile } from '../secrets.js'
 import { parseWindow } from '../service-options.js'
 import { parseFwknopKey, parseInstant, parseSkew } from '../values.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, onBehalfOptions, onBehalfPrefixes } from './packet.js'
-import type { FwknopCredential } from './types.js'
+import { limitOptions, onBehalfOptions, onBehalfPrefixes } from './packet-options.js'
+import type { FwknopCredential } from './any-credential.js'
 
 const spelled = 'as text, as hex after 0x, or as base64 after base64:'
 

@@ -7,7 +7,7 @@ import { formatPath } from '../config-path.js'
 import { expected, mapping } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
 import { stepsOf, stepsOptions } from './steps.js'
-import type { OneTimeCredential } from './types.js'
+import type { OneTimeCredential } from './any-credential.js'
 
 const schema = mapping({
   type: z.literal('one-time').describe('What the credential is: sequences from a file, each good for once.'),

@@ -8,8 +8,8 @@ import type { Context } from '../context.js'
 import { expected, expectedSecret, mapping, parsed } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption } from './packet.js'
-import type { PkdCredential } from './types.js'
+import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption } from './packet-options.js'
+import type { PkdCredential } from './any-credential.js'
 
 const schema = mapping({
   type: z.literal('pkd').describe('The kind of knock: pkd, the UDP datagram of ipt_pkd and nf-pkd.'),

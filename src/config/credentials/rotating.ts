@@ -8,7 +8,7 @@ import { parseDuration, shown, ValueError } from '../../util/index.js'
 import { duration, expectedSecret, mapping, oneOf, parsed, textOrNumber } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
 import { stepsOf, stepsOptions } from './steps.js'
-import type { RotatingCredential } from './types.js'
+import type { RotatingCredential } from './any-credential.js'
 
 const secret = () =>
   z.string({ error: expectedSecret('text') }).min(1, { error: () => 'expected a secret, got empty text' })

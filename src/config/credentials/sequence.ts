@@ -8,7 +8,7 @@ import { formatPath } from '../config-path.js'
 import { listOf, mapping, parsed, textOrNumber } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
 import { stepsOf, stepsOptions } from './steps.js'
-import type { SequenceCredential } from './types.js'
+import type { SequenceCredential } from './any-credential.js'
 
 const step = parsed(textOrNumber('a knock such as 7000 or 8000:udp'), value => readStep(String(value)))
 

@@ -8,8 +8,8 @@ import type { Context } from '../context.js'
 import { listOf, mapping, parsed, text } from '../schema-parts.js'
 import { privateKeyOf, serverKey } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption, readIdentity } from './packet.js'
-import type { KeyPath, SshCredential } from './types.js'
+import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption, readIdentity } from './packet-options.js'
+import type { KeyPath, SshCredential } from './any-credential.js'
 
 const keyFiles = (what: string) => {
   const file = parsed(text('a path'), checkPath)

@@ -9,8 +9,8 @@ import { expectedSecret, mapping, parsed, text } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
 import { serverIdentity } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, portOption, readIdentity } from './packet.js'
-import type { SymmetricCredential } from './types.js'
+import { limitOptions, portOption, readIdentity } from './packet-options.js'
+import type { SymmetricCredential } from './any-credential.js'
 
 const schema = mapping({
   type: z.literal('symmetric').describe("The kind of knock: symmetric, pkctl's own for a device that has no SSH key."),

@@ -1,7 +1,7 @@
 /** The configuration: read as the daemon reads it, and the files that belong to it. */
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { ConfigError, Findings, formatPosition } from '../../config/errors.js'
+import { ConfigError, Findings, formatPosition } from '../../config/config-error.js'
 import type { SourceFile } from '../../config/index.js'
 import {
   isMapping,

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
-import { NftError } from '../../nft/errors.js'
+import { NftError } from '../../nft/nft-errors.js'
 import type { Firewall } from '../../nft/index.js'
 import { openLibraries } from '../../queue/index.js'
 import { execute } from '../../util/index.js'

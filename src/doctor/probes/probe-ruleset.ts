@@ -1,7 +1,7 @@
 /** The ruleset: pkctl's part, and that of others. */
 import * as os from 'node:os'
 import type { Config } from '../../config/types.js'
-import { nftErrorFrom } from '../../nft/errors.js'
+import { nftErrorFrom } from '../../nft/nft-errors.js'
 import type { Ruleset } from '../../nft/foreign/index.js'
 import { parseRuleset, savedTables, withSavedTables } from '../../nft/foreign/index.js'
 import { differences, queueInUse, queueRules, readServices } from '../../nft/index.js'

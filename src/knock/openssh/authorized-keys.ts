@@ -15,7 +15,7 @@
  */
 import { parsePrefix } from '../../net/index.js'
 import { count, parseDuration, quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import { parseExpiryTime } from './expiry-time.js'
 import type { KeyOption } from './key-options.js'
 import { splitOptions } from './key-options.js'

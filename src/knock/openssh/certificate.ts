@@ -18,7 +18,7 @@
  */
 import { parsePrefix, prefixContains } from '../../net/index.js'
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import type { SshPublicKey, TokenDemands } from './public-key.js'
 import { keyType, parsePublicKey, readKeyFields } from './public-key.js'
 import { parseSignature } from './signature.js'

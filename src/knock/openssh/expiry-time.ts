@@ -1,6 +1,6 @@
 /** Times of `expiry-time=`: `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, local, or with a `Z` after it in UTC. */
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 
 /** Unix seconds. Throws a SshFormatError. */
 export function parseExpiryTime(text: string): number {

@@ -3,7 +3,7 @@ export type { AuthorizedKey, AuthorizedKeys, KeyProblem } from './authorized-key
 export { ignoredIn, parseAuthorizedKeys, parseAuthorizedLine } from './authorized-keys.js'
 export type { SshCertificate } from './certificate.js'
 export { certificateRefusal, isCertificateType, parseCertificate } from './certificate.js'
-export { SshFormatError } from './errors.js'
+export { SshFormatError } from './ssh-format-error.js'
 export type { SshPublicKey, TokenDemands, TokenStatement } from './public-key.js'
 export { parsePublicKey } from './public-key.js'
 export type { Revocations } from './revocations.js'

@@ -3,7 +3,7 @@
  * no blanks outside the quotes. Names are the same in capitals. Within quotes, `\"` is a quote.
  */
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 
 /** An option as it is written. */
 export interface KeyOption {

@@ -1,6 +1,6 @@
 /** Keys in text, as in `.pub` files, authorized_keys and lists of revoked keys: the type, a blank, the blob in base64. */
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import { SshReader } from './wire.js'
 
 export interface KeyText {

@@ -16,7 +16,7 @@
  */
 import * as crypto from 'node:crypto'
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import { isOnP256 } from './p256.js'
 import { SshReader, sshString } from './wire.js'
 

@@ -7,7 +7,7 @@
 import { decodeText } from '../../util/index.js'
 import type { SshCertificate } from './certificate.js'
 import { isCertificateType, parseCertificate } from './certificate.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import { readKeyText } from './key-text.js'
 import { isKrl, parseKrl } from './krl.js'
 import type { SshPublicKey } from './public-key.js'

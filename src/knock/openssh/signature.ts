@@ -2,7 +2,7 @@
  * Signatures as agents, certificates and SSHSIG carry them: the type of the key, then the signature as a string. That of
  * ECDSA contains the numbers r and s, of any length up to 33 bytes (RFC 5656). A FIDO token adds its flags and counter.
  */
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 import type { SshKeyType, TokenStatement } from './public-key.js'
 import { signatureLength } from './public-key.js'
 import { SshReader } from './wire.js'

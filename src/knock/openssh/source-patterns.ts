@@ -7,7 +7,7 @@
  */
 import { parsePrefix, prefixContains } from '../../net/index.js'
 import { quote } from '../../util/index.js'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 
 export interface SourcePatterns {
   /** As they are written. */

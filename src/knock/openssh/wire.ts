@@ -3,7 +3,7 @@
  * number has one spelling.
  */
 import { isUtf8 } from 'node:buffer'
-import { SshFormatError } from './errors.js'
+import { SshFormatError } from './ssh-format-error.js'
 
 export class SshReader {
   readonly bytes: Buffer

@@ -5,7 +5,7 @@
  * Hint key: HMAC-SHA-256(key, `pkctl knock 1 hint` and the identity). The body's key: HKDF of the key, with the label
  * `symmetric` and the identity. The body is the request alone, in 96 bytes.
  */
-import { SecretFormatError } from '../errors.js'
+import { SecretFormatError } from '../secret-errors.js'
 import type { KnockFormat } from '../format.js'
 import type { Layer, PacketPlace } from './envelope.js'
 import {

@@ -1,6 +1,6 @@
 /** The rules of other programs, as they are now, that may set bits of pkctl. */
 import { execute } from '../../util/index.js'
-import { nftErrorFrom } from '../errors.js'
+import { nftErrorFrom } from '../nft-errors.js'
 import { markSetters } from './mark-setters.js'
 import type { RuleChain } from './rule.js'
 import { parseRuleset } from './ruleset.js'

@@ -1,5 +1,5 @@
 /** One rule in nft's JSON, read for what it asks of a packet; what is not understood holds for some packets. */
-import type { Json } from '../json.js'
+import type { Json } from '../nft-json.js'
 import { asArray, asObject, asText } from '../listing.js'
 import type { Elements } from './read-conditions.js'
 import { keyConditions, matchAlternatives } from './read-conditions.js'

@@ -1,7 +1,7 @@
 /** What a rule in nft's JSON asks of a packet. */
 import type { PortRange } from '../../net/index.js'
 import { protocolNumbers } from '../../net/index.js'
-import type { Json } from '../json.js'
+import type { Json } from '../nft-json.js'
 import { asArray, asObject, asText } from '../listing.js'
 import type { Condition } from './rule.js'
 

@@ -1,6 +1,6 @@
 /** The whole ruleset, as `nft -j list ruleset` has it: pkctl's part, and that of other programs as `RuleChain`s. */
-import type { Json } from '../json.js'
-import { family as ownFamily, table as ownTable } from '../json.js'
+import type { Json } from '../nft-json.js'
+import { family as ownFamily, table as ownTable } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { asArray, asObject, asText, parseListing } from '../listing.js'
 import { readRule } from './parse-rule.js'

@@ -1,5 +1,5 @@
 /** What of pkctl's own rules stands in a file from which a firewall is loaded, as `nft list ruleset` or iptables-save has them. */
-import { family, table } from '../json.js'
+import { family, table } from '../nft-json.js'
 
 export interface SavedPart {
   /** Whether it makes pkctl's table. */

@@ -2,8 +2,8 @@
  * Barriers in what `nft monitor` reports: a chain that is added and deleted in one transaction. When the monitor
  * reports it, it has reported everything before it.
  */
-import type { Command } from '../json.js'
-import { addChain, deleteChain } from '../json.js'
+import type { Command } from '../nft-json.js'
+import { addChain, deleteChain } from '../nft-json.js'
 import type { RulesetEvent } from './monitor.js'
 import { isOurs } from './monitor.js'
 

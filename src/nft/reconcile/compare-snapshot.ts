@@ -5,7 +5,7 @@
  * service or a gate, and leave the packet path alone but for the rules that name a service which is removed. So a service some of
  * whose rules are the old ones, and that is different all the same, was changed by another program.
  */
-import type { Hook } from '../json.js'
+import type { Hook } from '../nft-json.js'
 import type { ListedChain, Listing } from '../listing.js'
 import { gateBase, gateOf, hooks, lookupRules, portMapEntries } from '../table/gate.js'
 import { setNames } from '../table/service-sets.js'

@@ -1,5 +1,5 @@
 /** A change of the firewall as a value, and the services' part of its transaction. */
-import type { Command } from '../json.js'
+import type { Command } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { ServiceGrant } from '../table/grant-elements.js'
 import { remaskGrants } from '../table/grant-elements.js'

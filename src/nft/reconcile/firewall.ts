@@ -4,9 +4,9 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { maskAddress } from '../../net/index.js'
-import { FirewallError, NftError } from '../errors.js'
-import type { Command, Hook } from '../json.js'
-import { deleteTable } from '../json.js'
+import { FirewallError, NftError } from '../nft-errors.js'
+import type { Command, Hook } from '../nft-json.js'
+import { deleteTable } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import { refreshAlive } from '../table/daemon-alive.js'

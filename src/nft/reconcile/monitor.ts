@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { isIP, Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { family as ownFamily, table as ownTable } from '../json.js'
+import { family as ownFamily, table as ownTable } from '../nft-json.js'
 import { parseTime } from '../listing.js'
 
 /** One object that came or went. */

@@ -1,7 +1,7 @@
 /** The packet path's part of a transaction, and the probe for what the kernel can do. */
-import { NftError } from '../errors.js'
-import type { Command, Hook } from '../json.js'
-import { addBaseChain, addRule, addTable } from '../json.js'
+import { NftError } from '../nft-errors.js'
+import type { Command, Hook } from '../nft-json.js'
+import { addBaseChain, addRule, addTable } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { Nft } from '../nft.js'
 import type { PacketPathSpec } from '../table/packet-path-spec.js'

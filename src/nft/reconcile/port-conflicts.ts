@@ -1,5 +1,5 @@
 /** Services that want the same ports. */
-import { FirewallError } from '../errors.js'
+import { FirewallError } from '../nft-errors.js'
 import { covers, overlap, portKeysOf } from '../table/gate.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { text } from './service-diff.js'

@@ -1,6 +1,6 @@
 /** Questions about one element of a set that may be large. */
-import { NftError } from '../errors.js'
-import { deleteElements } from '../json.js'
+import { NftError } from '../nft-errors.js'
+import { deleteElements } from '../nft-json.js'
 import type { ListedElement } from '../listing.js'
 import type { Nft } from '../nft.js'
 

@@ -2,8 +2,8 @@
  * Keeps a snapshot of pkctl's table, services made by command included, and restores the table when another program
  * deleted or changed it, with the grants that run. Commands of pkctl are no drift: what they leave is kept.
  */
-import type { Command, Json } from '../json.js'
-import { addElements, addTable } from '../json.js'
+import type { Command, Json } from '../nft-json.js'
+import { addElements, addTable } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { emptyListing } from '../listing.js'
 import { LockError } from '../lock.js'

@@ -1,7 +1,7 @@
 /** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
 import type { IpFamily, PortRange } from '../../net/index.js'
 import { bitsOf, familyOf, ipFamilies } from '../../net/index.js'
-import type { Rate } from '../json.js'
+import type { Rate } from '../nft-json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'
 import { readInterfaces } from '../table/incoming-interface.js'

@@ -1,5 +1,5 @@
 /** What pkctl's table was like when it was as it should be: the chains, rules and elements that only pkctl changes. */
-import type { Command, Hook } from '../json.js'
+import type { Command, Hook } from '../nft-json.js'
 import type { ListedChain, ListedRule, ListedSet, Listing } from '../listing.js'
 import { asObject, asText } from '../listing.js'
 import { onwardChain } from '../table/incoming-interface.js'

@@ -4,8 +4,8 @@
  * rest of the table follows, and takes the place of this one. The transaction fails where there is a table.
  */
 import { withInlineElements } from '../inline-elements.js'
-import type { Command } from '../json.js'
-import { createTable } from '../json.js'
+import type { Command } from '../nft-json.js'
+import { createTable } from '../nft-json.js'
 import { emptyListing } from '../listing.js'
 import type { OpenSession, NftSession } from '../nft-session.js'
 import { refreshAlive } from '../table/daemon-alive.js'

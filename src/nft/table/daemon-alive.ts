@@ -1,7 +1,7 @@
 /** The set by which services with fail-open know that a daemon listens for knocks. */
 import { protocolNumbers } from '../../net/index.js'
-import type { Command, SetDefinition } from '../json.js'
-import { addElements, deleteElements } from '../json.js'
+import type { Command, SetDefinition } from '../nft-json.js'
+import { addElements, deleteElements } from '../nft-json.js'
 
 /** The protocols of services, while a daemon is there that listens for knocks. */
 export const aliveSet = 'alive'

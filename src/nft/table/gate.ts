@@ -8,8 +8,8 @@
  */
 import type { PortRange } from '../../net/index.js'
 import { protocolNumbers } from '../../net/index.js'
-import * as j from '../json.js'
-import type { Command, Hook, Json } from '../json.js'
+import * as j from '../nft-json.js'
+import type { Command, Hook, Json } from '../nft-json.js'
 import type { ListedChain, ListedRule, Listing } from '../listing.js'
 import { asArray, asObject } from '../listing.js'
 import { isOnwardSound } from './incoming-interface.js'

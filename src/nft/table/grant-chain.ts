@@ -7,8 +7,8 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { ipFamilies } from '../../net/index.js'
-import type { Command, Expression, Hook, Json } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Expression, Hook, Json } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { forThisMachine } from './incoming-interface.js'

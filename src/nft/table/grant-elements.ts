@@ -1,8 +1,8 @@
 /** Grants made by command: one element in, refreshed, or out of a service's sets. The packet path has its own way. */
 import type { IpFamily } from '../../net/index.js'
 import { familyOf, ipFamilies, maskAddress } from '../../net/index.js'
-import type { Command, Json } from '../json.js'
-import { addElements, deleteElements, flushSet } from '../json.js'
+import type { Command, Json } from '../nft-json.js'
+import { addElements, deleteElements, flushSet } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import { setOf } from './service-sets.js'

@@ -1,6 +1,6 @@
 /** How a packet comes in: by which interface, and whether it is for this machine. */
-import type { Command, Expression, Hook } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Expression, Hook } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import type { ListedRule, Listing } from '../listing.js'
 import { asArray, asObject, asText } from '../listing.js'
 

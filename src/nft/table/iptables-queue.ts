@@ -6,8 +6,8 @@
  * remembers whether the table and the chain had to be made for it, and only then they go with it, if they are empty.
  */
 import type { Execute } from '../../util/index.js'
-import { nftErrorFrom, noResultError } from '../errors.js'
-import type { Hook } from '../json.js'
+import { nftErrorFrom, noResultError } from '../nft-errors.js'
+import type { Hook } from '../nft-json.js'
 import type { MarkMatch } from './marks.js'
 
 export interface IptablesQueue {

@@ -6,8 +6,8 @@
  * back behind one. Those lose pkctl's bits, also where another program has set them: they were not verified.
  */
 import { ipFamilies, protocolNumbers, protocolUdp } from '../../net/index.js'
-import type { Command, Expression, Hook } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Expression, Hook } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { forThisMachine } from './incoming-interface.js'

@@ -1,6 +1,6 @@
 /** How the kernel knows the packets that may be knocks. */
-import type { Expression } from '../json.js'
-import * as j from '../json.js'
+import type { Expression } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import { comesInBy } from './incoming-interface.js'
 import type { KnockShape } from './packet-path-spec.js'
 

@@ -3,8 +3,8 @@
  * distinguish a candidate, a pending connection and steps, and the rest is the salt. Without it, what is left is the number
  * of an action, or 0 with "refused".
  */
-import type { Expression } from '../json.js'
-import * as j from '../json.js'
+import type { Expression } from '../nft-json.js'
+import * as j from '../nft-json.js'
 
 /** A value of the bits that a mask has. */
 export interface MarkMatch {

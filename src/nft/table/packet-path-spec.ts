@@ -1,5 +1,5 @@
 /** The packet path as values: which packets leave the kernel, and what the answers to them do. */
-import type { Hook } from '../json.js'
+import type { Hook } from '../nft-json.js'
 import type { Marks } from './marks.js'
 import type { SequencePorts } from './sequence-rules.js'
 import type { ServiceSpec } from './service-spec.js'

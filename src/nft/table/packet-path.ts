@@ -12,8 +12,8 @@
  * there may set marks as well. So a mark alone grants nothing: the packet must have the shape of a candidate, and the
  * numbers of actions are drawn at random (see controller/mark-allocator.ts). Marks of other packets are left alone.
  */
-import type { Command, Hook } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Hook } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { answerChain, gateOf, hooks, isAnswerRule, isOutdated, lookupRules } from './gate.js'
 import { grantMap, grantRules } from './grant-chain.js'

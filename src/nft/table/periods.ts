@@ -6,8 +6,8 @@
  * The words are in rules, not in a set: nft 1.0.6 has no JSON for a set of raw bytes.
  */
 import { protocolUdp } from '../../net/index.js'
-import type { Command, SetDefinition } from '../json.js'
-import * as j from '../json.js'
+import type { Command, SetDefinition } from '../nft-json.js'
+import * as j from '../nft-json.js'
 
 type Words = { readonly firstWord: number; readonly secondWord?: number } | { readonly firstBytes: readonly number[] }
 

@@ -1,6 +1,6 @@
 /** The table as a whole, in place of any table of its name: for when what is there cannot be changed in part. */
-import type { Command } from '../json.js'
-import { addTable, deleteTable } from '../json.js'
+import type { Command } from '../nft-json.js'
+import { addTable, deleteTable } from '../nft-json.js'
 import { emptyListing } from '../listing.js'
 import { refreshAlive } from './daemon-alive.js'
 import type { ServiceGrant } from './grant-elements.js'

@@ -14,8 +14,8 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { ipFamilies, protocolUdp } from '../../net/index.js'
-import type { Command, Expression } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Expression } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import { comesInBy } from './incoming-interface.js'
 import type { Marks } from './marks.js'
 import { clearMark, setOwnBits } from './marks.js'

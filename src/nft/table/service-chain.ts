@@ -17,8 +17,8 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { ipFamilies, protocolNumbers, splitPrefix } from '../../net/index.js'
-import * as j from '../json.js'
-import type { Command, Expression } from '../json.js'
+import * as j from '../nft-json.js'
+import type { Command, Expression } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet, aliveSetDefinition } from './daemon-alive.js'
 import { comesInElsewhere, interfaceComment, leaveOnward } from './incoming-interface.js'

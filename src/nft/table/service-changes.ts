@@ -1,6 +1,6 @@
 /** Services come and go: the transactions that make, change, replace and remove them. */
-import * as j from '../json.js'
-import type { Command } from '../json.js'
+import * as j from '../nft-json.js'
+import type { Command } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { aliveSet } from './daemon-alive.js'
 import { addOnwardChain, dropOnwardChain, onwardChain } from './incoming-interface.js'

@@ -1,7 +1,7 @@
 /** The sets of a service: their names and definitions. */
 import type { IpFamily } from '../../net/index.js'
 import { familyOf, ipFamilies } from '../../net/index.js'
-import type { SetDefinition } from '../json.js'
+import type { SetDefinition } from '../nft-json.js'
 import type { ServiceSpec } from './service-spec.js'
 
 const setSize = 1_048_576

@@ -1,6 +1,6 @@
 /** A service as values: what is protected, which sources are accepted, and the names that it has in the table. */
 import type { IpFamily, PortRange } from '../../net/index.js'
-import type { Hook, Rate } from '../json.js'
+import type { Hook, Rate } from '../nft-json.js'
 
 export const protocols = ['tcp', 'udp', 'sctp', 'any'] as const
 export type Protocol = (typeof protocols)[number]

@@ -4,8 +4,8 @@
  */
 import type { IpFamily } from '../../net/index.js'
 import { bitsOf, ipFamilies } from '../../net/index.js'
-import type { Command, Expression } from '../json.js'
-import * as j from '../json.js'
+import type { Command, Expression } from '../nft-json.js'
+import * as j from '../nft-json.js'
 import { addressType } from './service-sets.js'
 
 const pendingSeconds = 2

@@ -1,6 +1,6 @@
 /** Port sequences: what is written in files, and what sources send. */
 import assert from 'node:assert/strict'
-import { SequenceFormatError } from '../../../src/knock/errors.js'
+import { SequenceFormatError } from '../../../src/knock/secret-errors.js'
 import { readOneTime } from '../../../src/knock/one-time.js'
 import { SequenceTracker } from '../../../src/knock/sequence-tracker.js'
 import { parseStep } from '../../../src/knock/step.js'

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { findHostEntry } from '../../../src/client/hosts-file.js'
 import type { Invitation } from '../../../src/client/invitation.js'
 import { formatInvitation, parseInvitation } from '../../../src/client/invitation.js'
-import { addHostEntry } from '../../../src/client/join.js'
+import { addHostEntry } from '../../../src/client/add-host-entry.js'
 import { UserError } from '../../../src/util/user-error.js'
 
 const identity = Buffer.alloc(32, 7)

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { KnockFlags } from '../../../src/client/knock-flags.js'
 import type { KnockSigner } from '../../../src/client/openssh/find-signer.js'
-import { readWishes, SignedKnocks } from '../../../src/client/signed-knock.js'
+import { readWishes, SignedKnocks } from '../../../src/client/make-signed-knock.js'
 import { newServerKey, decryptSigned } from '../../../src/knock/pk1/signed.js'
 import { UserError } from '../../../src/util/user-error.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { credentialTypes } from '../../../src/config/credentials/credential-types.js'
-import { ConfigError } from '../../../src/config/errors.js'
+import { ConfigError } from '../../../src/config/config-error.js'
 
 import { parsePkdKey } from '../../../src/knock/pkd.js'
 import type { FakeFile, Files } from './config-support.js'

@@ -1,7 +1,7 @@
 /** A file system of a few files for the loader, and what it should make of plain entries. */
 import assert from 'node:assert/strict'
 import * as path from 'node:path'
-import { ConfigError } from '../../../src/config/errors.js'
+import { ConfigError } from '../../../src/config/config-error.js'
 import type { ConfigReader } from '../../../src/config/load.js'
 import { loadConfig } from '../../../src/config/load.js'
 import type { Credential, LoadedConfig, PkdCredential } from '../../../src/config/types.js'

@@ -9,8 +9,8 @@ import type { PacketCredential } from '../../../src/controller/packet-credential
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
 import type { KnockRequest } from '../../../src/knock/format.js'
-import type { FwknopSecret } from '../../../src/knock/fwknop/format.js'
-import { fwknop } from '../../../src/knock/fwknop/format.js'
+import type { FwknopSecret } from '../../../src/knock/fwknop/fwknop-format.js'
+import { fwknop } from '../../../src/knock/fwknop/fwknop-format.js'
 import type { KnockParts } from './knock-support.js'
 import { knock, laptop, start, TestClock } from './knock-support.js'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { SignatureVerifier } from '../../../src/controller/signature-verifier.js'
-import type { CredentialKeys, SignedOutcome } from '../../../src/controller/signed-knock.js'
+import type { CredentialKeys, SignedOutcome } from '../../../src/controller/signature-job.js'
 import { blobOf, OpenSsh } from '../../support/openssh.js'
 import type { TestKey } from '../knock/openssh/sshsig.js'
 import { testKey } from '../knock/openssh/sshsig.js'

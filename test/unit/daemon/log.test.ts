@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, it } from 'node:test'
-import { createLog } from '../../../src/daemon/log.js'
+import { createLog } from '../../../src/daemon/winston-log.js'
 import { logSetUp } from './log-support.js'
 
 describe('a log whose file cannot be opened', () => {

@@ -7,7 +7,7 @@ import type { FindingId } from '../../../src/doctor/finding.js'
 import { parseSavedRules } from '../../../src/nft/foreign/iptables-save.js'
 import type { RuleChain } from '../../../src/nft/foreign/rule.js'
 import { parseRuleset } from '../../../src/nft/foreign/ruleset.js'
-import type { Json } from '../../../src/nft/json.js'
+import type { Json } from '../../../src/nft/nft-json.js'
 import { facts, ids, laptop } from './doctor-support.js'
 
 const field = (protocol: string, name: string) => ({ payload: { protocol, field: name } })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { SecretFormatError } from '../../../src/knock/errors.js'
+import { SecretFormatError } from '../../../src/knock/secret-errors.js'
 import { formatTag, parsePkdKey, parseTag, payloadLength, pkd, readTime } from '../../../src/knock/pkd.js'
 
 const bytes = (length: number) =>

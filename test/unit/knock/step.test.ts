@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { SequenceFormatError } from '../../../src/knock/errors.js'
+import { SequenceFormatError } from '../../../src/knock/secret-errors.js'
 import { formatStep, isAscending, parseStep } from '../../../src/knock/step.js'
 
 const steps = (text: string) => text.split(' ').map(parseStep)

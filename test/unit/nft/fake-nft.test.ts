@@ -1,10 +1,10 @@
 /** The fake is only worth something as long as it refuses what the kernel refuses. */
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
-import type { NftErrorKind } from '../../../src/nft/errors.js'
-import { NftError } from '../../../src/nft/errors.js'
-import type { Command, Json } from '../../../src/nft/json.js'
-import * as j from '../../../src/nft/json.js'
+import type { NftErrorKind } from '../../../src/nft/nft-errors.js'
+import { NftError } from '../../../src/nft/nft-errors.js'
+import type { Command, Json } from '../../../src/nft/nft-json.js'
+import * as j from '../../../src/nft/nft-json.js'
 import { FakeNft } from '../../support/fake-nft.js'
 
 const to = (target: string) => j.goto(target)

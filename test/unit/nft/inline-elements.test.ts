@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { withInlineElements } from '../../../src/nft/inline-elements.js'
-import * as j from '../../../src/nft/json.js'
+import * as j from '../../../src/nft/nft-json.js'
 
 const set = { name: 's', type: 'ipv4_addr' }
 const filled = (...elem: string[]): j.Command => ({ add: { set: { ...set, family: 'inet', table: 'pkctl', elem } } })

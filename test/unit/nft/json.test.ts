@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { maskAddress } from '../../../src/net/addresses.js'
-import * as j from '../../../src/nft/json.js'
+import * as j from '../../../src/nft/nft-json.js'
 
 describe('source', () => {
   const masks: readonly (readonly [4 | 6, number, string])[] = [

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { addTable } from '../../../src/nft/json.js'
+import { addTable } from '../../../src/nft/nft-json.js'
 import { openSession } from '../../../src/nft/nft-session.js'
 
 /** An nft that answers questions, complains of `delete`, and ends at `flush`. */

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it, mock } from 'node:test'
-import { createLog } from '../../../src/daemon/log.js'
+import { createLog } from '../../../src/daemon/winston-log.js'
 import { isJournal, withPriority } from '../../../src/util/index.js'
 
 describe('the journal', () => {

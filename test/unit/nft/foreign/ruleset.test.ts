@@ -5,7 +5,7 @@ import { passageThrough } from '../../../../src/doctor/checks/simulate-packet.js
 import { parseSavedRules } from '../../../../src/nft/foreign/iptables-save.js'
 import type { RuleChain } from '../../../../src/nft/foreign/rule.js'
 import { parseRuleset } from '../../../../src/nft/foreign/ruleset.js'
-import type { Json } from '../../../../src/nft/json.js'
+import type { Json } from '../../../../src/nft/nft-json.js'
 
 const here = { family: 'inet', table: 't' }
 const dport = (right: Json, op = '==', protocol = 'tcp') => ({

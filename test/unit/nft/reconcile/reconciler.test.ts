@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { addTable, deleteTable } from '../../../../src/nft/json.js'
+import { addTable, deleteTable } from '../../../../src/nft/nft-json.js'
 import { LockError } from '../../../../src/nft/lock.js'
 import { Firewall } from '../../../../src/nft/reconcile/firewall.js'
 import { GrantTracker } from '../../../../src/nft/reconcile/grant-tracker.js'

@@ -4,7 +4,7 @@ import type { Config } from '../config/types.js'
 import type { Controller, RefusedReload } from '../controller/index.js'
 import { saveServices } from '../controller/saved-services.js'
 import { count } from '../util/index.js'
-import type { ConfiguredLog } from './log.js'
+import type { ConfiguredLog } from './winston-log.js'
 import type { ServiceManager } from './service-manager.js'
 
 export interface ReloadParts {
