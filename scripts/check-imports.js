@@ -40,10 +40,10 @@ const separate = {
  * that the rest of their room needs (zod, yaml, winston, ffi-rs). See test/unit/cli/loading.test.ts.
  */
 const direct = [
-  ...['config/errors.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
+  ...['config/config-error.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
   ...['config/host-interfaces.ts'],
-  ...['config/credentials/credential-types.ts', 'nft/errors.ts', 'queue/errors.ts'],
-  ...['client/join.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
+  ...['config/credentials/credential-types.ts', 'nft/nft-errors.ts', 'queue/queue-error.ts'],
+  ...['client/add-host-entry.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
 
