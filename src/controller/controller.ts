@@ -2,72 +2,25 @@
  * The life of the daemon: start the packet worker, install the ruleset, keep it, reload, stop. Nothing here is on the
  * packet path.
  */
-import type { Config, Credential } from '../config/types.js'
-import type { FirewallError } from '../nft/nft-errors.js'
-import type { Change, Firewall, Marks, Reconciliation, ServiceSpec } from '../nft/index.js'
-import { LockError } from '../nft/index.js'
-import type { QueueStatistics } from '../queue/statistics.js'
-import type { ReadOneTime } from './active-credentials.js'
+import type { Config } from '../config/types.js'
+import type { Change } from '../nft/index.js'
+import { BackgroundWork } from './background-work.js'
+import { collectStatus, type Status } from './collect-status.js'
 import { warnOfOrphans } from './configuration-warnings.js'
-import type { ReconcileParts } from './drift-watcher.js'
-import { DriftWatcher } from './drift-watcher.js'
+import type { ControllerParts } from './controller-parts.js'
+import { EffectHandler } from './effect-handler.js'
 import { GrantConfirmation } from './grant-confirmation.js'
-import { FailOpenHeartbeat } from './fail-open-heartbeat.js'
 import { KnockCommands } from './knock-commands.js'
-import type { Effect } from './knock-events.js'
-import type { ReadKeyFile } from './key-watch.js'
-import { KeyWatch } from './key-watch.js'
-import type { Log } from './log.js'
-import { OnBehalfGrants } from './on-behalf-grants.js'
 import type { Observation } from './observation.js'
 import { observe } from './observation.js'
-import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
+import { OnBehalfGrants } from './on-behalf-grants.js'
+import type { PacketWorker } from './packet-worker-interface.js'
 import { Reporter } from './reporter.js'
-import { RotationTimer } from './rotation-timer.js'
-import { RulesetCheck } from './ruleset-check.js'
-import { RulesetInstaller } from './ruleset-installer.js'
-import type { SignedGrantStore } from './signed-grant-store.js'
+import { RulesetChanges } from './ruleset-changes.js'
+import { type OnInstalled, RulesetInstaller } from './ruleset-installer.js'
 import type { RevokedGrants, RevokedUser } from './signed-grants.js'
 import { SignedGrants } from './signed-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
-import type { Status } from './collect-status.js'
-import { collectStatus } from './collect-status.js'
-import type { OwnershipParts } from './table-ownership.js'
-import { TableOwnership } from './table-ownership.js'
-import type { Triggers } from './triggers.js'
-import { PeriodRenewal } from './period-renewal.js'
-
-/** How often an installation starts again when another program deletes the table at the same moment. */
-const installAttempts = 3
-
-/** A start waits so long for the first reading of the grants: mostly a moment, but seconds when there are very many. */
-const watchedMilliseconds = 2000
-
-/** How late the monitor may be: it reads the big lists that other programs load, too. */
-const monitorMilliseconds = 5000
-
-export interface ControllerParts {
-  readonly version: string
-  readonly log: Log
-  readonly firewall: Firewall
-  readonly triggers: Triggers
-  readonly readOneTime: ReadOneTime
-  readonly readKeyFile: ReadKeyFile
-  readonly signedGrants: Pick<SignedGrantStore, 'note' | 'end' | 'running' | 'close'>
-  /** Seconds of the clock of `signedGrants`. */
-  readonly steadySeconds: () => number
-  readonly marks: Marks
-  readonly reconciling: ReconcileParts
-  readonly ownership: OwnershipParts
-  readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
-  readonly queueStatistics: (number: number) => QueueStatistics | undefined
-  /** Unix milliseconds. */
-  readonly now: () => number
-  /** A whole number below its argument. */
-  readonly random: (below: number) => number
-  /** Called when the daemon cannot go on. */
-  readonly onFatal: (error: Error) => void
-}
 
 interface Reload {
   readonly change: Change
@@ -85,33 +38,26 @@ interface Running {
 
 export class Controller {
   readonly #parts: ControllerParts
-  readonly #driftWatcher: DriftWatcher
-  readonly #rulesetCheck: RulesetCheck
-  readonly #ownership: TableOwnership
-  readonly #heartbeat: FailOpenHeartbeat
-  readonly #rotationTimer: RotationTimer
-  readonly #periods: PeriodRenewal
-  readonly #keys: KeyWatch
+  readonly #background: BackgroundWork
+  readonly #changes: RulesetChanges
   readonly #onBehalf: OnBehalfGrants
   readonly #signed: SignedGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
   readonly #commands: KnockCommands
+  readonly #effects: EffectHandler
   /** The configuration at the start. Some of its options stay in force until a restart. */
   readonly #started: Config
   readonly #queue: number
   #config: Config
   #running: Running | undefined
   #nativeQueue = false
-  #isStopping = false
   /** Unix milliseconds. */
   #startedAt = 0
   #configuredAt: number
-  /** Changes of the ruleset follow one another, because each reads it first. */
-  #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor(config: Config, parts: ControllerParts) {
-    const { log, firewall, triggers, reconciling, ownership, now } = parts
+    const { log, firewall, triggers, now, signedGrants: store, steadySeconds } = parts
     this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
@@ -121,31 +67,26 @@ export class Controller {
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
-    const { signedGrants: store, steadySeconds } = parts
     this.#signed = new SignedGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
-    this.#heartbeat = new FailOpenHeartbeat(firewall, log)
-    this.#periods = new PeriodRenewal(firewall, now, log)
-    this.#keys = new KeyWatch(parts.readKeyFile, () => this.#running?.worker, log)
-    this.#rotationTimer = new RotationTimer(
-      () => this.refresh(),
-      () => now() / 1000,
-      log,
-    )
-    this.#driftWatcher = new DriftWatcher(reconciling, log, queueRule =>
-      this.#inTurn(() => this.#reconcile(this.#config, queueRule)),
-    )
-    this.#ownership = new TableOwnership(ownership, log, wanted => {
-      if (reconciling.reconciler.requirePersist(wanted)) this.#driftWatcher.compare()
+    const background = new BackgroundWork({
+      ...parts,
+      worker: () => this.#running?.worker,
+      refresh: () => this.refresh(),
+      reconcile: queueRule => this.#changes.inTurn(() => this.#changes.reconcile(this.#config, queueRule)),
     })
-    this.#rulesetCheck = new RulesetCheck({
-      compare: () => {
-        this.#driftWatcher.compare()
+    this.#background = background
+    this.#changes = new RulesetChanges({
+      installer: () => this.#installer,
+      compared: () => {
+        background.rulesetCheck.compared()
       },
-      monitorReports: () => reconciling.reconciler.monitorReports(monitorMilliseconds),
-      restartMonitor: reason => {
-        this.#driftWatcher.restartMonitor(reason)
+      reconciled: reconciliation => {
+        background.driftWatcher.reconciled(reconciliation)
       },
     })
+    const { rotationTimer } = background
+    const [commands, onBehalf, signed] = [this.#commands, this.#onBehalf, this.#signed]
+    this.#effects = new EffectHandler({ commands, onBehalf, signed, rotationTimer, log })
   }
 
   /** Resolves when knocks are answered and, mostly, drift is noticed at once. Throws, with nothing changed, when the queue or the ruleset is not available. */
@@ -162,23 +103,21 @@ export class Controller {
       await worker.stop()
       throw error
     }
-    this.#driftWatcher.start(!this.#nativeQueue)
-    this.#rulesetCheck.start()
-    await this.#ownership.start()
+    await this.#background.watchRuleset(this.#nativeQueue)
     const how = this.#nativeQueue
       ? "by nft's queue statement"
       : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
     log.info(`listening on queue ${this.#queue} ${how}`, { queue: this.#queue, native: this.#nativeQueue })
-    await this.#driftWatcher.untilWatched(watchedMilliseconds)
+    await this.#background.untilWatched()
   }
 
   /** Applies a valid configuration. When the kernel refuses it, the old one stays in force. */
   reload(loaded: Config): Promise<Reload> {
     const readAt = this.#parts.now()
-    return this.#inTurn(async () => {
+    return this.#changes.inTurn(async () => {
       const before = this.#config
       const config = withStartOptions(this.#started, loaded)
-      const change = await this.#reconcileAndInstall(config)
+      const change = await this.#changes.reconcileAndInstall(config)
       this.#config = config
       this.#configuredAt = readAt
       await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
@@ -188,12 +127,12 @@ export class Controller {
 
   /** Takes over services that a command created, changed or removed in the kernel. */
   refresh(): Promise<Change> {
-    return this.#inTurn(() => this.#reconcileAndInstall(this.#config, []))
+    return this.#changes.inTurn(() => this.#changes.reconcileAndInstall(this.#config, []))
   }
 
   /** Stops the kernel from queueing knocks, answers those in the queue, and ends. Ports stay closed, grants stay valid. */
   async stop(): Promise<void> {
-    const stopped = this.#inTurn(async () => {
+    const stopped = this.#changes.inTurn(async () => {
       try {
         await this.#parts.firewall.quiesce()
       } finally {
@@ -201,7 +140,7 @@ export class Controller {
         await this.#running?.worker.stop()
       }
       await this.#parts.firewall.uninstall()
-      await this.#ownership.end()
+      await this.#background.ownership.end()
     })
     this.halt()
     try {
@@ -218,14 +157,8 @@ export class Controller {
 
   /** Starts nothing more, and waits for nothing; what has begun is completed. */
   halt(): void {
-    this.#isStopping = true
-    this.#rotationTimer.stop()
-    this.#heartbeat.stop()
-    this.#periods.stop()
-    this.#keys.stop()
-    this.#rulesetCheck.stop()
-    this.#ownership.stop()
-    this.#driftWatcher.stop()
+    this.#changes.end()
+    this.#background.stop()
   }
 
   /** Ends the packet worker without the rest of `stop`, which takes too long. */
@@ -236,7 +169,7 @@ export class Controller {
   /** Resolves when the packet worker has answered and the ruleset is under control. Rejects with what does not work. */
   async ping(): Promise<void> {
     await this.#running?.worker.ping()
-    const { problem } = this.#rulesetCheck
+    const { problem } = this.#background.rulesetCheck
     if (problem !== undefined) throw new Error(problem)
   }
 
@@ -254,8 +187,8 @@ export class Controller {
       counters: this.#running?.worker.counters,
       signatures: this.#running?.worker.signatures ?? 'off',
       confirmation: this.#confirmation,
-      drift: this.#driftWatcher,
-      protection: this.#ownership.protection,
+      drift: this.#background.driftWatcher,
+      protection: this.#background.ownership.protection,
       queueStatistics,
       left,
     })
@@ -269,10 +202,10 @@ export class Controller {
       worker,
       counters: worker?.counters,
       queue: queueStatistics(this.#queue),
-      drift: this.#driftWatcher,
+      drift: this.#background.driftWatcher,
       rest: {
         notGranted: this.#confirmation.missing,
-        owned: this.#ownership.protection.mode === 'owned',
+        owned: this.#background.ownership.protection.mode === 'owned',
         signatures: worker?.signatures ?? ('off' as const),
         credentials: this.#config.credentials.filter(({ enabled }) => enabled).length,
         configuredAt: this.#configuredAt / 1000,
@@ -284,7 +217,7 @@ export class Controller {
   /** Revokes what runs for the user, whose keys are out of the files by now. */
   async revokeGrants(whose: RevokedUser): Promise<RevokedGrants> {
     // From here on no knock of theirs counts, and none that counted is unknown.
-    await this.#keys.readNow()
+    await this.#background.keys.readNow()
     await this.#running?.worker.ping()
     await this.#onBehalf.settled()
     return this.#signed.revoke(whose)
@@ -310,10 +243,10 @@ export class Controller {
         this.#reporter.knocks(events, suppressed)
       },
       effects: effects => {
-        for (const effect of effects) this.#follow(effect)
+        for (const effect of effects) this.#effects.handle(effect)
       },
       rulesetChanged: () => {
-        this.#driftWatcher.rulesetChanged()
+        this.#background.driftWatcher.rulesetChanged()
       },
       trouble: (level, message) => {
         log[level](message)
@@ -321,21 +254,11 @@ export class Controller {
       died: onFatal,
     })
     const knockQueue = { worker, queue: this.#queue, native: this.#nativeQueue }
-    const onInstalled = this.#onInstalled.bind(this)
+    const onInstalled: OnInstalled = async (enabled, services) => {
+      if (!this.#changes.hasEnded) await this.#background.follow(enabled, services)
+    }
     this.#running = { worker, installer: new RulesetInstaller(this.#parts, knockQueue, onInstalled) }
     return worker
-  }
-
-  async #reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
-    try {
-      const reconciliation = await this.#installer.reconcile(config, queueRule)
-      this.#rulesetCheck.compared()
-      return reconciliation
-    } catch (error) {
-      // Another program has the lock. A daemon that is started again would not get it, either.
-      if (error instanceof LockError) this.#rulesetCheck.compared()
-      throw error
-    }
   }
 
   // Two daemons in one network namespace would replace each other's packet path, and neither would notice.
@@ -343,52 +266,5 @@ export class Controller {
     const queue = await this.#parts.firewall.queueInUse()
     if (queue === undefined || queue === this.#queue || !this.#parts.queueStatistics(queue)) return
     throw new Error(`another pkctld listens on queue ${queue} here`)
-  }
-
-  /** Restores the table first: what another program has just changed must not become what the table should be. */
-  async #reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
-    for (let attempt = 1; ; attempt++) {
-      this.#driftWatcher.reconciled(await this.#reconcile(this.#config, false))
-      try {
-        return await this.#installer.install(config, specs)
-      } catch (error) {
-        // The table was changed between the two steps.
-        const again = (error as Partial<FirewallError>).kind === 'replaced' && attempt < installAttempts
-        if (!again) throw error
-      }
-    }
-  }
-
-  async #onInstalled(enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>): Promise<void> {
-    if (this.#isStopping) return
-    this.#rotationTimer.waitForTurn(enabled)
-    this.#periods.follow(enabled)
-    await this.#keys.follow(enabled)
-    if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
-    else this.#heartbeat.stop()
-  }
-
-  /** Carries out what follows a decision outside of the packet worker. */
-  #follow(effect: Effect): void {
-    const { kind, credential } = effect
-    if (kind === 'opened') this.#commands.opened(credential, effect.address)
-    else if (kind === 'closed') this.#commands.closed(credential, effect.address)
-    else if (kind === 'signed') this.#signed.note(effect)
-    else if (kind === 'on-behalf') this.#onBehalf.request(credential, effect.address, effect.part)
-    else if (kind === 'revoke') this.#onBehalf.revoke(credential, effect.address, effect.part)
-    else void this.#installNextSequence(credential)
-  }
-
-  async #installNextSequence(credential: string): Promise<void> {
-    if (!(await this.#rotationTimer.runNow(`the next sequence of ${credential} could not be put in place`))) return
-    this.#parts.log.info(`a sequence of ${credential} is used up; from now on the next one counts`, { credential })
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    // A change after the end would install again what has just been uninstalled.
-    if (this.#isStopping) return Promise.reject(new Error('the daemon is about to end'))
-    const result = this.#lastChange.then(work)
-    this.#lastChange = result.catch(() => undefined)
-    return result
   }
 }

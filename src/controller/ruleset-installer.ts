@@ -31,7 +31,7 @@ interface InstallerParts {
 }
 
 /** Called when the kernel has the ruleset and the packet worker its credentials. */
-type OnInstalled = (enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>) => Promise<void>
+export type OnInstalled = (enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>) => Promise<void>
 
 /** Where knocks are queued, and the thread that reads them. */
 interface KnockQueue {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it, mock } from 'node:test'
 import type { Config } from '../../../src/config/types.js'
-import type { ControllerParts } from '../../../src/controller/controller.js'
+import type { ControllerParts } from '../../../src/controller/controller-parts.js'
 import { Controller } from '../../../src/controller/controller.js'
 import type { PacketWorker } from '../../../src/controller/packet-worker-interface.js'
 import type { Command } from '../../../src/nft/nft-json.js'

@@ -1,0 +1,90 @@
+/** What runs beside the packets from the start of the daemon to its end: timers, and the watch over the ruleset and keys. */
+import type { Credential } from '../config/types.js'
+import type { Reconciliation, ServiceSpec } from '../nft/index.js'
+import type { ControllerParts } from './controller-parts.js'
+import { DriftWatcher } from './drift-watcher.js'
+import { FailOpenHeartbeat } from './fail-open-heartbeat.js'
+import { KeyWatch } from './key-watch.js'
+import type { PacketWorker } from './packet-worker-interface.js'
+import { PeriodRenewal } from './period-renewal.js'
+import { RotationTimer } from './rotation-timer.js'
+import { RulesetCheck } from './ruleset-check.js'
+import { TableOwnership } from './table-ownership.js'
+
+/** How late the monitor may be: it reads the big lists that other programs load, too. */
+const monitorMilliseconds = 5000
+
+/** A start waits so long for the first reading of the grants: mostly a moment, but seconds when there are very many. */
+const watchedMilliseconds = 2000
+
+interface WorkParts extends Pick<
+  ControllerParts,
+  'log' | 'firewall' | 'readKeyFile' | 'reconciling' | 'ownership' | 'now'
+> {
+  readonly worker: () => PacketWorker | undefined
+  /** Installs the sequences of this hour. */
+  readonly refresh: () => Promise<unknown>
+  /** Restores the table in turn with other changes. `queueRule` asks also for the rule of iptables. */
+  readonly reconcile: (queueRule: boolean) => Promise<Reconciliation>
+}
+
+export class BackgroundWork {
+  readonly driftWatcher: DriftWatcher
+  readonly rulesetCheck: RulesetCheck
+  readonly ownership: TableOwnership
+  readonly rotationTimer: RotationTimer
+  readonly keys: KeyWatch
+  readonly #heartbeat: FailOpenHeartbeat
+  readonly #periods: PeriodRenewal
+
+  constructor({ log, firewall, readKeyFile, reconciling, ownership, now, worker, refresh, reconcile }: WorkParts) {
+    this.#heartbeat = new FailOpenHeartbeat(firewall, log)
+    this.#periods = new PeriodRenewal(firewall, now, log)
+    this.keys = new KeyWatch(readKeyFile, worker, log)
+    this.rotationTimer = new RotationTimer(refresh, () => now() / 1000, log)
+    const drift = (this.driftWatcher = new DriftWatcher(reconciling, log, reconcile))
+    this.ownership = new TableOwnership(ownership, log, wanted => {
+      if (reconciling.reconciler.requirePersist(wanted)) drift.compare()
+    })
+    this.rulesetCheck = new RulesetCheck({
+      compare: () => {
+        drift.compare()
+      },
+      monitorReports: () => reconciling.reconciler.monitorReports(monitorMilliseconds),
+      restartMonitor: reason => {
+        drift.restartMonitor(reason)
+      },
+    })
+  }
+
+  /** Begins to watch the ruleset. Resolves when, mostly, drift is noticed at once. */
+  async watchRuleset(nativeQueue: boolean): Promise<void> {
+    this.driftWatcher.start(!nativeQueue)
+    this.rulesetCheck.start()
+    await this.ownership.start()
+  }
+
+  untilWatched(): Promise<void> {
+    return this.driftWatcher.untilWatched(watchedMilliseconds)
+  }
+
+  /** To be called when the packet path has just been installed for these credentials and services. */
+  async follow(enabled: readonly Credential[], services: ReadonlyMap<string, ServiceSpec>): Promise<void> {
+    this.rotationTimer.waitForTurn(enabled)
+    this.#periods.follow(enabled)
+    await this.keys.follow(enabled)
+    if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
+    else this.#heartbeat.stop()
+  }
+
+  /** Starts nothing more, and waits for nothing; what has begun is completed. */
+  stop(): void {
+    this.rotationTimer.stop()
+    this.#heartbeat.stop()
+    this.#periods.stop()
+    this.keys.stop()
+    this.rulesetCheck.stop()
+    this.ownership.stop()
+    this.driftWatcher.stop()
+  }
+}

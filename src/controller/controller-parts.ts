@@ -1,0 +1,35 @@
+/** What the daemon hands to its controller: the kernel, the clock, the files, the thread for packets. */
+import type { Config } from '../config/types.js'
+import type { Firewall, Marks } from '../nft/index.js'
+import type { QueueStatistics } from '../queue/statistics.js'
+import type { ReadOneTime } from './active-credentials.js'
+import type { ReconcileParts } from './drift-watcher.js'
+import type { ReadKeyFile } from './key-watch.js'
+import type { Log } from './log.js'
+import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
+import type { SignedGrantStore } from './signed-grant-store.js'
+import type { OwnershipParts } from './table-ownership.js'
+import type { Triggers } from './triggers.js'
+
+export interface ControllerParts {
+  readonly version: string
+  readonly log: Log
+  readonly firewall: Firewall
+  readonly triggers: Triggers
+  readonly readOneTime: ReadOneTime
+  readonly readKeyFile: ReadKeyFile
+  readonly signedGrants: Pick<SignedGrantStore, 'note' | 'end' | 'running' | 'close'>
+  /** Seconds of the clock of `signedGrants`. */
+  readonly steadySeconds: () => number
+  readonly marks: Marks
+  readonly reconciling: ReconcileParts
+  readonly ownership: OwnershipParts
+  readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
+  readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Unix milliseconds. */
+  readonly now: () => number
+  /** A whole number below its argument. */
+  readonly random: (below: number) => number
+  /** Called when the daemon cannot go on. */
+  readonly onFatal: (error: Error) => void
+}
