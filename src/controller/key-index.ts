@@ -4,7 +4,7 @@
  */
 import type { AuthorizedKey } from '../knock/openssh/index.js'
 import { ignoredIn, parseAuthorizedLine, SshFormatError } from '../knock/openssh/index.js'
-import type { Slices } from './slices.js'
+import type { Slices } from '../util/index.js'
 
 /** What a line is, without its number: the same text is the same. */
 interface LineFacts {

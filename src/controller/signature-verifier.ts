@@ -10,12 +10,12 @@ import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '.
 import {
   certificateRefusal,
   parseCertificate,
-  parseRevocations,
+  readRevocations,
   signedData,
   SshFormatError,
 } from '../knock/openssh/index.js'
 import { addressFromBytes } from '../net/index.js'
-import { oneLine } from '../util/index.js'
+import { inSlices, oneLine, Slices } from '../util/index.js'
 import type { Clock } from './clock.js'
 import { KeyIndex } from './key-index.js'
 import type {
@@ -27,7 +27,6 @@ import type {
   SignedRefusal,
   SignedRequest,
 } from './signature-job.js'
-import { Slices } from './slices.js'
 
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
 
@@ -289,7 +288,7 @@ async function readRing(
     if (role === 'revoked') {
       try {
         const same = earlier?.revocations.find(list => list.bytes.equals(bytes))
-        revocations.push(same ?? { bytes, list: parseRevocations(bytes) })
+        revocations.push(same ?? { bytes, list: await inSlices(readRevocations(bytes), slices) })
       } catch (error) {
         if (!(error instanceof SshFormatError)) throw error
         problems.push(`${oneLine(file)}: ${error.message}; no key of ${keys.name} counts until that is repaired`)

@@ -24,6 +24,8 @@ export {
 export type { Execute, RunLimits } from './child-process.js'
 export { execute, killGroup, killPrograms, TimeLimitError } from './child-process.js'
 export { privateMode, shareFile } from './secret-file.js'
+export type { Steps } from './slices.js'
+export { inOnePiece, inSlices, Slices } from './slices.js'
 export type { Answer, Problem } from './socket/answer.js'
 export { requestIn, unknownRequest } from './socket/answer.js'
 export { ask } from './socket/client.js'

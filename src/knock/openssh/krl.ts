@@ -13,6 +13,7 @@
  * | 255     | an extension, as 0x39 is among the subsections: name, whether critical, contents      |
  */
 import * as crypto from 'node:crypto'
+import type { Steps } from '../../util/index.js'
 import { quote } from '../../util/index.js'
 import type { SshCertificate } from './certificate.js'
 import { isCertificateType } from './certificate.js'
@@ -31,8 +32,8 @@ const maxSerial = 2n ** 64n - 1n
 
 export const isKrl = (file: Buffer): boolean => file.subarray(0, magic.length).equals(magic)
 
-/** Throws a SshFormatError. */
-export function parseKrl(file: Buffer): RevocationList {
+/** Entry by entry. Throws a SshFormatError. */
+export function* readKrl(file: Buffer): Steps<RevocationList> {
   const reader = new SshReader(file, what)
   reader.take(magic.length)
   if (reader.uint32() !== formatVersion) throw reader.error('has an unknown version')
@@ -42,7 +43,7 @@ export function parseKrl(file: Buffer): RevocationList {
   reader.string()
   reader.string()
   const krl = new Krl()
-  while (!reader.isAtEnd) krl.add(reader.uint8(), new SshReader(reader.string(), what))
+  while (!reader.isAtEnd) yield* krl.add(reader.uint8(), new SshReader(reader.string(), what))
   return krl
 }
 
@@ -52,25 +53,30 @@ class Krl implements RevocationList {
   readonly #blobs = new Set<string>()
   readonly #hashes = { sha1: new Set<string>(), sha256: new Set<string>() }
   /** By the blob of the CA's key; empty for all CAs. */
-  readonly #certificates = new Map<string, RevokedCertificates>()
+  readonly #certificates = new Map<string, RevokedCertificates>();
 
-  add(section: number, contents: SshReader): void {
+  *add(section: number, contents: SshReader): Steps<void> {
     switch (section) {
       case sections.certificates:
-        return this.#addCertificates(contents)
+        yield* this.#addCertificates(contents)
+        return
       case sections.keys:
-        return eachString(contents, blob => {
+        yield* eachString(contents, blob => {
           requireKey(blob)
           this.#blobs.add(keyOf(blob))
         })
+        return
       case sections.sha1:
-        return this.#addHashes('sha1', contents)
+        yield* this.#addHashes('sha1', contents)
+        return
       case sections.sha256:
-        return this.#addHashes('sha256', contents)
+        yield* this.#addHashes('sha256', contents)
+        return
       case sections.signature:
         throw contents.error('is signed within, which is not supported, as in OpenSSH since version 9.4')
       case sections.extension:
-        return skipExtension(contents)
+        skipExtension(contents)
+        return
       default:
         throw contents.error(`has a section of the unknown kind ${section}`)
     }
@@ -82,19 +88,19 @@ class Krl implements RevocationList {
     (this.#hashes.sha1.size > 0 && this.#hashes.sha1.has(keyOf(crypto.createHash('sha1').update(blob).digest())))
 
   hasCertificate = (certificate: SshCertificate): boolean =>
-    [certificate.caKey.blob, anyCa].some(ca => this.#certificates.get(keyOf(ca))?.has(certificate) === true)
+    [certificate.caKey.blob, anyCa].some(ca => this.#certificates.get(keyOf(ca))?.has(certificate) === true);
 
-  #addCertificates(contents: SshReader): void {
+  *#addCertificates(contents: SshReader): Steps<void> {
     const ca = contents.string()
     if (ca.length > 0) requireKey(ca)
     contents.string()
     const revoked = this.#certificates.get(keyOf(ca)) ?? new RevokedCertificates()
     this.#certificates.set(keyOf(ca), revoked)
-    while (!contents.isAtEnd) revoked.add(contents.uint8(), new SshReader(contents.string(), what))
+    while (!contents.isAtEnd) yield* revoked.add(contents.uint8(), new SshReader(contents.string(), what))
   }
 
-  #addHashes(algorithm: keyof typeof hashLengths, contents: SshReader): void {
-    eachString(contents, hash => {
+  *#addHashes(algorithm: keyof typeof hashLengths, contents: SshReader): Steps<void> {
+    yield* eachString(contents, hash => {
       if (hash.length !== hashLengths[algorithm]) throw contents.error(`has a ${algorithm} hash of another length`)
       this.#hashes[algorithm].add(keyOf(hash))
     })
@@ -108,22 +114,26 @@ class RevokedCertificates {
   readonly #keyIds = new Set<string>()
   readonly #serials = new Set<bigint>()
   readonly #ranges: { readonly first: bigint; readonly last: bigint }[] = []
-  readonly #bitmaps: { readonly first: bigint; readonly bits: Buffer }[] = []
+  readonly #bitmaps: { readonly first: bigint; readonly bits: Buffer }[] = [];
 
-  add(subsection: number, contents: SshReader): void {
+  *add(subsection: number, contents: SshReader): Steps<void> {
+    yield
     switch (subsection) {
       case subsections.list:
-        while (!contents.isAtEnd) this.#serials.add(contents.uint64())
+        yield* each(contents, () => this.#serials.add(contents.uint64()))
         return
       case subsections.range:
-        return this.#addRange(contents)
+        this.#addRange(contents)
+        return
       case subsections.bitmap:
-        return this.#addBitmap(contents)
+        this.#addBitmap(contents)
+        return
       case subsections.keyIds:
-        while (!contents.isAtEnd) this.#keyIds.add(contents.text())
+        yield* each(contents, () => this.#keyIds.add(contents.text()))
         return
       case subsections.extension:
-        return skipExtension(contents)
+        skipExtension(contents)
+        return
       default:
         throw contents.error(`has a subsection of the unknown kind ${subsection}`)
     }
@@ -167,9 +177,17 @@ function hasBit(bits: Buffer, index: bigint): boolean {
   return ((byte >> (at & 7)) & 1) === 1
 }
 
-function eachString(contents: SshReader, take: (bytes: Buffer) => void): void {
-  while (!contents.isAtEnd) take(contents.string())
+function* each(contents: SshReader, take: () => unknown): Steps<void> {
+  while (!contents.isAtEnd) {
+    yield
+    take()
+  }
 }
+
+const eachString = (contents: SshReader, take: (bytes: Buffer) => void): Steps<void> =>
+  each(contents, () => {
+    take(contents.string())
+  })
 
 /** A public key of any type: those that sign no knocks can be revoked, too. */
 function requireKey(blob: Buffer): void {

@@ -4,12 +4,13 @@
  *
  * As in sshd, a certificate is revoked together with its key, and with the key of its CA.
  */
-import { decodeText } from '../../util/index.js'
+import type { Steps } from '../../util/index.js'
+import { decodeText, inOnePiece } from '../../util/index.js'
 import type { SshCertificate } from './certificate.js'
 import { isCertificateType, parseCertificate } from './certificate.js'
 import { SshFormatError } from './ssh-format-error.js'
 import { readKeyText } from './key-text.js'
-import { isKrl, parseKrl } from './krl.js'
+import { isKrl, readKrl } from './krl.js'
 import type { SshPublicKey } from './public-key.js'
 import type { RevocationList } from './revocation-list.js'
 
@@ -18,8 +19,11 @@ export interface Revocations {
 }
 
 /** Throws a SshFormatError: a list that cannot be read as a whole revokes what is not known. */
-export function parseRevocations(file: Buffer): Revocations {
-  const list = isKrl(file) ? parseKrl(file) : readKeys(file)
+export const parseRevocations = (file: Buffer): Revocations => inOnePiece(readRevocations(file))
+
+/** The same, entry by entry: a list can have very many. */
+export function* readRevocations(file: Buffer): Steps<Revocations> {
+  const list = yield* isKrl(file) ? readKrl(file) : readKeys(file)
   return {
     isRevoked(subject) {
       if (!('publicKey' in subject)) return list.hasKey(subject)
@@ -28,16 +32,20 @@ export function parseRevocations(file: Buffer): Revocations {
   }
 }
 
-function readKeys(file: Buffer): RevocationList {
+function* readKeys(file: Buffer): Steps<RevocationList> {
   const text = decodeText(file)
   if (text === undefined || text.includes('\0')) {
     throw new SshFormatError('the file is neither a key revocation list of OpenSSH nor a list of public keys')
   }
   const blobs = new Set<string>()
-  for (const [index, line] of text.split('\n').entries()) {
-    const content = line.replace(/^[ \t]+|[ \t\r]+$/g, '')
+  for (let line = 1, at = 0; at <= text.length; line++) {
+    yield
+    const end = text.indexOf('\n', at)
+    const written = text.slice(at, end < 0 ? text.length : end)
+    at += written.length + 1
+    const content = written.replace(/^[ \t]+|[ \t\r]+$/g, '')
     if (content === '' || content.startsWith('#')) continue
-    blobs.add(keyIn(content, index + 1).toString('latin1'))
+    blobs.add(keyIn(content, line).toString('latin1'))
   }
   return { hasKey: ({ blob }) => blobs.has(blob.toString('latin1')), hasCertificate: () => false }
 }

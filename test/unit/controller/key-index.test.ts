@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { KeyIndex } from '../../../src/controller/key-index.js'
 import { SignatureVerifier } from '../../../src/controller/signature-verifier.js'
-import { Slices } from '../../../src/controller/slices.js'
+import { readRevocations } from '../../../src/knock/openssh/index.js'
 import { sshString } from '../../../src/knock/openssh/wire.js'
+import { inSlices, Slices } from '../../../src/util/index.js'
 import { testKey } from '../knock/openssh/sshsig.js'
 import { knockPort, start } from './knock-support.js'
 import { keysOf, signedPayload } from './signed-support.js'
@@ -80,6 +81,61 @@ describe('an index of keys', () => {
   })
 })
 
+describe('a list of very many revoked keys', () => {
+  const entries = Array.from({ length: 50 }, (_, i) => i)
+  const uint = (value: number, length: number) => {
+    const bytes = Buffer.alloc(length)
+    bytes.writeUIntBE(value, length - 6, 6)
+    return bytes
+  }
+  const section = (kind: number, parts: readonly Buffer[]) =>
+    Buffer.concat([Buffer.of(kind), sshString(Buffer.concat(parts))])
+  const ofAllAuthorities = (subsection: Buffer) => section(1, [sshString(''), sshString(''), subsection])
+  const krl = (...sections: readonly Buffer[]) =>
+    Buffer.concat([Buffer.from('SSHKRL\n\0'), uint(1, 8).subarray(4), Buffer.alloc(24), Buffer.alloc(8), ...sections])
+  const cases = {
+    'in text': Buffer.from(entries.map(lineOf).join('\n')),
+    'as a KRL of keys': krl(
+      section(
+        2,
+        entries.map(i => sshString(blobOf(i))),
+      ),
+    ),
+    'as a KRL of hashes': krl(
+      section(
+        5,
+        entries.map(i => sshString(fingerprintOf(i))),
+      ),
+    ),
+    'as a KRL of serial numbers': krl(
+      ofAllAuthorities(
+        section(
+          0x20,
+          entries.map(i => uint(i, 8)),
+        ),
+      ),
+    ),
+    'as a KRL of key ids': krl(
+      ofAllAuthorities(
+        section(
+          0x23,
+          entries.map(i => sshString(`id ${i}`)),
+        ),
+      ),
+    ),
+    'as a KRL of sections': krl(...entries.map(i => section(2, [sshString(blobOf(i))]))),
+    'as a KRL of ranges': krl(
+      section(1, [sshString(''), sshString(''), ...entries.map(i => section(0x21, [uint(i, 8), uint(i, 8)]))]),
+    ),
+  }
+  for (const [name, file] of Object.entries(cases))
+    it(`${name}, lets other work go on between its entries`, async () => {
+      const slices = new OverSlices()
+      await inSlices(readRevocations(file), slices)
+      assert.ok(slices.pauses >= entries.length, `${slices.pauses} pauses`)
+    })
+})
+
 describe('a file of very many keys', () => {
   it('is read while knocks are verified, by the keys of before', async () => {
     const verifier = new SignatureVerifier({ now: () => start })
@@ -96,5 +152,23 @@ describe('a file of very many keys', () => {
     assert.deepEqual([await verify(), isRead], ['verified', false])
     await reading
     assert.equal(await verify(), 'refused')
+  })
+
+  it('or of revoked ones: of those that are not read yet, those of before count', async () => {
+    const verifier = new SignatureVerifier({ now: () => start })
+    const authorized = `${alice.line} alice\n`
+    const verify = async () => {
+      const job = { id: 4, bytes: new Uint8Array(signedPayload(alice)), port: knockPort, source: '192.0.2.1' }
+      const outcome = await verifier.verify(job)
+      return outcome.kind === 'refused' ? outcome.reason : outcome.kind
+    }
+    await verifier.configure([keysOf({ authorized, revoked: '' })])
+    const many = Array.from({ length: 20_000 }, (_, i) => lineOf(i)).join('\n')
+    let isRead = false
+    const reading = verifier.configure([keysOf({ authorized, revoked: `${many}\n${alice.line}` })])
+    void reading.then(() => (isRead = true))
+    assert.deepEqual([await verify(), isRead], ['verified', false])
+    await reading
+    assert.equal(await verify(), 'revoked')
   })
 })
