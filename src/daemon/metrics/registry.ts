@@ -49,6 +49,10 @@ const unanswered = counter(
   'pkctl_queue_unanswered_total',
   'Knocks and steps without an answer. Starts again when the packet path is made again.',
 )
+const ofOtherMinutes = counter(
+  'pkctl_wrong_minute_total',
+  "Packets as long as pkctl's own knock, made for another minute. Starts again when the packet path is made again.",
+)
 const dropped = counter('pkctl_queue_dropped_total', 'Packets that the queue dropped. Only if pkctld runs as root.')
 const replayEntries = gauge('pkctl_replay_entries', 'Knocks in the replay caches.')
 const replayFullest = gauge('pkctl_replay_fullest_ratio', 'How full the fullest replay cache is, from 0 to 1.')
@@ -109,6 +113,7 @@ function setOrOmit(metric: Gauge | Counter, value: number | undefined): void {
 
 function setTable(table: Overview | undefined, version: string): void {
   setOrOmit(unanswered, table?.unanswered)
+  setOrOmit(ofOtherMinutes, table?.ofOtherMinutes)
   for (const metric of [grants, servicePackets]) metric.reset()
   if (!table) return
   buildInfo.reset()
