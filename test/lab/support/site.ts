@@ -1,7 +1,8 @@
 /** A server with pkctl from its package and a client with its key, and what the tests do with them again and again. */
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { Background, dist, root } from '../../support/commands.js'
+import { version } from '../../../src/cli/version.js'
+import { Background, dist, root, until } from '../../support/commands.js'
 import { knockHex, knockPort } from '../../support/knocks.js'
 import type { Machine } from './machines.js'
 import { client4, client6, Machines, server4, server6 } from './machines.js'
@@ -55,6 +56,25 @@ export async function unpack(machine: Machine, deb: string): Promise<void> {
 }
 
 export class Site extends Machines {
+  /** Both machines with pkctl from its package, configured. Builds the package first. */
+  async begin(): Promise<void> {
+    const [deb] = await Promise.all([packaged(version), this.start()])
+    await this.furnish()
+    // Nothing is closed before pkctl is there; but the machines may still be bringing up their network.
+    await until(async () => (await this.opens(ports.guarded)) === 'open', 60_000)
+    await Promise.all([install(this.server, deb), unpack(this.client, deb)])
+    await this.configure()
+  }
+
+  /** What systemd says of a unit of the server. */
+  async active(unit: string): Promise<string> {
+    return (await this.server.run(`systemctl is-active ${unit}`)).stdout.trim()
+  }
+
+  async mainPid(): Promise<string> {
+    return (await this.server.must('systemctl show pkctld -p MainPID --value')).trim()
+  }
+
   /** What is listening, and on the client the tools of the tests. */
   async furnish(): Promise<void> {
     const socket = (port: number) =>
