@@ -38,7 +38,7 @@ export async function report(
 }
 
 /** Lets a running daemon know that services may have come or gone. Without one there is nothing to tell. */
-export async function tellDaemon(terminal: Terminal, flags: ChangeFlags): Promise<void> {
+export async function tellDaemon(terminal: Terminal, flags: Pick<ChangeFlags, 'dryRun' | 'socket'>): Promise<void> {
   if (flags.dryRun) return
   try {
     const answer = await ask(flags.socket, { request: 'refresh' })

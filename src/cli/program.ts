@@ -7,6 +7,7 @@ import { newProgram, runProgram } from './run-program.js'
 
 const help = `
 Examples:
+  pkctl setup                             close the ssh port, step by step
   pkctl init ssh --port 22 --syn          close port 22 for all but those who knock
   pkctl add 192.0.2.7 --service ssh --for 8h
   pkctl list ssh                          which sources have access, and for how long
@@ -20,6 +21,7 @@ pkctl(1) closes ports by nftables; pkctld(8), or pkctl daemon, listens for knock
  * the others do.
  */
 const commands: CommandLoaders = {
+  setup: async () => (await import('./commands/setup.js')).setupCommand,
   init: async () => (await import('./commands/init.js')).initCommand,
   remove: async () => (await import('./commands/remove.js')).removeCommand,
   apply: async () => (await import('./commands/apply.js')).applyCommand,

@@ -16,3 +16,4 @@ export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtra
 export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'
 export { isLinkLocal, parseSource } from './sources.js'
 export { protocolNumbers, protocolTcp, protocolUdp } from './protocols.js'
+export { parseTcpSockets } from './tcp-sockets.js'

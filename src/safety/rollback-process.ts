@@ -55,7 +55,10 @@ async function undo(): Promise<void> {
     try {
       const elapsed = Number((process.hrtime.bigint() - start) / 1_000_000_000n)
       const { details } = await rollBack(realFirewall(), saved, elapsed)
-      await ask(saved.daemonSocket, { request: 'refresh' }).catch(() => undefined)
+      for (const file of saved.newFiles) fs.rmSync(file, { force: true })
+      // What the daemon has read from files that are gone must not count any more, either.
+      const request = saved.newFiles.length > 0 ? 'reload' : 'refresh'
+      await ask(saved.daemonSocket, { request }).catch(() => undefined)
       await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
       break
     } catch (error) {

@@ -24,6 +24,8 @@ export interface RollbackState {
   readonly seconds: number
   /** Where the daemon is notified of the rollback. */
   readonly daemonSocket: string
+  /** Files of the configuration that came with the change; they go with it. */
+  readonly newFiles: readonly string[]
   /** Services that the change alters or removes, as they were. */
   readonly services: readonly ServiceSpec[]
   /** Names of those that it adds. */
@@ -39,7 +41,7 @@ export function rollbackState(
   { before, added, modified, removed }: ServicePlan,
   granted: readonly ServiceGrant[],
   replaced: readonly ServiceGrant[],
-  options: Pick<RollbackState, 'seconds' | 'daemonSocket'>,
+  options: Pick<RollbackState, 'seconds' | 'daemonSocket' | 'newFiles'>,
 ): RollbackState {
   const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
   // Masked to a shorter prefix and then to a longer one again, a grant would keep the first address of its prefix only.

@@ -5,12 +5,13 @@
  */
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
-import { addressFromBytes, canonicalAddress } from '../net/index.js'
+import { canonicalAddress, parseTcpSockets } from '../net/index.js'
 
-/** The remote address of a TCP connection, and its local port. */
+/** The remote address of a TCP connection, and the address and port at which the client reached this machine. */
 export interface Session {
   readonly version: 4 | 6
   readonly address: string
+  readonly localAddress: string
   readonly port: number
 }
 
@@ -63,39 +64,27 @@ interface Connection extends Session {
 
 /** `198.51.100.7 50112 203.0.113.10 22` */
 export function parseConnection(text: string): Connection | undefined {
-  const [address = '', remotePort, , port, ...rest] = text.split(' ')
-  // A dual-stack socket has IPv4 addresses as ::ffff:1.2.3.4; a link-local address has its interface appended.
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/, '')
+  const [address = '', remotePort, local = '', port, ...rest] = text.split(' ')
+  const plain = plainAddress(address)
   const version = isIP(plain)
   if ((version !== 4 && version !== 6) || rest.length > 0) return undefined
   const ports = [Number(remotePort), Number(port)]
   if (!ports.every(number => Number.isInteger(number) && number > 0 && number < 65_536)) return undefined
-  return { version, address: canonicalAddress(plain), remotePort: Number(remotePort), port: Number(port) }
+  const localAddress = plainAddress(local)
+  return { version, address: canonicalAddress(plain), localAddress, remotePort: Number(remotePort), port: Number(port) }
 }
+
+/** A dual-stack socket has IPv4 addresses as ::ffff:1.2.3.4; a link-local address has its interface appended. */
+const plainAddress = (text: string) => text.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/, '')
 
 const keyOf = ({ address, remotePort, port }: Connection) => `${address} ${remotePort} ${port}`
 
-const established = '01'
-
 /** The connections of this network namespace, as `keyOf` writes them. */
 function establishedConnections(proc: Proc): Set<string> {
-  const keys = new Set<string>()
-  for (const file of ['self/net/tcp', 'self/net/tcp6']) {
-    for (const line of proc.read(file)?.split('\n') ?? []) {
-      const [, local = '', remote = '', state] = /^\s*\d+: (\S+) (\S+) (\S+)/.exec(line) ?? []
-      if (state !== established) continue
-      const [, port = ''] = local.split(':')
-      const [address = '', remotePort = ''] = remote.split(':')
-      keys.add(`${addressOf(address)} ${parseInt(remotePort, 16)} ${parseInt(port, 16)}`)
-    }
-  }
-  return keys
-}
-
-/** An address of /proc/net/tcp: 32-bit words of the packet, each read as a little-endian number. */
-function addressOf(hex: string): string {
-  const bytes = Buffer.from(hex, 'hex')
-  if (bytes.length !== 4 && bytes.length !== 16) return ''
-  const address = addressFromBytes(bytes.swap32(), 0, bytes.length === 4 ? 4 : 6)
-  return address.replace(/^::ffff:(?=\d+\.)/, '')
+  const sockets = ['self/net/tcp', 'self/net/tcp6'].flatMap(file => parseTcpSockets(proc.read(file) ?? ''))
+  return new Set(
+    sockets.flatMap(({ state, remoteAddress, remotePort, localPort }) =>
+      state === 'established' ? [`${remoteAddress} ${remotePort} ${localPort}`] : [],
+    ),
+  )
 }

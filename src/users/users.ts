@@ -105,6 +105,10 @@ function listKeys(file: string, lines: readonly UserLine[]): void {
   writeKeyFile(file, text, `${start}${missing.map(({ key, comment }) => `${keyText(key, comment)}\n`).join('')}`)
 }
 
+/** The keys in an authorized_keys file of a user, without those of authorities. Throws a UserError. */
+export const keysIn = (file: string): SshPublicKey[] =>
+  readUsers(readKeyFile(file), file).users.flatMap(({ key, isCertAuthority }) => (isCertAuthority ? [] : [key]))
+
 /** A public key in text, as a `.pub` file has it. Throws a UserError. */
 export function publicKeyIn(content: string, where: string): { text: KeyText; key: SshPublicKey } {
   const line = content.trim()

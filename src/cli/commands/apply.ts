@@ -1,25 +1,16 @@
 import { Command } from 'commander'
-import { loadConfig } from '../../config/index.js'
-import type { Change, ServiceGrant, ServicePlan, ServiceSpec } from '../../nft/index.js'
-import { realFirewall, repairedMessage } from '../../nft/index.js'
+import type { ServiceSpec } from '../../nft/index.js'
+import { repairedMessage } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
-import {
-  sessionGrantsJson,
-  arm,
-  confirm,
-  guardSession,
-  hintAtSessionGrants,
-  refuseWhileUnconfirmed,
-  rollbackState,
-} from '../../safety/index.js'
+import { sessionGrantsJson, hintAtSessionGrants } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig } from '../../util/index.js'
+import type { Applied } from '../apply-configuration.js'
+import { applyConfiguration } from '../apply-configuration.js'
 import type { ChangeFlags } from '../change.js'
-import { tellDaemon } from '../change.js'
 import { parseSeconds } from '../flag-values.js'
 import { jsonText } from '../json-output.js'
 import { withLockoutFlags } from '../lockout-flags.js'
-import { logChange } from '../log-change.js'
 import { portsText, summaryOf } from '../service-text.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
@@ -54,51 +45,14 @@ export function applyCommand(terminal: Terminal): Command {
 }
 
 async function apply(terminal: Terminal, file: string, flags: ApplyFlags): Promise<void> {
-  const seconds = flags.confirm === undefined ? undefined : parseSeconds('--confirm', flags.confirm)
-  const { config, warnings } = loadConfig(file)
-  for (const warning of warnings) terminal.warn(warning)
-  const remove = flags.prune ? ('others' as const) : []
-  const daemonSocket = flags.socket ?? config.socket.path
-  if (!flags.dryRun) await refuseWhileUnconfirmed()
-  const firewall = realFirewall(flags)
-  const rollback = { armed: false }
-  let sessionGrants: readonly ServiceGrant[] = []
-  const prepare = async (plan: ServicePlan) => {
-    sessionGrants = await guardSession(terminal, firewall, flags, plan)
-    if (seconds !== undefined && !flags.dryRun && (isChange(plan) || sessionGrants.length > 0)) {
-      const replaced = await firewall.replacedBy(sessionGrants, plan.before)
-      await arm(rollbackState(plan, sessionGrants, replaced, { seconds, daemonSocket }))
-      rollback.armed = true
-    }
-    return sessionGrants
-  }
-  const work = firewall.apply({ specs: config.services, remove, replace: true, prepare })
-  const result = await work.catch(async (error: unknown) => {
-    // Nothing was changed; if this fails as well, there will be nothing to roll back.
-    if (rollback.armed) await confirm().catch(() => undefined)
-    throw error
-  })
-  if (result.changed) await tellDaemon(terminal, { ...flags, socket: daemonSocket })
-  if (result.changed && !flags.dryRun) {
-    await logChange(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
-  }
-  const outcome = { ...result, sessionGrants, confirmWithin: rollback.armed ? seconds : undefined }
-  if (flags.json) terminal.out(jsonText(asJson(config.file, flags, outcome)))
-  else print(terminal, config.file, flags, outcome)
+  const confirmWithin = flags.confirm === undefined ? undefined : parseSeconds('--confirm', flags.confirm)
+  const applied = await applyConfiguration(terminal, file, { ...flags, confirmWithin })
+  if (flags.json) terminal.out(jsonText(asJson(flags, applied)))
+  else print(terminal, flags, applied)
 }
 
-const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0
-
-interface Result extends Change {
-  readonly plan: ServicePlan
-  /** Made by --allow-me. */
-  readonly sessionGrants: readonly ServiceGrant[]
-  /** Seconds. */
-  readonly confirmWithin: number | undefined
-}
-
-function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Result): void {
-  const { changed, plan, sessionGrants, confirmWithin } = result
+function print(terminal: Terminal, flags: ApplyFlags, applied: Applied): void {
+  const { changed, file, plan, sessionGrants, confirmWithin } = applied
   for (const spec of plan.added) terminal.difference('+', `service ${summary(spec)}`)
   for (const { spec, differences, sound } of plan.modified) {
     for (const { option, is, wanted } of differences) {
@@ -120,8 +74,8 @@ function print(terminal: Terminal, file: string, flags: ApplyFlags, result: Resu
 
 const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${summaryOf(spec)}`
 
-function asJson(file: string, { dryRun }: ApplyFlags, result: Result): object {
-  const { changed, details, commands, plan, sessionGrants, confirmWithin } = result
+function asJson({ dryRun }: ApplyFlags, applied: Applied): object {
+  const { changed, file, details, commands, plan, sessionGrants, confirmWithin } = applied
   return {
     changed,
     details,

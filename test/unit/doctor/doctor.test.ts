@@ -150,7 +150,7 @@ describe('of services', () => {
   it('prefixes of a grant, for the session', () => {
     const session = (address: string, services: string): Facts => ({
       ...facts(laptop, services),
-      session: { version: address.includes(':') ? 6 : 4, address, port: 22 },
+      session: { version: address.includes(':') ? 6 : 4, address, localAddress: '', port: 22 },
     })
     finds(session('198.51.100.9', 's: { port: 22 }'), 'session-shut-out')
     finds(session('198.51.100.9', 's: { port: 22, allow: [198.51.100.0/24] }'))

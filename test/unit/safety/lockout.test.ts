@@ -11,7 +11,7 @@ import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
 import { service } from '../../support/firewall-tools.js'
 
 const address = '198.51.100.7'
-const session: Session = { version: 4, address, port: 22 }
+const session: Session = { version: 4, address, localAddress: '', port: 22 }
 const everyPacket = service('ssh')
 const newConnections = service('ssh', { syn: true })
 const grant = (by: 'knock' | 'hand', secondsLeft: number | null): ServiceGrant => ({

@@ -10,7 +10,7 @@ const heading = '  sl  local_address rem_address   st tx_queue rx_queue'
 const tcp = [heading, line('0A7100CB:0016', '076433C6:C3C0')].join('\n')
 const mapped = line('0000000000000000FFFF00000A7100CB:0016', '0000000000000000FFFF0000076433C6:C3C0')
 const connection = '198.51.100.7 50112 203.0.113.10 22'
-const found = { version: 4, address: '198.51.100.7', port: 22, remotePort: 50_112 }
+const found = { version: 4, address: '198.51.100.7', localAddress: '203.0.113.10', port: 22, remotePort: 50_112 }
 
 /** /proc with these files. */
 const proc = (files: Record<string, string>): Proc => ({ read: file => files[file] })
@@ -22,6 +22,7 @@ describe('the ssh session', () => {
     assert.deepEqual(parseConnection('fe80:0::1%eth0 1024 fe80::2%eth0 2222'), {
       version: 6,
       address: 'fe80::1',
+      localAddress: 'fe80::2',
       port: 2222,
       remotePort: 1024,
     })

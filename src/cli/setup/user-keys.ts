@@ -1,0 +1,41 @@
+/** The SSH keys that a user of this machine logs in with, for the knock of the same user. */
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { keysIn, keyText } from '../../users/index.js'
+import { count, oneLine, quote, UserError } from '../../util/index.js'
+import { checkUserName, publicKeyOf } from '../public-key-flag.js'
+
+/** Who knocks: a user, and the lines of the public keys. */
+export interface Knocker {
+  readonly name: string
+  /** As a `.pub` file has them; at least one. */
+  readonly keys: readonly string[]
+  /** The keys, for the plan. */
+  readonly described: string
+}
+
+const usable = 'pkctl takes keys of type ed25519 and ecdsa (nistp256): ssh-keygen -t ed25519 makes one'
+
+/** The user with the keys of ~/.ssh/authorized_keys. Throws a UserError where there is none that can knock. */
+export function localUser(name: string): Knocker {
+  const home = homeOf(name)
+  if (home === undefined)
+    throw new UserError(`this machine has no user ${quote(name)}`, `--user with --key takes a user who has no account`)
+  const file = path.join(home, '.ssh/authorized_keys')
+  const keys = keysIn(file).map(key => keyText(key, name))
+  if (keys.length === 0) throw new UserError(`${oneLine(file)} has no key that can sign a knock`, usable)
+  return { name, keys, described: `${count(keys.length, 'key')} of ~${name}/.ssh/authorized_keys` }
+}
+
+/** A user with a public key as --key takes it: a file, the key itself, or - for stdin. */
+export function userWithKey(name: string, given: string): Knocker {
+  checkUserName(name)
+  const { key } = publicKeyOf(given)
+  return { name, keys: [keyText(key, name)], described: given === '-' ? 'the key from stdin' : 'the given key' }
+}
+
+function homeOf(name: string): string | undefined {
+  const lines = fs.readFileSync('/etc/passwd', 'utf8').split('\n')
+  const home = lines.map(line => line.split(':')).find(([user]) => user === name)?.[5]
+  return home === undefined || home === '' ? undefined : home
+}
