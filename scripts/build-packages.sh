@@ -128,6 +128,7 @@ system() {
   copy 644 templates/pkctl.yaml /usr/share/doc/pkctl/examples/pkctl.yaml
   for name in templates/monitoring/*; do copy 644 "$name" "/usr/share/doc/pkctl/examples/monitoring/${name##*/}"; done
   for name in templates/examples/*; do copy 644 "$name" "/usr/share/doc/pkctl/examples/${name##*/}"; done
+  cp -r templates/fail2ban templates/crowdsec "$tree/usr/share/doc/pkctl/examples/"
   # By name: beside them there may be an inventory and a vault of whoever builds. vagrant.yml is of use in a clone only.
   mkdir "$tree/usr/share/doc/pkctl/examples/ansible"
   cp -r templates/ansible/{site.yml,inventory.example.yml,roles} "$tree/usr/share/doc/pkctl/examples/ansible/"

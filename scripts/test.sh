@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers python3-scapy zbar-tools curl
 . scripts/fetch-token.sh
 . scripts/fetch-prometheus.sh
+. scripts/fetch-ban-programs.sh
 
 fail() {
   echo "$1 failed"

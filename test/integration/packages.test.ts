@@ -54,6 +54,8 @@ const everywhere = [
   '/usr/share/doc/pkctl/examples/ansible/roles/pkctl/tasks/main.yml',
   '/usr/share/doc/pkctl/examples/ansible/site.yml',
   '/usr/share/doc/pkctl/examples/cloud-init.yaml',
+  '/usr/share/doc/pkctl/examples/crowdsec/parsers/pkctl-logs.yaml',
+  '/usr/share/doc/pkctl/examples/fail2ban/filter.d/pkctl.conf',
   '/usr/share/doc/pkctl/examples/monitoring/dashboard.json',
   '/usr/share/doc/pkctl/examples/monitoring/pkctl.rules.yml',
   '/usr/share/doc/pkctl/examples/pkctl-guests',

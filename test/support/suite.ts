@@ -6,6 +6,7 @@ import { dist, must, root } from './commands.js'
 /** These have nothing to do with a kernel: `npm test` runs them. */
 const elsewhere = [
   ...[
+    'bans',
     'clients',
     'client-ssh',
     'completion',
