@@ -4,7 +4,7 @@
 # minutes. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps util-linux \
-  socat knockd fwknop-client nmap hping3 faketime netbase openssh-client openssh-server python3-scapy
+  socat knockd fwknop-client nmap hping3 faketime netbase openssh-client openssh-server python3-scapy tmux
 
 fail() {
   echo "$1"

@@ -30,6 +30,7 @@ const commands: CommandLoaders = {
   delete: async () => (await import('./commands/delete.js')).deleteCommand,
   list: async () => (await import('./commands/list.js')).listCommand,
   status: async () => (await import('./commands/status.js')).statusCommand,
+  watch: async () => (await import('./commands/watch.js')).watchCommand,
   log: async () => (await import('./commands/log.js')).logCommand,
   ...clientCommands,
   user: async () => (await import('./commands/user.js')).userCommand,

@@ -1,10 +1,9 @@
 import { Command } from 'commander'
-import { loadConfig } from '../../config/index.js'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
-import { readHistory } from '../../daemon/history-lines.js'
 import { parsePrefix, prefixContains } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultStateDirectory, oneLine, reasonOf, usageError, UserError } from '../../util/index.js'
+import { defaultConfig, usageError } from '../../util/index.js'
+import { entryText, historyDirectory, newEntries, readEntries } from '../history-text.js'
 import { jsonText } from '../json-output.js'
 import { parseTimeAgo } from '../time-flag.js'
 
@@ -46,11 +45,11 @@ export function logCommand(terminal: Terminal): Command {
     .action(async (flags: LogFlags) => {
       const wanted = readFilter(flags)
       const lines = readLines(flags)
-      const directory = stateDirectory(flags.config, terminal)
+      const directory = historyDirectory(flags.config, terminal)
       const show = (entry: HistoryEntry) => {
-        terminal.out(flags.json ? jsonText(entry) : textOf(entry, terminal))
+        terminal.out(flags.json ? jsonText(entry) : entryText(entry, terminal))
       }
-      const entries = read(directory)
+      const entries = readEntries(directory)
       const chosen = entries.filter(wanted)
       for (const entry of chosen.slice(Math.max(0, chosen.length - lines))) show(entry)
       if (flags.follow) await follow(directory, entries, entry => wanted(entry) && show(entry))
@@ -89,33 +88,6 @@ function readLines({ lines, since }: LogFlags): number {
   return Number(lines)
 }
 
-/** What is in a configuration with a mistake does not count, but the history is wanted all the more. */
-function stateDirectory(file: string, terminal: Terminal): string {
-  try {
-    return loadConfig(file).config.stateDirectory
-  } catch {
-    terminal.warn(`${file} cannot be used, so this is the history in ${defaultStateDirectory}`)
-    return defaultStateDirectory
-  }
-}
-
-function read(directory: string): HistoryEntry[] {
-  try {
-    return readHistory(directory)
-  } catch (error) {
-    throw new UserError(`the history in ${directory} cannot be read: ${reasonOf(error)}`, 'run this as root')
-  }
-}
-
-/** Local time, to the second, and the message. */
-function textOf({ time, level, message }: HistoryEntry, terminal: Terminal): string {
-  const at = new Date(time)
-  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString()
-  const important = level === 'error' || level === 'warn'
-  const text = oneLine(message)
-  return `${local.slice(0, 10)} ${local.slice(11, 19)}  ${important ? terminal.strong(`${level}: ${text}`) : text}`
-}
-
 /** Until the program is ended. */
 async function follow(
   directory: string,
@@ -125,15 +97,8 @@ async function follow(
   let last = known
   for (;;) {
     await new Promise(resolve => setTimeout(resolve, pollMilliseconds))
-    const entries = read(directory)
+    const entries = readEntries(directory)
     for (const entry of newEntries(last, entries)) onEntry(entry)
     last = entries
   }
-}
-
-/** Those that are not among the older ones. Several can have the time of the last one. */
-function newEntries(older: readonly HistoryEntry[], entries: readonly HistoryEntry[]): HistoryEntry[] {
-  const end = older.at(-1)?.time ?? ''
-  const seen = new Set(older.filter(({ time }) => time === end).map(entry => JSON.stringify(entry)))
-  return entries.filter(entry => entry.time > end || (entry.time === end && !seen.has(JSON.stringify(entry))))
 }

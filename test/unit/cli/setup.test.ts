@@ -1,0 +1,99 @@
+/** The parts of `pkctl setup` that need no kernel: what listens, what is proposed, what is planned. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { findListeners } from '../../../src/cli/setup/listeners.js'
+import type { Answers } from '../../../src/cli/setup/plan.js'
+import { parseServicePort, planFor } from '../../../src/cli/setup/plan.js'
+import { nameOfService } from '../../../src/cli/setup/questions.js'
+import { parseTcpSockets } from '../../../src/net/index.js'
+
+const line = (local: string, state: string, inode: number) =>
+  `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0 100 0`
+
+describe('pkctl setup', () => {
+  let directory: string
+  before(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-setup-'))
+  })
+  after(() => {
+    fs.rmSync(directory, { recursive: true })
+  })
+  const write = (name: string, text: string): string => {
+    const file = path.join(directory, name)
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.writeFileSync(file, text)
+    return file
+  }
+
+  it('finds what listens for others, sshd first, each port once', () => {
+    const tcp = [
+      '  sl  local_address rem_address   st',
+      line('00000000:0050', '0A', 7),
+      line('00000000:0016', '0A', 8),
+      line('0100007F:0019', '0A', 9),
+      line('0A7100CB:0016', '01', 10),
+    ]
+    write('proc/self/net/tcp', tcp.join('\n'))
+    write('proc/self/net/tcp6', line('00000000000000000000000000000000:0016', '0A', 8))
+    write('proc/12/comm', 'sshd\n')
+    fs.mkdirSync(path.join(directory, 'proc/12/fd'))
+    fs.symlinkSync('socket:[8]', path.join(directory, 'proc/12/fd/3'))
+    fs.symlinkSync('/dev/null', path.join(directory, 'proc/12/fd/4'))
+    assert.deepEqual(findListeners(path.join(directory, 'proc')), [
+      { port: 22, program: 'sshd' },
+      { port: 80, program: undefined },
+    ])
+    assert.deepEqual(findListeners(path.join(directory, 'nothing')), [])
+  })
+
+  it('reads the sockets of /proc/net/tcp, and no other line', () => {
+    assert.deepEqual(parseTcpSockets('\n sl local\n 0: x\n 1: 00:1'), [])
+    const [socket] = parseTcpSockets(line('0A7100CB:0016', '0A', 5))
+    assert.deepEqual([socket?.localAddress, socket?.localPort, socket?.state], ['203.0.113.10', 22, 'listen'])
+  })
+
+  it('names a service after its program, in letters that names of services can have', () => {
+    const names = [
+      { port: 22, program: undefined },
+      { port: 2222, program: 'sshd' },
+      { port: 80, program: 'nginx: master' },
+      { port: 81, program: '7-_' },
+      { port: 82, program: undefined },
+    ].map(nameOfService)
+    assert.deepEqual(names, ['ssh', 'ssh', 'nginx-master', 'port-81', 'port-82'])
+  })
+
+  it('takes a service with its port, or a port', () => {
+    assert.deepEqual(parseServicePort(' web=8080 '), { service: 'web', port: 8080 })
+    assert.deepEqual(parseServicePort('22'), { service: undefined, port: 22 })
+    for (const text of ['', 'ssh', 'ssh=', 'ssh=0', '22-23', '=']) assert.throws(() => parseServicePort(text))
+  })
+
+  const answers: Answers = {
+    ...{ service: 'ssh', port: 22, allowMe: false, start: true, host: 'server.example', confirmWithin: 300 },
+    knocker: { name: 'alice', keys: ['ssh-ed25519 AAAA'], described: 'the given key' },
+  }
+
+  it('writes the configuration where there is none, and otherwise a file of conf.d', () => {
+    const config = path.join(directory, 'etc/pkctl.yaml')
+    assert.equal(planFor(answers, config).file, config)
+    write('etc/pkctl.yaml', 'services:\ncredentials:\n')
+    const { file, text } = planFor(answers, config)
+    assert.equal(file, path.join(directory, 'etc/conf.d/ssh.yaml'))
+    assert.match(text, /authorized-keys: \.\.\/ssh\.authorized_keys/)
+  })
+
+  it('refuses what the configuration has already', () => {
+    const config = path.join(directory, 'etc/pkctl.yaml')
+    const refused = (text: string, message: RegExp) => {
+      write('etc/pkctl.yaml', text)
+      assert.throws(() => planFor(answers, config), { message })
+    }
+    refused('services: { ssh: { port: 2222 } }', /has a service ssh already/)
+    refused('services: { other: { port: [80, 22] } }', /service other of the configuration has port 22 already/)
+    refused('credentials: { ssh-users: { type: ssh } }', /has a credential ssh-users already/)
+  })
+})

@@ -1,0 +1,113 @@
+/** The screen of `pkctl watch`: what fits, what is selected, and what the keys mean. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { actionOf } from '../../../src/cli/watch/keyboard.js'
+import { drawScreen, grantLines, timeLeft } from '../../../src/cli/watch/screen.js'
+import type { View } from '../../../src/cli/watch/view.js'
+import type { HistoryEntry } from '../../../src/daemon/history-lines.js'
+import { service } from '../../support/firewall-tools.js'
+
+const entry = (message: string, more: object = {}): HistoryEntry => ({
+  ...{ time: '2026-01-02T03:04:05.000Z', level: 'info', message },
+  ...more,
+})
+const grant = (source: string, secondsLeft: number | null) => ({ source, by: 'knock' as const, secondsLeft })
+const view = (more: Partial<View> = {}): View => ({
+  at: 1000,
+  status: undefined,
+  problems: ['pkctld is not running: no daemon answers at /run/pkctl/pkctl.sock'],
+  services: [
+    {
+      spec: service('ssh'),
+      sound: true,
+      grants: [grant('198.51.100.7', null), grant('2001:db8::1', 59), grant('198.51.100.9', 7200)],
+      refusedPackets: 30,
+      admittedPackets: 500,
+    },
+  ],
+  entries: [entry('knock from 198.51.100.9 opens ssh'), entry('a wrong\u001b[31m thing', { level: 'warn' })],
+  ...more,
+})
+const layout = { columns: 80, rows: 24, selected: 0, filter: '', note: '', now: 1000, strong: (text: string) => text }
+
+describe('the screen of pkctl watch', () => {
+  it('has each line within the terminal, whatever its size', () => {
+    for (const columns of [10, 40, 80, 200]) {
+      for (const rows of [5, 10, 24, 60]) {
+        const lines = drawScreen(view(), undefined, { ...layout, columns, rows })
+        assert.equal(lines.length, rows)
+        assert.ok(lines.every(line => line.length <= columns))
+      }
+    }
+  })
+
+  it('shows what is wrong first, the grants that end first, and time that runs down', () => {
+    const text = drawScreen(view(), undefined, { ...layout, now: 11_000 }).join('\n')
+    assert.match(text, /^pkctld does not answer: pkctld is not running/)
+    assert.match(text, /> 2001:db8::1 +ssh +49 s left +by knock\n {2}198\.51\.100\.9 +ssh +1 h 59 min left/)
+    assert.match(text, /198\.51\.100\.7 +ssh +no time limit +by knock/)
+    assert.ok(!text.includes('\u001b'), 'a message moves no cursor')
+  })
+
+  it('shows packets a second since the view before', () => {
+    const [state] = view().services
+    assert.ok(state)
+    const later = view({ at: 3000, services: [{ ...state, admittedPackets: 520, refusedPackets: 30 }] })
+    assert.match(drawScreen(later, view(), layout).join('\n'), /packets: 520 \(10\/s\) accepted, 30 refused/)
+  })
+
+  it('keeps the selected grant in sight, and counts those below', () => {
+    const [state] = view().services
+    assert.ok(state)
+    const grants = Array.from({ length: 100 }, (_, i) => grant(`198.51.100.${i}`, i + 10))
+    const many = view({ services: [{ ...state, grants }] })
+    assert.match(drawScreen(many, undefined, { ...layout, selected: 60 }).join('\n'), /> 198\.51\.100\.60 /)
+    assert.match(drawScreen(many, undefined, layout).join('\n'), /and \d+ more/)
+  })
+
+  it('filters grants and log by a part of what they say', () => {
+    assert.deepEqual(
+      grantLines(view(), '100.9').map(({ source }) => source),
+      ['198.51.100.9'],
+    )
+    const text = drawScreen(view(), undefined, { ...layout, filter: 'opens' }).join('\n')
+    assert.match(text, /GRANTS\n {2}none with opens\n/)
+    assert.ok(text.includes('opens ssh') && !text.includes('thing'))
+  })
+
+  it('gives times in units that people read', () => {
+    assert.deepEqual([59, 60, 3599, 3600, 169_800].map(timeLeft), [
+      '59 s',
+      '1 min 0 s',
+      '59 min 59 s',
+      '1 h 0 min',
+      '47 h 10 min',
+    ])
+  })
+})
+
+describe('a key of pkctl watch', () => {
+  const browse = { kind: 'browse' } as const
+  it('selects, asks and quits', () => {
+    assert.deepEqual(actionOf(browse, undefined, { name: 'up' }), { kind: 'up' })
+    assert.deepEqual(actionOf(browse, 'r', { name: 'r' }), { kind: 'ask', what: 'revoke' })
+    assert.deepEqual(actionOf(browse, 'q', { name: 'q' }), { kind: 'quit' })
+    assert.deepEqual(actionOf({ kind: 'revoke' }, '\u0003', { name: 'c', ctrl: true }), { kind: 'quit' })
+    assert.deepEqual(actionOf(browse, 'x', { name: 'x' }), { kind: 'none' })
+  })
+
+  it('changes something only as the answer y', () => {
+    assert.deepEqual(actionOf({ kind: 'revoke' }, 'y', { name: 'y' }), { kind: 'do', what: 'revoke' })
+    for (const key of ['n', 'r', 'q', ' '])
+      assert.equal(actionOf({ kind: 'revoke' }, key, { name: key }).kind, 'cancel')
+  })
+
+  it('types a filter, with q as a letter', () => {
+    const typing = { kind: 'filter', text: 'a' } as const
+    assert.deepEqual(actionOf(typing, 'q', { name: 'q' }), { kind: 'filter', text: 'aq', done: false })
+    assert.deepEqual(actionOf(typing, undefined, { name: 'backspace' }), { kind: 'filter', text: '', done: false })
+    assert.deepEqual(actionOf(typing, '\r', { name: 'return' }), { kind: 'filter', text: 'a', done: true })
+    assert.deepEqual(actionOf(typing, undefined, { name: 'escape' }), { kind: 'filter', text: '', done: true })
+    assert.deepEqual(actionOf(typing, '\u001b', { name: 'left' }), { kind: 'filter', text: 'a', done: false })
+  })
+})
