@@ -32,6 +32,7 @@ export function loadSettings({ merged, findings }: Context): Settings | undefine
     stateDirectory: data['state-directory'],
     socket: { path: data.socket.path, group: data.socket.group, groupMay: data.socket['group-may'] },
     log: data.log,
+    selfTestSeconds: data['self-test'],
     metrics: {
       listen: data.metrics.listen,
       textfile: data.metrics.textfile,

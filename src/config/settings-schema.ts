@@ -1,7 +1,7 @@
 /** The options beside services and credentials: what each means, what it may hold, its default. */
 import * as z from 'zod'
 import { parsePort } from '../net/index.js'
-import { defaultSocket, defaultStateDirectory, shown, ValueError } from '../util/index.js'
+import { defaultSocket, defaultStateDirectory, parseDuration, shown, unexpected, ValueError } from '../util/index.js'
 import { metrics } from './metrics-schema.js'
 import {
   absolutePath,
@@ -119,6 +119,13 @@ function readLogTarget(value: string) {
   return { file: parseAbsolutePath(value) }
 }
 
+function readSelfTest(value: string | number): number | null {
+  if (value === 'off') return null
+  const seconds = parseDuration(value)
+  if (seconds < 1 || seconds > 3600) throw unexpected('off, or a time from 1s to 1h', value)
+  return seconds
+}
+
 /** Those with options below them, by name. */
 export const mappings = { queue, marks, limits, socket, log, metrics } as const
 
@@ -137,6 +144,12 @@ export const sections = {
   socket: socket.prefault({}).describe('The socket by which pkctl speaks to the daemon.'),
   log: log.prefault({}).describe("The daemon's own messages."),
   metrics: metrics.prefault({}).describe('What the daemon tells Prometheus. Off unless listen or textfile is given.'),
+  'self-test': parsed(textOrNumber('off, seconds, or a duration such as 1m'), readSelfTest)
+    .prefault(60)
+    .describe(
+      'How often the daemon sends a knock to itself, which opens nothing, to see whether knocks are heard: from 1s to ' +
+        '1h, or off. Default: 60',
+    ),
   'allow-readable-keys': flag()
     .prefault(false)
     .describe('Only warn of key files that group or others can read. Default: false'),

@@ -73,6 +73,8 @@ export interface Config {
     /** How often the file is written. */
     readonly intervalSeconds: number
   }
+  /** How often the daemon knocks on itself; null = not at all. */
+  readonly selfTestSeconds: number | null
   readonly services: readonly ServiceSpec[]
   readonly credentials: readonly Credential[]
 }

@@ -9,6 +9,8 @@ import type { PacketWorker } from './packet-worker-interface.js'
 import { PeriodRenewal } from './period-renewal.js'
 import { RotationTimer } from './rotation-timer.js'
 import { RulesetCheck } from './ruleset-check.js'
+import type { SelfTestParts } from './self-test/self-test.js'
+import { SelfTest } from './self-test/self-test.js'
 import { TableOwnership } from './table-ownership.js'
 
 /** How late the monitor may be: it reads the big lists that other programs load, too. */
@@ -17,11 +19,25 @@ const monitorMilliseconds = 5000
 /** A start waits so long for the first reading of the grants: mostly a moment, but seconds when there are very many. */
 const watchedMilliseconds = 2000
 
+/** A self-test says so after this time without a comparison: with its interval, that is within two minutes. */
+const comparedMilliseconds = 45_000
+
 interface WorkParts extends Pick<
   ControllerParts,
-  'log' | 'firewall' | 'readKeyFile' | 'reconciling' | 'ownership' | 'now'
+  | 'log'
+  | 'firewall'
+  | 'readKeyFile'
+  | 'reconciling'
+  | 'ownership'
+  | 'now'
+  | 'queueStatistics'
+  | 'selfTestToken'
+  | 'openLoopback'
+  | 'onSelfTest'
 > {
   readonly worker: () => PacketWorker | undefined
+  readonly active: SelfTestParts['active']
+  readonly queue: SelfTestParts['queue']
   /** Installs the sequences of this hour. */
   readonly refresh: () => Promise<unknown>
   /** Restores the table in turn with other changes. `queueRule` asks also for the rule of iptables. */
@@ -34,10 +50,12 @@ export class BackgroundWork {
   readonly ownership: TableOwnership
   readonly rotationTimer: RotationTimer
   readonly keys: KeyWatch
+  readonly selfTest: SelfTest
   readonly #heartbeat: FailOpenHeartbeat
   readonly #periods: PeriodRenewal
 
-  constructor({ log, firewall, readKeyFile, reconciling, ownership, now, worker, refresh, reconcile }: WorkParts) {
+  constructor(parts: WorkParts) {
+    const { log, firewall, readKeyFile, reconciling, ownership, now, worker, refresh, reconcile } = parts
     this.#heartbeat = new FailOpenHeartbeat(firewall, log)
     this.#periods = new PeriodRenewal(firewall, now, log)
     this.keys = new KeyWatch(readKeyFile, worker, log)
@@ -54,6 +72,12 @@ export class BackgroundWork {
       restartMonitor: reason => {
         drift.restartMonitor(reason)
       },
+    })
+    this.selfTest = new SelfTest({
+      ...parts,
+      token: parts.selfTestToken,
+      onChange: parts.onSelfTest,
+      rulesetProblem: () => this.rulesetCheck.problemFor(comparedMilliseconds),
     })
   }
 
@@ -83,6 +107,7 @@ export class BackgroundWork {
     this.#heartbeat.stop()
     this.#periods.stop()
     this.keys.stop()
+    this.selfTest.stop()
     this.rulesetCheck.stop()
     this.ownership.stop()
     this.driftWatcher.stop()

@@ -7,6 +7,7 @@ import { refusals } from './decision.js'
 import type { DriftWatcher } from './drift-watcher.js'
 import type { GrantConfirmation } from './grant-confirmation.js'
 import type { SignatureState } from './packet-worker-interface.js'
+import type { SelfTestReport } from './self-test/result.js'
 import type { TableProtection } from './table-ownership.js'
 
 export interface Status {
@@ -62,6 +63,8 @@ export interface Status {
   readonly unwatchedBecause?: string
   /** How the table is kept as it should be. A daemon of an earlier release does not say it. */
   readonly table?: TableProtection
+  /** Whether a knock of the daemon on itself comes through. A daemon of an earlier release does not say it. */
+  readonly selfTest?: SelfTestReport
   /** Packets that another program's rule queued here; they went on as they came. */
   readonly strayPackets: number
   /** null after a good reload. A daemon of an earlier release does not say it. */
@@ -92,6 +95,7 @@ interface StatusParts {
   readonly confirmation: Pick<GrantConfirmation, 'missing' | 'unchecked'>
   readonly drift: Pick<DriftWatcher, 'restorations' | 'watched' | 'unwatchedBecause'>
   readonly protection: TableProtection
+  readonly selfTest: SelfTestReport
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
   /** Aborted when who asked does not wait any more. */
   readonly left?: AbortSignal | undefined
@@ -124,6 +128,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
     watched: drift.watched,
     ...(drift.unwatchedBecause === undefined ? {} : { unwatchedBecause: drift.unwatchedBecause }),
     table: parts.protection,
+    selfTest: parts.selfTest,
     strayPackets: count('stray'),
   }
 }

@@ -7,6 +7,8 @@ import type { ReconcileParts } from './drift-watcher.js'
 import type { ReadKeyFile } from './key-watch.js'
 import type { Log } from './log.js'
 import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
+import type { OpenLoopback } from './self-test/loopback.js'
+import type { SelfTestReport } from './self-test/result.js'
 import type { SignedGrantStore } from './signed-grant-store.js'
 import type { OwnershipParts } from './table-ownership.js'
 import type { Triggers } from './triggers.js'
@@ -26,6 +28,10 @@ export interface ControllerParts {
   readonly ownership: OwnershipParts
   readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Random bytes, which the packet worker has, too. */
+  readonly selfTestToken: Uint8Array
+  readonly openLoopback: OpenLoopback
+  readonly onSelfTest: (report: SelfTestReport) => void
   /** Unix milliseconds. */
   readonly now: () => number
   /** A whole number below its argument. */

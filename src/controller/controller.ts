@@ -71,6 +71,8 @@ export class Controller {
     const background = new BackgroundWork({
       ...parts,
       worker: () => this.#running?.worker,
+      active: () => this.#running?.installer.active ?? [],
+      queue: () => ({ number: this.#queue, native: this.#nativeQueue }),
       refresh: () => this.refresh(),
       reconcile: queueRule => this.#changes.inTurn(() => this.#changes.reconcile(this.#config, queueRule)),
     })
@@ -109,6 +111,7 @@ export class Controller {
       : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
     log.info(`listening on queue ${this.#queue} ${how}`, { queue: this.#queue, native: this.#nativeQueue })
     await this.#background.untilWatched()
+    this.#background.selfTest.follow(this.#config.selfTestSeconds)
   }
 
   /** Applies a valid configuration. When the kernel refuses it, the old one stays in force. */
@@ -120,6 +123,7 @@ export class Controller {
       const change = await this.#changes.reconcileAndInstall(config)
       this.#config = config
       this.#configuredAt = readAt
+      this.#background.selfTest.follow(config.selfTestSeconds)
       await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
       return { change, config, needsRestart: changedStartOptions(this.#started, loaded) }
     })
@@ -171,6 +175,9 @@ export class Controller {
     await this.#running?.worker.ping()
     const { problem } = this.#background.rulesetCheck
     if (problem !== undefined) throw new Error(problem)
+    // What another program breaks stays broken after a restart, which would only keep the daemon from what works.
+    const { selfTest } = this.#background
+    if (selfTest.isForRestart) throw new Error(`the self-test failed: ${selfTest.report.because}`)
   }
 
   /** Rejects when `left` is aborted: who asked does not wait any more. */
@@ -190,6 +197,7 @@ export class Controller {
       drift: this.#background.driftWatcher,
       protection: this.#background.ownership.protection,
       queueStatistics,
+      selfTest: this.#background.selfTest.report,
       left,
     })
   }
@@ -205,6 +213,7 @@ export class Controller {
       drift: this.#background.driftWatcher,
       rest: {
         notGranted: this.#confirmation.missing,
+        selfTest: this.#background.selfTest.report,
         owned: this.#background.ownership.protection.mode === 'owned',
         signatures: worker?.signatures ?? ('off' as const),
         credentials: this.#config.credentials.filter(({ enabled }) => enabled).length,
@@ -244,6 +253,9 @@ export class Controller {
       },
       effects: effects => {
         for (const effect of effects) this.#effects.handle(effect)
+      },
+      ownSeen: numbers => {
+        this.#background.selfTest.seen(numbers)
       },
       rulesetChanged: () => {
         this.#background.driftWatcher.rulesetChanged()

@@ -4,6 +4,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { Counters } from './counters.js'
 import type { DriftWatcher } from './drift-watcher.js'
 import type { PacketWorker, SignatureState, WorkerReport } from './packet-worker-interface.js'
+import type { SelfTestReport } from './self-test/result.js'
 
 export interface Observation {
   /** Undefined where the kernel did not say it in time. */
@@ -21,6 +22,7 @@ export interface Observation {
   readonly watched: boolean
   readonly owned: boolean
   readonly signatures: SignatureState
+  readonly selfTest: SelfTestReport
   readonly credentials: number
   /** When the active configuration was read; Unix seconds. */
   readonly configuredAt: number
@@ -31,7 +33,7 @@ interface ObservedParts {
   readonly counters: Counters | undefined
   readonly queue: QueueStatistics | undefined
   readonly drift: Pick<DriftWatcher, 'restorations' | 'secondsChanged' | 'watched'>
-  readonly rest: Pick<Observation, 'notGranted' | 'owned' | 'signatures' | 'credentials' | 'configuredAt'>
+  readonly rest: Pick<Observation, 'notGranted' | 'selfTest' | 'owned' | 'signatures' | 'credentials' | 'configuredAt'>
 }
 
 /** `left` is aborted when the rest is wanted without what did not come. */

@@ -16,6 +16,7 @@ import type { HeldKnock } from './held-packets.js'
 import { HeldPackets } from './held-packets.js'
 import { effectsOf, effectsOfSequence, isByMark, isFollowed } from './knock-effects.js'
 import type { Effect, KnockEvent, Suppressed } from './knock-events.js'
+import type { OwnDatagrams } from './self-test/own-datagrams.js'
 import type { SequenceVerifier } from './sequence-verifier.js'
 import type { SignedJob, SignedOutcome } from './signature-job.js'
 import type { KnockVerifier } from './verifier.js'
@@ -24,6 +25,8 @@ interface PacketHandlerParts extends BatchGrantsParts {
   /** How many packets the queue has room for. */
   readonly queueLength: number
   readonly addressText: (packet: Packet) => string
+  /** What the daemon sends to itself. */
+  readonly own?: Pick<OwnDatagrams, 'takes' | 'tell'>
   readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
   readonly onEffects: (effects: readonly Effect[]) => void
 }
@@ -111,10 +114,11 @@ export class PacketHandler {
     this.#events.flush(this.#parts.onEvents)
     const effects = this.#grants.takeEffects()
     if (effects.length > 0) this.#parts.onEffects(effects)
+    this.#parts.own?.tell()
   }
 
   #answer(packet: Packet, index: number): number {
-    const { marks, counters } = this.#parts
+    const { marks, counters, own } = this.#parts
     const mine = (packet.mark & marks.mask) >>> 0
     const others = (packet.mark & marks.others) >>> 0
     if (mine === marks.pending) {
@@ -127,6 +131,8 @@ export class PacketHandler {
       counters.add('stray')
       return packet.mark
     }
+    // Neither a knock nor a stranger's: it opens nothing, and nothing counts it.
+    if (own?.takes(packet)) return others + marks.refused
     const decision = this.verifier.verify(packet)
     return decision.kind === 'verify' ? this.#hold(packet, index) : this.#carryOut(packet, index, decision)
   }

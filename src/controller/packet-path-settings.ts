@@ -1,9 +1,10 @@
 /** What the kernel needs to know to pick out knocks and to grant by mark. */
 import { knockFormats } from '../config/credentials/credential-types.js'
 import type { Config } from '../config/types.js'
-import type { GrantAction, Marks, PacketPathSpec, ServiceSpec } from '../nft/index.js'
+import type { GrantAction, KnockShape, Marks, PacketPathSpec, ServiceSpec } from '../nft/index.js'
 import type { ActiveCredential } from './active-credentials.js'
 import { sequencePortsOf } from './active-credentials.js'
+import { ownShape } from './self-test/targets.js'
 
 /** How knocks come to the daemon. It stays as it is until the daemon restarts. */
 interface QueueBinding {
@@ -11,28 +12,31 @@ interface QueueBinding {
   /** By nft's own queue statement; otherwise by a rule of iptables-nft. */
   readonly native: boolean
   readonly marks: Marks
+  readonly selfTestToken: Uint8Array
 }
 
 /** `now`: Unix seconds. */
 export function packetPathSpec(
-  { limits, openPorts }: Config,
+  { limits, openPorts, selfTestSeconds }: Config,
   active: readonly ActiveCredential[],
   actions: readonly GrantAction[],
   services: ReadonlyMap<string, ServiceSpec>,
-  binding: QueueBinding,
+  { selfTestToken, ...binding }: QueueBinding,
   now: number,
 ): PacketPathSpec {
   const affected = active.flatMap(({ credential: { opens, closes } }) =>
     [...opens, ...closes].flatMap(name => services.get(name) ?? []),
   )
+  const shapes = active.flatMap(({ kind, credential }): KnockShape[] => {
+    const { interfaces } = credential
+    return kind === 'packet' ? knockFormats.shapesOf(credential, now).map(shape => ({ ...shape, interfaces })) : []
+  })
+  const own = selfTestSeconds === null || active.length === 0 ? null : ownShape(shapes, selfTestToken)
   return {
     ...binding,
     // The earlier hook serves both: a grant made before routing exists when the packet reaches the input hook.
     hook: affected.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
-    shapes: active.flatMap(({ kind, credential }) => {
-      const { interfaces } = credential
-      return kind === 'packet' ? knockFormats.shapesOf(credential, now).map(shape => ({ ...shape, interfaces })) : []
-    }),
+    shapes: own ? [...shapes, own] : shapes,
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,

@@ -35,6 +35,8 @@ export interface PacketWorker {
 export interface PacketWorkerEvents {
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
   effects(effects: readonly Effect[]): void
+  /** The packet worker has answered these own datagrams: see self-test/own-datagrams.ts. */
+  ownSeen(numbers: readonly number[]): void
   /** A transaction of some program has changed the ruleset, or several have. */
   rulesetChanged(): void
   trouble(level: 'error' | 'warn', message: string): void

@@ -43,10 +43,15 @@ export class RulesetCheck {
 
   /** Why the ruleset is not under control; undefined when it is. */
   get problem(): string | undefined {
+    return this.problemFor(patienceMilliseconds)
+  }
+
+  /** The same, for those who have less patience. */
+  problemFor(milliseconds: number): string | undefined {
     const seconds = (since: number) => Math.round((performance.now() - since) / 1000)
-    if (performance.now() - this.#comparedAt > patienceMilliseconds)
+    if (performance.now() - this.#comparedAt > milliseconds)
       return `the ruleset could not be compared for ${seconds(this.#comparedAt)} s`
-    if (performance.now() - this.#reportedAt > patienceMilliseconds)
+    if (performance.now() - this.#reportedAt > milliseconds)
       return `nft monitor has reported nothing for ${seconds(this.#reportedAt)} s`
     return undefined
   }

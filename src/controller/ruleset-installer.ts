@@ -23,6 +23,7 @@ interface InstallerParts {
   readonly triggers: Pick<Triggers, 'configure'>
   readonly reconciling: Pick<ReconcileParts, 'reconciler' | 'tracker'>
   readonly marks: Marks
+  readonly selfTestToken: Uint8Array
   readonly readOneTime: ReadOneTime
   /** Unix milliseconds. */
   readonly now: () => number
@@ -50,6 +51,8 @@ interface Draft {
 export class RulesetInstaller {
   /** What the kernel grants, by credential. */
   granted: ReadonlyMap<string, Grants> = new Map()
+  /** What the kernel and the packet worker have. */
+  active: readonly ActiveCredential[] = []
   readonly #allocator: MarkAllocator
 
   constructor(
@@ -86,14 +89,15 @@ export class RulesetInstaller {
 
   /** Gives the packet path for the services that exist. The last draft counts, once the kernel has it: see `#apply`. */
   #drafter(config: Config, drafts: Draft[]): (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec {
-    const { now, readOneTime, log, marks } = this.parts
+    const { now, readOneTime, log, marks, selfTestToken } = this.parts
     const { queue, native } = this.knockQueue
+    const binding = { queue, native, marks, selfTestToken }
     return services => {
       const readList = (file: string) => readOneTimeOrLog(file, readOneTime, log)
       const seconds = now() / 1000
       const active = activeCredentials(enabledIn(config), seconds, readList)
       const allocation = this.#allocator.allocate(active.map(grantRequestOf), services)
-      const packetPath = packetPathSpec(config, active, allocation.actions, services, { queue, native, marks }, seconds)
+      const packetPath = packetPathSpec(config, active, allocation.actions, services, binding, seconds)
       drafts.push({ active, allocation, packetPath, services })
       return packetPath
     }
@@ -108,6 +112,7 @@ export class RulesetInstaller {
       allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action)] : [])),
       allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action)] : [])),
     )
+    this.active = active
     triggers.configure(config.credentials, services, config.limits)
     this.granted = new Map(allocated.map(({ one, action }) => [one.credential.name, action.grants]))
     const enabled = enabledIn(config)

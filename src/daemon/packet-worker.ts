@@ -9,6 +9,7 @@ import {
   EventLimiter,
   KnockTally,
   KnockVerifier,
+  OwnDatagrams,
   PacketHandler,
   ReplayJournal,
   SequenceVerifier,
@@ -46,7 +47,16 @@ function spend(line: OneTimeLine): void {
 }
 
 function run(): void {
-  const { queue: options, mask, markSeed, stateDirectory, limits, counters, recent } = workerData as PacketWorkerData
+  const {
+    queue: options,
+    mask,
+    markSeed,
+    stateDirectory,
+    limits,
+    counters,
+    recent,
+    selfTestToken,
+  } = workerData as PacketWorkerData
   const queue = PacketQueue.open(options)
   const journal = openJournal(stateDirectory, limits)
   if (journal.damaged > 0) {
@@ -70,6 +80,9 @@ function run(): void {
       steadySeconds,
       queueLength: options.maxLength,
       addressText: sourceText,
+      own: new OwnDatagrams(selfTestToken, numbers => {
+        post({ kind: 'own-seen', numbers })
+      }),
       onEvents: (events, suppressed) => {
         post({ kind: 'knocks', events, suppressed })
       },

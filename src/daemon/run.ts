@@ -3,7 +3,8 @@ import { randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
 import { loadConfig, readKeyFile, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import { Controller, ExpiryStore, SignedGrantStore, Triggers } from '../controller/index.js'
+import type { SelfTestReport } from '../controller/index.js'
+import { Controller, ExpiryStore, newToken, SignedGrantStore, Triggers } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -25,6 +26,7 @@ import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import { commandRunner } from './command-runner.js'
 import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
+import { openLoopback } from './loopback-socket.js'
 import type { ConfiguredLog } from './winston-log.js'
 import { createLog } from './winston-log.js'
 import { History, withHistory } from './history.js'
@@ -87,7 +89,11 @@ async function runConfigured(config: Config, file: string, version: string, log:
   )
   const firewall = new Firewall(ruleset)
   const { due, signedGrants } = openStores(config.stateDirectory, log)
-  const controller = createController(config, version, log, { ruleset, owner, firewall, due, signedGrants }, fail)
+  const onSelfTest = ({ result, because }: SelfTestReport) => {
+    manager.note(result === 'failed' ? `the self-test failed: ${because}` : '')
+  }
+  const parts = { ruleset, owner, firewall, due, signedGrants, onSelfTest }
+  const controller = createController(config, version, log, parts, fail)
   void asked.then(() => {
     startStopDeadline(log, () => {
       void closeListeners()
@@ -142,16 +148,11 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  {
-    ruleset,
-    owner,
-    firewall,
-    due,
-    signedGrants,
-  }: { ruleset: RulesetAccess; owner: TableOwner; firewall: Firewall } & Stores,
+  { ruleset, owner, firewall, due, signedGrants, onSelfTest }: DaemonParts,
   onFatal: (error: Error) => void,
 ): Controller {
   const markSeed = randomInt(2 ** 32)
+  const selfTestToken = newToken()
   const marks = new Marks(config.marks.mask, markSeed)
   const recent = new RecentGrants()
   const tracker = new GrantTracker(marks, steadySeconds, recent)
@@ -170,12 +171,20 @@ function createController(
       ...{ watch: watchRuleset, questions: rulesetQuestions() },
     },
     ownership: { owner, saved: new SavedRulesets(), exclusive: ruleset.exclusive },
-    startWorker: (config, events) => startPacketWorker(recent, markSeed, config, events),
+    startWorker: (config, events) => startPacketWorker({ recent, markSeed, selfTestToken }, config, events),
+    ...{ selfTestToken, openLoopback, onSelfTest },
     queueStatistics,
     now: Date.now,
     random: randomInt,
     onFatal,
   })
+}
+
+interface DaemonParts extends Stores {
+  readonly ruleset: RulesetAccess
+  readonly owner: TableOwner
+  readonly firewall: Firewall
+  readonly onSelfTest: (report: SelfTestReport) => void
 }
 
 /** What the main thread keeps in the state directory. */

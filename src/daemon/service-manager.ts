@@ -7,6 +7,8 @@ import { sendDatagram } from '../queue/index.js'
 export interface ServiceManager {
   /** Knocks are answered from now on. `systemctl status` shows `status`. */
   ready(status: string): void
+  /** `systemctl status` shows this as well from now on; nothing more where it is empty. */
+  note(note: string): void
   reloading(): void
   /** The watchdog gets no more notifications either. */
   stopping(): void
@@ -38,6 +40,13 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
   const address = environment['NOTIFY_SOCKET'] ?? ''
   let troubled = false
   let timer: NodeJS.Timeout | undefined
+  let state = ''
+  let noted = ''
+  const status = () =>
+    `STATUS=${[noted, state]
+      .filter(text => text !== '')
+      .join('; ')
+      .replaceAll('\n', ' ')}`
 
   const notify = (...lines: string[]) => {
     if (address === '') return
@@ -55,8 +64,14 @@ export function createServiceManager({ environment, pid, send, onTrouble }: Mana
   }
 
   return {
-    ready: status => {
-      notify('READY=1', `STATUS=${status.replaceAll('\n', ' ')}`)
+    ready: text => {
+      state = text
+      notify('READY=1', status())
+    },
+    note: text => {
+      if (text === noted) return
+      noted = text
+      notify(status())
     },
     reloading: () => {
       notify('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)

@@ -11,10 +11,16 @@ import { OpenRequests } from './open-requests.js'
 import { SignatureThread } from './signature-thread.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
-/** `markSeed`: as for `Marks`. Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
+/** What both threads know, and nothing outside of the process. */
+interface WorkerSecrets {
+  readonly recent: RecentGrants
+  readonly markSeed: number
+  readonly selfTestToken: Uint8Array
+}
+
+/** `markSeed`: as for `Marks`; `selfTestToken`: as for `OwnDatagrams`. Resolves when the queue is bound. Rejects with a QueueError, or with another error that prevents it. */
 export function startPacketWorker(
-  recent: RecentGrants,
-  markSeed: number,
+  { recent, markSeed, selfTestToken }: WorkerSecrets,
   config: Config,
   events: PacketWorkerEvents,
 ): Promise<PacketWorker> {
@@ -27,6 +33,7 @@ export function startPacketWorker(
     limits: { entries: config.limits.replayEntries, anyClockEntries: config.limits.anyClockEntries },
     counters: counters.memory,
     recent: recent.memory,
+    selfTestToken,
   }
   return new Promise((resolve, reject) => {
     const thread = new Worker(new URL('./packet-worker.js', import.meta.url), { workerData, trackUnmanagedFds: false })
@@ -108,6 +115,9 @@ export function startPacketWorker(
           break
         case 'pong':
           pings.answer()
+          break
+        case 'own-seen':
+          events.ownSeen(message.numbers)
           break
         case 'ruleset':
           events.rulesetChanged()

@@ -21,6 +21,8 @@ export interface PacketWorkerData {
   readonly limits: { readonly entries: number; readonly anyClockEntries: number }
   readonly counters: SharedArrayBuffer
   readonly recent: SharedArrayBuffer
+  /** By which the own datagrams of self-tests are known. */
+  readonly selfTestToken: Uint8Array
 }
 
 /** To the packet worker. */
@@ -45,6 +47,7 @@ export type WorkerMessage =
   | { readonly kind: 'sequences'; readonly sources: readonly SequenceProgress[] }
   | { readonly kind: 'report'; readonly report: WorkerReport }
   | { readonly kind: 'pong' }
+  | { readonly kind: 'own-seen'; readonly numbers: readonly number[] }
   /** The ruleset has changed. */
   | { readonly kind: 'ruleset' }
   | { readonly kind: 'knocks'; readonly events: readonly KnockEvent[]; readonly suppressed: Suppressed }

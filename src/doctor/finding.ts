@@ -20,6 +20,8 @@ export const catalogue = {
   'daemon-not-running': 'error',
   'daemon-mute': 'error',
   'signatures-down': 'error',
+  'self-test-failed': 'error',
+  'self-test-impossible': 'note',
   'daemon-elsewhere': 'warning',
   'daemon-other-version': 'warning',
   'daemon-other-configuration': 'note',

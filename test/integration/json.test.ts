@@ -152,8 +152,9 @@ describe('--json', () => {
     const good = await runs(status)
     lab.config('services: { ssh: { port: none } }')
     assert.equal((await pk('reload', '--socket', lab.socket)).status, 1)
-    // Where the table could be owned, integration/owned shows why it is not.
-    compare('status', [...good, ...(await runs(status))], ['table.because', 'unwatchedBecause'])
+    // integration/owned and integration/self-test show these.
+    const elsewhere = ['table.because', 'unwatchedBecause', 'selfTest.because', 'selfTest.cause']
+    compare('status', [...good, ...(await runs(status))], elsewhere)
     await daemon.stop()
     await must('remove', 'ssh')
   })

@@ -8,6 +8,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
 import { must, pkctl, run, until } from '../support/commands.js'
+import { holdPacketThread } from '../support/hold-thread.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, lockFile, server4, stranger4 } from '../support/lab.js'
 
@@ -285,22 +286,6 @@ describe('the daemon as a user of its own', () => {
     assert.doesNotMatch(output, /credentials\.marked/)
   })
 
-  /** Stops the one thread that waits for packets in poll(2) where it stands, for as long as the result runs. */
-  async function holdPacketThread(pid: number): Promise<Background> {
-    const [poll, ptrace] = process.arch === 'x64' ? ['7', 101] : ['73', 117]
-    const threads = fs.readdirSync(`/proc/${pid}/task`)
-    const calls = threads.map(id => fs.readFileSync(`/proc/${pid}/task/${id}/syscall`, 'utf8').split(' ')[0])
-    const thread = threads[calls.indexOf(poll)] ?? assert.fail(calls.join(' '))
-    const [seize, interrupt] = [0x4206, 0x4207].map(request => `syscall(${ptrace}, ${request}, ${thread}, 0, 0) == 0`)
-    const tracer = lab.start('server', [
-      'perl',
-      '-e',
-      `$| = 1; ${seize} && ${interrupt} or die $!; print "held"; sleep 60`,
-    ])
-    await tracer.says(/held/)
-    return tracer
-  }
-
   describe('tells the service manager', () => {
     /** A reader of datagrams, each printed on a line of its own. */
     async function reader(address: string): Promise<Background> {
@@ -329,7 +314,7 @@ describe('the daemon as a user of its own', () => {
       const heard = await reader('/run/notify')
       const daemon = await start({ NOTIFY_SOCKET: '/run/notify', WATCHDOG_USEC: '400000' })
       await heard.says(/WATCHDOG=1/)
-      const tracer = await holdPacketThread(daemon.child.pid as number)
+      const tracer = await holdPacketThread(lab, daemon.child.pid as number)
       const before = heard.output.length
       await new Promise(done => setTimeout(done, 1500))
       assert.ok(heard.output.length - before <= 'WATCHDOG=1'.length, heard.output.slice(before))

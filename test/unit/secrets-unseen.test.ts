@@ -203,6 +203,7 @@ describe('no message shows a secret', () => {
       },
       manager: {
         ready: log,
+        note: log,
         reloading: () => undefined,
         stopping: () => undefined,
         watch: () => undefined,

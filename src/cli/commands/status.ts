@@ -44,11 +44,21 @@ function lines(status: Status, terminal: Terminal): string[] {
       ? ['  signatures are not verified: no knock of type ssh counts, see the log']
       : []),
     `  rules restored: ${status.healed}${status.watched ? '' : `; the ruleset is not watched: ${oneLine(status.unwatchedBecause ?? 'the log says why')}`}`,
+    ...(status.selfTest ? selfTestLines(status.selfTest) : []),
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]
 }
+
+function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['selfTest']>): string[] {
+  if (result === 'impossible') return [`  self-test: not possible: ${oneLine(because)}`]
+  if (result !== 'failed') return []
+  const last = passedAt === null ? 'none has passed since the start' : `the last one that passed: ${timeText(passedAt)}`
+  return [`  self-test: failed: ${oneLine(because)}; ${last}`]
+}
+
+const timeText = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
 
 function tableText({ mode, because }: NonNullable<Status['table']>): string {
   if (mode === 'owned') return 'owned: other programs can neither change nor flush it'
@@ -58,9 +68,8 @@ function tableText({ mode, because }: NonNullable<Status['table']>): string {
 function refusedLines({ refusedReload }: Status): string[] {
   if (!refusedReload) return []
   const { at, error, errors } = refusedReload
-  const when = new Date(at * 1000).toISOString().slice(0, 19)
   const more = errors > 1 ? ` (and ${count(errors - 1, 'more error')})` : ''
-  return [`  the reload at ${when}Z was refused, and an older configuration is active: ${oneLine(error)}${more}`]
+  return [`  the reload at ${timeText(at)} was refused, and an older configuration is active: ${oneLine(error)}${more}`]
 }
 
 const waiting = ({ waiting }: Status['queue']): string =>

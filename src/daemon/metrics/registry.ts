@@ -64,6 +64,13 @@ const openSeconds = counter(
 const watched = gauge('pkctl_watched', '1 while changes of the rules are noticed at once.')
 const owned = gauge('pkctl_table_owned', '1 while pkctld owns its table.')
 const signaturesUp = gauge('pkctl_signatures_up', '1 while signatures are verified. Only with credentials of type ssh.')
+const selfTestPassed = gauge(
+  'pkctl_selftest_passed',
+  '1 if the last self-test passed, 0 if it failed. Missing while none can be made.',
+)
+const selfTestTime = gauge('pkctl_selftest_success_timestamp_seconds', 'When a self-test last passed, in Unix time.')
+const selfTestFailures = counter('pkctl_selftest_failures_total', 'Self-tests that failed.')
+const selfTestSeconds = gauge('pkctl_selftest_duration_seconds', 'How long the last self-test took.')
 const configured = gauge('pkctl_config_timestamp_seconds', 'When the active configuration was read, in Unix time.')
 const reloadFailed = gauge('pkctl_reload_failed', '1 if the last reload was refused.')
 const nftTime = new Histogram({
@@ -100,6 +107,7 @@ export function exposition(version: string, seen: Observation, isReloadFailed: b
   setOrOmit(watched, Number(seen.watched))
   setOrOmit(owned, Number(seen.owned))
   setOrOmit(signaturesUp, seen.signatures === 'off' ? undefined : Number(seen.signatures === 'running'))
+  setSelfTest(seen.selfTest)
   setOrOmit(configured, seen.configuredAt)
   setOrOmit(reloadFailed, Number(isReloadFailed))
   return registry.metrics()
@@ -109,6 +117,14 @@ export function exposition(version: string, seen: Observation, isReloadFailed: b
 function setOrOmit(metric: Gauge | Counter, value: number | undefined): void {
   metric.remove({})
   if (value !== undefined) metric.inc(value)
+}
+
+function setSelfTest({ result, passedAt, seconds, failures }: Observation['selfTest']): void {
+  const isKnown = result === 'passed' || result === 'failed'
+  setOrOmit(selfTestPassed, isKnown ? Number(result === 'passed') : undefined)
+  setOrOmit(selfTestTime, passedAt ?? undefined)
+  setOrOmit(selfTestFailures, failures)
+  setOrOmit(selfTestSeconds, seconds ?? undefined)
 }
 
 function setTable(table: Overview | undefined, version: string): void {

@@ -163,6 +163,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
       'pkctld starts it again within a minute; its log says why it ended',
     )
   }
+  findings.push(...judgeSelfTest(status.selfTest))
   if (status.table?.because !== undefined) {
     say(
       'table-not-owned',
@@ -171,4 +172,26 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
     )
   }
   return findings
+}
+
+const remedies = {
+  rules: 'see below which rule drops knocks; a restart of pkctld does not help',
+  queue: 'pkctl status shows how many packets wait; pkctl reload restores the rule that queues them',
+  reader: 'systemctl restart pkctld; its log may say why',
+  nft: 'the log of pkctld says what nft does; a program may hold the lock, or nft hangs',
+} as const
+
+function judgeSelfTest(selfTest: Status['selfTest']): Finding[] {
+  const { result, cause = 'reader', because = '' } = selfTest ?? {}
+  if (result === 'failed')
+    return [finding('self-test-failed', `the last knock of pkctld on itself failed: ${because}`, remedies[cause])]
+  if (result === 'impossible')
+    return [
+      finding(
+        'self-test-impossible',
+        `pkctld cannot knock on itself: ${because}; it does not notice by itself when no knock is heard`,
+        "allow it, or turn it off with 'self-test: off'",
+      ),
+    ]
+  return []
 }

@@ -15,7 +15,7 @@ import { packetsOfOtherMinutes } from '../table/knock-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
-import { hasOnlyPacketPath, queueInUse, removePacketPath, stopQueue } from '../table/packet-path.js'
+import { hasOnlyPacketPath, queuedPackets, queueInUse, removePacketPath, stopQueue } from '../table/packet-path.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { prefixOf } from '../table/service-spec.js'
@@ -43,6 +43,8 @@ export interface Change {
 /** What one listing of the table shows. */
 export interface Overview {
   readonly services: ReadonlyMap<string, ServiceState>
+  /** Packets with the shape of a knock that the rules sent to the queue, since the packet path was last installed. */
+  readonly queued: number
   /** Knocks that got no answer. */
   readonly unanswered: number
   /** Packets with the size of a knock, but of another minute. */
@@ -73,6 +75,7 @@ export class Firewall {
     const listing = await this.access.nft.list(signal && { signal })
     return {
       services: readServices(listing),
+      queued: queuedPackets(listing),
       unanswered: unansweredPackets(listing),
       ofOtherMinutes: packetsOfOtherMinutes(listing),
       release: listing.release,

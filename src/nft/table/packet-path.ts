@@ -15,6 +15,7 @@
 import type { Command, Hook } from '../nft-json.js'
 import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
+import { packetsOf } from '../listing.js'
 import { answerChain, gateOf, hooks, isAnswerRule, isOutdated, lookupRules } from './gate.js'
 import { grantMap, grantRules } from './grant-chain.js'
 import { knockChainOf, knockRules } from './knock-chain.js'
@@ -92,6 +93,12 @@ export function queueInUse(listing: Listing): number | undefined {
   const number = comments.find(text => text !== undefined)
   return number === undefined ? undefined : Number(number)
 }
+
+/** Packets with the shape of a knock that went to the queue, since the packet path was last installed. */
+export const queuedPackets = (listing: Listing): number =>
+  queueRules(listing)
+    .filter(({ comment }) => comment?.startsWith('to queue ') ?? false)
+    .reduce((sum, rule) => sum + packetsOf(rule), 0)
 
 /** Where the rule that queues is: in the second of these in an earlier version. */
 export const queueRules = ({ chains }: Listing) =>

@@ -69,6 +69,11 @@ describe('loadConfig: problems', () => {
         "3:69: metrics.interval: expected a time from 1s to 1h, got '2h'",
       ],
     },
+    {
+      name: 'a self-test that is neither off nor at an interval',
+      yaml: 'services: {}\nself-test: 2h',
+      want: ["2:12: self-test: expected off, or a time from 1s to 1h, got '2h'"],
+    },
     ...[
       ['::1:9754', "expected an absolute path, or an address and a port such as 127.0.0.1:9754, got '::1:9754'"],
       [

@@ -6,7 +6,8 @@ import { observe } from '../../../src/controller/observation.js'
 import { exposition } from '../../../src/daemon/metrics/registry.js'
 import { SharedText } from '../../../src/daemon/metrics/shared-text.js'
 
-const rest = { notGranted: 0, owned: false, signatures: 'off', credentials: 1, configuredAt: 1 } as const
+const selfTest = { result: 'failed', at: 5, passedAt: 4, seconds: 0.5, failures: 2 } as const
+const rest = { selfTest, notGranted: 0, owned: false, signatures: 'off', credentials: 1, configuredAt: 1 } as const
 const parts = {
   worker: {
     report: () => Promise.resolve({ knocks: new KnockTally().report(), replay: { entries: 3, fullest: 0.5 } }),
@@ -16,7 +17,7 @@ const parts = {
   drift: { restorations: 2, secondsChanged: 0.25, watched: true },
   rest,
 }
-const overview = { services: new Map(), unanswered: 4, ofOtherMinutes: 7, release: '1.0.6' }
+const overview = { services: new Map(), queued: 9, unanswered: 4, ofOtherMinutes: 7, release: '1.0.6' }
 const answers = { overview: () => Promise.resolve(overview) }
 /** As the real one does: it rejects when who asked has left. */
 const hangs = {
@@ -37,6 +38,10 @@ describe('a scrape', () => {
       'pkctl_heals_total 2',
       'pkctl_open_seconds_total 0.25',
       'pkctl_replay_fullest_ratio 0.5',
+      'pkctl_selftest_passed 0',
+      'pkctl_selftest_success_timestamp_seconds 4',
+      'pkctl_selftest_failures_total 2',
+      'pkctl_selftest_duration_seconds 0.5',
     ])
       assert.ok(text.includes(`\n${line}\n`), line)
     for (const unknown of ['pkctl_queue_waiting', 'pkctl_signatures_up'])

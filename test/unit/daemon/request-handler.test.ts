@@ -37,7 +37,7 @@ describe('requests', () => {
     },
     manager: {
       ...{ ready: () => undefined, reloading: () => undefined, stopping: () => undefined },
-      ...{ watch: () => undefined, close: () => undefined },
+      ...{ note: () => undefined, watch: () => undefined, close: () => undefined },
     },
     reloads: { refused: null },
     ready: Promise.resolve(),

@@ -46,6 +46,21 @@ describe('the service manager', () => {
     )
   })
 
+  it('hears of a fault beside the state, until it is over', () => {
+    make({ NOTIFY_SOCKET: '@n' })
+    manager.ready('queue 62')
+    manager.note('the self-test failed: x\ny')
+    manager.note('the self-test failed: x\ny')
+    manager.ready('queue 63')
+    manager.note('')
+    assert.deepEqual(told, [
+      '@n READY=1\nSTATUS=queue 62',
+      '@n STATUS=the self-test failed: x y; queue 62',
+      '@n READY=1\nSTATUS=the self-test failed: x y; queue 63',
+      '@n STATUS=queue 63',
+    ])
+  })
+
   it('is not told of anything where there is none', async () => {
     make({ WATCHDOG_USEC: '1000000' })
     manager.ready('x')

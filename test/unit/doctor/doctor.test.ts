@@ -86,6 +86,14 @@ describe('of the daemon', () => {
     assert.match(finds(running({ signatures: 'down' }), 'signatures-down').message, /no knock that an SSH key signs/)
     for (const signatures of ['running', 'off'] as const) finds(running({ signatures }))
   })
+  it('a self-test that failed, with what helps, and one that is not possible', () => {
+    const selfTest = { result: 'failed', cause: 'rules', because: 'a rule eats it', at: 1, passedAt: null } as const
+    const found = finds(running({ selfTest: { ...selfTest, seconds: 7, failures: 1 } }), 'self-test-failed')
+    assert.match(found.message, /a rule eats it/)
+    assert.match(found.advice, /a restart of pkctld does not help/)
+    finds(running({ selfTest: { result: 'impossible', because: 'x' } }), 'self-test-impossible')
+    for (const result of ['passed', 'off', 'waiting']) finds(running({ selfTest: { result } }))
+  })
   it('a table that it could own, and no flush at boot that an owned one outlives', () => {
     const because = '/etc/nftables.conf contains that table'
     const found = finds(running({ table: { mode: 'restored', because } }), 'table-not-owned')
