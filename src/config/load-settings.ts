@@ -1,5 +1,6 @@
 /** The options beside services and credentials. */
 import type { Context } from './context.js'
+import { loadNotify } from './load-notify.js'
 import { reportIssues } from './issues.js'
 import { settingsSchema } from './settings-schema.js'
 import type { Config } from './types.js'
@@ -7,7 +8,8 @@ import type { Config } from './types.js'
 type Settings = Omit<Config, 'file' | 'services' | 'credentials'>
 
 /** Undefined when a value is wrong, which is reported. */
-export function loadSettings({ merged, findings }: Context): Settings | undefined {
+export function loadSettings(context: Context): Settings | undefined {
+  const { merged, findings } = context
   const isSetting = ([key]: [string, unknown]) => key !== 'services' && key !== 'credentials'
   const given = Object.fromEntries(Object.entries(merged.value).filter(isSetting))
   const { success, data, error } = settingsSchema.safeParse(given)
@@ -33,6 +35,7 @@ export function loadSettings({ merged, findings }: Context): Settings | undefine
     socket: { path: data.socket.path, group: data.socket.group, groupMay: data.socket['group-may'] },
     log: data.log,
     selfTestSeconds: data['self-test'],
+    notify: loadNotify(data.notify ?? {}, context),
     metrics: {
       listen: data.metrics.listen,
       textfile: data.metrics.textfile,

@@ -10,6 +10,7 @@ import { ConfigError, Findings } from './config-error.js'
 import { warnOfLinkLocal } from './warn-link-local.js'
 import { loadServices } from './load-services.js'
 import { loadSettings } from './load-settings.js'
+import { secretNotifyOption } from './notify-schema.js'
 import { mergeSources } from './merge-sources.js'
 import { checkMetrics } from './metrics-checks.js'
 import type { SourceFile } from './positions.js'
@@ -41,7 +42,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   warnOfLinkLocal(services, context)
   warnOfTails(credentials, context)
   warnOfUnopened(services, credentials, context)
-  warnOfReadableConfig(context, secretOptions)
+  warnOfReadableConfig(context, [...secretOptions, secretNotifyOption])
 
   if (findings.problems.length > 0 || settings === undefined) {
     throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })

@@ -1,4 +1,5 @@
 /** One file of the configuration as YAML: within bounds that the parser survives, and with secrets as they are written. */
+import { notifySchema, secretNotifyOption } from './notify-schema.js'
 import type { Document, Scalar } from 'yaml'
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { kindOf } from '../util/index.js'
@@ -13,7 +14,8 @@ import { yamlProblems } from './yaml-problems.js'
 
 export function parseSource(file: string, text: string, findings: Findings): SourceFile | undefined {
   const lines = new LineCounter()
-  findings.keepSecret(file, secretPlaces(text, secretOptions, Object.keys(credentialKeys)))
+  const options = Object.keys({ ...credentialKeys, ...notifySchema.shape })
+  findings.keepSecret(file, secretPlaces(text, [...secretOptions, secretNotifyOption], options))
   try {
     const document = parseDocument(text, {
       lineCounter: lines,

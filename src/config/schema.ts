@@ -8,6 +8,7 @@ import * as z from 'zod'
 import { credentialKeys, credentialSchema } from './credentials/credential-schemas.js'
 import { mapping } from './schema-parts.js'
 import { serviceLogSchema, serviceSchema } from './service-schema.js'
+import { notifySchema } from './notify-schema.js'
 import { mappings, sections } from './settings-schema.js'
 import { triggerSchema } from './trigger-schema.js'
 import { namePattern } from './values.js'
@@ -33,6 +34,7 @@ const shapes: Readonly<Record<string, object>> = {
   'services.*': serviceSchema.shape,
   'services.*.log': serviceLogSchema.shape,
   'credentials.*': credentialKeys,
+  'notify.*': notifySchema.shape,
   ...Object.fromEntries(['open', 'close', 'expiry'].map(on => [`credentials.*.on-${on}`, triggerSchema.shape])),
 }
 
@@ -43,6 +45,7 @@ export const mappingSections: readonly string[] = [
   ...Object.keys(shapes).filter(key => key in configSchema.shape),
   'services',
   'credentials',
+  'notify',
 ]
 
 /** A JSON Schema for editors, which then complete and check the configuration while it is written. */

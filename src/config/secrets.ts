@@ -98,12 +98,15 @@ function statOf(file: string, reader: ConfigReader) {
 
 /** One warning for each file that everyone can read and that holds a secret, in one of `secretOptions`. */
 export function warnOfReadableConfig({ merged, findings, reader }: Context, secretOptions: readonly string[]): void {
-  const credentials = merged.value['credentials']
+  const entries = ['credentials', 'notify'].flatMap(section => {
+    const named = merged.value[section]
+    return isMapping(named) ? Object.entries(named).map(([name, entry]) => ({ section, name, entry })) : []
+  })
   const first = new Map<string, SourcePosition>()
-  for (const [name, credential] of isMapping(credentials) ? Object.entries(credentials) : []) {
-    const option = secretOptions.find(one => isMapping(credential) && one in credential)
+  for (const { section, name, entry } of entries) {
+    const option = secretOptions.find(one => isMapping(entry) && one in entry)
     if (option === undefined) continue
-    const at = ['credentials', name, option]
+    const at = [section, name, option]
     if (!first.has(merged.fileOf(at))) first.set(merged.fileOf(at), merged.positionOfKey(at))
   }
   for (const [file, place] of first) {

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { parsePort } from '../net/index.js'
 import { defaultSocket, defaultStateDirectory, parseDuration, shown, unexpected, ValueError } from '../util/index.js'
 import { metrics } from './metrics-schema.js'
+import { notifySchema } from './notify-schema.js'
 import {
   absolutePath,
   expected,
@@ -16,7 +17,7 @@ import {
   whole,
 } from './schema-parts.js'
 import { groupRequests, logFormats, logLevels } from './types.js'
-import { parseAbsolutePath, parseMask, parseSocketPath } from './values.js'
+import { namePattern, parseAbsolutePath, parseMask, parseSocketPath } from './values.js'
 
 const queue = mapping({
   number: whole('a queue number', 0, 65_535)
@@ -150,6 +151,11 @@ export const sections = {
       'How often the daemon sends a knock to itself, which opens nothing, to see whether knocks are heard: from 1s to ' +
         '1h, or off. Default: 60',
     ),
+  notify: z
+    .record(z.string().regex(namePattern), notifySchema)
+    .nullable()
+    .prefault({})
+    .describe('Whom the daemon tells of events, by name: a command or a webhook each.'),
   'allow-readable-keys': flag()
     .prefault(false)
     .describe('Only warn of key files that group or others can read. Default: false'),

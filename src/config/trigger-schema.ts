@@ -73,7 +73,7 @@ export function triggerOf(data: z.output<typeof triggerSchema>): Trigger {
   }
 }
 
-function commandOf(argv: readonly string[] | undefined, shell: string | undefined): TriggerCommand | null {
+export function commandOf(argv: readonly string[] | undefined, shell: string | undefined): TriggerCommand | null {
   if (shell !== undefined) return shell.trim() === '' ? null : { shell }
   return argv === undefined || argv.length === 0 ? null : { argv }
 }

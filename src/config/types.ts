@@ -1,5 +1,6 @@
 /** The configuration after validation, with every default filled in. */
 import type { ServiceSpec } from '../nft/index.js'
+import type { TriggerCommand } from './credentials/any-credential.js'
 import type { Credential } from './credentials/credential-schemas.js'
 
 export type { Credential } from './credentials/credential-schemas.js'
@@ -75,12 +76,29 @@ export interface Config {
   }
   /** How often the daemon knocks on itself; null = not at all. */
   readonly selfTestSeconds: number | null
+  readonly notify: readonly NotifyTarget[]
   readonly services: readonly ServiceSpec[]
   readonly credentials: readonly Credential[]
 }
 
 /** A Unix socket, or an address and a TCP port. */
 export type MetricsPlace = { readonly path: string } | { readonly host: string; readonly port: number }
+
+/** What notifications are of: the field `event` of the log. */
+export const notifyEvents = ['lockout-risk', 'healed', 'self-test-failed', 'self-test-passed', 'key-expiring'] as const
+export type NotifyEvent = (typeof notifyEvents)[number]
+
+/** A webhook, or a command. */
+export type NotifyTarget = {
+  readonly name: string
+  readonly events: readonly NotifyEvent[]
+  /** One notification of an event in this time. */
+  readonly everySeconds: number
+  readonly timeoutSeconds: number
+} & (
+  | { readonly webhook: string }
+  | { readonly run: TriggerCommand; readonly user: string | null; readonly group: string | null }
+)
 
 /** What can be asked for by others than root. */
 export const groupRequests = ['status', 'list', 'add', 'delete', 'reload'] as const

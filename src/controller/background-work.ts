@@ -3,6 +3,7 @@ import type { Credential } from '../config/types.js'
 import type { Reconciliation, ServiceSpec } from '../nft/index.js'
 import type { ControllerParts } from './controller-parts.js'
 import { DriftWatcher } from './drift-watcher.js'
+import { ExpiryWarning } from './expiry-warning.js'
 import { FailOpenHeartbeat } from './fail-open-heartbeat.js'
 import { KeyWatch } from './key-watch.js'
 import type { PacketWorker } from './packet-worker-interface.js'
@@ -52,6 +53,7 @@ export class BackgroundWork {
   readonly keys: KeyWatch
   readonly selfTest: SelfTest
   readonly #heartbeat: FailOpenHeartbeat
+  readonly #expiry: ExpiryWarning
   readonly #periods: PeriodRenewal
 
   constructor(parts: WorkParts) {
@@ -59,6 +61,7 @@ export class BackgroundWork {
     this.#heartbeat = new FailOpenHeartbeat(firewall, log)
     this.#periods = new PeriodRenewal(firewall, now, log)
     this.keys = new KeyWatch(readKeyFile, worker, log)
+    this.#expiry = new ExpiryWarning({ files: () => this.keys.texts, log, now })
     this.rotationTimer = new RotationTimer(refresh, () => now() / 1000, log)
     const drift = (this.driftWatcher = new DriftWatcher(reconciling, log, reconcile))
     this.ownership = new TableOwnership(ownership, log, wanted => {
@@ -97,6 +100,7 @@ export class BackgroundWork {
     this.rotationTimer.waitForTurn(enabled)
     this.#periods.follow(enabled)
     await this.keys.follow(enabled)
+    this.#expiry.follow(enabled)
     if ([...services.values()].some(({ failOpen }) => failOpen)) await this.#heartbeat.start()
     else this.#heartbeat.stop()
   }
@@ -107,6 +111,7 @@ export class BackgroundWork {
     this.#heartbeat.stop()
     this.#periods.stop()
     this.keys.stop()
+    this.#expiry.stop()
     this.selfTest.stop()
     this.rulesetCheck.stop()
     this.ownership.stop()

@@ -261,7 +261,8 @@ export class Controller {
         this.#background.driftWatcher.rulesetChanged()
       },
       trouble: (level, message) => {
-        log[level](message)
+        // What the packet worker calls an error keeps valid knocks from opening.
+        log[level](message, level === 'error' ? { event: 'lockout-risk' } : undefined)
       },
       died: onFatal,
     })

@@ -52,6 +52,13 @@ export class KeyWatch {
     clearTimeout(patience)
   }
 
+  /** What is in the files that were read, each once. */
+  get texts(): { readonly file: string; readonly content: Buffer }[] {
+    return [...this.#files].flatMap(([name, { content }]) =>
+      typeof content === 'string' ? [] : [{ file: name.slice(name.indexOf(':') + 1), content }],
+    )
+  }
+
   /** Resolves when the keys count that are in the files now. */
   async readNow(): Promise<void> {
     if (this.#credentials.length === 0) return
@@ -68,7 +75,7 @@ export class KeyWatch {
   #look(): Promise<void> {
     this.#reading ??= this.#readAll()
       .catch((error: unknown) => {
-        this.log.error(`the keys of users cannot be read: ${(error as Error).message}`)
+        this.log.error(`the keys of users cannot be read: ${(error as Error).message}`, { event: 'lockout-risk' })
       })
       .finally(() => (this.#reading = undefined))
     return this.#reading
@@ -119,7 +126,10 @@ export class KeyWatch {
     const told = this.#told.get(credential) ?? []
     this.#told.set(credential, all)
     for (const problem of all) {
-      if (!told.includes(problem)) this.log.warn(`credential ${credential}: ${problem}`, { credential })
+      if (told.includes(problem)) continue
+      // A file that is not read has keys that do not count; one line of many is no risk.
+      const event = unread.includes(problem) ? { event: 'lockout-risk' } : {}
+      this.log.warn(`credential ${credential}: ${problem}`, { credential, ...event })
     }
   }
 }

@@ -12,7 +12,12 @@ export function readOneTimeOrLog(file: string, read: ReadOneTime, log: Log): One
       log.warn(left === 0 ? `${file} has no sequence left` : `${file} has only ${left} sequences left`)
     return list
   } catch (error) {
-    log.error(`the sequences of ${file} cannot be read, and no client can knock with them: ${(error as Error).message}`)
+    log.error(
+      `the sequences of ${file} cannot be read, and no client can knock with them: ${(error as Error).message}`,
+      {
+        event: 'lockout-risk',
+      },
+    )
     return { unused: [] }
   }
 }

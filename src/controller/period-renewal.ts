@@ -51,7 +51,7 @@ export class PeriodRenewal {
       this.#isFailing = false
     } catch (error) {
       const message = `the kernel drops knocks of this minute, because it cannot be updated: ${(error as Error).message}`
-      if (!this.#isFailing) this.log.error(message)
+      if (!this.#isFailing) this.log.error(message, { event: 'lockout-risk' })
       this.#isFailing = true
     } finally {
       this.#isRenewing = false

@@ -43,7 +43,9 @@ export class RotationTimer {
       return true
     } catch (error) {
       if (this.#isStopping) return false
-      this.log.error(`${trouble}, and it will be tried again: ${(error as Error).message}`)
+      this.log.error(`${trouble}, and it will be tried again: ${(error as Error).message}`, {
+        event: 'lockout-risk',
+      })
       this.#schedule(pause, () => void this.runNow(trouble, Math.min(longestPauseMilliseconds, pause * 2)))
       return false
     }

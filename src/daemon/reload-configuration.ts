@@ -5,6 +5,7 @@ import type { Controller, RefusedReload } from '../controller/index.js'
 import { saveServices } from '../controller/saved-services.js'
 import { count } from '../util/index.js'
 import type { ConfiguredLog } from './winston-log.js'
+import type { Notifier } from './notify/notifier.js'
 import type { ServiceManager } from './service-manager.js'
 
 export interface ReloadParts {
@@ -13,6 +14,7 @@ export interface ReloadParts {
   readonly file: string
   readonly log: ConfiguredLog
   readonly manager: ServiceManager
+  readonly notifier: Pick<Notifier, 'use'>
 }
 
 /** What became of the last reload. */
@@ -30,7 +32,10 @@ export interface ReloadAnswer {
   readonly needsRestart: readonly string[]
 }
 
-export async function reload(asker: string, { controller, file, log, manager }: ReloadParts): Promise<ReloadAnswer> {
+export async function reload(
+  asker: string,
+  { controller, file, log, manager, notifier }: ReloadParts,
+): Promise<ReloadAnswer> {
   let state = 'the last configuration was refused, the one before stays active'
   manager.reloading()
   try {
@@ -41,6 +46,7 @@ export async function reload(asker: string, { controller, file, log, manager }: 
       throw error
     })
     nextLog.use()
+    notifier.use(config.notify)
     log.info('configuration reloaded', { asker })
     const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.

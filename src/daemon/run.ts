@@ -30,6 +30,8 @@ import { openLoopback } from './loopback-socket.js'
 import type { ConfiguredLog } from './winston-log.js'
 import { createLog } from './winston-log.js'
 import { History, withHistory } from './history.js'
+import { Notifier, withNotifications } from './notify/notifier.js'
+import { sendWebhook } from './notify/webhook.js'
 import type { Metrics, MetricsParts } from './metrics/start.js'
 import type { Reloads } from './reload-configuration.js'
 import { keepForBoot, summaryOf } from './reload-configuration.js'
@@ -45,12 +47,16 @@ export async function runDaemon(file: string, version: string): Promise<void> {
   const giveBack = await claimState(config)
   const plainLog = createLog(config.log)
   const history = openHistory(config, plainLog)
-  const log = history ? withHistory(plainLog, history) : plainLog
+  const historyLog = history ? withHistory(plainLog, history) : plainLog
+  const notifier = new Notifier({ run: commandRunner(historyLog), send: sendWebhook, log: historyLog, now: Date.now })
+  notifier.use(config.notify)
+  const log = withNotifications(historyLog, notifier)
   for (const warning of warnings) log.warn(warning)
   try {
-    await runConfigured(config, file, version, log)
+    await runConfigured(config, file, version, { log, notifier })
   } finally {
     giveBack()
+    notifier.stop()
     history?.close()
     await log.close()
     exitSoon()
@@ -67,7 +73,12 @@ function openHistory({ stateDirectory, log: { history } }: Config, log: Configur
 /** How often the daemon looks whether its files are still there. */
 const keepMilliseconds = 10_000
 
-async function runConfigured(config: Config, file: string, version: string, log: ConfiguredLog): Promise<void> {
+async function runConfigured(
+  config: Config,
+  file: string,
+  version: string,
+  { log, notifier }: { readonly log: ConfiguredLog; readonly notifier: Notifier },
+): Promise<void> {
   const manager = serviceManager(message => {
     log.warn(message)
   })
@@ -103,7 +114,7 @@ async function runConfigured(config: Config, file: string, version: string, log:
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
   const reloads: Reloads = { refused: null }
-  const handle = requestHandler({ controller, firewall, owner, file, log, manager, reloads, ready })
+  const handle = requestHandler({ controller, firewall, owner, file, log, notifier, manager, reloads, ready })
   // From here on SIGHUP means reload, also while the start is still in progress.
   process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
   logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())

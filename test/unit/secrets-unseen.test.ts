@@ -209,6 +209,7 @@ describe('no message shows a secret', () => {
         watch: () => undefined,
         close: () => undefined,
       },
+      notifier: { use: () => undefined },
       reloads: { refused: null },
       ready: Promise.resolve(),
     })

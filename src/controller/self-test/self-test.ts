@@ -170,11 +170,11 @@ export class SelfTest {
 
   #log({ result, cause, because = '' }: SelfTestOutcome, before: SelfTestOutcome): void {
     const { log } = this.parts
-    const fields = { event: 'self-test', result, ...(cause ? { cause } : {}) }
+    const fields = { event: `self-test-${result}`, ...(cause ? { cause } : {}) }
     if (result === 'failed') log.error(`the self-test failed: ${because}${cause ? advice[cause] : ''}`, fields)
     else if (result === 'impossible') log.warn(`the self-test is not possible: ${because}`, fields)
     else if (before.result === 'failed') log.warn('the self-test passes again: knocks are heard', fields)
-    else if (result === 'passed') log.debug('the self-test passed: knocks are heard', fields)
+    else if (result === 'passed') log.debug('the self-test passed: knocks are heard')
   }
 }
 

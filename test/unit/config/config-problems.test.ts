@@ -70,6 +70,32 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'notifications that cannot be sent, without the URL, which can be a secret',
+      yaml: [
+        'services: {}',
+        'notify:',
+        '  a: {webhook: ftp://hooks.example/T0PSECRET}',
+        '  b: {webhook: "https://user:T0PSECRET@hooks.example"}',
+        '  c: {events: [opened]}',
+        '  d: {command: [/bin/true], webhook: "https://hooks.example/T0PSECRET"}',
+        '  e: {command: [/bin/true], every: 2d}',
+      ].join('\n'),
+      want: [
+        '3:16: notify.a.webhook: expected a URL that starts with https:// or http:// (not shown: it can be a secret)',
+        '4:16: notify.b.webhook: expected a URL without a user or a password (not shown: it can be a secret)',
+        "5:16: notify.c.events[0]: expected lockout-risk, healed, self-test-failed, self-test-passed or key-expiring, got 'opened'",
+        "7:36: notify.e.every: expected a time from 1s to 1d, got '2d'",
+      ],
+    },
+    {
+      name: 'a notification that is neither a webhook nor a command, or both',
+      yaml: 'services: {}\nnotify:\n  c: {events: [healed]}\n  d: {command: [/bin/true], webhook: "https://hooks.example/T0PSECRET"}',
+      want: [
+        '3:6: notify.c: expected one of webhook, command and shell',
+        '4:6: notify.d: expected one of webhook, command and shell',
+      ],
+    },
+    {
       name: 'a self-test that is neither off nor at an interval',
       yaml: 'services: {}\nself-test: 2h',
       want: ["2:12: self-test: expected off, or a time from 1s to 1h, got '2h'"],

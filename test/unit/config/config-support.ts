@@ -94,6 +94,7 @@ export const defaults = {
   log: { level: 'info', to: 'console', format: 'auto', history: 2_000_000 },
   metrics: { listen: null, textfile: null, intervalSeconds: 15 },
   selfTestSeconds: 60,
+  notify: [],
   services: [],
   credentials: [],
 }

@@ -39,6 +39,7 @@ describe('requests', () => {
       ...{ ready: () => undefined, reloading: () => undefined, stopping: () => undefined },
       ...{ note: () => undefined, watch: () => undefined, close: () => undefined },
     },
+    notifier: { use: () => undefined },
     reloads: { refused: null },
     ready: Promise.resolve(),
   })
