@@ -40,6 +40,7 @@ const commands: CommandLoaders = {
   check: async () => (await import('./commands/check.js')).checkCommand,
   import: async () => (await import('./commands/import.js')).importCommand,
   doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+  explain: async () => (await import('./commands/explain.js')).explainCommand,
   close: async () => (await import('./commands/close.js')).closeCommand,
   completion: async () => (await import('./commands/completion.js')).completionCommand,
 }

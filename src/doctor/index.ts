@@ -1,5 +1,7 @@
 /** `pkctl doctor`: gather facts, check them. */
 export { checkAll } from './checks/check-all.js'
+export type { Explanation } from './explain-address.js'
+export { explainAddress } from './explain-address.js'
 export type { Finding, Level } from './finding.js'
 export { summary } from './finding.js'
 export { gatherFacts } from './probes/gather.js'

@@ -175,6 +175,15 @@ describe('--json', () => {
     await must('remove', 'ssh')
   })
 
+  it('explain', async () => {
+    const file = lab.config('services: { ssh: { port: 22 } }')
+    await must('init', 'ssh', '--port', '22', '--syn')
+    await must('add', client4, '--service', 'ssh', '--for', '1h')
+    const at = ['--config', file]
+    compare('explain', await runs(['explain', client4, ...at], ['explain', '192.0.2.9', ...at]))
+    await must('remove', 'ssh')
+  })
+
   it('user', async () => {
     const file = lab.config(
       'credentials:\n  people: { type: ssh, authorized-keys: [keys], revoked-keys: revoked, opens: [ssh] }\n',
