@@ -1,8 +1,6 @@
 /** What programs have in common: their commands are loaded when needed, and every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
-import { problemsOf } from '../daemon/error-messages.js'
 import type { Terminal } from '../util/index.js'
-import { exitStatusOf } from './exit-status.js'
 import { withoutHelpWord } from './help-word.js'
 import { JsonTerminal } from './json-output.js'
 import { version } from './version.js'
@@ -63,7 +61,10 @@ async function run(program: Command, argv: readonly string[], terminal: Terminal
     await program.parseAsync(withoutHelpWord(program, argv), { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (error) {
-    return explain(error, terminal)
+    // Commander has said it already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    // Only here: the kinds of errors come from all over the program, which most commands do without.
+    return (await import('./explain-error.js')).explainError(error, terminal)
   }
 }
 
@@ -92,13 +93,3 @@ const withoutValue = (message: string) =>
     /^(unknown option ')(--[^=]*|-[^-])(.*)'$/s,
     (_, start: string, option: string) => `${start}${option}'`,
   )
-
-function explain(error: unknown, terminal: Terminal): number {
-  // Commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  for (const { message, hint } of problemsOf(error)) {
-    terminal.error(message)
-    if (hint !== undefined) terminal.hint(hint)
-  }
-  return exitStatusOf(error)
-}

@@ -4,11 +4,11 @@ import { describe, it } from 'node:test'
 import path from 'node:path'
 import { dist, must } from '../../support/commands.js'
 
-/** Tells the name of every package that is loaded, on stderr of the command. */
+/** Tells the name of every package, and of every room of src, that is loaded, on stderr of the command. */
 const hooks = `
 import { writeSync } from 'node:fs'
 export async function load(url, context, next) {
-  const [, name] = /.*[/]node_modules[/]([^/]+)/.exec(url) ?? []
+  const [, name] = /.*[/]node_modules[/]([^/]+)/.exec(url) ?? /[/]dist[/](src[/][^/]+)[/]/.exec(url) ?? []
   if (name) writeSync(2, 'loaded ' + name + '\\n')
   return next(url, context)
 }`
@@ -20,14 +20,17 @@ register(${JSON.stringify(dataUrl(hooks))})`)
 // Not the bundle: what it has in one file, it still loads.
 const pkctl = path.join(dist, 'src/cli/pkctl.js')
 
-async function loaded(...args: string[]): Promise<string[]> {
+async function everythingLoaded(...args: string[]): Promise<string[]> {
   const said = await must(['sh', '-c', '"$@" 2>&1', 'sh', process.execPath, '--import', preload, pkctl, ...args])
   return [...new Set([...said.matchAll(/^loaded (.*)$/gm)].map(([, name]) => name as string))].sort()
 }
 
+/** Packages alone. */
+const loaded = async (...args: string[]) => (await everythingLoaded(...args)).filter(name => !name.startsWith('src/'))
+
 describe('what a command loads', () => {
   it('the version: the reader of the command line, and no more', async () => {
-    assert.deepEqual(await loaded('--version'), ['commander'])
+    assert.deepEqual(await everythingLoaded('--version'), ['commander', 'src/cli', 'src/util'])
   })
 
   it('commands that change and show services: that, too', async () => {
