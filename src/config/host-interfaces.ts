@@ -2,12 +2,14 @@
 import * as fs from 'node:fs'
 import { matchesInterface } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
-import type { Config } from './types.js'
+import type { Config, StepsCredential } from './types.js'
 
 /** An interface, and the one that it belongs to: a bridge, a bond or a VRF. */
 export interface HostInterface {
   readonly name: string
   readonly master: string | null
+  /** Whether it is the device of a VRF. */
+  readonly isVrf?: boolean
 }
 
 /** An interface that a service or a credential names, and why its packets are not those that may be meant. */
@@ -24,23 +26,30 @@ const directory = '/sys/class/net'
 /** The interfaces of this machine; null where they cannot be seen. */
 export function hostInterfaces(): HostInterface[] | null {
   try {
-    return fs.readdirSync(directory).map(name => {
+    const found = fs.readdirSync(directory).map(name => {
       const link = `${directory}/${name}/master`
       return { name, master: fs.existsSync(link) ? (fs.readlinkSync(link).split('/').at(-1) ?? null) : null }
     })
+    const masters = new Set(found.map(({ master }) => master))
+    return found.map(one => ({ ...one, isVrf: masters.has(one.name) && !isBridgeOrBond(one.name) }))
   } catch {
     return null
   }
 }
 
+const isBridgeOrBond = (name: string) =>
+  ['bridge', 'bonding'].some(part => fs.existsSync(`${directory}/${name}/${part}`))
+
 /** The names that match nothing now, or what never comes in by that name itself. */
 export function unmatchedInterfaces(
-  { services, credentials }: { readonly services: Iterable<ServiceSpec>; readonly credentials: Config['credentials'] },
+  named: { readonly services: Iterable<ServiceSpec>; readonly credentials: Config['credentials'] },
   host: readonly HostInterface[] | null,
 ): UnmatchedInterface[] {
   if (host === null) return []
+  const [services, { credentials }] = [[...named.services], named]
+  const hasPrerouting = services.some(({ hook }) => hook === 'prerouting')
   return [
-    ...[...services].flatMap(({ name: service, interfaces }) =>
+    ...services.flatMap(({ name: service, interfaces }) =>
       problemsOf(interfaces, host).map(({ what, advice }) => {
         const message = `service ${service} filters only what comes in by ${interfaces.join(', ')}, and ${what}: by other interfaces its port is open`
         return { service, message, advice }
@@ -54,8 +63,25 @@ export function unmatchedInterfaces(
           return { credential, message, advice }
         }),
       ),
+    ...(hasPrerouting ? unseenSteps(credentials, host) : []),
   ]
 }
+
+/** On the hook prerouting, steps are seen only by the link of a VRF: for the VRF itself they pass a second time. */
+function unseenSteps(credentials: Config['credentials'], host: readonly HostInterface[]): UnmatchedInterface[] {
+  return credentials.flatMap(({ name: credential, enabled, type, interfaces }) => {
+    if (!enabled || !stepTypes.has(type)) return []
+    const isNamed = (name: string) => interfaces.some(other => matchesInterface(other, name))
+    const link = host.find(
+      ({ name, master }) => !isNamed(name) && host.some(one => one.name === master && one.isVrf && isNamed(one.name)),
+    )
+    if (!link) return []
+    const message = `knocks of credential ${credential} do not count by ${link.name}, a link of the VRF ${link.master}, because a service has hook: prerouting`
+    return [{ credential, message, advice: `name ${link.master} and ${link.name}` }]
+  })
+}
+
+const stepTypes: ReadonlySet<string> = new Set<StepsCredential['type']>(['sequence', 'one-time', 'rotating'])
 
 function problemsOf(names: readonly string[], host: readonly HostInterface[]): { what: string; advice: string }[] {
   return names.flatMap(name => {

@@ -11,7 +11,7 @@ import type { Command, Expression, Hook, Json } from '../nft-json.js'
 import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
-import { forThisMachine } from './incoming-interface.js'
+import { knocksForThisMachine, leaveOthers } from './incoming-interface.js'
 import { addGate, answerChain, gateOf } from './gate.js'
 import { shapeMatches, periodMatches } from './knock-shapes.js'
 import type { Marks } from './marks.js'
@@ -58,7 +58,7 @@ export function grantRules({ hook, marks, actions, shapes, sequencePorts }: Pack
 }
 
 const answersTo = (hook: Hook, shape: readonly Expression[], then: Expression) =>
-  forThisMachine(hook, ...shape).map(expr => j.addRule(answerChain, [...expr, then]))
+  knocksForThisMachine(hook, ...shape).map(expr => j.addRule(answerChain, [...expr, then]))
 
 function actionRules(action: GrantAction, marks: Marks): Command[] {
   const chain = actionChain(action)
@@ -101,11 +101,12 @@ function stepAnswers(ports: SequencePorts, marks: Marks, hook: Hook): Command[] 
   const goOn = [j.counter(), clearMark(marks), j.return_()]
   return [
     j.addChain('stepped'),
+    ...leaveOthers(hook, j.return_()).map(expr => j.addRule('stepped', expr)),
     j.addRule('stepped', [j.vmap(ours, grantMap)]),
     ...[marks.step, marks.strayStep].map(bits =>
       j.addRule('stepped', [j.match(ours, '==', bits), ...goOn], unansweredComment),
     ),
-    ...stepShapes(ports).flatMap(shape => answersTo(hook, shape, j.goto('stepped'))),
+    ...stepShapes(ports).map(shape => j.addRule(answerChain, [...shape, j.goto('stepped')])),
   ]
 }
 

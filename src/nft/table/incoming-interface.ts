@@ -29,7 +29,9 @@ const oneOf = ([first = '', ...more]: readonly string[]): j.Json =>
 /**
  * The device of a VRF. A packet that comes in by an interface in a VRF passes prerouting twice: by that interface, and then
  * by this device. Before Linux 6.16, `fib daddr type` looks into the table of the machine alone and takes the addresses
- * in a VRF for other machines'; and in the second pass, no rule can tell.
+ * in a VRF for other machines', unless they are of the interface itself and it is asked for those; and in the second pass,
+ * no rule can tell. What is queued in the second pass never arrives, whatever the answer: vrf_rcv_finish() of the kernel
+ * drops it.
  */
 const inVrf = j.match(j.meta('iifkind'), '==', 'vrf')
 
@@ -37,10 +39,10 @@ const destinationIs = (op: '==' | '!=', type: string, ...by: string[]) =>
   j.match({ fib: { result: 'type', flags: ['daddr', ...by] } }, op, type)
 
 /**
- * The conditions and what matches packets for this machine, on a hook where those pass as well that are routed onward: each
- * with the verdict is a rule. What is in a VRF may be for this machine.
+ * The conditions of knocks and what matches packets for this machine, on a hook where those pass as well that are routed
+ * onward: each with the verdict is a rule. What is in a VRF may be for this machine, and a knock need not arrive.
  */
-export function forThisMachine(hook: Hook, ...conditions: Expression[]): Expression[][] {
+export function knocksForThisMachine(hook: Hook, ...conditions: Expression[]): Expression[][] {
   if (hook === 'input') return [conditions]
   return [
     [...conditions, destinationIs('==', 'local')],
@@ -48,6 +50,18 @@ export function forThisMachine(hook: Hook, ...conditions: Expression[]): Express
     [inVrf, ...conditions],
   ]
 }
+
+/**
+ * The first rules of a chain whose packets are queued, and go on when they are answered: `leave` is the verdict for those
+ * that are not for this machine, and for those that pass for the second time.
+ */
+export const leaveOthers = (hook: Hook, leave: Expression): Expression[][] =>
+  hook === 'input'
+    ? []
+    : [
+        [inVrf, leave],
+        [destinationIs('!=', 'local'), destinationIs('!=', 'local', 'iif'), leave],
+      ]
 
 /** The chain for what is certainly not for an address of the interface by which it came in, nor for any other. */
 export const onwardChain = 'onward'

@@ -10,7 +10,7 @@ import type { Command, Expression, Hook } from '../nft-json.js'
 import * as j from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
-import { forThisMachine } from './incoming-interface.js'
+import { knocksForThisMachine, leaveOthers } from './incoming-interface.js'
 import { gatePriority } from './gate.js'
 import { shapeMatches, periodMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
@@ -37,11 +37,9 @@ export const packetsOfOtherMinutes = (listing: Listing): number =>
 export function knockRules(spec: PacketPathSpec): Command[] {
   const { hook, native } = spec
   const base = knockChainOf(hook)
-  const forUs = (...conditions: Expression[]) => forThisMachine(hook, ...conditions)
+  const forUs = (...conditions: Expression[]) => knocksForThisMachine(hook, ...conditions)
   const pending = (chain: string, ...conditions: Expression[]) =>
-    ipFamilies.flatMap(version =>
-      forUs(...conditions, isPending(version)).map(expr => j.addRule(chain, [...expr, j.goto('pending')])),
-    )
+    ipFamilies.map(version => j.addRule(chain, [...conditions, isPending(version), j.goto('pending')]))
   const starts = onlyStarts(spec)
   return [
     ...candidateChain(spec),
@@ -62,7 +60,7 @@ export function knockRules(spec: PacketPathSpec): Command[] {
       ? stepRules(chains, spec.sequencePorts, spec.marks, {
           overLimit: version => isOverLimit(version, spec.perSourceLimit),
           send: queueing(spec),
-          forUs,
+          leaveOthers: leave => leaveOthers(hook, leave),
         })
       : []),
     ...pending(chains.tcp, ...(starts ? [] : [j.match(synAck, '==', 'syn')])),
@@ -101,9 +99,10 @@ function candidateChain(spec: PacketPathSpec): Command[] {
 }
 
 function pendingChain(spec: PacketPathSpec): Command[] {
-  const { marks, perSourceLimit } = spec
+  const { hook, marks, perSourceLimit } = spec
   return [
     j.addChain('pending'),
+    ...leaveOthers(hook, j.accept()).map(expr => j.addRule('pending', expr)),
     // Above its share a source does not wait: the gate judges it at once, and the queue is for others.
     ...ipFamilies.map(version => j.addRule('pending', [isOverLimit(version, perSourceLimit), j.accept()])),
     j.addRule('pending', [j.counter(), setOwnBits(marks, marks.pending), ...queueing(spec)]),

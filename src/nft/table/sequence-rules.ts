@@ -89,15 +89,16 @@ export function stepRules(
   parts: {
     readonly overLimit: (version: IpFamily) => Expression
     readonly send: readonly Expression[]
-    /** As `forThisMachine` says. */
-    readonly forUs: (...conditions: Expression[]) => Expression[][]
+    /** The first rules of a chain, as in incoming-interface.ts. */
+    readonly leaveOthers: (leave: Expression) => Expression[][]
   },
 ): Command[] {
-  const { overLimit, send, forUs } = parts
+  const { overLimit, send, leaveOthers } = parts
   const { seconds, interfaces } = stepping
   const notedAstray = (version: IpFamily) => j.updateSet(astrayOf(version), j.source(version), seconds)
   return [
     j.addChain('step'),
+    ...leaveOthers(j.accept()).map(expr => j.addRule('step', expr)),
     ...ipFamilies.flatMap(version => {
       const source = j.source(version)
       return [
@@ -123,18 +124,20 @@ export function stepRules(
     // A source for which there is no room goes on like one above its limit.
     j.addRule('step', [clearMark(marks)]),
     j.addChain('astray'),
+    ...leaveOthers(j.return_()).map(expr => j.addRule('astray', expr)),
     j.addRule('astray', [j.inSet(j.field('th', 'dport'), openPortSet), j.return_()]),
     ...ipFamilies.map(version => j.addRule('astray', [notedAstray(version)])),
-    ...starts(stepping).flatMap(({ protocol, is }) =>
-      forUs(is, j.inSet(target, portSet), ...comesInBy(interfaces)).map(expr =>
-        j.addRule(bases[protocol], [...expr, j.goto('step')]),
-      ),
+    ...starts(stepping).map(({ protocol, is }) =>
+      j.addRule(bases[protocol], [is, j.inSet(target, portSet), ...comesInBy(interfaces), j.goto('step')]),
     ),
     ...ipFamilies.flatMap(version =>
-      starts(stepping).flatMap(({ protocol, is }) =>
-        forUs(is, j.inSet(j.source(version), midwayOf(version)), ...comesInBy(interfaces)).map(expr =>
-          j.addRule(bases[protocol], [...expr, j.jump('astray')]),
-        ),
+      starts(stepping).map(({ protocol, is }) =>
+        j.addRule(bases[protocol], [
+          is,
+          j.inSet(j.source(version), midwayOf(version)),
+          ...comesInBy(interfaces),
+          j.jump('astray'),
+        ]),
       ),
     ),
   ]

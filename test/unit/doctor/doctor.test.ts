@@ -155,6 +155,28 @@ describe('of services', () => {
     assert.equal(finds(credential, 'interface-unmatched').credential, 'laptop')
     finds({ ...limited('eth9'), interfaces: null })
   })
+  it('steps that come in by a link of a VRF, of which the VRF alone is named', () => {
+    const vrf = { name: 'blue', master: null, isVrf: true }
+    const door = (interfaces: string, hook = 'prerouting') => ({
+      ...facts(
+        `c: { type: sequence, sequence: [7000, 9000, 8000, 6000], opens: [s], interface: ${interfaces} }`,
+        `s: { port: 22, hook: ${hook} }`,
+      ),
+      interfaces: [vrf, { name: 'eth1', master: 'blue' }],
+    })
+    const { message, advice, credential } = finds(door('blue'), 'interface-unmatched')
+    assert.match(message, /knocks of credential c do not count by eth1, a link of the VRF blue/)
+    assert.deepEqual([advice, credential], ['name blue and eth1', 'c'])
+    finds(door('[blue, eth1]'))
+    finds(door('blue', 'input'))
+    finds({
+      ...door('blue'),
+      interfaces: [
+        { ...vrf, isVrf: false },
+        { name: 'eth1', master: 'blue' },
+      ],
+    })
+  })
   it('prefixes of a grant, for the session', () => {
     const session = (address: string, services: string): Facts => ({
       ...facts(laptop, services),
