@@ -11,9 +11,16 @@ export interface GrantFlags extends ChangeFlags {
   readonly service?: string
 }
 
-export function serviceOf({ service }: GrantFlags): string {
-  if (service === undefined) throw usageError('--service is missing', 'pkctl list shows the services there are')
-  return checkServiceName(service)
+/** The service of the flag, or the only one there is. */
+export async function serviceOf({ service, socket }: GrantFlags): Promise<string> {
+  if (service !== undefined) return checkServiceName(service)
+  const services = await kernelOrDaemon(socket, { request: 'list' }, async () => [
+    ...(await realFirewall().services()).values(),
+  ])
+  const [only, ...others] = services.map(({ spec }) => spec.name)
+  if (only === undefined) throw usageError('there is no service', 'pkctl init NAME --port PORT makes one')
+  if (others.length === 0) return only
+  throw usageError('--service is missing, and there are several services', `they are ${[only, ...others].join(', ')}`)
 }
 
 /** Asks the daemon where the rights are missing; not for a dry run, which the daemon does not do. */

@@ -2,7 +2,7 @@
 import type { RevokedGrants, RevokedUser } from '../controller/index.js'
 import { askDaemon } from '../daemon/control-client.js'
 import type { Terminal } from '../util/index.js'
-import { count, reasonOf } from '../util/index.js'
+import { reasonOf, timeText } from '../util/index.js'
 import { revokedText } from './service-text.js'
 
 /** What the daemon did, or why it did not. */
@@ -31,7 +31,8 @@ export function printRevoked(result: RevokedByDaemon, name: string, terminal: Te
   }
   for (const { source, service } of result.revoked) terminal.out(revokedText(source, service))
   for (const { source, service, secondsLeft } of result.kept) {
-    const left = secondsLeft === null ? 'without a time limit' : `for ${count(secondsLeft, 'second')}`
-    terminal.out(`${source} may still use ${service} ${left}: another user or command has granted it, too`)
+    terminal.out(
+      `${source} may still use ${service} ${timeText(secondsLeft)}: another user or command has granted it, too`,
+    )
   }
 }

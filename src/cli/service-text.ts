@@ -1,6 +1,7 @@
 /** A service in words, as several commands print it. */
 import { formatPorts } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
+import { timeText } from '../util/index.js'
 
 /** `22,8000-8010/tcp` */
 export function portsText({ ports, protocol }: ServiceSpec): string {
@@ -31,6 +32,6 @@ export const removedText = (spec: ServiceSpec): string =>
 
 /** `seconds` is null for a grant without a time limit. */
 export const grantedText = (address: string, service: string, seconds: number | null): string =>
-  `${address} may use ${service}${seconds === null ? '' : ` for ${seconds} s`}`
+  `${address} may use ${service}${seconds === null ? '' : ` ${timeText(seconds)}`}`
 
 export const revokedText = (address: string, service: string): string => `${address} may no longer use ${service}`

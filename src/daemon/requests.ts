@@ -5,7 +5,7 @@ import { groupRequests } from '../config/types.js'
 import { namePattern } from '../config/values.js'
 import type { RevokedUser } from '../controller/index.js'
 import type { IpFamily } from '../net/index.js'
-import { parseAddress, parseSource } from '../net/index.js'
+import { parseGranted } from '../net/index.js'
 import type { TransactionRequest } from '../nft/index.js'
 import { isOwnCommand } from '../nft/index.js'
 import { oneLine, ValueError } from '../util/index.js'
@@ -13,6 +13,7 @@ import { oneLine, ValueError } from '../util/index.js'
 interface GrantRequest {
   readonly service: string
   readonly version: IpFamily
+  /** Or a prefix. */
   readonly address: string
 }
 
@@ -67,9 +68,9 @@ export function readRequest(message: unknown): Request {
   }
   switch (request) {
     case 'add':
-      return { request, ...grantIn(rest, parseSource), seconds: secondsIn(rest['seconds']) }
+      return { request, ...grantIn(rest), seconds: secondsIn(rest['seconds']) }
     case 'delete':
-      return { request, ...grantIn(rest, parseAddress) }
+      return { request, ...grantIn(rest) }
     case 'revoke':
       return { request, ...userIn(rest) }
     case 'note':
@@ -81,10 +82,11 @@ export function readRequest(message: unknown): Request {
   }
 }
 
-function grantIn({ service, address }: Record<string, unknown>, read: typeof parseAddress): GrantRequest {
+function grantIn({ service, address }: Record<string, unknown>): GrantRequest {
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')
   if (typeof address !== 'string') throw new ValueError('expected an IPv4 or IPv6 address')
-  return { service, ...read(address) }
+  const { version, source } = parseGranted(address)
+  return { service, version, address: source }
 }
 
 const maxKeys = 1000

@@ -14,6 +14,6 @@ export { matchesInterface, onlyInterface, parseInterface, withoutCovered } from 
 export type { PortRange } from './ports.js'
 export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtractPorts } from './ports.js'
 export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'
-export { isLinkLocal, parseSource } from './sources.js'
+export { isLinkLocal, parseGranted, parseSource } from './sources.js'
 export { protocolNumbers, protocolTcp, protocolUdp } from './protocols.js'
 export { parseTcpSockets } from './tcp-sockets.js'

@@ -1,8 +1,8 @@
 /** Addresses that packets come from. */
 import { quote, ValueError } from '../util/index.js'
 import type { IpFamily } from './addresses.js'
-import { parseAddress } from './addresses.js'
-import { prefixContains } from './prefixes.js'
+import { bitsOf, parseAddress } from './addresses.js'
+import { parsePrefix, prefixContains, splitPrefix } from './prefixes.js'
 
 const whole = 'a grant is for one address; pkctl init with --allow 0.0.0.0/0,::/0 gives all sources access'
 const group = 'no packet comes from it; give the address of one host'
@@ -23,8 +23,28 @@ export const isLinkLocal = (address: string): boolean => onLink.some(prefix => p
 /** One address that packets can come from, in the spelling of nft. */
 export function parseSource(text: string): { version: IpFamily; address: string } {
   const parsed = parseAddress(text)
-  for (const [prefix, what, hint] of never) {
-    if (prefixContains(prefix, parsed.address)) throw new ValueError(`${quote(text)} is ${what}`, hint)
-  }
+  refuseNever(text, parsed.address)
   return parsed
+}
+
+/**
+ * What is granted access: one address that packets can come from, or a prefix, as `ADDRESS/LENGTH`, if its service grants
+ * such. In the spelling of nft.
+ */
+export function parseGranted(text: string): { version: IpFamily; source: string } {
+  if (!text.includes('/')) {
+    const { version, address } = parseSource(text)
+    return { version, source: address }
+  }
+  const prefix = parsePrefix(text)
+  const { version, address, length } = splitPrefix(prefix)
+  if (length === 0) throw new ValueError(`${quote(text)} is every address`, whole)
+  refuseNever(text, address)
+  return { version, source: length === bitsOf(version) ? address : prefix }
+}
+
+function refuseNever(text: string, address: string): void {
+  for (const [prefix, what, hint] of never) {
+    if (prefixContains(prefix, address)) throw new ValueError(`${quote(text)} is ${what}`, hint)
+  }
 }

@@ -74,7 +74,7 @@ export class FirewallError extends Error {
   override readonly name = 'FirewallError'
 
   constructor(
-    readonly kind: 'link-local' | 'no-service' | 'port-taken' | 'replaced',
+    readonly kind: 'link-local' | 'no-service' | 'port-taken' | 'prefix' | 'replaced',
     message: string,
     readonly hint?: string,
   ) {

@@ -3,12 +3,14 @@ import { prefixContains } from '../net/index.js'
 import type { Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { refuseLinkLocal } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
-import { UserError } from '../util/index.js'
+import { durationText, timeText, usageError, UserError } from '../util/index.js'
 import type { Session } from './ssh-session.js'
 import { findSession } from './ssh-session.js'
 
 export interface LockoutFlags {
   readonly allowMe?: boolean
+  /** How many seconds --allow-me grants. */
+  readonly for?: number
   readonly force?: boolean
   readonly dryRun?: boolean
 }
@@ -30,6 +32,7 @@ export async function guardSession(
   plan: ServicePlan,
   session: Session | undefined = findSession(),
 ): Promise<ServiceGrant[]> {
+  if (flags.for !== undefined && !flags.allowMe) throw usageError('--for is for --allow-me, which is missing')
   if (!session) {
     if (!flags.allowMe) return []
     throw new UserError(
@@ -46,8 +49,7 @@ export async function guardSession(
     if (secondsLeft < Infinity) blocked.push({ spec, secondsLeft })
   }
   if (flags.allowMe) {
-    for (const { spec } of blocked) refuseLinkLocal(spec.name, address, spec.interfaces)
-    return blocked.map(({ spec }) => ({ service: spec.name, source: address, by: 'hand' as const, secondsLeft: null }))
+    return sessionGrants(terminal, address, flags.for ?? null, blocked)
   }
   const isNew = new Set([...plan.added, ...plan.modified.map(({ spec }) => spec)])
   const now = blocked.filter(({ spec }) => isNew.has(spec))
@@ -65,13 +67,32 @@ export async function guardSession(
   return []
 }
 
+/** A grant that ends later than these stays as it is. */
+function sessionGrants(
+  terminal: Terminal,
+  address: string,
+  seconds: number | null,
+  blocked: readonly BlockedService[],
+): ServiceGrant[] {
+  const ending = blocked.filter(({ secondsLeft }) => seconds === null || secondsLeft < seconds)
+  for (const { spec } of ending) refuseLinkLocal(spec.name, address, spec.interfaces)
+  const cutting = ending.find(({ spec }) => !spec.syn)
+  if (seconds !== null && cutting)
+    terminal.warn(
+      `your ssh session from ${address} ends in ${durationText(seconds)}: service ${cutting.spec.name} filters every packet`,
+    )
+  return ending.map(({ spec }) => ({
+    ...{ service: spec.name, source: address, by: 'hand' as const, secondsLeft: seconds },
+  }))
+}
+
 function cutOff(
   terminal: Terminal,
   flags: LockoutFlags,
   { address, port }: Session,
   { spec, secondsLeft }: BlockedService,
 ): void {
-  const until = secondsLeft > 0 ? ` for longer than ${Math.ceil(secondsLeft)} s` : ''
+  const until = secondsLeft > 0 ? ` for longer than ${durationText(Math.ceil(secondsLeft))}` : ''
   const message =
     `your ssh session from ${address} would end: ` +
     `service ${spec.name} filters every packet to port ${port}, and neither a grant nor the allowlist accepts ${address}${until}`
@@ -91,8 +112,8 @@ function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
 
 /** Says how to undo what --allow-me did. */
 export function hintAtSessionGrants(terminal: Terminal, grants: readonly ServiceGrant[]): void {
-  for (const { service, source } of grants) {
-    terminal.hint(`you have access without a time limit; pkctl delete ${source} --service ${service} revokes it`)
+  for (const { service, source, secondsLeft } of grants) {
+    terminal.hint(`you have access ${timeText(secondsLeft)}; pkctl delete ${source} --service ${service} revokes it`)
   }
 }
 

@@ -2,7 +2,7 @@
 export type { TemporaryFile } from './atomic-file.js'
 export { replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
 export { defaultConfig, defaultSocket, defaultStateDirectory, runDirectory } from './default-paths.js'
-export { parseDuration } from './duration.js'
+export { durationText, parseDuration, timeText } from './duration.js'
 export { expandHome } from './expand-home.js'
 export { decodeText, reasonOf } from './file-text.js'
 export { HashTable } from './hash-table.js'

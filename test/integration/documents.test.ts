@@ -73,7 +73,7 @@ const vaguely = (text: string) =>
   text
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/\d+\.\d ms/g, 'N ms')
-    .replace(/\d+ s left/g, 'N s left')
+    .replace(/(\d+ (h|min|s) ?)+left/g, 'N left')
     .replace(/process \d+, up .*/g, 'process N, up N')
     .replace(/packets: \d+ accepted, \d+ refused/g, 'packets: N accepted, N refused')
     .replace(/(knocked at \S+ port) \d+/g, '$1 N')

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { must, root, sleep, slowness } from '../support/commands.js'
+import { must, pkctl, root, sleep, slowness } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
 const raceProgram = path.join(root, 'test/support/race-syns.py')
@@ -105,6 +105,64 @@ describe('service chains', () => {
     assert.match(await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '3s'), /may use/)
   })
 
+  it('needs no --service where there is only one, and names them where there are several', async () => {
+    const without = await lab.pkctl('add', client4)
+    assert.equal(without.status, 2)
+    assert.match(without.stderr, /error: there is no service\n.*hint: pkctl init NAME/)
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    assert.equal(await lab.mustPkctl('add', client4, '--for', '1h30m'), `${client4} may use ssh for 90 min\n`)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.equal(await lab.mustPkctl('delete', client4), `${client4} may no longer use ssh\n`)
+    await lab.mustPkctl('init', 'web', '--port', '80', '--syn')
+    for (const verb of ['add', 'delete']) {
+      const { status, stderr } = await lab.pkctl(verb, client4)
+      assert.equal(status, 2)
+      assert.match(stderr, /--service is missing, and there are several services\n.*hint: they are ssh, web\n/)
+    }
+    assert.deepEqual((await lab.mustPkctl('list')).match(/granted: none/g)?.length, 2)
+  })
+
+  it('grants a prefix, all addresses of a host, and until a time', async () => {
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn', '--prefix4', '24')
+    assert.equal(await lab.mustPkctl('add', '10.77.0.0/24'), '10.77.0.0/24 may use ssh\n')
+    assert.equal(await lab.opens(server4, stranger4), 'open')
+    const refused = await lab.pkctl('add', '10.77.0.0/16')
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, /error: service ssh grants prefixes of 24 bits of IPv4, .*\n.*hint: .*prefix4/)
+    await lab.mustPkctl('delete', '10.77.0.0/24')
+    await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
+    const hosts = lab.file('hosts', `${client4} home.lab\n${client6} home.lab\n`)
+    const named = (...args: string[]) =>
+      lab.on([
+        'unshare',
+        '--mount',
+        'sh',
+        '-c',
+        `mount --bind ${hosts} /etc/hosts && exec "$@"`,
+        'sh',
+        process.execPath,
+        pkctl,
+        ...args,
+      ])
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString().replace(/:\d\d\.\d{3}Z/, 'Z')
+    const { stdout, stderr } = await named('add', 'home.lab', '--until', tomorrow)
+    assert.match(stdout, /^home\.lab is \S+ and \S+\n(\S+ may use ssh for 2[34] h( \d+ min)?\n){2}$/, stderr)
+    for (const [host, own, other] of [
+      [server4, client4, stranger4],
+      [server6, client6, stranger6],
+    ] as const) {
+      assert.equal(await lab.opens(host, own), 'open')
+      assert.equal(await lab.opens(host, other), 'timeout')
+    }
+    const json = JSON.parse((await named('add', 'home.lab', '--json')).stdout) as { host: string; addresses: object[] }
+    assert.deepEqual([json.host, json.addresses.length], ['home.lab', 2])
+    for (const [args, error] of [
+      [['--until', '2001-01-01T00:00Z'], /--until is over/],
+      [['--until', '18:00', '--for', '1h'], /exclude each other/],
+    ] as const)
+      assert.match((await lab.pkctl('add', client4, ...args)).stderr, error)
+  })
+
   it('lists services, grants with their time left, and counters', async () => {
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
     await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '10m')
@@ -120,7 +178,7 @@ describe('service chains', () => {
     assert.equal(first?.source, client4)
     assert.ok(first.secondsLeft !== null && first.secondsLeft > 590 && first.secondsLeft <= 600)
     assert.deepEqual(second, { source: client6, by: 'hand', secondsLeft: null })
-    assert.match(await lab.mustPkctl('list'), /granted: 10\.77\.0\.2 +59\d s left/)
+    assert.match(await lab.mustPkctl('list'), /granted: 10\.77\.0\.2 +9 min \d+ s left/)
   })
 
   it('--dry-run prints the transaction, which nft takes as it is, and touches nothing', async () => {

@@ -109,6 +109,27 @@ const grantCases: FirewallCase[] = [
     },
   },
   {
+    name: 'a prefix is granted, and taken back, by a service that grants prefixes of its length, and by no other',
+    async run(firewall, nft) {
+      await firewall.ensureServices([byPrefix, web])
+      await firewall.addGrant('ssh', 4, '192.0.2.0/24', null)
+      await firewall.addGrant('ssh', 6, '2001:db8::/64', 90)
+      assert.deepEqual(await grants(firewall), ['192.0.2.0/24 hand for ever', '2001:db8::/64 hand 90'])
+      await unchanged(nft, async () => {
+        for (const [name, version, prefix, error] of [
+          ['ssh', 4, '192.0.0.0/16', /ssh grants prefixes of 24 bits of IPv4, and no prefix of 16 bits/],
+          ['ssh', 4, '192.0.2.0/25', /no prefix of 25 bits/],
+          ['web', 6, '2001:db8::/64', /web grants single addresses of IPv6, and no prefix of 64 bits/],
+        ] as const) {
+          await assert.rejects(firewall.addGrant(name, version, prefix, 5), error)
+          await assert.rejects(firewall.deleteGrant(name, version, prefix), error)
+        }
+      })
+      changed(await firewall.deleteGrant('ssh', 4, '192.0.2.0/24'))
+      assert.deepEqual(await grants(firewall), ['2001:db8::/64 hand 90'])
+    },
+  },
+  {
     name: 'a delete takes what was granted by knock, too',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh])

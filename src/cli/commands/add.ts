@@ -1,50 +1,94 @@
 import { Command } from 'commander'
 import { parseWindow } from '../../config/service-options.js'
-import { parseSource } from '../../net/index.js'
-import type { EarlierGrants } from '../../nft/index.js'
+import type { Change, EarlierGrants } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
+import { durationText, timeText, usageError } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
 import { changeGrant, serviceOf } from '../grant-change.js'
+import type { GrantedSources } from '../grant-sources.js'
+import { findSources } from '../grant-sources.js'
 import { grantedText } from '../service-text.js'
+import { secondsUntil } from '../time-flag.js'
 
 interface AddFlags extends GrantFlags {
   readonly for?: string
+  readonly until?: string
 }
+
+const help = `
+A host name is resolved once, now, and all of its addresses are granted access. A prefix is granted by a service that grants
+such: see prefix4 and prefix6 of pkctl init.
+
+Examples:
+  pkctl add 192.0.2.7 --for 1h30m
+  pkctl add home.example --service ssh --until 18:00
+  pkctl add 198.51.100.0/24 --service vpn --until 2030-01-31T12:00Z`
 
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
     .description('grant an address access, for a time or until you delete it; repeat to set another time')
-    .usage('<address> --service <name> [options]')
-    .argument('<address>', 'IPv4 or IPv6 address')
+    .usage('<address> [options]')
+    .argument('<address>', 'IPv4 or IPv6 address, prefix, or host name')
+    .option('--service <name>', 'service that it may use (default: the only one)')
+    .option('--for <time>', 'how long: seconds, or 30s, 10m, 1h30m, 2d (default: without a time limit)')
+    .option('--until <time>', 'until when: 18:00, the next one of local time, or 2030-01-31T18:00 or …Z')
+    .addHelpText('after', help)
+  return withChangeFlags(command).action((text: string, flags: AddFlags) => add(terminal, text, flags))
+}
 
-    .option('--service <name>', 'service that it may use (required)')
-    .option('--for <time>', 'how long: seconds, or 30s, 10m, 8h, 2d (default: without a time limit)')
-  return withChangeFlags(command).action(async (text: string, flags: AddFlags) => {
-    const service = serviceOf(flags)
-    const { version, address } = parseSource(text)
-    const seconds = flags.for === undefined ? null : parseWindow(flags.for)
-    const change = await changeGrant(flags, { request: 'add', service, address, seconds }, firewall =>
-      firewall.addGrant(service, version, address, seconds),
-    )
-    const { secondsBefore, secondsByKnock } = change
-    const sentence = change.changed
-      ? `${grantedText(address, service, seconds)}${earlierText(change, seconds)}`
-      : `${address} may use ${service} already, without a time limit`
-    const earlier = {
-      ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),
-      ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
-    }
-    await report(terminal, flags, { service, address, seconds, ...earlier }, change, sentence)
+type AddedGrant = Change & EarlierGrants & { readonly source: string }
+
+async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<void> {
+  const seconds = secondsOf(flags)
+  const found = await findSources(text)
+  const service = await serviceOf(flags)
+  const added: AddedGrant[] = []
+  for (const { version, source } of found.sources) {
+    const message = { request: 'add', service, address: source, seconds } as const
+    const change = await changeGrant(flags, message, firewall => firewall.addGrant(service, version, source, seconds))
+    added.push({ ...change, source })
+  }
+  if (found.host !== null && !flags.json && !flags.dryRun)
+    terminal.out(`${found.host} is ${added.map(({ source }) => source).join(' and ')}`)
+  const sentence = (grant: AddedGrant) =>
+    grant.changed
+      ? `${grantedText(grant.source, service, seconds)}${earlierText(grant, seconds)}`
+      : `${grant.source} may use ${service} already, without a time limit`
+  if (!flags.json && !flags.dryRun) {
+    for (const grant of added) await report(terminal, flags, {}, grant, sentence(grant))
+    return
+  }
+  const all = {
+    changed: added.some(({ changed }) => changed),
+    details: added.flatMap(({ details }) => details),
+    commands: added.flatMap(({ commands }) => commands),
+  }
+  await report(terminal, flags, asJson(found, added, service, seconds), all, added.map(sentence).join('; '))
+}
+
+function secondsOf(flags: AddFlags): number | null {
+  if (flags.for !== undefined && flags.until !== undefined) throw usageError('--for and --until exclude each other')
+  if (flags.until !== undefined) return parseWindow(secondsUntil('--until', flags.until, new Date()))
+  return flags.for === undefined ? null : parseWindow(flags.for)
+}
+
+function asJson({ host }: GrantedSources, added: readonly AddedGrant[], service: string, seconds: number | null) {
+  const earlier = ({ secondsBefore, secondsByKnock }: EarlierGrants) => ({
+    ...(secondsBefore === undefined ? {} : { 'seconds-before': secondsBefore }),
+    ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
   })
+  const [one] = added
+  if (host === null && one) return { service, address: one.source, seconds, ...earlier(one) }
+  return { service, host, seconds, addresses: added.map(grant => ({ address: grant.source, ...earlier(grant) })) }
 }
 
 function earlierText({ secondsBefore, secondsByKnock }: EarlierGrants, seconds: number | null): string {
   const before =
     secondsBefore === undefined
       ? ''
-      : `; before: ${secondsBefore === null ? 'without a time limit' : `${secondsBefore} s left`}`
+      : `; before: ${secondsBefore === null ? timeText(null) : `${durationText(secondsBefore)} left`}`
   const isLonger = secondsByKnock !== undefined && seconds !== null && (secondsByKnock ?? Infinity) > seconds
   if (!isLonger) return before
-  return `${before}; a grant by knock ${secondsByKnock === null ? 'has no time limit' : `ends in ${secondsByKnock} s`}`
+  return `${before}; a grant by knock ${secondsByKnock === null ? 'has no time limit' : `ends in ${durationText(secondsByKnock)}`}`
 }

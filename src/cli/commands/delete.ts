@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { parseAddress } from '../../net/index.js'
+import { parseGranted } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { report, withChangeFlags } from '../change.js'
 import type { GrantFlags } from '../grant-change.js'
@@ -9,13 +9,12 @@ import { revokedText } from '../service-text.js'
 export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')
     .description('revoke the grants of an address, by knock or by hand')
-    .usage('<address> --service <name> [options]')
-    .argument('<address>', 'IPv4 or IPv6 address')
-
-    .option('--service <name>', 'service that it may no longer use (required)')
+    .usage('<address> [options]')
+    .argument('<address>', 'IPv4 or IPv6 address, or prefix')
+    .option('--service <name>', 'service that it may no longer use (default: the only one)')
   return withChangeFlags(command).action(async (text: string, flags: GrantFlags) => {
-    const service = serviceOf(flags)
-    const { version, address } = parseAddress(text)
+    const { version, source: address } = parseGranted(text)
+    const service = await serviceOf(flags)
     const change = await changeGrant(flags, { request: 'delete', service, address }, firewall =>
       firewall.deleteGrant(service, version, address),
     )

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { ServiceState } from '../../nft/index.js'
 import { noServiceHint, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultSocket, UserError } from '../../util/index.js'
+import { defaultSocket, durationText, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flag-values.js'
 import { jsonText } from '../json-output.js'
 import { kernelOrDaemon } from '../kernel-or-daemon.js'
@@ -43,7 +43,7 @@ function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admitt
   )
   if (spec.allow.length > 0) terminal.out(`  always:  ${spec.allow.join(' ')}`)
   for (const { source, by, secondsLeft } of grants) {
-    const left = secondsLeft === null ? 'without a time limit' : `${secondsLeft} s left`
+    const left = secondsLeft === null ? 'without a time limit' : `${durationText(secondsLeft)} left`
     terminal.out(`  granted: ${source}  ${left}  by ${by}`)
   }
   if (grants.length === 0) terminal.out('  granted: none')

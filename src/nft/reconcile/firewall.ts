@@ -142,7 +142,7 @@ export class Firewall {
     return grantsReplacedBy(this.access.nft, grants, services)
   }
 
-  /** As `planAddedGrant` says. */
+  /** As `planAddedGrant` says; `address` can be a prefix as long as the service grants them. */
   addGrant(
     service: string,
     version: IpFamily,

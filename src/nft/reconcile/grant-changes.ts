@@ -1,6 +1,6 @@
 /** Grants by command: which are there, and what a change makes of them. */
 import type { IpFamily } from '../../net/index.js'
-import { familyOf, isLinkLocal, maskAddress, onlyInterface, splitPrefix } from '../../net/index.js'
+import { bitsOf, familyOf, isLinkLocal, maskAddress, onlyInterface, splitPrefix } from '../../net/index.js'
 import { nearest } from '../../util/index.js'
 import { FirewallError } from '../nft-errors.js'
 import type { Command } from '../nft-json.js'
@@ -37,9 +37,10 @@ export interface EarlierGrants {
  */
 export async function planAddedGrant(
   nft: Nft,
-  { service, version, address, seconds, keepLonger = false }: AddedGrant,
+  { service, version, address: written, seconds, keepLonger = false }: AddedGrant,
 ): Promise<GrantChange & EarlierGrants> {
   const { interfaces, ...spec } = await requireService(nft, service)
+  const address = addressOf(spec, version, written)
   refuseLinkLocal(service, address, interfaces)
   const source = maskAddress(address, prefixOf(spec, version))
   const existing = await grantIn(nft, setOf(service, 'add', version), source)
@@ -58,10 +59,24 @@ export async function planAddedGrant(
 interface AddedGrant {
   readonly service: string
   readonly version: IpFamily
+  /** Or the prefix that the service grants with it. */
   readonly address: string
   /** null: without a time limit. */
   readonly seconds: number | null
   readonly keepLonger?: boolean
+}
+
+/** The address of what is an address, or a prefix as long as the service grants them. */
+function addressOf(spec: GrantSpec, version: IpFamily, source: string): string {
+  const { address, length } = splitPrefix(source)
+  const granted = prefixOf(spec, version)
+  if (!source.includes('/') || length === granted) return address
+  const grants = granted === bitsOf(version) ? 'single addresses' : `prefixes of ${granted} bits`
+  throw new FirewallError(
+    'prefix',
+    `service ${spec.name} grants ${grants} of IPv${version}, and no prefix of ${length} bits`,
+    `the option prefix${version} of the service says which, and allow has prefixes that always have access`,
+  )
 }
 
 const orNull = (left: number) => (left === Infinity ? null : left)
@@ -73,7 +88,7 @@ export async function planDeletedGrant(
   address: string,
 ): Promise<GrantChange> {
   const spec = await requireService(nft, service)
-  const source = maskAddress(address, prefixOf(spec, version))
+  const source = maskAddress(addressOf(spec, version, address), prefixOf(spec, version))
   const byKnock = await hasElement(nft, setOf(service, 'knock', version), source)
   const byHand = await hasElement(nft, setOf(service, 'add', version), source)
   if (!byKnock && !byHand) return nothing

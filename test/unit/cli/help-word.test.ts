@@ -37,15 +37,9 @@ describe('pkctl help', () => {
   })
 
   it('shows the options that a command needs in its first line', async context => {
-    for (const [command, usage] of [
-      ['init', '<name> --port <ports> [options]'],
-      ['add', '<address> --service <name> [options]'],
-      ['delete', '<address> --service <name> [options]'],
-    ] as const) {
-      const { help } = await pkctl(context, 'help', command)
-      assert.equal(help.split('\n')[0], `Usage: pkctl ${command} ${usage}`)
-      assert.match(help, /^ {2}--(?:port|service) <[^]*?\(required\)/m)
-    }
+    const { help } = await pkctl(context, 'help', 'init')
+    assert.equal(help.split('\n')[0], 'Usage: pkctl init <name> --port <ports> [options]')
+    assert.match(help, /^ {2}--port <[^]*?\(required\)/m)
   })
 
   for (const [line, error, hint] of [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseSource } from '../../../src/net/index.js'
+import { parseGranted, parseSource } from '../../../src/net/index.js'
 import type { ValueError } from '../../../src/util/index.js'
 
 describe('parseSource', () => {
@@ -30,4 +30,24 @@ describe('parseSource', () => {
       )
     })
   }
+})
+
+describe('parseGranted', () => {
+  for (const [text, source] of [
+    ['192.0.2.7', '192.0.2.7'],
+    ['192.0.2.7/32', '192.0.2.7'],
+    ['192.0.2.0/24', '192.0.2.0/24'],
+    ['2001:DB8::/32', '2001:db8::/32'],
+  ] as const)
+    it(`takes ${text}`, () => assert.equal(parseGranted(text).source, source))
+
+  for (const [text, what] of [
+    ['0.0.0.0/0', /is every address$/],
+    ['::/0', /is every address$/],
+    ['224.0.0.0/24', /is a multicast address$/],
+    ['192.0.2.7/24', /is not a prefix/],
+    ['192.0.2.0/33', /at most 32/],
+    ['0.0.0.0', /is the unspecified address$/],
+  ] as const)
+    it(`refuses ${text}`, () => assert.throws(() => parseGranted(text), what))
 })

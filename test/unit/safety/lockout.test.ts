@@ -70,6 +70,33 @@ describe('whoever types a command in an ssh session', () => {
     })
   }
 
+  it('is let in by --allow-me for the time of --for, if no grant ends later, and told when that cuts the session off', async () => {
+    for (const [grants, wanted] of [
+      [[], [grant('hand', 600)]],
+      [[grant('knock', 30)], [grant('hand', 600)]],
+      [[grant('hand', 500)], [grant('hand', 600)]],
+      [[grant('hand', 700)], []],
+      [[lasting], []],
+    ] as const) {
+      for (const [spec, warning] of [
+        [
+          everyPacket,
+          wanted.length === 0
+            ? ''
+            : `your ssh session from ${address} ends in 10 min: service ssh filters every packet`,
+        ],
+        [newConnections, ''],
+      ] as const) {
+        said = []
+        await firewall.apply({ specs: [], remove: ['ssh'] })
+        await firewall.apply({ specs: [spec], grants })
+        assert.deepEqual(await change(spec, { allowMe: true, for: 600 }), wanted)
+        assert.equal(said.join(), warning)
+      }
+    }
+    await assert.rejects(change(everyPacket, { for: 600 }), /--for is for --allow-me/)
+  })
+
   it('is told when he would be cut off, though his knock lets him in until then', async () => {
     await firewall.apply({ specs: [everyPacket], grants: [grant('knock', 30)] })
     await assert.rejects(
@@ -83,7 +110,7 @@ describe('whoever types a command in an ssh session', () => {
   it('is told the longest of what ends', async () => {
     const grants = [grant('knock', 30), grant('hand', 500)]
     await firewall.apply({ specs: [everyPacket], grants })
-    await assert.rejects(change(everyPacket, {}), /for longer than 500 s$/)
+    await assert.rejects(change(everyPacket, {}), /for longer than 8 min 20 s$/)
   })
 
   it('is told nothing where he is let in without end, or knocks for new connections alone', async () => {
