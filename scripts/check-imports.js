@@ -44,6 +44,7 @@ const direct = [
   ...['config/host-interfaces.ts'],
   ...['config/credentials/credential-types.ts', 'nft/nft-errors.ts', 'queue/queue-error.ts'],
   ...['client/add-host-entry.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
+  ...['safety/waiting-change.ts'],
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))
 

@@ -26,6 +26,7 @@ const commands: CommandLoaders = {
   remove: async () => (await import('./commands/remove.js')).removeCommand,
   apply: async () => (await import('./commands/apply.js')).applyCommand,
   confirm: async () => (await import('./commands/confirm.js')).confirmCommand,
+  rollback: async () => (await import('./commands/rollback.js')).rollbackCommand,
   add: async () => (await import('./commands/add.js')).addCommand,
   delete: async () => (await import('./commands/delete.js')).deleteCommand,
   list: async () => (await import('./commands/list.js')).listCommand,

@@ -4,7 +4,8 @@ import { realFirewall } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { ask, execute, listen, requestIn, unknownRequest } from '../util/index.js'
 import type { RollbackState } from './rollback.js'
-import { rollBack, rollbackRequests, rollbackSocket } from './rollback.js'
+import { rollBack } from './rollback.js'
+import { rollbackRequests, rollbackSocket } from './waiting-change.js'
 
 const tries = 20
 const betweenTriesMilliseconds = 3_000
@@ -18,28 +19,42 @@ process.title = 'pkctl-rollback'
 process.on('SIGHUP', () => undefined)
 process.stdout.on('error', () => undefined)
 const saved = JSON.parse(fs.readFileSync(0, 'utf8')) as RollbackState
-await listen({ path: rollbackSocket, group: null }, message => Promise.resolve(answer(message)))
+await listen({ path: rollbackSocket, group: null }, answer)
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)
 // Ending this process is no confirmation of the change.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo())
 process.stdout.write('waiting\n')
 
-function answer(message: unknown): Answer {
-  switch (requestIn(message, rollbackRequests)) {
+async function answer(message: unknown): Promise<Answer> {
+  const request = requestIn(message, rollbackRequests)
+  const tooLate: Answer = { ok: false, problems: [{ message: 'too late: the change is being rolled back' }] }
+  const waiting = { secondsLeft: Math.max(0, saved.seconds - elapsed()) }
+  switch (request) {
     case 'show':
-      return state === 'confirmed' ? unknownRequest : { ok: true, result: { state } }
+      return state === 'confirmed' ? unknownRequest : { ok: true, result: waiting }
     case 'confirm':
-      if (state !== 'waiting')
-        return { ok: false, problems: [{ message: 'too late: the change is being rolled back' }] }
+      if (state !== 'waiting') return tooLate
       state = 'confirmed'
       clearTimeout(timer)
       forget()
       setTimeout(() => process.exit(0), lingerMilliseconds)
-      return { ok: true, result: null }
+      return { ok: true, result: waiting }
+    case 'roll back': {
+      if (state !== 'waiting') return tooLate
+      const details = await undo()
+      return details ? { ok: true, result: { details } } : { ok: false, problems: [{ message: failed }] }
+    }
     case undefined:
       return unknownRequest
   }
+}
+
+const failed = 'the change could not be rolled back; the log of the system says why'
+
+/** Seconds since the change. */
+function elapsed(): number {
+  return Number((process.hrtime.bigint() - start) / 1_000_000_000n)
 }
 
 /** From now on another change can wait for its confirmation. */
@@ -47,14 +62,16 @@ function forget(): void {
   fs.rmSync(rollbackSocket, { force: true })
 }
 
-async function undo(): Promise<void> {
-  if (state !== 'waiting') return
+/** What was undone; undefined where the kernel refuses it, or it is confirmed or rolled back already. */
+async function undo(): Promise<readonly string[] | undefined> {
+  if (state !== 'waiting') return undefined
   state = 'rolling back'
   clearTimeout(timer)
+  let undone: readonly string[] | undefined
   for (let i = 1; i <= tries; i++) {
     try {
-      const elapsed = Number((process.hrtime.bigint() - start) / 1_000_000_000n)
-      const { details } = await rollBack(realFirewall(), saved, elapsed)
+      const { details } = await rollBack(realFirewall(), saved, elapsed())
+      undone = details
       for (const file of saved.newFiles) fs.rmSync(file, { force: true })
       // What the daemon has read from files that are gone must not count any more, either.
       const request = saved.newFiles.length > 0 ? 'reload' : 'refresh'
@@ -67,7 +84,8 @@ async function undo(): Promise<void> {
     }
   }
   forget()
-  process.exit(0)
+  setTimeout(() => process.exit(0), lingerMilliseconds)
+  return undone
 }
 
 /** To syslog, if there is one: there may be no terminal any more. */

@@ -12,11 +12,8 @@ import { FirewallError } from '../nft/nft-errors.js'
 import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { prefixesDiffer, prefixOf } from '../nft/index.js'
 import { ask, UserError } from '../util/index.js'
-
-const directory = '/run/pkctl-confirm'
-export const rollbackSocket = `${directory}/rollback.sock`
-
-export const rollbackRequests = ['confirm', 'show'] as const
+import type { rollbackRequests, Waiting } from './waiting-change.js'
+import { rollbackDirectory as directory, rollbackSocket, unconfirmedSeconds } from './waiting-change.js'
 
 /** What rolling back needs to know. */
 export interface RollbackState {
@@ -65,16 +62,8 @@ export function rollbackState(
 
 /** Throws while another change waits to be confirmed. */
 export async function refuseWhileUnconfirmed(): Promise<void> {
-  if (!(await isUnconfirmed())) return
-  const hint = 'pkctl confirm keeps it; otherwise wait until it is rolled back'
-  throw new UserError('an earlier change is not confirmed yet', hint)
-}
-
-async function isUnconfirmed(): Promise<boolean> {
-  return ask(rollbackSocket, { request: 'show' }).then(
-    answer => answer.ok,
-    () => false,
-  )
+  if ((await unconfirmedSeconds()) === undefined) return
+  throw new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
 }
 
 const armWithinMilliseconds = 15_000
@@ -121,11 +110,24 @@ function makeDirectory(): void {
   throw new UserError(`${directory} is not a directory of this user alone`, `ls -ld ${directory} shows what it is`)
 }
 
+interface RolledBack {
+  /** What was undone, in a few words each. */
+  readonly details: readonly string[]
+}
+
 /** Keeps the change. Throws when none waits for it. */
-export async function confirm(): Promise<void> {
+export const confirm = async (): Promise<Waiting> => (await askWaiting('confirm')) as Waiting
+
+/** Undoes it now. Throws when none waits. */
+export const rollBackNow = async (): Promise<RolledBack> => (await askWaiting('roll back')) as RolledBack
+
+/** One that the kernel refuses is tried again for some time. */
+const rollBackMilliseconds = 120_000
+
+async function askWaiting(request: (typeof rollbackRequests)[number]): Promise<unknown> {
   let answer
   try {
-    answer = await ask(rollbackSocket, { request: 'confirm' })
+    answer = await ask(rollbackSocket, { request }, rollBackMilliseconds)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
@@ -133,7 +135,8 @@ export async function confirm(): Promise<void> {
     const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is active'
     throw new UserError('no change waits to be confirmed', hint)
   }
-  if (!answer.ok) throw new UserError(answer.problems[0]?.message ?? 'it cannot be confirmed')
+  if (answer.ok) return answer.result
+  throw new UserError(answer.problems[0]?.message ?? 'the change that waits cannot be reached')
 }
 
 /** Restores the saved state, `elapsed` seconds after it was saved. */

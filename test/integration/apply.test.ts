@@ -188,7 +188,7 @@ describe('pkctl apply', () => {
     const file = lab.config(both)
     assert.match(await must('apply', file, '--confirm', '1m'), /\npkctl confirm within 60 s keeps it; otherwise all/)
     assert.equal((await on('stat', '-c', '%a', '/run/pkctl-confirm', rollbackSocket)).stdout, '700\n600\n')
-    assert.equal(await must('confirm'), 'the change is kept\n')
+    assert.match(await must('confirm'), /^the change is kept, with \d\d s left\n$/)
     assert.equal(await isPending(), false)
     const { status, stderr } = await pk('confirm')
     assert.equal(status, 1)
@@ -208,7 +208,7 @@ describe('pkctl apply', () => {
     assert.equal((await on(...nobody, 'sh', '-c', plant)).status, 0)
     await must('apply', lab.config(both), '--confirm', '1m')
     assert.equal((await on(...nobody, 'sh', '-c', 'rm -rf /run/pkctl/*')).status, 0)
-    assert.equal(await must('confirm'), 'the change is kept\n')
+    assert.match(await must('confirm'), /^the change is kept, with \d\d s left\n$/)
     assert.equal((await on('test', '-e', '/run/elsewhere')).status, 1)
     assert.deepEqual(await names(), ['ssh', 'web'])
   })
@@ -219,7 +219,10 @@ describe('pkctl apply', () => {
     for (const more of [[], ['--confirm', '5s']]) {
       const { status, stderr } = await pk('apply', lab.config('services: {}'), '--prune', ...more)
       assert.equal(status, 1)
-      assert.match(stderr, /an earlier change is not confirmed yet\n.*hint: pkctl confirm keeps it/)
+      assert.match(
+        stderr,
+        /an earlier change is not confirmed yet\n.*hint: pkctl confirm keeps it; pkctl rollback undoes it/,
+      )
     }
     assert.deepEqual(await names(), ['ssh', 'web'])
     assert.match(await must('apply', file, '--prune', '--dry-run'), /- service web/, 'looking is allowed')
@@ -231,6 +234,22 @@ describe('pkctl apply', () => {
     assert.equal(json['confirm-within'], 1)
     await rolledBack()
     assert.deepEqual(await names(), ['ssh', 'web'])
+  })
+
+  it('--confirm: pkctl rollback undoes the change at once', async () => {
+    const none = await pk('rollback')
+    assert.equal(none.status, 1)
+    assert.match(none.stderr, /error: no change waits to be confirmed\n/)
+    await must('init', 'web', '--port', '8081', '--syn')
+    const file = lab.config(both)
+    await must('apply', file, '--confirm', '5m')
+    assert.match(await must('rollback'), /^the change is rolled back: .*ssh/)
+    assert.equal(await isPending(), false)
+    assert.deepEqual(await names(), ['web'])
+    assert.equal(await lab.opens(server4, client4), 'open')
+    await must('apply', file, '--confirm', '5m')
+    assert.match(await must('rollback', '--json'), /"rolled-back":true,"details":\[/)
+    await until(async () => (await waitingProcesses()).length === 0)
   })
 
   it('--confirm: grants that a wider prefix would swallow come back as they were', async () => {
@@ -355,7 +374,7 @@ describe('pkctl apply', () => {
     assert.equal(status, 0)
     const refused = await fromSession('pkctl init ssh --port 22 --window 90')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, new RegExp(`would end: .* accepts ${client4} for longer than 2\\d\\d s\\n`))
+    assert.match(refused.stderr, new RegExp(`would end: .* accepts ${client4} for longer than 4 min \\d+ s\\n`))
     assert.equal((await list())[0]?.window, 60)
     const { stdout, stderr } = await fromSession('pkctl init ssh --port 22 --allow-me; echo still here')
     assert.match(stdout, /still here/)
@@ -380,6 +399,10 @@ describe('pkctl apply', () => {
     assert.equal(await lab.opens(server4, client4), 'open')
     await rollBackNow()
     assert.deepEqual(await names(), [])
+    const timed = await fromSession(`pkctl init ssh --port 22 --syn --allow-me --for 8h`)
+    assert.match(timed.stderr, /hint: you have access for 8 h; pkctl delete/)
+    assert.ok(((await list())[0]?.grants[0]?.secondsLeft ?? 0) > 28_000)
+    await must('remove', 'ssh')
     const { status: alone, stderr: why } = await pk('init', 'ssh', '--port', '22', '--allow-me')
     assert.equal(alone, 1)
     assert.match(why, /there is no ssh session whose address could be granted access/)

@@ -113,7 +113,11 @@ describe('--json', () => {
     const added = await runs([...add, '--for', '60', '--dry-run'], [...add, '--for', '60'], add, [...add, '--for', '9'])
     const granted = await on('nft', 'add element inet pkctl pk-ssh-4 { 192.0.2.7 timeout 60s }')
     assert.equal(granted.status, 0, granted.stderr)
-    compare('add', [...added, ...(await runs([...add, '--for', '5']))])
+    compare('add', [
+      ...added,
+      ...(await runs([...add, '--for', '5'], ['add', 'localhost', '--service', 'ssh', '--for', '5'])),
+    ])
+    await must('delete', '127.0.0.1', '--service', 'ssh')
     compare('list', await runs(['list'], ['list', 'vpn']))
     const tables = await on(process.execPath, program('pktables'), 'list', '--json')
     compare('list', [parse(tables.stdout)])
@@ -130,6 +134,8 @@ describe('--json', () => {
     const applied = await runs(['apply', file, '--dry-run'], ['apply', file, '--confirm', '1m'])
     compare('confirm', await runs(['confirm']))
     await must('init', 'web', '--port', '8081', '--syn')
+    await must('apply', file, '--confirm', '1m')
+    compare('rollback', await runs(['rollback']))
     const pruned = await runs(['apply', file, '--prune'])
     await must('remove', 'ssh')
     compare('apply', [...applied, ...pruned, await allowMe(`apply ${file}`)])
@@ -149,7 +155,14 @@ describe('--json', () => {
     await lab.peer({ send: { host: server4, port: knockPort, from: client4, hex: knockHex({ key: 'other' }) } })
     await daemon.says(/wrong key|bad-hash|refused/i)
     const status = ['status', '--socket', lab.socket]
+    await must('remove', 'ssh', '--socket', lab.socket)
+    await must('apply', file, '--confirm', '1m', '--socket', lab.socket)
     const good = await runs(status)
+    assert.match(
+      await must(...status),
+      /^ {2}a change is rolled back in \d+ s: pkctl confirm keeps it, pkctl rollback/m,
+    )
+    await must('confirm')
     lab.config('services: { ssh: { port: none } }')
     assert.equal((await pk('reload', '--socket', lab.socket)).status, 1)
     // integration/owned and integration/self-test show these.

@@ -4,7 +4,7 @@ import { repairedMessage } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
 import { sessionGrantsJson, hintAtSessionGrants } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig } from '../../util/index.js'
+import { defaultConfig, durationText, timeText } from '../../util/index.js'
 import type { Applied } from '../apply-configuration.js'
 import { applyConfiguration } from '../apply-configuration.js'
 import type { ChangeFlags } from '../change.js'
@@ -23,7 +23,8 @@ const applyHelp = `
 Makes the services in the kernel what the file says, in one transaction. Active grants continue. Services that the file
 does not have stay, unless --prune removes them. Credentials are the daemon's: pkctl reload makes it read them.
 
-With --confirm the change is rolled back after that time unless pkctl confirm keeps it, whatever becomes of the terminal.
+With --confirm the change is rolled back after that time unless pkctl confirm keeps it, whatever becomes of the terminal. pkctl rollback undoes it at
+once.
 Services are then again what they were before, and grants of services that stayed go on.
 
 Examples:
@@ -61,14 +62,14 @@ function print(terminal: Terminal, flags: ApplyFlags, applied: Applied): void {
     if (!sound) terminal.difference('~', repairedMessage(spec.name))
   }
   for (const { spec } of plan.removed) terminal.difference('-', `service ${summary(spec)}`)
-  for (const { service, source } of sessionGrants)
-    terminal.difference('+', `grant ${source} for ${service}, without a time limit`)
+  for (const { service, source, secondsLeft } of sessionGrants)
+    terminal.difference('+', `grant ${source} for ${service}, ${timeText(secondsLeft)}`)
   for (const name of plan.left) terminal.out(`  service ${name} is not in the file, and stays; --prune removes it`)
   if (!changed) terminal.out(`nothing to change: the services are as ${file} says`)
   else terminal.out(flags.dryRun ? 'nothing was changed: --dry-run' : `the services are as ${file} says now`)
   if (!flags.dryRun) hintAtSessionGrants(terminal, sessionGrants)
   if (confirmWithin !== undefined) {
-    terminal.out(`pkctl confirm within ${confirmWithin} s keeps it; otherwise all is rolled back`)
+    terminal.out(`pkctl confirm within ${durationText(confirmWithin)} keeps it; otherwise all is rolled back`)
   }
 }
 

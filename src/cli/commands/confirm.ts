@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { confirm } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
+import { durationText } from '../../util/index.js'
 import { jsonText } from '../json-output.js'
 
 export function confirmCommand(terminal: Terminal): Command {
@@ -8,7 +9,11 @@ export function confirmCommand(terminal: Terminal): Command {
     .description('keep the change of pkctl apply --confirm; exit status 1 if no change waits, as after a rollback')
     .option('--json', 'print one JSON object')
     .action(async (flags: { json?: boolean }) => {
-      await confirm()
-      terminal.out(flags.json ? jsonText({ confirmed: true }) : 'the change is kept')
+      const { secondsLeft } = await confirm()
+      terminal.out(
+        flags.json
+          ? jsonText({ confirmed: true, 'seconds-left': secondsLeft })
+          : `the change is kept, with ${durationText(secondsLeft)} left`,
+      )
     })
 }

@@ -2,8 +2,9 @@ import { Command } from 'commander'
 import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
+import { unconfirmedSeconds } from '../../safety/waiting-change.js'
 import type { Terminal } from '../../util/index.js'
-import { count, defaultSocket, oneLine } from '../../util/index.js'
+import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
 import { jsonText } from '../json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {
@@ -13,8 +14,9 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
       const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
-      if (flags.json) terminal.out(jsonText(status))
-      else for (const line of lines(status, terminal)) terminal.out(line)
+      const rollsBackIn = (await unconfirmedSeconds()) ?? null
+      if (flags.json) terminal.out(jsonText({ ...status, rollsBackIn }))
+      else for (const line of [...lines(status, terminal), ...waitingLines(rollsBackIn)]) terminal.out(line)
     })
 }
 
@@ -31,7 +33,7 @@ function lines(status: Status, terminal: Terminal): string[] {
   const unchecked = knocks.unchecked ? `${knocks.unchecked} of them not looked for in the kernel, ` : ''
   const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
   return [
-    `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
+    `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${durationText(status.uptimeSeconds)}`,
     `  configuration: ${status.config}, ${count(status.credentials, 'credential')}`,
     `  queue ${queue.number}: ${queue.native ? 'nft queue' : 'iptables-nft NFQUEUE'}, ` +
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
@@ -60,6 +62,11 @@ function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['s
 
 const timeText = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
 
+const waitingLines = (rollsBackIn: number | null): string[] =>
+  rollsBackIn === null
+    ? []
+    : [`  a change is rolled back in ${durationText(rollsBackIn)}: pkctl confirm keeps it, pkctl rollback undoes it`]
+
 function tableText({ mode, because }: NonNullable<Status['table']>): string {
   if (mode === 'owned') return 'owned: other programs can neither change nor flush it'
   return `restored after changes${because === undefined ? '' : `: ${oneLine(because)}`}`
@@ -74,17 +81,3 @@ function refusedLines({ refusedReload }: Status): string[] {
 
 const waiting = ({ waiting }: Status['queue']): string =>
   waiting === null ? 'how many wait is for root' : `${waiting} waiting`
-
-function duration(seconds: number): string {
-  const [d, h, m, s] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-    seconds % 60,
-  ]
-  const parts = [d > 0 ? `${d} d` : '', h > 0 ? `${h} h` : '', m > 0 ? `${m} min` : '', `${s} s`]
-  return parts
-    .filter(part => part !== '')
-    .slice(0, 2)
-    .join(' ')
-}
