@@ -1,6 +1,7 @@
 /** Another program loads a big list, as country blocks are, and flushes the ruleset with it. */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { bigList } from '../support/big-list.js'
 import { slowness, until } from '../support/commands.js'
 import { client4, server4, stranger4 } from '../support/lab.js'
 import { ReconcileSite } from '../support/reconcile-site.js'
@@ -10,25 +11,12 @@ const prefixes = Math.round(60_000 / slowness ** 2)
 /** Far longer than it takes on a machine with nothing else to do. */
 const mostOpenMilliseconds = 5000 * slowness
 
-/** As /etc/nftables.conf has it. */
-function bigList(): string {
-  const list = Array.from({ length: prefixes }, (_, i) => {
-    const n = 2 * i
-    return `${1 + ((n >> 16) % 200)}.${(n >> 8) & 255}.${n & 255}.0/24`
-  })
-  return [
-    'flush ruleset',
-    `table inet geo {\n set b { type ipv4_addr; flags interval; auto-merge; elements = { ${list.join(',\n')} }; }`,
-    ' chain input { type filter hook input priority -10; ip saddr @b drop; }\n}\n',
-  ].join('\n')
-}
-
 describe('reconciling, beside big lists', () => {
   let site: ReconcileSite
   let file: string
   beforeEach(async () => {
     site = await ReconcileSite.create()
-    file = site.lab.file('nftables.conf', bigList())
+    file = site.lab.file('nftables.conf', bigList(prefixes))
     await site.nft('-f', file)
     await site.restored(1)
   })
