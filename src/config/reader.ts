@@ -1,17 +1,29 @@
 /** The file system as the loader sees it; tests have one of their own. */
 import * as fs from 'node:fs'
-import { readOwned } from '../util/index.js'
+import { openNamedToRead, readOwned } from '../util/index.js'
 import { daemonUser } from './daemon-user.js'
+
+interface FileState {
+  readonly mode: number
+  readonly size: number
+  readonly gid: number
+  isFile(): boolean
+}
 
 /** What the loader needs of a file system. Each function throws what node:fs would. */
 export interface ConfigReader {
   readFile(file: string): Buffer
   /** Of a directory that may belong to the daemon's user, who leads root nowhere by a link, nor lets root wait at a pipe. */
   readOwned(file: string): Buffer
+  /**
+   * What the file is and what is in it, at most `maxBytes`: of one file, whatever its name leads to a moment later. Nothing is
+   * read unless it is a regular file.
+   */
+  readChecked(file: string, maxBytes: number): { readonly stat: FileState; readonly bytes: Buffer }
   readDirectory(directory: string): string[]
   /** Throws where this process may not write it. */
   canWrite(file: string): void
-  stat(file: string): { readonly mode: number; readonly size: number; readonly gid: number; isFile(): boolean }
+  stat(file: string): FileState
   /** The group in which the daemon reads its keys, where it has a user of its own. */
   readonly daemonGroup: number | undefined
 }
@@ -19,10 +31,22 @@ export interface ConfigReader {
 export const nodeReader: ConfigReader = {
   readFile: file => fs.readFileSync(file),
   readOwned,
+  readChecked,
   readDirectory: directory => fs.readdirSync(directory),
   stat: file => fs.statSync(file),
   canWrite: file => fs.accessSync(file, fs.constants.W_OK),
   get daemonGroup() {
     return process.geteuid?.() === 0 ? daemonUser()?.gid : process.getegid?.()
   },
+}
+
+function readChecked(file: string, maxBytes: number): { stat: fs.Stats; bytes: Buffer } {
+  const descriptor = openNamedToRead(file)
+  try {
+    const stat = fs.fstatSync(descriptor)
+    const bytes = Buffer.alloc(stat.isFile() ? Math.min(stat.size, maxBytes) : 0)
+    return { stat, bytes: bytes.subarray(0, fs.readSync(descriptor, bytes, 0, bytes.length, 0)) }
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }

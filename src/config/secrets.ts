@@ -5,7 +5,6 @@ import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'
 import type { SourcePosition } from './config-error.js'
-import type { ConfigReader } from './reader.js'
 
 export interface SecretFile {
   readonly path: string
@@ -50,11 +49,11 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
   }
   let bytes: Buffer
   try {
-    const { mode, size, ...stat } = statOf(file, reader)
-    const ofDaemon = reader.daemonGroup !== undefined && reader.daemonGroup !== 0 && stat.gid === reader.daemonGroup
+    const { stat, bytes: read } = reader.readChecked(file, maxKeyFileSize)
+    const { mode, size, gid } = stat
+    const ofDaemon = reader.daemonGroup !== undefined && reader.daemonGroup !== 0 && gid === reader.daemonGroup
     const tooOpen = mode & (ofDaemon ? groupOrOthersUse & ~groupReads : groupOrOthersUse)
-    // A pipe or a device would be waited for, or never end.
-    if (!stat.isFile) {
+    if (!stat.isFile()) {
       refuse('is not a regular file')
       return
     }
@@ -69,7 +68,7 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
       if (allowReadableKeys) findings.warn(place, `${about} ${message}; ${remedy}`)
       else refuse(message, `${remedy}, or set 'allow-readable-keys: true'`)
     }
-    bytes = reader.readFile(file)
+    bytes = read
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const group = process.getegid?.() ?? 0
@@ -91,11 +90,6 @@ function readFile(file: string, at: ConfigPath, context: Context): SecretFile | 
   return { path: file, line }
 }
 
-function statOf(file: string, reader: ConfigReader) {
-  const stat = reader.stat(file)
-  return { mode: stat.mode, size: stat.size, gid: stat.gid, isFile: stat.isFile() }
-}
-
 /** One warning for each file that everyone can read and that holds a secret, in one of `secretOptions`. */
 export function warnOfReadableConfig({ merged, findings, reader }: Context, secretOptions: readonly string[]): void {
   const entries = ['credentials', 'notify'].flatMap(section => {
@@ -111,7 +105,7 @@ export function warnOfReadableConfig({ merged, findings, reader }: Context, secr
   }
   for (const [file, place] of first) {
     try {
-      if ((statOf(file, reader).mode & othersRead) === 0) continue
+      if ((reader.stat(file).mode & othersRead) === 0) continue
     } catch {
       continue // It has just been read; whatever became of it, its mode no longer matters.
     }

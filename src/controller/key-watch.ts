@@ -2,19 +2,18 @@
  * Reads the files of users' keys, and reads them again when they change, without a reload. In doubt nothing opens: of a
  * file that cannot be read the keys are gone, and without a list of revoked keys none counts.
  */
-import type { KeyFile, KeyPath, SshCredential } from '../config/index.js'
+import type { KeyFile, SshCredential } from '../config/index.js'
 import type { Credential } from '../config/types.js'
 import { count, oneLine } from '../util/index.js'
 import type { Log } from './log.js'
 import type { PacketWorker } from './packet-worker-interface.js'
+import type { ReadKeyFile } from './patient-reads.js'
+import { nameOf, PatientReads } from './patient-reads.js'
 import type { CredentialKeys, KeysReport } from './signature-job.js'
 
 const everyMilliseconds = 2000
 /** A file system that does not answer keeps the daemon no longer from its start. */
 const patienceMilliseconds = 5000
-
-/** Undefined where the file is as it was at `known`. */
-export type ReadKeyFile = (file: KeyPath, known?: string) => Promise<KeyFile | undefined>
 
 const roles = [
   ['authorizedKeys', 'authorized'],
@@ -33,11 +32,15 @@ export class KeyWatch {
   /** By credential: the problems of which the log has spoken. */
   readonly #told = new Map<string, readonly string[]>()
 
+  readonly #reads: PatientReads
+
   constructor(
-    readonly read: ReadKeyFile,
+    read: ReadKeyFile,
     readonly worker: () => Pick<PacketWorker, 'useKeys'> | undefined,
     readonly log: Log,
-  ) {}
+  ) {
+    this.#reads = new PatientReads(read)
+  }
 
   /** Resolves when the keys of these credentials count, or a file system does not answer. */
   async follow(credentials: readonly Credential[]): Promise<void> {
@@ -88,7 +91,7 @@ export class KeyWatch {
     for (const name of this.#files.keys()) if (!paths.has(name)) this.#files.delete(name)
     for (const [name, path] of paths) {
       const before = this.#files.get(name)
-      const file = await this.read(path, before?.stamp)
+      const file = await this.#reads.read(path, before?.stamp)
       if (!file) continue
       this.#files.set(name, file)
       isNew ||= !before || !sameContent(before.content, file.content)
@@ -133,8 +136,6 @@ export class KeyWatch {
     }
   }
 }
-
-const nameOf = ({ user, path }: KeyPath) => `${user ?? ''}:${path}`
 
 const sameContent = (one: KeyFile['content'], other: KeyFile['content']) =>
   typeof one === 'string' || typeof other === 'string' ? one === other : one.equals(other)

@@ -13,6 +13,9 @@ export const historyFiles = (directory: string) => ({
   unverified: path.join(directory, 'history-unverified'),
 })
 
+/** As the daemon writes it. Of times in other spellings, some are too late to be printed in local time. */
+const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
 /** All entries, in the order of their times; lines that are damaged are left out. Throws the system's error. */
 export function readHistory(directory: string): HistoryEntry[] {
   const files = Object.values(historyFiles(directory)).flatMap(file => [`${file}.old`, file])
@@ -35,7 +38,8 @@ function entryOf(line: string): HistoryEntry | undefined {
   try {
     const entry = JSON.parse(line) as Partial<HistoryEntry> | null
     const { time, level, message } = entry ?? {}
-    const isWhole = typeof time === 'string' && !Number.isNaN(Date.parse(time)) && typeof message === 'string'
+    const isTime = typeof time === 'string' && timePattern.test(time) && !Number.isNaN(Date.parse(time))
+    const isWhole = isTime && typeof message === 'string'
     return isWhole && logLevels.some(one => one === level) ? (entry as HistoryEntry) : undefined
   } catch {
     return undefined

@@ -2,6 +2,7 @@
  * Ends the process when its stop takes too long, whatever it waits for: an nft that hangs, the lock in the hands of another
  * program, a log that no process reads. Ports stay closed, because the kernel keeps the rules.
  */
+import { endProcess } from '../queue/index.js'
 import { killPrograms } from '../util/index.js'
 import type { ConfiguredLog } from './winston-log.js'
 
@@ -26,7 +27,14 @@ export function startStopDeadline(log: ConfiguredLog, abandon: () => void): void
   }, stopMilliseconds).unref()
 }
 
-/** Ends the process if it does not end by itself: output that no process reads keeps it. */
+/**
+ * Ends the process if it does not end by itself: output that no process reads keeps it, and so does a file system that does not
+ * answer, for which even an exit waits.
+ */
 export function exitSoon(): void {
-  setTimeout(() => process.exit(), lingerMilliseconds).unref()
+  setTimeout(() => {
+    // Behind all that is to be done at an exit.
+    process.once('exit', endProcess)
+    process.exit()
+  }, lingerMilliseconds).unref()
 }

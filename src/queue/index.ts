@@ -1,7 +1,7 @@
 /** NFQUEUE and the packets that come through it. */
 export { sendDatagram } from './datagram.js'
 export { answerMadeUp } from './made-up-packet.js'
-export { isClockSynchronised, openLibraries } from './libraries.js'
+export { endProcess, isClockSynchronised, openLibraries } from './libraries.js'
 export type { Batch, HeldAnswer } from './nfqueue.js'
 export { answeredLater, PacketQueue } from './nfqueue.js'
 export type { Packet } from './packet.js'

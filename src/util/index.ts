@@ -17,6 +17,7 @@ export {
   isStillThere,
   makeOwnedDirectory,
   openNamed,
+  openNamedToRead,
   ownerHint,
   readNamed,
   readOwned,

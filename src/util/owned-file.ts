@@ -23,8 +23,12 @@ export function appendOwned(file: string, mode: number): number {
 /** Reads a whole file. Throws the system's error, or why it is not opened. */
 export const readOwned = (file: string): Buffer => readOpen(openThere(file, O_RDONLY))
 
-/** `openNamed` for reading a whole file. */
-export const readNamed = (file: string): Buffer => (canBePlanted(file) ? readOwned(file) : fs.readFileSync(file))
+/** `openNamed` for reading. A pipe is not waited for. */
+export const openNamedToRead = (file: string): number =>
+  canBePlanted(file) ? openThere(file, O_RDONLY) : fs.openSync(file, O_RDONLY | O_NONBLOCK)
+
+/** `openNamedToRead` for a whole file. */
+export const readNamed = (file: string): Buffer => readOpen(openNamedToRead(file))
 
 function readOpen(descriptor: number): Buffer {
   try {
@@ -75,12 +79,22 @@ export function ownerHint(error: unknown): string | undefined {
 
 /** O_NONBLOCK: a pipe in the place of the file would be waited for. */
 function openThere(file: string, flags: number): number {
-  const descriptor = fs.openSync(file, flags | O_NOFOLLOW | O_NONBLOCK)
-  const there = fs.fstatSync(descriptor)
-  if (there.isFile() && there.nlink <= 1) return descriptor
-  fs.closeSync(descriptor)
-  throw new Error(`${file} is not a regular file, or has another name`)
+  for (let left = openAttempts; ; left--) {
+    const descriptor = fs.openSync(file, flags | O_NOFOLLOW | O_NONBLOCK)
+    const there = fs.fstatSync(descriptor)
+    const isAlone = there.isFile() && there.nlink <= 1
+    if (isAlone && isOpenAs(file, descriptor)) return descriptor
+    fs.closeSync(descriptor)
+    if (!isAlone || left <= 1) throw new Error(`${file} is not a regular file, or has another name`)
+  }
 }
+
+/** A file that is replaced at this moment is opened again. */
+const openAttempts = 5
+
+/** Whether the file has the name by which it was opened: one that was taken away is not among the names that are counted. */
+const isOpenAs = (file: string, descriptor: number): boolean =>
+  path.basename(fs.readlinkSync(`/proc/self/fd/${descriptor}`)) === path.basename(file)
 
 /** Whether root would follow a link that another user can have put there. */
 function canBePlanted(file: string): boolean {

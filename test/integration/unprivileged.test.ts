@@ -110,6 +110,43 @@ describe('the daemon as a user of its own', () => {
     assert.doesNotMatch((await lab.on(['nft', 'list', 'ruleset'])).stdout, /queue|mangle \{|knock-/)
   })
 
+  it('its own user may ask for all, and a stranger for nothing', async () => {
+    const daemon = await start()
+    const user = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--bounding-set=-all']
+    const strangers = [
+      ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
+      ['setpriv', '--reuid=65534', `--regid=${gid}`, '--clear-groups'],
+    ]
+    const by = (who: readonly string[], ...args: string[]) => run(inside([...who, process.execPath, pkctl, ...args]))
+    for (const [args, said] of [
+      [['status'], /services: ssh/],
+      [['list'], /ssh/],
+      [['add', stranger4, '--service', 'ssh'], /may use ssh/],
+      [['delete', stranger4, '--service', 'ssh'], /may no longer use ssh/],
+      [['reload'], /./],
+    ] as const) {
+      const asked = await by(user, ...args)
+      assert.deepEqual([asked.status, asked.stderr], [0, ''], args.join(' '))
+      assert.match(asked.stdout, said)
+    }
+    const denied = /^pkctl: error: .*no right to/
+    for (const who of strangers) {
+      for (const args of [
+        ['status'],
+        ['list'],
+        ['add', client4, '--service', 'ssh'],
+        ['delete', client4, '--service', 'ssh'],
+        ['reload'],
+      ]) {
+        const asked = await by(who, ...args)
+        assert.deepEqual([asked.status, asked.stdout], [1, ''], args.join(' '))
+        assert.match(asked.stderr, denied)
+      }
+    }
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.equal(await daemon.stop(), 0)
+  })
+
   it('takes turns with root, also where root came first', async () => {
     assert.equal((await asRoot('init', 'ssh', '--port', '22', '--syn')).status, 0)
     const lock = await must(inside(['sh', '-c', `stat -c '%u %g %a' ${lockFile}`]))

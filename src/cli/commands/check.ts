@@ -35,6 +35,10 @@ export function checkCommand(terminal: Terminal): Command {
         daemonGroup: nodeReader.daemonGroup,
         readFile: noted('readFile'),
         readOwned: noted('readOwned'),
+        readChecked: (file, maxBytes) => {
+          files.push(path.resolve(file))
+          return nodeReader.readChecked(file, maxBytes)
+        },
       })
       for (const warning of warnings) terminal.warn(warning)
       for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces()))

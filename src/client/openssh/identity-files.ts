@@ -19,7 +19,7 @@ export function publicKeyOf(file: string): SshPublicKey | SshFormatError | undef
 }
 
 /** Whether the file has the private half. */
-export const isPrivate = (file: string): boolean => /^-----BEGIN .*PRIVATE KEY-----/.test(read(file) ?? '')
+export const isPrivate = (file: string): boolean => /^-----BEGIN .*PRIVATE KEY-----/.test(textOf(file))
 
 /** The certificate in a file; undefined when there is none, an error when it is of no use. */
 export function certificateIn(file: string): SshCertificate | SshFormatError | undefined {
@@ -47,9 +47,19 @@ function read(file: string): string | undefined {
   }
 }
 
+/** Empty where there is no file, or it is no key. */
+function textOf(file: string): string {
+  try {
+    return read(file) ?? ''
+  } catch (error) {
+    if (error instanceof SshFormatError) return ''
+    throw error
+  }
+}
+
 /** Whether the private half has a passphrase. */
 export function isEncrypted(file: string): boolean {
-  const text = read(file) ?? ''
+  const text = textOf(file)
   try {
     // The cipher.
     const cipher = openSshKey(text)?.text()

@@ -3,6 +3,7 @@ import type { Target } from '../target.js'
 import { configurationTargets } from './configuration.js'
 import { importTargets } from './imports.js'
 import { opensshTargets } from './openssh.js'
+import { opensshClientTargets } from './openssh-client.js'
 import { packetTargets } from './packets.js'
 import { requestTargets } from './requests.js'
 import { ruleTargets } from './rules.js'
@@ -14,6 +15,7 @@ export const targets: readonly Target[] = [
   ...packetTargets,
   ...sequenceTargets,
   ...opensshTargets,
+  ...opensshClientTargets,
   ...importTargets,
   ...configurationTargets,
   ...requestTargets,

@@ -4,10 +4,15 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { ExpiryStore } from '../../../src/controller/expiry-store.js'
+import { main } from '../../../src/cli/program.js'
 import { ReplayJournal } from '../../../src/controller/replay-journal.js'
 import { savedServices } from '../../../src/controller/saved-services.js'
+import { SignedGrantStore } from '../../../src/controller/signed-grant-store.js'
+import { readServerKey, serverKeyText } from '../../../src/knock/pk1/server-key.js'
+import { parseAddress } from '../../../src/net/addresses.js'
 import { plainService } from '../../unit/config/config-support.js'
 import { laptop, start } from '../../unit/controller/knock-support.js'
+import { isClear } from '../properties.js'
 import type { Target } from '../target.js'
 
 // A file system in memory, where there is one: what is written is waited for.
@@ -40,6 +45,39 @@ function journalFile(): Buffer {
 
 const due = (credential: string, address: string, expires: number | null) =>
   `\n${JSON.stringify({ credential, address, expires })}`
+
+const historyLine = (time: string, fields: object) =>
+  `${JSON.stringify({ time, level: 'info', message: 'knock by a opens ssh', ...fields })}\n`
+const historySeed = [
+  historyLine('2030-01-01T12:00:00.000Z', { event: 'knock-accepted', credential: 'a', source: '192.0.2.7' }),
+  historyLine('2030-01-01T12:00:01.000Z', { event: 'knock-refused', reason: 'skewed', 'on-behalf-of': '2001:db8::1' }),
+].join('')
+
+/** What `pkctl log` prints, each call of a terminal in one piece. */
+async function shownLog(...flags: string[]): Promise<readonly string[]> {
+  const lines: string[] = []
+  const take = (line: string) => void lines.push(line)
+  const ignore = () => undefined
+  const terminal = {
+    out: take,
+    error: take,
+    hint: take,
+    errorLine: take,
+    warn: ignore,
+    strong: String,
+    difference: ignore,
+  }
+  const config = path.join(directory, 'pkctl.yaml')
+  fs.writeFileSync(config, `state-directory: ${directory}\n`)
+  assert.equal(await main(['log', '--config', config, ...flags], terminal), 0, lines.join('\n'))
+  return lines
+}
+
+const signedLine = (fields: object) =>
+  `\n${JSON.stringify({
+    ...{ credential: 'staff', service: 'ssh', by: 'knock', address: '192.0.2.1', user: 'a', key: 'SHA256:a' },
+    ...{ authority: null, until: 1e9, ...fields },
+  })}`
 
 export const stateTargets: readonly Target[] = [
   {
@@ -95,6 +133,57 @@ export const stateTargets: readonly Target[] = [
         assert.ok(ports.every(({ first, last }) => first >= 1 && first <= last && last <= 65_535))
         assert.ok(allow.every(prefix => typeof prefix === 'string'))
       }
+    },
+  },
+  {
+    name: 'history',
+    seeds: [historySeed],
+    words: [
+      '"time":',
+      '"level":',
+      '"message":',
+      '"source":',
+      '"error"',
+      '+275760-09-13T00:00:00.000Z',
+      '\n',
+      '\\n',
+      'null',
+    ],
+    runs: 200,
+    async run(input) {
+      stateWith('history', input)
+      for (const line of await shownLog('--lines', '1000')) isClear(line.slice(0, 500))
+      for (const line of await shownLog('--source', '192.0.2.0/24', '--json')) JSON.parse(line)
+    },
+  },
+  {
+    name: 'signed-grants',
+    seeds: [`{"boot":"b"}${signedLine({})}${signedLine({ by: 'hand', address: '2001:db8::1', until: null })}`],
+    words: ['"boot":"b"', '"until":', '"address":', '"key":', 'null', '\n', '{', '}', '"__proto__":'],
+    run(input) {
+      const parts = { boot: 'b', now: () => 0, report: (problem: string) => assert.equal(problem, '') }
+      const store = SignedGrantStore.open(stateWith('signed-grants', input), parts)
+      for (const { address, until, service } of store.running()) {
+        assert.equal(parseAddress(address).address, address)
+        assert.ok(until > 0)
+        store.end(service, address)
+      }
+      assert.deepEqual(store.running(), [])
+      store.close()
+      const again = SignedGrantStore.open(directory, parts)
+      assert.deepEqual(again.running(), [])
+      again.close()
+    },
+  },
+  {
+    name: 'server-key',
+    seeds: [serverKeyText({ privateKey: Buffer.alloc(32, 7) })],
+    run(input) {
+      const key = readServerKey(input.toString('latin1'))
+      if (!key) return
+      // One spelling: what was read is what would be written.
+      assert.equal(serverKeyText(key), input.toString('latin1'))
+      assert.equal(key.identity.length, 32)
     },
   },
 ]

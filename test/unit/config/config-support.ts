@@ -27,6 +27,10 @@ export function fakeReader(files: Files): ConfigReader {
     if (found === undefined) throw Object.assign(new Error(`no ${file}`), { code: 'ENOENT' })
     return typeof found === 'string' ? { text: found } : found
   }
+  const stat = (file: string) => {
+    const { text, mode = 0o600, gid = 0, kind } = find(file)
+    return { mode: 0o100000 | mode, size: text.length, gid, isFile: () => kind === undefined }
+  }
   return {
     readFile: file => Buffer.from(find(file).text),
     readOwned: file => Buffer.from(find(file).text),
@@ -35,10 +39,11 @@ export function fakeReader(files: Files): ConfigReader {
       if (inside.length === 0) throw Object.assign(new Error(`no ${directory}`), { code: 'ENOENT' })
       return inside.map(file => path.basename(file))
     },
-    stat: file => {
-      const { text, mode = 0o600, gid = 0, kind } = find(file)
-      return { mode: 0o100000 | mode, size: text.length, gid, isFile: () => kind === undefined }
-    },
+    readChecked: (file, maxBytes) => ({
+      stat: stat(file),
+      bytes: Buffer.from(find(file).text).subarray(0, maxBytes),
+    }),
+    stat,
     canWrite: file => {
       if (((find(file).mode ?? 0o600) & 0o200) === 0)
         throw Object.assign(new Error('EROFS: read-only file system, access'), { code: 'EROFS' })
