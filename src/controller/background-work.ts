@@ -1,10 +1,14 @@
 /** What runs beside the packets from the start of the daemon to its end: timers, and the watch over the ruleset and keys. */
 import type { Credential } from '../config/types.js'
 import type { Reconciliation, ServiceSpec } from '../nft/index.js'
+import { changesGrants } from '../nft/index.js'
+import type { GrantCounts } from './collect-status.js'
 import type { ControllerParts } from './controller-parts.js'
 import { DriftWatcher } from './drift-watcher.js'
 import { ExpiryWarning } from './expiry-warning.js'
 import { FailOpenHeartbeat } from './fail-open-heartbeat.js'
+import { ForeignGrants } from './foreign-grants.js'
+import { GrantAudit } from './grant-audit.js'
 import { KeyWatch } from './key-watch.js'
 import type { PacketWorker } from './packet-worker-interface.js'
 import { PeriodRenewal } from './period-renewal.js'
@@ -52,6 +56,8 @@ export class BackgroundWork {
   readonly rotationTimer: RotationTimer
   readonly keys: KeyWatch
   readonly selfTest: SelfTest
+  readonly grantAudit: GrantAudit
+  readonly #foreignGrants: ForeignGrants
   readonly #heartbeat: FailOpenHeartbeat
   readonly #expiry: ExpiryWarning
   readonly #periods: PeriodRenewal
@@ -63,7 +69,20 @@ export class BackgroundWork {
     this.keys = new KeyWatch(readKeyFile, worker, log)
     this.#expiry = new ExpiryWarning({ files: () => this.keys.texts, log, now })
     this.rotationTimer = new RotationTimer(refresh, () => now() / 1000, log)
-    const drift = (this.driftWatcher = new DriftWatcher(reconciling, log, reconcile))
+    const { reconciler, tracker } = reconciling
+    this.#foreignGrants = new ForeignGrants(log, () => performance.now() / 1000)
+    this.grantAudit = new GrantAudit({
+      compare: () => reconciler.grants.compare(),
+      giveAgain: missing => reconciler.grants.giveAgain(missing),
+      accept: grant => {
+        tracker.accept(grant)
+      },
+      ...{ log, now },
+    })
+    const drift = (this.driftWatcher = new DriftWatcher(reconciling, log, reconcile, transaction => {
+      this.#foreignGrants.follow(transaction)
+      if (transaction.events.some(changesGrants)) this.grantAudit.soon()
+    }))
     this.ownership = new TableOwnership(ownership, log, wanted => {
       if (reconciling.reconciler.requirePersist(wanted)) drift.compare()
     })
@@ -84,10 +103,15 @@ export class BackgroundWork {
     })
   }
 
+  get grantCounts(): GrantCounts {
+    return { ...this.grantAudit.counts, byOthers: this.#foreignGrants.count }
+  }
+
   /** Begins to watch the ruleset. Resolves when, mostly, drift is noticed at once. */
   async watchRuleset(nativeQueue: boolean): Promise<void> {
     this.driftWatcher.start(!nativeQueue)
     this.rulesetCheck.start()
+    this.grantAudit.start()
     await this.ownership.start()
   }
 
@@ -114,6 +138,7 @@ export class BackgroundWork {
     this.#expiry.stop()
     this.selfTest.stop()
     this.rulesetCheck.stop()
+    this.grantAudit.stop()
     this.ownership.stop()
     this.driftWatcher.stop()
   }

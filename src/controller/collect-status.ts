@@ -5,6 +5,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { CounterName, Counters } from './counters.js'
 import { refusals } from './decision.js'
 import type { DriftWatcher } from './drift-watcher.js'
+import type { GrantAuditCounts } from './grant-audit.js'
 import type { GrantConfirmation } from './grant-confirmation.js'
 import type { SignatureState } from './packet-worker-interface.js'
 import type { SelfTestReport } from './self-test/result.js'
@@ -48,6 +49,8 @@ export interface Status {
      */
     readonly unchecked?: number
   }
+  /** Where the kernel's grants were not those given. A daemon of an earlier release does not say it. */
+  readonly grantCheck?: GrantCounts
   /**
    * Whether the signatures of knocks are verified: `off` where no credential is of type ssh, `down` where its thread does not
    * run. A daemon of an earlier release does not say it.
@@ -71,6 +74,9 @@ export interface Status {
   readonly refusedReload?: RefusedReload | null
 }
 
+/** `byOthers`: grants that other programs made, took back or changed. */
+export type GrantCounts = GrantAuditCounts & { readonly byOthers: number }
+
 /** The last reload, where it was refused: the active configuration is an older one than that of the file. */
 export interface RefusedReload {
   /** Unix seconds. */
@@ -93,6 +99,7 @@ interface StatusParts {
   readonly signatures: SignatureState
   /** What the kernel was found to have made of accepted knocks. */
   readonly confirmation: Pick<GrantConfirmation, 'missing' | 'unchecked'>
+  readonly grants: GrantCounts
   readonly drift: Pick<DriftWatcher, 'restorations' | 'watched' | 'unwatchedBecause'>
   readonly protection: TableProtection
   readonly selfTest: SelfTestReport
@@ -122,6 +129,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
       unchecked: confirmation.unchecked,
       ofOtherMinutes,
     },
+    grantCheck: parts.grants,
     signatures: parts.signatures,
     waitedConnections: count('pending'),
     healed: drift.restorations,

@@ -63,7 +63,13 @@ export class Controller {
     this.#queue = config.queue.number
     this.#configuredAt = now()
     const grantsOf = (credential: string) => this.#running?.installer.granted.get(credential)
-    this.#confirmation = new GrantConfirmation(firewall, () => performance.now() / 1000)
+    this.#confirmation = new GrantConfirmation(
+      firewall,
+      () => performance.now() / 1000,
+      () => {
+        this.#background.grantAudit.soon()
+      },
+    )
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
@@ -194,6 +200,7 @@ export class Controller {
       counters: this.#running?.worker.counters,
       signatures: this.#running?.worker.signatures ?? 'off',
       confirmation: this.#confirmation,
+      grants: this.#background.grantCounts,
       drift: this.#background.driftWatcher,
       protection: this.#background.ownership.protection,
       queueStatistics,
@@ -214,6 +221,7 @@ export class Controller {
       rest: {
         notGranted: this.#confirmation.missing,
         selfTest: this.#background.selfTest.report,
+        grants: this.#background.grantCounts,
         owned: this.#background.ownership.protection.mode === 'owned',
         signatures: worker?.signatures ?? ('off' as const),
         credentials: this.#config.credentials.filter(({ enabled }) => enabled).length,

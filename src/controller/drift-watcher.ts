@@ -48,6 +48,8 @@ export class DriftWatcher {
     readonly parts: ReconcileParts,
     readonly log: Log,
     reconcile: Reconcile,
+    /** Gets each transaction that the monitor reports. */
+    readonly onTransaction: (transaction: RulesetTransaction) => void = () => undefined,
   ) {
     const { reconciler, tracker, questions } = parts
     this.#report = new DriftLog(log)
@@ -178,6 +180,7 @@ export class DriftWatcher {
   #follow(transaction: RulesetTransaction): void {
     const { events, by, lost } = transaction
     this.parts.reconciler.follow(transaction)
+    this.onTransaction(transaction)
     const since = this.#clock.reported(transaction.generation)
     if (events.some(deletesTable)) this.#loop.deleted(by)
     if (lost) this.#grants.read()

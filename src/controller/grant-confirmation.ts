@@ -42,6 +42,8 @@ export class GrantConfirmation {
   constructor(
     readonly firewall: Pick<Firewall, 'hasGrantByKnock'>,
     readonly monotonic: Clock['monotonic'],
+    /** Called for each knock that `missing` counts. */
+    readonly onMissing: () => void = () => undefined,
   ) {}
 
   /**
@@ -52,7 +54,10 @@ export class GrantConfirmation {
     const confirmation = this.#confirmation(source, grants)
     if (counts) {
       void confirmation.then(({ kind }) => {
-        if (kind === 'missing') this.missing++
+        if (kind === 'missing') {
+          this.missing++
+          this.onMissing()
+        }
         if (kind === 'unknown') this.unchecked++
       })
     }

@@ -1,6 +1,7 @@
 /** What the daemon knows of itself, for metrics: with one listing of the table at most. */
 import type { Firewall, Overview } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
+import type { GrantCounts } from './collect-status.js'
 import type { Counters } from './counters.js'
 import type { DriftWatcher } from './drift-watcher.js'
 import type { PacketWorker, SignatureState, WorkerReport } from './packet-worker-interface.js'
@@ -16,6 +17,7 @@ export interface Observation {
   readonly waitedConnections: number
   readonly strayPackets: number
   readonly notGranted: number
+  readonly grants: GrantCounts
   readonly healed: number
   /** How long the rules were changed or missing, at most. */
   readonly secondsChanged: number
@@ -33,7 +35,10 @@ interface ObservedParts {
   readonly counters: Counters | undefined
   readonly queue: QueueStatistics | undefined
   readonly drift: Pick<DriftWatcher, 'restorations' | 'secondsChanged' | 'watched'>
-  readonly rest: Pick<Observation, 'notGranted' | 'selfTest' | 'owned' | 'signatures' | 'credentials' | 'configuredAt'>
+  readonly rest: Pick<
+    Observation,
+    'notGranted' | 'selfTest' | 'grants' | 'owned' | 'signatures' | 'credentials' | 'configuredAt'
+  >
 }
 
 /** `left` is aborted when the rest is wanted without what did not come. */

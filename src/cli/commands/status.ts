@@ -39,6 +39,7 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${unchecked}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    ...grantLines(status),
     ...(knocks.ofOtherMinutes
       ? [`  ${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
       : []),
@@ -66,6 +67,18 @@ const waitingLines = (rollsBackIn: number | null): string[] =>
   rollsBackIn === null
     ? []
     : [`  a change is rolled back in ${durationText(rollsBackIn)}: pkctl confirm keeps it, pkctl rollback undoes it`]
+
+function grantLines({ grantCheck }: Status): string[] {
+  if (!grantCheck) return []
+  const { missing, restored, unknown, changed, byOthers } = grantCheck
+  const parts = [
+    missing > 0 ? `${missing} were missing in the kernel, and ${restored} of them are given again` : '',
+    unknown > 0 ? `${unknown} were not known` : '',
+    changed > 0 ? `${changed} had another end` : '',
+    byOthers > 0 ? `${byOthers} changed by other programs` : '',
+  ].filter(part => part !== '')
+  return parts.length > 0 ? [`  grants: ${parts.join('; ')}`] : []
+}
 
 function tableText({ mode, because }: NonNullable<Status['table']>): string {
   if (mode === 'owned') return 'owned: other programs can neither change nor flush it'

@@ -30,6 +30,14 @@ const knocks = counter(
   ...(['credential', 'outcome', 'reason'] as const),
 )
 const notGranted = counter('pkctl_not_granted_total', 'Accepted knocks for which the kernel made no grant.')
+const differences = counter(
+  'pkctl_grant_differences_total',
+  'Grants that the kernel did not have as they were given, or that pkctld did not know of.',
+  'kind',
+)
+const restoredGrants = counter('pkctl_grants_restored_total', 'Missing grants that were given again.')
+const foreignGrants = counter('pkctl_foreign_grants_total', 'Grants that other programs made, took back or changed.')
+const compared = gauge('pkctl_grants_compared_timestamp_seconds', 'When grants were last compared, in Unix time.')
 const waited = counter('pkctl_waited_connections_total', 'Connections that waited for the answer to a knock.')
 const stray = counter('pkctl_stray_packets_total', 'Packets that rules of other programs queued.')
 const clockSkew = gauge(
@@ -99,6 +107,7 @@ export function exposition(version: string, seen: Observation, isReloadFailed: b
   setOrOmit(waiting, seen.queue?.waiting)
   setOrOmit(dropped, seen.queue?.dropped)
   setOrOmit(notGranted, seen.notGranted)
+  setGrantCounts(seen.grants)
   setOrOmit(waited, seen.waitedConnections)
   setOrOmit(stray, seen.strayPackets)
   setOrOmit(credentials, seen.credentials)
@@ -111,6 +120,14 @@ export function exposition(version: string, seen: Observation, isReloadFailed: b
   setOrOmit(configured, seen.configuredAt)
   setOrOmit(reloadFailed, Number(isReloadFailed))
   return registry.metrics()
+}
+
+function setGrantCounts({ missing, unknown, changed, restored, byOthers, comparedAt }: Observation['grants']): void {
+  differences.reset()
+  for (const [kind, count] of Object.entries({ missing, unknown, changed })) differences.inc({ kind }, count)
+  setOrOmit(restoredGrants, restored)
+  setOrOmit(foreignGrants, byOthers)
+  setOrOmit(compared, comparedAt ?? undefined)
 }
 
 /** One without labels: what is unknown is no zero. */

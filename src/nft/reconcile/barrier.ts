@@ -1,11 +1,14 @@
 /**
- * Barriers in what `nft monitor` reports: a chain that is added and deleted in one transaction. When the monitor
- * reports it, it has reported everything before it.
+ * Signs in what `nft monitor` reports: a chain that is added and deleted in one transaction. A barrier is one: when the monitor
+ * reports it, it has reported everything before it. And pkctl signs each of its transactions that changes grants, so that
+ * those of others can be told apart.
  */
 import type { Command } from '../nft-json.js'
 import { addChain, deleteChain } from '../nft-json.js'
+import { asObject, asText } from '../listing.js'
 import type { RulesetEvent } from './monitor.js'
 import { isOurs } from './monitor.js'
+import { isGrantSet } from './reported-grants.js'
 
 interface Barrier {
   readonly commands: readonly Command[]
@@ -18,6 +21,17 @@ const prefix = 'sign-'
 
 export const isBarrier = (event: RulesetEvent): boolean =>
   isOurs(event) && event.kind === 'chain' && event.name.startsWith(prefix)
+
+const ownSign = [addChain(`${prefix}own`), deleteChain(`${prefix}own`)]
+
+/** The transaction, signed where it changes grants. */
+export const signed = (commands: readonly Command[]): readonly Command[] =>
+  commands.some(changesGrantSet) ? [...commands, ...ownSign] : commands
+
+function changesGrantSet({ add, delete: deleted, flush }: Command): boolean {
+  const { element, set } = { ...asObject(add), ...asObject(deleted), ...asObject(flush) }
+  return isGrantSet(asText(asObject(element ?? (flush === undefined ? undefined : set))['name']))
+}
 
 export class Barriers {
   /** What to call when the monitor comes to a barrier, by its name. */

@@ -19,6 +19,7 @@ import { hasOnlyPacketPath, queuedPackets, queueInUse, removePacketPath, stopQue
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { prefixOf } from '../table/service-spec.js'
+import { signed } from './barrier.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
 import type { EarlierGrants } from './grant-changes.js'
@@ -216,7 +217,7 @@ export class Firewall {
   async #run({ commands, details }: Transaction): Promise<Change> {
     if (commands.length === 0) return { changed: false, details: [], commands: [] }
     if (this.dryRun) await this.access.nft.check(commands)
-    else await this.access.nft.apply(commands)
+    else await this.access.nft.apply(signed(commands))
     return { changed: true, details, commands }
   }
 }

@@ -44,6 +44,11 @@ export class GrantTracker {
     readonly answers: RecentGrants,
   ) {}
 
+  /** Whether it is known which grants run. */
+  get knows(): boolean {
+    return !this.#blind
+  }
+
   /** From now on the numbers of actions mean this. To be called before the packet path answers with them. */
   useActions(actions: readonly GrantAction[]): void {
     this.#actions.use(actions, this.now())
@@ -89,6 +94,16 @@ export class GrantTracker {
         this.#add(name, source, startedAt, timeout ?? null, expires ?? timeout ?? null)
       }
     }
+  }
+
+  /** Takes over one element that the kernel was found to have. */
+  accept({ set, source, life }: RunningGrant): void {
+    this.#add(set, source, this.now(), life?.timeout ?? null, life?.left ?? null)
+  }
+
+  /** Does not take the grant for one that runs any more. */
+  drop({ set, source }: Pick<RunningGrant, 'set' | 'source'>): void {
+    this.#reported.delete(set, source, this.now())
   }
 
   /**

@@ -7,6 +7,8 @@ import { addElements } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import type { ServiceSpec } from '../table/service-spec.js'
+import { signed } from './barrier.js'
+import { keyOf } from './compare-grants.js'
 import type { GrantTracker, RunningGrant } from './grant-tracker.js'
 
 export interface Owed {
@@ -36,7 +38,7 @@ export const monitorMilliseconds = 10_000
 const lateMilliseconds = 500
 
 /** So many grants are restored in one transaction. */
-const grantsAtOnce = 5000
+export const grantsAtOnce = 5000
 
 export class OwedGrants {
   #owed: Owed | undefined
@@ -56,6 +58,11 @@ export class OwedGrants {
 
   restoreWithoutLock(): void {
     if (this.#owed) this.#owed = { ...this.#owed, withoutLock: true }
+  }
+
+  /** Whether there are any. */
+  get isOwing(): boolean {
+    return this.#owed !== undefined
   }
 
   /** Lets a `restore` that waits for the monitor resolve at once; the grants are left to the next one. */
@@ -100,7 +107,7 @@ export class OwedGrants {
         .slice(0, grantsAtOnce)
       if (grants.length === 0) return { restored }
       try {
-        await this.access.nft.apply(addGrants(grants))
+        await this.access.nft.apply(signed(addGrants(grants)))
       } catch {
         // Flushed once more in between, most likely; that is drift again, and they come back by that.
         const { present } = await this.access.nft.list({ elements: false }).catch(() => ({ present: true }))
@@ -112,9 +119,8 @@ export class OwedGrants {
   }
 }
 
-const keyOf = ({ set, source }: RunningGrant): string => `${set} ${source}`
-
-function addGrants(grants: readonly RunningGrant[]): Command[] {
+/** Gives these grants, each for what is left of it. */
+export function addGrants(grants: readonly RunningGrant[]): Command[] {
   const bySet = new Map<string, Json[]>()
   for (const { set, source, life } of grants) {
     const elements = bySet.get(set) ?? []

@@ -11,6 +11,7 @@ import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js
 import type { ServiceSpec } from '../table/service-spec.js'
 import { Barriers } from './barrier.js'
 import { compareSnapshot } from './compare-snapshot.js'
+import { GrantComparer } from './grant-comparer.js'
 import type { GrantTracker } from './grant-tracker.js'
 import type { RulesetTransaction } from './monitor.js'
 import { monitorMilliseconds, OwedGrants } from './owed-grants.js'
@@ -40,6 +41,7 @@ export class Reconciler {
   readonly #barriers = new Barriers()
   readonly #restorer: TableRestorer
   readonly #owed: OwedGrants
+  readonly grants: GrantComparer
   #requiresPersist = false
   /** When ports were closed in place of a table that was deleted, by performance.now(), until the rest follows. */
   #closedAt: number | undefined
@@ -50,7 +52,13 @@ export class Reconciler {
     readonly standby: Pick<Standby, 'keep' | 'closePorts' | 'stop'>,
   ) {
     this.#restorer = new TableRestorer(access, this.#barriers)
-    this.#owed = new OwedGrants(access, tracker, () => this.monitorReports(monitorMilliseconds))
+    const monitorReports = () => this.monitorReports(monitorMilliseconds)
+    this.#owed = new OwedGrants(access, tracker, monitorReports)
+    this.grants = new GrantComparer({
+      ...{ access, tracker, monitorReports },
+      snapshot: () => this.#restorer.snapshot,
+      isOwing: () => this.#owed.isOwing,
+    })
   }
 
   /** The number of the table that is as it should be. */

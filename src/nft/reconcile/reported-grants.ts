@@ -1,6 +1,8 @@
 /** Elements that came into grant sets and were deleted from them, as far as `nft monitor` and listings report it. */
 import { ipFamilies } from '../../net/index.js'
 import { setOf } from '../table/service-sets.js'
+import type { RulesetEvent } from './monitor.js'
+import { isOurs } from './monitor.js'
 
 export interface ReportedGrant {
   /** When it was given, and when it ends; seconds of the steady clock. */
@@ -105,6 +107,17 @@ export const grantSets = (service: string) =>
 /** Sets whose elements are grants; that they come and go is no drift. */
 export const isGrantSet = (name: string) =>
   /^pk-.*-[46]$/.test(name) && !/\.(allow|used|knock-taken|add-taken)-[46]$/.test(name)
+
+/** The service whose grants a set has, and how they were given; undefined for other sets. */
+export function grantSetOf(name: string): { readonly service: string; readonly by: 'knock' | 'hand' } | undefined {
+  if (!isGrantSet(name)) return undefined
+  const service = name.replace(/^pk-/, '').replace(/(\.add)?-[46]$/, '')
+  return { service, by: isKnockSet(name) ? 'knock' : 'hand' }
+}
+
+/** Whether grants came or went by it. */
+export const changesGrants = (event: RulesetEvent): boolean =>
+  isOurs(event) && event.kind === 'element' && isGrantSet(event.name)
 
 /** Those that the packet path fills as well. */
 export const isKnockSet = (name: string) => !/\.add-[46]$/.test(name)

@@ -7,7 +7,16 @@ import { exposition } from '../../../src/daemon/metrics/registry.js'
 import { SharedText } from '../../../src/daemon/metrics/shared-text.js'
 
 const selfTest = { result: 'failed', at: 5, passedAt: 4, seconds: 0.5, failures: 2 } as const
-const rest = { selfTest, notGranted: 0, owned: false, signatures: 'off', credentials: 1, configuredAt: 1 } as const
+const grants = { comparedAt: 7, missing: 3, restored: 2, unknown: 1, changed: 0, byOthers: 5 }
+const rest = {
+  selfTest,
+  notGranted: 0,
+  grants,
+  owned: false,
+  signatures: 'off',
+  credentials: 1,
+  configuredAt: 1,
+} as const
 const parts = {
   worker: {
     report: () => Promise.resolve({ knocks: new KnockTally().report(), replay: { entries: 3, fullest: 0.5 } }),
