@@ -1,10 +1,32 @@
 /** The commands of machines that knock and guard nothing, in the order of the help. */
-import type { CommandLoaders } from './run-program.js'
+import type { CommandTable } from './run-program.js'
 
-export const clientCommands: CommandLoaders = {
-  knock: async () => (await import('./commands/knock.js')).knockCommand,
-  connect: async () => (await import('./commands/connect.js')).connectCommand,
-  join: async () => (await import('./commands/join.js')).joinCommand,
-  keygen: async () => (await import('./commands/keygen.js')).keygenCommand,
-  sequence: async () => (await import('./commands/sequence.js')).sequenceCommand,
+const group = 'Client commands:'
+
+export const clientCommands: CommandTable = {
+  join: {
+    group,
+    summary: 'add the host entry of an invitation, and knock',
+    load: async () => (await import('./commands/join.js')).joinCommand,
+  },
+  knock: {
+    group,
+    summary: 'knock at a server, and with --connect try the port',
+    load: async () => (await import('./commands/knock.js')).knockCommand,
+  },
+  connect: {
+    group,
+    summary: "knock, connect, and relay: for ssh's ProxyCommand",
+    load: async () => (await import('./commands/connect.js')).connectCommand,
+  },
+  keygen: {
+    group,
+    summary: 'make a key, and say where it goes',
+    load: async () => (await import('./commands/keygen.js')).keygenCommand,
+  },
+  sequence: {
+    group,
+    summary: 'print the port sequences of a credential',
+    load: async () => (await import('./commands/sequence.js')).sequenceCommand,
+  },
 }

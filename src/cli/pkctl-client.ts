@@ -13,8 +13,6 @@ This program has the commands of clients alone.`
 
 const argv = process.argv.slice(2)
 const line = argv.length === 0 ? ['--help'] : argv
-void runProgram(
-  terminal => newProgram({ commands: clientCommands, help, terminal, first: line[0] ?? '' }),
-  line,
-  realTerminal(),
-).then(status => (process.exitCode = status))
+void runProgram(terminal => newProgram({ commands: clientCommands, help, terminal, line }), line, realTerminal()).then(
+  status => (process.exitCode = status),
+)

@@ -4,27 +4,39 @@ import type { Terminal } from '../util/index.js'
 import { withoutHelpWord } from './help-word.js'
 import { JsonTerminal } from './json-output.js'
 import { version } from './version.js'
+import { wrapHelp } from './wrap-help.js'
 
 type MakeCommand = (terminal: Terminal) => Command
 
-/** Commands by their names, each with what loads it. */
-export type CommandLoaders = Readonly<Record<string, () => Promise<MakeCommand>>>
+/** What the help of the program says of a command, and what loads the command itself. */
+interface CommandEntry {
+  /** The heading of its list. */
+  readonly group: string
+  /** At most 64 characters, so that a line of the help has at most 80. */
+  readonly summary: string
+  readonly load: () => Promise<MakeCommand>
+}
+
+/** Commands by their names, in the order of the help. */
+export type CommandTable = Readonly<Record<string, CommandEntry>>
 
 /** These with all commands. */
 const needAll = new Set(['completion'])
-const needNone = new Set(['-V', '--version'])
 
 interface ProgramParts {
-  readonly commands: CommandLoaders
+  readonly commands: CommandTable
   /** What follows the list of commands. */
   readonly help: string
   readonly terminal: Terminal
-  /** The first word of the line. */
-  readonly first: string
+  /** The line, for which one command may be enough; undefined for a program with all of them. */
+  readonly line: readonly string[] | undefined
 }
 
-/** The program with the command that a line begins with; with all of them for every other line, such as `--help`. */
-export async function newProgram({ commands, help, terminal, first }: ProgramParts): Promise<Command> {
+/**
+ * The program with the command that the line names. Where it names none, as `--help` does, or one that does not exist, the
+ * commands are known by their names alone: to load all of them takes much longer than to say what there is.
+ */
+export async function newProgram({ commands, help, terminal, line }: ProgramParts): Promise<Command> {
   const program = new Command('pkctl')
     .description('Keeps ports closed in the kernel until their users knock.')
     .version(version, '-V, --version', 'print the version')
@@ -32,10 +44,25 @@ export async function newProgram({ commands, help, terminal, first }: ProgramPar
     .addHelpText('after', help)
     .enablePositionalOptions()
     .showSuggestionAfterError()
-  const one = Object.hasOwn(commands, first) && !needAll.has(first) ? commands[first] : undefined
-  const loaders = one ? [one] : needNone.has(first) ? [] : Object.values(commands)
-  for (const load of loaders) program.addCommand((await load())(terminal))
+    .configureHelp({ subcommandTerm: command => command.name() })
+    .addHelpCommand(
+      new Command('help').argument('[command...]').summary('show the help of a command').helpGroup(otherGroup),
+    )
+  const name = line && namedBy(line)
+  const isWhole = name === undefined || needAll.has(name)
+  for (const [each, { group, summary, load }] of Object.entries(commands)) {
+    if (isWhole || each === name) program.addCommand((await load())(terminal).summary(summary).helpGroup(group))
+    else if (!Object.hasOwn(commands, name)) program.addCommand(new Command(each).summary(summary).helpGroup(group))
+  }
   return program
+}
+
+export const otherGroup = 'Other commands:'
+
+/** The word that must be a command: of `help list`, the second one. */
+function namedBy(line: readonly string[]): string {
+  const [first = '', second = ''] = line
+  return first === 'help' ? second : first
 }
 
 /** Runs one command line, without the program's own name, and resolves to the exit status. */
@@ -55,7 +82,12 @@ export async function runProgram(
 
 async function run(program: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
   for (const command of withSubcommands(program)) {
-    command.exitOverride().configureOutput({ outputError: text => commanderError(text, terminal) })
+    command.exitOverride().configureOutput({
+      outputError: text => commanderError(text, terminal),
+      writeOut: text => {
+        terminal.out(wrapHelp(text, helpColumns()).replace(/\n$/, ''))
+      },
+    })
   }
   try {
     await program.parseAsync(withoutHelpWord(program, argv), { from: 'user' })
@@ -67,6 +99,9 @@ async function run(program: Command, argv: readonly string[], terminal: Terminal
     return (await import('./explain-error.js')).explainError(error, terminal)
   }
 }
+
+/** As commander lists options: 80 where the output is no terminal. */
+const helpColumns = () => (process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : 80)
 
 const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)]
 

@@ -261,7 +261,8 @@ async function readProgram(): Promise<Map<string, { options: Set<string>; help: 
   const help = async (...command: string[]) => must([process.execPath, pkctl, 'help', ...command])
   const optionsIn = (text: string) => new Set(text.match(/(?<=^ {2}(?:-\w, )?)--?[\w-]+|(?<=^ {2})-\w(?=, )/gm))
   const overview = await help()
-  const names = [...(/Commands:\n(.*?)\n\n/s.exec(overview)?.[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(([, n]) => n)
+  const lists = /^Services and grants:\n(.*?)^Examples:/ms.exec(overview)?.[1] ?? ''
+  const names = [...lists.matchAll(/^ {2}([a-z]+) {2}/gm)].map(([, n]) => n)
   const program = new Map([['', { options: optionsIn(overview), help: overview }]])
   for (const name of names) {
     if (name === undefined || name === 'help') continue

@@ -23,7 +23,7 @@ changes who has access, or when.
 
 Examples:
   pkctl import knockd /etc/knockd.conf
-  pkctl import nf-pkd /etc/nf-pkd/actions.d --keys /etc/pkctl/keys --output /etc/pkctl/pkctl.yaml
+  pkctl import nf-pkd /etc/nf-pkd/actions.d --output /etc/pkctl/pkctl.yaml
   iptables-save | pkctl import ipt_pkd -`
 
 export function importCommand(terminal: Terminal): Command {

@@ -29,7 +29,7 @@ user. pkctld reads the files again when they change.
 
 Examples:
   pkctl user add alice --key alice.pub
-  pkctl user add ci --key 'ssh-ed25519 AAAA…' --opens ssh --window 10m --expires 2030-01-31
+  pkctl user add ci --key 'ssh-ed25519 AAAA…' --opens ssh --window 10m
   pkctl user revoke alice`
 
 export function userCommand(terminal: Terminal): Command {
