@@ -7,6 +7,7 @@ import type { PacketCredential } from '../../../src/controller/packet-credential
 import { PacketHandler } from '../../../src/controller/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay-cache.js'
 import type { PacketSequence } from '../../../src/controller/sequence-verifier.js'
+import { newToken, OwnDatagrams, ownPayload } from '../../../src/controller/self-test/own-datagrams.js'
 import { SequenceVerifier } from '../../../src/controller/sequence-verifier.js'
 import { KnockVerifier } from '../../../src/controller/verifier.js'
 import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
@@ -18,6 +19,7 @@ import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
 
 const marks = new Marks(0xffff0000, 77)
 const others = 0x8001
+const token = newToken()
 
 /** A packet path with a journal that only takes notes. */
 class Bench {
@@ -30,6 +32,7 @@ class Bench {
   readonly suppressed: Suppressed[] = []
   readonly effects: Effect[] = []
   readonly trouble: string[] = []
+  readonly own: number[] = []
   disk: 'works' | 'is full' = 'works'
   #pending: string[] = []
   readonly path: PacketHandler
@@ -60,6 +63,7 @@ class Bench {
         steadySeconds: () => 5,
         queueLength: 1,
         addressText: sourceText,
+        own: new OwnDatagrams(token, numbers => this.own.push(...numbers)),
         onEvents: (events, suppressed) => {
           this.events.push(...events)
           this.suppressed.push(suppressed)
@@ -95,6 +99,21 @@ const refused = marks.refused + others
 const digest = payloadOf().toString('hex', 24, 28)
 
 describe('PacketPath answers', () => {
+  it('the own datagram of a self-test: refused, and neither counted nor told as a knock', () => {
+    const bench = new Bench()
+    const payload = ownPayload({ start: Buffer.from('SSHK'), payloadLength: 56, number: 9 }, token)
+    const packet = candidate({ payload })
+    packet.buffer.set([127, 80, 75, 1], packet.sourceAt)
+    assert.deepEqual(bench.answers(packet), [refused])
+    assert.deepEqual([bench.own, bench.events, bench.effects, bench.notes], [[9], [], [], []])
+    assert.deepEqual(bench.tally.report(), new KnockTally().report())
+    assert.equal(bench.counters.get('bad-hash'), 0)
+    // The same from elsewhere is a knock like others.
+    assert.deepEqual(bench.answers(candidate({ payload })), [refused])
+    assert.equal(bench.counters.get('bad-hash'), 1)
+    assert.deepEqual(bench.own, [9])
+  })
+
   const table: readonly { name: string; packet: Packet; want: number; counts: string }[] = [
     { name: 'valid knock', packet: candidate(), want: granted, counts: 'accepted' },
     {
