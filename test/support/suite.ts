@@ -14,10 +14,13 @@ const elsewhere = [
     'import',
     'manual',
     'monitoring',
+    'notify',
     'packages',
     'provisioning',
     'quick-start',
+    'setup',
     'single-executable',
+    'watch',
   ],
 ]
 
