@@ -65,6 +65,11 @@ const commands: CommandTable = {
     summary: 'revoke the grants of an address for a service',
     load: async () => (await import('./commands/delete.js')).deleteCommand,
   },
+  revoke: {
+    group: services,
+    summary: 'revoke what an address or a credential has',
+    load: async () => (await import('./commands/revoke.js')).revokeCommand,
+  },
   list: {
     group: services,
     summary: 'show services and grants',

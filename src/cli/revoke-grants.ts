@@ -1,4 +1,4 @@
-/** The second half of `pkctl user revoke`: the daemon knows which grants that run are the user's. */
+/** The grants of a user, or by a credential: the daemon knows which they are. */
 import type { RevokedGrants, RevokedUser } from '../controller/index.js'
 import { askDaemon } from '../daemon/control-client.js'
 import type { Terminal } from '../util/index.js'
@@ -29,6 +29,10 @@ export function printRevoked(result: RevokedByDaemon, name: string, terminal: Te
     terminal.hint(`pkctl user revoke ${name} again${when}, to revoke them; pkctl list shows all grants`)
     return
   }
+  printGrants(result, terminal)
+}
+
+export function printGrants(result: RevokedGrants, terminal: Terminal): void {
   for (const { source, service } of result.revoked) terminal.out(revokedText(source, service))
   for (const { source, service, secondsLeft } of result.kept) {
     terminal.out(

@@ -117,7 +117,7 @@ function commanderError(text: string, terminal: Terminal): void {
 
 /** Words of other programs. A command that opens a port to everyone is never guessed for one that takes access away. */
 const synonyms: Readonly<Record<string, string>> = {
-  ...{ revoke: 'delete', deny: 'delete', withdraw: 'delete', forbid: 'delete', block: 'delete', expire: 'delete' },
+  ...{ deny: 'delete', withdraw: 'delete', forbid: 'delete', block: 'delete', expire: 'delete' },
   ...{ grant: 'add', allow: 'add', permit: 'add', open: 'add' },
   ...{ show: 'list', ls: 'list', protect: 'init', stop: 'delete' },
 }

@@ -36,3 +36,9 @@ export async function warnOfOrphans(
     })
   }
 }
+
+/** The names of credentials by which no one can knock any more. */
+export function endedCredentials(before: Config, after: Config): string[] {
+  const enabled = new Set(after.credentials.filter(one => one.enabled).map(({ name }) => name))
+  return before.credentials.filter(one => one.enabled && !enabled.has(one.name)).map(({ name }) => name)
+}

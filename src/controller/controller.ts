@@ -6,7 +6,7 @@ import type { Config } from '../config/types.js'
 import type { Change } from '../nft/index.js'
 import { BackgroundWork } from './background-work.js'
 import { collectStatus, type Status } from './collect-status.js'
-import { warnOfOrphans } from './configuration-warnings.js'
+import { endedCredentials, warnOfOrphans } from './configuration-warnings.js'
 import type { ControllerParts } from './controller-parts.js'
 import { EffectHandler } from './effect-handler.js'
 import { GrantConfirmation } from './grant-confirmation.js'
@@ -18,7 +18,7 @@ import type { PacketWorker } from './packet-worker-interface.js'
 import { Reporter } from './reporter.js'
 import { RulesetChanges } from './ruleset-changes.js'
 import { type OnInstalled, RulesetInstaller } from './ruleset-installer.js'
-import type { RevokedGrants, RevokedUser } from './signed-grants.js'
+import type { RevokedGrants, RevokedUser, RunningGrant } from './signed-grants.js'
 import { SignedGrants } from './signed-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 
@@ -28,6 +28,8 @@ interface Reload {
   readonly config: Config
   /** The names of options that differ from those in force, and take effect after a restart. */
   readonly needsRestart: readonly string[]
+  /** What runs of credentials that are disabled or gone now. */
+  readonly running: readonly RunningGrant[]
 }
 
 /** What there is from the start of the packet worker on. */
@@ -131,7 +133,8 @@ export class Controller {
       this.#configuredAt = readAt
       this.#background.selfTest.follow(config.selfTestSeconds)
       await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
-      return { change, config, needsRestart: changedStartOptions(this.#started, loaded) }
+      const running = await this.#signed.running(endedCredentials(before, config))
+      return { change, config, needsRestart: changedStartOptions(this.#started, loaded), running }
     })
   }
 
@@ -231,7 +234,12 @@ export class Controller {
     return observe(firewall, parts, left)
   }
 
-  /** Revokes what runs for the user, whose keys are out of the files by now. */
+  /** Whether the configuration has the credential. */
+  hasCredential(name: string): boolean {
+    return this.#config.credentials.some(credential => credential.name === name)
+  }
+
+  /** Revokes what runs for the user, whose keys are out of the files by now, or for all of a credential. */
   async revokeGrants(whose: RevokedUser): Promise<RevokedGrants> {
     // From here on no knock of theirs counts, and none that counted is unknown.
     await this.#background.keys.readNow()
@@ -257,6 +265,7 @@ export class Controller {
     const { startWorker, log, onFatal } = this.#parts
     const worker = await startWorker(this.#config, {
       knocks: (events, suppressed) => {
+        for (const event of events) this.#signed.noteEvent(event)
         this.#reporter.knocks(events, suppressed)
       },
       effects: effects => {

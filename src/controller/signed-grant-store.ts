@@ -1,6 +1,6 @@
 /**
- * Who has signed for the grants that run, in memory and on disk, so that a user's grants can be revoked after a restart of
- * the daemon, too: a JSON object on each line. The first one names the boot, with which all grants end. Then for a key,
+ * Whose the grants by knock are that run, and who has signed for them, in memory and on disk, so that the grants of a user or
+ * a credential can be revoked after a restart of the daemon, too: a JSON object on each line. The first one names the boot, with which all grants end. Then for a key,
  * service and address the last line counts; a line without a key ends all of its service and address. Times are seconds of
  * the clock that goes on as the kernel's timeouts do; null is without a time limit.
  *
@@ -20,8 +20,8 @@ export interface SignedGrant {
   readonly address: string
   /** The comment of the key, or a principal of the certificate. */
   readonly user: string | null
-  /** Its fingerprint, and that of the CA of a certificate, as ssh-keygen prints them. */
-  readonly key: string
+  /** Its fingerprint, and that of the CA of a certificate, as ssh-keygen prints them; null for a knock that is not signed. */
+  readonly key: string | null
   readonly authority: string | null
   /** Infinity without a time limit. */
   readonly until: number
@@ -39,7 +39,7 @@ const maxGrants = 100_000
 const compactAboveLines = 1000
 
 const keyOf = ({ credential, key, service, by, address }: SignedGrant) =>
-  [credential, key, service, by, address].join(' ')
+  [credential, key ?? '', service, by, address].join(' ')
 
 export class SignedGrantStore {
   readonly #file: string
@@ -86,7 +86,7 @@ export class SignedGrantStore {
     if (known && known.until >= grant.until) return
     if (!known && this.#grants.size >= this.#pruneAt) this.#prune()
     if (!known && this.#grants.size >= maxGrants) {
-      this.#tell(`more than ${maxGrants} grants of signed knocks run`)
+      this.#tell(`more than ${maxGrants} grants by knock run`)
       return
     }
     this.#grants.set(key, grant)
@@ -143,7 +143,7 @@ export class SignedGrantStore {
   #tell(reason: string): void {
     if (this.#isTold) return
     this.#isTold = true
-    this.#parts.report(`pkctl user revoke may miss grants that run now: ${reason}`)
+    this.#parts.report(`pkctl revoke and pkctl user revoke may miss grants that run now: ${reason}`)
   }
 
   #rewrite(): void {
@@ -176,7 +176,8 @@ function grantIn(line: Record<string, unknown>): SignedGrant | undefined {
   const { credential, service, by, address, user, key, authority, until } = line
   const isText = (value: unknown): value is string => typeof value === 'string'
   const isTextOrNull = (value: unknown): value is string | null => value === null || isText(value)
-  if (!isText(credential) || !isText(service) || !isText(key) || !isTextOrNull(user) || !isTextOrNull(authority)) return
+  if (!isText(credential) || !isText(service) || !isTextOrNull(key) || !isTextOrNull(user) || !isTextOrNull(authority))
+    return
   if ((by !== 'knock' && by !== 'hand') || !isText(address) || !isAddress(address)) return
   if (until !== null && typeof until !== 'number') return
   return { credential, service, by, address, user, key, authority, until: until ?? Infinity }

@@ -1,23 +1,28 @@
 /**
- * The grants of users who sign their knocks: notes who has which, and revokes those of a user. A grant that others have,
- * too, stays for as long as it would without the user: the kernel has one for all who knock from an address.
+ * The grants by knock: notes whose they are, and revokes those of a user or a credential. A grant that others have, too, stays for as long as it would without the user: the kernel has one for all who knock from an address.
  */
 import { parseAddress, prefixContains } from '../net/index.js'
 import type { Firewall, ServiceGrant, ServiceState } from '../nft/index.js'
 import type { RequestedPart } from './requested-part.js'
 import { partOf } from './requested-part.js'
-import type { Effect } from './knock-events.js'
+import type { Effect, KnockEvent } from './knock-events.js'
 import type { Granted } from './knock-messages.js'
 import type { SignedGrant, SignedGrantStore } from './signed-grant-store.js'
 import type { Triggers } from './triggers.js'
 
 /** A user, by the name in the log, and by keys or CAs. */
 export interface RevokedUser {
-  readonly user: string
+  /** null: all who knock by the credential. */
+  readonly user: string | null
   /** Fingerprints, as ssh-keygen prints them. */
   readonly keys: readonly string[]
   /** Only grants of this credential; null for all. */
   readonly credential: string | null
+}
+
+/** A grant of a credential that runs. */
+export interface RunningGrant extends RevokedGrant {
+  readonly credential: string
 }
 
 interface RevokedGrant {
@@ -62,6 +67,42 @@ export class SignedGrants {
       const { user = null, fingerprint: key, authority = null } = signer
       store.note({ credential, service: service.name, by, address, user, key, authority, until: now() + seconds })
     }
+  }
+
+  /** The same of a knock that no user signs, by what the log is told of it. */
+  noteEvent({ kind, credential, source, onBehalfOf, also, part, signer }: KnockEvent): void {
+    if (kind === 'refuse' || credential === undefined || signer) return
+    const { store, now } = this.parts
+    const by = onBehalfOf === undefined && part === undefined ? 'knock' : 'hand'
+    for (const { service, seconds } of this.#grants(credential, part)) {
+      const facts = {
+        credential,
+        service: service.name,
+        user: null,
+        key: null,
+        authority: null,
+        until: now() + seconds,
+      }
+      for (const [written, how] of [
+        [onBehalfOf ?? source, by] as const,
+        ...(also === undefined ? [] : [[also, 'hand'] as const]),
+      ]) {
+        const { address } = parseAddress(written)
+        if (kind === 'revoke') store.end(service.name, address)
+        else store.note({ ...facts, by: how, address })
+      }
+    }
+  }
+
+  /** What runs by these credentials, as the kernel has it; they may be gone from the configuration. */
+  async running(credentials: readonly string[]): Promise<readonly RunningGrant[]> {
+    const mine = this.parts.store.running().filter(({ credential }) => credentials.includes(credential))
+    if (mine.length === 0) return []
+    const services = await this.parts.firewall.services()
+    return credentials.flatMap(credential => {
+      const its = mine.filter(grant => grant.credential === credential)
+      return [...groupBySource(its, services).values()].map(({ grant }) => ({ credential, ...placeOf(grant) }))
+    })
   }
 
   /** Revokes all that runs for the user. Rejects with what the firewall says. */
@@ -117,7 +158,10 @@ export class SignedGrants {
 
 const isOf = (grant: SignedGrant, { user, keys, credential }: RevokedUser) =>
   (credential === null || grant.credential === credential) &&
-  (grant.user === user || keys.includes(grant.key) || (grant.authority !== null && keys.includes(grant.authority)))
+  (user === null ||
+    grant.user === user ||
+    (grant.key !== null && keys.includes(grant.key)) ||
+    (grant.authority !== null && keys.includes(grant.authority)))
 
 /** By service, kind and source: what the kernel has, and until when the last of them ends. */
 function groupBySource(

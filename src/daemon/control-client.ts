@@ -32,10 +32,10 @@ export async function askDaemon(socketPath: string, message: Message): Promise<A
 }
 
 /** `askDaemon`, with errors that say what to do. */
-export async function askOrExplain(socketPath: string, request: Message['request']): Promise<unknown> {
+export async function askOrExplain(socketPath: string, request: Message['request'] | Message): Promise<unknown> {
   let reply: Answer
   try {
-    reply = await askDaemon(socketPath, { request })
+    reply = await askDaemon(socketPath, typeof request === 'string' ? { request } : request)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {

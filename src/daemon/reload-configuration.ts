@@ -1,7 +1,7 @@
 /** Reads the configuration again and applies it, with the log that it names. */
 import { loadConfig } from '../config/index.js'
 import type { Config } from '../config/types.js'
-import type { Controller, RefusedReload } from '../controller/index.js'
+import type { Controller, RefusedReload, RunningGrant } from '../controller/index.js'
 import { saveServices } from '../controller/saved-services.js'
 import { count } from '../util/index.js'
 import type { ConfiguredLog } from './winston-log.js'
@@ -41,7 +41,7 @@ export async function reload(
   try {
     const loaded = loadConfig(file)
     const nextLog = log.prepare(loaded.config.log)
-    const { change, config, needsRestart } = await controller.reload(loaded.config).catch((error: unknown) => {
+    const { change, config, needsRestart, running } = await controller.reload(loaded.config).catch((error: unknown) => {
       nextLog.drop()
       throw error
     })
@@ -49,6 +49,7 @@ export async function reload(
     notifier.use(config.notify)
     log.info('configuration reloaded', { asker })
     const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
+    warnings.push(...runningWarnings(running))
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
     if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
     for (const warning of warnings) log.warn(warning)
@@ -63,6 +64,18 @@ const restartWarning = (needsRestart: readonly string[]): string[] =>
   needsRestart.length === 0
     ? []
     : [`changes to ${needsRestart.join(', ')} take effect after a restart of pkctld; until then the old values apply`]
+
+/** One for each credential: who has access by it still. */
+function runningWarnings(running: readonly RunningGrant[]): string[] {
+  return [...new Set(running.map(({ credential }) => credential))].map(credential => {
+    const its = running.filter(one => one.credential === credential)
+    const some = its.slice(0, maxNamed).map(({ source, service }) => `${source} for ${service}`)
+    const more = its.length > maxNamed ? ` and ${its.length - maxNamed} more` : ''
+    return `grants of ${credential} run on: ${some.join(', ')}${more}; pkctl revoke ${credential} ends them`
+  })
+}
+
+const maxNamed = 10
 
 /** Saves the services for the next boot; see `pkctl close`. Returns a warning when that fails. */
 export function keepForBoot({ stateDirectory, services }: Config): string[] {

@@ -4,6 +4,7 @@ import { NftError } from '../nft/nft-errors.js'
 import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
 import { rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
+import { UserError } from '../util/index.js'
 import { problemsOf } from './error-messages.js'
 import type { ReloadParts, Reloads } from './reload-configuration.js'
 import { reload } from './reload-configuration.js'
@@ -90,9 +91,12 @@ async function answerOf(
     case 'revoke': {
       const { user, keys, credential } = request
       const result = await controller.revokeGrants({ user, keys, credential })
+      if (user === null && credential !== null && result.revoked.length + result.kept.length === 0) {
+        if (!controller.hasCredential(credential)) throw new UserError(`there is no credential ${credential}`)
+      }
       for (const { service, source } of result.revoked) {
-        const message = `${source} may no longer use ${service}: the grants of ${user} are revoked, at the request of ${asker}`
-        log.info(message, { asker, user, service, source })
+        const message = `${source} may no longer use ${service}: the grants of ${user ?? credential} are revoked, at the request of ${asker}`
+        log.info(message, { asker, ...(user === null ? { credential } : { user }), service, source })
       }
       return result
     }

@@ -18,7 +18,7 @@ interface GrantRequest {
 }
 
 /**
- * `revoke`: the grants of a user whose keys were removed from the files. `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
+ * `revoke`: the grants of a user whose keys were removed from the files, or of all who knock by a credential. `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
  * of the table, which the daemon owns.
  */
 export type Request =
@@ -49,7 +49,7 @@ export interface Message {
   /** null: without a time limit. */
   readonly seconds?: number | null
   /** Whose grants: a name, fingerprints, and of which credential; null for all. */
-  readonly user?: string
+  readonly user?: string | null
   readonly keys?: readonly string[]
   readonly credential?: string | null
   /** What a command did, and who ran it. */
@@ -97,7 +97,8 @@ function userIn({ user, keys, credential }: Record<string, unknown>): RevokedUse
     throw new ValueError(`expected fingerprints of keys, ${maxKeys} at most`)
   if (credential !== null && !(typeof credential === 'string' && namePattern.test(credential)))
     throw new ValueError('expected the name of a credential, or null')
-  return { user: textIn(user), keys, credential }
+  if (user === null && credential === null) throw new ValueError('expected a user, or a credential')
+  return { user: user === null ? null : textIn(user), keys, credential }
 }
 
 function transactionIn({ how, ruleset, commands }: Record<string, unknown>): Omit<TransactionRequest, 'request'> {

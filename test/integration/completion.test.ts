@@ -49,7 +49,7 @@ describe('completion', () => {
       const env = { PATH: options.path }
       return (await lab.on(['bash', '-c', script, 'bash', 'pkctl', ...words], { env })).stdout.trim()
     }
-    assert.equal(await complete('re'), 'remove reload')
+    assert.equal(await complete('re'), 'remove revoke reload')
     assert.equal(await complete('list', ''), 'ssh web')
     assert.equal(await complete('add', client4, '--service', ''), 'ssh web')
     assert.equal(await complete('init', 'x', '--protocol', 's'), 'sctp')
@@ -72,7 +72,7 @@ describe('completion', () => {
       const { stdout } = await lab.on(['fish', '-c', `source ${lab.directory}/fish; complete -C '${line}'`], { env })
       return stdout.split('\n').map(each => each.split('\t')[0])
     }
-    assert.deepEqual(await complete('pkctl re'), ['reload', 'remove', ''])
+    assert.deepEqual(await complete('pkctl re'), ['reload', 'remove', 'revoke', ''])
     assert.deepEqual(await complete(`pkctl add ${client4} --service `), ['ssh', 'web', ''])
     assert.deepEqual(await complete('pkctl init x --protocol s'), ['sctp', ''])
   })

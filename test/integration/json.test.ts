@@ -123,6 +123,8 @@ describe('--json', () => {
     compare('list', [parse(tables.stdout)])
     const remove = ['delete', '192.0.2.7', '--service', 'ssh']
     compare('delete', await runs([...remove, '--dry-run'], remove, remove))
+    await must('add', '192.0.2.7', '--service', 'ssh')
+    compare('revoke', await runs(['revoke', '192.0.2.7', '--connections']))
     compare('remove', await runs(['remove', 'ssh', '--dry-run'], ['remove', 'ssh'], ['remove', 'ssh']))
     for (const name of ['web', 'vpn']) await must('remove', name)
   })

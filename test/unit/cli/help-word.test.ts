@@ -43,7 +43,7 @@ describe('pkctl help', () => {
   for (const [line, error, hint] of [
     [['knok'], "unknown command 'knok'", 'did you mean knock?'],
     [['user', 'ad'], "unknown command 'ad'", 'did you mean add?'],
-    [['revoke'], "unknown command 'revoke'", 'did you mean delete?'],
+    [['deny'], "unknown command 'deny'", 'did you mean delete?'],
   ] as const) {
     it(`reports that there is no command ${line.join(' ')}`, async () => {
       const { status, help, ...said } = await pkctl('help', ...line)

@@ -101,6 +101,38 @@ describe('the grants of users', () => {
     assert.deepEqual(bench.done, ['revoke ssh 192.0.2.2 by hand', 'on-close of staff for 192.0.2.2'])
   })
 
+  it('of knocks that no user signs are noted by what the log is told, and revoked for their credential', async () => {
+    const bench = new Bench()
+    const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
+    bench.grants.noteEvent(event)
+    bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.2', onBehalfOf: '192.0.2.3', part: ssh })
+    bench.grants.noteEvent({ ...event, also: '2001:db8::1', part: ssh })
+    bench.grants.noteEvent({ ...event, source: '192.0.2.8', kind: 'refuse' })
+    bench.grants.noteEvent({ ...event, source: '192.0.2.9', signer: { fingerprint: 'SHA256:a' } })
+    bench.open()
+    const all = bench.store.running().map(one => `${one.credential} ${one.service} ${one.address} by ${one.by}`)
+    assert.deepEqual(all, [
+      'laptop ssh 192.0.2.1 by knock',
+      'laptop web 192.0.2.1 by knock',
+      'phone ssh 192.0.2.3 by hand',
+      'laptop ssh 192.0.2.1 by hand',
+      'laptop ssh 2001:db8::1 by hand',
+    ])
+    bench.has('ssh', '192.0.2.1', 59)
+    bench.has('web', '192.0.2.1', null)
+    bench.has('ssh', '192.0.2.3', 59, 'hand')
+    assert.deepEqual(await bench.grants.running(['phone', 'other']), [
+      { credential: 'phone', service: 'ssh', source: '192.0.2.3' },
+    ])
+    const { revoked } = await bench.grants.revoke({ user: null, keys: [], credential: 'laptop' })
+    assert.deepEqual(revoked, [
+      { service: 'ssh', source: '192.0.2.1' },
+      { service: 'web', source: '192.0.2.1' },
+    ])
+    bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.3', kind: 'revoke' })
+    assert.deepEqual(await bench.grants.running(['phone']), [])
+  })
+
   it('are found by the CA of a certificate, and only for the credential', async () => {
     const bench = new Bench()
     const signer = { user: 'ops', fingerprint: 'SHA256:a', authority: 'SHA256:ca' }
@@ -203,6 +235,9 @@ describe('the file of signed grants', () => {
     bench.store.note(grant(4))
     assert.equal(bench.store.running().length, 4)
     assert.deepEqual(bench.reports.length, 1)
-    assert.match(bench.reports[0] ?? '', /^pkctl user revoke may miss grants that run now: \S+ cannot be written/)
+    assert.match(
+      bench.reports[0] ?? '',
+      /^pkctl revoke and pkctl user revoke may miss grants that run now: \S+ cannot be written/,
+    )
   })
 })

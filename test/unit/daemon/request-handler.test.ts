@@ -25,7 +25,7 @@ describe('requests', () => {
     controller: {
       status: () => Promise.resolve(status),
       revokeGrants: () => Promise.resolve({ revoked, kept: [] }),
-      reload: (config: unknown) => Promise.resolve({ change: { details: [] }, config, needsRestart: [] }),
+      reload: (config: unknown) => Promise.resolve({ change: { details: [] }, config, needsRestart: [], running: [] }),
     } as unknown as Controller,
     firewall: {} as unknown as Firewall,
     owner: { applyOwned: () => Promise.resolve(false) },
@@ -82,6 +82,9 @@ describe('requests', () => {
     for (const wrong of [{ user: '' }, { keys: 'all' }, { keys: ['SHA256:x'] }, { keys: [7] }, { credential: 'a b' }])
       assert.throws(() => readRequest({ request: 'revoke', ...whole, ...wrong }), { name: 'ValueError' })
     assert.throws(() => readRequest({ request: 'revoke', user: 'ada', keys: [] }), { name: 'ValueError' })
+    const ofAll = { request: 'revoke', user: null, keys: [], credential: null }
+    assert.throws(() => readRequest(ofAll), /expected a user, or a credential/)
+    assert.deepEqual(readRequest({ ...ofAll, credential: 'laptop' }), { ...ofAll, credential: 'laptop' })
   })
 
   it('a transaction goes to the owner of the table, before the daemon is ready, and only for its own ruleset', async () => {
