@@ -57,6 +57,33 @@ describe("fwknop's client", () => {
     await daemon.says(/opens ssh for 100 s/)
   })
 
+  it('is understood with each digest and each HMAC, and not without an HMAC', async () => {
+    const types = ['md5', 'sha1', 'sha256', 'sha384', 'sha512', 'sha3-256', 'sha3-512']
+    const credentials = types.map(
+      type =>
+        `  by-${type}: { type: fwknop, key: ${fwknopKeys.key}, hmac-key: of-${type}, hmac: ${type}, rate: none, opens: [ssh] }\n`,
+    )
+    const daemon = await lab.daemon(lab.config(`${services}credentials:\n${credentials.join('')}`))
+    for (const type of types) {
+      const clients = type.replace('-', '_')
+      await knock(
+        ...sourceItself,
+        '-m',
+        clients,
+        '--hmac-digest-type',
+        clients,
+        '--use-hmac',
+        '--key-hmac',
+        `of-${type}`,
+      )
+      await daemon.says(new RegExp(`knock by by-${type} from 10\\.77\\.0\\.2 opens ssh`))
+      await lab.mustPkctl('delete', client4, '--service', 'ssh')
+    }
+    await knock(...sourceItself)
+    await daemon.says(/refused: bad hash/)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
+
   it('is refused a copy of its packet, also spelled in another way and after a restart', async () => {
     const first = await lab.daemon(lab.config(config()))
     const text = await fwknopPacket(lab.directory, [...sourceItself, ...withHmac])
@@ -86,6 +113,24 @@ describe("fwknop's client", () => {
     ],
     ['of an expired credential', 'opens: [ssh], expires: 2020-01-01', [...sourceItself, ...withHmac], /has expired/],
     ['with NAT', 'opens: [ssh]', [...sourceItself, '-N', '10.77.0.9,22', ...withHmac], /asks for address translation/],
+    [
+      'with NAT and a timeout',
+      'opens: [ssh]',
+      [...sourceItself, '-N', '10.77.0.9,22', '-f', '60', ...withHmac],
+      /asks for address translation/,
+    ],
+    [
+      'with local NAT',
+      'opens: [ssh]',
+      [...sourceItself, '--nat-local', '--nat-port', '22', ...withHmac],
+      /asks for address translation/,
+    ],
+    [
+      'with local NAT and a timeout',
+      'opens: [ssh]',
+      [...sourceItself, '--nat-local', '--nat-port', '22', '-f', '60', ...withHmac],
+      /asks for address translation/,
+    ],
     ['with a command', 'opens: [ssh]', ['-C', 'id', '-a', client4, ...withHmac], /asks to run a command/],
     [
       'of an old clock',
