@@ -72,6 +72,7 @@ function commandsIn(body: string): { command: string; output: string }[] {
 const vaguely = (text: string) =>
   text
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'TIME')
     .replace(/\d+\.\d ms/g, 'N ms')
     .replace(/(\d+ (h|min|s) ?)+left/g, 'N left')
     .replace(/process \d+, up .*/g, 'process N, up N')
@@ -220,7 +221,7 @@ describe('the commands of the documents', () => {
     it(title, async () => {
       const machines = await Machines.create()
       try {
-        if (/^(?:README|docs\/client)\.md/.test(title)) await machines.setUp()
+        if (/^(?:README|docs\/client|docs\/operating)\.md/.test(title)) await machines.setUp()
         for (const block of marked.filter(each => `${each.document}, ${each.section}` === title)) {
           await machines.follow(block)
         }
