@@ -93,6 +93,7 @@ credentials:
       const script = `import socket
 s = socket.socket(socket.${family})
 s.bind(("${source}", 0)); s.connect(("${host}", 22))
+s.recv(5, socket.MSG_WAITALL) # the greeting
 print("connected", flush=True)
 try: print("read", s.recv(1), flush=True)
 except OSError as error: print("ended", error.errno, flush=True)`
