@@ -137,8 +137,10 @@ system() {
   mkdir "$tree/usr/share/doc/pkctl/examples/ansible"
   cp -r templates/ansible/{site.yml,inventory.example.yml,roles} "$tree/usr/share/doc/pkctl/examples/ansible/"
   for name in "$work"/man/*; do compressed "$name" "/usr/share/man/man${name##*.}/${name##*/}"; done
-  copy 644 "$work/completion/bash" /usr/share/bash-completion/completions/pkctl
-  copy 644 "$work/completion/fish" /usr/share/fish/vendor_completions.d/pkctl.fish
+  for name in pkctl pkctld pktables; do
+    copy 644 "$work/completion/$name.bash" "/usr/share/bash-completion/completions/$name"
+    copy 644 "$work/completion/$name.fish" "/usr/share/fish/vendor_completions.d/$name.fish"
+  done
   copy 644 templates/pkctl.schema.json /usr/share/doc/pkctl/examples/pkctl.schema.json
 }
 
@@ -151,7 +153,7 @@ begin() { # NAME CPU FOLDER-OF-ZSH
   node scripts/sbom.js "$tree/usr/share/doc/pkctl/pkctl.cdx.json" "$version" "$2"
   find "$tree/usr/lib/pkctl/node_modules/@yuuang" -type f \( -iname 'readme*' -o -name '*.ts' \) -delete
   chmod -R u=rwX,go=rX "$tree/usr/lib/pkctl/node_modules/@yuuang"
-  copy 644 "$work/completion/zsh" "$3/_pkctl"
+  for name in pkctl pkctld pktables; do copy 644 "$work/completion/$name.zsh" "$3/_$name"; done
   dated
 }
 
@@ -200,7 +202,11 @@ build_rpm() { # CPU ARCHITECTURE
 
 node scripts/manual.js "$work/man" "$version"
 mkdir "$work/completion"
-for shell in bash zsh fish; do node dist/src/cli/pkctl.js completion $shell >"$work/completion/$shell"; done
+for name in pkctl pkctld pktables; do
+  for shell in bash zsh fish; do
+    node dist/src/cli/pkctl.js completion $shell --program $name >"$work/completion/$name.$shell"
+  done
+done
 
 tree=$work/common
 program

@@ -7,6 +7,7 @@ import { manualPages } from '../dist/src/cli/manual.js'
 import { createProgram } from '../dist/src/cli/program.js'
 import { realTerminal } from '../dist/src/cli/real-terminal.js'
 import { version as ownVersion } from '../dist/src/cli/version.js'
+import { hostEntryOptions } from '../dist/src/client/index.js'
 import { configJsonSchema } from '../dist/src/config/schema.js'
 
 const [folder = 'build/man', version = ownVersion] = process.argv.slice(2)
@@ -17,7 +18,7 @@ const program = commandTree(await createProgram(realTerminal()))
 const pktables = commandTree(createPktables(realTerminal()))
 mkdirSync(folder, { recursive: true })
 for (const [name, page] of Object.entries(
-  manualPages({ program, pktables, schema: configJsonSchema(), version, date }),
+  manualPages({ program, pktables, schema: configJsonSchema(), hostOptions: hostEntryOptions(), version, date }),
 )) {
   writeFileSync(path.join(folder, name), page)
 }

@@ -1,9 +1,15 @@
 /** The command line as data: what manual pages and completions are made of, so that they say what the help texts say. */
 import type { Argument, Command, Option } from 'commander'
 
+/** Names that are known on this machine alone: see completion-names.ts. */
+export const nameKinds = ['services', 'grants', 'revocable', 'credentials', 'hosts', 'users', 'systems'] as const
+export type NameKind = (typeof nameKinds)[number]
+
 /** What a value is, as far as a shell can help with it. */
 export type ValueKind =
-  { readonly kind: 'file' | 'service' | 'text' } | { readonly kind: 'choice'; readonly choices: readonly string[] }
+  | { readonly kind: 'file' | 'text' }
+  | { readonly kind: 'names'; readonly of: NameKind }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
 
 export interface OptionNode {
   /** As typed, `-v` before `--verbose`. */
@@ -40,7 +46,7 @@ export function commandTree(command: Command): CommandNode {
     arguments: command.registeredArguments.map(argument => ({
       placeholder: argumentPlaceholder(argument),
       description: argument.description,
-      value: valueKind(argument.name(), argument.argChoices, guardsServices.has(command.name())),
+      value: valueKind(argument.name(), argument.argChoices, argumentNames[`${command.name()} ${argument.name()}`]),
     })),
     options: help.visibleOptions(command).map(option => ({
       names: [option.short, option.long].filter(name => name != null),
@@ -53,19 +59,33 @@ export function commandTree(command: Command): CommandNode {
   }
 }
 
-/** The commands whose name is a service's. */
-const guardsServices: ReadonlySet<string> = new Set(['init', 'remove', 'list'])
+/** The names that arguments take, by the command and the name of the argument. */
+const argumentNames: Readonly<Record<string, NameKind>> = {
+  'init name': 'services',
+  'remove name': 'services',
+  'list name': 'services',
+  'delete address': 'grants',
+  'revoke who': 'revocable',
+  'explain address': 'grants',
+  'sequence name': 'credentials',
+  'invite name': 'users',
+  'knock host': 'hosts',
+  'connect host': 'hosts',
+  'import system': 'systems',
+}
+
+const optionNames: Readonly<Record<string, NameKind>> = { '--service': 'services', '--credential': 'credentials' }
 
 function optionValue(option: Option): ValueKind | undefined {
   const [, name] = /[<[](\w+)/.exec(option.flags) ?? []
   if (name === undefined) return undefined
-  return valueKind(name, option.argChoices, option.long === '--service')
+  return valueKind(name, option.argChoices, optionNames[option.long ?? ''])
 }
 
-function valueKind(name: string, choices: readonly string[] | undefined, ofService: boolean): ValueKind {
+function valueKind(name: string, choices: readonly string[] | undefined, names: NameKind | undefined): ValueKind {
   if (choices) return { kind: 'choice', choices }
   if (name === 'file' || name === 'path') return { kind: 'file' }
-  return { kind: name === 'name' && ofService ? 'service' : 'text' }
+  return names === undefined ? { kind: 'text' } : { kind: 'names', of: names }
 }
 
 function argumentPlaceholder(argument: Argument): string {

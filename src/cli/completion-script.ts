@@ -1,4 +1,4 @@
-/** Completion for bash, zsh and fish, made from the command tree. Services are asked of `pkctl list`. */
+/** Completion for bash, zsh and fish, made from the command tree. Names are asked of `pkctl completion --names`. */
 import type { ArgumentNode, CommandNode, OptionNode, ValueKind } from './command-tree.js'
 
 export const shells = ['bash', 'zsh', 'fish'] as const
@@ -18,22 +18,31 @@ function asOne(command: CommandNode): CommandNode {
   return { ...command, arguments: [first], options: [...options.values()] }
 }
 
-const listServices = (program: string) =>
-  `command ${program} list --json 2>/dev/null | grep -o '"name":"[^"]*"' | cut -d '"' -f 4`
+/** The shell's command for the names of a kind, which `kind` is in the shell's language. */
+const listNames = (kind: string) => `command pkctl completion --names ${kind} 2>/dev/null`
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 // ---- bash
+
+/** Of programs that have commands. */
+const findCommand = `  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ \${COMP_WORDS[i]} != -* ]]; then
+      command=\${COMP_WORDS[i]}
+      break
+    fi
+  done
+`
 
 function bash(program: CommandNode): string {
   const { name, commands } = program
   const words = (kind: ValueKind | undefined) =>
     kind?.kind === 'choice'
       ? quoted(kind.choices.join(' '))
-      : kind?.kind === 'service'
-        ? `"$(_${name}_services)"`
+      : kind?.kind === 'names'
+        ? `"$(${listNames(kind.of)})"`
         : "''"
-  const values = commands.flatMap(command =>
+  const values = [{ name: '', options: program.options }, ...commands].flatMap(command =>
     command.options.flatMap(({ names, value }) => {
       if (!value) return []
       const pattern = names.map(option => `${command.name}:${option}`).join(' | ')
@@ -50,21 +59,11 @@ function bash(program: CommandNode): string {
   )
   return `# bash completion of ${name}; pkctl completion bash prints it.
 
-_${name}_services() {
-  ${listServices(name)}
-}
-
 _${name}() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
   local command='' known='' words='' options='' i
   COMPREPLY=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    if [[ \${COMP_WORDS[i]} != -* ]]; then
-      command=\${COMP_WORDS[i]}
-      break
-    fi
-  done
-  # The value of an option.
+${commands.length === 0 ? '' : findCommand}  # The value of an option.
   case $command:$prev in
 ${values.join('\n')}
   esac
@@ -74,7 +73,7 @@ ${values.join('\n')}
   fi
   case $command in
   '')
-    words=${quoted(['help', ...commands.map(({ name: command }) => command)].join(' '))}
+    words=${quoted(commands.length === 0 ? '' : ['help', ...commands.map(({ name: command }) => command)].join(' '))}
     options=${quoted(program.options.flatMap(({ names }) => names).join(' '))}
     ;;
   help) words=${quoted(commands.map(({ name: command }) => command).join(' '))} ;;
@@ -95,7 +94,7 @@ function zsh(program: CommandNode): string {
   const text = (description: string) => description.replace(/[\\\]:[]/g, '\\$&')
   const action = (value: ValueKind) => {
     if (value.kind === 'choice') return `(${value.choices.join(' ')})`
-    return { file: '_files', service: `_${name}_services`, text: ' ' }[value.kind]
+    return value.kind === 'names' ? `_${name}_names ${value.of}` : value.kind === 'file' ? '_files' : ' '
   }
   const option = ({ names, description, value }: OptionNode) => {
     const suffix = `[${text(description)}]${value ? `:value:${action(value)}` : ''}`
@@ -107,17 +106,7 @@ function zsh(program: CommandNode): string {
     const lines = [...command.options.flatMap(option), ...command.arguments.map(argument)]
     return `    ${command.name})\n      _arguments -s ${lines.map(line => `\\\n        ${line}`).join(' ')}\n      ;;`
   })
-  return `#compdef ${name}
-# zsh completion of ${name}; pkctl completion zsh prints it.
-
-_${name}_services() {
-  local -a services
-  services=(\${(f)"$(${listServices(name)})"})
-  compadd -a services
-}
-
-_${name}() {
-  local curcontext=$curcontext state line
+  const withCommands = `  local curcontext=$curcontext state line
   local -a commands
   commands=(
 ${commands.map(command => `    ${quoted(`${command.name}:${command.description.replace(/[\\:]/g, '\\$&')}`)}`).join('\n')}
@@ -132,7 +121,19 @@ ${commands.map(command => `    ${quoted(`${command.name}:${command.description.r
 ${cases.join('\n')}
     esac
     ;;
-  esac
+  esac`
+  return `#compdef ${name}
+# zsh completion of ${name}; pkctl completion zsh prints it.
+
+_${name}_names() {
+  local -a names
+  # Before the kind are options for compadd.
+  names=(\${(f)"$(${listNames('$@[-1]')})"})
+  compadd -a names
+}
+
+_${name}() {
+${commands.length === 0 ? `  _arguments -s ${program.options.flatMap(option).join(' ')}` : withCommands}
 }
 
 if [[ $funcstack[1] == _${name} ]]; then
@@ -151,7 +152,8 @@ function fish(program: CommandNode): string {
   const takes = (value: ValueKind | undefined) => {
     if (!value) return ''
     if (value.kind === 'choice') return ` -xa ${text(value.choices.join(' '))}`
-    return { file: ' -rF', service: ` -xa '(__${name}_services)'`, text: ' -x' }[value.kind]
+    if (value.kind === 'names') return ` -xa '(${listNames(value.of)})'`
+    return value.kind === 'file' ? ' -rF' : ' -x'
   }
   const option = (condition: string, { names, description, value }: OptionNode) => {
     const flags = names.map(each => (each.startsWith('--') ? `-l ${each.slice(2)}` : `-s ${each.slice(1)}`))
@@ -170,12 +172,7 @@ function fish(program: CommandNode): string {
   })
   return `# fish completion of ${name}; pkctl completion fish prints it.
 
-function __${name}_services
-  ${listServices(name)}
-end
-
 complete -c ${name} -f
-${[...program.options.map(each => option('__fish_use_subcommand', each)), ...lines].join('\n')}
-complete -c ${name} -n '__fish_seen_subcommand_from help' -a ${text(commands.map(command => command.name).join(' '))}
-`
+${[...program.options.map(each => option(commands.length === 0 ? 'true' : '__fish_use_subcommand', each)), ...lines].join('\n')}
+${commands.length === 0 ? '' : `complete -c ${name} -n '__fish_seen_subcommand_from help' -a ${text(commands.map(command => command.name).join(' '))}\n`}`
 }

@@ -10,6 +10,8 @@ interface ManualParts {
   /** As `pkctl check --schema` prints it. */
   readonly schema: object
   readonly version: string
+  /** Of host entries: see client/host-entry.ts. */
+  readonly hostOptions: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** YYYY-MM-DD. */
   readonly date: string
 }
@@ -21,6 +23,7 @@ export function manualPages(parts: ManualParts): Readonly<Record<string, string>
     'pktables.1': pktablesPage(parts),
     'pkctld.8': pkctldPage(parts),
     'pkctl.yaml.5': configurationPage(parts),
+    'hosts.yaml.5': hostsPage(parts),
   }
 }
 
@@ -64,6 +67,16 @@ const files = section(
   ),
 )
 
+const exitStatus = section(
+  'EXIT STATUS',
+  ...tagged(bold('0'), plain('Done, or nothing to do.')),
+  ...tagged(
+    bold('1'),
+    plain('It failed, or the daemon refused it. The error says why, and nothing was changed halfway.'),
+  ),
+  ...tagged(bold('2'), plain('The command line is wrong.')),
+)
+
 function pkctlPage(parts: ManualParts): string {
   const { program } = parts
   return page(
@@ -73,8 +86,9 @@ function pkctlPage(parts: ManualParts): string {
     section('DESCRIPTION', plain(program.description), '.PP', ...prose(program.afterword)),
     section('OPTIONS', ...program.options.flatMap(optionText)),
     section('COMMANDS', ...program.commands.flatMap(withSubcommands).flatMap(command => commandText('pkctl', command))),
+    exitStatus,
     files,
-    section('SEE ALSO', `${bold('pkctld')}(8), ${bold('pkctl.yaml')}(5), ${bold('nft')}(8)`),
+    section('SEE ALSO', `${bold('pkctld')}(8), ${bold('pkctl.yaml')}(5), ${bold('hosts.yaml')}(5), ${bold('nft')}(8)`),
   )
 }
 
@@ -86,6 +100,7 @@ function pktablesPage(parts: ManualParts): string {
     section('SYNOPSIS', `${bold('pktables')} ${slanted('command')} [${slanted('options')}]`),
     section('DESCRIPTION', plain(pktables.description), '.PP', ...prose(pktables.afterword)),
     section('COMMANDS', ...pktables.commands.flatMap(command => commandText('pktables', command))),
+    exitStatus,
     section('SEE ALSO', `${bold('pkctl')}(1), ${bold('knockd')}(1)`),
   )
 }
@@ -109,6 +124,12 @@ function pkctldPage(parts: ManualParts): string {
         bold('WATCHDOG_USEC'),
         'Within this time the daemon reports that it is alive, as long as its packet worker and nft work.',
       ),
+    ),
+    section(
+      'EXIT STATUS',
+      ...tagged(bold('0'), plain('The daemon was told to end.')),
+      ...tagged(bold('1'), plain('It could not start, or could not go on. The log says why, and ports stay closed.')),
+      ...tagged(bold('2'), plain('The command line is wrong.')),
     ),
     files,
     section('SEE ALSO', `${bold('pkctl')}(1), ${bold('pkctl.yaml')}(5), ${bold('systemctl')}(1)`),
@@ -145,6 +166,50 @@ function configurationPage(parts: ManualParts): string {
     section('SEE ALSO', `${bold('pkctl')}(1), ${bold('pkctld')}(8)`),
   )
 }
+
+const waysToKnock: Readonly<Record<string, string>> = {
+  common: 'Options of all entries',
+  pkd: 'PKD: tag and key, or key alone',
+  symmetric: "pkctl's own knock with a key of the device: identity and key",
+  ssh: "pkctl's own knock, signed with an SSH key: identity alone, or with ssh-key",
+  sequence: 'A port sequence',
+  rotating: 'A port sequence that a secret and the hour give',
+}
+
+function hostsPage(parts: ManualParts): string {
+  return page(
+    title('HOSTS.YAML', 5, parts, 'pkctl manual'),
+    section('NAME', `hosts.yaml \\- ${plain('servers that pkctl knock and pkctl connect know by name')}`),
+    section('SYNOPSIS', slanted('~/.config/pkctl/hosts.yaml')),
+    section(
+      'DESCRIPTION',
+      plain('The file is YAML: a mapping from names to host entries. The options of an entry say how to knock there.'),
+      plain(
+        'Only you may be able to read the file, if it has keys. The directory is that of XDG_CONFIG_HOME, if it is set.',
+      ),
+      `${bold('pkctl join')} ${plain('adds the entry of an invitation.')}`,
+    ),
+    section(
+      'OPTIONS',
+      ...Object.entries(parts.hostOptions).flatMap(([way, options]) => [
+        `.SS ${plain(waysToKnock[way] ?? way)}`,
+        ...Object.entries(options).flatMap(([name, description]) => tagged(bold(name), plain(description))),
+      ]),
+    ),
+    section('EXAMPLE', '.nf', ...hostsExample.split('\n').map(plain), '.fi'),
+    section('SEE ALSO', `${bold('pkctl')}(1), ${bold('ssh_config')}(5)`),
+  )
+}
+
+const hostsExample = `home:
+  host: server.example
+  tag: SSHK
+  key-file: ~/.config/pkctl/home.key
+  connect: 22
+
+work:
+  host: work.example
+  identity: pk1:D9khxB59yEDtmOI1x22w208cl9cnLn3SIcfb50VLNVs`
 
 const example = `services:
   ssh:

@@ -20,8 +20,8 @@ interface CommandEntry {
 /** Commands by their names, in the order of the help. */
 export type CommandTable = Readonly<Record<string, CommandEntry>>
 
-/** These with all commands. */
-const needAll = new Set(['completion'])
+/** A script to complete all commands needs all of them; the names that it asks for later need none. */
+const needsAll = (line: readonly string[]) => line[0] === 'completion' && !line.includes('--names')
 
 interface ProgramParts {
   readonly commands: CommandTable
@@ -49,7 +49,7 @@ export async function newProgram({ commands, help, terminal, line }: ProgramPart
       new Command('help').argument('[command...]').summary('show the help of a command').helpGroup(otherGroup),
     )
   const name = line && namedBy(line)
-  const isWhole = name === undefined || needAll.has(name)
+  const isWhole = name === undefined || (line !== undefined && needsAll(line))
   for (const [each, { group, summary, load }] of Object.entries(commands)) {
     if (isWhole || each === name) program.addCommand((await load())(terminal).summary(summary).helpGroup(group))
     else if (!Object.hasOwn(commands, name)) program.addCommand(new Command(each).summary(summary).helpGroup(group))

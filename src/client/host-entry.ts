@@ -106,6 +106,15 @@ type WayType = keyof typeof ways
 const wayTypes = Object.keys(ways) as WayType[]
 export const knownKeys = [common, ...Object.values(ways)].flatMap(shape => Object.keys(shape))
 
+/** The options of entries with their descriptions, for the manual: those of all entries, and those of each way to knock. */
+export const hostEntryOptions = (): Readonly<Record<'common' | WayType, Readonly<Record<string, string>>>> => {
+  const described = (shape: Readonly<Record<string, z.ZodType>>) =>
+    Object.fromEntries(Object.entries(shape).map(([name, { description = '' }]) => [name, description]))
+  const [pkd, symmetric, ssh] = [described(ways.pkd), described(ways.symmetric), described(ways.ssh)]
+  const [sequence, rotating] = [described(ways.sequence), described(ways.rotating)]
+  return { common: described(common), pkd, symmetric, ssh, sequence, rotating }
+}
+
 /** Of these, an entry has one at most. */
 const exclusive = [
   ['key', 'key-file'],

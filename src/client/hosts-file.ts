@@ -43,6 +43,9 @@ export function findHostEntry(
   return { ...opening, close: closing }
 }
 
+/** The names of all entries. Throws a UserError where the file cannot be used. */
+export const hostNames = (file = hostsFile()): string[] => [...readHostsFile(file).entries.keys()]
+
 interface HostsFile {
   readonly entries: ReadonlyMap<string, unknown>
   /** Whether this key of an entry can be a part of a secret without quotes. */

@@ -75,6 +75,9 @@ const systems: Readonly<Record<string, System>> = {
 /** Entries for hosts.yaml, and not a configuration of the daemon. */
 const hostsSystem = 'ipt_pkd.ini'
 
+/** As they are named on the command line. */
+export const systemNames: readonly string[] = [...Object.keys(systems), hostsSystem]
+
 export interface Import extends Printed {
   /** What the error says where nothing was imported. */
   readonly nothing: UserError
@@ -100,9 +103,8 @@ const nothingIn = (what: string, expected: string) =>
   new UserError(`nothing in ${oneLine(what)} could be imported`, `expected ${expected}`)
 
 function unknownSystem(system: string) {
-  const names = [...Object.keys(systems), hostsSystem]
-  const meant = nearest(system, names)
-  const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean '${meant}'?`
+  const meant = nearest(system, systemNames)
+  const hint = meant === undefined ? `there are ${systemNames.join(', ')}` : `did you mean '${meant}'?`
   return usageError(`'${oneLine(system)}' is no system that can be imported`, hint)
 }
 

@@ -1,3 +1,3 @@
 /** Configurations of other programs, converted. */
-export { importFrom } from './import-system.js'
+export { importFrom, systemNames } from './import-system.js'
 export { writeFiles } from './write-files.js'

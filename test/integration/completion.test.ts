@@ -22,6 +22,7 @@ describe('completion', () => {
     }
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
     await lab.mustPkctl('init', 'web', '--port', '80', '--syn')
+    lab.file('config/pkctl/hosts.yaml', 'home: { host: server.example }\nhut: { host: hut.example }\n')
     options = { start: argv => lab.start('server', argv), path: `${lab.directory}/bin:${process.env['PATH']}` }
   })
   after(() => lab.remove())
@@ -46,7 +47,7 @@ describe('completion', () => {
   it('bash knows commands, options, choices and files', async () => {
     const complete = async (...words: string[]) => {
       const script = `source ${lab.directory}/bash; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pkctl; echo "\${COMPREPLY[*]}"`
-      const env = { PATH: options.path }
+      const env = { PATH: options.path, XDG_CONFIG_HOME: `${lab.directory}/config` }
       return (await lab.on(['bash', '-c', script, 'bash', 'pkctl', ...words], { env })).stdout.trim()
     }
     assert.equal(await complete('re'), 'remove revoke reload')
@@ -56,6 +57,9 @@ describe('completion', () => {
     assert.equal(await complete('add', '--fo'), '--for')
     assert.equal(await complete('check', '--config', `${lab.directory}/ba`), `${lab.directory}/bash`)
     assert.equal(await complete('add', client4, '--for', ''), '')
+    assert.equal(await complete('knock', 'h'), 'home hut')
+    assert.equal(await complete('delete', '10'), client4)
+    assert.equal(await complete('import', 'nf'), 'nf-pkd nfqknockd')
   })
 
   it('zsh completes the same', async () => {
@@ -75,6 +79,42 @@ describe('completion', () => {
     assert.deepEqual(await complete('pkctl re'), ['reload', 'remove', 'revoke', ''])
     assert.deepEqual(await complete(`pkctl add ${client4} --service `), ['ssh', 'web', ''])
     assert.deepEqual(await complete('pkctl init x --protocol s'), ['sctp', ''])
+  })
+
+  it('completes pktables and pkctld, whose options stand without a command', async () => {
+    const completeFor = async (program: string, ...words: string[]) => {
+      const file = lab.file(program, await must([process.execPath, pkctl, 'completion', 'bash', '--program', program]))
+      const script = `source ${file}; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _${program}; echo "\${COMPREPLY[*]}"`
+      return (
+        await lab.on(['bash', '-c', script, 'bash', program, ...words], { env: { PATH: options.path } })
+      ).stdout.trim()
+    }
+    assert.equal(await completeFor('pktables', 're'), 'remove')
+    assert.equal(await completeFor('pktables', 'remove', 'w'), 'web')
+    assert.equal(await completeFor('pkctld', '--con'), '--config')
+    assert.equal(await completeFor('pkctld', '--config', `${lab.directory}/ba`), `${lab.directory}/bash`)
+    assert.equal(await completeFor('pkctld', ''), '')
+    for (const shell of ['zsh', 'fish']) {
+      const script = await must([process.execPath, pkctl, 'completion', shell, '--program', 'pkctld'])
+      await lab.on([shell, ...(shell === 'zsh' ? ['-n'] : ['--no-execute']), lab.file(`pkctld.${shell}`, script)])
+    }
+  })
+
+  it('prints the names that it knows, and none for what cannot be read', async () => {
+    const names = async (...argv: string[]) => {
+      const env = { XDG_CONFIG_HOME: `${lab.directory}/config` }
+      const { status, stdout, stderr } = await lab.on([process.execPath, pkctl, 'completion', '--names', ...argv], {
+        env,
+      })
+      assert.deepEqual([status, stderr], [0, ''])
+      return stdout.split('\n').filter(Boolean)
+    }
+    const config = lab.config('credentials: { laptop: { type: pkd, key: k }, phone: { type: pkd, key: l } }')
+    assert.deepEqual(await names('services'), ['ssh', 'web'])
+    assert.deepEqual(await names('credentials', '--config', config), ['laptop', 'phone'])
+    assert.deepEqual(await names('hosts'), ['home', 'hut'])
+    assert.deepEqual(await names('users', '--config', '/nonexistent.yaml'), [])
+    assert.ok((await names('systems')).includes('knockd'))
   })
 
   it('is not there for other shells', async () => {

@@ -7,6 +7,7 @@ import { commandTree } from '../../src/cli/command-tree.js'
 import { createPktables } from '../../src/cli/commands/pktables.js'
 import { createProgram } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/real-terminal.js'
+import { hostEntryOptions } from '../../src/client/index.js'
 import { configJsonSchema, knownKeys } from '../../src/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 
@@ -25,7 +26,7 @@ describe('the manual pages', () => {
   })
   after(() => fs.rmSync(directory, { recursive: true }))
 
-  const pages = ['pkctl.1', 'pkctl.yaml.5', 'pkctld.8', 'pktables.1']
+  const pages = ['hosts.yaml.5', 'pkctl.1', 'pkctl.yaml.5', 'pkctld.8', 'pktables.1']
 
   it('are these', () => {
     assert.deepEqual([...text.keys()].sort(), pages)
@@ -72,6 +73,21 @@ describe('the manual pages', () => {
     for (const { name } of commandTree(createPktables(realTerminal())).commands) {
       assert.match(text.get('pktables.1') as string, new RegExp(`^ *pktables ${name}`, 'm'))
     }
+  })
+
+  it('hosts.yaml.5 has every option of host entries with what it means', () => {
+    const page = text.get('hosts.yaml.5') as string
+    const all = Object.values(hostEntryOptions()).flatMap(options => Object.entries(options))
+    assert.ok(all.length > 20)
+    for (const [name, description] of all) {
+      assert.notEqual(description, '', name)
+      assert.match(page, new RegExp(`^ +${name}( |$)`, 'm'))
+    }
+  })
+
+  it('the pages of programs say what their exit status means', () => {
+    for (const name of ['pkctl.1', 'pktables.1', 'pkctld.8'])
+      assert.match(text.get(name) as string, /^EXIT STATUS\n +0 +\S[^]*\n +2 +The command line is wrong/m, name)
   })
 
   it('pkctl.yaml.5 has every key of the configuration with what it means', () => {
