@@ -2,14 +2,18 @@
 
 /** A text as roff prints it just so; `-` as the character that can be pasted into a shell. */
 export function plain(text: string): string {
-  return text
-    .replaceAll('\\', '\\e')
-    .replaceAll('-', '\\-')
-    .replace(
-      /[^\x20-\x7e]/gu,
-      character => `\\[u${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}]`,
-    )
-    .replace(/^[.']/, '\\&$&')
+  return (
+    text
+      .replaceAll('\\', '\\e')
+      .replaceAll('-', '\\-')
+      // A list in JSON is one long word, which may be broken after a comma.
+      .replaceAll('","', '",\\:"')
+      .replace(
+        /[^\x20-\x7e]/gu,
+        character => `\\[u${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0')}]`,
+      )
+      .replace(/^[.']/, '\\&$&')
+  )
 }
 
 export const bold = (text: string) => `\\fB${plain(text)}\\fR`

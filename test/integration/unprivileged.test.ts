@@ -197,6 +197,8 @@ describe('the daemon as a user of its own', () => {
     // The service itself goes on with its history.
     const files = async () =>
       (await ofState('-printf', '%p %i %U %s\\n')).replace(/(\/history\S* \d+ \d+) \d+$/gm, '$1')
+    // What the knock was granted is noted after it has opened.
+    await until(async () => /\/signed-grants \d+ \d+ \d{3}$/m.test(await files()))
     const before = await files()
     assert.match(before, /replays/)
     const beside = byHand()

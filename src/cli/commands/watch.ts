@@ -1,9 +1,8 @@
 import { Command } from 'commander'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultSocket } from '../../util/index.js'
+import { defaultConfig, defaultSocket, durationText } from '../../util/index.js'
 import { entryText, historyDirectory, newEntries } from '../history-text.js'
 import { LiveScreen } from '../watch/live-screen.js'
-import { timeLeft } from '../watch/screen.js'
 import type { View } from '../watch/view.js'
 import { ViewReader } from '../watch/view.js'
 
@@ -52,7 +51,7 @@ function grantsOf(view: View | undefined): Map<string, string> {
   const all = view?.services.flatMap(({ spec, grants }) =>
     grants.map(({ source, by, secondsLeft }): [string, string] => [
       `${source} ${spec.name} by ${by}`,
-      secondsLeft === null ? 'no time limit' : `${timeLeft(secondsLeft)} left`,
+      secondsLeft === null ? 'no time limit' : `${durationText(secondsLeft)} left`,
     ]),
   )
   return new Map(all)

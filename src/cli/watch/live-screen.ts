@@ -2,12 +2,12 @@
 import * as readline from 'node:readline'
 import type { Key } from 'node:readline'
 import type { Terminal } from '../../util/index.js'
-import { reasonOf } from '../../util/index.js'
+import { durationText, reasonOf } from '../../util/index.js'
 import { extendGrant, revokeGrant } from './actions.js'
 import type { Mode } from './keyboard.js'
 import { actionOf } from './keyboard.js'
 import type { GrantLine } from './screen.js'
-import { drawScreen, grantLines, timeLeft } from './screen.js'
+import { drawScreen, grantLines } from './screen.js'
 import type { View, ViewReader } from './view.js'
 
 const betweenReadingsMilliseconds = 1000
@@ -92,7 +92,7 @@ export class LiveScreen {
     if (!grant) return 'no grant is selected'
     const { source, service } = grant
     if (this.#mode.kind === 'revoke') return `revoke the grant of ${source} for ${service}? y/n`
-    return `let ${source} use ${service} for ${timeLeft(this.#windowOf(grant))} from now on? y/n`
+    return `let ${source} use ${service} for ${durationText(this.#windowOf(grant))} from now on? y/n`
   }
 
   get #grant(): GrantLine | undefined {

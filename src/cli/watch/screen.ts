@@ -2,7 +2,7 @@
 import type { Status } from '../../controller/index.js'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
-import { count, oneLine } from '../../util/index.js'
+import { count, durationText, oneLine } from '../../util/index.js'
 import { localTime } from '../history-text.js'
 import { portsText } from '../service-text.js'
 import type { View } from './view.js'
@@ -110,19 +110,12 @@ function grantBlock(view: View, { columns, selected, filter, now }: Layout, room
   const shown = grants.slice(start, start + room)
   const more = grants.length - start - shown.length
   return shown.map(({ source, service, by, secondsLeft }, i) => {
-    const left = secondsLeft === null ? 'no time limit' : `${timeLeft(secondsLeft - elapsed)} left`
+    const left =
+      secondsLeft === null ? 'no time limit' : `${durationText(Math.max(0, Math.ceil(secondsLeft - elapsed)))} left`
     const rest = i === room - 1 && more > 0 ? `   and ${more} more` : ''
     const mark = start + i === selected ? '>' : ' '
     return cut(`${mark} ${source.padEnd(24)} ${service.padEnd(10)} ${left.padEnd(14)} by ${by}${rest}`, columns)
   })
-}
-
-/** `59 s`, `3 min 5 s`, `47 h 10 min` */
-export function timeLeft(seconds: number): string {
-  const s = Math.max(0, Math.ceil(seconds))
-  if (s < 60) return `${s} s`
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`
-  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
 }
 
 function entryBlock({ entries }: View, { columns, filter, strong }: Layout, room: number): string[] {
