@@ -64,12 +64,16 @@ const problems = []
 const imports = new Map(
   [...sources, ...tests].map(file => {
     const text = readFileSync(file, 'utf8')
-    const found = [...text.matchAll(/(?:^(?:import|export)\s([^;'"]*?)from\s|import\()'(\.[^']+)\.js'/gm)]
+    const found = [
+      ...text.matchAll(
+        /(?:^(?:import|export)\s([^;'"]*?)from\s|(?:const\s(\{[^}]*\})\s=\sawait\s)?import\()'(\.[^']+)\.js'/gm,
+      ),
+    ]
     return [
       file,
-      found.map(([, names = '*', specifier]) => ({
+      found.map(([, fixed, later, specifier]) => ({
         target: path.normalize(path.join(path.dirname(file), `${specifier}.ts`)),
-        names,
+        names: fixed ?? later ?? '*',
       })),
     ]
   }),
