@@ -22,8 +22,10 @@ interface AuditParts {
 const everyMilliseconds = 60_000
 /** After a change, others most likely follow. */
 const settleMilliseconds = 1000
+/** So long after a comparison there is none at least: it takes three calls of nft, and knocks may come every second. */
+const restMilliseconds = 5000
 /**
- * So long after a comparison there is none, for each grant: to read one takes up to twenty microseconds, and so this takes a
+ * The same for each grant: to read one takes up to twenty microseconds, and so this takes a
  * hundredth of the time. With 100,000 grants it is 200 s.
  */
 const restMillisecondsEach = 2
@@ -90,7 +92,7 @@ export class GrantAudit {
       this.parts.log.debug(`the grants could not be compared: ${(error as Error).message}`)
     }
     const endedAt = performance.now()
-    this.#notBefore = endedAt + compared * restMillisecondsEach
+    this.#notBefore = endedAt + Math.max(restMilliseconds, compared * restMillisecondsEach)
     this.#isRunning = false
     const wantedAt = Math.max(this.#dueAt, this.#notBefore)
     this.#dueAt = Infinity
