@@ -63,7 +63,9 @@ describe('grants in the kernel, and what pkctld knows of them', () => {
     assert.ok(((await site.left(stranger4))['pk-ssh.add-4'] ?? 0) > 7000)
   })
 
-  it('a grant that the kernel did not make for an accepted knock is given again', async () => {
+  // With nft's queue statement, no rule of another program can stand between the answer and the grant.
+  const adjacent = process.env['PKCTL_TEST_NATIVE_QUEUE'] === '1' && 'nothing can take the mark away between the chains'
+  it('a grant that the kernel did not make for an accepted knock is given again', { skip: adjacent }, async () => {
     const rules = `table inet other { chain marks { type filter hook input priority -149; udp dport ${knockPort} meta mark set 0; }; }`
     await site.nft(rules)
     await site.knock(server4, client4)
