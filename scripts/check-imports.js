@@ -43,7 +43,13 @@ const direct = [
   ...['config/config-error.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
   ...['config/host-interfaces.ts'],
   ...['config/credentials/credential-types.ts', 'nft/nft-errors.ts', 'queue/queue-error.ts'],
-  ...['client/add-host-entry.ts', 'controller/saved-services.ts', 'import/iptables-log.ts', 'queue/statistics.ts'],
+  ...[
+    'client/add-host-entry.ts',
+    'client/hosts-file.ts',
+    'controller/saved-services.ts',
+    'import/iptables-log.ts',
+    'queue/statistics.ts',
+  ],
   ...['safety/waiting-change.ts'],
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
 ].map(file => path.join('src', file))

@@ -7,7 +7,7 @@ import { manualPages } from '../dist/src/cli/manual.js'
 import { createProgram } from '../dist/src/cli/program.js'
 import { realTerminal } from '../dist/src/cli/real-terminal.js'
 import { version as ownVersion } from '../dist/src/cli/version.js'
-import { hostEntryOptions } from '../dist/src/client/index.js'
+import { hostEntryOptions } from '../dist/src/client/host-entry.js'
 import { configJsonSchema } from '../dist/src/config/schema.js'
 
 const [folder = 'build/man', version = ownVersion] = process.argv.slice(2)

@@ -28,7 +28,7 @@ const sources: Readonly<Record<NameKind, (places: Places) => Promise<string[]>>>
     return allUsers(keyPlaces(config)).users.map(({ comment }) => comment)
   },
   async hosts() {
-    const { hostNames } = await import('../client/index.js')
+    const { hostNames } = await import('../client/hosts-file.js')
     return hostNames()
   },
   async systems() {

@@ -7,7 +7,7 @@ import { commandTree } from '../../src/cli/command-tree.js'
 import { createPktables } from '../../src/cli/commands/pktables.js'
 import { createProgram } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/real-terminal.js'
-import { hostEntryOptions } from '../../src/client/index.js'
+import { hostEntryOptions } from '../../src/client/host-entry.js'
 import { configJsonSchema, knownKeys } from '../../src/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 
