@@ -46,7 +46,7 @@ const direct = [
   ...[
     'client/add-host-entry.ts',
     'client/hosts-file.ts',
-    'controller/saved-services.ts',
+    'controller/ruleset/saved-services.ts',
     'import/iptables-log.ts',
     'queue/statistics.ts',
   ],

@@ -1,7 +1,7 @@
 /** The commands of clients alone: scripts/single-executable.js puts them into one file with Node.js. */
 import { clientCommands } from './client-commands.js'
 import { newProgram, runProgram } from './run-program.js'
-import { realTerminal } from './real-terminal.js'
+import { realTerminal } from './output/real-terminal.js'
 
 const help = `
 Examples:

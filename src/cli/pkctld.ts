@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `pkctl daemon` under the name that service managers and process lists know. */
 import { main } from './program.js'
-import { realTerminal } from './real-terminal.js'
+import { realTerminal } from './output/real-terminal.js'
 
 process.exitCode = await main(['daemon', ...process.argv.slice(2)], realTerminal())

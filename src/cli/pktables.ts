@@ -2,7 +2,7 @@
 /** The commands of knockd's configurations: see docs/pktables.md. */
 import { createPktables } from './commands/pktables.js'
 import { runProgram } from './run-program.js'
-import { realTerminal } from './real-terminal.js'
+import { realTerminal } from './output/real-terminal.js'
 
 const [command = 'help', ...rest] = process.argv.slice(2)
 process.exitCode = await runProgram(createPktables, [command, ...rest], realTerminal('pktables'))

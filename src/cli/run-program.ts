@@ -1,10 +1,10 @@
 /** What programs have in common: their commands are loaded when needed, and every failure becomes one line and an exit status. */
 import { Command, CommanderError } from 'commander'
 import type { Terminal } from '../util/index.js'
-import { withoutHelpWord } from './help-word.js'
-import { JsonTerminal } from './json-output.js'
+import { withoutHelpWord } from './help/help-word.js'
+import { JsonTerminal } from './output/json-output.js'
 import { version } from './version.js'
-import { wrapHelp } from './wrap-help.js'
+import { wrapHelp } from './help/wrap-help.js'
 
 type MakeCommand = (terminal: Terminal) => Command
 
@@ -96,7 +96,7 @@ async function run(program: Command, argv: readonly string[], terminal: Terminal
     // Commander has said it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     // Only here: the kinds of errors come from all over the program, which most commands do without.
-    return (await import('./explain-error.js')).explainError(error, terminal)
+    return (await import('./output/explain-error.js')).explainError(error, terminal)
   }
 }
 

@@ -2,16 +2,16 @@
 import type { Config } from '../config/types.js'
 import type { Firewall, Marks } from '../nft/index.js'
 import type { QueueStatistics } from '../queue/statistics.js'
-import type { ReadOneTime } from './active-credentials.js'
-import type { ReconcileParts } from './drift-watcher.js'
-import type { Log } from './log.js'
-import type { PacketWorker, PacketWorkerEvents } from './packet-worker-interface.js'
-import type { ReadKeyFile } from './patient-reads.js'
+import type { ReadOneTime } from './verify/active-credentials.js'
+import type { ReconcileParts } from './ruleset/drift-watcher.js'
+import type { Log } from './report/log-interface.js'
+import type { PacketWorker, PacketWorkerEvents } from './packets/packet-worker-interface.js'
+import type { ReadKeyFile } from './verify/patient-reads.js'
 import type { OpenLoopback } from './self-test/loopback.js'
 import type { SelfTestReport } from './self-test/result.js'
-import type { SignedGrantStore } from './signed-grant-store.js'
-import type { OwnershipParts } from './table-ownership.js'
-import type { Triggers } from './triggers.js'
+import type { KnockGrantStore } from './grants/knock-grant-store.js'
+import type { OwnershipParts } from './ruleset/table-ownership.js'
+import type { Triggers } from './triggers/triggers.js'
 
 export interface ControllerParts {
   readonly version: string
@@ -20,8 +20,8 @@ export interface ControllerParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
-  readonly signedGrants: Pick<SignedGrantStore, 'note' | 'end' | 'running' | 'close'>
-  /** Seconds of the clock of `signedGrants`. */
+  readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'running' | 'close'>
+  /** Seconds of the clock of `knockGrants`. */
   readonly steadySeconds: () => number
   readonly marks: Marks
   readonly reconciling: ReconcileParts

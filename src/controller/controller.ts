@@ -5,21 +5,21 @@
 import type { Config } from '../config/types.js'
 import type { Change } from '../nft/index.js'
 import { BackgroundWork } from './background-work.js'
-import { collectStatus, type Status } from './collect-status.js'
-import { endedCredentials, warnOfOrphans } from './configuration-warnings.js'
+import { collectStatus, type Status } from './report/collect-status.js'
+import { endedCredentials, warnOfOrphans } from './report/configuration-warnings.js'
 import type { ControllerParts } from './controller-parts.js'
-import { EffectHandler } from './effect-handler.js'
-import { GrantConfirmation } from './grant-confirmation.js'
-import { KnockCommands } from './knock-commands.js'
-import type { Observation } from './observation.js'
-import { observe } from './observation.js'
-import { OnBehalfGrants } from './on-behalf-grants.js'
-import type { PacketWorker } from './packet-worker-interface.js'
-import { Reporter } from './reporter.js'
-import { RulesetChanges } from './ruleset-changes.js'
-import { type OnInstalled, RulesetInstaller } from './ruleset-installer.js'
-import type { RevokedGrants, RevokedUser, RunningGrant } from './signed-grants.js'
-import { SignedGrants } from './signed-grants.js'
+import { EffectHandler } from './packets/effect-handler.js'
+import { GrantConfirmation } from './grants/grant-confirmation.js'
+import { KnockCommands } from './triggers/knock-commands.js'
+import type { Observation } from './report/observation.js'
+import { observe } from './report/observation.js'
+import { OnBehalfGrants } from './grants/on-behalf-grants.js'
+import type { PacketWorker } from './packets/packet-worker-interface.js'
+import { Reporter } from './report/reporter.js'
+import { RulesetChanges } from './ruleset/ruleset-changes.js'
+import { type OnInstalled, RulesetInstaller } from './ruleset/ruleset-installer.js'
+import type { RevokedGrants, RevokedUser, RunningGrant } from './grants/knock-grants.js'
+import { KnockGrants } from './grants/knock-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 
 interface Reload {
@@ -43,7 +43,7 @@ export class Controller {
   readonly #background: BackgroundWork
   readonly #changes: RulesetChanges
   readonly #onBehalf: OnBehalfGrants
-  readonly #signed: SignedGrants
+  readonly #signed: KnockGrants
   readonly #confirmation: GrantConfirmation
   readonly #reporter: Reporter
   readonly #commands: KnockCommands
@@ -59,7 +59,7 @@ export class Controller {
   #configuredAt: number
 
   constructor(config: Config, parts: ControllerParts) {
-    const { log, firewall, triggers, now, signedGrants: store, steadySeconds } = parts
+    const { log, firewall, triggers, now, knockGrants: store, steadySeconds } = parts
     this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
@@ -75,7 +75,7 @@ export class Controller {
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
-    this.#signed = new SignedGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
+    this.#signed = new KnockGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
     const background = new BackgroundWork({
       ...parts,
       worker: () => this.#running?.worker,
@@ -163,7 +163,7 @@ export class Controller {
       // Not before: while knocks are answered, their commands must be run or recorded.
       await this.#commands.settled()
       await this.#parts.triggers.stop()
-      this.#parts.signedGrants.close()
+      this.#parts.knockGrants.close()
     }
     this.#parts.log.info('stopped; protected ports stay closed, running grants stay valid until they end')
   }

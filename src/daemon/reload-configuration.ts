@@ -2,7 +2,7 @@
 import { loadConfig } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Controller, RefusedReload, RunningGrant } from '../controller/index.js'
-import { saveServices } from '../controller/saved-services.js'
+import { saveServices } from '../controller/ruleset/saved-services.js'
 import { count } from '../util/index.js'
 import type { ConfiguredLog } from './winston-log.js'
 import type { Notifier } from './notify/notifier.js'

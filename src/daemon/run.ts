@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { loadConfig, readKeyFile, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
-import { Controller, ExpiryStore, newToken, SignedGrantStore, Triggers } from '../controller/index.js'
+import { Controller, ExpiryStore, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -99,11 +99,11 @@ async function runConfigured(
     },
   )
   const firewall = new Firewall(ruleset)
-  const { due, signedGrants } = openStores(config.stateDirectory, log)
+  const { due, knockGrants } = openStores(config.stateDirectory, log)
   const onSelfTest = ({ result, because }: SelfTestReport) => {
     manager.note(result === 'failed' ? `the self-test failed: ${because}` : '')
   }
-  const parts = { ruleset, owner, firewall, due, signedGrants, onSelfTest }
+  const parts = { ruleset, owner, firewall, due, knockGrants, onSelfTest }
   const controller = createController(config, version, log, parts, fail)
   void asked.then(() => {
     startStopDeadline(log, () => {
@@ -159,7 +159,7 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  { ruleset, owner, firewall, due, signedGrants, onSelfTest }: DaemonParts,
+  { ruleset, owner, firewall, due, knockGrants, onSelfTest }: DaemonParts,
   onFatal: (error: Error) => void,
 ): Controller {
   const markSeed = randomInt(2 ** 32)
@@ -174,7 +174,7 @@ function createController(
     firewall,
     triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
-    ...{ signedGrants, steadySeconds },
+    ...{ knockGrants, steadySeconds },
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,
     reconciling: {
@@ -201,7 +201,7 @@ interface DaemonParts extends Stores {
 /** What the main thread keeps in the state directory. */
 interface Stores {
   readonly due: ExpiryStore
-  readonly signedGrants: SignedGrantStore
+  readonly knockGrants: KnockGrantStore
 }
 
 function openStores(directory: string, log: ConfiguredLog): Stores {
@@ -212,7 +212,7 @@ function openStores(directory: string, log: ConfiguredLog): Stores {
     const boot = bootId()
     return {
       due: ExpiryStore.open(directory, report),
-      signedGrants: SignedGrantStore.open(directory, { boot, now: steadySeconds, report }),
+      knockGrants: KnockGrantStore.open(directory, { boot, now: steadySeconds, report }),
     }
   } catch (error) {
     throw new UserError(`the state directory ${directory} cannot be used: ${reasonOf(error)}`, ownerHint(error))

@@ -1,4 +1,4 @@
-/** What the main thread and its two workers send each other. What these say between them is in src/controller/signature-job.ts. */
+/** What the main thread and its two workers send each other. What these say between them is in src/controller/verify/signature-job.ts. */
 import type { MessagePort } from 'node:worker_threads'
 import type {
   CredentialKeys,

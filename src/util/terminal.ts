@@ -1,4 +1,4 @@
-/** The output of a command: results on stdout, everything else on stderr. cli/terminal.ts implements it. */
+/** The output of a command: results on stdout, everything else on stderr. cli/output/real-terminal.ts implements it. */
 export interface Terminal {
   out(line: string): void
   error(message: string): void

@@ -1,7 +1,7 @@
 /** How long ports are open after somebody else has flushed the ruleset, as the kernel's own events tell. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { MonitorReader } from '../../src/nft/reconcile/monitor.js'
 import { bigList } from '../support/big-list.js'
 import { sleep, until } from '../support/commands.js'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { parseIdentity } from '../../src/knock/pk1/identity.js'
 import { until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'

@@ -1,7 +1,7 @@
 /** What is listed is what was given: grants that others made, changed or took away, and grants that the kernel did not make. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { must, until } from '../support/commands.js'
 import { knockPort } from '../support/knocks.js'
 import { client4, server4, stranger4 } from '../support/lab.js'

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { sleep, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import type { Background } from '../support/commands.js'
 import { run, until } from '../support/commands.js'
 import { holdPacketThread } from '../support/hold-thread.js'

@@ -1,7 +1,7 @@
 /** Port sequences on the real kernel, knocked by Debian's `knock` and scanned by nmap. */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { rotatingSteps, startOfHour } from '../../src/knock/rotating.js'
 import { pkctl, sleep, until } from '../support/commands.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'

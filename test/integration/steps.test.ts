@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { rotatingSteps } from '../../src/knock/rotating.js'
 import type { Background } from '../support/commands.js'
 import { must, run, sleep, slowness, until } from '../support/commands.js'

@@ -1,7 +1,7 @@
 /** A server that protects ports and restores its rules, and another program that changes them. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import type { Status } from '../../src/controller/collect-status.js'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import type { Background } from './commands.js'
 import path from 'node:path'
 import { dist, must, sleep, until } from './commands.js'

@@ -13,7 +13,7 @@ import {
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
-import { keyList } from '../key-list.js'
+import { keyList } from '../output/key-list.js'
 
 export function checkCommand(terminal: Terminal): Command {
   return new Command('check')

@@ -1,15 +1,15 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/config-error.js'
 import { loadConfig } from '../../config/index.js'
-import { savedServices, saveServices } from '../../controller/saved-services.js'
+import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
 import type { Change, Firewall, ServiceSpec } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
-import type { ChangeFlags } from '../change.js'
-import { report, tellDaemon, withChangeFlags } from '../change.js'
-import { portsText } from '../service-text.js'
+import type { ChangeFlags } from '../changes/change.js'
+import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
+import { portsText } from '../output/service-text.js'
 
 const help = `
 Makes the services of the configuration in the kernel, and nothing else: knocks are read by the daemon. Running grants go

@@ -1,10 +1,10 @@
 import { Argument, Command, Option } from 'commander'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, usageError } from '../../util/index.js'
-import type { CommandNode, NameKind } from '../command-tree.js'
-import { commandTree, nameKinds } from '../command-tree.js'
-import type { Shell } from '../completion-script.js'
-import { completionFor, shells } from '../completion-script.js'
+import type { CommandNode, NameKind } from '../help/command-tree.js'
+import { commandTree, nameKinds } from '../help/command-tree.js'
+import type { Shell } from '../help/completion-script.js'
+import { completionFor, shells } from '../help/completion-script.js'
 
 const programs = ['pkctl', 'pkctld', 'pktables'] as const
 
@@ -34,7 +34,7 @@ export function completionCommand(terminal: Terminal): Command {
     .addHelpText('after', help)
     .action(async (shell: Shell | undefined, { program, names, config, socket }: Flags, command: Command) => {
       if (names !== undefined) {
-        const { completionNames } = await import('../completion-names.js')
+        const { completionNames } = await import('../help/completion-names.js')
         for (const name of await completionNames(names, config, socket)) terminal.out(name)
         return
       }

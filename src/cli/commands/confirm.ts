@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { confirm } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
 import { durationText } from '../../util/index.js'
-import { jsonText } from '../json-output.js'
+import { jsonText } from '../output/json-output.js'
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')

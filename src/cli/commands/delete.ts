@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import { parseGranted } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { report, withChangeFlags } from '../change.js'
-import type { GrantFlags } from '../grant-change.js'
-import { changeGrant, serviceOf } from '../grant-change.js'
-import { revokedText } from '../service-text.js'
+import { report, withChangeFlags } from '../changes/change.js'
+import type { GrantFlags } from '../changes/grant-change.js'
+import { changeGrant, serviceOf } from '../changes/grant-change.js'
+import { revokedText } from '../output/service-text.js'
 
 export function deleteCommand(terminal: Terminal): Command {
   const command = new Command('delete')

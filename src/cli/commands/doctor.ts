@@ -3,8 +3,8 @@ import type { Finding, Level } from '../../doctor/index.js'
 import { checkAll, gatherFacts, summary } from '../../doctor/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, oneLine } from '../../util/index.js'
-import { jsonText } from '../json-output.js'
-import { columns, inColour } from '../real-terminal.js'
+import { jsonText } from '../output/json-output.js'
+import { columns, inColour } from '../output/real-terminal.js'
 import { version } from '../version.js'
 
 const doctorHelp = `

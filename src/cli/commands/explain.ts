@@ -5,9 +5,9 @@ import { explainAddress, gatherFacts } from '../../doctor/index.js'
 import { parseAddress, prefixContains } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, oneLine, UserError } from '../../util/index.js'
-import { entryText, historyDirectory, readEntries } from '../history-text.js'
-import { jsonText } from '../json-output.js'
-import { portsText } from '../service-text.js'
+import { entryText, historyDirectory, readEntries } from '../output/history-text.js'
+import { jsonText } from '../output/json-output.js'
+import { portsText } from '../output/service-text.js'
 
 interface Flags {
   readonly config: string

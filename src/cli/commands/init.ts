@@ -7,12 +7,12 @@ import { hooks, protocols, realFirewall } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
 import { sessionGrantsJson, guardSession, hintAtSessionGrants } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import type { ChangeFlags } from '../change.js'
-import { report, tellDaemon, withChangeFlags } from '../change.js'
-import { withLockoutFlags } from '../lockout-flags.js'
-import type { ServiceFlags } from '../service-flags.js'
-import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../service-flags.js'
-import { protectsText } from '../service-text.js'
+import type { ChangeFlags } from '../changes/change.js'
+import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
+import { withLockoutFlags } from '../flags/lockout-flags.js'
+import type { ServiceFlags } from '../flags/service-flags.js'
+import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../flags/service-flags.js'
+import { protectsText } from '../output/service-text.js'
 
 type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 

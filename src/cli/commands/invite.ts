@@ -2,10 +2,10 @@ import { Command } from 'commander'
 import { addUser, keyPlaces, placeFor } from '../../users/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, UserError } from '../../util/index.js'
-import { hostOf, invitationFor, makeIdentity } from '../invitation-line.js'
-import { checkUserName, madeText, publicKeyOf } from '../public-key-flag.js'
-import { drawQrCode, qrCode } from '../qr-code.js'
-import { whiteOnBlack } from '../real-terminal.js'
+import { hostOf, invitationFor, makeIdentity } from '../client/invitation-line.js'
+import { checkUserName, madeText, publicKeyOf } from '../flags/public-key-flag.js'
+import { drawQrCode, qrCode } from '../output/qr-code.js'
+import { whiteOnBlack } from '../output/real-terminal.js'
 
 interface InviteFlags {
   readonly config: string

@@ -16,8 +16,8 @@ import {
   usageError,
   UserError,
 } from '../../util/index.js'
-import { parseCount } from '../flag-values.js'
-import { serverIdentity } from '../server-key-files.js'
+import { parseCount } from '../flags/flag-values.js'
+import { serverIdentity } from '../client/server-key-files.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16

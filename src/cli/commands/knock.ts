@@ -14,9 +14,9 @@ import {
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { usageError, UserError } from '../../util/index.js'
-import { parseSeconds } from '../flag-values.js'
-import { callerOf, knockingCommand } from '../knock-command.js'
-import { askSecret } from '../prompt.js'
+import { parseSeconds } from '../flags/flag-values.js'
+import { callerOf, knockingCommand } from '../client/knock-command.js'
+import { askSecret } from '../output/prompt.js'
 
 interface Flags extends KnockFlags {
   readonly connect?: string

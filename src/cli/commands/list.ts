@@ -3,10 +3,10 @@ import type { ServiceState } from '../../nft/index.js'
 import { noServiceHint, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultSocket, durationText, UserError } from '../../util/index.js'
-import { checkServiceName } from '../flag-values.js'
-import { jsonText } from '../json-output.js'
-import { kernelOrDaemon } from '../kernel-or-daemon.js'
-import { portsText, summaryOf } from '../service-text.js'
+import { checkServiceName } from '../flags/flag-values.js'
+import { jsonText } from '../output/json-output.js'
+import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
+import { portsText, summaryOf } from '../output/service-text.js'
 
 export function listCommand(terminal: Terminal): Command {
   return new Command('list')

@@ -3,9 +3,9 @@ import type { HistoryEntry } from '../../daemon/history-lines.js'
 import { parsePrefix, prefixContains } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, usageError } from '../../util/index.js'
-import { entryText, historyDirectory, newEntries, readEntries } from '../history-text.js'
-import { jsonText } from '../json-output.js'
-import { parseTimeAgo } from '../time-flag.js'
+import { entryText, historyDirectory, newEntries, readEntries } from '../output/history-text.js'
+import { jsonText } from '../output/json-output.js'
+import { parseTimeAgo } from '../flags/time-flag.js'
 
 interface LogFlags {
   readonly lines?: string

@@ -2,10 +2,10 @@ import { Command } from 'commander'
 import { realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { nearest } from '../../util/index.js'
-import type { ChangeFlags } from '../change.js'
-import { report, tellDaemon, withChangeFlags } from '../change.js'
-import { checkServiceName } from '../flag-values.js'
-import { removedText } from '../service-text.js'
+import type { ChangeFlags } from '../changes/change.js'
+import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
+import { checkServiceName } from '../flags/flag-values.js'
+import { removedText } from '../output/service-text.js'
 
 export function removeCommand(terminal: Terminal): Command {
   const command = new Command('remove')

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { rollBackNow } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { jsonText } from '../json-output.js'
+import { jsonText } from '../output/json-output.js'
 
 export function rollbackCommand(terminal: Terminal): Command {
   return new Command('rollback')

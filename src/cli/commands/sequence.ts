@@ -6,8 +6,8 @@ import type { Step } from '../../knock/index.js'
 import { formatStep, readOneTime, rotatingSteps, startOfHour } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, UserError } from '../../util/index.js'
-import { jsonText } from '../json-output.js'
-import { parseTime } from '../time-flag.js'
+import { jsonText } from '../output/json-output.js'
+import { parseTime } from '../flags/time-flag.js'
 
 interface SequenceFlags {
   readonly at?: string

@@ -5,7 +5,7 @@ import { queueStatistics } from '../../queue/statistics.js'
 import { unconfirmedSeconds } from '../../safety/waiting-change.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
-import { jsonText } from '../json-output.js'
+import { jsonText } from '../output/json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')

@@ -5,10 +5,10 @@ import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, User } from '../../users/index.js'
 import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
-import { checkServiceName } from '../flag-values.js'
-import { jsonText } from '../json-output.js'
-import { checkUserName, keyFlag, madeText, publicKeyOf } from '../public-key-flag.js'
-import { printRevoked, revokeGrants } from '../revoke-grants.js'
+import { checkServiceName } from '../flags/flag-values.js'
+import { jsonText } from '../output/json-output.js'
+import { checkUserName, keyFlag, madeText, publicKeyOf } from '../flags/public-key-flag.js'
+import { printRevoked, revokeGrants } from '../changes/revoke-grants.js'
 
 interface PlaceFlags {
   readonly config: string

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, durationText } from '../../util/index.js'
-import { entryText, historyDirectory, newEntries } from '../history-text.js'
+import { entryText, historyDirectory, newEntries } from '../output/history-text.js'
 import { LiveScreen } from '../watch/live-screen.js'
 import type { View } from '../watch/view.js'
 import { ViewReader } from '../watch/view.js'

@@ -1,6 +1,6 @@
 /** The questions of `pkctl setup`, each with a proposal that Return takes. */
 import * as readline from 'node:readline'
-import { checkServiceName } from '../flag-values.js'
+import { checkServiceName } from '../flags/flag-values.js'
 import type { Terminal } from '../../util/index.js'
 import { usageError, UserError, ValueError } from '../../util/index.js'
 import type { Listener } from './listeners.js'

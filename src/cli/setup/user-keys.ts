@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { keysIn, keyText } from '../../users/index.js'
 import { count, oneLine, quote, UserError } from '../../util/index.js'
-import { checkUserName, publicKeyOf } from '../public-key-flag.js'
+import { checkUserName, publicKeyOf } from '../flags/public-key-flag.js'
 
 /** Who knocks: a user, and the lines of the public keys. */
 export interface Knocker {

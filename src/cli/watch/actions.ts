@@ -1,8 +1,8 @@
 /** What the keys of `pkctl watch` do to a grant: the same as `pkctl delete` and `pkctl add`. */
 import { parseAddress, splitPrefix } from '../../net/index.js'
-import { changeGrant } from '../grant-change.js'
-import { logChange } from '../log-change.js'
-import { grantedText, revokedText } from '../service-text.js'
+import { changeGrant } from '../changes/grant-change.js'
+import { logChange } from '../changes/log-change.js'
+import { grantedText, revokedText } from '../output/service-text.js'
 import type { GrantLine } from './screen.js'
 
 /** Resolves to a sentence. Rejects with what makes it impossible. */

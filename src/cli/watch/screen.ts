@@ -3,8 +3,8 @@ import type { Status } from '../../controller/index.js'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
 import { count, durationText, oneLine } from '../../util/index.js'
-import { localTime } from '../history-text.js'
-import { portsText } from '../service-text.js'
+import { localTime } from '../output/history-text.js'
+import { portsText } from '../output/service-text.js'
 import type { View } from './view.js'
 
 export interface GrantLine {

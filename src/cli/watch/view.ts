@@ -7,8 +7,8 @@ import { historyFiles } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { reasonOf } from '../../util/index.js'
-import { readEntries } from '../history-text.js'
-import { kernelOrDaemon } from '../kernel-or-daemon.js'
+import { readEntries } from '../output/history-text.js'
+import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
 
 export interface View {
   /** Milliseconds of the monotonic clock. */

@@ -4,9 +4,9 @@
  */
 import type { Firewall } from '../../nft/index.js'
 import type { QueueStatistics } from '../../queue/statistics.js'
-import type { ActiveCredential } from '../active-credentials.js'
-import type { Log } from '../log.js'
-import type { PacketWorker } from '../packet-worker-interface.js'
+import type { ActiveCredential } from '../verify/active-credentials.js'
+import type { Log } from '../report/log-interface.js'
+import type { PacketWorker } from '../packets/packet-worker-interface.js'
 import { causeOf } from './cause.js'
 import type { LoopbackSocket, OpenLoopback } from './loopback.js'
 import { reasonNotPossible } from './loopback.js'

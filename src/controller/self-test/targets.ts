@@ -1,7 +1,7 @@
 /** Where a self-test knocks: one datagram for each port and length by which the kernel knows knocks. */
 import { knockFormats } from '../../config/credentials/credential-types.js'
 import type { KnockShape } from '../../nft/index.js'
-import type { ActiveCredential } from '../active-credentials.js'
+import type { ActiveCredential } from '../verify/active-credentials.js'
 import { shortestPayload } from './own-datagrams.js'
 
 export interface Target {

@@ -10,7 +10,7 @@
  * or with the packet path, and goes with the last of them. Where the kernel has no nft `queue`, the first chain is at
  * -151, and a rule of iptables-nft at -150 queues by the mark between the two (see iptables-queue.ts); rules of others
  * there may set marks as well. So a mark alone grants nothing: the packet must have the shape of a candidate, and the
- * numbers of actions are drawn at random (see controller/mark-allocator.ts). Marks of other packets are left alone.
+ * numbers of actions are drawn at random (see controller/ruleset/mark-allocator.ts). Marks of other packets are left alone.
  */
 import type { Command, Hook } from '../nft-json.js'
 import * as j from '../nft-json.js'

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { ExpiryStore } from '../../../src/controller/expiry-store.js'
+import { ExpiryStore } from '../../../src/controller/grants/expiry-store.js'
 import { main } from '../../../src/cli/program.js'
-import { ReplayJournal } from '../../../src/controller/replay-journal.js'
-import { savedServices } from '../../../src/controller/saved-services.js'
-import { SignedGrantStore } from '../../../src/controller/signed-grant-store.js'
+import { ReplayJournal } from '../../../src/controller/replay/replay-journal.js'
+import { savedServices } from '../../../src/controller/ruleset/saved-services.js'
+import { KnockGrantStore } from '../../../src/controller/grants/knock-grant-store.js'
 import { readServerKey, serverKeyText } from '../../../src/knock/pk1/server-key.js'
 import { parseAddress } from '../../../src/net/addresses.js'
 import { plainService } from '../../unit/config/config-support.js'
@@ -162,7 +162,7 @@ export const stateTargets: readonly Target[] = [
     words: ['"boot":"b"', '"until":', '"address":', '"key":', 'null', '\n', '{', '}', '"__proto__":'],
     run(input) {
       const parts = { boot: 'b', now: () => 0, report: (problem: string) => assert.equal(problem, '') }
-      const store = SignedGrantStore.open(stateWith('signed-grants', input), parts)
+      const store = KnockGrantStore.open(stateWith('signed-grants', input), parts)
       for (const { address, until, service } of store.running()) {
         assert.equal(parseAddress(address).address, address)
         assert.ok(until > 0)
@@ -170,7 +170,7 @@ export const stateTargets: readonly Target[] = [
       }
       assert.deepEqual(store.running(), [])
       store.close()
-      const again = SignedGrantStore.open(directory, parts)
+      const again = KnockGrantStore.open(directory, parts)
       assert.deepEqual(again.running(), [])
       again.close()
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseSeconds } from '../../../src/cli/flag-values.js'
+import { parseSeconds } from '../../../src/cli/flags/flag-values.js'
 
 describe('a flag that takes a time', () => {
   it('is in seconds', () => {

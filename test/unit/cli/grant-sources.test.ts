@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { LookupAddress } from 'node:dns'
 import { describe, it } from 'node:test'
-import { findSources } from '../../../src/cli/grant-sources.js'
+import { findSources } from '../../../src/cli/changes/grant-sources.js'
 
 describe('what a user names to grant access', () => {
   const asked: string[] = []

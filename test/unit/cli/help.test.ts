@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command } from 'commander'
 import { createProgram } from '../../../src/cli/program.js'
-import { wrapHelp } from '../../../src/cli/wrap-help.js'
+import { wrapHelp } from '../../../src/cli/help/wrap-help.js'
 import type { Terminal } from '../../../src/util/index.js'
 
 const silent = () => undefined

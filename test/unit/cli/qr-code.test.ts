@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { drawQrCode, qrCode } from '../../../src/cli/qr-code.js'
+import { drawQrCode, qrCode } from '../../../src/cli/output/qr-code.js'
 
 const textOf = (length: number) => 'pkctl://a'.padEnd(length, 'xYz%/-q').slice(0, length)
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { secondsUntil } from '../../../src/cli/time-flag.js'
+import { secondsUntil } from '../../../src/cli/flags/time-flag.js'
 
 describe('seconds until a time', () => {
   const now = new Date(2026, 10, 30, 17, 30, 0, 400)

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { serverIdentity } from '../../../src/cli/server-key-files.js'
+import { serverIdentity } from '../../../src/cli/client/server-key-files.js'
 import { loadConfig } from '../../../src/config/load.js'
 
 describe("the server's key pair", () => {

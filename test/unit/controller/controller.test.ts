@@ -3,7 +3,7 @@ import { afterEach, describe, it, mock } from 'node:test'
 import type { Config } from '../../../src/config/types.js'
 import type { ControllerParts } from '../../../src/controller/controller-parts.js'
 import { Controller } from '../../../src/controller/controller.js'
-import type { PacketWorker } from '../../../src/controller/packet-worker-interface.js'
+import type { PacketWorker } from '../../../src/controller/packets/packet-worker-interface.js'
 import type { Command } from '../../../src/nft/nft-json.js'
 import { deleteTable } from '../../../src/nft/nft-json.js'
 import type { Exclusive } from '../../../src/nft/lock.js'
@@ -82,7 +82,7 @@ class Scene {
       } as unknown as ControllerParts['triggers'],
       readOneTime: () => ({ unused: [] }),
       readKeyFile: () => Promise.resolve(undefined),
-      signedGrants: {
+      knockGrants: {
         ...{ note: () => undefined, end: () => undefined, running: () => [] },
         close: () => void this.stopped.push('signed grants'),
       },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Counters } from '../../../src/controller/counters.js'
-import { refusals } from '../../../src/controller/decision.js'
+import { Counters } from '../../../src/controller/report/counters.js'
+import { refusals } from '../../../src/controller/verify/decision.js'
 
 describe('Counters', () => {
   it('start at zero, count for themselves, and are seen through the same memory', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { DriftWatcher } from '../../../src/controller/drift-watcher.js'
+import { DriftWatcher } from '../../../src/controller/ruleset/drift-watcher.js'
 import type { GrantTracker } from '../../../src/nft/reconcile/grant-tracker.js'
 import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
 import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'

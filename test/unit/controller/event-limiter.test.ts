@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { EventLimiter } from '../../../src/controller/event-limiter.js'
+import { EventLimiter } from '../../../src/controller/report/event-limiter.js'
 
 describe('EventLimiter', () => {
   /** How many of ten pass at each of these times. */

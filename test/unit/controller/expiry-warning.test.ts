@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { ExpiryWarning } from '../../../src/controller/expiry-warning.js'
+import { ExpiryWarning } from '../../../src/controller/report/expiry-warning.js'
 import { load } from '../config/config-support.js'
 
 const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ'

@@ -1,7 +1,7 @@
 /** What the log says of grants that other programs make, take back or change. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ForeignGrants } from '../../../src/controller/foreign-grants.js'
+import { ForeignGrants } from '../../../src/controller/grants/foreign-grants.js'
 import type { RulesetEvent } from '../../../src/nft/index.js'
 
 const element = (verb: string, name: string, ...values: string[]): RulesetEvent => ({

@@ -1,7 +1,7 @@
 /** When grants are compared, and what becomes of what is different. */
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { GrantAudit } from '../../../src/controller/grant-audit.js'
+import { GrantAudit } from '../../../src/controller/grants/grant-audit.js'
 import { noDifferences } from '../../../src/nft/reconcile/compare-grants.js'
 import type { GrantDifferences, RunningGrant } from '../../../src/nft/index.js'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
-import type { Grants } from '../../../src/controller/grant-confirmation.js'
-import { GrantConfirmation } from '../../../src/controller/grant-confirmation.js'
-import { Reporter } from '../../../src/controller/reporter.js'
+import type { Grants } from '../../../src/controller/grants/grant-confirmation.js'
+import { GrantConfirmation } from '../../../src/controller/grants/grant-confirmation.js'
+import { Reporter } from '../../../src/controller/report/reporter.js'
 import { service } from '../../support/firewall-tools.js'
 
 const none = { unverified: 0, others: 0, grants: 0 }

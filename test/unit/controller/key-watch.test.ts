@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import type { KeyFile, KeyPath, SshCredential } from '../../../src/config/index.js'
-import { KeyWatch } from '../../../src/controller/key-watch.js'
-import type { CredentialKeys } from '../../../src/controller/signature-job.js'
+import { KeyWatch } from '../../../src/controller/verify/key-watch.js'
+import type { CredentialKeys } from '../../../src/controller/verify/signature-job.js'
 import { noTriggers } from '../config/config-support.js'
 import { serverKey } from './signed-support.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Confirmation, Grants } from '../../../src/controller/grant-confirmation.js'
-import { KnockCommands } from '../../../src/controller/knock-commands.js'
+import type { Confirmation, Grants } from '../../../src/controller/grants/grant-confirmation.js'
+import { KnockCommands } from '../../../src/controller/triggers/knock-commands.js'
 import { service } from '../../support/firewall-tools.js'
 
 const grants: Grants = [{ service: service('ssh'), seconds: 60 }]

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { refusals } from '../../../src/controller/decision.js'
-import type { KnockEvent } from '../../../src/controller/knock-events.js'
-import type { Granted } from '../../../src/controller/knock-messages.js'
-import { knockMessage } from '../../../src/controller/knock-messages.js'
+import { refusals } from '../../../src/controller/verify/decision.js'
+import type { KnockEvent } from '../../../src/controller/report/knock-events.js'
+import type { Granted } from '../../../src/controller/report/knock-messages.js'
+import { knockMessage } from '../../../src/controller/report/knock-messages.js'
 
 const at = { source: '192.0.2.1', port: 40_000 }
 const granted = (...grants: [string, number][]): Granted =>

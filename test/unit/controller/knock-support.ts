@@ -1,7 +1,7 @@
 /** Knocks as packets, and a clock that stands still until it is told to move. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../src/controller/clock.js'
-import type { PacketCredential } from '../../../src/controller/packet-credential.js'
+import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
 import { encodePkd, parsePkdKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { decode, documentation6, ipv4, ipv6, udp } from '../queue/build-packet.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { OnBehalfGrants } from '../../../src/controller/on-behalf-grants.js'
+import { OnBehalfGrants } from '../../../src/controller/grants/on-behalf-grants.js'
 
 /** The commands and the log of one after the other. */
 function bench() {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import type { KeyFile, KeyPath } from '../../../src/config/index.js'
-import { PatientReads } from '../../../src/controller/patient-reads.js'
+import { PatientReads } from '../../../src/controller/verify/patient-reads.js'
 
 const file = (written: string, user: string | null = null): KeyPath => ({ written, user, path: `/${written}` })
 const home = (user: string) => file(`~${user}/keys`, user)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { RateLimiter } from '../../../src/controller/rate-limiter.js'
+import { RateLimiter } from '../../../src/controller/verify/rate-limiter.js'
 
 const address4 = (...bytes: number[]) => Buffer.from(bytes)
 const address6 = (hex: string) => Buffer.from(hex.replaceAll(' ', '').padEnd(32, '0'), 'hex')

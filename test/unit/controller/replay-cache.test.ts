@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ReplayLimits, ReplayAnswer } from '../../../src/controller/replay-cache.js'
-import { ReplayCache } from '../../../src/controller/replay-cache.js'
+import type { ReplayLimits, ReplayAnswer } from '../../../src/controller/replay/replay-cache.js'
+import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 
 const digestOf = (name: string | number) => createHash('sha256').update(String(name)).digest()
 

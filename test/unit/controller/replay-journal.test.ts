@@ -5,8 +5,8 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { Remembered } from '../../../src/controller/replay-caches.js'
-import { ReplayJournal } from '../../../src/controller/replay-journal.js'
+import type { Remembered } from '../../../src/controller/replay/replay-caches.js'
+import { ReplayJournal } from '../../../src/controller/replay/replay-journal.js'
 import { parsePkdKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 
 const recordLength = 32

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { RulesetCheck } from '../../../src/controller/ruleset-check.js'
+import { RulesetCheck } from '../../../src/controller/ruleset/ruleset-check.js'
 
 describe('RulesetCheck', () => {
   let now: number

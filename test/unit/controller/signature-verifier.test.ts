@@ -1,8 +1,8 @@
 /** The thread that verifies signatures, without the thread. */
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
-import { SignatureVerifier } from '../../../src/controller/signature-verifier.js'
-import type { CredentialKeys, SignedOutcome } from '../../../src/controller/signature-job.js'
+import { SignatureVerifier } from '../../../src/controller/verify/signature-verifier.js'
+import type { CredentialKeys, SignedOutcome } from '../../../src/controller/verify/signature-job.js'
 import { blobOf, OpenSsh } from '../../support/openssh.js'
 import type { TestKey } from '../knock/openssh/sshsig.js'
 import { testKey } from '../knock/openssh/sshsig.js'

@@ -1,7 +1,7 @@
 /** Signed knocks as packets, and credentials whose knocks are signed; with keys of node's own. */
 import { randomBytes } from 'node:crypto'
-import type { PacketCredential } from '../../../src/controller/packet-credential.js'
-import type { CredentialKeys, SignedOutcome } from '../../../src/controller/signature-job.js'
+import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
+import type { CredentialKeys, SignedOutcome } from '../../../src/controller/verify/signature-job.js'
 import type { KnockRequestBody } from '../../../src/knock/pk1/request.js'
 import { plainRequest } from '../../../src/knock/pk1/request.js'
 import { draftSigned, newServerKey } from '../../../src/knock/pk1/signed.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { TimeBudget } from '../../../src/controller/time-budget.js'
+import { TimeBudget } from '../../../src/controller/verify/time-budget.js'
 
 describe('a budget of time', () => {
   /** How many pieces of work are begun in `seconds`, asked for each millisecond, of which each takes so long. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { refusals } from '../../../src/controller/decision.js'
-import type { PacketCredential } from '../../../src/controller/packet-credential.js'
-import { warmUp } from '../../../src/controller/warm-up.js'
+import { refusals } from '../../../src/controller/verify/decision.js'
+import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
+import { warmUp } from '../../../src/controller/packets/warm-up.js'
 import { laptop, pkdSecret, TestClock } from './knock-support.js'
 
 describe('warming up the packet path', () => {

@@ -1,6 +1,6 @@
 /** A machine on which all is well, and what must be found when something of it is otherwise. */
 import assert from 'node:assert/strict'
-import type { Status } from '../../../src/controller/collect-status.js'
+import type { Status } from '../../../src/controller/report/collect-status.js'
 import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { Finding, FindingId } from '../../../src/doctor/finding.js'

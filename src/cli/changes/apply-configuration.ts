@@ -1,0 +1,64 @@
+/** The services of a configuration in the kernel, guarded against a lockout and, if wanted, until a confirmation. */
+import { loadConfig } from '../../config/index.js'
+import type { Change, ServiceGrant, ServicePlan } from '../../nft/index.js'
+import { realFirewall } from '../../nft/index.js'
+import type { LockoutFlags } from '../../safety/index.js'
+import { arm, confirm, guardSession, refuseWhileUnconfirmed, rollbackState } from '../../safety/index.js'
+import type { Terminal } from '../../util/index.js'
+import { tellDaemon } from './change.js'
+import { logChange } from './log-change.js'
+
+interface ApplyOptions extends LockoutFlags {
+  readonly prune?: boolean
+  /** Seconds until a change that is not confirmed is rolled back. */
+  readonly confirmWithin?: number | undefined
+  /** Files of the configuration that are removed when the change is rolled back. */
+  readonly newFiles?: readonly string[]
+  /** Of the daemon to notify; by default that of the configuration. */
+  readonly socket?: string
+}
+
+export interface Applied extends Change {
+  /** Of the configuration. */
+  readonly file: string
+  readonly plan: ServicePlan
+  /** Made by --allow-me. */
+  readonly sessionGrants: readonly ServiceGrant[]
+  /** Seconds; undefined where nothing waits for a confirmation. */
+  readonly confirmWithin: number | undefined
+}
+
+/** Throws what makes it impossible; nothing is changed then. */
+export async function applyConfiguration(terminal: Terminal, file: string, options: ApplyOptions): Promise<Applied> {
+  const { confirmWithin: seconds, newFiles = [] } = options
+  const { config, warnings } = loadConfig(file)
+  for (const warning of warnings) terminal.warn(warning)
+  const remove = options.prune ? ('others' as const) : []
+  const daemonSocket = options.socket ?? config.socket.path
+  if (!options.dryRun) await refuseWhileUnconfirmed()
+  const firewall = realFirewall(options)
+  const rollback = { armed: false }
+  let sessionGrants: readonly ServiceGrant[] = []
+  const prepare = async (plan: ServicePlan) => {
+    sessionGrants = await guardSession(terminal, firewall, options, plan)
+    if (seconds !== undefined && !options.dryRun && (isChange(plan) || sessionGrants.length > 0)) {
+      const replaced = await firewall.replacedBy(sessionGrants, plan.before)
+      await arm(rollbackState(plan, sessionGrants, replaced, { seconds, daemonSocket, newFiles }))
+      rollback.armed = true
+    }
+    return sessionGrants
+  }
+  const work = firewall.apply({ specs: config.services, remove, replace: true, prepare })
+  const result = await work.catch(async (error: unknown) => {
+    // Nothing was changed; if this fails as well, there will be nothing to roll back.
+    if (rollback.armed) await confirm().catch(() => undefined)
+    throw error
+  })
+  if (result.changed && !options.dryRun) {
+    await tellDaemon(terminal, { socket: daemonSocket })
+    await logChange(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
+  }
+  return { ...result, file: config.file, sessionGrants, confirmWithin: rollback.armed ? seconds : undefined }
+}
+
+const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0

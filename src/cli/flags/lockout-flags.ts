@@ -1,0 +1,14 @@
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import { parseWindow } from '../../config/service-options.js'
+
+export function withLockoutFlags(command: Command): Command {
+  return command
+    .option('--allow-me', 'grant the address of your ssh session access')
+    .addOption(
+      new Option('--for <time>', 'how long --allow-me grants access (default: without a time limit)').argParser(
+        parseWindow,
+      ),
+    )
+    .option('--force', 'continue even if that ends your ssh session')
+}

@@ -1,0 +1,193 @@
+/**
+ * Whose the grants by knock are that run, and who has signed for them, in memory and on disk, so that the grants of a user or
+ * a credential can be revoked after a restart of the daemon, too: a JSON object on each line. The first one names the boot, with which all grants end. Then for a key,
+ * service and address the last line counts; a line without a key ends all of its service and address. Times are seconds of
+ * the clock that goes on as the kernel's timeouts do; null is without a time limit.
+ *
+ * No line is waited for: what a power failure loses here, the kernel loses, too.
+ */
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { parseAddress } from '../../net/index.js'
+import { giveToOwner, isStillThere, makeOwnedDirectory, readOwned, replaceAndKeepOpen } from '../../util/index.js'
+
+export interface KnockGrant {
+  readonly credential: string
+  readonly service: string
+  /** Which kind of grant it is to the kernel: `hand` for one that the mark of a verdict cannot make. */
+  readonly by: 'knock' | 'hand'
+  /** In the spelling of nft. */
+  readonly address: string
+  /** The comment of the key, or a principal of the certificate. */
+  readonly user: string | null
+  /** Its fingerprint, and that of the CA of a certificate, as ssh-keygen prints them; null for a knock that is not signed. */
+  readonly key: string | null
+  readonly authority: string | null
+  /** Infinity without a time limit. */
+  readonly until: number
+}
+
+interface StoreParts {
+  /** Tells one boot of the machine from another. */
+  readonly boot: string
+  readonly now: () => number
+  /** Gets what happens to the file later, one line. */
+  readonly report: (message: string) => void
+}
+
+const maxGrants = 100_000
+const compactAboveLines = 1000
+
+const keyOf = ({ credential, key, service, by, address }: KnockGrant) =>
+  [credential, key ?? '', service, by, address].join(' ')
+
+export class KnockGrantStore {
+  readonly #file: string
+  readonly #parts: StoreParts
+  readonly #grants = new Map<string, KnockGrant>()
+  /** How many grants there may be before those that are over are removed. */
+  #pruneAt = compactAboveLines
+  #descriptor = -1
+  #lines = 0
+  /** Whether it was reported that grants are not noted. */
+  #isTold = false
+
+  private constructor(file: string, parts: StoreParts) {
+    this.#file = file
+    this.#parts = parts
+  }
+
+  /** Reads what runs, and ignores lines that are damaged. Throws the system's error. */
+  static open(directory: string, parts: StoreParts): KnockGrantStore {
+    const store = new KnockGrantStore(path.join(directory, 'signed-grants'), parts)
+    makeOwnedDirectory(directory)
+    let text = ''
+    try {
+      text = readOwned(store.#file).toString('utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+    const [first, ...lines] = text.split('\n').map(objectIn)
+    if (first?.['boot'] === parts.boot) for (const line of lines) store.#recall(line)
+    store.#rewrite()
+    return store
+  }
+
+  /** Those that run. */
+  running(): KnockGrant[] {
+    const now = this.#parts.now()
+    return [...this.#grants.values()].filter(({ until }) => until > now)
+  }
+
+  /** Notes a grant. An earlier one that ends later stays. Never throws. */
+  note(grant: KnockGrant): void {
+    const key = keyOf(grant)
+    const known = this.#grants.get(key)
+    if (known && known.until >= grant.until) return
+    if (!known && this.#grants.size >= this.#pruneAt) this.#prune()
+    if (!known && this.#grants.size >= maxGrants) {
+      this.#tell(`more than ${maxGrants} grants by knock run`)
+      return
+    }
+    this.#grants.set(key, grant)
+    this.#append(lineOf(grant))
+  }
+
+  /** What the address had of the service is revoked. Never throws. */
+  end(service: string, address: string): void {
+    let isKnown = false
+    for (const [key, grant] of this.#grants) {
+      if (grant.service === service && grant.address === address) isKnown = this.#grants.delete(key)
+    }
+    if (isKnown) this.#append(JSON.stringify({ service, address }))
+  }
+
+  close(): void {
+    if (this.#descriptor >= 0) fs.closeSync(this.#descriptor)
+    this.#descriptor = -1
+  }
+
+  #prune(): void {
+    const now = this.#parts.now()
+    for (const [key, { until }] of this.#grants) if (until <= now) this.#grants.delete(key)
+    this.#pruneAt = Math.max(compactAboveLines, 2 * this.#grants.size)
+  }
+
+  #recall(line: Record<string, unknown> | undefined): void {
+    const grant = line && grantIn(line)
+    if (grant) this.#grants.set(keyOf(grant), grant)
+    else if (line && line['key'] === undefined) {
+      for (const [key, { service, address }] of this.#grants)
+        if (service === line['service'] && address === line['address']) this.#grants.delete(key)
+    }
+  }
+
+  #append(line: string): void {
+    try {
+      const isLong = this.#lines > compactAboveLines && this.#lines > 2 * this.#grants.size
+      if (isLong || this.#descriptor < 0 || !isStillThere(this.#file, this.#descriptor)) {
+        // What is in memory is in it.
+        this.#rewrite()
+      } else {
+        // The line break comes first, so that a line that a full disk cut off does not damage the next one.
+        const bytes = Buffer.from(`\n${line}`)
+        if (fs.writeSync(this.#descriptor, bytes) < bytes.length) throw new Error('the disk is full')
+        this.#lines++
+      }
+      this.#isTold = false
+    } catch (error) {
+      this.#tell(`${this.#file} cannot be written: ${(error as Error).message}`)
+    }
+  }
+
+  #tell(reason: string): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    this.#parts.report(`pkctl revoke and pkctl user revoke may miss grants that run now: ${reason}`)
+  }
+
+  #rewrite(): void {
+    this.#prune()
+    const lines = [JSON.stringify({ boot: this.#parts.boot }), ...[...this.#grants.values()].map(lineOf)]
+    const descriptor = replaceAndKeepOpen(this.#file, lines.join('\n'), {
+      prepare: made => {
+        giveToOwner(made, path.dirname(this.#file))
+      },
+    })
+    this.close()
+    this.#descriptor = descriptor
+    this.#lines = lines.length
+  }
+}
+
+const lineOf = ({ until, ...grant }: KnockGrant) =>
+  JSON.stringify({ ...grant, until: until === Infinity ? null : until })
+
+function objectIn(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function grantIn(line: Record<string, unknown>): KnockGrant | undefined {
+  const { credential, service, by, address, user, key, authority, until } = line
+  const isText = (value: unknown): value is string => typeof value === 'string'
+  const isTextOrNull = (value: unknown): value is string | null => value === null || isText(value)
+  if (!isText(credential) || !isText(service) || !isTextOrNull(key) || !isTextOrNull(user) || !isTextOrNull(authority))
+    return
+  if ((by !== 'knock' && by !== 'hand') || !isText(address) || !isAddress(address)) return
+  if (until !== null && typeof until !== 'number') return
+  return { credential, service, by, address, user, key, authority, until: until ?? Infinity }
+}
+
+/** The file may belong to another user than this process. */
+function isAddress(text: string): boolean {
+  try {
+    return parseAddress(text).address === text
+  } catch {
+    return false
+  }
+}

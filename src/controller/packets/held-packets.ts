@@ -1,0 +1,123 @@
+/**
+ * Packets whose answer waits for the verification of a signature: the knocks themselves, and connections that came behind
+ * them, which are answered after them. How many there are, and for how long, is bounded.
+ */
+import type { HeldAnswer, Packet } from '../../queue/index.js'
+import { copyOfPacket } from '../../queue/index.js'
+
+/** A knock whose signature is being verified. */
+export interface HeldKnock {
+  /** Of the job. */
+  readonly id: number
+  readonly packet: Packet
+  /** Connections of the same source that came after it. */
+  readonly behind: HeldAnswer[]
+  /** Seconds of the monotonic clock. */
+  readonly until: number
+  readonly fingerprint: string
+}
+
+const maxKnocks = 256
+const maxBehind = 1024
+/** What is held is a part of the queue, in which others must find room. */
+const shareOfQueue = 4
+/** A client has given up by then, and another thread that takes longer does not work. */
+const longestSeconds = 3
+
+/** So long packets begin in a way that the kernel lets pass. */
+const rememberSeconds = 90
+const maxRemembered = 8192
+
+/** Salt and check of a packet: no two packets have the same. */
+const fingerprintAt = 8
+const fingerprintLength = 32
+
+export class HeldPackets {
+  readonly #knocks = new Map<number, HeldKnock>()
+  /** The last knock of each source, by the bytes of its address in latin1. */
+  readonly #lastOf = new Map<string, HeldKnock>()
+  readonly #inFlight = new Set<string>()
+  /** Packets that were verified: a copy of one of them need not be verified again. In two generations. */
+  #verified = new Set<string>()
+  #verifiedBefore = new Set<string>()
+  #turnAt = -Infinity
+  #lastId = 0
+  #behind = 0
+  readonly #maxKnocks: number
+  readonly #maxBehind: number
+
+  /** `queueLength`: how many packets the queue has room for. */
+  constructor(queueLength: number) {
+    const share = Math.max(1, Math.floor(queueLength / shareOfQueue))
+    this.#maxKnocks = Math.min(maxKnocks, share)
+    this.#maxBehind = Math.min(maxBehind, share)
+  }
+
+  get size(): number {
+    return this.#knocks.size
+  }
+
+  /** Holds a copy of the packet, unless it is itself a copy of another one, or there are too many; `now` is monotonic. */
+  hold(packet: Packet, now: number): HeldKnock | 'replayed' | 'signatures-busy' {
+    this.#turn(now)
+    const at = packet.payloadAt + fingerprintAt
+    const fingerprint = packet.buffer.toString('latin1', at, at + fingerprintLength)
+    const isKnown =
+      this.#inFlight.has(fingerprint) || this.#verified.has(fingerprint) || this.#verifiedBefore.has(fingerprint)
+    if (isKnown) return 'replayed'
+    if (this.#knocks.size >= this.#maxKnocks) return 'signatures-busy'
+    const until = now + longestSeconds
+    const knock = { id: ++this.#lastId, packet: copyOfPacket(packet), behind: [], until, fingerprint }
+    this.#knocks.set(knock.id, knock)
+    this.#lastOf.set(sourceOf(packet), knock)
+    this.#inFlight.add(fingerprint)
+    return knock
+  }
+
+  /** Holds a connection behind the last knock of its source; false where there is none, or are too many connections. */
+  holdBehind(packet: Packet, mark: number): boolean {
+    if (packet.version === 0 || this.#behind >= this.#maxBehind) return false
+    const knock = this.#lastOf.get(sourceOf(packet))
+    if (!knock) return false
+    knock.behind.push({ id: packet.id, mark })
+    this.#behind++
+    return true
+  }
+
+  /** The knock whose verification has ended; undefined where it was answered before. */
+  take(id: number): HeldKnock | undefined {
+    const knock = this.#remove(id)
+    if (knock) this.#verified.add(knock.fingerprint)
+    return knock
+  }
+
+  /** Those that have waited for too long. */
+  takeLate(now: number): HeldKnock[] {
+    return [...this.#knocks.values()].flatMap(({ id, until }) => (until <= now ? (this.#remove(id) ?? []) : []))
+  }
+
+  takeAll(): HeldKnock[] {
+    return [...this.#knocks.keys()].flatMap(id => this.#remove(id) ?? [])
+  }
+
+  #remove(id: number): HeldKnock | undefined {
+    const knock = this.#knocks.get(id)
+    if (!knock) return undefined
+    this.#knocks.delete(id)
+    this.#inFlight.delete(knock.fingerprint)
+    this.#behind -= knock.behind.length
+    const source = sourceOf(knock.packet)
+    if (this.#lastOf.get(source) === knock) this.#lastOf.delete(source)
+    return knock
+  }
+
+  #turn(now: number): void {
+    if (now < this.#turnAt && this.#verified.size < maxRemembered) return
+    this.#verifiedBefore = this.#verified
+    this.#verified = new Set()
+    this.#turnAt = now + rememberSeconds
+  }
+}
+
+const sourceOf = ({ buffer, sourceAt, version }: Packet) =>
+  buffer.toString('latin1', sourceAt, sourceAt + (version === 4 ? 4 : 16))

@@ -1,0 +1,207 @@
+/**
+ * The story of one packet that left the kernel: a knock is verified, noted on disk, and answered with the mark by which
+ * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate. A knock with a signature
+ * is held until another thread has verified that, with the connections behind it, while others are answered.
+ */
+import type { Batch, HeldAnswer, Packet } from '../../queue/index.js'
+import { answeredLater } from '../../queue/index.js'
+import type { BatchGrantsParts } from '../grants/batch-grants.js'
+import { BatchGrants } from '../grants/batch-grants.js'
+import { ClockWatch } from '../clock-watch.js'
+import type { Decision, Refusal } from '../verify/decision.js'
+import { refusedUsedUp } from '../verify/decision.js'
+import { EventCollector } from '../report/event-collector.js'
+import { EventLimiter } from '../report/event-limiter.js'
+import type { HeldKnock } from './held-packets.js'
+import { HeldPackets } from './held-packets.js'
+import { effectsOf, effectsOfSequence, isByMark, isFollowed } from './knock-effects.js'
+import type { Effect, KnockEvent, Suppressed } from '../report/knock-events.js'
+import type { OwnDatagrams } from '../self-test/own-datagrams.js'
+import type { SequenceVerifier } from '../verify/sequence-verifier.js'
+import type { SignedJob, SignedOutcome } from '../verify/signature-job.js'
+import type { KnockVerifier } from '../verify/verifier.js'
+
+interface PacketHandlerParts extends BatchGrantsParts {
+  /** How many packets the queue has room for. */
+  readonly queueLength: number
+  readonly addressText: (packet: Packet) => string
+  /** What the daemon sends to itself. */
+  readonly own?: Pick<OwnDatagrams, 'takes' | 'tell'>
+  readonly onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void
+  readonly onEffects: (effects: readonly Effect[]) => void
+}
+
+/** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
+const effectsPerSecond = 200
+
+/** How often it is looked for packets that are held for too long, in milliseconds. */
+const tickMilliseconds = 250
+
+export class PacketHandler {
+  verifier: KnockVerifier
+  steps: SequenceVerifier
+  /** Has a signature verified by the other thread; null while that does not run. */
+  verifySignature: ((job: SignedJob) => void) | null = null
+  readonly #held: HeldPackets
+  readonly #parts: PacketHandlerParts
+  readonly #events: EventCollector
+  readonly #clockWatch: ClockWatch
+  readonly #followed = new EventLimiter(effectsPerSecond)
+  readonly #grants: BatchGrants
+
+  constructor(verifier: KnockVerifier, steps: SequenceVerifier, parts: PacketHandlerParts) {
+    this.verifier = verifier
+    this.steps = steps
+    this.#parts = parts
+    this.#held = new HeldPackets(parts.queueLength)
+    this.#events = new EventCollector(parts.clock, parts.addressText)
+    this.#grants = new BatchGrants(parts, this.#events)
+    this.#clockWatch = new ClockWatch(parts.clock)
+  }
+
+  /** Decides the answers of a whole batch. When they are out, or those of some more batches, call `onAnswered`. */
+  onBatch(batch: Batch): void {
+    this.#grants.begin()
+    this.#warnOfClock()
+    for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
+    this.#grants.commit(batch)
+  }
+
+  /** Decides the answers of packets whose signatures were verified, and of what waits behind them. */
+  onVerified(outcomes: readonly SignedOutcome[]): HeldAnswer[] {
+    const known = outcomes.flatMap(outcome => {
+      const knock = this.#held.take(outcome.id)
+      return knock ? [{ knock, outcome }] : []
+    })
+    return this.#settle(
+      known.map(({ knock }) => knock),
+      (packet, i) => this.verifier.decideSigned(packet, known[i]?.outcome as SignedOutcome),
+    )
+  }
+
+  /** The answers to packets that are held for too long. */
+  lateAnswers(): HeldAnswer[] {
+    if (this.#held.size === 0) return []
+    return this.#refuse(this.#held.takeLate(this.#parts.clock.monotonic()), 'signatures-late')
+  }
+
+  /** The answers to all packets that are held. */
+  giveUp(): HeldAnswer[] {
+    return this.#refuse(this.#held.takeAll(), 'signatures-down')
+  }
+
+  /** In milliseconds, for the queue: -1 where nothing is held. */
+  longestWait(): number {
+    return this.#held.size > 0 ? tickMilliseconds : -1
+  }
+
+  #refuse(knocks: readonly HeldKnock[], reason: Refusal): HeldAnswer[] {
+    return this.#settle(knocks, () => ({ kind: 'refuse', reason }))
+  }
+
+  #settle(knocks: readonly HeldKnock[], decide: (packet: Packet, i: number) => Decision): HeldAnswer[] {
+    if (knocks.length === 0) return []
+    const packets = knocks.map(({ packet }) => packet)
+    const batch: Batch = { packets, count: packets.length, answers: new Float64Array(packets.length) }
+    this.#grants.begin()
+    for (const [i, packet] of packets.entries()) batch.answers[i] = this.#carryOut(packet, i, decide(packet, i))
+    this.#grants.commit(batch)
+    return knocks.flatMap(({ packet: { id }, behind }, i) => [{ id, mark: batch.answers[i] as number }, ...behind])
+  }
+
+  /** Tells the other thread what was decided. Posting a message takes longer than a knock, so that packets go first. */
+  onAnswered(): void {
+    this.#events.flush(this.#parts.onEvents)
+    const effects = this.#grants.takeEffects()
+    if (effects.length > 0) this.#parts.onEffects(effects)
+    this.#parts.own?.tell()
+  }
+
+  #answer(packet: Packet, index: number): number {
+    const { marks, counters, own } = this.#parts
+    const mine = (packet.mark & marks.mask) >>> 0
+    const others = (packet.mark & marks.others) >>> 0
+    if (mine === marks.pending) {
+      counters.add('pending')
+      return this.#held.size > 0 && this.#held.holdBehind(packet, others) ? answeredLater : others
+    }
+    if (mine === marks.step || mine === marks.strayStep) return this.#step(packet, index, mine === marks.strayStep)
+    if (mine !== marks.candidate) {
+      // Another program queues to our number. Without our mark it can open nothing; it goes on as it came.
+      counters.add('stray')
+      return packet.mark
+    }
+    // Neither a knock nor a stranger's: it opens nothing, and nothing counts it.
+    if (own?.takes(packet)) return others + marks.refused
+    const decision = this.verifier.verify(packet)
+    return decision.kind === 'verify' ? this.#hold(packet, index) : this.#carryOut(packet, index, decision)
+  }
+
+  /** Leaves the packet without an answer, and has its signature verified. */
+  #hold(packet: Packet, index: number): number {
+    const { clock, addressText } = this.#parts
+    const { verifySignature } = this
+    if (!verifySignature) return this.#carryOut(packet, index, { kind: 'refuse', reason: 'signatures-down' })
+    const held = this.#held.hold(packet, clock.monotonic())
+    if (typeof held === 'string') return this.#carryOut(packet, index, { kind: 'refuse', reason: held })
+    const { buffer, payloadAt, payloadLength, destinationPort } = held.packet
+    // Of a part of a buffer, the whole would be posted.
+    const bytes = new Uint8Array(buffer.subarray(payloadAt, payloadAt + payloadLength))
+    verifySignature({ id: held.id, bytes, port: destinationPort, source: addressText(packet) })
+    return answeredLater
+  }
+
+  /** The answer to a knock on which this is decided, and what follows it. */
+  #carryOut(packet: Packet, index: number, decided: Decision): number {
+    const { marks, counters, tally, addressText } = this.#parts
+    const others = (packet.mark & marks.others) >>> 0
+    const decision = this.#bounded(decided)
+    this.#events.addDecision(packet, decision)
+    if (decision.kind === 'grant') {
+      this.#grants.grant(index, decision, packet, effectsOf(decision, packet, addressText))
+      return others + (isByMark(decision) ? marks.action(decision.credential.action) : marks.refused)
+    }
+    counters.add(decision.reason)
+    const { credential, knock } = decision
+    tally.refuse(credential?.name ?? '', decision.reason)
+    if (refusedUsedUp.has(decision.reason) && credential && knock) this.#grants.note(credential, packet, knock)
+    return others + marks.refused
+  }
+
+  /** What has to follow knocks is done by another thread, which must not be flooded by those who have a key. */
+  #bounded(decision: Decision): Decision {
+    if (decision.kind === 'refuse') return decision
+    if (!isFollowed(decision)) return decision
+    if (this.#followed.pass(this.#parts.clock.monotonic())) return decision
+    const { credential, knock, clockDifferenceSeconds } = decision
+    return { kind: 'refuse', reason: 'rate-limited', credential, knock, clockDifferenceSeconds }
+  }
+
+  /** A knock of a sequence goes on to whoever listens there, whatever it completes. */
+  #step(packet: Packet, index: number, stray: boolean): number {
+    const { marks, counters, tally, clock, addressText } = this.#parts
+    const others = (packet.mark & marks.others) >>> 0
+    const decision = this.steps.step(packet, stray)
+    if (!decision) return others
+    const { sequence } = decision
+    const isComplete = decision.kind === 'complete'
+    const tooMany = isComplete && sequence.triggers && !this.#followed.pass(clock.monotonic())
+    if (sequence.once && isComplete) this.#grants.follow({ kind: 'spent', credential: sequence.name })
+    const reason = !isComplete ? decision.reason : tooMany ? 'rate-limited' : undefined
+    const refused = reason !== undefined
+    counters.add(reason ?? 'accepted')
+    if (reason === undefined) tally.accept(sequence.name)
+    else tally.refuse(sequence.name, reason)
+    if (!refused) this.#grants.complete(index)
+    this.#events.addSequence(packet, sequence, reason)
+    if (refused) return others
+    this.#grants.follow(...effectsOfSequence(sequence, packet, addressText))
+    return others + marks.action(sequence.action)
+  }
+
+  #warnOfClock(): void {
+    const jump = this.#clockWatch.jump()
+    if (jump === 0) return
+    this.#parts.onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(jump)} s`)
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Collects what is reported of knocks until the packets are answered. Each kind of knock has a limit of its own, so that
+ * packets that anyone can send never keep the knocks of a user out of the log.
+ */
+import type { Packet } from '../../queue/index.js'
+import type { Clock } from '../clock.js'
+import type { Decision, Refusal } from '../verify/decision.js'
+import { refusedCopies, refusedUnverified } from '../verify/decision.js'
+import { EventLimiter } from './event-limiter.js'
+import type { KnockEvent, Suppressed } from './knock-events.js'
+import type { PacketSequence } from '../verify/sequence-verifier.js'
+
+const eventsPerSecond = 50
+/** A copy of one valid knock can be sent without end. */
+const copiesPerSecond = 2
+
+export class EventCollector {
+  readonly #clock: Pick<Clock, 'monotonic'>
+  readonly #addressText: (packet: Packet) => string
+  readonly #verified = new EventLimiter(eventsPerSecond)
+  readonly #copies = new EventLimiter(copiesPerSecond)
+  readonly #unverified = new EventLimiter(eventsPerSecond)
+  #events: KnockEvent[] = []
+  /** Suppressed events of accepted knocks for which the kernel makes a grant. */
+  #grants = 0
+
+  constructor(clock: Pick<Clock, 'monotonic'>, addressText: (packet: Packet) => string) {
+    this.#clock = clock
+    this.#addressText = addressText
+  }
+
+  /** How many events wait. */
+  get count(): number {
+    return this.#events.length
+  }
+
+  /** Adds the decision about a knock of one packet, if its limit allows. */
+  addDecision(packet: Packet, decision: Decision): void {
+    if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) {
+      if (isGrantByMark(decision)) this.#grants++
+      return
+    }
+    this.#events.push({
+      kind: decision.kind === 'grant' && revokes(decision) ? 'revoke' : decision.kind,
+      source: packet.version === 0 ? 'unknown' : this.#addressText(packet),
+      port: packet.version === 0 ? 0 : packet.destinationPort,
+      ...(decision.kind === 'refuse' ? { reason: decision.reason } : {}),
+      ...(decision.credential ? { credential: decision.credential.name } : {}),
+      ...(decision.kind === 'grant' && decision.knock.requested
+        ? { onBehalfOf: decision.knock.requested.address }
+        : {}),
+      ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
+      ...(decision.kind === 'grant' && decision.also ? { also: decision.also.address } : {}),
+      ...(decision.signer ? { signer: decision.signer } : {}),
+      ...(decision.clockDifferenceSeconds === undefined
+        ? {}
+        : { clockDifferenceSeconds: decision.clockDifferenceSeconds }),
+    })
+  }
+
+  /** Adds that a packet completed a sequence, or why its step was refused, if the limit allows. */
+  addSequence(packet: Packet, sequence: PacketSequence, reason: Refusal | undefined): void {
+    const limiter = reason && refusedUnverified.has(reason) ? this.#unverified : this.#verified
+    if (!limiter.pass(this.#clock.monotonic())) {
+      if (reason === undefined && !sequence.revokes) this.#grants++
+      return
+    }
+    this.#events.push({
+      kind: reason !== undefined ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
+      ...(reason !== undefined ? { reason } : {}),
+      source: this.#addressText(packet),
+      port: packet.destinationPort,
+      credential: sequence.name,
+    })
+  }
+
+  /** Makes refusals of the events from this one on. */
+  refuseSince(first: number, reason: Refusal): void {
+    this.#events = this.#events.map((event, i) =>
+      i < first || event.kind === 'refuse' ? event : { ...event, kind: 'refuse', reason },
+    )
+  }
+
+  /** Passes the events on, if there are any, with how many were suppressed. */
+  flush(onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void): void {
+    if (this.#events.length === 0) return
+    const unverified = this.#unverified.takeSuppressed()
+    onEvents(this.#events, {
+      unverified,
+      others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
+      grants: this.#grants,
+    })
+    this.#events = []
+    this.#grants = 0
+  }
+
+  #limiterFor(decision: Decision): EventLimiter {
+    if (decision.kind === 'grant') return this.#verified
+    if (refusedUnverified.has(decision.reason)) return this.#unverified
+    return refusedCopies.has(decision.reason) ? this.#copies : this.#verified
+  }
+}
+
+type Grant = Decision & { readonly kind: 'grant' }
+
+const revokes = ({ credential, closes }: Grant): boolean => credential.revokes || closes === true
+
+/** Whether the kernel makes the grant: those on behalf of others, and parts of what a credential opens, are made by commands. */
+const isGrantByMark = (decision: Decision): boolean =>
+  decision.kind === 'grant' && !revokes(decision) && !decision.part && !decision.knock.requested

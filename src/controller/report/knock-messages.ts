@@ -1,0 +1,169 @@
+/** The log message for each decision. The client never gets an answer. */
+import type { Refusal } from '../verify/decision.js'
+import { refusedUnverified } from '../verify/decision.js'
+import type { Confirmation } from '../grants/grant-confirmation.js'
+import type { KnockEvent } from './knock-events.js'
+import { quote } from '../../util/index.js'
+import type { LogFields, LogLevel } from './log-interface.js'
+import type { KnockSigner } from '../verify/signature-job.js'
+
+interface LogMessage {
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: LogFields
+}
+
+/** What the kernel grants for a credential, as far as its services exist. */
+export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
+
+/**
+ * Knocks that need no key are logged at debug, those that need a valid key at info. `confirmation`: whether the kernel was
+ * found to have the grants.
+ */
+export function knockMessage(
+  event: KnockEvent,
+  granted: Granted,
+  confirmation: Confirmation = { kind: 'made' },
+): LogMessage {
+  const { kind, reason, credential, source, onBehalfOf, also, port, clockDifferenceSeconds, signer } = event
+  const fields = {
+    event: eventNames[kind],
+    source,
+    port,
+    ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
+    ...(also === undefined ? {} : { also }),
+    ...(reason ? { reason } : {}),
+    ...(credential ? { credential } : {}),
+    ...(signer ? signerFields(signer) : {}),
+    ...(clockDifferenceSeconds === undefined ? {} : { skew: clockDifferenceSeconds }),
+    ...(kind !== 'refuse' ? { services: granted.map(({ service }) => service.name) } : {}),
+  }
+  const by = signer ? ` by ${signerText(signer, credential)}` : credential ? ` by ${credential}` : ''
+  const clock = clockDifferenceSeconds === undefined ? '' : ` (its clock: ${signed(clockDifferenceSeconds)} s)`
+  if (kind === 'grant') {
+    const long = (seconds: number) => (seconds === Infinity ? 'without a time limit' : `for ${seconds} s`)
+    const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
+    if (confirmation.kind === 'missing') {
+      const message = `knock${by} from ${source} is valid, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
+      return {
+        level: 'error',
+        message,
+        fields: { ...fields, event: 'knock-not-granted', services: confirmation.services },
+      }
+    }
+    const verb = confirmation.kind === 'made' ? 'opens' : 'is accepted for'
+    const what = opens === '' ? 'is valid, and opens nothing' : `${verb} ${opens}`
+    const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
+    const more = also === undefined ? '' : `, also to ${also}`
+    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${more}${clock}`, fields }
+  }
+  if (kind === 'revoke') {
+    const closes = granted.map(({ service }) => service.name).join(', ')
+    return { level: 'info', message: `knock${by} from ${source} closes ${closes}${clock}`, fields }
+  }
+  const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
+  return {
+    level,
+    message: `knock${by} from ${source} refused: ${because(reason, clockDifferenceSeconds)}${clock}`,
+    fields,
+  }
+}
+
+const signerFields = ({ user, fingerprint, keyId, serial }: KnockSigner): LogFields => ({
+  ...(user === undefined ? {} : { user }),
+  key: fingerprint,
+  ...(keyId === undefined ? {} : { 'key-id': keyId }),
+  ...(serial === undefined ? {} : { serial }),
+})
+
+/** `alice (SHA256:…, staff)` */
+function signerText({ user, fingerprint, keyId, serial }: KnockSigner, credential: string | undefined): string {
+  const certificate = keyId === undefined ? [] : [`certificate ${quote(keyId)} number ${serial}`]
+  const more = [...(user === undefined ? [] : [fingerprint]), ...certificate, ...(credential ? [credential] : [])]
+  return `${user ?? fingerprint}${more.length > 0 ? ` (${more.join(', ')})` : ''}`
+}
+
+const eventNames = { grant: 'knock-accepted', revoke: 'knock-closed', refuse: 'knock-refused' } as const
+
+const signed = (seconds: number) => (seconds > 0 ? `+${seconds}` : String(seconds))
+
+function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): string {
+  switch (reason) {
+    case 'malformed':
+      return 'malformed'
+    case 'unknown-tag':
+      return 'unknown tag'
+    case 'wrong-port':
+      return 'sent to the wrong port'
+    case 'bad-hash':
+      return 'bad hash: wrong key, or not meant for this port'
+    case 'skewed':
+      return `skewed: the clocks differ by ${Math.abs(clockDifferenceSeconds)} s`
+    case 'replayed':
+      return 'replayed'
+    case 'stale':
+      return 'stale: older than knocks that are forgotten already'
+    case 'rate-limited':
+      return 'rate-limited'
+    case 'address-not-allowed':
+      return 'asks for an address that it may not ask for'
+    case 'link-local':
+      return 'its address is link-local, and the credential and what it opens are not for one interface alone'
+    case 'bad-message':
+      return 'what it asks for cannot be read'
+    case 'command-refused':
+      return 'asks to run a command of its own, which no knock may'
+    case 'nat-refused':
+      return 'asks for address translation, which pkctl has none of'
+    case 'wrong-user':
+      return 'names another user than the one that its credential is for'
+    case 'source-not-named':
+      return "names no address of its sender, and 'require-source-address' is set"
+    case 'port-not-allowed':
+      return 'asks for a port of no service that its credential opens'
+    case 'prefix-not-allowed':
+      return 'asks for a prefix, which its key may not'
+    case 'not-opened':
+      return 'it could not be decrypted: changed on its way, or not made for this server and port'
+    case 'unknown-key':
+      return 'unknown key'
+    case 'bad-certificate':
+      return 'its certificate cannot be read'
+    case 'revoked':
+      return 'its key or certificate is revoked'
+    case 'revocations-unknown':
+      return 'a list of revoked keys cannot be read, so that no key counts'
+    case 'key-expired':
+      return 'the expiry-time of its key has passed'
+    case 'certificate-expired':
+      return 'its certificate has expired'
+    case 'certificate-not-yet-valid':
+      return 'its certificate is not yet valid'
+    case 'wrong-principal':
+      return 'its certificate names none of the principals'
+    case 'source-not-allowed':
+      return 'its key or certificate is for other source addresses'
+    case 'service-not-allowed':
+      return 'asks for a service that its key does not open'
+    case 'bad-signature':
+      return 'bad signature'
+    case 'signatures-busy':
+      return 'too many signatures are being verified'
+    case 'signatures-late':
+      return 'its signature was not verified in time'
+    case 'signatures-down':
+      return 'signatures are not verified at the moment'
+    case 'expired':
+      return 'its credential has expired'
+    case 'line-unmarked':
+      return 'its line could not be marked as used'
+    case 'out-of-time':
+      return 'out of time: the sequence took longer than its timeout'
+    case 'memory-full':
+      return 'the memory of knocks is full'
+    case 'state-unwritable':
+      return 'the state directory cannot be written'
+    case undefined:
+      return 'refused'
+  }
+}

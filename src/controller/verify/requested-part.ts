@@ -1,0 +1,55 @@
+/** What a packet asks for by the numbers of ports, beside what its credential grants. */
+import type { Asked } from '../../knock/index.js'
+import type { PortRange } from '../../net/index.js'
+
+/** A service that a credential grants, with its ports. */
+export interface GrantedPorts {
+  readonly service: string
+  readonly protocol: string
+  readonly ports: readonly PortRange[]
+  readonly seconds: number
+}
+
+/** Some of a credential's services, or a time of the packet's own. */
+export interface RequestedPart {
+  readonly services: readonly string[]
+  /** Null for the credential's own time. */
+  readonly seconds: number | null
+  /** No service is granted for more seconds. */
+  readonly atMost?: number
+}
+
+interface Granting {
+  readonly grants: readonly GrantedPorts[]
+  readonly revokes: boolean
+}
+
+/** `all` where it asks for no less and nothing else than the credential grants; undefined where it asks for another port. */
+export function askedPart({ grants, revokes }: Granting, { ports, seconds }: Asked): RequestedPart | 'all' | undefined {
+  const asked = new Set<GrantedPorts>()
+  for (const { protocol, port } of ports) {
+    const granted = grants.find(
+      one =>
+        (one.protocol === protocol || one.protocol === 'any') &&
+        one.ports.some(({ first, last }) => first <= port && port <= last),
+    )
+    if (!granted) return undefined
+    asked.add(granted)
+  }
+  const isWhole =
+    asked.size === grants.length && (seconds === undefined || grants.every(one => one.seconds === seconds))
+  // To close needs no part: a knock that closes is for all.
+  if (isWhole || revokes) return 'all'
+  return { services: [...asked].map(({ service }) => service), seconds: seconds ?? null }
+}
+
+/** Those of `grants` that are asked for, for the time that is asked for. */
+export const partOf = <G extends { readonly service: { readonly name: string }; readonly seconds: number }>(
+  grants: readonly G[],
+  part: RequestedPart | undefined,
+): readonly G[] =>
+  part === undefined
+    ? grants
+    : grants
+        .filter(({ service }) => part.services.includes(service.name))
+        .map(grant => ({ ...grant, seconds: Math.min(part.seconds ?? grant.seconds, part.atMost ?? Infinity) }))

@@ -1,0 +1,318 @@
+/**
+ * Verifies knocks that keys of OpenSSH sign, in a thread of its own: decrypts the packet, finds whose key it is, and verifies
+ * the signature last, because it takes the longest. Holds no state that a knock could change but the certificates whose CA
+ * was verified.
+ */
+import { createHash } from 'node:crypto'
+import { decryptSigned, signatureNamespace } from '../../knock/index.js'
+import type { ServerKey } from '../../knock/index.js'
+import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
+import {
+  certificateRefusal,
+  parseCertificate,
+  readRevocations,
+  signedData,
+  SshFormatError,
+} from '../../knock/openssh/index.js'
+import { addressFromBytes } from '../../net/index.js'
+import { inSlices, oneLine, Slices } from '../../util/index.js'
+import type { Clock } from '../clock.js'
+import { KeyIndex } from './key-index.js'
+import type {
+  CredentialKeys,
+  KeysReport,
+  KnockSigner,
+  SignedJob,
+  SignedOutcome,
+  SignedRefusal,
+  SignedRequest,
+} from './signature-job.js'
+
+type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
+
+/** A line of a file, with the user in whose home that is. */
+interface Entry {
+  readonly line: AuthorizedKey
+  readonly user: string | null
+}
+
+/** A file with keys of users, of CAs, or both. */
+interface RingFile {
+  readonly role: 'authorized' | 'authority'
+  /** As the configuration names it, and in whose home it is. */
+  readonly file: string
+  readonly user: string | null
+  readonly index: KeyIndex
+}
+
+interface RingRevocations {
+  readonly bytes: Buffer
+  readonly list: Revocations
+}
+
+/** The keys of one credential. */
+interface KeyRing {
+  readonly keys: CredentialKeys
+  readonly files: readonly RingFile[]
+  readonly revocations: readonly RingRevocations[]
+  readonly isShut: boolean
+}
+
+/** A line that the signer of a knock may be. */
+interface Candidate extends Entry {
+  readonly ring: KeyRing
+  readonly key: SshPublicKey
+  readonly certificate?: SshCertificate
+  readonly signer: KnockSigner
+}
+
+/** Certificates whose CA was verified. */
+const maxCertified = 1024
+
+export class SignatureVerifier {
+  #rings: readonly KeyRing[] = []
+  /** Mostly one: all credentials have the server's own, unless the configuration says otherwise. */
+  #serverKeys: readonly ServerKey[] = []
+  /** Digests of certificates that their CA has signed. */
+  readonly #certified = new Set<string>()
+
+  constructor(readonly clock: Pick<Clock, 'now'>) {}
+
+  /**
+   * Verifies by these keys when they are read; until then, by those of before. Reads are not at the same time: to be called
+   * again when the last one has resolved.
+   */
+  async configure(sets: readonly CredentialKeys[]): Promise<KeysReport[]> {
+    const slices = new Slices()
+    const read: Awaited<ReturnType<typeof readRing>>[] = []
+    for (const set of sets) {
+      const earlier = this.#rings.find(({ keys }) => keys.name === set.name)
+      read.push(await readRing(set, earlier, slices))
+    }
+    this.#rings = read.map(({ ring }) => ring)
+    const keys = sets.flatMap(({ identity, privateKey }) =>
+      privateKey ? [{ identity: Buffer.from(identity), privateKey: Buffer.from(privateKey) }] : [],
+    )
+    this.#serverKeys = [...new Map(keys.map(key => [key.identity.toString('latin1'), key])).values()]
+    return read.map(({ report }) => report)
+  }
+
+  /** Never rejects: what fails in an unforeseen way is refused, and ends no thread that others need. */
+  async verify(job: SignedJob): Promise<SignedOutcome> {
+    try {
+      for (;;) {
+        const rings = this.#rings
+        const outcome = await this.#verify(job)
+        // A key that was revoked meanwhile must not open; keys change rarely enough for this to end.
+        if (rings === this.#rings) return outcome
+      }
+    } catch {
+      return { kind: 'refused', id: job.id, reason: 'not-opened' }
+    }
+  }
+
+  async #verify({ id, bytes, port, source }: SignedJob): Promise<SignedOutcome> {
+    const refuse = (reason: SignedRefusal, whose: Partial<Pick<Candidate, 'ring' | 'signer'>> = {}): SignedOutcome => {
+      const { ring, signer } = whose
+      return { kind: 'refused', id, reason, ...(ring && { credential: ring.keys.name }), ...(signer && { signer }) }
+    }
+    const place = {
+      bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+      at: 0,
+      length: bytes.length,
+      port,
+    }
+    const decrypted = this.#decrypt(place)
+    if (!decrypted) return refuse('not-opened')
+    const { knock, identity } = decrypted
+    const found = this.#candidates(knock, port, identity)
+    if (typeof found === 'string') return refuse(found)
+    const { candidates, signer } = found
+    const [first] = candidates
+    if (!first) return refuse('unknown-key', { signer })
+    const refusals = candidates.map(candidate => this.#refusalOf(candidate, knock, source))
+    const [reason] = refusals
+    if (reason !== undefined && !refusals.includes(undefined)) return refuse(reason, first)
+    for (const [i, candidate] of candidates.entries()) {
+      if (refusals[i] !== undefined || !(await this.#isSigned(candidate, knock))) continue
+      const { opens, window, prefix4, prefix6, onBehalfOf } = candidate.line
+      return {
+        ...{ kind: 'verified', id, credential: candidate.ring.keys.name, signer: candidate.signer },
+        rights: { opens, window, prefix4, prefix6, onBehalfOf },
+        request: requestOf(knock),
+      }
+    }
+    return refuse('bad-signature', candidates[refusals.indexOf(undefined)])
+  }
+
+  #decrypt(place: Parameters<typeof decryptSigned>[0]): { knock: Decrypted; identity: Buffer } | undefined {
+    for (const key of this.#serverKeys) {
+      const knock = decryptSigned(place, key)
+      if (typeof knock !== 'string') return { knock, identity: key.identity }
+    }
+    return undefined
+  }
+
+  /** All lines that have the key, in the order of the configuration. */
+  #candidates(
+    knock: Decrypted,
+    port: number,
+    identity: Buffer,
+  ): { candidates: Candidate[]; signer: KnockSigner } | SignedRefusal {
+    const rings = this.#rings.filter(
+      ({ keys }) => identity.equals(keys.identity) && (keys.port === null || keys.port === port),
+    )
+    if ('fingerprint' in knock.signer) {
+      const { fingerprint } = knock.signer
+      const candidates = rings.flatMap(ring =>
+        usersOf(ring, fingerprint).map(entry => {
+          const user = oneLine(entry.line.comment) || entry.user
+          const signer = { ...(user ? { user } : {}), fingerprint: fingerprintText(fingerprint) }
+          return { ...entry, ring, key: entry.line.key, signer }
+        }),
+      )
+      return { candidates, signer: { fingerprint: fingerprintText(fingerprint) } }
+    }
+    let certificate: SshCertificate
+    try {
+      certificate = parseCertificate(knock.signer.certificate)
+    } catch (error) {
+      if (!(error instanceof SshFormatError)) throw error
+      return 'bad-certificate'
+    }
+    const { publicKey: key, caKey, keyId, serial } = certificate
+    const signer: KnockSigner = {
+      ...{ fingerprint: fingerprintText(key.fingerprint), authority: fingerprintText(caKey.fingerprint) },
+      ...{ keyId: oneLine(keyId), serial: String(serial) },
+    }
+    const candidates = rings.flatMap(ring =>
+      authoritiesOf(ring, caKey.fingerprint).map(entry => {
+        const accepted = principalsOf(ring, entry)
+        const user = certificate.principals.find(name => accepted.includes(name))
+        return { ...entry, ring, key, certificate, signer: { ...(user ? { user: oneLine(user) } : {}), ...signer } }
+      }),
+    )
+    return { candidates, signer }
+  }
+
+  /** Why this line lets the signer do nothing, by the cheap checks, before the signature is verified. */
+  #refusalOf(
+    { ring, line, key, certificate, user }: Candidate,
+    knock: Decrypted,
+    source: string,
+  ): SignedRefusal | undefined {
+    if (ring.isShut) return 'revocations-unknown'
+    const subject = certificate ?? key
+    if (ring.revocations.some(({ list }) => list.isRevoked(subject))) return 'revoked'
+    const now = Math.floor(this.clock.now())
+    if (line.expiresAt !== null && now > line.expiresAt) return 'key-expired'
+    if (line.from?.matches(source) === false) return 'source-not-allowed'
+    if (certificate) {
+      const refusal = certificateRefusal(certificate, { now, source, principals: principalsOf(ring, { line, user }) })
+      if (refusal !== undefined) return refusal
+    }
+    const mayOpen = (service: string) =>
+      ring.keys.opens.includes(service) && (line.opens === null || line.opens.includes(service))
+    return knock.request.services.every(mayOpen) ? undefined : 'service-not-allowed'
+  }
+
+  async #isSigned({ line, key, certificate }: Candidate, knock: Decrypted): Promise<boolean> {
+    const { flags, counter, signature, message } = knock
+    // Of a key without a token they mean nothing, and zero is their one spelling.
+    if (!key.isToken && (flags !== 0 || counter !== 0)) return false
+    const statement = key.isToken ? { flags, counter } : undefined
+    const demands = {
+      touch: line.demands.touch || certificate?.extensions.has('no-touch-required') === false,
+      verification: line.demands.verification || certificate?.criticalOptions.verifyRequired === true,
+    }
+    if (!(await key.verifyAsync(signedData(signatureNamespace, message), signature, statement, demands))) return false
+    return certificate ? this.#isCertified(certificate) : true
+  }
+
+  async #isCertified(certificate: SshCertificate): Promise<boolean> {
+    const digest = createHash('sha256').update(certificate.blob).digest().toString('latin1')
+    if (this.#certified.has(digest)) return true
+    if (!(await certificate.verifyCaAsync())) return false
+    if (this.#certified.size >= maxCertified) this.#certified.clear()
+    this.#certified.add(digest)
+    return true
+  }
+}
+
+const fingerprintText = (fingerprint: Buffer) => `SHA256:${fingerprint.toString('base64').replace(/=+$/, '')}`
+
+function usersOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+  const own = files.filter(({ role }) => role === 'authorized')
+  return own.flatMap(({ index, user }) => index.find(fingerprint).map(line => ({ line, user })))
+}
+
+/** In a file of CAs, every key is that of one. */
+function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+  return files.flatMap(({ role, index, user }) => {
+    const plain = role === 'authority' ? index.find(fingerprint) : []
+    return [...index.findAuthority(fingerprint), ...plain].map(line => ({ line, user }))
+  })
+}
+
+/** The names of which a certificate must have one: those of the line, else of the credential, else that of its user. */
+function principalsOf({ keys }: KeyRing, { line, user }: Entry): readonly string[] {
+  if (line.principals) return line.principals
+  return keys.principals.length > 0 || user === null ? keys.principals : [user]
+}
+
+function requestOf({ request }: Decrypted): SignedRequest {
+  const { time, close, window, prefix, services } = request
+  const addressOf = (bytes: Buffer | null) => {
+    if (!bytes) return null
+    const version = bytes.length === 4 ? 4 : 6
+    return { version, address: addressFromBytes(bytes, 0, version) } as const
+  }
+  return {
+    ...{ time: Number(time), close, window, prefix, services },
+    ...{ other: addressOf(request.other), host: addressOf(request.host) },
+  }
+}
+
+/** `earlier`: the files as they were before, by role and name. */
+async function readRing(
+  keys: CredentialKeys,
+  earlier: KeyRing | undefined,
+  slices: Slices,
+): Promise<{ ring: KeyRing; report: KeysReport }> {
+  const files: RingFile[] = []
+  const revocations: RingRevocations[] = []
+  const problems: string[] = []
+  let isShut = keys.isShut
+  for (const { role, file, user, content } of keys.files) {
+    const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
+    if (role === 'revoked') {
+      try {
+        const same = earlier?.revocations.find(list => list.bytes.equals(bytes))
+        revocations.push(same ?? { bytes, list: await inSlices(readRevocations(bytes), slices) })
+      } catch (error) {
+        if (!(error instanceof SshFormatError)) throw error
+        problems.push(`${oneLine(file)}: ${error.message}; no key of ${keys.name} counts until that is repaired`)
+        isShut = true
+      }
+      continue
+    }
+    const before = earlier?.files.find(one => one.file === file && one.role === role)
+    const index = await KeyIndex.read(bytes, slices, before?.index)
+    problems.push(...index.problems.map(({ line, message }) => `${oneLine(file)}:${line}: ${message}`))
+    files.push({ role, file, user, index })
+  }
+  const users = files.flatMap(({ role, index }) => (role === 'authority' ? [] : [index.users]))
+  const authorities = files.flatMap(({ role, index }) =>
+    role === 'authority' ? [index.users, index.authorities] : [index.authorities],
+  )
+  return {
+    ring: { keys, files, revocations, isShut },
+    report: { credential: keys.name, keys: countOf(users), authorities: countOf(authorities), problems },
+  }
+}
+
+/** How many different keys there are; mostly all of them are in one file. */
+function countOf(maps: readonly ReadonlyMap<string, unknown>[]): number {
+  const [first, ...more] = maps.filter(({ size }) => size > 0)
+  return more.length === 0 ? (first?.size ?? 0) : new Set(maps.flatMap(map => [...map.keys()])).size
+}
