@@ -31,14 +31,18 @@ export interface Nft {
 const wholeListingMilliseconds = 30_000
 
 /**
- * The real thing. A batch is no argument: all users can read arguments, and a batch shows which ports count as knocks. nft
- * reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it a pipe, and needs no
- * file that a full disk could refuse.
+ * nft reopens /dev/stdin, which fails on the socket that Node gives a child; `cat` in between makes it a pipe, and needs no
+ * file that a full disk could refuse. To nft, an empty batch and one that is cut off are successes. So the shell ends itself
+ * when `cat` does not run or fails, as where a security module forbids it.
+ */
+const passBatch = `{ trap 'kill -9 $$' 0; cat && trap - 0; } | nft "$@" -f -`
+
+/**
+ * The real thing. A batch is no argument: all users can read arguments, and a batch shows which ports count as knocks.
  */
 export function realNft(run: Execute = execute): Nft {
   async function nft(operation: string, args: readonly string[], input?: string, limits?: RunLimits): Promise<string> {
-    const [file, argv] =
-      input === undefined ? ['nft', args] : ['/bin/sh', ['-c', 'cat | nft "$@" -f -', 'pkctl-nft', ...args]]
+    const [file, argv] = input === undefined ? ['nft', args] : ['/bin/sh', ['-c', passBatch, 'pkctl-nft', ...args]]
     let result
     try {
       result = await run(file, argv, input, { name: operation, ...limits })

@@ -55,6 +55,18 @@ describe('service chains', () => {
     }
   })
 
+  it('a change that does not come to nft as a whole is an error, and changes nothing', async () => {
+    // An empty batch is a success to nft.
+    const options = { env: { PATH: `${lab.directory}/broken:${process.env['PATH']}` } }
+    for (const cat of ['exit 126', 'head -c 20; kill -9 $$', 'head -c 20; exit 1']) {
+      lab.file('broken/cat', `#!/bin/sh\n${cat}\n`, 0o755)
+      const { status, stderr } = await lab.on([process.execPath, pkctl, 'init', 'ssh', '--port', '22'], options)
+      assert.equal(status, 1, `${cat}: ${stderr}`)
+      assert.match(stderr, /^pkctl: error: nft/)
+      assert.equal(await ruleset(), '')
+    }
+  })
+
   it('says so when there is nothing to do, and exits 0', async () => {
     for (const [args, said] of [
       [
