@@ -23,11 +23,15 @@ export class Textfile {
     void this.#write()
   }
 
-  /** Removes the file: what it says is not so any more. */
+  /** Removes the file: what it says is not so any more. That it cannot be removed keeps no daemon from its end. */
   stop(): void {
     this.#isStopped = true
     clearInterval(this.#timer)
-    fs.rmSync(this.file, { force: true })
+    try {
+      fs.rmSync(this.file, { force: true })
+    } catch (error) {
+      this.failed(error)
+    }
   }
 
   async #write(): Promise<void> {
