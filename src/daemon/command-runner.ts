@@ -15,14 +15,26 @@ const graceMilliseconds = 2000
 /** How long processes that a command left behind may keep its pipes open. */
 const leftoverMilliseconds = 500
 
+/** Runs a command, and resolves to what went wrong, if anything. */
+export type TryCommand = (run: CommandRun) => Promise<string | undefined>
+
+/** What goes wrong is in the log, too. */
 export function commandRunner(log: Log): RunCommand {
+  const attempt = commandTrier(log)
   return async run => {
-    const say = (level: 'info' | 'warn', text: string) => log[level](`${run.name}: ${text}`, { trigger: run.name })
+    const problem = await attempt(run)
+    if (problem !== undefined) log.warn(`${run.name}: ${problem}`, { trigger: run.name })
+  }
+}
+
+export function commandTrier(log: Log): TryCommand {
+  return async run => {
     try {
-      const how = await start(run, await identityOf(run), line => say('info', line))
-      if (how !== undefined) say('warn', how)
+      return await start(run, await identityOf(run), line => {
+        log.info(`${run.name}: ${line}`, { trigger: run.name })
+      })
     } catch (error) {
-      say('warn', `cannot be run: ${(error as Error).message}`)
+      return `cannot be run: ${(error as Error).message}`
     }
   }
 }

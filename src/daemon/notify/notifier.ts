@@ -4,12 +4,13 @@
  */
 import type { NotifyTarget } from '../../config/types.js'
 import { notifyEvents } from '../../config/types.js'
-import type { Log, LogFields, LogLevel, RunCommand } from '../../controller/index.js'
+import type { Log, LogFields, LogLevel } from '../../controller/index.js'
+import type { TryCommand } from '../command-runner.js'
 import type { Notification } from './notification.js'
 import type { sendWebhook } from './webhook.js'
 
 interface NotifierParts {
-  readonly run: RunCommand
+  readonly run: TryCommand
   readonly send: typeof sendWebhook
   /** Not that which calls `add`: a notification that fails must not cause another one. */
   readonly log: Log
@@ -23,6 +24,9 @@ interface Hold {
   last: Notification | undefined
   suppressed: number
 }
+
+/** Events by which those who may come in are kept out. */
+const lockoutRisks: ReadonlySet<unknown> = new Set(['knock-not-granted', 'grants-missing', 'reload-refused'])
 
 /** A webhook that does not answer must not pile up what it did not take. */
 const maxUnderWay = 4
@@ -49,7 +53,7 @@ export class Notifier {
   }
 
   add(level: LogLevel, message: string, { event }: LogFields): void {
-    const known = notifyEvents.find(one => one === event)
+    const known = lockoutRisks.has(event) ? 'lockout-risk' : notifyEvents.find(one => one === event)
     if (known === undefined) return
     const notification = { event: known, level, message, time: new Date(this.parts.now()).toISOString(), suppressed: 0 }
     for (const target of this.#targets) if (target.events.includes(known)) this.#tell(target, notification)
@@ -89,7 +93,10 @@ export class Notifier {
     this.#underWay.set(name, underWay + 1)
     try {
       if ('webhook' in target) await this.parts.send(target.webhook, target.timeoutSeconds, notification)
-      else await this.#run(target, notification)
+      else {
+        const problem = await this.#run(target, notification)
+        if (problem !== undefined) this.#failed(name, problem)
+      }
     } catch (error) {
       this.#failed(name, (error as Error).message)
     } finally {
@@ -97,7 +104,10 @@ export class Notifier {
     }
   }
 
-  #run(target: Extract<NotifyTarget, { run: unknown }>, { event, message, suppressed }: Notification): Promise<void> {
+  #run(
+    target: Extract<NotifyTarget, { run: unknown }>,
+    { event, message, suppressed }: Notification,
+  ): Promise<string | undefined> {
     const { name, run, user, group, timeoutSeconds: timeout } = target
     const fill = (text: string) =>
       text.replace(/\{(event|message)\}/g, (_, which) => (which === 'event' ? event : message))

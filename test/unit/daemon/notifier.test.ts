@@ -22,7 +22,7 @@ describe('notifications', () => {
     ;[sent, runs, logged, trouble] = [[], [], [], undefined]
     const say = (message: string) => void logged.push(message)
     notifier = new Notifier({
-      run: run => Promise.resolve(void runs.push(run)),
+      run: run => Promise.resolve(runs.push(run) > 0 && trouble ? trouble.message : undefined),
       send: (url, seconds, notification) => {
         assert.deepEqual([url, seconds], [secret, 30])
         sent.push(notification)
@@ -53,6 +53,34 @@ describe('notifications', () => {
       sent.map(({ event, level, message }) => [event, level, message]),
       [['healed', 'warn', 'rules restored']],
     )
+  })
+
+  it('are told of what keeps valid knocks out as lock-out risks', async () => {
+    notifier.use([{ ...hook, events: ['lockout-risk'] }])
+    for (const event of ['knock-not-granted', 'grants-missing', 'reload-refused', 'healed'])
+      notifier.add('error', event, { event })
+    await settle()
+    mock.timers.tick(600_000)
+    assert.deepEqual(
+      sent.map(({ event, message, suppressed }) => [event, message, suppressed]),
+      [
+        ['lockout-risk', 'knock-not-granted', 0],
+        ['lockout-risk', 'reload-refused', 1],
+      ],
+    )
+  })
+
+  it('by a command that fails are logged at most once in 10 minutes', async () => {
+    const command = { ...base, name: 'page', run: { argv: ['/bin/false'] }, user: null, group: null, everySeconds: 60 }
+    notifier.use([command])
+    trouble = new Error('ended with exit status 1')
+    for (let minute = 0; minute < 12; minute++) {
+      notifier.add('warn', 'again', healed)
+      mock.timers.tick(60_000)
+      await settle()
+    }
+    assert.ok(runs.length >= 12)
+    assert.deepEqual(logged, Array(2).fill('notify page failed: ended with exit status 1'))
   })
 
   it('come once in their time for each event; the last of those in between follows', async () => {
