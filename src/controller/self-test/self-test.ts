@@ -72,11 +72,14 @@ export class SelfTest {
     if (everySeconds === this.#everySeconds) return
     this.stop()
     this.#everySeconds = everySeconds
+    const hasFailed = this.#outcome.result === 'failed'
     if (everySeconds === null) {
       this.#outcome = { result: 'off' }
+      if (hasFailed) this.parts.onChange(this.report)
       return
     }
-    this.#outcome = { result: 'waiting' }
+    // A failure counts until the next test says that it is over.
+    if (!hasFailed) this.#outcome = { result: 'waiting' }
     this.#timer = setInterval(() => void this.#run(), everySeconds * 1000)
     this.#timer.unref()
     void this.#run()

@@ -216,6 +216,17 @@ describe('a self-test', () => {
     })
   }
 
+  it('that is turned off after a failure says so, and one at another interval still has failed', async () => {
+    test.follow(60)
+    await ended()
+    await next({ isSeen: false })
+    test.follow(120)
+    assert.equal(test.report.result, 'failed')
+    await ended()
+    test.follow(null)
+    assert.deepEqual(changes, ['passed', 'failed', 'off'])
+  })
+
   it('finds the missing rule of iptables-nft', async () => {
     isNative = false
     test.follow(60)
