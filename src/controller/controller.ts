@@ -132,10 +132,22 @@ export class Controller {
       this.#config = config
       this.#configuredAt = readAt
       this.#background.selfTest.follow(config.selfTestSeconds)
-      await warnOfOrphans(before, config, this.#parts.firewall, this.#parts.log)
-      const running = await this.#signed.running(endedCredentials(before, config))
+      const running = await this.#leftBy(before, config)
       return { change, config, needsRestart: changedStartOptions(this.#started, loaded), running }
     })
+  }
+
+  /** Tells of services, and resolves to grants, that only the earlier configuration had. The new one is in force by now. */
+  async #leftBy(before: Config, config: Config): Promise<readonly RunningGrant[]> {
+    const { firewall, log } = this.#parts
+    try {
+      await warnOfOrphans(before, config, firewall, log)
+      return await this.#signed.running(endedCredentials(before, config))
+    } catch (error) {
+      const why = (error as Error).message
+      log.warn(`the new configuration is active, but what runs on of the earlier one is not known: ${why}`)
+      return []
+    }
   }
 
   /** Takes over services that a command created, changed or removed in the kernel. */
