@@ -34,7 +34,7 @@ function entriesOf(file: string): HistoryEntry[] {
 }
 
 /** The file belongs to the user of the daemon, and may hold anything. */
-function entryOf(line: string): HistoryEntry | undefined {
+export function entryOf(line: string): HistoryEntry | undefined {
   try {
     const entry = JSON.parse(line) as Partial<HistoryEntry> | null
     const { time, level, message } = entry ?? {}

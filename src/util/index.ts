@@ -18,6 +18,7 @@ export {
   makeOwnedDirectory,
   openNamed,
   openNamedToRead,
+  openOwnedToRead,
   ownerHint,
   readNamed,
   readOwned,

@@ -20,8 +20,11 @@ export function appendOwned(file: string, mode: number): number {
   }
 }
 
-/** Reads a whole file. Throws the system's error, or why it is not opened. */
-export const readOwned = (file: string): Buffer => readOpen(openThere(file, O_RDONLY))
+/** Opens a file for reading. Throws the system's error, or why it is not opened. */
+export const openOwnedToRead = (file: string): number => openThere(file, O_RDONLY)
+
+/** Reads a whole file. Throws the same. */
+export const readOwned = (file: string): Buffer => readOpen(openOwnedToRead(file))
 
 /** `openNamed` for reading. A pipe is not waited for. */
 export const openNamedToRead = (file: string): number =>

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
-import { parsePrefix, prefixContains } from '../../net/index.js'
+import { parsePrefix, prefixContains, splitPrefix } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, usageError } from '../../util/index.js'
-import { entryText, historyDirectory, newEntries, readEntries } from '../output/history-text.js'
+import { entryText, followHistory, historyDirectory, readEntries } from '../output/history-text.js'
 import { jsonText } from '../output/json-output.js'
 import { parseTimeAgo } from '../flags/time-flag.js'
 
@@ -29,6 +29,8 @@ Example:
 
 const defaultLines = 20
 const pollMilliseconds = 500
+/** More are not written while the files are read. */
+const rememberedLines = 10_000
 
 export function logCommand(terminal: Terminal): Command {
   return new Command('log')
@@ -49,10 +51,12 @@ export function logCommand(terminal: Terminal): Command {
       const show = (entry: HistoryEntry) => {
         terminal.out(flags.json ? jsonText(entry) : entryText(entry, terminal))
       }
+      // Before the rest is read, so that nothing is missed in between.
+      const newEntries = flags.follow ? followHistory(directory) : undefined
       const entries = readEntries(directory)
       const chosen = entries.filter(wanted)
       for (const entry of chosen.slice(Math.max(0, chosen.length - lines))) show(entry)
-      if (flags.follow) await follow(directory, entries, entry => wanted(entry) && show(entry))
+      if (newEntries) await follow(newEntries, entries, entry => wanted(entry) && show(entry))
       else if (entries.length === 0)
         terminal.hint(`${directory} has no history: pkctld writes it, unless 'log: history' is 0`)
     })
@@ -65,7 +69,7 @@ function readFilter({ since, credential, source, refused }: LogFlags): Wanted {
   const addressed = (entry: HistoryEntry) =>
     ['source', 'on-behalf-of', 'also', 'address'].some(name => {
       const address = entry[name]
-      return typeof address === 'string' && isInside(prefix, address)
+      return typeof address === 'string' && prefix !== undefined && touches(prefix, address)
     })
   return entry =>
     entry.time >= from &&
@@ -74,9 +78,10 @@ function readFilter({ since, credential, source, refused }: LogFlags): Wanted {
     (!refused || entry['event'] === 'knock-refused')
 }
 
-function isInside(prefix: string | undefined, address: string): boolean {
+/** Whether the address, or a prefix that was granted as a whole, is in the prefix or contains it. */
+function touches(prefix: string, source: string): boolean {
   try {
-    return prefix !== undefined && prefixContains(prefix, address)
+    return prefixContains(prefix, splitPrefix(source).address) || prefixContains(source, splitPrefix(prefix).address)
   } catch {
     return false
   }
@@ -88,17 +93,16 @@ function readLines({ lines, since }: LogFlags): number {
   return Number(lines)
 }
 
-/** Until the program is ended. */
+/** Until the program is ended. What was written while the files were read is among `shown` as well. */
 async function follow(
-  directory: string,
-  known: HistoryEntry[],
+  newEntries: () => HistoryEntry[],
+  shown: readonly HistoryEntry[],
   onEntry: (entry: HistoryEntry) => void,
 ): Promise<never> {
-  let last = known
+  const known = new Set(shown.slice(-rememberedLines).map(entry => JSON.stringify(entry)))
   for (;;) {
+    for (const entry of newEntries()) if (!known.has(JSON.stringify(entry))) onEntry(entry)
+    known.clear()
     await new Promise(resolve => setTimeout(resolve, pollMilliseconds))
-    const entries = readEntries(directory)
-    for (const entry of newEntries(last, entries)) onEntry(entry)
-    last = entries
   }
 }

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, durationText } from '../../util/index.js'
-import { entryText, historyDirectory, newEntries } from '../output/history-text.js'
+import { entryText, followHistory, historyDirectory } from '../output/history-text.js'
+import type { HistoryEntry } from '../../daemon/history-lines.js'
 import { LiveScreen } from '../watch/live-screen.js'
 import type { View } from '../watch/view.js'
 import { ViewReader } from '../watch/view.js'
@@ -30,14 +31,24 @@ export function watchCommand(terminal: Terminal): Command {
 
 /** Until the program is ended. */
 async function printChanges(reader: ViewReader, terminal: Terminal): Promise<never> {
+  const newEntries = followIfAllowed(reader.directory)
   let last: View | undefined
   for (;;) {
     const view = await reader.read()
     for (const problem of view.problems.filter(one => !last?.problems.includes(one))) terminal.warn(problem)
     for (const line of differences(last, view)) terminal.out(line)
-    for (const entry of last ? newEntries(last.entries, view.entries) : []) terminal.out(entryText(entry, terminal))
+    for (const entry of newEntries()) terminal.out(entryText(entry, terminal))
     last = view
     await new Promise(resolve => setTimeout(resolve, betweenReadingsMilliseconds))
+  }
+}
+
+/** That the history cannot be read is a problem of the view. */
+function followIfAllowed(directory: string): () => readonly HistoryEntry[] {
+  try {
+    return followHistory(directory)
+  } catch {
+    return () => []
   }
 }
 

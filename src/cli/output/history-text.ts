@@ -1,4 +1,5 @@
 /** The history of the daemon for people: its lines as text, and what is new in it. */
+import { HistoryFollower } from '../../daemon/history-follower.js'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
 import { readHistory } from '../../daemon/history-lines.js'
 import { loadConfig } from '../../config/index.js'
@@ -20,9 +21,12 @@ export function readEntries(directory: string): HistoryEntry[] {
   try {
     return readHistory(directory)
   } catch (error) {
-    throw new UserError(`the history in ${directory} cannot be read: ${reasonOf(error)}`, 'run this as root')
+    throw unreadable(directory, error)
   }
 }
+
+const unreadable = (directory: string, error: unknown) =>
+  new UserError(`the history in ${directory} cannot be read: ${reasonOf(error)}`, 'run this as root')
 
 /** Local time, to the second, and the message. */
 export function entryText({ time, level, message }: HistoryEntry, terminal: Pick<Terminal, 'strong'>): string {
@@ -37,9 +41,15 @@ export function localTime(at: Date): [string, string] {
   return [local.slice(0, 10), local.slice(11, 19)]
 }
 
-/** Those that are not among the older ones. Several can have the time of the last one. */
-export function newEntries(older: readonly HistoryEntry[], entries: readonly HistoryEntry[]): HistoryEntry[] {
-  const end = older.at(-1)?.time ?? ''
-  const seen = new Set(older.filter(({ time }) => time === end).map(entry => JSON.stringify(entry)))
-  return entries.filter(entry => entry.time > end || (entry.time === end && !seen.has(JSON.stringify(entry))))
+/** Follows the history from now on. Throws a UserError. */
+export function followHistory(directory: string): () => HistoryEntry[] {
+  const orExplain = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      throw unreadable(directory, error)
+    }
+  }
+  const follower = orExplain(() => new HistoryFollower(directory))
+  return () => orExplain(() => follower.newEntries())
 }
