@@ -12,17 +12,19 @@ export async function revokeGrant({ service, source }: GrantLine, socket: string
     firewall.deleteGrant(service, version, address),
   )
   const sentence = revokedText(source, service)
-  if (change.changed) await logChange(socket, sentence)
+  if (change.changed) await logChange(socket, sentence, { action: 'delete', service, source })
   return sentence
 }
 
-/** Lets the grant run for `seconds` from now on. */
+/** Lets the grant run for `seconds` from now on; a grant by hand that ends later stays as it is. */
 export async function extendGrant({ service, source }: GrantLine, seconds: number, socket: string): Promise<string> {
   const { version, address } = parseAddress(splitPrefix(source).address)
-  const change = await changeGrant({ socket }, { request: 'add', service, address, seconds }, firewall =>
-    firewall.addGrant(service, version, address, seconds),
+  const message = { request: 'add', service, address, seconds, keepLonger: true } as const
+  const change = await changeGrant({ socket }, message, firewall =>
+    firewall.addGrant(service, version, address, seconds, true),
   )
+  if (!change.changed) return `${source} may use ${service} for longer already`
   const sentence = grantedText(source, service, seconds)
-  if (change.changed) await logChange(socket, sentence)
+  await logChange(socket, sentence, { action: 'add', service, source, seconds })
   return sentence
 }

@@ -1,16 +1,17 @@
 /** What each key means while `pkctl watch` shows its screen, asks a question, or reads a filter. */
 import type { Key } from 'node:readline'
+import type { GrantLine } from './screen.js'
 
 export type Mode =
   | { readonly kind: 'browse' }
   | { readonly kind: 'filter'; readonly text: string }
-  /** A question about the selected grant, which `y` answers. */
-  | { readonly kind: 'revoke' | 'extend' }
+  /** A question about this grant, which `y` answers, whichever is selected by then. */
+  | { readonly kind: 'revoke' | 'extend'; readonly grant: GrantLine }
 
 type Action =
   | { readonly kind: 'quit' | 'up' | 'down' | 'none' | 'cancel' }
   | { readonly kind: 'ask'; readonly what: 'revoke' | 'extend' }
-  | { readonly kind: 'do'; readonly what: 'revoke' | 'extend' }
+  | { readonly kind: 'do'; readonly what: 'revoke' | 'extend'; readonly grant: GrantLine }
   /** The filter as it is now; `done` when it is no longer typed. */
   | { readonly kind: 'filter'; readonly text: string; readonly done: boolean }
 
@@ -32,7 +33,7 @@ export function actionOf(mode: Mode, text: string | undefined, key: Pick<Key, 'n
   if (key.ctrl && (key.name === 'c' || key.name === 'd')) return { kind: 'quit' }
   if (mode.kind === 'browse') return browsing[key.name ?? ''] ?? browsing[text ?? ''] ?? { kind: 'none' }
   if (mode.kind === 'filter') return filterAction(mode.text, text, key)
-  return text === 'y' || text === 'Y' ? { kind: 'do', what: mode.kind } : { kind: 'cancel' }
+  return text === 'y' || text === 'Y' ? { kind: 'do', what: mode.kind, grant: mode.grant } : { kind: 'cancel' }
 }
 
 function filterAction(typed: string, text: string | undefined, { name, ctrl }: Pick<Key, 'name' | 'ctrl'>): Action {

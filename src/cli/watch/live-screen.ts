@@ -86,10 +86,9 @@ export class LiveScreen {
   }
 
   #noteNow(): string {
-    const grant = this.#grant
     if (this.#mode.kind === 'filter') return `filter: ${this.#mode.text}`
     if (this.#mode.kind === 'browse') return this.#note
-    if (!grant) return 'no grant is selected'
+    const { grant } = this.#mode
     const { source, service } = grant
     if (this.#mode.kind === 'revoke') return `revoke the grant of ${source} for ${service}? y/n`
     return `let ${source} use ${service} for ${durationText(this.#windowOf(grant))} from now on? y/n`
@@ -112,18 +111,19 @@ export class LiveScreen {
     this.#note = ''
     this.#mode = { kind: 'browse' }
     if (action.kind === 'up' || action.kind === 'down') this.#selected += action.kind === 'up' ? -1 : 1
-    if (action.kind === 'ask' && this.#grant) this.#mode = { kind: action.what }
+    if (action.kind === 'ask') {
+      if (this.#grant) this.#mode = { kind: action.what, grant: this.#grant }
+      else this.#note = 'no grant is selected'
+    }
     if (action.kind === 'filter') {
       this.#filter = action.text
       if (!action.done) this.#mode = { kind: 'filter', text: action.text }
     }
-    if (action.kind === 'do') await this.#change(action.what)
+    if (action.kind === 'do') await this.#change(action.what, action.grant)
     this.#draw()
   }
 
-  async #change(what: 'revoke' | 'extend'): Promise<void> {
-    const grant = this.#grant
-    if (!grant) return
+  async #change(what: 'revoke' | 'extend', grant: GrantLine): Promise<void> {
     try {
       const change =
         what === 'revoke' ? revokeGrant(grant, this.socket) : extendGrant(grant, this.#windowOf(grant), this.socket)

@@ -78,18 +78,19 @@ describe('the screen of pkctl watch', () => {
 
 describe('a key of pkctl watch', () => {
   const browse = { kind: 'browse' } as const
+  const asked = { service: 'ssh', source: '198.51.100.7', by: 'hand', secondsLeft: 60 }
+  const question = { kind: 'revoke', grant: asked } as const
   it('selects, asks and quits', () => {
     assert.deepEqual(actionOf(browse, undefined, { name: 'up' }), { kind: 'up' })
     assert.deepEqual(actionOf(browse, 'r', { name: 'r' }), { kind: 'ask', what: 'revoke' })
     assert.deepEqual(actionOf(browse, 'q', { name: 'q' }), { kind: 'quit' })
-    assert.deepEqual(actionOf({ kind: 'revoke' }, '\u0003', { name: 'c', ctrl: true }), { kind: 'quit' })
+    assert.deepEqual(actionOf(question, '\u0003', { name: 'c', ctrl: true }), { kind: 'quit' })
     assert.deepEqual(actionOf(browse, 'x', { name: 'x' }), { kind: 'none' })
   })
 
-  it('changes something only as the answer y', () => {
-    assert.deepEqual(actionOf({ kind: 'revoke' }, 'y', { name: 'y' }), { kind: 'do', what: 'revoke' })
-    for (const key of ['n', 'r', 'q', ' '])
-      assert.equal(actionOf({ kind: 'revoke' }, key, { name: key }).kind, 'cancel')
+  it('changes something only as the answer y, and that about which was asked', () => {
+    assert.deepEqual(actionOf(question, 'y', { name: 'y' }), { kind: 'do', what: 'revoke', grant: asked })
+    for (const key of ['n', 'r', 'q', ' ']) assert.equal(actionOf(question, key, { name: key }).kind, 'cancel')
   })
 
   it('types a filter, with q as a letter', () => {
