@@ -48,10 +48,12 @@ const direct = [
     'client/hosts-file.ts',
     'controller/ruleset/saved-services.ts',
     'import/iptables-log.ts',
+    'queue/peer-user.ts',
     'queue/statistics.ts',
   ],
   ...['safety/waiting-change.ts'],
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
+  ...['daemon/change-record.ts', 'daemon/declared.ts', 'daemon/history-follower.ts', 'safety/ssh-session.ts'],
 ].map(file => path.join('src', file))
 
 const filesIn = folder =>

@@ -1,6 +1,8 @@
 /** The daemon's sockets: root's, which takes all requests, and the group's, which takes those of `group-may`. */
 import * as fs from 'node:fs'
+import type * as net from 'node:net'
 import type { Config } from '../config/types.js'
+import { peerUser } from '../queue/peer-user.js'
 import type { Answer, Listener } from '../util/index.js'
 import { isAnswering, listen, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
@@ -9,6 +11,8 @@ import { isOpenTo, readRequest } from './requests.js'
 
 /** A transaction of a command: a service with 100,000 prefixes has some megabytes. */
 const maxTransactionBytes = 64 * 1024 * 1024
+
+type SocketHandle = (message: unknown, left: AbortSignal, connection: net.Socket) => Promise<Answer>
 
 /** The answer to requests that wait when the daemon ends. */
 export const stopping = 'pkctld is stopping'
@@ -21,7 +25,9 @@ export async function refuseServed(path: string): Promise<void> {
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
 export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {
   const place = { path: socket.path, group: null, maxRequestBytes: maxTransactionBytes }
-  const root = await listenOrExplain(place, (message, left) => handle(readRequest(message), 'root', left))
+  const answer: SocketHandle = (message, left, connection) =>
+    handle(readRequest(message), { via: 'root', uid: peerUser(connection) }, left)
+  const root = await listenOrExplain(place, answer)
   try {
     return [root, ...(await listenForGroup(socket, handle))]
   } catch (error) {
@@ -37,9 +43,9 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
     if (fs.lstatSync(groupPath, { throwIfNoEntry: false })?.isSocket()) fs.rmSync(groupPath)
     return []
   }
-  const answer = (message: unknown, left: AbortSignal): Promise<Answer> => {
+  const answer: SocketHandle = (message, left, connection) => {
     const request = readRequest(message)
-    if (isOpenTo(groupMay, request)) return handle(request, `group ${group}`, left)
+    if (isOpenTo(groupMay, request)) return handle(request, { via: `group ${group}`, uid: peerUser(connection) }, left)
     const hint = 'socket: group-may in the configuration says what it may'
     const problem = { message: `group ${group} may not ask for ${request.request}`, hint }
     return Promise.resolve({ ok: false, problems: [problem] })
@@ -49,7 +55,7 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
 
 async function listenOrExplain(
   socket: { readonly path: string; readonly group: string | null; readonly maxRequestBytes?: number },
-  handle: (message: unknown, left: AbortSignal) => Promise<Answer>,
+  handle: SocketHandle,
 ): Promise<Listener> {
   try {
     return await listen(socket, handle)

@@ -4,6 +4,7 @@ import type { Config } from '../config/types.js'
 import type { Controller, RefusedReload, RunningGrant } from '../controller/index.js'
 import { saveServices } from '../controller/ruleset/saved-services.js'
 import { count } from '../util/index.js'
+import type { Asker } from './asker.js'
 import type { ConfiguredLog } from './winston-log.js'
 import type { Notifier } from './notify/notifier.js'
 import type { ServiceManager } from './service-manager.js'
@@ -33,7 +34,7 @@ export interface ReloadAnswer {
 }
 
 export async function reload(
-  asker: string,
+  asker: Asker,
   { controller, file, log, manager, notifier }: ReloadParts,
 ): Promise<ReloadAnswer> {
   let state = 'the last configuration was refused, the one before stays active'
@@ -47,7 +48,10 @@ export async function reload(
     })
     nextLog.use()
     notifier.use(config.notify)
-    log.info('configuration reloaded', { asker })
+    log.info(`configuration reloaded, at the request of ${asker.text}`, {
+      ...{ event: 'change', action: 'reload' },
+      ...asker.fields,
+    })
     const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
     warnings.push(...runningWarnings(running))
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.

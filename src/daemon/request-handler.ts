@@ -5,16 +5,19 @@ import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResul
 import { rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { UserError } from '../util/index.js'
+import type { Peer } from './asker.js'
+import { askerOf } from './asker.js'
+import type { ChangeRecord } from './change-record.js'
 import { problemsOf } from './error-messages.js'
 import type { ReloadParts, Reloads } from './reload-configuration.js'
 import { reload } from './reload-configuration.js'
 import type { Request } from './requests.js'
 
 /**
- * Answers a request. `asker` says who can have made it, for the log; `left` is aborted when that asker does not wait for the
- * answer any more.
+ * Answers a request. `peer` is how it came, for the log; `left` is aborted when who asks does not wait for the answer any
+ * more.
  */
-export type Handle = (request: Request, asker: string, left?: AbortSignal) => Promise<Answer>
+export type Handle = (request: Request, peer: Peer, left?: AbortSignal) => Promise<Answer>
 
 interface RequestParts extends ReloadParts {
   readonly controller: Controller
@@ -26,12 +29,12 @@ interface RequestParts extends ReloadParts {
 }
 
 export function requestHandler(parts: RequestParts): Handle {
-  return async (request, asker, left) => {
+  return async (request, peer, left) => {
     // Who asks for it has the lock, for which the start may wait.
     if (request.request === 'transaction') return { ok: true, result: await makeChange(request, parts.owner) }
     await parts.ready
     try {
-      const result = await answerOf(request, asker, parts, left)
+      const result = await answerOf(request, peer, parts, left)
       if (request.request === 'reload') parts.reloads.refused = null
       return {
         ok: true,
@@ -42,8 +45,10 @@ export function requestHandler(parts: RequestParts): Handle {
       if (request.request !== 'reload') return { ok: false, problems }
       const error = problems[0]?.message ?? 'unknown'
       parts.reloads.refused = { at: Date.now() / 1000, error, errors: problems.length }
+      const { fields: who } = await askerOf(peer, 'by' in request ? request.by : undefined)
+      const fields = { event: 'reload-refused', ...who }
       for (const { message } of problems) {
-        parts.log.error(`the configuration is refused, the old one stays active: ${message}`)
+        parts.log.error(`the configuration is refused, the old one stays active: ${message}`, fields)
       }
       return { ok: false, problems: [...problems, { message: 'the old configuration stays active' }] }
     }
@@ -67,18 +72,20 @@ async function makeChange(
 
 async function answerOf(
   request: Exclude<Request, TransactionRequest>,
-  asker: string,
+  peer: Peer,
   parts: RequestParts,
   left: AbortSignal | undefined,
 ): Promise<unknown> {
   const { controller, firewall, log } = parts
-  const logged = (change: Change, what: string) => {
-    if (change.changed) log.info(`${what}, at the request of ${asker}`, { asker })
-    return change
+  const logged = async (result: Change, what: string, change: ChangeRecord) => {
+    if (!result.changed) return result
+    const asker = await askerOf(peer, 'by' in request ? request.by : undefined)
+    log.info(`${what}, at the request of ${asker.text}`, { event: 'change', ...change, ...asker.fields })
+    return result
   }
   switch (request.request) {
     case 'note':
-      log.info(`${request.what}, by command of ${request.by}`, { asker: request.by })
+      await note(request, peer, log)
       return null
     case 'status':
       return controller.status(left)
@@ -87,28 +94,47 @@ async function answerOf(
     case 'refresh':
       return (await controller.refresh()).changed
     case 'reload':
-      return reload(asker, parts)
+      return reload(await askerOf(peer, request.by), parts)
     case 'revoke': {
       const { user, keys, credential } = request
       const result = await controller.revokeGrants({ user, keys, credential })
       if (user === null && credential !== null && result.revoked.length + result.kept.length === 0) {
         if (!controller.hasCredential(credential)) throw new UserError(`there is no credential ${credential}`)
       }
+      if (result.revoked.length === 0) return result
+      const { text, fields } = await askerOf(peer, request.by)
       for (const { service, source } of result.revoked) {
-        const message = `${source} may no longer use ${service}: the grants of ${user ?? credential} are revoked, at the request of ${asker}`
-        log.info(message, { asker, ...(user === null ? { credential } : { user }), service, source })
+        const message = `${source} may no longer use ${service}: the grants of ${user ?? credential} are revoked, at the request of ${text}`
+        const whose = user === null ? { credential } : { user }
+        log.info(message, { event: 'change', action: 'revoke', service, source, ...whose, ...fields })
       }
       return result
     }
     case 'add': {
-      const { service, version, address, seconds } = request
+      const { service, version, address, seconds, keepLonger = false } = request
       const time = seconds === null ? 'without a time limit' : `for ${seconds} s`
-      const change = await firewall.addGrant(service, version, address, seconds)
-      return logged(change, `${address} may use ${service} ${time}`)
+      const change = await firewall.addGrant(service, version, address, seconds, keepLonger)
+      return logged(change, `${address} may use ${service} ${time}`, {
+        action: 'add',
+        service,
+        source: address,
+        seconds,
+      })
     }
     case 'delete': {
       const { service, version, address } = request
-      return logged(await firewall.deleteGrant(service, version, address), `${address} may no longer use ${service}`)
+      const change = await firewall.deleteGrant(service, version, address)
+      return logged(change, `${address} may no longer use ${service}`, { action: 'delete', service, source: address })
     }
   }
+}
+
+/** Says in the log what a command has done. */
+async function note(
+  { what, by, change }: Extract<Request, { request: 'note' }>,
+  peer: Peer,
+  log: RequestParts['log'],
+): Promise<void> {
+  const { text, fields } = await askerOf(peer, by)
+  log.info(`${what}, by command of ${text}`, { event: 'change', ...change, ...fields })
 }

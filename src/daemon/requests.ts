@@ -9,6 +9,10 @@ import { parseGranted } from '../net/index.js'
 import type { TransactionRequest } from '../nft/index.js'
 import { isOwnCommand } from '../nft/index.js'
 import { oneLine, ValueError } from '../util/index.js'
+import type { ChangeRecord } from './change-record.js'
+import { changeIn } from './change-record.js'
+import type { Declared } from './declared.js'
+import { declaredIn } from './declared.js'
 
 interface GrantRequest {
   readonly service: string
@@ -22,12 +26,27 @@ interface GrantRequest {
  * of the table, which the daemon owns.
  */
 export type Request =
-  | { readonly request: 'status' | 'list' | 'reload' | 'refresh' }
-  | (GrantRequest & { readonly request: 'add'; readonly seconds: number | null })
-  | (GrantRequest & { readonly request: 'delete' })
-  | ({ readonly request: 'revoke' } & RevokedUser)
-  | { readonly request: 'note'; readonly what: string; readonly by: string }
+  | { readonly request: 'status' | 'list' | 'refresh' }
+  | (Signed & { readonly request: 'reload' })
+  | (Signed & GrantRequest & AddRequest)
+  | (Signed & GrantRequest & { readonly request: 'delete' })
+  | (Signed & { readonly request: 'revoke' } & RevokedUser)
+  | { readonly request: 'note'; readonly what: string; readonly by: Declared; readonly change: ChangeRecord }
   | TransactionRequest
+
+interface AddRequest {
+  readonly request: 'add'
+  readonly seconds: number | null
+  /** A grant by hand that ends later stays. */
+  readonly keepLonger?: boolean
+}
+
+/** What changes something says who asks; scripts, and earlier releases, may leave it out. */
+interface Signed {
+  readonly by?: Declared
+}
+
+const signed: readonly Request['request'][] = ['reload', 'add', 'delete', 'revoke']
 
 const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   status: [],
@@ -37,7 +56,7 @@ const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   add: ['service', 'address', 'seconds'],
   delete: ['service', 'address'],
   revoke: ['user', 'keys', 'credential'],
-  note: ['what', 'by'],
+  note: ['what', 'by', 'change'],
   transaction: ['how', 'ruleset', 'commands'],
 }
 
@@ -48,13 +67,15 @@ export interface Message {
   readonly address?: string
   /** null: without a time limit. */
   readonly seconds?: number | null
+  readonly keepLonger?: boolean
   /** Whose grants: a name, fingerprints, and of which credential; null for all. */
   readonly user?: string | null
   readonly keys?: readonly string[]
   readonly credential?: string | null
   /** What a command did, and who ran it. */
   readonly what?: string
-  readonly by?: string
+  readonly by?: Declared
+  readonly change?: ChangeRecord
 }
 
 /** Throws a ValueError for anything that is not a request. */
@@ -63,23 +84,40 @@ export function readRequest(message: unknown): Request {
   const { request: name, ...rest } = message as Record<string, unknown>
   const request = (Object.keys(keysOf) as Request['request'][]).find(known => known === name)
   if (request === undefined) throw new ValueError('unknown request')
-  if (Object.keys(rest).sort().join() !== [...keysOf[request]].sort().join()) {
+  const said = { ...(signed.includes(request) ? signedIn(rest) : {}), ...(request === 'add' ? keepLongerIn(rest) : {}) }
+  const keys = Object.keys(rest).filter(key => !(key in said))
+  if (keys.sort().join() !== [...keysOf[request]].sort().join()) {
     throw new ValueError(`the request ${request} has ${keysOf[request].join(', ') || 'nothing more to say'}`)
   }
   switch (request) {
+    case 'reload':
+      return { request, ...said }
     case 'add':
-      return { request, ...grantIn(rest), seconds: secondsIn(rest['seconds']) }
+      return { request, ...grantIn(rest), seconds: secondsIn(rest['seconds']), ...said }
     case 'delete':
-      return { request, ...grantIn(rest) }
+      return { request, ...grantIn(rest), ...said }
     case 'revoke':
-      return { request, ...userIn(rest) }
+      return { request, ...userIn(rest), ...said }
     case 'note':
-      return { request, what: textIn(rest['what']), by: textIn(rest['by']) }
+      return {
+        request,
+        what: textIn(rest['what']),
+        by: declaredIn(rest['by']),
+        change: changeIn(rest['change']),
+      }
     case 'transaction':
       return { request, ...transactionIn(rest) }
     default:
       return { request }
   }
+}
+
+const signedIn = ({ by }: Record<string, unknown>): Signed => (by === undefined ? {} : { by: declaredIn(by) })
+
+function keepLongerIn({ keepLonger }: Record<string, unknown>): Pick<AddRequest, 'keepLonger'> {
+  if (keepLonger === undefined) return {}
+  if (typeof keepLonger !== 'boolean') throw new ValueError('expected true or false')
+  return { keepLonger }
 }
 
 function grantIn({ service, address }: Record<string, unknown>): GrantRequest {

@@ -23,7 +23,7 @@ import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { Listener } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
-import { commandRunner } from './command-runner.js'
+import { commandRunner, commandTrier } from './command-runner.js'
 import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
 import { openLoopback } from './loopback-socket.js'
@@ -48,7 +48,7 @@ export async function runDaemon(file: string, version: string): Promise<void> {
   const plainLog = createLog(config.log)
   const history = openHistory(config, plainLog)
   const historyLog = history ? withHistory(plainLog, history) : plainLog
-  const notifier = new Notifier({ run: commandRunner(historyLog), send: sendWebhook, log: historyLog, now: Date.now })
+  const notifier = new Notifier({ run: commandTrier(historyLog), send: sendWebhook, log: historyLog, now: Date.now })
   notifier.use(config.notify)
   const log = withNotifications(historyLog, notifier)
   for (const warning of warnings) log.warn(warning)
@@ -116,7 +116,7 @@ async function runConfigured(
   const reloads: Reloads = { refused: null }
   const handle = requestHandler({ controller, firewall, owner, file, log, notifier, manager, reloads, ready })
   // From here on SIGHUP means reload, also while the start is still in progress.
-  process.on('SIGHUP', () => void handle({ request: 'reload' }, 'SIGHUP'))
+  process.on('SIGHUP', () => void handle({ request: 'reload' }, { via: 'SIGHUP' }))
   logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())
   logOnSignal('SIGUSR2', ready, log, () => controller.logSequencesInProgress())
   // That no process reads the output any more is no reason to end.

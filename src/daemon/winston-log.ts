@@ -9,6 +9,8 @@ import { LogFile, LogProgram, LogStderr } from './log-sinks.js'
 /** RFC 5424 severities under the facility daemon (3). */
 const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
 
+const withSyslogPriority = (level: LogLevel, text: string) => `<${priorities[level]}>${text}`
+
 const textLine = winston.format.printf(({ level, message, timestamp }) => {
   return `${String(timestamp)} ${level.padEnd(5)} ${String(message)}`
 })
@@ -18,19 +20,20 @@ const jsonLine = winston.format.printf(({ level, message, timestamp, ...fields }
 )
 
 /** For syslog's own timestamp and level; logger(1) reads the priority in front. */
-const syslogLine = winston.format.printf(
-  ({ level, message }) => `<${priorities[level as LogLevel]}>${String(message).replaceAll('\n', ' ')}`,
+const syslogLine = winston.format.printf(({ level, message }) =>
+  withSyslogPriority(level as LogLevel, String(message).replaceAll('\n', ' ')),
 )
 
 /** For the journal, which has a timestamp of its own. */
 const journalLine = winston.format.printf(({ level, message }) => withPriority(level as LogLevel, String(message)))
 
-/** The journal takes the priority of JSON from the same place. */
-const journalJson = winston.format((info, _) => {
-  const text = Symbol.for('message')
-  info[text] = withPriority(info.level as LogLevel, String(info[text]))
-  return info
-})
+/** The journal and logger(1) take the priority of JSON from the same place. */
+const prioritised = (priority: (level: LogLevel, text: string) => string) =>
+  winston.format((info, _) => {
+    const text = Symbol.for('message')
+    info[text] = priority(info.level as LogLevel, String(info[text]))
+    return info
+  })()
 
 type LogOptions = Omit<Config['log'], 'history'>
 
@@ -92,9 +95,11 @@ function build({ level, to, format }: LogOptions): Built {
   const toJournal = toStderr && isJournal(process.stderr.fd)
   const asText = format === 'text' || (format === 'auto' && toStderr && (toJournal || process.stderr.isTTY))
   const iso = winston.format.timestamp()
-  const forJournal = asText ? journalLine : winston.format.combine(iso, jsonLine, journalJson())
+  const forJournal = asText ? journalLine : winston.format.combine(iso, jsonLine, prioritised(withPriority))
+  const forSyslog =
+    format === 'json' ? winston.format.combine(iso, jsonLine, prioritised(withSyslogPriority)) : syslogLine
   const others = winston.format.combine(iso, asText ? textLine : jsonLine)
-  const style = isSyslog ? syslogLine : toJournal ? forJournal : others
+  const style = isSyslog ? forSyslog : toJournal ? forJournal : others
   const logger = winston.createLogger({ level, transports: [ending(stream, style)] })
   logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
   return { logger, warnings }

@@ -29,6 +29,7 @@ process.stdout.write('waiting\n')
 async function answer(message: unknown): Promise<Answer> {
   const request = requestIn(message, rollbackRequests)
   const tooLate: Answer = { ok: false, problems: [{ message: 'too late: the change is being rolled back' }] }
+  const { daemonSocket } = saved
   const waiting = { secondsLeft: Math.max(0, saved.seconds - elapsed()) }
   switch (request) {
     case 'show':
@@ -39,11 +40,11 @@ async function answer(message: unknown): Promise<Answer> {
       clearTimeout(timer)
       forget()
       setTimeout(() => process.exit(0), lingerMilliseconds)
-      return { ok: true, result: waiting }
+      return { ok: true, result: { ...waiting, daemonSocket } }
     case 'roll back': {
       if (state !== 'waiting') return tooLate
       const details = await undo()
-      return details ? { ok: true, result: { details } } : { ok: false, problems: [{ message: failed }] }
+      return details ? { ok: true, result: { details, daemonSocket } } : { ok: false, problems: [{ message: failed }] }
     }
     case undefined:
       return unknownRequest

@@ -111,12 +111,17 @@ function makeDirectory(): void {
 }
 
 interface RolledBack {
+  readonly daemonSocket: string
   /** What was undone, in a few words each. */
   readonly details: readonly string[]
 }
 
+interface Confirmed extends Waiting {
+  readonly daemonSocket: string
+}
+
 /** Keeps the change. Throws when none waits for it. */
-export const confirm = async (): Promise<Waiting> => (await askWaiting('confirm')) as Waiting
+export const confirm = async (): Promise<Confirmed> => (await askWaiting('confirm')) as Confirmed
 
 /** Undoes it now. Throws when none waits. */
 export const rollBackNow = async (): Promise<RolledBack> => (await askWaiting('roll back')) as RolledBack

@@ -4,7 +4,7 @@
  */
 import * as path from 'node:path'
 import { isMapping, readMerged } from '../config/index.js'
-import { quote, UserError } from '../util/index.js'
+import { defaultSocket, quote, UserError } from '../util/index.js'
 
 export interface KeyPlace {
   /** The name of the credential. */
@@ -15,6 +15,8 @@ export interface KeyPlace {
   readonly files: readonly string[]
   /** Absolute paths of files with revoked keys. */
   readonly revoked: readonly string[]
+  /** Of the daemon. */
+  readonly socket: string
 }
 
 const example = 'credentials: { people: { type: ssh, authorized-keys: authorized_keys, opens: [ssh] } }'
@@ -24,6 +26,7 @@ export function keyPlaces(config: string): KeyPlace[] {
   const merged = readMerged(config)
   const { value } = merged
   const credentials = isMapping(value['credentials']) ? Object.entries(value['credentials']) : []
+  const socket = socketIn(value['socket'])
   return credentials.flatMap(([credential, options]) => {
     if (!isMapping(options) || options['type'] !== 'ssh') return []
     const filesOf = (option: string) => {
@@ -32,9 +35,12 @@ export function keyPlaces(config: string): KeyPlace[] {
       return listOf(options[option]).flatMap(file => (file.startsWith('~') ? [] : [path.resolve(directory, file)]))
     }
     const opens = listOf(options['opens'])
-    return [{ credential, opens, files: filesOf('authorized-keys'), revoked: filesOf('revoked-keys') }]
+    return [{ credential, opens, files: filesOf('authorized-keys'), revoked: filesOf('revoked-keys'), socket }]
   })
 }
+
+const socketIn = (value: unknown): string =>
+  isMapping(value) && typeof value['path'] === 'string' ? value['path'] : defaultSocket
 
 const listOf = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter((each): each is string => typeof each === 'string')

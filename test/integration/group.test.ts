@@ -70,8 +70,12 @@ describe('the socket of a group', () => {
       assert.match(await pk('delete', client4, '--service', 'ssh'), /may no longer use ssh/)
       assert.match(await pk('delete', client4, '--service', 'ssh'), /^nothing to do/)
     }
-    await daemon.says(new RegExp(`${client4} may use ssh for 3600 s, at the request of group adm.*"asker":"group adm"`))
-    await daemon.says(new RegExp(`${client4} may no longer use ssh, at the request of group adm`))
+    await daemon.says(
+      new RegExp(
+        `${client4} may use ssh for 3600 s, at the request of nobody of group adm.*"asker":"group adm","uid":65534`,
+      ),
+    )
+    await daemon.says(new RegExp(`${client4} may no longer use ssh, at the request of nobody of group adm`))
   })
 
   it('they may no more than that, and others nothing', async () => {

@@ -7,6 +7,7 @@ import { createProgram, main } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/output/real-terminal.js'
 import type { Background, Result } from '../support/commands.js'
 import { pkctl, program, root, run } from '../support/commands.js'
+import { undocumented } from '../support/event-table.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 import { startSshd } from '../support/sshd.js'
@@ -186,7 +187,59 @@ describe('--json', () => {
     const lines = (await must('log', '--json', '--source', client4, '--config', file)).trimEnd().split('\n')
     const signed = ['also', 'user', 'key', 'key-id', 'serial']
     // unit/controller/knock-messages shows them.
-    compare('log', lines.map(parse), ['on-behalf-of', 'asker', ...signed])
+    compare('log', lines.map(parse), ['on-behalf-of', ...signed])
+    await must('remove', 'ssh')
+  })
+
+  it('log: each event has the fields of the document, also those of changes by every command', async () => {
+    const file = lab.config(
+      'services: { ssh: { port: 22 } }\ncredentials:\n  people: { type: ssh, authorized-keys: [keys], opens: [ssh] }\n',
+    )
+    const key = lab.file(
+      'bob.pub',
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER bob\n',
+    )
+    lab.file('keys', '')
+    await must('keygen', '--server', '--state-directory', path.join(lab.directory, 'state'))
+    const daemon = await lab.daemon(file)
+    const at = ['--socket', lab.socket]
+    await must('init', 'web', '--port', '80', '--syn', ...at)
+    await must('add', '192.0.2.7', '--service', 'web', '--for', '1h', ...at)
+    await must('delete', '192.0.2.7', '--service', 'web', ...at)
+    await must('add', '192.0.2.8', '--service', 'web', ...at)
+    await must('revoke', '192.0.2.8', ...at)
+    await must('remove', 'web', ...at)
+    await must('user', 'add', 'bob', '--key', key, '--config', file)
+    await must('user', 'revoke', 'bob', '--config', file, ...at)
+    for (const [port, end] of [
+      [2201, 'confirm'],
+      [2202, 'rollback'],
+    ] as const) {
+      fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/port: \d+/, `port: ${port}`))
+      await must('apply', file, '--confirm', '1m', ...at)
+      await must(end)
+    }
+    await must('close', '--config', file, ...at)
+    await must('reload', ...at)
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/port: \d+/, 'port: none'))
+    assert.equal((await pk('reload', ...at)).status, 1)
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('port: none', 'port: 22'))
+    assert.equal((await on('nft', 'delete table inet pkctl')).status, 0)
+    await daemon.says(/restored \d+ ms after/)
+    await daemon.stop()
+    const entries = (await must('log', '-n', '1000', '--json', '--config', file)).trimEnd().split('\n').map(parse)
+    const events = (entries as Record<string, unknown>[]).filter(
+      ({ event }) => event !== undefined && !(typeof event === 'string' && event.startsWith('knock-')),
+    )
+    assert.deepEqual(
+      events.map(undocumented).filter(problem => problem !== undefined),
+      [],
+    )
+    const actions = new Set(events.flatMap(({ action }) => (action === undefined ? [] : [action])))
+    const all = ['init', 'add', 'delete', 'revoke', 'remove', 'user-add', 'user-revoke', 'apply', 'confirm', 'rollback']
+    assert.deepEqual([...actions].sort(), [...all, 'close', 'reload'].sort())
+    assert.ok(events.filter(({ event }) => event === 'change').every(({ uid }) => uid === 0))
+    assert.ok(['reload-refused', 'healed'].every(name => events.some(({ event }) => event === name)))
     await must('remove', 'ssh')
   })
 

@@ -103,7 +103,12 @@ except OSError as error: print("ended", error.errno, flush=True)`
       assert.equal(await lab.opens(host, source), 'timeout')
       assert.doesNotMatch(connection.output, /ended|read/)
       await lab.mustPkctl('add', source, '--service', 'ssh')
-      assert.match(await revoke(how, '--connections'), /may no longer use ssh\n1 connection ended\n$/)
+      // Its window may be over by the time that its connections are found.
+      if (source === client4) await revoke(how)
+      const said = source === client4 ? /has no grant that runs/ : /may no longer use ssh/
+      const ended = await revoke(how, '--connections')
+      assert.match(ended, said)
+      assert.match(ended, /^(?!nothing to do)[^]*\n1 connection ended\n$/)
       await connection.says(/ended/)
     })
 })

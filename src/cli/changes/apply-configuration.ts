@@ -7,6 +7,7 @@ import { arm, confirm, guardSession, refuseWhileUnconfirmed, rollbackState } fro
 import type { Terminal } from '../../util/index.js'
 import { tellDaemon } from './change.js'
 import { logChange } from './log-change.js'
+import { grantedText } from '../output/service-text.js'
 
 interface ApplyOptions extends LockoutFlags {
   readonly prune?: boolean
@@ -22,6 +23,8 @@ export interface Applied extends Change {
   /** Of the configuration. */
   readonly file: string
   readonly plan: ServicePlan
+  /** Of the daemon. */
+  readonly socket: string
   /** Made by --allow-me. */
   readonly sessionGrants: readonly ServiceGrant[]
   /** Seconds; undefined where nothing waits for a confirmation. */
@@ -54,11 +57,17 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
     if (rollback.armed) await confirm().catch(() => undefined)
     throw error
   })
+  const { plan } = result
   if (result.changed && !options.dryRun) {
     await tellDaemon(terminal, { socket: daemonSocket })
-    await logChange(daemonSocket, `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`)
+    const services = [...plan.added, ...plan.modified.map(({ spec }) => spec), ...plan.removed.map(({ spec }) => spec)]
+    const sentence = `the services are as ${config.file} says: ${result.details.join('; ').slice(0, 800)}`
+    await logChange(daemonSocket, sentence, { action: 'apply', services: services.map(({ name }) => name) })
+    for (const { service, source, secondsLeft: seconds } of sessionGrants)
+      await logChange(daemonSocket, grantedText(source, service, seconds), { action: 'add', service, source, seconds })
   }
-  return { ...result, file: config.file, sessionGrants, confirmWithin: rollback.armed ? seconds : undefined }
+  const confirmWithin = rollback.armed ? seconds : undefined
+  return { ...result, file: config.file, socket: daemonSocket, sessionGrants, confirmWithin }
 }
 
 const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0

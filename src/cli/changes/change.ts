@@ -1,5 +1,6 @@
 /** What every command that changes the ruleset has in common: its flags, and how it says what it did. */
 import type { Command } from 'commander'
+import type { ChangeRecord } from '../../daemon/change-record.js'
 import type { Change } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { ask, defaultSocket } from '../../util/index.js'
@@ -26,6 +27,8 @@ export async function report(
   what: object,
   change: Change,
   sentence: string,
+  /** Undefined where the caller leaves lines of its own. */
+  record: ChangeRecord | undefined,
 ): Promise<void> {
   if (flags.json) {
     const transaction = flags.dryRun ? { 'dry-run': true, transaction: { nftables: change.commands } } : {}
@@ -34,7 +37,7 @@ export async function report(
     const lines = change.commands.map(command => JSON.stringify(command))
     terminal.out(`{"nftables": [\n${lines.join(',\n')}\n]}`)
   } else terminal.out(change.changed ? sentence : `nothing to do: ${sentence}`)
-  if (change.changed && !flags.dryRun) await logChange(flags.socket, sentence)
+  if (record && change.changed && !flags.dryRun) await logChange(flags.socket, sentence, record)
 }
 
 /** Lets a running daemon know that services may have come or gone. Without one there is nothing to tell. */

@@ -3,6 +3,7 @@ import { askDaemon, RefusedByDaemon } from '../../daemon/control-client.js'
 import type { Message } from '../../daemon/requests.js'
 import { NftError } from '../../nft/nft-errors.js'
 import { UserError } from '../../util/index.js'
+import { whoAsks } from './who-asks.js'
 
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */
 export async function kernelOrDaemon<T>(socket: string, message: Message, work: () => Promise<T>): Promise<T> {
@@ -10,7 +11,9 @@ export async function kernelOrDaemon<T>(socket: string, message: Message, work: 
     return await work()
   } catch (error) {
     if (!(error instanceof NftError) || !lacksRights(error)) throw error
-    const answer = await askDaemon(socket, message).catch((cause: unknown) => {
+    const isChange = message.request === 'add' || message.request === 'delete'
+    const signed = isChange ? { ...message, by: await whoAsks() } : message
+    const answer = await askDaemon(socket, signed).catch((cause: unknown) => {
       const { code } = cause as NodeJS.ErrnoException
       const why = code === 'EACCES' ? `there is no right to ask at ${socket}` : `no daemon answers at ${socket}`
       const hint =

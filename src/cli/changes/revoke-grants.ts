@@ -4,6 +4,7 @@ import { askDaemon } from '../../daemon/control-client.js'
 import type { Terminal } from '../../util/index.js'
 import { reasonOf, timeText } from '../../util/index.js'
 import { revokedText } from '../output/service-text.js'
+import { whoAsks } from './who-asks.js'
 
 /** What the daemon did, or why it did not. */
 type RevokedByDaemon = RevokedGrants | { readonly problem: string; readonly isRunning: boolean }
@@ -11,7 +12,7 @@ type RevokedByDaemon = RevokedGrants | { readonly problem: string; readonly isRu
 /** Never rejects: what was changed before in the files stays so. */
 export async function revokeGrants(socket: string, whose: RevokedUser): Promise<RevokedByDaemon> {
   try {
-    const answer = await askDaemon(socket, { request: 'revoke', ...whose })
+    const answer = await askDaemon(socket, { request: 'revoke', ...whose, by: await whoAsks() })
     if (answer.ok) return answer.result as RevokedGrants
     return { problem: answer.problems.map(({ message }) => message).join('; '), isRunning: true }
   } catch (error) {

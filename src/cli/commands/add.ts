@@ -8,6 +8,7 @@ import type { GrantFlags } from '../changes/grant-change.js'
 import { changeGrant, serviceOf } from '../changes/grant-change.js'
 import type { GrantedSources } from '../changes/grant-sources.js'
 import { findSources } from '../changes/grant-sources.js'
+import { logChange } from '../changes/log-change.js'
 import { grantedText } from '../output/service-text.js'
 import { secondsUntil } from '../flags/time-flag.js'
 
@@ -51,12 +52,13 @@ async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<v
   }
   if (found.host !== null && !flags.json && !flags.dryRun)
     terminal.out(`${found.host} is ${added.map(({ source }) => source).join(' and ')}`)
+  const recordOf = ({ source }: AddedGrant) => ({ action: 'add', service, source, seconds }) as const
   const sentence = (grant: AddedGrant) =>
     grant.changed
       ? `${grantedText(grant.source, service, seconds)}${earlierText(grant, seconds)}`
       : `${grant.source} may use ${service} already, without a time limit`
   if (!flags.json && !flags.dryRun) {
-    for (const grant of added) await report(terminal, flags, {}, grant, sentence(grant))
+    for (const grant of added) await report(terminal, flags, {}, grant, sentence(grant), recordOf(grant))
     return
   }
   const all = {
@@ -64,7 +66,9 @@ async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<v
     details: added.flatMap(({ details }) => details),
     commands: added.flatMap(({ commands }) => commands),
   }
-  await report(terminal, flags, asJson(found, added, service, seconds), all, added.map(sentence).join('; '))
+  await report(terminal, flags, asJson(found, added, service, seconds), all, added.map(sentence).join('; '), undefined)
+  if (flags.dryRun) return
+  for (const grant of added) if (grant.changed) await logChange(flags.socket, sentence(grant), recordOf(grant))
 }
 
 function secondsOf(flags: AddFlags): number | null {

@@ -28,7 +28,8 @@ export function closeCommand(terminal: Terminal): Command {
     await tellDaemon(terminal, flags)
     const names = closed.map(({ name }) => name)
     const sentence = `closed: ${closed.map(spec => `${spec.name} (${portsText(spec)})`).join(', ')}`
-    await report(terminal, flags, { services: names }, change, closed.length > 0 ? sentence : 'there are no services')
+    const said = closed.length > 0 ? sentence : 'there are no services'
+    await report(terminal, flags, { services: names }, change, said, { action: 'close', services: names })
   })
 }
 

@@ -19,6 +19,7 @@ export function deleteCommand(terminal: Terminal): Command {
       firewall.deleteGrant(service, version, address),
     )
     const sentence = change.changed ? revokedText(address, service) : `${address} has no grant for ${service}`
-    await report(terminal, flags, { service, address }, change, sentence)
+    const record = { action: 'delete', service, source: address } as const
+    await report(terminal, flags, { service, address }, change, sentence, record)
   })
 }

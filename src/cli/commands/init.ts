@@ -10,9 +10,10 @@ import type { Terminal } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
 import { withLockoutFlags } from '../flags/lockout-flags.js'
+import { logChange } from '../changes/log-change.js'
 import type { ServiceFlags } from '../flags/service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../flags/service-flags.js'
-import { protectsText } from '../output/service-text.js'
+import { grantedText, protectsText } from '../output/service-text.js'
 
 type InitFlags = ServiceFlags & ChangeFlags & LockoutFlags
 
@@ -84,7 +85,10 @@ export function initCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? `${protectsText(spec)}${details ? ` (${details})` : ''}`
       : `${protectsText(spec)} already`
-    await report(terminal, flags, { service: name, ...sessionGrantsJson(sessionGrants) }, change, sentence)
+    for (const { service, source, secondsLeft: seconds } of change.changed && !flags.dryRun ? sessionGrants : [])
+      await logChange(flags.socket, grantedText(source, service, seconds), { action: 'add', service, source, seconds })
+    const result = { service: name, ...sessionGrantsJson(sessionGrants) }
+    await report(terminal, flags, result, change, sentence, { action: 'init', service: name })
     if (!flags.dryRun && !flags.json) hintAtSessionGrants(terminal, sessionGrants)
   })
 }

@@ -77,7 +77,7 @@ function initCommand(terminal: Terminal): Command {
       if ((await firewall.apply({ specs: [spec], onlyNew: true })).changed) {
         warnOfEndingConnections(terminal, spec)
         await tellDaemon(terminal, { socket: defaultSocket })
-        return logChange(defaultSocket, protectsText(spec))
+        return logChange(defaultSocket, protectsText(spec), { action: 'init', service: spec.name })
       }
       terminal.out(`chain pk-${name} already exists, nothing changed`)
       if ((await firewall.services()).get(name)?.sound === false) {
@@ -94,7 +94,8 @@ function removeCommand(terminal: Terminal): Command {
       const { changed, plan } = await realFirewall().removeService(checkServiceName(name))
       if (!changed) terminal.out(`there is no chain pk-${name}`)
       await tellDaemon(terminal, { socket: defaultSocket })
-      for (const { spec } of changed ? plan.removed : []) await logChange(defaultSocket, removedText(spec))
+      for (const { spec } of changed ? plan.removed : [])
+        await logChange(defaultSocket, removedText(spec), { action: 'remove', service: spec.name })
     })
 }
 
@@ -103,7 +104,8 @@ function addCommand(): Command {
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseSource(withoutPrefix(text))
       const { changed } = await realFirewall().addGrant(checkServiceName(service), version, address, null)
-      if (changed) await logChange(defaultSocket, grantedText(address, service, null))
+      const record = { action: 'add', service, source: address, seconds: null } as const
+      if (changed) await logChange(defaultSocket, grantedText(address, service, null), record)
     },
   )
 }
@@ -113,7 +115,8 @@ function deleteCommand(): Command {
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseAddress(withoutPrefix(text))
       const { changed } = await realFirewall().deleteGrant(checkServiceName(service), version, address)
-      if (changed) await logChange(defaultSocket, revokedText(address, service))
+      const record = { action: 'delete', service, source: address } as const
+      if (changed) await logChange(defaultSocket, revokedText(address, service), record)
     },
   )
 }

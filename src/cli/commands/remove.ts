@@ -18,7 +18,7 @@ export function removeCommand(terminal: Terminal): Command {
     const sentence = change.changed
       ? removed.map(({ spec }) => removedText(spec)).join('; ')
       : `there is no service ${name}`
-    await report(terminal, flags, { service: name }, change, sentence)
+    await report(terminal, flags, { service: name }, change, sentence, { action: 'remove', service: name })
     const meant = change.changed ? undefined : nearest(name, left)
     if (meant !== undefined) terminal.hint(`did you mean '${meant}'?`)
   })

@@ -14,6 +14,7 @@ import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
 import { logChange } from '../changes/log-change.js'
 import { printGrants } from '../changes/revoke-grants.js'
 import { revokedText } from '../output/service-text.js'
+import { whoAsks } from '../changes/who-asks.js'
 
 interface RevokeFlags {
   readonly connections?: boolean
@@ -26,7 +27,8 @@ An address or a prefix loses its grants for all services, and those of prefixes 
 what was granted by its knocks. The credential can still knock: disable or remove it in the configuration first, and run
 pkctl reload. pkctl user revoke does this for one user of a credential with SSH keys.
 
-Where a service filters only new connections, those that run go on. --connections ends them, if they end on this machine.
+Where a service filters only new connections, those that run go on, also when their grant has ended. --connections ends
+them, if they end on this machine; those that are forwarded to another machine or a container go on.
 
 Examples:
   pkctl revoke 192.0.2.7 --connections
@@ -52,14 +54,21 @@ async function revoke(terminal: Terminal, who: string, flags: RevokeFlags): Prom
     ...(await realFirewall().services()).values(),
   ])
   const result = isAddress ? await ofAddress(who, services, flags) : await ofCredential(who, flags)
-  const changed = result.revoked.length > 0
-  const connections = flags.connections && changed ? await endConnections(result.revoked, services) : undefined
+  const places = isAddress ? [...result.revoked, ...everywhere(who, services)] : result.revoked
+  const connections = flags.connections ? await endConnections(places, services) : undefined
+  const ended = connections?.ended ?? 0
+  const changed = result.revoked.length > 0 || ended > 0
+  if (ended > 0) {
+    const whose = isAddress ? { source: parseGranted(who).source } : { credential: who }
+    await logChange(flags.socket, `${count(ended, 'connection')} of ${who} ended`, { action: 'revoke', ...whose })
+  }
   if (flags.json) {
     const { revoked, kept } = result
     terminal.out(jsonText({ changed, who, revoked, kept, ...(connections ? { connections } : {}) }))
     return
   }
-  if (!changed && result.kept.length === 0) terminal.out(`nothing to do: ${who} has no grant that runs`)
+  if (result.revoked.length + result.kept.length === 0)
+    terminal.out(`${changed ? '' : 'nothing to do: '}${who} has no grant that runs`)
   printGrants(result, terminal)
   if (!connections) return
   terminal.out(`${count(connections.ended, 'connection')} ended`)
@@ -67,6 +76,10 @@ async function revoke(terminal: Terminal, who: string, flags: RevokeFlags): Prom
   terminal.warn(`${count(connections.left, 'connection')} could not be ended`)
   terminal.hint('run as root, on a kernel with CONFIG_INET_DIAG_DESTROY')
 }
+
+/** Connections outlive the grants by which they came. */
+const everywhere = (who: string, services: readonly ServiceState[]) =>
+  services.map(({ spec }) => ({ service: spec.name, source: parseGranted(who).source }))
 
 async function ofAddress(who: string, services: readonly ServiceState[], flags: RevokeFlags): Promise<RevokedGrants> {
   const { source: wanted } = parseGranted(who)
@@ -79,10 +92,13 @@ async function ofAddress(who: string, services: readonly ServiceState[], flags: 
     const { version } = splitPrefix(source)
     const message = { request: 'delete', service, address: source } as const
     await changeGrant(flags, message, firewall => firewall.deleteGrant(service, version, source))
-    await logChange(flags.socket, revokedText(source, service))
+    await logChange(flags.socket, revokedText(source, service), { action: 'revoke', service, source })
   }
   return { revoked: places, kept: [] }
 }
 
 const ofCredential = async (credential: string, { socket }: RevokeFlags): Promise<RevokedGrants> =>
-  (await askOrExplain(socket, { request: 'revoke', user: null, keys: [], credential })) as RevokedGrants
+  (await askOrExplain(socket, {
+    ...{ request: 'revoke', user: null, keys: [], credential },
+    by: await whoAsks(),
+  })) as RevokedGrants

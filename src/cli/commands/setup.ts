@@ -6,6 +6,7 @@ import { defaultConfig, usageError, UserError } from '../../util/index.js'
 import { checkServiceName, parseSeconds } from '../flags/flag-values.js'
 import { hostOf } from '../client/invitation-line.js'
 import { jsonText } from '../output/json-output.js'
+import { logChange } from '../changes/log-change.js'
 import type { Outcome } from '../setup/carry-out.js'
 import { carryOut } from '../setup/carry-out.js'
 import type { Listener } from '../setup/listeners.js'
@@ -77,8 +78,13 @@ async function setup(terminal: Terminal, flags: Flags): Promise<void> {
     }
     const go = plan.start ? 'Close the port, and start pkctld now and at each boot?' : 'Close the port now?'
     if (questions && !(await askYesOrNo(questions.ask, terminal, go, true))) throw new UserError('nothing was changed')
-    if (!flags.dryRun) report(terminal, flags, plan, await carryOut(terminal, plan))
-    else if (flags.json) terminal.out(jsonText({ changed: true, 'dry-run': true, ...planJson(plan) }))
+    if (!flags.dryRun) {
+      const outcome = await carryOut(terminal, plan)
+      const { service, port, knocker } = plan
+      const sentence = `pkctl setup has closed port ${port} (${service}); a knock of ${knocker.name} opens it`
+      await logChange(outcome.applied.socket, sentence, { action: 'setup', service, user: knocker.name })
+      report(terminal, flags, plan, outcome)
+    } else if (flags.json) terminal.out(jsonText({ changed: true, 'dry-run': true, ...planJson(plan) }))
     else terminal.out('nothing was changed: --dry-run')
   } finally {
     questions?.end()

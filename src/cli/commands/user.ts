@@ -7,6 +7,7 @@ import type { KeyPlace, User } from '../../users/index.js'
 import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
+import { logChange } from '../changes/log-change.js'
 import { checkUserName, keyFlag, madeText, publicKeyOf } from '../flags/public-key-flag.js'
 import { printRevoked, revokeGrants } from '../changes/revoke-grants.js'
 
@@ -54,7 +55,7 @@ function addCommand(terminal: Terminal): Command {
     .option('--opens <services>', 'services that the key opens, with commas between them (default: as the credential)')
     .option('--window <time>', 'how long a grant lasts at most: 30s, 10m, 8h, 2d (default: as the credential)')
     .option('--expires <date>', 'when the key expires: 2030-01-31 or 2030-01-31T18:00:00Z')
-    .action((name: string, flags: AddFlags) => {
+    .action(async (name: string, flags: AddFlags) => {
       checkUserName(name)
       const place = placeFor(keyPlaces(flags.config), flags.credential, flags.config)
       const opens = flags.opens?.split(',').map(checkServiceName)
@@ -65,11 +66,12 @@ function addCommand(terminal: Terminal): Command {
       const { changed, file, made } = addUser(place, { name, key: key.text, opens, window, expiresAt })
       const { credential } = place
       const fingerprint = fingerprintText(key.key)
+      const sentence = `${name} may knock for ${credential} with ${fingerprint}`
       if (flags.json) terminal.out(jsonText({ changed, user: name, credential, file, type: key.key.type, fingerprint }))
-      else if (changed)
-        terminal.out(`${name} may knock for ${credential} with ${fingerprint}; the key is in ${oneLine(file)}`)
-      else terminal.out(`nothing to do: ${name} may knock for ${credential} with ${fingerprint} already`)
+      else if (changed) terminal.out(`${sentence}; the key is in ${oneLine(file)}`)
+      else terminal.out(`nothing to do: ${sentence} already`)
       for (const list of made) terminal.hint(madeText(list))
+      if (changed) await logChange(place.socket, sentence, { action: 'user-add', user: name, credential })
     })
 }
 
@@ -108,6 +110,10 @@ function revokeCommand(terminal: Terminal): Command {
     .option('--socket <path>', 'socket of the daemon, which knows the grants of the user', defaultSocket)
     .action(async (name: string, flags: RevokeFlags) => {
       const { removed, listedIn } = revokeUser(placesOf(flags), name)
+      for (const user of removed) {
+        const change = { action: 'user-revoke', user: name, credential: user.credential } as const
+        await logChange(flags.socket, mayNoLonger(name, user), change)
+      }
       const keys = [...new Set(removed.map(({ key }) => fingerprintText(key)))]
       const credential = flags.credential ?? null
       // Also where the line is gone already: the daemon may not have run when it was removed.
@@ -120,12 +126,14 @@ function revokeCommand(terminal: Terminal): Command {
         return
       }
       if (removed.length === 0) terminal.out(`${changed ? '' : 'nothing to do: '}there is no user ${quote(name)}`)
-      for (const user of removed)
-        terminal.out(`${name} may no longer knock for ${user.credential} with ${fingerprintText(user.key)}`)
+      for (const user of removed) terminal.out(mayNoLonger(name, user))
       for (const file of listedIn) terminal.out(`the key is in the list of revoked keys ${oneLine(file)}`)
       printRevoked(result, name, terminal)
     })
 }
+
+const mayNoLonger = (name: string, { credential, key }: User) =>
+  `${name} may no longer knock for ${credential} with ${fingerprintText(key)}`
 
 function exportCommand(terminal: Terminal): Command {
   return withPlace(new Command('export'))

@@ -10,7 +10,7 @@ const usualRequestBytes = 4096
 const timeoutMilliseconds = 5_000
 
 /** Answers one request. `left` is aborted when its asker does not wait for the answer any more. */
-export type Handle = (message: unknown, left: AbortSignal) => Promise<Answer>
+export type Handle = (message: unknown, left: AbortSignal, connection: net.Socket) => Promise<Answer>
 
 /** Answers one request. The result refuses it when it is not answered yet. */
 export function serveRequest(
@@ -40,7 +40,7 @@ export function serveRequest(
       return
     }
     stays = takeStaysOpen(message)
-    void answerTo(message, handle, left.signal).then(reply)
+    void answerTo(() => handle(message, left.signal, connection)).then(reply)
   }
   connection.setEncoding('utf8')
   connection.on('error', () => connection.destroy())
@@ -77,9 +77,9 @@ function takeStaysOpen(message: unknown): boolean {
   return true
 }
 
-async function answerTo(message: unknown, handle: Handle, left: AbortSignal): Promise<Answer> {
+async function answerTo(handle: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await handle(message, left)
+    return await handle()
   } catch (error) {
     return failure(error)
   }

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
-import type { Controller, RefusedReload, Status } from '../../../src/controller/index.js'
+import type { Controller, LogFields, RefusedReload, Status } from '../../../src/controller/index.js'
 import { requestHandler } from '../../../src/daemon/request-handler.js'
 import { isOpenTo, readRequest } from '../../../src/daemon/requests.js'
 import { NftError } from '../../../src/nft/nft-errors.js'
@@ -18,8 +18,13 @@ describe('requests', () => {
   after(() => fs.rmSync(directory, { recursive: true }))
   const file = path.join(directory, 'pkctl.yaml')
   const write = (text: string) => fs.writeFileSync(file, `state-directory: ${directory}\n${text}`)
+  const root = { via: 'root' }
   const logged: string[] = []
-  const say = (message: string) => logged.push(message)
+  const fields: (LogFields | undefined)[] = []
+  const say = (message: string, its?: LogFields) => {
+    logged.push(message)
+    fields.push(its)
+  }
   const revoked = [{ service: 'ssh', source: '192.0.2.1' }]
   const handle = requestHandler({
     controller: {
@@ -44,38 +49,71 @@ describe('requests', () => {
     ready: Promise.resolve(),
   })
   const refused = async (): Promise<RefusedReload | null | undefined> => {
-    const answer = await handle({ request: 'status' }, 'root')
+    const answer = await handle({ request: 'status' }, root)
     return answer.ok ? (answer.result as Status).refusedReload : undefined
   }
 
   it('the status names a refused reload, with its time and first error, until a good one', async () => {
     assert.equal(await refused(), null)
     write('services:\n  ssh: {}\n  web: {port: 0}\n')
-    assert.equal((await handle({ request: 'reload' }, 'SIGHUP')).ok, false)
+    fields.length = 0
+    assert.equal((await handle({ request: 'reload' }, { via: 'SIGHUP' })).ok, false)
+    assert.deepEqual(fields[0], { event: 'reload-refused', asker: 'SIGHUP' })
     const { at = 0, error = '', errors } = (await refused()) ?? {}
     assert.ok(Math.abs(at - Date.now() / 1000) < 60)
     assert.match(error, /pkctl\.yaml:3:\d+: services\.ssh: 'port' is missing$/)
     assert.equal(errors, 2)
     write('services: {}\n')
-    assert.equal((await handle({ request: 'reload' }, 'SIGHUP')).ok, true)
+    assert.equal((await handle({ request: 'reload' }, { via: 'SIGHUP' })).ok, true)
     assert.equal(await refused(), null)
   })
 
-  it('a note says in the log what a command did, and who ran it, in one line', async () => {
-    logged.length = 0
-    const request = readRequest({ request: 'note', what: 'service ssh\nremoved', by: 'root (sudo by ada)' })
-    assert.deepEqual(await handle(request, 'root'), { ok: true, result: null })
-    assert.deepEqual(logged, ['service ssh\\u000aremoved, by command of root (sudo by ada)'])
-    for (const note of [{}, { what: '', by: 'x' }, { what: 'x', by: 1 }, { what: 'x'.repeat(1001), by: 'x' }]) {
-      assert.throws(() => readRequest({ request: 'note', ...note }), { name: 'ValueError' })
-    }
+  it('a note says in the log what a command did, and who ran it from where, in one line and in fields', async () => {
+    const by = { user: 'root', uid: 0, 'sudo-user': 'ada', 'sudo-uid': 1000, from: '192.0.2.7' }
+    const change = { action: 'add', service: 'ssh', source: '198.51.100.7', seconds: 60 }
+    const note = { what: 'service ssh\nremoved', by, change }
+    ;[logged.length, fields.length] = [0, 0]
+    assert.deepEqual(await handle(readRequest({ request: 'note', ...note }), root), { ok: true, result: null })
+    assert.deepEqual(logged, ['service ssh\\u000aremoved, by command of root (sudo by ada) from 192.0.2.7'])
+    const who = { asker: 'root (sudo by ada)', uid: 0, 'sudo-user': 'ada', 'sudo-uid': 1000, from: '192.0.2.7' }
+    assert.deepEqual(fields, [{ event: 'change', ...change, ...who }])
+    for (const wrong of [
+      { what: '' },
+      { what: 7 },
+      { what: 'x'.repeat(1001) },
+      { by: 'root' },
+      { by: { ...by, uid: -1 } },
+      { by: { ...by, from: 'x'.repeat(65) } },
+      { by: { ...by, more: 1 } },
+      { change: null },
+      { change: { action: 'flush' } },
+      { change: { ...change, seconds: 0 } },
+      { change: { ...change, services: 'ssh' } },
+      { change: { ...change, event: 'healed' } },
+    ])
+      assert.throws(() => readRequest({ request: 'note', ...note, ...wrong }), { name: 'ValueError' })
+  })
+
+  it('what the kernel says of who asks counts for more than what a command says, and a member of a group is named by it', async () => {
+    const by = { user: 'root', uid: 0, 'sudo-user': 'ada', 'sudo-uid': 1000, from: '192.0.2.7' }
+    const request = readRequest({ request: 'revoke', user: null, keys: [], credential: 'laptop', by })
+    ;[logged.length, fields.length] = [0, 0]
+    await handle(request, { via: 'group adm', uid: 65_534 })
+    await handle(request, { via: 'root', uid: 7 })
+    assert.match(logged[0] ?? '', /revoked, at the request of nobody of group adm from 192\.0\.2\.7$/)
+    const what = { event: 'change', action: 'revoke', ...revoked[0], credential: 'laptop' }
+    const sudo = { 'sudo-user': 'ada', 'sudo-uid': 1000 }
+    assert.deepEqual(fields, [
+      { ...what, asker: 'group adm', uid: 65_534, from: '192.0.2.7' },
+      { ...what, asker: 'root (sudo by ada)', uid: 7, ...sudo, from: '192.0.2.7' },
+    ])
   })
 
   it('grants are revoked of a user by name and keys, and the log has each', async () => {
     logged.length = 0
     const key = `SHA256:${'a/+9'.repeat(10)}abc`
     const request = readRequest({ request: 'revoke', user: 'ada', keys: [key], credential: null })
-    assert.deepEqual(await handle(request, 'root'), { ok: true, result: { revoked, kept: [] } })
+    assert.deepEqual(await handle(request, root), { ok: true, result: { revoked, kept: [] } })
     assert.deepEqual(logged, ['192.0.2.1 may no longer use ssh: the grants of ada are revoked, at the request of root'])
     assert.equal(isOpenTo(['status', 'list', 'add', 'delete', 'reload'], request), false)
     const whole = { user: 'ada', keys: [key], credential: null }
@@ -103,7 +141,7 @@ describe('requests', () => {
     })
     const request = { request: 'transaction', how: 'apply', ruleset: rulesetNumber(), commands: [addTable()] }
     const result = async (changes: object = {}) => {
-      const answer = await early(readRequest({ ...request, ...changes }), 'root')
+      const answer = await early(readRequest({ ...request, ...changes }), root)
       return answer.ok ? answer.result : answer.problems
     }
     assert.deepEqual(await result(), { outcome: 'done' })
