@@ -16,7 +16,7 @@ const rooms = {
   config: ['knock', 'nft', 'net', 'util'],
   controller: ['config', 'knock', 'nft', 'queue', 'net', 'util'],
   client: ['config', 'knock', 'net', 'util'],
-  safety: ['nft', 'net', 'util'],
+  safety: ['config', 'nft', 'net', 'util'],
   users: ['config', 'knock', 'net', 'util'],
   import: ['config', 'knock', 'net', 'util'],
   // The doctor warns about the session that the lockout guard protects: both find it with safety/ssh-session.
@@ -41,7 +41,7 @@ const separate = {
  */
 const direct = [
   ...['config/config-error.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
-  ...['config/host-interfaces.ts'],
+  ...['config/host-interfaces.ts', 'config/unconfirmed-change.ts'],
   ...['config/credentials/credential-types.ts', 'nft/nft-errors.ts', 'queue/queue-error.ts'],
   ...[
     'client/add-host-entry.ts',

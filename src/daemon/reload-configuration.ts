@@ -1,5 +1,5 @@
 /** Reads the configuration again and applies it, with the log that it names. */
-import { loadConfig } from '../config/index.js'
+import { loadConfigInForce } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Controller, RefusedReload, RunningGrant } from '../controller/index.js'
 import { saveServices } from '../controller/ruleset/saved-services.js'
@@ -40,7 +40,7 @@ export async function reload(
   let state = 'the last configuration was refused, the one before stays active'
   manager.reloading()
   try {
-    const loaded = loadConfig(file)
+    const loaded = loadConfigInForce(file)
     const nextLog = log.prepare(loaded.config.log)
     const { change, config, needsRestart, running } = await controller.reload(loaded.config).catch((error: unknown) => {
       nextLog.drop()

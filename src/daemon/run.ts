@@ -1,7 +1,7 @@
 /** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
 import { randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
-import { loadConfig, readKeyFile, readOneTimeFile } from '../config/index.js'
+import { loadConfigInForce, readKeyFile, readOneTimeFile } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
 import { Controller, ExpiryStore, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
@@ -43,7 +43,7 @@ import { exitSoon, startStopDeadline } from './stop-deadline.js'
 
 /** Resolves when the daemon was asked to stop and has. Rejects when it cannot start or go on. */
 export async function runDaemon(file: string, version: string): Promise<void> {
-  const { config, warnings } = loadConfig(file)
+  const { config, warnings } = loadConfigInForce(file)
   const giveBack = await claimState(config)
   const plainLog = createLog(config.log)
   const history = openHistory(config, plainLog)

@@ -2,6 +2,7 @@
 export { checkAll } from './checks/check-all.js'
 export type { Explanation } from './explain-address.js'
 export { explainAddress } from './explain-address.js'
+export { foreignFindings } from './foreign-findings.js'
 export type { Finding, Level } from './finding.js'
 export { summary } from './finding.js'
 export { gatherFacts } from './probes/gather.js'

@@ -1,10 +1,12 @@
 /** The process that rolls a change back unless it is confirmed. rollback.ts starts it. */
 import * as fs from 'node:fs'
+import { removeUnconfirmed } from '../config/unconfirmed-change.js'
 import { realFirewall } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
-import { ask, execute, listen, requestIn, unknownRequest } from '../util/index.js'
+import { execute, listen, requestIn, unknownRequest } from '../util/index.js'
 import type { RollbackState } from './rollback.js'
 import { rollBack } from './rollback.js'
+import { undoAround } from './undo-files.js'
 import { rollbackRequests, rollbackSocket } from './waiting-change.js'
 
 const tries = 20
@@ -23,7 +25,8 @@ await listen({ path: rollbackSocket, group: null }, answer)
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)
 // Ending this process is no confirmation of the change.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo())
+// It may be the end of this boot, and at the next one the configuration still says what was not confirmed.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo('outlives'))
 process.stdout.write('waiting\n')
 
 async function answer(message: unknown): Promise<Answer> {
@@ -38,6 +41,7 @@ async function answer(message: unknown): Promise<Answer> {
       if (state !== 'waiting') return tooLate
       state = 'confirmed'
       clearTimeout(timer)
+      removeUnconfirmed(saved.config)
       forget()
       setTimeout(() => process.exit(0), lingerMilliseconds)
       return { ok: true, result: { ...waiting, daemonSocket } }
@@ -63,8 +67,11 @@ function forget(): void {
   fs.rmSync(rollbackSocket, { force: true })
 }
 
-/** What was undone; undefined where the kernel refuses it, or it is confirmed or rolled back already. */
-async function undo(): Promise<readonly string[] | undefined> {
+/**
+ * What was undone; undefined where the kernel refuses it, or it is confirmed or rolled back already. What outlives the boot
+ * does not count after it, either.
+ */
+async function undo(written?: 'outlives'): Promise<readonly string[] | undefined> {
   if (state !== 'waiting') return undefined
   state = 'rolling back'
   clearTimeout(timer)
@@ -73,10 +80,8 @@ async function undo(): Promise<readonly string[] | undefined> {
     try {
       const { details } = await rollBack(realFirewall(), saved, elapsed())
       undone = details
-      for (const file of saved.newFiles) fs.rmSync(file, { force: true })
-      // What the daemon has read from files that are gone must not count any more, either.
-      const request = saved.newFiles.length > 0 ? 'reload' : 'refresh'
-      await ask(saved.daemonSocket, { request }).catch(() => undefined)
+      await undoAround(saved, saved.daemonSocket)
+      if (written === undefined) removeUnconfirmed(saved.config)
       await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
       break
     } catch (error) {

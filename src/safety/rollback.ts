@@ -7,13 +7,16 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { ChangedUnits, EarlierFile } from '../config/unconfirmed-change.js'
+import { outlivedChange, removeUnconfirmed, writeUnconfirmed } from '../config/unconfirmed-change.js'
 import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/nft-errors.js'
 import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { prefixesDiffer, prefixOf } from '../nft/index.js'
-import { ask, UserError } from '../util/index.js'
+import { ask, reasonOf, rollbackDirectory as directory, UserError } from '../util/index.js'
 import type { rollbackRequests, Waiting } from './waiting-change.js'
-import { rollbackDirectory as directory, rollbackSocket, unconfirmedSeconds } from './waiting-change.js'
+import { undoAround } from './undo-files.js'
+import { rollbackSocket, unconfirmedSeconds } from './waiting-change.js'
 
 /** What rolling back needs to know. */
 export interface RollbackState {
@@ -21,8 +24,11 @@ export interface RollbackState {
   readonly seconds: number
   /** Where the daemon is notified of the rollback. */
   readonly daemonSocket: string
-  /** Files of the configuration that came with the change; they go with it. */
-  readonly newFiles: readonly string[]
+  /** The main file of the configuration. */
+  readonly config: string
+  /** Files that the change makes or alters, as they were. */
+  readonly files: readonly EarlierFile[]
+  readonly units: ChangedUnits
   /** Services that the change alters or removes, as they were. */
   readonly services: readonly ServiceSpec[]
   /** Names of those that it adds. */
@@ -38,7 +44,7 @@ export function rollbackState(
   { before, added, modified, removed }: ServicePlan,
   granted: readonly ServiceGrant[],
   replaced: readonly ServiceGrant[],
-  options: Pick<RollbackState, 'seconds' | 'daemonSocket' | 'newFiles'>,
+  options: Pick<RollbackState, 'seconds' | 'daemonSocket' | 'config' | 'files' | 'units'>,
 ): RollbackState {
   const grantsOf = (name: string) => (before.get(name)?.grants ?? []).map(grant => ({ service: name, ...grant }))
   // Masked to a shorter prefix and then to a longer one again, a grant would keep the first address of its prefix only.
@@ -68,10 +74,15 @@ export async function refuseWhileUnconfirmed(): Promise<void> {
 
 const armWithinMilliseconds = 15_000
 
-/** Starts the process that rolls back. Resolves when it waits; before that, nothing may be changed. */
-export async function arm(saved: RollbackState): Promise<void> {
+/**
+ * Starts the process that rolls back. Resolves when it waits, to a warning where a restart of the machine would keep the
+ * change; before that, nothing may be changed. `alsoAdded` are services that the kernel has already, and the configuration
+ * had not.
+ */
+export async function arm(saved: RollbackState, alsoAdded: readonly string[] = []): Promise<string | undefined> {
   await refuseWhileUnconfirmed()
   makeDirectory()
+  const warning = remember(saved, alsoAdded)
   const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
   const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] })
   // A process that ends before it has read everything is reported by its exit.
@@ -88,13 +99,28 @@ export async function arm(saved: RollbackState): Promise<void> {
         resolve()
       })
     })
+    return warning
   } catch (error) {
     child.kill('SIGKILL')
+    removeUnconfirmed(saved.config)
     throw error
   } finally {
     child.removeAllListeners()
     child.stdout.destroy()
     child.unref()
+  }
+}
+
+/** Where the configuration cannot be written, as in an image that is read-only, the change still waits in this boot. */
+function remember(
+  { config, services, added, files, units }: RollbackState,
+  also: readonly string[],
+): string | undefined {
+  try {
+    writeUnconfirmed(config, { services, added: [...new Set([...added, ...also])], files, units })
+    return undefined
+  } catch (error) {
+    return `a restart of the machine before pkctl confirm keeps the change: ${reasonOf(error)}`
   }
 }
 
@@ -122,6 +148,29 @@ interface Confirmed extends Waiting {
 
 /** Keeps the change. Throws when none waits for it. */
 export const confirm = async (): Promise<Confirmed> => (await askWaiting('confirm')) as Confirmed
+
+/** Keeps a change that waited when the machine restarted; false where there is none. */
+export function confirmOutlived(config: string): boolean {
+  if (outlivedChange(config) === undefined) return false
+  removeUnconfirmed(config)
+  return true
+}
+
+/**
+ * Undoes what a change that waited when the machine restarted has left; undefined where there is none. What a user wrote
+ * into the configuration stays, and does not count until it is applied.
+ */
+export async function rollBackOutlived(
+  config: string,
+  daemonSocket: string,
+): Promise<'rolled back' | 'written by hand' | undefined> {
+  const change = outlivedChange(config)
+  if (change === undefined) return undefined
+  if (change.files.length === 0) return 'written by hand'
+  await undoAround(change, daemonSocket)
+  removeUnconfirmed(config)
+  return 'rolled back'
+}
 
 /** Undoes it now. Throws when none waits. */
 export const rollBackNow = async (): Promise<RolledBack> => (await askWaiting('roll back')) as RolledBack

@@ -1,7 +1,6 @@
 /** A change that waits to be confirmed, as others see it: the process that would roll it back answers at a socket. */
-import { ask } from '../util/index.js'
+import { ask, rollbackDirectory } from '../util/index.js'
 
-export const rollbackDirectory = '/run/pkctl-confirm'
 export const rollbackSocket = `${rollbackDirectory}/rollback.sock`
 
 export const rollbackRequests = ['confirm', 'roll back', 'show'] as const

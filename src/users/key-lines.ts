@@ -3,7 +3,7 @@
  * written there stays as it is.
  */
 import type { AuthorizedKey, KeyProblem, KeyText, SshPublicKey } from '../knock/openssh/index.js'
-import { parseAuthorizedKeys } from '../knock/openssh/index.js'
+import { parseAuthorizedKeys, readKeyText } from '../knock/openssh/index.js'
 import { quote, UserError } from '../util/index.js'
 
 /** What is asked for with a new user; undefined for what the credential says. */
@@ -18,6 +18,8 @@ interface UserOptions {
 export interface NewUser extends UserOptions {
   readonly name: string
   readonly key: KeyText
+  /** More options, as another authorized_keys file has them before the key. */
+  readonly restrictions?: string
 }
 
 export interface UserLine extends AuthorizedKey {
@@ -87,8 +89,9 @@ function hasOptions(line: UserLine, user: UserOptions): boolean {
   )
 }
 
-function lineOf({ name, key, opens, window, expiresAt }: NewUser): string {
+function lineOf({ name, key, opens, window, expiresAt, restrictions = '' }: NewUser): string {
   const options = [
+    ...(restrictions === '' ? [] : [restrictions]),
     ...(opens === undefined ? [] : [`opens="${opens.join(',')}"`]),
     ...(window === undefined ? [] : [`window="${window}s"`]),
     ...(expiresAt === undefined ? [] : [`expiry-time="${expiryText(expiresAt)}"`]),
@@ -99,6 +102,13 @@ function lineOf({ name, key, opens, window, expiresAt }: NewUser): string {
 /** The key without options, as a `.pub` file has it. */
 export const keyText = ({ type, blob }: Pick<KeyText, 'type' | 'blob'>, name: string): string =>
   `${type} ${blob.toString('base64')} ${name}`
+
+/** The options before the key, as they are written; empty where there are none. */
+export function optionsText({ text, key }: Pick<UserLine, 'text' | 'key'>): string {
+  const words = [...text.matchAll(/(?<=^|[ \t])\S+/g)]
+  const start = words.find(({ index }) => readKeyText(text.slice(index))?.blob.equals(key.blob))?.index ?? 0
+  return text.slice(0, start).trim()
+}
 
 /** In UTC. */
 const expiryText = (seconds: number) =>

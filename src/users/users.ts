@@ -4,7 +4,7 @@ import { isKrl, parsePublicKey, readKeyText, SshFormatError } from '../knock/ope
 import { UserError } from '../util/index.js'
 import { readBytes, readKeyFile, writeKeyFile } from './key-file.js'
 import type { NewUser, UserLine } from './key-lines.js'
-import { keyText, readUsers, withoutUser, withUser } from './key-lines.js'
+import { keyText, optionsText, readUsers, withoutUser, withUser } from './key-lines.js'
 import type { KeyPlace } from './key-places.js'
 
 /** A user, and where the line is. */
@@ -105,9 +105,22 @@ function listKeys(file: string, lines: readonly UserLine[]): void {
   writeKeyFile(file, text, `${start}${missing.map(({ key, comment }) => `${keyText(key, comment)}\n`).join('')}`)
 }
 
-/** The keys in an authorized_keys file of a user, without those of authorities. Throws a UserError. */
-export const keysIn = (file: string): SshPublicKey[] =>
-  readUsers(readKeyFile(file), file).users.flatMap(({ key, isCertAuthority }) => (isCertAuthority ? [] : [key]))
+/** The keys in an authorized_keys file, each once, without those of authorities. Throws a UserError. */
+export function keysIn(file: string): { keys: readonly UserLine[]; problems: readonly KeyProblem[] } {
+  const { users, problems } = readUsers(readKeyFile(file), file)
+  const keys: UserLine[] = []
+  for (const line of users) {
+    if (line.isCertAuthority) continue
+    const earlier = keys.find(({ key }) => key.blob.equals(line.key.blob))
+    if (!earlier) keys.push(line)
+    else if (optionsText(earlier) !== optionsText(line))
+      throw new UserError(
+        `lines ${earlier.line} and ${line.line} of ${file} have the same key with other options`,
+        'remove one of them',
+      )
+  }
+  return { keys, problems }
+}
 
 /** A public key in text, as a `.pub` file has it. Throws a UserError. */
 export function publicKeyIn(content: string, where: string): { text: KeyText; key: SshPublicKey } {

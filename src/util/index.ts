@@ -1,7 +1,13 @@
 /** Text, paths, files, sockets, and running a program. */
 export type { TemporaryFile } from './atomic-file.js'
 export { replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
-export { defaultConfig, defaultSocket, defaultStateDirectory, runDirectory } from './default-paths.js'
+export {
+  defaultConfig,
+  defaultSocket,
+  defaultStateDirectory,
+  rollbackDirectory,
+  runDirectory,
+} from './default-paths.js'
 export { durationText, parseDuration, timeText } from './duration.js'
 export { expandHome } from './expand-home.js'
 export { decodeText, reasonOf } from './file-text.js'

@@ -92,7 +92,7 @@ describe('a fault of the machine', () => {
     assert.deepEqual(await knock(), ['open', 'timeout'])
   })
 
-  it('the machine reboots while a change waits for its confirmation: nothing waits, and ports are closed', async () => {
+  it('the machine reboots while a change waits for its confirmation: the services are as before it, until it is confirmed', async () => {
     const holder = lab.start('server', [
       'unshare',
       '--mount',
@@ -115,9 +115,19 @@ describe('a fault of the machine', () => {
     await inside('nft', 'flush', 'ruleset')
     await inside('sh', '-c', 'umount -l /run && mount -t tmpfs tmpfs /run')
     const closed = await pk('close', '--config', config)
-    assert.equal(closed.status, 0, closed.stderr)
+    assert.deepEqual([closed.status, closed.stdout], [0, 'nothing to do: there are no services\n'])
+    assert.match(closed.stderr, /a change was not confirmed before the machine restarted/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    assert.match(
+      (await pk('rollback', '--config', config)).stderr,
+      /still has the change: correct it, then run pkctl apply/,
+    )
+    const confirmed = await pk('confirm', '--config', config)
+    assert.match(confirmed.stderr, /pkctld has not applied the change\n.*hint: pkctl apply /)
+    assert.equal((await pk('close', '--config', config)).status, 0)
     assert.equal(await lab.opens(server4, client4), 'timeout')
-    assert.match((await pk('confirm')).stderr, /no change waits to be confirmed/)
+    assert.match((await pk('confirm', '--config', config)).stderr, /no change waits to be confirmed/)
+    await inside('nft', 'flush', 'ruleset')
     assert.equal((await pk('apply', config, '--confirm', '1s')).status, 0, 'the next change can be made')
   })
 })

@@ -108,4 +108,107 @@ describe('pkctl setup', () => {
     assert.match(stderr, /pkctld does not start: systemctl enable .*: Unit pkctld\.service not found/)
     await until(async () => made().length === 0 && (await lab.opens(server4, client4)) === 'open')
   })
+
+  // ---- What a rollback and a restart leave
+
+  const marker = () => `${config}.unconfirmed`
+  /** The change is then one of an earlier boot, and the process that waits is gone. */
+  async function restart(): Promise<void> {
+    const { stdout } = await on(['pgrep', '--full', '^pkctl-rollback'])
+    for (const waiting of stdout.split('\n').filter(Boolean))
+      if (isHere(waiting)) process.kill(Number(waiting), 'SIGKILL')
+    const written = JSON.parse(fs.readFileSync(marker(), 'utf8')) as object
+    fs.writeFileSync(marker(), JSON.stringify({ ...written, boot: 'an earlier one' }))
+    await on(['nft', 'flush', 'ruleset'])
+  }
+  const mountOf = (id: string | number | undefined) => fs.readlinkSync(`/proc/${id}/ns/mnt`)
+  const isHere = (id: string) => mountOf(id) === mountOf(pid)
+  const pk = (...words: string[]) => on([process.execPath, pkctl, ...words])
+  const waiting = ['--yes', '--confirm', '1h', '--no-start']
+
+  it('leaves nothing of a first configuration for the next boot to close', async () => {
+    await must(['nsenter', `--target=${pid}`, '--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/var/lib'])
+    const first = path.join(lab.directory, 'first/pkctl.yaml')
+    assert.equal((await pk('setup', '--config', first, ...alice(), ...waiting)).status, 0)
+    assert.equal((await pk('close', '--config', first)).status, 0)
+    const kept = () => on(['test', '-e', '/var/lib/pkctl/services.json'])
+    assert.equal((await kept()).status, 0)
+    assert.match((await pk('rollback')).stdout, /rolled back/)
+    assert.deepEqual([fs.readdirSync(path.dirname(first)), (await kept()).status], [[], 1])
+    await pk('close', '--config', first)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    await must(['nsenter', `--target=${pid}`, '--mount', 'umount', '/var/lib'])
+  })
+
+  it('does not close the port after a restart without a confirmation, until pkctl confirm', async () => {
+    await setup(...alice(), ...waiting)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    await restart()
+    const close = await pk('close', '--config', config)
+    assert.match(close.stderr, /a change was not confirmed before the machine restarted, so the services are as they/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    const daemon = lab.start('server', [
+      ...['nsenter', `--target=${pid}`, '--mount', '--net'],
+      ...[process.execPath, pkctl, 'daemon', '--config', config],
+    ])
+    await daemon.says(/listening on queue/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    const confirmed = await pk('confirm', '--config', config, '--socket', lab.socket)
+    assert.deepEqual([confirmed.stdout, confirmed.stderr], ['the change from before the restart is kept\n', ''])
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    assert.equal(fs.existsSync(marker()), false)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  it('is undone by pkctl rollback after a restart, too', async () => {
+    await setup(...alice(), ...waiting)
+    await restart()
+    const { stdout } = await pk('rollback', '--config', config, '--socket', lab.socket)
+    assert.match(stdout, /the services are as they were before the change/)
+    assert.deepEqual([made(), fs.existsSync(marker())], [[], false])
+  })
+
+  it('undoes all of it where the kernel has the service already', async () => {
+    await pk('init', 'ssh', '--port', '22', '--syn')
+    const { stdout } = await setup('--yes', ...alice(), '--confirm', '1s', '--no-start')
+    assert.match(stdout, /without pkctl confirm within 1 s, all of this is undone/)
+    await until(() => Promise.resolve(made().length === 0))
+    assert.equal(await lab.opens(server4, client4), 'timeout', 'as it was')
+  })
+
+  it('leaves a file of keys as it was where a key is refused', async () => {
+    const keys = lab.file('ssh.authorized_keys', fs.readFileSync(path.join(lab.directory, 'user.pub'), 'utf8'))
+    const before = fs.readFileSync(keys, 'utf8')
+    const { status, stderr } = await setup(...alice(), ...waiting)
+    assert.equal(status, 1)
+    assert.match(stderr, /the key is that of 'user' already/)
+    assert.deepEqual(
+      [fs.readFileSync(keys, 'utf8'), made(), fs.existsSync(marker())],
+      [before, ['ssh.authorized_keys'], false],
+    )
+  })
+
+  it('says how a daemon that runs learns of the user, and which other firewall keeps the port closed', async () => {
+    const daemon = lab.start('server', [
+      ...['nsenter', `--target=${pid}`, '--mount', '--net'],
+      ...[process.execPath, pkctl, 'daemon', '--config', config],
+    ])
+    await daemon.says(/listening on queue/)
+    const other = 'add table inet other; add chain inet other in { type filter hook input priority 0; policy drop; }'
+    await on(['nft', other])
+    const { stdout, stderr } = await setup(...alice(), ...waiting)
+    await on(['nft', 'delete table inet other'])
+    assert.match(stderr, /warning: .*drops what it does not accept.*\n.*hint: /)
+    assert.match(stdout, /here: {20}pkctl reload, so that the pkctld that runs knows alice/)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  it('grants the address of the ssh session access for the time of --for', async () => {
+    const words = ['--config', config, '--yes', ...alice(), '--no-start', '--no-confirm', '--for', '1h']
+    const { stdout } = await lab.from([...ssh, process.execPath, pkctl, 'setup', ...words])
+    assert.match(stdout, /grant the address of your ssh session access, for 60 min\n/)
+    assert.equal(await lab.opens(server4, client4), 'open')
+    const none = await setup('--yes', ...alice(), '--no-start', '--for', '1h', '--no-allow-me')
+    assert.match(none.stderr, /--for is for --allow-me, which is missing/)
+  })
 })

@@ -1,5 +1,8 @@
 /** The services of a configuration in the kernel, guarded against a lockout and, if wanted, until a confirmation. */
 import { loadConfig } from '../../config/index.js'
+import type { UnconfirmedChange } from '../../config/unconfirmed-change.js'
+import { removeUnconfirmed } from '../../config/unconfirmed-change.js'
+import { savedCopy } from '../../controller/ruleset/saved-services.js'
 import type { Change, ServiceGrant, ServicePlan } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
@@ -13,8 +16,8 @@ interface ApplyOptions extends LockoutFlags {
   readonly prune?: boolean
   /** Seconds until a change that is not confirmed is rolled back. */
   readonly confirmWithin?: number | undefined
-  /** Files of the configuration that are removed when the change is rolled back. */
-  readonly newFiles?: readonly string[]
+  /** What the change makes outside of the ruleset, and a rollback undoes. */
+  readonly around?: Pick<UnconfirmedChange, 'added' | 'files' | 'units'>
   /** Of the daemon to notify; by default that of the configuration. */
   readonly socket?: string
 }
@@ -33,7 +36,7 @@ export interface Applied extends Change {
 
 /** Throws what makes it impossible; nothing is changed then. */
 export async function applyConfiguration(terminal: Terminal, file: string, options: ApplyOptions): Promise<Applied> {
-  const { confirmWithin: seconds, newFiles = [] } = options
+  const { confirmWithin: seconds, around } = options
   const { config, warnings } = loadConfig(file)
   for (const warning of warnings) terminal.warn(warning)
   const remove = options.prune ? ('others' as const) : []
@@ -44,9 +47,13 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
   let sessionGrants: readonly ServiceGrant[] = []
   const prepare = async (plan: ServicePlan) => {
     sessionGrants = await guardSession(terminal, firewall, options, plan)
-    if (seconds !== undefined && !options.dryRun && (isChange(plan) || sessionGrants.length > 0)) {
+    if (seconds !== undefined && !options.dryRun && (around || isChange(plan) || sessionGrants.length > 0)) {
       const replaced = await firewall.replacedBy(sessionGrants, plan.before)
-      await arm(rollbackState(plan, sessionGrants, replaced, { seconds, daemonSocket, newFiles }))
+      const kept = around ? [savedCopy(config.stateDirectory)] : []
+      const outside = { files: [...(around?.files ?? []), ...kept], units: around?.units ?? noUnits }
+      const of = { seconds, daemonSocket, config: config.file, ...outside }
+      const warning = await arm(rollbackState(plan, sessionGrants, replaced, of), around?.added)
+      if (warning !== undefined) terminal.warn(warning)
       rollback.armed = true
     }
     return sessionGrants
@@ -66,8 +73,12 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
     for (const { service, source, secondsLeft: seconds } of sessionGrants)
       await logChange(daemonSocket, grantedText(source, service, seconds), { action: 'add', service, source, seconds })
   }
+  // A change of an earlier boot is decided by this one.
+  if (!rollback.armed && !options.dryRun) removeUnconfirmed(config.file)
   const confirmWithin = rollback.armed ? seconds : undefined
   return { ...result, file: config.file, socket: daemonSocket, sessionGrants, confirmWithin }
 }
+
+const noUnits = { enabled: [], started: [] }
 
 const isChange = ({ added, modified, removed }: ServicePlan) => added.length + modified.length + removed.length > 0

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/config-error.js'
-import { loadConfig } from '../../config/index.js'
+import { loadConfig, servicesInForce } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
 import type { Change, Firewall, ServiceSpec } from '../../nft/index.js'
@@ -22,7 +22,9 @@ export function closeCommand(terminal: Terminal): Command {
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', help)
   return withChangeFlags(command).action(async (flags: ChangeFlags & { config: string }) => {
-    const { services, stateDirectory } = servicesToClose(flags.config, terminal)
+    const { services: wanted, stateDirectory } = servicesToClose(flags.config, terminal)
+    const { services, warnings } = servicesInForce(wanted, flags.config)
+    for (const warning of warnings) terminal.warn(warning)
     const { change, closed } = await closeAll(realFirewall(flags), services, terminal)
     if (stateDirectory !== undefined && !flags.dryRun) keep(stateDirectory, services, terminal)
     await tellDaemon(terminal, flags)

@@ -1,15 +1,33 @@
 import { Command } from 'commander'
-import { confirm } from '../../safety/index.js'
+import { confirm, confirmOutlived } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { durationText } from '../../util/index.js'
+import { ask, defaultConfig, defaultSocket, durationText, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
+
+interface Flags {
+  readonly config: string
+  readonly socket: string
+  readonly json?: boolean
+}
 
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')
     .description('keep the change of pkctl apply --confirm; exit status 1 if no change waits, as after a rollback')
+    .option('--config <file>', 'configuration, for a change that waited when the machine restarted', defaultConfig)
+    .option('--socket <path>', 'socket of the daemon, which applies such a change', defaultSocket)
     .option('--json', 'print one JSON object')
-    .action(async (flags: { json?: boolean }) => {
+    .action(async (flags: Flags) => {
+      if (confirmOutlived(flags.config)) {
+        await makeNow(terminal, flags)
+        await logChange(flags.socket, 'the change from before the restart is kept', { action: 'confirm' })
+        terminal.out(
+          flags.json
+            ? jsonText({ confirmed: true, 'seconds-left': null })
+            : 'the change from before the restart is kept',
+        )
+        return
+      }
       const { secondsLeft, daemonSocket } = await confirm()
       await logChange(daemonSocket, 'the change that waited is kept', { action: 'confirm' })
       terminal.out(
@@ -18,4 +36,12 @@ export function confirmCommand(terminal: Terminal): Command {
           : `the change is kept, with ${durationText(secondsLeft)} left`,
       )
     })
+}
+
+/** The daemon makes the services as the configuration says. Without it, `pkctl apply` does. */
+async function makeNow(terminal: Terminal, { config, socket }: Flags): Promise<void> {
+  const answer = await ask(socket, { request: 'reload' }).catch(() => undefined)
+  if (answer?.ok) return
+  terminal.warn('pkctld has not applied the change')
+  terminal.hint(`pkctl apply ${oneLine(config)} makes the services`)
 }

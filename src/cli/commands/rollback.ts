@@ -1,14 +1,27 @@
 import { Command } from 'commander'
-import { rollBackNow } from '../../safety/index.js'
+import { rollBackNow, rollBackOutlived } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
+import { defaultConfig, defaultSocket, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
 
 export function rollbackCommand(terminal: Terminal): Command {
   return new Command('rollback')
     .description('undo the change of pkctl apply --confirm now; exit status 1 if no change waits')
+    .option('--config <file>', 'configuration, for a change that waited when the machine restarted', defaultConfig)
+    .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
     .option('--json', 'print one JSON object')
-    .action(async (flags: { json?: boolean }) => {
+    .action(async (flags: { config: string; socket: string; json?: boolean }) => {
+      const outlived = await rollBackOutlived(flags.config, flags.socket)
+      if (outlived !== undefined) {
+        const sentence = 'the services are as they were before the change, which was not confirmed before the restart'
+        await logChange(flags.socket, sentence, { action: 'rollback' })
+        if (flags.json) terminal.out(jsonText({ 'rolled-back': true, details: [] }))
+        else terminal.out(sentence)
+        if (outlived === 'written by hand')
+          terminal.hint(`${oneLine(flags.config)} still has the change: correct it, then run pkctl apply`)
+        return
+      }
       const { details, daemonSocket } = await rollBackNow()
       const sentence = `the change is rolled back: ${details.join('; ') || 'nothing to undo'}`
       await logChange(daemonSocket, sentence.slice(0, 800), { action: 'rollback' })

@@ -2,8 +2,11 @@ import { Command } from 'commander'
 import type { Session } from '../../safety/index.js'
 import { findSession } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, usageError, UserError } from '../../util/index.js'
+import { defaultConfig, oneLine, timeText, usageError, UserError } from '../../util/index.js'
+import { foreignFindings } from '../../doctor/index.js'
+import { flagDefaults, serviceSpec } from '../flags/service-flags.js'
 import { checkServiceName, parseSeconds } from '../flags/flag-values.js'
+import { forFlag } from '../flags/lockout-flags.js'
 import { hostOf } from '../client/invitation-line.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
@@ -23,6 +26,8 @@ interface Flags {
   readonly user?: string
   readonly key?: string
   readonly allowMe?: boolean
+  /** Seconds. */
+  readonly for?: number
   readonly start?: boolean
   readonly host?: string
   /** False for --no-confirm. */
@@ -52,6 +57,7 @@ export function setupCommand(terminal: Terminal): Command {
     .option('--key <file>', "file with the user's public key, or the key itself, or - for stdin: needs no account")
     .option('--allow-me', 'grant the address of your ssh session access, without a time limit')
     .option('--no-allow-me', 'do not grant it')
+    .addOption(forFlag())
     .option('--start', 'start the daemon, and enable it for each boot')
     .option('--no-start', 'do not start it')
     .option('--host <host>', 'name or address of this server, as clients reach it')
@@ -76,6 +82,7 @@ async function setup(terminal: Terminal, flags: Flags): Promise<void> {
       terminal.out(terminal.strong('The plan:'))
       for (const line of planLines(plan)) terminal.out(`  ${line}`.trimEnd())
     }
+    await warnOfForeignRules(terminal, plan)
     const go = plan.start ? 'Close the port, and start pkctld now and at each boot?' : 'Close the port now?'
     if (questions && !(await askYesOrNo(questions.ask, terminal, go, true))) throw new UserError('nothing was changed')
     if (!flags.dryRun) {
@@ -91,6 +98,15 @@ async function setup(terminal: Terminal, flags: Flags): Promise<void> {
   }
 }
 
+/** pkctl can close a port, and cannot open one that another firewall closes. */
+async function warnOfForeignRules(terminal: Terminal, { service, port }: Plan): Promise<void> {
+  const spec = serviceSpec(service, { ...flagDefaults, port: [String(port)], syn: true })
+  for (const { message, advice } of await foreignFindings(spec)) {
+    terminal.warn(oneLine(message))
+    terminal.hint(oneLine(advice))
+  }
+}
+
 /** Of the flags, of the user, or as proposed. */
 async function answersFor(terminal: Terminal, flags: Flags, ask: Ask | undefined): Promise<Answers> {
   const session = findSession()
@@ -99,11 +115,13 @@ async function answersFor(terminal: Terminal, flags: Flags, ask: Ask | undefined
   const host = hostOf(flags.host ?? addressFor(session))
   const { service, port } = await serviceFor(terminal, flags, ask, session)
   const knocker = await knockerFor(terminal, flags, ask)
-  const keep = `Keep your address in, ${session?.address ?? ''}, without a time limit?`
+  const howLong = timeText(flags.for ?? null)
+  const keep = `Grant the address of your ssh session access, ${session?.address ?? ''}, ${howLong}?`
   const allowMe =
     flags.allowMe ?? (ask && session ? await askYesOrNo(ask, terminal, keep, true) : session !== undefined)
   const start = flags.start ?? true
-  return { service, port, knocker, allowMe, start, host, confirmWithin }
+  if (flags.for !== undefined && !allowMe) throw usageError('--for is for --allow-me, which is missing')
+  return { service, port, knocker, allowMe, allowMeFor: flags.for, start, host, confirmWithin }
 }
 
 /** The address by which the session reached this machine, if it has no name that others can know. */
@@ -154,17 +172,19 @@ async function knockerFor(terminal: Terminal, flags: Flags, ask: Ask | undefined
 
 const planJson = ({ file, service, port, knocker }: Plan) => ({ file, service, port, user: knocker.name })
 
-function report(terminal: Terminal, flags: Flags, plan: Plan, { applied, invitation, started }: Outcome): void {
+function report(terminal: Terminal, flags: Flags, plan: Plan, { applied, invitation, start }: Outcome): void {
   const { service, port, knocker } = plan
   const { confirmWithin, changed } = applied
   if (flags.json) {
     const within = confirmWithin === undefined ? {} : { 'confirm-within': confirmWithin }
-    terminal.out(jsonText({ changed, ...planJson(plan), started, invitation, ...within }))
+    terminal.out(jsonText({ changed, ...planJson(plan), started: start === 'started', invitation, ...within }))
     return
   }
   terminal.out(`port ${port} (${service}) is closed; a knock of ${knocker.name} opens it`)
   terminal.out(`at the client:           pkctl join '${invitation}'`)
-  if (!started)
+  if (start === 'not read')
+    terminal.out(`here:                    pkctl reload, so that the pkctld that runs knows ${knocker.name}`)
+  if (start === 'not started')
     terminal.out(
       'here:                    start pkctld, which answers knocks: systemctl enable --now pkctl-rules pkctld',
     )

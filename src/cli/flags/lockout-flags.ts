@@ -5,10 +5,9 @@ import { parseWindow } from '../../config/service-options.js'
 export function withLockoutFlags(command: Command): Command {
   return command
     .option('--allow-me', 'grant the address of your ssh session access')
-    .addOption(
-      new Option('--for <time>', 'how long --allow-me grants access (default: without a time limit)').argParser(
-        parseWindow,
-      ),
-    )
+    .addOption(forFlag())
     .option('--force', 'continue even if that ends your ssh session')
 }
+
+export const forFlag = (): Option =>
+  new Option('--for <time>', 'how long --allow-me grants access (default: without a time limit)').argParser(parseWindow)

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { isMapping, readMerged } from '../../config/index.js'
 import { parsePort } from '../../net/index.js'
-import { UserError } from '../../util/index.js'
+import { timeText, UserError } from '../../util/index.js'
 import type { Knocker } from './user-keys.js'
 
 export interface Answers {
@@ -11,8 +11,9 @@ export interface Answers {
   readonly service: string
   readonly port: number
   readonly knocker: Knocker
-  /** Whether the address of the ssh session is granted access. */
+  /** Whether the address of the ssh session is granted access, and for how many seconds; undefined: without a limit. */
   readonly allowMe: boolean
+  readonly allowMeFor: number | undefined
   readonly start: boolean
   /** This server, as clients reach it. */
   readonly host: string
@@ -26,6 +27,8 @@ export interface Plan extends Answers {
   readonly file: string
   readonly text: string
   readonly credential: string
+  /** The authorized_keys file of the credential. */
+  readonly keys: string
 }
 
 /** Throws a UserError where the configuration has what would be made, and a ConfigError where it cannot be read. */
@@ -35,7 +38,7 @@ export function planFor(answers: Answers, config: string): Plan {
   const credential = `${service}-users`
   const file = isFirst ? config : path.join(path.dirname(config), 'conf.d', `${service}.yaml`)
   if (!isFirst) refuseSecond(answers, { config, file, credential })
-  const keys = isFirst ? `${service}.authorized_keys` : `../${service}.authorized_keys`
+  const shown = isFirst ? `${service}.authorized_keys` : `../${service}.authorized_keys`
   const text = `# Written by pkctl setup. docs/configuration.md describes all options.
 services:
   ${service}:
@@ -45,15 +48,16 @@ services:
 credentials:
   ${credential}:
     type: ssh # the user's SSH key signs the knock
-    authorized-keys: ${keys} # pkctl user add, list and revoke change this file
+    authorized-keys: ${shown} # pkctl user add, list and revoke change this file
     opens: [${service}]
 `
-  return { ...answers, config, file, text, credential }
+  const keys = path.join(path.dirname(config), `${service}.authorized_keys`)
+  return { ...answers, config, file, text, credential, keys }
 }
 
 function refuseSecond(
   { service, port }: Answers,
-  { config, file, credential }: Omit<Plan, keyof Answers | 'text'>,
+  { config, file, credential }: Omit<Plan, keyof Answers | 'text' | 'keys'>,
 ): void {
   const { value } = readMerged(config)
   const has = (section: string, name: string) => isMapping(value[section]) && name in value[section]
@@ -74,7 +78,7 @@ const isOn = (service: unknown, port: number) =>
 
 /** The plan for people, before it is carried out. */
 export function planLines(plan: Plan): string[] {
-  const { service, port, knocker, allowMe, start, confirmWithin, file } = plan
+  const { service, port, knocker, allowMe, allowMeFor, start, confirmWithin, file } = plan
   return [
     `write ${file}:`,
     ...plan.text
@@ -82,8 +86,9 @@ export function planLines(plan: Plan): string[] {
       .split('\n')
       .map(line => `    ${line}`.trimEnd()),
     `let ${knocker.name} knock, with ${knocker.described}`,
+    ...knocker.leftOut.map(line => `leave out ${line}`),
     `close port ${port} (${service}) to everyone who has not knocked`,
-    ...(allowMe ? ['grant the address of your ssh session access, without a time limit'] : []),
+    ...(allowMe ? [`grant the address of your ssh session access, ${timeText(allowMeFor ?? null)}`] : []),
     start ? 'start pkctld now, and at each boot' : 'leave the start of pkctld to you',
     confirmWithin === undefined
       ? 'keep the change without a confirmation'

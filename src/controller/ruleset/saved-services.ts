@@ -24,6 +24,12 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   })
 }
 
+/** The copy as it is, for a change that may be rolled back; `text` is null where there is none. */
+export function savedCopy(directory: string): { path: string; text: string | null } {
+  const file = path.join(directory, name)
+  return { path: file, text: readText(file) ?? null }
+}
+
 /** Undefined when there is no copy, or when it is damaged. Of a copy that is damaged in part, the rest. */
 export function savedServices(directory: string): readonly ServiceSpec[] | undefined {
   try {

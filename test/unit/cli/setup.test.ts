@@ -73,8 +73,16 @@ describe('pkctl setup', () => {
   })
 
   const answers: Answers = {
-    ...{ service: 'ssh', port: 22, allowMe: false, start: true, host: 'server.example', confirmWithin: 300 },
-    knocker: { name: 'alice', keys: ['ssh-ed25519 AAAA'], described: 'the given key' },
+    ...{
+      service: 'ssh',
+      port: 22,
+      allowMe: false,
+      allowMeFor: undefined,
+      start: true,
+      host: 'server.example',
+      confirmWithin: 300,
+    },
+    knocker: { name: 'alice', keys: [], leftOut: [], described: 'the given key' },
   }
 
   it('writes the configuration where there is none, and otherwise a file of conf.d', () => {

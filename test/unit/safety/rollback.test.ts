@@ -29,7 +29,9 @@ describe('a rollback', () => {
       let saved: RollbackState | undefined
       const prepare = async (plan: ServicePlan) => {
         const replaced = await firewall.replacedBy([mine(null)], plan.before)
-        saved = rollbackState(plan, [mine(null)], replaced, { seconds: 60, daemonSocket: '', newFiles: [] })
+        saved = rollbackState(plan, [mine(null)], replaced, {
+          ...{ seconds: 60, daemonSocket: '', config: '', files: [], units: { enabled: [], started: [] } },
+        })
         return [mine(null)]
       }
       await firewall.apply({ specs: [service('ssh', { window: 90 })], prepare })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { readKeyText, sshString } from '../../../src/knock/openssh/index.js'
 import type { NewUser } from '../../../src/users/key-lines.js'
-import { fingerprintText, readUsers, withoutUser, withUser } from '../../../src/users/key-lines.js'
+import { fingerprintText, optionsText, readUsers, withoutUser, withUser } from '../../../src/users/key-lines.js'
 import { publicKeyIn } from '../../../src/users/users.js'
 import { UserError } from '../../../src/util/user-error.js'
 
@@ -32,6 +32,16 @@ describe('a user in a file of authorized keys', () => {
     assert.equal(text, `opens="ssh,vpn",window="28800s",expiry-time="20370130235959Z" ${ofAlice} alice\n`)
     const [read] = readUsers(text, 'keys').users
     assert.deepEqual([read?.opens, read?.window, read?.expiresAt], [options.opens, options.window, options.expiresAt])
+  })
+
+  it('keeps the options that the key has in another file', () => {
+    for (const options of ['', 'from="192.0.2.0/24,198.51.100.7",verify-required', 'command="echo a b",restrict']) {
+      const [line] = readUsers(`  ${options} ${ofAlice} a comment`, 'keys').users
+      assert.ok(line)
+      assert.equal(optionsText(line), options)
+      const text = add('', 'alice', ofAlice, { restrictions: optionsText(line) })
+      assert.equal(text, `${options === '' ? '' : `${options} `}${ofAlice} alice\n`)
+    }
   })
 
   it('is added behind what is there, which stays as it is', () => {

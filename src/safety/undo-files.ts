@@ -1,0 +1,52 @@
+/** What a change did outside of the ruleset, undone: files of the configuration, and units of systemd. */
+import * as fs from 'node:fs'
+import type { ChangedUnits, EarlierFile } from '../config/unconfirmed-change.js'
+import { ask, execute, replaceFile } from '../util/index.js'
+
+/** Then lets the daemon, if it still runs, know. Throws the system's error where a file cannot be restored. */
+export async function undoAround(
+  { files, units }: { readonly files: readonly EarlierFile[]; readonly units: ChangedUnits },
+  daemonSocket: string,
+): Promise<void> {
+  restoreFiles(files)
+  await restoreUnits(units)
+  // What the daemon has read from files that are gone must not count any more, either.
+  const wasReloaded = files.length > 0 && (await tell(daemonSocket, 'reload'))
+  if (!wasReloaded) await tell(daemonSocket, 'refresh')
+}
+
+const tell = (socket: string, request: string): Promise<boolean> =>
+  ask(socket, { request }).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+
+/** Gives each file the text that it had. Throws the system's error. */
+export function restoreFiles(files: readonly EarlierFile[]): void {
+  for (const { path, text } of files) {
+    const there = fs.lstatSync(path, { throwIfNoEntry: false })
+    if (text === null) fs.rmSync(path, { force: true })
+    else
+      replaceFile(path, text, {
+        sync: true,
+        prepare(handle) {
+          if (!there) return
+          fs.fchownSync(handle, there.uid, there.gid)
+          fs.fchmodSync(handle, there.mode & 0o7777)
+        },
+      })
+  }
+}
+
+const unitMilliseconds = 30_000
+
+/** Where systemd refuses, the units stay: without a configuration, they do nothing. */
+async function restoreUnits({ enabled, started }: ChangedUnits): Promise<void> {
+  for (const [verb, units] of [
+    ['disable', enabled],
+    ['stop', started],
+  ] as const) {
+    if (units.length === 0) continue
+    await execute('systemctl', [verb, ...units], '', { milliseconds: unitMilliseconds }).catch(() => undefined)
+  }
+}
