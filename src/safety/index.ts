@@ -1,4 +1,5 @@
 /** Keeps users from locking themselves out. */
+export { decidesOn } from './decides-on.js'
 export type { LockoutFlags } from './lockout.js'
 export { sessionGrantsJson, guardSession, hintAtSessionGrants } from './lockout.js'
 export {

@@ -1,9 +1,9 @@
 /** Whether a change locks out the ssh session in which it is made, and what to do about it. */
-import { prefixContains } from '../net/index.js'
 import type { Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { refuseLinkLocal } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
 import { durationText, timeText, usageError, UserError } from '../util/index.js'
+import { decidesOn } from './decides-on.js'
 import type { Session } from './ssh-session.js'
 import { findSession } from './ssh-session.js'
 
@@ -100,14 +100,6 @@ function cutOff(
   if (!flags.force && !flags.dryRun) throw new UserError(message, hint)
   terminal.warn(message)
   if (!flags.force) terminal.hint(hint)
-}
-
-/** Whether the service decides on packets of the session, and has no prefix that always admits them. */
-function decidesOn(spec: ServiceSpec, { address, port }: Session): boolean {
-  const { protocol, ports, closing, allow } = spec
-  if (protocol !== 'tcp' && protocol !== 'any') return false
-  if (closing === 'accept' || !ports.some(({ first, last }) => first <= port && port <= last)) return false
-  return !allow.some(prefix => prefixContains(prefix, address))
 }
 
 /** Says how to undo what --allow-me did. */

@@ -5,6 +5,8 @@
  */
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
+import * as os from 'node:os'
+import { hostInterfaces } from '../config/host-interfaces.js'
 import { canonicalAddress, parseTcpSockets } from '../net/index.js'
 
 /** The remote address of a TCP connection, and the address and port at which the client reached this machine. */
@@ -13,6 +15,8 @@ export interface Session {
   readonly address: string
   readonly localAddress: string
   readonly port: number
+  /** By which its packets come in, and what these interfaces belong to; undefined where that is not certain. */
+  readonly interfaces?: readonly string[]
 }
 
 /** Reads /proc. */
@@ -49,7 +53,29 @@ export function findSession(
   }
   if (found.size === 0) return undefined
   const established = establishedConnections(proc)
-  return [...found].map(parseConnection).find(session => session && established.has(keyOf(session)))
+  const session = [...found].map(parseConnection).find(one => one && established.has(keyOf(one)))
+  const interfaces = session && interfacesOf(session)
+  return interfaces ? { ...session, interfaces } : session
+}
+
+/**
+ * The interface that has the local address, and its master. An address without a network of its own, as of a loopback or a
+ * dummy interface, can be reached by any.
+ */
+function interfacesOf({ version, localAddress }: Session): string[] | undefined {
+  const found = Object.entries(os.networkInterfaces()).find(([, addresses]) =>
+    addresses?.some(
+      ({ address, internal, cidr }) =>
+        canonicalAddress(address) === canonicalAddress(localAddress) &&
+        !internal &&
+        cidr !== null &&
+        !cidr.endsWith(version === 4 ? '/32' : '/128'),
+    ),
+  )
+  if (!found) return undefined
+  const [name] = found
+  const master = hostInterfaces()?.find(one => one.name === name)?.master
+  return master ? [name, master] : [name]
 }
 
 function parentOf(pid: number, proc: Proc): number {

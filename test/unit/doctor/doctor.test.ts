@@ -188,6 +188,14 @@ describe('of services', () => {
     finds(session('2001:db8::9', "s: { port: 22, allow: ['2001:db8::/32'] }"))
     finds(session('2001:db9::9', "s: { port: 22, allow: ['2001:db8::/32'] }"), 'session-shut-out')
     finds(session('198.51.100.9', 's: { port: 2222 }'))
+    const filtered = session('198.51.100.9', 's: { port: 22, interface: [wg0] }')
+    const by = (name: string): Facts => ({
+      ...filtered,
+      interfaces: [{ name: 'wg0', master: null }],
+      session: filtered.session && { ...filtered.session, interfaces: [name] },
+    })
+    finds(by('eth0'))
+    finds(by('wg0'), 'session-shut-out')
   })
 })
 

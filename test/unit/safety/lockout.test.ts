@@ -33,7 +33,7 @@ describe('whoever types a command in an ssh session', () => {
   })
 
   /** The grants that --allow-me makes when the service is changed in his session. */
-  async function change(spec: ServiceSpec, flags: LockoutFlags): Promise<readonly ServiceGrant[]> {
+  async function change(spec: ServiceSpec, flags: LockoutFlags, mine = session): Promise<readonly ServiceGrant[]> {
     const say = (message: string) => void said.push(message)
     const terminal = {
       out: say,
@@ -46,7 +46,7 @@ describe('whoever types a command in an ssh session', () => {
     }
     let allowed: readonly ServiceGrant[] = []
     const prepare = async (plan: ServicePlan) => {
-      allowed = await guardSession(terminal, firewall, flags, plan, session)
+      allowed = await guardSession(terminal, firewall, flags, plan, mine)
       return []
     }
     await firewall.apply({ specs: [{ ...spec, window: 90 }], prepare })
@@ -128,5 +128,23 @@ describe('whoever types a command in an ssh session', () => {
       said[0] ?? '',
       /a new one from there will be refused: .* neither a grant nor the allowlist accepts 198\.51\.100\.7$/,
     )
+  })
+
+  it('is told nothing of a service that filters only what comes in by other interfaces', async () => {
+    for (const [interfaces, warned] of [
+      [['ppp*'], false],
+      [['ppp*', 'eth*'], true],
+      [['bond0'], true],
+    ] as const) {
+      const spec = service('ssh', { syn: true, interfaces: [...interfaces] })
+      said = []
+      await firewall.apply({ specs: [], remove: ['ssh'] })
+      await change(spec, {}, { ...session, interfaces: ['eth0', 'bond0'] })
+      assert.equal(said.length > 0, warned, interfaces.join())
+      said = []
+      await firewall.apply({ specs: [], remove: ['ssh'] })
+      await change(spec, {}, session)
+      assert.ok(said.length > 0, 'where it is not known by which interface the session comes in')
+    }
   })
 })
