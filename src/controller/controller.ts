@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/types.js'
 import type { Change } from '../nft/index.js'
+import { tableName } from '../nft/index.js'
 import { BackgroundWork } from './background-work.js'
 import { collectStatus, type Status } from './report/collect-status.js'
 import { endedCredentials, warnOfOrphans } from './report/configuration-warnings.js'
@@ -59,7 +60,7 @@ export class Controller {
   #configuredAt: number
 
   constructor(config: Config, parts: ControllerParts) {
-    const { log, firewall, triggers, now, knockGrants: store, steadySeconds } = parts
+    const { log, firewall, triggers, now, knockGrants: store, steadySeconds, reconciling } = parts
     this.#started = this.#config = config
     this.#parts = parts
     this.#queue = config.queue.number
@@ -71,10 +72,13 @@ export class Controller {
       () => {
         this.#background.grantAudit.soon()
       },
+      (set, source) => reconciling.questions.secondsLeft(tableName, set, source),
     )
-    this.#reporter = new Reporter(log, grantsOf, this.#confirmation)
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
-    this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf)
+    this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf, () => {
+      this.#confirmation.fail()
+    })
+    this.#reporter = new Reporter(log, grantsOf, this.#confirmation, this.#onBehalf)
     this.#signed = new KnockGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
     const background = new BackgroundWork({
       ...parts,

@@ -124,4 +124,16 @@ describe('an accepted knock without a grant', () => {
     await daemon.says(/is valid, but the kernel has not opened ssh: /)
     assert.doesNotMatch(daemon.output, /opens ssh/)
   })
+
+  it('because a chain of another program rewrites its mark, is not taken for one that runs from before', async () => {
+    const daemon = await lab.daemon(lab.config(config))
+    await nft(
+      `add element inet pkctl pk-ssh-4 { ${client4} timeout 20s }
+       table inet other { chain between { type filter hook input priority -149; meta mark set 0; }; }`,
+    )
+    await send()
+    await daemon.says(/is valid, but the kernel has not extended the grant for ssh, which runs for 1\d s: /)
+    assert.doesNotMatch(daemon.output, /opens ssh/)
+    assert.match(await lab.mustPkctl('status'), /1 accepted, 1 of them not granted by the kernel/)
+  })
 })

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { encodeObo } from '../../src/knock/pkd-on-behalf.js'
 import { parsePkdKey, parseTag } from '../../src/knock/pkd.js'
-import { pkctl, until } from '../support/commands.js'
+import { must, pkctl, until } from '../support/commands.js'
 import { knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 
@@ -52,6 +52,19 @@ describe('on behalf of another', () => {
       assert.equal(await lab.opens(host, address), 'open')
       assert.equal(await lab.opens(host, from), 'timeout')
     }
+  })
+
+  it('that fails, is logged as what it is, once', async () => {
+    const daemon = await lab.daemon(lab.config(guests()))
+    const full = `table inet pkctl { set pk-ssh.add-4 { type ipv4_addr; flags timeout; size 1; elements = { 192.0.2.1 timeout 1h }; }; }`
+    await daemon.stop()
+    await lab.mustPkctl('remove', 'ssh')
+    await must(['ip', 'netns', 'exec', lab.server, 'nft', full])
+    const again = await lab.daemon(lab.config(guests()))
+    assert.equal((await ask(stranger4)).status, 0)
+    await again.says(/on behalf of 10\.77\.0\.3 is valid, but pkctld has not opened ssh: .*full/)
+    assert.doesNotMatch(again.output, /opens ssh|could not be granted/)
+    assert.match(await lab.mustPkctl('status'), /1 accepted, 1 of them not granted by the kernel/)
   })
 
   const refused: readonly [string, string, string, RegExp][] = [

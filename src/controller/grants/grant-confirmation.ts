@@ -1,6 +1,7 @@
 /**
  * Reads back whether the kernel has made the grants of accepted knocks, before the log says that they are open: a set can
- * be full, and rules of another program can change the mark of the verdict on its way. The packet worker waits for none of it.
+ * be full, and rules of another program can change the mark of the verdict on its way. That an earlier grant of the source runs
+ * does not count: how long it runs says which of them it is. The packet worker waits for none of it.
  */
 import { parseAddress } from '../../net/index.js'
 import type { Firewall, GrantAction } from '../../nft/index.js'
@@ -11,9 +12,21 @@ import { TimeBudget } from '../verify/time-budget.js'
 /** What a credential grants. */
 export type Grants = GrantAction['grants']
 
-/** `unknown`: not read back, because there were too many at once, or because it took too long. */
+/** What became of the grants that the kernel makes for an accepted knock. */
 export type Confirmation =
-  { readonly kind: 'made' | 'unknown' } | { readonly kind: 'missing'; readonly services: readonly string[] }
+  /** `unknown`: not read back, because there were too many at once, or because it took too long. */
+  | { readonly kind: 'made' | 'unknown' }
+  /** `runsFor`: the seconds for which all of these services are open all the same, by an earlier grant. */
+  | { readonly kind: 'missing'; readonly services: readonly string[]; readonly runsFor?: number }
+
+/** The seconds that are left of an address in a set; undefined when it is not known. */
+type SecondsLeft = (set: string, source: string) => number | undefined
+
+/** A service without its grant, and what an earlier one has left. */
+interface Missing {
+  readonly service: string
+  readonly left: number
+}
 
 /** Each starts a process for every service. */
 const readsPerSecond = 20
@@ -27,6 +40,8 @@ const sharedSeconds = 0.05
 const patienceMilliseconds = 2000
 /** Another program may have deleted the table, which is made again with its grants. */
 const secondLookMilliseconds = 300
+/** A grant that has less left than it was given, by more than this, is an earlier one. Messages of knocks can be late. */
+const earlierSeconds = 5
 /** A grant of single use leaves a trace for a second after its use. */
 const traceSeconds = 0.8
 
@@ -40,10 +55,11 @@ export class GrantConfirmation {
   readonly #shared = new Map<string, { readonly startedAt: number; readonly confirmation: Promise<Confirmation> }>()
 
   constructor(
-    readonly firewall: Pick<Firewall, 'hasGrantByKnock'>,
+    readonly firewall: Pick<Firewall, 'grantByKnock'>,
     readonly monotonic: Clock['monotonic'],
     /** Called for each knock that `missing` counts. */
     readonly onMissing: () => void = () => undefined,
+    readonly secondsLeft: SecondsLeft = () => undefined,
   ) {}
 
   /**
@@ -54,14 +70,17 @@ export class GrantConfirmation {
     const confirmation = this.#confirmation(source, grants)
     if (counts) {
       void confirmation.then(({ kind }) => {
-        if (kind === 'missing') {
-          this.missing++
-          this.onMissing()
-        }
+        if (kind === 'missing') this.fail()
         if (kind === 'unknown') this.unchecked++
       })
     }
     return confirmation
+  }
+
+  /** An accepted knock was left without its grant. */
+  fail(): void {
+    this.missing++
+    this.onMissing()
   }
 
   /** Accepted knocks that nothing is told of, because there are too many. */
@@ -84,31 +103,36 @@ export class GrantConfirmation {
 
   async #read(source: string, grants: Grants, startedAt: number): Promise<Confirmation> {
     try {
-      let services = await this.#missing(source, grants)
-      if (services.length > 0) {
+      let missing = await this.#missing(source, grants, startedAt)
+      if (missing.length > 0) {
         await new Promise(resolve => setTimeout(resolve, secondLookMilliseconds))
-        services = await this.#missing(
-          source,
-          grants.filter(({ service }) => services.includes(service.name)),
-        )
+        const again = grants.filter(({ service: { name } }) => missing.some(({ service }) => service === name))
+        missing = await this.#missing(source, again, startedAt)
       }
-      if (services.length === 0) return { kind: 'made' }
+      if (missing.length === 0) return { kind: 'made' }
       const elapsed = this.monotonic() - startedAt
       const isOver = grants.some(({ service, seconds }) => elapsed > (service.singleUse ? traceSeconds : seconds - 1))
       if (isOver) return { kind: 'unknown' }
-      return { kind: 'missing', services }
+      const runsFor = Math.min(...missing.map(({ left }) => left))
+      const services = missing.map(({ service }) => service)
+      return { kind: 'missing', services, ...(runsFor > 0 ? { runsFor } : {}) }
     } catch {
       return { kind: 'unknown' }
     }
   }
 
-  async #missing(source: string, grants: Grants): Promise<string[]> {
+  async #missing(source: string, grants: Grants, since: number): Promise<Missing[]> {
     const { version, address } = parseAddress(source)
-    const missing: string[] = []
-    for (const { service } of grants) {
+    const missing: Missing[] = []
+    for (const { service, seconds } of grants) {
       const end = this.#time.begin(this.monotonic())
       try {
-        if (!(await this.firewall.hasGrantByKnock(service, version, address))) missing.push(service.name)
+        const found = await this.firewall.grantByKnock(service, version, address)
+        if (found === 'used') continue
+        const left = found ? this.secondsLeft(found.set, found.source) : 0
+        const expected = seconds - (this.monotonic() - since) - earlierSeconds
+        if (left !== undefined && (found === undefined || left < expected))
+          missing.push({ service: service.name, left })
       } finally {
         end(this.monotonic())
       }

@@ -9,14 +9,33 @@ import type { RequestedPart } from '../verify/requested-part.js'
 import { partOf } from '../verify/requested-part.js'
 import type { Granted } from '../report/knock-messages.js'
 import type { Log } from '../report/log-interface.js'
+import type { Outcome } from './outcome.js'
 import type { Triggers } from '../triggers/triggers.js'
 
 /** Each starts processes. A client that sends many must not keep commands from getting the lock. */
 const maxWaiting = 100
+/** Commands wait for the lock, which others of pkctl may have. The log waits for no longer; the failure is logged by itself then. */
+const patienceMilliseconds = 10_000
+
+/** What is asked for; undefined for all that the credential opens. */
+interface Request {
+  readonly kind: 'grant' | 'revoke'
+  readonly credential: string
+  readonly address: string
+  readonly part?: RequestedPart | undefined
+}
+
+interface Pending {
+  readonly outcome: Promise<Outcome>
+  /** Someone waits for the outcome, and logs a failure. */
+  isAwaited: boolean
+}
 
 export class OnBehalfGrants {
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
+  /** The latest request of each kind. */
+  readonly #pending = new Map<string, Pending>()
 
   /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
   constructor(
@@ -24,20 +43,37 @@ export class OnBehalfGrants {
     readonly triggers: Pick<Triggers, 'opened' | 'closed'>,
     readonly log: Log,
     readonly grantsOf: (credential: string) => Granted | undefined,
+    /** Called for each grant that is not made. */
+    readonly onFailed: () => void = () => undefined,
   ) {}
 
-  /** Adds a grant for `asked` after those that were requested before. A failure is logged. */
-  request(credential: string, asked: string, part?: RequestedPart): void {
-    this.#inTurn(`${asked} is not granted access on behalf, by ${credential}`, () =>
-      this.#grant(credential, asked, part),
+  /** Adds a grant for `address` after those that were requested before. A failure is logged. */
+  request(credential: string, address: string, part?: RequestedPart): void {
+    this.#inTurn({ kind: 'grant', credential, address, part }, undone => this.#grant(credential, address, part, undone))
+  }
+
+  /** The same, where `address` loses what it was granted. */
+  revoke(credential: string, address: string, part?: RequestedPart): void {
+    this.#inTurn({ kind: 'revoke', credential, address, part }, undone =>
+      this.#revoke(credential, address, part, undone),
     )
   }
 
-  /** The same, where `asked` loses what it was granted. */
-  revoke(credential: string, asked: string, part?: RequestedPart): void {
-    this.#inTurn(`the grants of ${asked} are not revoked, by ${credential}`, () =>
-      this.#revoke(credential, asked, part),
-    )
+  /** What becomes of the latest such request, for who logs it then; `unknown` when it takes too long. Does not reject. */
+  async outcome(request: Request): Promise<Outcome> {
+    const pending = this.#pending.get(keyOf(request))
+    if (!pending) return { kind: 'unknown' }
+    pending.isAwaited = true
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<Outcome>(resolve => {
+      timer = setTimeout(() => {
+        pending.isAwaited = false
+        resolve({ kind: 'unknown' })
+      }, patienceMilliseconds)
+    })
+    return Promise.race([pending.outcome, late]).finally(() => {
+      clearTimeout(timer)
+    })
   }
 
   /** Resolves when all that was requested so far is done. */
@@ -45,49 +81,74 @@ export class OnBehalfGrants {
     await this.#last
   }
 
-  /** `otherwise`: what it means that too many wait. The work never rejects. */
-  #inTurn(otherwise: string, work: () => Promise<void>): void {
-    if (this.#waiting >= maxWaiting) {
-      this.log.error(`${otherwise}: ${maxWaiting} others are waiting already`)
-      return
-    }
+  /** `work` takes out of its argument which services are done. */
+  #inTurn(request: Request, work: (undone: Set<string>) => Promise<void>): void {
+    const { kind, credential, address, part } = request
+    const undone = new Set(partOf(this.grantsOf(credential) ?? [], part).map(({ service }) => service.name))
+    const isFull = this.#waiting >= maxWaiting
     this.#waiting++
-    this.#last = this.#last.then(work).finally(() => {
+    const outcome = this.#last
+      .then(() => (isFull ? Promise.reject(new Error(`${maxWaiting} others were waiting already`)) : work(undone)))
+      .then(
+        (): Outcome => ({ kind: 'made' }),
+        (error: unknown): Outcome => ({ kind: 'failed', services: [...undone], reason: (error as Error).message }),
+      )
+    const pending = this.#note(request, outcome)
+    this.#last = outcome.then(result => {
       this.#waiting--
+      if (result.kind !== 'failed') return
+      if (kind === 'grant') this.onFailed()
+      if (!pending.isAwaited) this.#fail({ kind, credential, address }, result.reason)
     })
   }
 
-  async #revoke(credential: string, asked: string, part?: RequestedPart): Promise<void> {
-    try {
-      const { version, address } = parseAddress(asked)
-      for (const { service } of partOf(this.grantsOf(credential) ?? [], part)) {
-        await this.firewall.deleteGrant(service.name, version, address)
-      }
-      this.triggers.closed(credential, address)
-    } catch (error) {
-      const message = `the grants of ${asked} could not be revoked, by ${credential}: ${(error as Error).message}`
-      this.log.error(message, { credential })
-    }
+  /** Keeps the outcome for as long as it is not known. */
+  #note(request: Request, outcome: Promise<Outcome>): Pending {
+    const key = keyOf(request)
+    const pending = { outcome, isAwaited: false }
+    this.#pending.set(key, pending)
+    void outcome.then(() => this.#pending.get(key) === pending && this.#pending.delete(key))
+    return pending
   }
 
-  async #grant(credential: string, asked: string, part?: RequestedPart): Promise<void> {
+  #fail({ kind, credential, address }: Request, reason: string): void {
+    const what =
+      kind === 'grant'
+        ? `${address} could not be granted access on behalf, by ${credential}`
+        : `the grants of ${address} could not be revoked, by ${credential}`
+    this.log.error(`${what}: ${reason}`, { credential })
+  }
+
+  async #revoke(
+    credential: string,
+    asked: string,
+    part: RequestedPart | undefined,
+    undone: Set<string>,
+  ): Promise<void> {
+    const { version, address } = parseAddress(asked)
+    for (const { service } of partOf(this.grantsOf(credential) ?? [], part)) {
+      await this.firewall.deleteGrant(service.name, version, address)
+      undone.delete(service.name)
+    }
+    this.triggers.closed(credential, address)
+  }
+
+  async #grant(credential: string, asked: string, part: RequestedPart | undefined, undone: Set<string>): Promise<void> {
     const all = this.grantsOf(credential)
     if (!all) return
     const grants = partOf(all, part)
     // The line of a key can leave nothing of what its credential opens.
     if (part && grants.length === 0) return
-    try {
-      const { version, address } = parseAddress(asked)
-      for (const { service, seconds } of grants) {
-        const time = seconds === Infinity ? null : seconds
-        // Neither a copy of a knock nor another credential may cut a grant short.
-        await this.firewall.addGrant(service.name, version, address, time, true)
-      }
-      const atMost = part?.atMost === undefined ? undefined : Math.max(...grants.map(({ seconds }) => seconds))
-      this.triggers.opened(credential, address, part?.seconds ?? atMost)
-    } catch (error) {
-      const message = `${asked} could not be granted access on behalf, by ${credential}: ${(error as Error).message}`
-      this.log.error(message, { credential })
+    const { version, address } = parseAddress(asked)
+    for (const { service, seconds } of grants) {
+      const time = seconds === Infinity ? null : seconds
+      // Neither a copy of a knock nor another credential may cut a grant short.
+      await this.firewall.addGrant(service.name, version, address, time, true)
+      undone.delete(service.name)
     }
+    const atMost = part?.atMost === undefined ? undefined : Math.max(...grants.map(({ seconds }) => seconds))
+    this.triggers.opened(credential, address, part?.seconds ?? atMost)
   }
 }
+
+const keyOf = ({ kind, credential, address, part }: Request) => JSON.stringify([kind, credential, address, part])

@@ -111,9 +111,10 @@ export class PacketHandler {
 
   /** Tells the other thread what was decided. Posting a message takes longer than a knock, so that packets go first. */
   onAnswered(): void {
-    this.#events.flush(this.#parts.onEvents)
+    // What is done comes first: the log says what became of it.
     const effects = this.#grants.takeEffects()
     if (effects.length > 0) this.#parts.onEffects(effects)
+    this.#events.flush(this.#parts.onEvents)
     this.#parts.own?.tell()
   }
 

@@ -50,6 +50,7 @@ export class EventCollector {
         ? { onBehalfOf: decision.knock.requested.address }
         : {}),
       ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
+      ...(decision.kind === 'grant' && decision.closes ? { byCommand: true } : {}),
       ...(decision.kind === 'grant' && decision.also ? { also: decision.also.address } : {}),
       ...(decision.signer ? { signer: decision.signer } : {}),
       ...(decision.clockDifferenceSeconds === undefined

@@ -14,6 +14,8 @@ export interface KnockEvent {
   readonly port: number
   /** What is granted of what the credential could open; undefined for all. */
   readonly part?: RequestedPart
+  /** It is carried out by a command, also where it is for the source, and for all that the credential could open. */
+  readonly byCommand?: true
   /** Another address that gets the grant as well. */
   readonly also?: string
   /** Who has signed, or only says so, where the signature was not verified. */

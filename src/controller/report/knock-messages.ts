@@ -5,6 +5,7 @@ import type { Confirmation } from '../grants/grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import { quote } from '../../util/index.js'
 import type { LogFields, LogLevel } from './log-interface.js'
+import type { Outcome } from '../grants/outcome.js'
 import type { KnockSigner } from '../verify/signature-job.js'
 
 interface LogMessage {
@@ -16,14 +17,19 @@ interface LogMessage {
 /** What the kernel grants for a credential, as far as its services exist. */
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
+/** What became of what a knock was given: by the mark of its answer, or by a command. */
+export type KnockOutcome = Confirmation | Outcome
+
 /**
- * Knocks that need no key are logged at debug, those that need a valid key at info. `confirmation`: whether the kernel was
- * found to have the grants.
+ * Knocks that need no key are logged at debug, those that need a valid key at info, and those that did not get what they were
+ * given as errors. `outcome` is that of the grants of the source, or of another address in its place, and `alsoOutcome` that of
+ * the address that gets them as well.
  */
 export function knockMessage(
   event: KnockEvent,
   granted: Granted,
-  confirmation: Confirmation = { kind: 'made' },
+  outcome: KnockOutcome = made,
+  alsoOutcome: KnockOutcome = made,
 ): LogMessage {
   const { kind, reason, credential, source, onBehalfOf, also, port, clockDifferenceSeconds, signer } = event
   const fields = {
@@ -40,33 +46,61 @@ export function knockMessage(
   }
   const by = signer ? ` by ${signerText(signer, credential)}` : credential ? ` by ${credential}` : ''
   const clock = clockDifferenceSeconds === undefined ? '' : ` (its clock: ${signed(clockDifferenceSeconds)} s)`
+  if (kind === 'refuse') {
+    const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
+    const why = because(reason, clockDifferenceSeconds)
+    return { level, message: `knock${by} from ${source} refused: ${why}${clock}`, fields }
+  }
+  const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
+  const knock = `knock${by} from ${source}${whom}`
+  const failed = [
+    failureOf(kind, outcome, ''),
+    failureOf(kind, alsoOutcome, ` ${kind === 'grant' ? 'to' : 'for'} ${also}`),
+  ]
+  const failures = failed.filter(failure => failure !== undefined)
+  if (failures.length > 0) {
+    const services = [...new Set(failures.flatMap(failure => failure.services))]
+    return {
+      level: 'error',
+      message: `${knock} is valid, but ${failures.map(({ message }) => message).join('; and ')}`,
+      fields: { ...fields, event: kind === 'grant' ? 'knock-not-granted' : eventNames[kind], services },
+    }
+  }
   if (kind === 'grant') {
     const long = (seconds: number) => (seconds === Infinity ? 'without a time limit' : `for ${seconds} s`)
     const opens = granted.map(({ service, seconds }) => `${service.name} ${long(seconds)}`).join(', ')
-    if (confirmation.kind === 'missing') {
-      const message = `knock${by} from ${source} is valid, but the kernel has not opened ${confirmation.services.join(', ')}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
-      return {
-        level: 'error',
-        message,
-        fields: { ...fields, event: 'knock-not-granted', services: confirmation.services },
-      }
-    }
-    const verb = confirmation.kind === 'made' ? 'opens' : 'is accepted for'
+    const verb = [outcome, alsoOutcome].every(({ kind }) => kind === 'made') ? 'opens' : 'is accepted for'
     const what = opens === '' ? 'is valid, and opens nothing' : `${verb} ${opens}`
-    const whom = onBehalfOf === undefined ? '' : ` on behalf of ${onBehalfOf}`
     const more = also === undefined ? '' : `, also to ${also}`
-    return { level: 'info', message: `knock${by} from ${source}${whom} ${what}${more}${clock}`, fields }
+    return { level: 'info', message: `${knock} ${what}${more}${clock}`, fields }
   }
-  if (kind === 'revoke') {
-    const closes = granted.map(({ service }) => service.name).join(', ')
-    return { level: 'info', message: `knock${by} from ${source} closes ${closes}${clock}`, fields }
+  const closes = granted.map(({ service }) => service.name).join(', ')
+  return { level: 'info', message: `${knock} closes ${closes}${clock}`, fields }
+}
+
+const made: KnockOutcome = { kind: 'made' }
+
+interface Failure {
+  readonly services: readonly string[]
+  readonly message: string
+}
+
+/** What was not done, as the end of a sentence; undefined where nothing failed. */
+function failureOf(kind: 'grant' | 'revoke', outcome: KnockOutcome, forWhom: string): Failure | undefined {
+  if (outcome.kind === 'failed') {
+    const { services, reason } = outcome
+    const verb = kind === 'grant' ? 'opened' : 'closed'
+    return { services, message: `pkctld has not ${verb} ${services.join(', ')}${forWhom}: ${reason}` }
   }
-  const level = reason && refusedUnverified.has(reason) ? 'debug' : 'info'
-  return {
-    level,
-    message: `knock${by} from ${source} refused: ${because(reason, clockDifferenceSeconds)}${clock}`,
-    fields,
-  }
+  if (outcome.kind !== 'missing') return undefined
+  const { services } = outcome
+  const names = services.join(', ')
+  const open = outcome.runsFor === Infinity ? 'without a time limit' : `for ${Math.floor(outcome.runsFor ?? 0)} s`
+  const message =
+    outcome.runsFor === undefined
+      ? `the kernel has not opened ${names}: its set is full, or rules of another program change the mark of the answer; pkctl doctor may find them`
+      : `the kernel has not extended the grant for ${names}, which runs ${open}: rules of another program may change the mark of the answer; pkctl doctor may find them`
+  return { services, message }
 }
 
 const signerFields = ({ user, fingerprint, keyId, serial }: KnockSigner): LogFields => ({

@@ -2,10 +2,18 @@
 import type { Firewall } from '../../nft/index.js'
 import { count } from '../../util/index.js'
 import { partOf } from '../verify/requested-part.js'
-import type { Confirmation, GrantConfirmation, Grants } from '../grants/grant-confirmation.js'
+import type { GrantConfirmation, Grants } from '../grants/grant-confirmation.js'
 import type { KnockEvent, SequenceProgress, Suppressed } from './knock-events.js'
 import type { Log } from './log-interface.js'
+import type { KnockOutcome } from './knock-messages.js'
 import { knockMessage } from './knock-messages.js'
+import type { OnBehalfGrants } from '../grants/on-behalf-grants.js'
+
+/** What became of what one knock was given: for its source or in its place, and for the address beside it. */
+interface Outcomes {
+  readonly own?: KnockOutcome | undefined
+  readonly also?: KnockOutcome | undefined
+}
 
 export class Reporter {
   /** The last message that waits for what the kernel has done; those behind it wait as well. */
@@ -16,17 +24,18 @@ export class Reporter {
     readonly log: Log,
     readonly grantsOf: (credential: string) => Grants | undefined,
     readonly confirmation: Pick<GrantConfirmation, 'confirm' | 'skip'>,
+    /** Those on behalf of others, and parts of what a credential opens, are made by commands. */
+    readonly byCommand: Pick<OnBehalfGrants, 'outcome'>,
   ) {}
 
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void {
     for (const event of events) {
       const grants = partOf(this.grantsOf(event.credential ?? '') ?? [], event.part)
-      // Those on behalf of others, and parts of what a credential opens, are made by commands, which say what fails.
-      const isByMark = event.onBehalfOf === undefined && event.part === undefined
-      const isMade = event.kind === 'grant' && isByMark && grants.length > 0
-      const confirmed = isMade ? this.confirmation.confirm(event.source, grants) : undefined
-      this.#write(confirmed, confirmation => {
-        const { level, message, fields } = knockMessage(event, grants, confirmation)
+      const own = this.#outcomeOf(event, grants)
+      const also = this.#requested(event, event.also)
+      const outcomes = own || also ? Promise.all([own, also]).then(([own, also]) => ({ own, also })) : undefined
+      this.#write(outcomes, ({ own, also } = {}) => {
+        const { level, message, fields } = knockMessage(event, grants, own, also)
         this.log[level](message, fields)
       })
     }
@@ -36,20 +45,33 @@ export class Reporter {
     })
   }
 
+  /** What becomes of what the source gets or loses, or another address in its place; undefined where nothing tells. */
+  #outcomeOf(event: KnockEvent, grants: Grants): Promise<KnockOutcome> | undefined {
+    const { kind, onBehalfOf, part, byCommand, source } = event
+    if (kind === 'refuse' || grants.length === 0) return undefined
+    if (byCommand || onBehalfOf !== undefined || part) return this.#requested(event, onBehalfOf ?? source)
+    return kind === 'grant' ? this.confirmation.confirm(source, grants) : undefined
+  }
+
+  #requested({ kind, credential, part }: KnockEvent, address: string | undefined): Promise<KnockOutcome> | undefined {
+    if (kind === 'refuse' || address === undefined || credential === undefined) return undefined
+    return this.byCommand.outcome({ kind, credential, address, part })
+  }
+
   /** Resolves when all that was reported is written. */
   async settled(): Promise<void> {
     while (this.#last) await this.#last
   }
 
   /** In the order of the calls; at once, where nothing waits. */
-  #write(confirmed: Promise<Confirmation> | undefined, write: (confirmation?: Confirmation) => void): void {
-    if (!confirmed && !this.#last) {
+  #write(outcomes: Promise<Outcomes> | undefined, write: (outcomes?: Outcomes) => void): void {
+    if (!outcomes && !this.#last) {
       write()
       return
     }
-    const written: Promise<void> = Promise.all([confirmed, this.#last]).then(([confirmation]) => {
+    const written: Promise<void> = Promise.all([outcomes, this.#last]).then(([known]) => {
       if (this.#last === written) this.#last = undefined
-      write(confirmation)
+      write(known)
     })
     this.#last = written
   }

@@ -54,6 +54,12 @@ export interface Overview {
   readonly release: string
 }
 
+/** A grant, as an element of a set. */
+interface GrantElement {
+  readonly set: string
+  readonly source: string
+}
+
 /** How long a daemon that stops waits for the lock, twice. */
 const stopSeconds = 4
 
@@ -120,14 +126,21 @@ export class Firewall {
     return this.apply({ specs, replace: true, packetPathFor, ...(table === undefined ? {} : { table }) })
   }
 
-  /** Whether the packet path has granted the address access, also if a connection has just used that up. */
-  async hasGrantByKnock(spec: ServiceSpec, version: IpFamily, address: string): Promise<boolean> {
-    const roles = spec.singleUse ? (['knock', 'knock-taken'] as const) : (['knock'] as const)
+  /**
+   * Where the grant is that the packet path has given the address: `used`, when a connection has just used it up, and undefined
+   * when there is none.
+   */
+  async grantByKnock(
+    spec: ServiceSpec,
+    version: IpFamily,
+    address: string,
+  ): Promise<GrantElement | 'used' | undefined> {
     const source = maskAddress(address, prefixOf(spec, version))
-    for (const role of roles) {
-      if (await hasElement(this.access.nft, setOf(spec.name, role, version), source)) return true
-    }
-    return false
+    const set = setOf(spec.name, 'knock', version)
+    if (await hasElement(this.access.nft, set, source)) return { set, source }
+    if (!spec.singleUse) return undefined
+    const isUsed = await hasElement(this.access.nft, setOf(spec.name, 'knock-taken', version), source)
+    return isUsed ? 'used' : undefined
   }
 
   /** How long a grant for the address will run once the service is as `spec` says; `now` is the service as it is. */

@@ -95,7 +95,7 @@ class Scene {
           this.#watch = events
           return { pid: 1, stop: () => undefined }
         },
-        questions: { generation: () => undefined, hasTable: () => undefined },
+        questions: { generation: () => undefined, hasTable: () => undefined, secondsLeft: () => undefined },
       },
       ownership: {
         owner: {

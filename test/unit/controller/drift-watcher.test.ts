@@ -24,6 +24,7 @@ class Scene {
   readonly questions = {
     generation: () => (this.asked++, this.generation),
     hasTable: () => this.isTableThere,
+    secondsLeft: () => undefined,
   }
   readonly driftWatcher: DriftWatcher
 

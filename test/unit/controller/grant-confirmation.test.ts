@@ -9,18 +9,27 @@ const none = { unverified: 0, others: 0, grants: 0 }
 const grants: Grants = ['ssh', 'web'].map(name => ({ service: service(name), seconds: 60 }))
 const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
 
-/** A kernel that has grants of these services. */
-function bench(there: readonly string[] | Error) {
+/** A kernel that has grants of these services, all with so many seconds left. */
+function bench(there: readonly string[] | Error, left?: number) {
   const lines: string[] = []
   const write = (level: string) => (message: string) => void lines.push(`${level}: ${message}`)
   const log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
   let reads = 0
-  const hasGrantByKnock = ({ name }: { readonly name: string }) => {
+  const grantByKnock = ({ name }: { readonly name: string }, _: 4 | 6, source: string) => {
     reads++
-    return there instanceof Error ? Promise.reject(there) : Promise.resolve(there.includes(name))
+    if (there instanceof Error) return Promise.reject(there)
+    return Promise.resolve(there.includes(name) ? { set: name, source } : undefined)
   }
-  const confirmation = new GrantConfirmation({ hasGrantByKnock }, () => 5)
-  return { lines, confirmation, reporter: new Reporter(log, () => grants, confirmation), reads: () => reads }
+  const confirmation = new GrantConfirmation(
+    { grantByKnock },
+    () => 5,
+    undefined,
+    () => left,
+  )
+  const reporter = new Reporter(log, () => grants, confirmation, {
+    outcome: () => Promise.resolve({ kind: 'unknown' }),
+  })
+  return { lines, confirmation, reporter, reads: () => reads }
 }
 
 describe('what the log says of an accepted knock', () => {
@@ -38,6 +47,20 @@ describe('what the log says of an accepted knock', () => {
     assert.match(lines.join(), /^error: knock by laptop from 192.0.2.1 is valid, but the kernel has not opened web: /)
     assert.equal(confirmation.missing, 1)
   })
+
+  for (const [left, want] of [
+    [58, /^info: .* opens ssh for 60 s, web for 60 s$/],
+    [Infinity, /^info: .* opens ssh for 60 s/],
+    [20.5, /^error: .* is valid, but the kernel has not extended the grant for ssh, web, which runs for 20 s: /],
+  ] as const) {
+    it(`counts on what the kernel has, with ${left} s left`, async () => {
+      const { lines, reporter, confirmation } = bench(['ssh', 'web'], left)
+      reporter.knocks([event], none)
+      await reporter.settled()
+      assert.match(lines.join(), want)
+      assert.equal(confirmation.missing, left < 30 ? 1 : 0)
+    })
+  }
 
   it('does not claim what could not be read', async () => {
     const { lines, reporter, confirmation } = bench(new Error('nft does not answer'))
@@ -79,7 +102,7 @@ describe('what the log says of an accepted knock', () => {
 
   it('does not wait for an nft that hangs', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    const confirmation = new GrantConfirmation({ hasGrantByKnock: () => new Promise(() => undefined) }, () => 5)
+    const confirmation = new GrantConfirmation({ grantByKnock: () => new Promise(() => undefined) }, () => 5)
     const confirmed = confirmation.confirm('192.0.2.1', grants)
     mock.timers.tick(10_000)
     assert.deepEqual(await confirmed, { kind: 'unknown' })

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
+import { GrantConfirmation } from '../../../src/controller/grants/grant-confirmation.js'
 import { OnBehalfGrants } from '../../../src/controller/grants/on-behalf-grants.js'
+import { Reporter } from '../../../src/controller/report/reporter.js'
+import { service } from '../../support/firewall-tools.js'
+
+const noRead = { grantByKnock: () => Promise.reject(new Error('not read')) }
 
 /** The commands and the log of one after the other. */
-function bench() {
+function bench(refused?: Error) {
   const done: string[] = []
   const note = (line: string) => void done.push(line)
   const command = (line: string) => {
@@ -12,7 +17,7 @@ function bench() {
   }
   const firewall = {
     addGrant: (service: string, _: 4 | 6, address: string, seconds: number | null) =>
-      command(`add ${service} ${address} ${seconds}`),
+      refused && service === 'web' ? Promise.reject(refused) : command(`add ${service} ${address} ${seconds}`),
     deleteGrant: (service: string, _: 4 | 6, address: string) => command(`delete ${service} ${address}`),
   }
   const triggers = {
@@ -23,12 +28,23 @@ function bench() {
       note(`closed ${address}`)
     },
   }
-  const log = { error: note, warn: note, info: note, debug: note }
+  const log = {
+    error: (line: string) => {
+      note(`error: ${line}`)
+    },
+    ...{ warn: note, info: note, debug: note },
+  }
   const granted = [
-    { service: { name: 'ssh' }, seconds: 60 },
-    { service: { name: 'web' }, seconds: 600 },
+    { service: service('ssh'), seconds: 60 },
+    { service: service('web'), seconds: 600 },
   ]
-  return { done, grants: new OnBehalfGrants(firewall, triggers, log, () => granted) }
+  const failed = () => {
+    note('counted')
+  }
+  const grants = new OnBehalfGrants(firewall, triggers, log, () => granted, failed)
+  // Without a read-back, the log says what the command has done.
+  const reporter = new Reporter(log, () => granted, new GrantConfirmation(noRead, () => 5), grants)
+  return { done, grants, reporter }
 }
 
 const settled = () => new Promise(resolve => setImmediate(resolve))
@@ -78,8 +94,72 @@ describe('grants by command', () => {
     await settled()
     assert.match(
       done.slice(0, 2).join('\n'),
-      /^the grants of ::ffff:192\.0\.2\.1 could not be revoked.*\n::ffff:.* could not be granted/,
+      /^error: the grants of ::ffff:192\.0\.2\.1 could not be revoked.*\ncounted$/,
     )
-    assert.deepEqual(done.slice(2), ['add ssh 192.0.2.2 60', 'opened 192.0.2.2 undefined'])
+    assert.match(done[2] ?? '', /^error: ::ffff:.* could not be granted/)
+    assert.deepEqual(done.slice(3), ['add ssh 192.0.2.2 60', 'opened 192.0.2.2 undefined'])
+  })
+})
+
+describe('what the log says of a knock that a command carries out', () => {
+  const none = { unverified: 0, others: 0, grants: 0 }
+  const event = { kind: 'grant', credential: 'staff', source: '192.0.2.7', port: 1 } as const
+  const knock = 'knock by staff from 192.0.2.7'
+
+  for (const [what, more, refused, want] of [
+    [
+      'on behalf, when it is made',
+      { onBehalfOf: '192.0.2.1' },
+      undefined,
+      /opened 192.*\n.* on behalf of 192\.0\.2\.1 opens ssh for 60 s, web for 600 s$/,
+    ],
+    [
+      'on behalf, and what fails',
+      { onBehalfOf: '192.0.2.1' },
+      new Error('the set is full'),
+      /counted\nerror: knock .* on behalf of 192\.0\.2\.1 is valid, but pkctld has not opened web: the set is full$/,
+    ],
+    [
+      'to another address as well, and what fails',
+      { also: '192.0.2.1' },
+      new Error('the set is full'),
+      /counted\nerror: knock .* is valid, but pkctld has not opened web to 192\.0\.2\.1: the set is full$/,
+    ],
+  ] as const) {
+    it(`is what was done: ${what}`, async () => {
+      const { done, grants, reporter } = bench(refused)
+      grants.request('staff', '192.0.2.1')
+      reporter.knocks([{ ...event, ...more }], none)
+      assert.doesNotMatch(done.join('\n'), new RegExp(knock), 'nothing before it is done')
+      await reporter.settled()
+      assert.match(done.join('\n'), want)
+      assert.doesNotMatch(done.join('\n'), /could not be granted/, 'each failure is told once')
+    })
+  }
+
+  it('is what was closed, when it is', async () => {
+    const { done, grants, reporter } = bench()
+    grants.revoke('staff', '192.0.2.7')
+    reporter.knocks([{ ...event, kind: 'revoke', byCommand: true }], none)
+    await reporter.settled()
+    assert.deepEqual(done.slice(-2), ['closed 192.0.2.7', `${knock} closes ssh, web`])
+  })
+
+  it('is that it is accepted, when the command takes too long; and its failure, when it fails', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    const { done, grants, reporter } = bench(new Error('the set is full'))
+    grants.request('staff', '192.0.2.1')
+    const outcome = grants.outcome({ kind: 'grant', credential: 'staff', address: '192.0.2.1' })
+    mock.timers.tick(10_000)
+    assert.deepEqual(await outcome, { kind: 'unknown' })
+    await grants.settled()
+    mock.timers.reset()
+    assert.match(
+      done.join('\n'),
+      /error: 192\.0\.2\.1 could not be granted access on behalf, by staff: the set is full/,
+    )
+    reporter.knocks([{ ...event, onBehalfOf: '192.0.2.1' }], none)
+    await reporter.settled()
+    assert.match(done.at(-1) ?? '', / on behalf of 192\.0\.2\.1 is accepted for ssh/)
   })
 })

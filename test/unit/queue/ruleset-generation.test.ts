@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { getTable, readGeneration, readPresence } from '../../../src/queue/netfilter-messages.js'
+import {
+  getElement,
+  getTable,
+  readGeneration,
+  readPresence,
+  readSecondsLeft,
+} from '../../../src/queue/netfilter-messages.js'
 
 /** As the kernel sends it: the number in network order, then the process that asks. */
 const answer = Buffer.from(
@@ -50,5 +56,46 @@ for (const [name, message, presence] of [
 ] as const) {
   it(`takes ${name} for ${presence}`, () => {
     assert.equal(readPresence(message), presence)
+  })
+}
+
+it('asks for an element by its key', () => {
+  assert.equal(
+    getElement('pkctl', 'pk-ssh-4', Buffer.from([192, 0, 2, 1])).toString('hex'),
+    '440000000d0a01000000000000000000' +
+      '01000000' +
+      '0a000100706b63746c000000' +
+      '0d000200706b2d7373682d3400000000' +
+      '14000380' +
+      '10000180' +
+      '0c000180' +
+      '08000100c0000201',
+  )
+})
+
+/** As Linux 6.18 sends it. */
+const element = (life: string) =>
+  Buffer.from(
+    `${(0x44 + life.length / 2).toString(16)}0000000c0a00000000000000000000` +
+      '01000000' +
+      '0a000100706b63746c000000' +
+      '0d000200706b2d7373682d3400000000' +
+      `${(0x14 + life.length / 2).toString(16)}000380` +
+      `${(0x10 + life.length / 2).toString(16)}000180` +
+      '0c000180' +
+      '08000100c0000201' +
+      life,
+    'hex',
+  )
+const timeout = '0c000400000000000000ea60'
+for (const [name, message, seconds] of [
+  ['an element with a time limit', element(`${timeout}0c00050000000000000088b8`), 35],
+  ['one without', element(''), Infinity],
+  ['that there is none', absent, undefined],
+  ['nothing', Buffer.alloc(0), undefined],
+  ['a message that is cut', element(`${timeout}0c00050000000000000088b8`).subarray(0, 70), undefined],
+] as const) {
+  it(`reads what is left of ${name}`, () => {
+    assert.equal(readSecondsLeft(message), seconds)
   })
 }

@@ -131,8 +131,8 @@ describe('Firewall', () => {
     const before = nft.applied.length
     const found = []
     for (const spec of [ssh, { ...web, singleUse: true }])
-      for (const address of ['192.0.2.1', '192.0.2.2']) found.push(await firewall.hasGrantByKnock(spec, 4, address))
-    assert.deepEqual(found, [true, false, false, false])
+      for (const address of ['192.0.2.1', '192.0.2.2']) found.push(await firewall.grantByKnock(spec, 4, address))
+    assert.deepEqual(found, [{ set: 'pk-ssh-4', source: '192.0.2.1' }, undefined, undefined, undefined])
     assert.equal(nft.applied.length, before)
     await firewall.addGrant('ssh', 4, '192.0.2.3', 500)
     await firewall.deleteGrant('ssh', 4, '192.0.2.3')
