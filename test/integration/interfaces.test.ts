@@ -178,7 +178,8 @@ describe('interfaces', () => {
 
     config(', interface: [s0, s1]')
     await lab.mustPkctl('reload')
-    await lab.mustPkctl('delete', 'fe80::5', '--service', 'ssh')
+    await daemon.says(/ssh: fe80::5 revoked, because it is another machine on each link/)
+    assert.equal(await lab.opens(host('1'), from('1')), 'timeout', 'what was granted holds there no more')
     assert.equal(await knockAt(host('1'), from('1')), 'timeout', 'two interfaces do not say which')
   })
 })

@@ -66,6 +66,24 @@ export const changeCases: readonly FirewallCase[] = [
     },
   },
   {
+    name: 'a link-local address loses its grant when its service is for another link, or for several',
+    async run(firewall) {
+      for (const interfaces of [[], ['eth1'], ['eth0', 'eth1'], ['eth*']]) {
+        await firewall.ensureServices([{ ...ssh, interfaces: ['eth0'] }])
+        for (const address of ['fe80::5', '169.254.0.5', '2001:db8::1'] as const)
+          await firewall.addGrant('ssh', address.includes(':') ? 6 : 4, address, null)
+        const { details } = await firewall.ensureServices([{ ...ssh, interfaces, window: 99 }])
+        assert.deepEqual(await grants(firewall), ['2001:db8::1 hand for ever'])
+        const why = 'revoked, because it is another machine on each link'
+        assert.deepEqual(details.slice(-2).sort(), [`ssh: 169.254.0.5 ${why}`, `ssh: fe80::5 ${why}`])
+      }
+      await firewall.ensureServices([{ ...ssh, interfaces: ['eth0'] }])
+      await firewall.addGrant('ssh', 6, 'fe80::5', null)
+      await firewall.ensureServices([{ ...ssh, interfaces: ['eth0'], window: 98 }])
+      assert.deepEqual(await grants(firewall), ['2001:db8::1 hand for ever', 'fe80::5 hand for ever'])
+    },
+  },
+  {
     name: 'a change can make grants by the way, and take those by hand back',
     async run(firewall) {
       const mine = { service: 'ssh', source: '192.0.2.1', by: 'hand', secondsLeft: null } as const

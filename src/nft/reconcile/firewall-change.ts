@@ -1,12 +1,14 @@
 /** A change of the firewall as a value, and the services' part of its transaction. */
+import { isLinkLocal, onlyInterface, splitPrefix } from '../../net/index.js'
 import type { Command } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { ServiceGrant } from '../table/grant-elements.js'
-import { remaskGrants } from '../table/grant-elements.js'
+import { remaskGrants, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor } from '../table/packet-path-spec.js'
 import { buildServices, removeServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { chainOf } from '../table/service-spec.js'
+import { maskedGrants } from './grant-changes.js'
 import { refuseTakenPorts, supersededBy } from './port-conflicts.js'
 import { differences } from './service-diff.js'
 import type { ServicePlan } from './service-plan.js'
@@ -57,25 +59,45 @@ export async function planServices(
     ? servicesOfEarlierVersion(existing.values(), listing).filter(({ name }) => !isNamed(name))
     : []
   const remasked = differing.filter(spec => prefixesDiffer(spec, existing.get(spec.name)?.spec))
-  const whole = removed.length > 0 || remasked.length > 0 ? await listAll() : undefined
+  const relinked = differing.filter(spec => changesLink(spec, existing.get(spec.name)?.spec))
+  const whole = removed.length + remasked.length + relinked.length > 0 ? await listAll() : undefined
+  const before = whole ? readServices(whole) : existing
+  const plan = servicePlan(specs, removed, before)
+  const ofOldLink = relinked.flatMap(({ name }) => linkLocalGrants(name, before.get(name)))
   return {
-    plan: servicePlan(specs, removed, whole ? readServices(whole) : existing),
+    plan,
     commands: [
       ...(specs.length > 0 || change.packetPathFor
         ? buildServices([...differing, ...renewed], listing, removed)
         : removeServices(removed, listing)),
       ...(whole ? remasked.flatMap(spec => remaskGrants(spec, whole)) : []),
+      ...maskedGrants(ofOldLink, plan.after).flatMap(withdrawGrant),
     ],
     details: [
       ...differing.flatMap(spec => {
         const changes = differences(spec, existing.get(spec.name))
         return changes.map(text => (specs.length > 1 ? `${spec.name}: ${text}` : text))
       }),
+      ...ofOldLink.map(
+        ({ service, source }) => `${service}: ${source} revoked, because it is another machine on each link`,
+      ),
       ...unwanted.map(name => `service ${name} removed`),
       ...superseded.map(name => `service ${name} was replaced: other services protect its ports now`),
     ],
   }
 }
+
+/** Whether its link-local addresses can name other machines from now on. */
+function changesLink({ interfaces }: ServiceSpec, before: ServiceSpec | undefined): boolean {
+  if (!before || String(before.interfaces) === String(interfaces)) return false
+  const link = onlyInterface(interfaces)
+  return link === undefined || link !== onlyInterface(before.interfaces)
+}
+
+const linkLocalGrants = (service: string, state: ServiceState | undefined): ServiceGrant[] =>
+  (state?.grants ?? [])
+    .filter(({ source }) => isLinkLocal(splitPrefix(source).address))
+    .map(grant => ({ service, ...grant }))
 
 /** The services to remove, also those whose rules cannot be read any more. */
 function unwantedServices(
