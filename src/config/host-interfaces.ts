@@ -70,7 +70,7 @@ export function unmatchedInterfaces(
 /** On the hook prerouting, steps are seen only by the link of a VRF: for the VRF itself they pass a second time. */
 function unseenSteps(credentials: Config['credentials'], host: readonly HostInterface[]): UnmatchedInterface[] {
   return credentials.flatMap(({ name: credential, enabled, type, interfaces }) => {
-    if (!enabled || !stepTypes.has(type)) return []
+    if (!enabled || !isStepsType(type)) return []
     const isNamed = (name: string) => interfaces.some(other => matchesInterface(other, name))
     const link = host.find(
       ({ name, master }) => !isNamed(name) && host.some(one => one.name === master && one.isVrf && isNamed(one.name)),
@@ -82,6 +82,9 @@ function unseenSteps(credentials: Config['credentials'], host: readonly HostInte
 }
 
 const stepTypes: ReadonlySet<string> = new Set<StepsCredential['type']>(['sequence', 'one-time', 'rotating'])
+
+/** Whether credentials of this type are knocked by several packets. */
+export const isStepsType = (type: string): boolean => stepTypes.has(type)
 
 function problemsOf(names: readonly string[], host: readonly HostInterface[]): { what: string; advice: string }[] {
   return names.flatMap(name => {

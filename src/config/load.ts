@@ -47,7 +47,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   if (findings.problems.length > 0 || settings === undefined) {
     throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })
   }
-  const marks = marksFor(settings.marks, merged.value, credentials.length)
+  const marks = marksFor(settings.marks, credentials, context)
   return {
     config: { file: path.resolve(file), ...settings, marks, services, credentials },
     warnings: findings.warnings,

@@ -39,12 +39,25 @@ describe('loadConfig: what it gives', () => {
     assert.deepEqual(problemsOf({ 'pkctl.yaml': '', 'conf.d/a.yaml': 'services: {s: {port: 1}}' }), [])
   })
 
-  it('takes more bits of the mark by itself for more credentials than the default has room for', () => {
-    const mask = (count: number, marks = '') => {
-      const credentials = Array.from({ length: count }, (_, i) => `c${i}: {type: pkd, tag: T${i}, key: k, opens: [s]}`)
-      return load(`${marks}\nservices: {s: {port: 1}}\ncredentials: {${credentials.join(', ')}}`).config.marks.mask
+  it('takes more bits of the mark by itself for more kinds of grants than the default has room for, and says so', () => {
+    const loaded = (count: number, { windows = count, marks = '' } = {}) => {
+      const window = (i: number) => (i % windows) + 1
+      const credentials = Array.from(
+        { length: count },
+        (_, i) => `c${i}: {type: pkd, tag: T${i}, key: k, opens: [s], window: ${window(i)}}`,
+      )
+      const all = load(`${marks}\nservices: {s: {port: 1}}\ncredentials: {${credentials.join(', ')}}`)
+      return { mask: all.config.marks.mask, warnings: all.warnings.filter(text => text.includes('mask')) }
     }
-    assert.deepEqual([mask(31), mask(32), mask(32, 'marks: {mask: 0xff00}')], [0xff, 0xffff0000, 0xff00])
+    assert.deepEqual(loaded(31), { mask: 0xff, warnings: [] })
+    assert.deepEqual(loaded(100, { windows: 31 }), { mask: 0xff, warnings: [] }, 'what they share counts once')
+    const { mask, warnings } = loaded(32)
+    assert.equal(mask, 0xffff0000)
+    assert.match(
+      only(warnings),
+      /credentials: they have 32 different .* Calico, Cilium and Tailscale use these bits, too/,
+    )
+    assert.deepEqual(loaded(32, { marks: 'marks: {mask: 0xff00}' }), { mask: 0xff00, warnings: [] })
   })
 
   it('reads every setting', () => {
