@@ -3,6 +3,7 @@
  * While the table has an owner, the kernel refuses such a file as a whole: the machine would have no firewall.
  */
 import * as fs from 'node:fs'
+import { isNftablesEnabled } from './nftables-service.js'
 import type { SavedFiles } from './saved-files.js'
 import { nftablesFiles, readSavedFiles } from './saved-files.js'
 import { savedPart } from './saved-rules.js'
@@ -17,26 +18,39 @@ export class SavedRulesets {
   #files: SavedFiles = { texts: new Map(), directories: new Set() }
   #signature: string | undefined
   #isSettled = false
-  #obstacle: Obstacle | undefined
+  #obstacles: readonly Obstacle[] = []
 
-  constructor(readonly from: readonly string[] = nftablesFiles) {}
+  constructor(
+    readonly from: readonly string[] = nftablesFiles,
+    /** Whether the files are loaded at boot. */
+    readonly isLoaded: () => boolean = isNftablesEnabled,
+  ) {}
 
   /** The files of the last look, and where others may come. */
   get places(): readonly string[] {
     return [...this.#files.texts.keys(), ...this.#files.directories]
   }
 
-  /** The first such file. Reads them only when one has changed: they may be long. */
+  /**
+   * The first such file. One that cannot be read, as on Fedora, counts only where it is loaded at boot: mostly firewalld is in its
+   * place.
+   */
   obstacle(): Obstacle | undefined {
+    const obstacles = this.#read()
+    return obstacles.find(({ why }) => why === 'has-table') ?? (this.isLoaded() ? obstacles[0] : undefined)
+  }
+
+  /** Reads the files only when one has changed: they may be long. */
+  #read(): readonly Obstacle[] {
     const now = this.#sign()
     const isSame = now === this.#signature
-    if (isSame && this.#isSettled) return this.#obstacle
+    if (isSame && this.#isSettled) return this.#obstacles
     // The first time, what came while they were read may show in the signature only: so they are read once more.
     this.#isSettled = isSame
     this.#files = readSavedFiles(this.from)
-    this.#obstacle = obstacleIn(this.#files)
+    this.#obstacles = obstaclesIn(this.#files)
     this.#signature = isSame ? now : this.#sign()
-    return this.#obstacle
+    return this.#obstacles
   }
 
   /** What changes when a file changes, comes or goes. */
@@ -46,12 +60,11 @@ export class SavedRulesets {
   }
 }
 
-function obstacleIn({ texts }: SavedFiles): Obstacle | undefined {
-  for (const [path, text] of texts) {
-    if (text === undefined) return { path, why: 'unreadable' }
-    if (savedPart(text).mentionsTable) return { path, why: 'has-table' }
-  }
-  return undefined
+function obstaclesIn({ texts }: SavedFiles): Obstacle[] {
+  return [...texts].flatMap(([path, text]): Obstacle[] => {
+    if (text === undefined) return [{ path, why: 'unreadable' }]
+    return savedPart(text).mentionsTable ? [{ path, why: 'has-table' }] : []
+  })
 }
 
 function stateOf(file: string): string {

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { isNftablesEnabled } from '../../../../src/nft/foreign/nftables-service.js'
 import { SavedRulesets } from '../../../../src/nft/foreign/saved-rulesets.js'
 
 describe('saved rulesets with the table of pkctl', () => {
@@ -60,19 +61,35 @@ describe('saved rulesets with the table of pkctl', () => {
     assert.equal(path(), undefined)
   })
 
-  it('what cannot be read may have it', { skip: process.geteuid?.() !== 0 && 'not root' }, () => {
-    write('nftables.conf', '')
-    const { uid } = os.userInfo()
-    fs.chmodSync(directory, 0o755)
-    fs.chmodSync(at('nftables.conf'), 0o000)
-    try {
-      process.seteuid?.(65_534)
-      assert.deepEqual(new SavedRulesets([at('nftables.conf')]).obstacle(), {
-        path: at('nftables.conf'),
-        why: 'unreadable',
-      })
-    } finally {
-      process.seteuid?.(uid)
-    }
+  it(
+    'what cannot be read may have it, where it is loaded at boot',
+    { skip: process.geteuid?.() !== 0 && 'not root' },
+    () => {
+      write('nftables.conf', '')
+      const { uid } = os.userInfo()
+      fs.chmodSync(directory, 0o755)
+      fs.chmodSync(at('nftables.conf'), 0o000)
+      try {
+        process.seteuid?.(65_534)
+        const obstacle = (isLoaded: boolean) => new SavedRulesets([at('nftables.conf')], () => isLoaded).obstacle()
+        assert.deepEqual(obstacle(true), { path: at('nftables.conf'), why: 'unreadable' })
+        assert.equal(obstacle(false), undefined)
+      } finally {
+        process.seteuid?.(uid)
+      }
+    },
+  )
+
+  it('are loaded at boot where a unit wants or requires nftables.service', () => {
+    const isEnabled = () => isNftablesEnabled([at('none'), at('units')])
+    assert.equal(isEnabled(), false, 'no systemd')
+    fs.mkdirSync(at('units/sysinit.target.wants'), { recursive: true })
+    write('units/nftables.service', '')
+    write('units/sysinit.target.wants/other.service', '')
+    assert.equal(isEnabled(), false)
+    fs.symlinkSync('/usr/lib/systemd/system/nftables.service', at('units/sysinit.target.wants/nftables.service'))
+    assert.equal(isEnabled(), true)
+    fs.renameSync(at('units/sysinit.target.wants'), at('units/multi-user.target.requires'))
+    assert.equal(isEnabled(), true)
   })
 })
