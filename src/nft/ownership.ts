@@ -7,7 +7,7 @@ import { TimeLimitError } from '../util/index.js'
 import { NftError, nftErrorFrom, noResultError } from './nft-errors.js'
 import { withInlineElements } from './inline-elements.js'
 import type { Command } from './nft-json.js'
-import { addTable, family } from './nft-json.js'
+import { addChain, addTable, deleteChain, family } from './nft-json.js'
 import type { Nft } from './nft.js'
 import { summary } from './nft.js'
 import type { OpenSession, NftSession } from './nft-session.js'
@@ -17,7 +17,7 @@ import { knowsPersist, owned, withTableFlags } from './table-flags.js'
 type Taken = 'owned' | 'absent' | 'not-persistent'
 
 interface OwnerEvents {
-  /** The session has ended, or was killed; it is replaced when `isBack`. */
+  /** The session has ended, was killed, or could not be replaced by another; another one owns the table when `isBack`. */
   readonly lost: (reason: string, isBack: boolean) => void
   /** Makes it known, or no longer, that changes have to be asked for here. May throw when it becomes known. */
   readonly announce: (owns: boolean) => void
@@ -27,6 +27,8 @@ interface OwnerEvents {
 const mostBytes = 16 * 1024 * 1024
 
 export class TableOwner {
+  /** Called when a session has ended, and the table could not be adopted again. */
+  onLost: () => void = () => undefined
   #session: NftSession | undefined
   /** Sessions come and go one after the other, and changes wait for that. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -105,15 +107,21 @@ export class TableOwner {
     if (complaint !== '') throw nftErrorFrom(name, complaint)
   }
 
-  /** Without the lock, which is most likely that of the change that waits for this. */
+  /**
+   * Without the lock, which is most likely that of the change that waits for this. In between, the table has no owner: so the
+   * next session is ready before, where the old one has not ended by itself.
+   */
   #replace(session: NftSession, why?: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#session !== session) return
+      const next = this.open()
+      const adopt = next.stage(adopting, owning(adoptPresent))
       this.#session = undefined
       await session.close()
-      const taken = await this.#adopt().catch(() => undefined)
-      if (taken !== 'owned') this.events.announce(false)
-      if (why !== undefined) this.events.lost(why, taken === 'owned')
+      const trouble = await this.#become(next, adopt).catch((error: unknown) => error as Error)
+      if (trouble) this.events.announce(false)
+      if (trouble ?? why) this.events.lost([why, trouble?.message].filter(Boolean).join('; '), !trouble)
+      if (trouble) this.onLost()
     })
   }
 
@@ -121,20 +129,23 @@ export class TableOwner {
     if (this.#session) return 'owned'
     const { present, persist } = await this.direct.list({ elements: false })
     if (!present || !persist) return present ? 'not-persistent' : 'absent'
-    const name = 'nft, adopting the table inet pkctl'
     const session = this.open()
+    await this.#become(session, session.stage(adopting, owning(adoptPresent)))
+    return 'owned'
+  }
+
+  async #become(session: NftSession, adopt: () => Promise<string>): Promise<void> {
     try {
-      const complaint = await session.run(name, owning([addTable()]))
-      if (complaint !== '') throw nftErrorFrom(name, complaint)
+      const complaint = await adopt()
+      if (complaint !== '') throw nftErrorFrom(adopting, complaint)
       // Other programs of pkctl could make no change, did they not know whom to ask.
       this.events.announce(true)
     } catch (error) {
       await session.close()
-      throw error instanceof NftError ? error : noResultError(name, 'nft', error)
+      throw error instanceof NftError ? error : noResultError(adopting, 'nft', error)
     }
     this.#session = session
     void session.ended.then(reason => this.#replace(session, reason))
-    return 'owned'
   }
 
   async #tryOut(): Promise<boolean> {
@@ -145,11 +156,16 @@ export class TableOwner {
     const session = this.open()
     try {
       const complaint = await session.run('nft, probing for persist', [{ add: { table: { ...table, flags: owned } } }])
-      if (complaint !== '') return false
+      if (complaint !== '') {
+        const refusal = nftErrorFrom('nft, probing for persist', complaint)
+        // What passes, such as a want of memory, says nothing of what they can.
+        if (refusal.kind !== 'unsupported') throw refusal
+        return false
+      }
       await session.run('nft, probing for persist', [{ delete: { table } }])
       return true
     } catch (error) {
-      throw noResultError('nft, probing for persist', 'nft', error)
+      throw error instanceof NftError ? error : noResultError('nft, probing for persist', 'nft', error)
     } finally {
       await session.close()
     }
@@ -161,6 +177,11 @@ export class TableOwner {
     return result
   }
 }
+
+const adopting = 'nft, adopting the table inet pkctl'
+
+/** Refused as a whole where there is no table: an empty one, with an owner, would keep nothing closed. */
+const adoptPresent: readonly Command[] = [addChain('adopting'), addTable(), deleteChain('adopting')]
 
 const owning = (commands: readonly Command[]) => withTableFlags(commands, owned, owned)
 

@@ -16,7 +16,7 @@ export interface TableProtection {
 }
 
 export interface OwnershipParts {
-  readonly owner: Pick<TableOwner, 'owns' | 'canOwn' | 'take' | 'release'>
+  readonly owner: Pick<TableOwner, 'owns' | 'canOwn' | 'take' | 'release' | 'onLost'>
   readonly saved: Pick<SavedRulesets, 'obstacle' | 'places'>
   readonly exclusive: RulesetAccess['exclusive']
 }
@@ -54,6 +54,9 @@ export class TableOwnership {
   /** Resolves when it has looked for the first time. */
   async start(): Promise<void> {
     this.#running = true
+    this.parts.owner.onLost = () => {
+      this.#lookSoon(againMilliseconds)
+    }
     this.#timer = setInterval(() => void this.#look(), everyMilliseconds)
     this.#timer.unref()
     await this.#look()
@@ -88,6 +91,7 @@ export class TableOwnership {
   }
 
   #lookSoon(milliseconds: number): void {
+    if (!this.#running) return
     clearTimeout(this.#soon)
     this.#soon = setTimeout(() => void this.#look(), milliseconds)
     this.#soon.unref()

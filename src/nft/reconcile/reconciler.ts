@@ -70,7 +70,6 @@ export class Reconciler {
   requirePersist(required: boolean): boolean {
     const isNew = required && !this.#requiresPersist
     this.#requiresPersist = required
-    this.#keepReady()
     return isNew
   }
 
@@ -174,9 +173,8 @@ export class Reconciler {
     return this.#closedAt !== undefined && handle !== this.#restorer.snapshot?.table
   }
 
-  /** No other program can delete a table that has an owner. */
+  /** Also where the table is owned, which no other program can delete: a session may end, and the table has no owner then. */
   #keepReady(): void {
-    if (this.#requiresPersist) return this.standby.stop()
     const services = [...(this.#restorer.snapshot?.services ?? [])]
     this.standby.keep(new Map(services.map(([name, { spec }]) => [name, spec])))
   }

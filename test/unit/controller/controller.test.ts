@@ -103,6 +103,7 @@ class Scene {
           canOwn: () => Promise.resolve(false),
           take: () => Promise.resolve('absent'),
           release: () => Promise.resolve(),
+          onLost: () => undefined,
         },
         saved: { obstacle: () => undefined, places: [] },
         exclusive,

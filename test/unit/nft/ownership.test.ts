@@ -13,6 +13,7 @@ class FakeSession implements NftSession {
   bytes = 0
   readonly ran: (readonly Command[])[] = []
   isClosed = false
+  isStaged = false
   end!: (reason: string) => void
   readonly ended = new Promise<string>(resolve => (this.end = resolve))
 
@@ -25,6 +26,7 @@ class FakeSession implements NftSession {
   }
 
   stage(name: string, commands: readonly Command[]): () => Promise<string> {
+    this.isStaged = true
     return () => this.run(name, commands)
   }
 
@@ -86,8 +88,10 @@ describe('TableOwner', () => {
 
   it('a try that gave no answer is made again', async () => {
     const scene = new Scene()
-    scene.answer = () => new Error('ended')
-    await assert.rejects(scene.owner.canOwn())
+    for (const answer of [new Error('ended'), error('Cannot allocate memory')]) {
+      scene.answer = () => answer
+      await assert.rejects(scene.owner.canOwn())
+    }
     scene.answer = () => ''
     assert.equal(await scene.owner.canOwn(), true)
   })
@@ -165,7 +169,7 @@ describe('TableOwner', () => {
     await scene.owner.nft.apply(chain)
     assert.deepEqual(scene.direct, [chain])
     assert.equal(scene.owner.owns, false)
-    assert.deepEqual(scene.said, ['owns', 'owns not', 'lost exit status 1, gone'])
+    assert.match(scene.said.join('; '), /^owns; owns not; lost exit status 1; nft, adopting .*not permitted, gone$/)
   })
 
   it('replaces a session that was sent much', async () => {
@@ -176,5 +180,42 @@ describe('TableOwner', () => {
     await scene.owner.nft.apply(chain)
     assert.equal(scene.sessions.length, 2)
     assert.deepEqual(scene.said, ['owns', 'owns'])
+  })
+
+  it('has the next session ready before it closes the old one, and asks nothing in between', async () => {
+    const scene = new Scene()
+    await scene.owner.take()
+    const [old] = scene.sessions as [FakeSession]
+    let lists = 0
+    scene.owner.direct.list = () => Promise.resolve((lists++, scene.listing))
+    const close = old.close.bind(old)
+    old.close = () => {
+      assert.equal(scene.sessions[1]?.isStaged, true)
+      assert.deepEqual(scene.sessions[1].ran, [], 'while the old one owns the table')
+      return close()
+    }
+    old.bytes = 2 ** 25
+    await scene.owner.nft.apply(chain)
+    await settled()
+    assert.match(
+      JSON.stringify(scene.sessions[1]?.ran[0]),
+      /"add":\{"chain".*"add":\{"table".*"owner".*"delete":\{"chain"/,
+    )
+    assert.equal(scene.owner.owns, true)
+    assert.equal(lists, 0)
+  })
+
+  it('says at once that it could not replace a session, so that another try is made', async () => {
+    const scene = new Scene()
+    await scene.owner.take()
+    let isLost = false
+    scene.answer = commands => (JSON.stringify(commands).includes('owner') ? error('Cannot allocate memory') : '')
+    scene.owner.onLost = () => (isLost = true)
+    Object.assign(scene.sessions[0] as FakeSession, { bytes: 2 ** 25 })
+    await scene.owner.nft.apply(chain)
+    await settled()
+    assert.equal(scene.owner.owns, false)
+    assert.equal(isLost, true)
+    assert.match(scene.said.join('; '), /^owns; owns not; lost nft, adopting .*Cannot allocate memory, gone$/)
   })
 })
