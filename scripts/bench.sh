@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures pkctl beside what it is to be compared with, and prints one table: npm run bench -- [--json FILE] [--svg FILE] [PART...]
-# Needs root, and stays in network namespaces of its own. Takes about five minutes. The part "peers" runs
+# Measures pkctl beside what it is to be compared with, and prints one table: npm run bench -- [--json FILE] [--svg FILE] [--docs] [PART...]
+# Needs root, and stays in network namespaces of its own. Takes about six minutes. The part "peers" runs
 # only when it is named: it installs other systems of this kind, and takes about as long again.
 cd "$(dirname "$0")/.."
 packages=(nftables iptables iproute2 libnetfilter-queue1 procps util-linux perl-base)

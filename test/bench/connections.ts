@@ -36,7 +36,7 @@ export const barest = (lab: Lab, grants = 1): Promise<undefined> =>
     }`,
   )
 
-export const ruleForEach = (count: number) => (lab: Lab) =>
+const ruleForEach = (count: number) => (lab: Lab) =>
   load(
     lab,
     `table inet rules {
@@ -47,6 +47,15 @@ export const ruleForEach = (count: number) => (lab: Lab) =>
       }
     }`,
   )
+
+/** The rules that knockd and fwknopd leave to those who have access, in the words of iptables. */
+export const iptablesRules = (count: number) => async (lab: Lab) => {
+  const isStart = `-p tcp --dport ${port} --syn`
+  const accept = [...others(count - 1), client4].map(one => `-A INPUT -s ${one} ${isStart} -j ACCEPT`)
+  const rules = ['*filter', ...accept, `-A INPUT ${isStart} -j DROP`, 'COMMIT', ''].join('\n')
+  await must(['ip', 'netns', 'exec', lab.server, 'iptables-restore', lab.file('iptables.rules', rules)])
+  return 'the grant that is used is the last rule'
+}
 
 const grant = (lab: Lab, count: number) => load(lab, `add element inet pkctl pk-web-4 { ${elements(count)} }`)
 

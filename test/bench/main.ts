@@ -1,14 +1,17 @@
 /**
- * npm run bench -- [--json FILE] [--svg FILE] [PART...]
+ * npm run bench -- [--json FILE] [--svg FILE] [--docs] [PART...]
  *
  * Measures pkctl in network namespaces of its own, each figure beside what it is to be compared with, and prints one
- * table. Nothing here passes or fails: a machine that others use gives other figures, and the ratios are what to read.
+ * table. With --docs, the documents get the figures of the parts that they have marks for. Nothing here passes or fails: a machine that others use gives other figures, and the ratios are what to read.
  */
 import * as fs from 'node:fs'
 import * as os from 'node:os'
+import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { root, run } from '../support/commands.js'
 import { chart } from './chart.js'
 import { connectionsPart } from './connections.js'
+import { originText, writeIntoDocuments } from './figures.js'
 import { floodPart } from './flood.js'
 import { idlePart } from './idle.js'
 import { latencyPart } from './latency.js'
@@ -37,7 +40,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
 const onlyByName: ReadonlySet<string> = new Set(['peers'])
 
 const { values, positionals } = parseArgs({
-  options: { json: { type: 'string' }, svg: { type: 'string' } },
+  options: { json: { type: 'string' }, svg: { type: 'string' }, docs: { type: 'boolean', default: false } },
   allowPositionals: true,
 })
 const unknown = positionals.filter(name => !(name in parts))
@@ -51,12 +54,12 @@ process.setMaxListeners(0)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 const [loadBefore = 0] = os.loadavg()
-const rows: Row[] = []
+const measured = new Map<string, readonly Row[]>()
 for (const [name, part] of Object.entries(parts)) {
   if (positionals.length > 0 ? !positionals.includes(name) : onlyByName.has(name)) continue
   const start = Date.now()
   try {
-    rows.push(...(await part()))
+    measured.set(name, await part())
   } catch (error) {
     process.stderr.write(`bench: error: ${name}: ${(error as Error).stack ?? String(error)}\n`)
     process.exitCode = 1
@@ -71,13 +74,22 @@ const machine = [
   `Linux ${os.release()}`,
   `Node ${process.version}`,
 ].join(', ')
-process.stdout.write(`\n${machine}\n\n${markdownTable(rows)}\n`)
-if (values.json !== undefined) {
-  const report = { date: new Date().toISOString(), machine, rows }
-  fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
-}
+const [version, commit] = await versionAndCommit()
+const origin = { date: new Date().toISOString(), version, commit, machine }
+const rows = [...measured.values()].flat()
+process.stdout.write(`\n${originText(origin)}\n\n${markdownTable(rows)}\n`)
+if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify({ ...origin, rows }, null, 2)}\n`)
 if (values.svg !== undefined) {
-  const picture = chart(rows, machine)
+  const picture = chart(rows, originText(origin))
   if (picture === undefined) process.stderr.write('bench: none of these figures has a picture\n')
   else fs.writeFileSync(values.svg, picture)
+}
+if (values.docs) for (const [part, its] of measured) await writeIntoDocuments(part, its, origin)
+
+async function versionAndCommit(): Promise<[version: string, commit: string]> {
+  const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
+  const git = async (...args: string[]) => (await run(['git', '-C', root, ...args])).stdout.trim()
+  const commit = await git('rev-parse', '--short=8', 'HEAD')
+  const isChanged = (await git('status', '--porcelain', '--untracked-files=no')) !== ''
+  return [version, commit === '' ? 'no commit' : `${commit}${isChanged ? '+' : ''}`]
 }

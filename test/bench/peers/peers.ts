@@ -6,7 +6,7 @@ import { sleep } from '../../support/commands.js'
 import { server4 } from '../../support/lab.js'
 import { forgedBase, ownSource } from '../addresses.js'
 import type { TryResult } from '../client.js'
-import { barest as barestRules, compare, ruleForEach, withDaemon } from '../connections.js'
+import { barest as barestRules, compare, iptablesRules, withDaemon } from '../connections.js'
 import type { Row } from '../report.js'
 import { grouped, latency, median, megabytes, percent, progress } from '../report.js'
 import { servicePort, Site, Usage } from '../site.js'
@@ -63,8 +63,8 @@ export async function peersPart(): Promise<Row[]> {
       { name: `barest set, ${grouped(manyGrants)} grants`, prepare: lab => barestRules(lab, manyGrants) },
       { name: 'pkctl, 1 grant', prepare: withDaemon(1) },
       { name: `pkctl, ${grouped(manyGrants)} grants`, prepare: withDaemon(manyGrants) },
-      { name: 'rule for each grant, 1 grant', prepare: ruleForEach(1) },
-      { name: 'rule for each grant, 10,000 grants', prepare: ruleForEach(10_000) },
+      { name: 'iptables, as knockd and fwknopd use it, 1 grant', prepare: iptablesRules(1) },
+      { name: `iptables, ${grouped(manyGrants)} grants`, prepare: iptablesRules(manyGrants) },
     ],
     'barest set, 1 grant',
   )
