@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { after, afterEach, before, describe, it } from 'node:test'
+import type { Status } from '../../src/controller/report/collect-status.js'
 import { version } from '../../src/cli/version.js'
 import { until } from '../support/commands.js'
 import { obstacle } from './support/image.js'
@@ -63,6 +64,24 @@ describe('a server that its administrator changes', { skip: obstacle() ?? false,
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4 }])
       await server.must('systemctl restart nftables && systemctl start pkctld', 240)
       await tellHowLong(t)
+      await guards()
+    })
+
+    it('the same lets nothing in where pkctld owns its table, tried each millisecond', async t => {
+      const { table } = JSON.parse(await server.must('pkctl status --json')) as Status
+      if (table?.mode !== 'owned') {
+        t.skip(`the table is not owned on Debian ${await release()}`)
+        return
+      }
+      const pid = await site.mainPid()
+      await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4, every: 1 }])
+      for (let i = 0; i < 3; i++) await server.must('systemctl restart nftables', 240)
+      const { open, tried } = (await site.tried())['stranger'] ?? { open: [], tried: 0 }
+      await site.tryNoMore()
+      t.diagnostic(`${tried} tries`)
+      assert.ok(tried > 0)
+      assert.deepEqual(open, [])
+      assert.equal(await site.mainPid(), pid, 'the daemon that owns the table was not started again')
       await guards()
     })
 

@@ -1,6 +1,7 @@
 /**
- * Runs on the client, and tries to get in all along: `prober.js FILE TARGETS`, where the targets are JSON. Every 100 ms it
- * sends one SYN to each, from a new port, and does not wait for longer than TCP would take to repeat it. FILE holds what
+ * Runs on the client, and tries to get in all along: `prober.js FILE TARGETS`, where the targets are JSON. Every 100 ms, or as
+ * often as the target says, it sends one SYN to each, from a new port, and does not wait for longer than TCP would take to
+ * repeat it. FILE holds what
  * came of it so far, and is written anew every half second.
  */
 import { renameSync, writeFileSync } from 'node:fs'
@@ -11,6 +12,8 @@ export interface Target {
   readonly host: string
   readonly port: number
   readonly from: string
+  /** Milliseconds from one SYN to the next. */
+  readonly every?: number
 }
 
 export interface Seen {
@@ -23,7 +26,7 @@ const [, , file, targets] = process.argv
 
 if (file !== undefined && targets !== undefined) {
   const seen: Record<string, Seen> = {}
-  for (const { name, host, port, from } of JSON.parse(targets) as Target[]) {
+  for (const { name, host, port, from, every = 100 } of JSON.parse(targets) as Target[]) {
     const counted: Seen = (seen[name] = { tried: 0, open: [] })
     setInterval(() => {
       counted.tried++
@@ -34,7 +37,7 @@ if (file !== undefined && targets !== undefined) {
         if (counted.open.length < 1000) counted.open.push(Date.now())
         socket.destroy()
       })
-    }, 100)
+    }, every)
   }
   setInterval(() => {
     writeFileSync(`${file}.new`, JSON.stringify(seen))
