@@ -38,7 +38,7 @@ function readSource(file: string, reader: ConfigReader, findings: Findings): Sou
   }
   let bytes: Buffer
   try {
-    bytes = reader.readFile(file)
+    bytes = reader.readFile(file, maxFileSize)
   } catch (cause) {
     refuse(`cannot be read: ${reasonOf(cause)}`)
     return

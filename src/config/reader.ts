@@ -1,6 +1,6 @@
 /** The file system as the loader sees it; tests have one of their own. */
 import * as fs from 'node:fs'
-import { openNamedToRead, readOwned } from '../util/index.js'
+import { openNamedToRead, readNamed, readOwned } from '../util/index.js'
 import { daemonUser } from './daemon-user.js'
 
 interface FileState {
@@ -12,7 +12,10 @@ interface FileState {
 
 /** What the loader needs of a file system. Each function throws what node:fs would. */
 export interface ConfigReader {
-  readFile(file: string): Buffer
+  /** Of the configuration, at most `maxBytes` and one more. */
+  readFile(file: string, maxBytes: number): Buffer
+  /** A whole regular file of at most `maxBytes` that the configuration names. Root follows no link of another user. */
+  readNamed(file: string, maxBytes: number): Buffer
   /** Of a directory that may belong to the daemon's user, who leads root nowhere by a link, nor lets root wait at a pipe. */
   readOwned(file: string): Buffer
   /**
@@ -29,7 +32,8 @@ export interface ConfigReader {
 }
 
 export const nodeReader: ConfigReader = {
-  readFile: file => fs.readFileSync(file),
+  readFile: readConfiguration,
+  readNamed,
   readOwned,
   readChecked,
   readDirectory: directory => fs.readdirSync(directory),
@@ -38,6 +42,30 @@ export const nodeReader: ConfigReader = {
   get daemonGroup() {
     return process.geteuid?.() === 0 ? daemonUser()?.gid : process.getegid?.()
   },
+}
+
+/** What the shell gives for `<(…)`, and stdin: whoever types them means to wait. */
+const isTyped = (file: string) => /^\/(dev|proc)\//.test(file)
+
+function readConfiguration(file: string, maxBytes: number): Buffer {
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | (isTyped(file) ? 0 : fs.constants.O_NONBLOCK))
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (stat.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' })
+    if (!stat.isFile() && !isTyped(file)) throw new Error('it is not a regular file')
+    return readUpTo(descriptor, maxBytes + 1)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+function readUpTo(descriptor: number, maxBytes: number): Buffer {
+  const bytes = Buffer.alloc(maxBytes)
+  let length = 0
+  for (let read = -1; read !== 0 && length < maxBytes; length += read) {
+    read = fs.readSync(descriptor, bytes, length, maxBytes - length, null)
+  }
+  return bytes.subarray(0, length)
 }
 
 function readChecked(file: string, maxBytes: number): { stat: fs.Stats; bytes: Buffer } {

@@ -1,6 +1,5 @@
 /** What is knocked at a door: its sequence or file of sequences, flags, target and time. */
 import * as path from 'node:path'
-import type { ConfigReader } from '../config/index.js'
 import { formatStep, isSentByClients, maxSteps, parseFlags, parseStep, readOneTime } from '../knock/index.js'
 import { parseAddress } from '../net/index.js'
 import { reasonOf } from '../util/index.js'
@@ -8,13 +7,18 @@ import { secondsOf } from './knockd-file.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
 
+/** Reads a file that the input names. Throws the system's error. */
+export interface FileReader {
+  readonly readFile: (file: string) => Buffer
+}
+
 /** knockd's own default. */
 const defaultSequenceSeconds = 25
 
 /** The options of the credential; or why there can be none. */
 export function knocksOf(
   values: ReadonlyMap<string, string>,
-  readFile: ConfigReader['readFile'],
+  readFile: FileReader['readFile'],
   notes: Note[],
 ): Record<string, unknown> | string {
   const file = values.get('one_time_sequences')
@@ -54,7 +58,7 @@ function sequenceOf(text: string | undefined): Record<string, unknown> | string 
   }
 }
 
-function oneTimeOf(file: string, readFile: ConfigReader['readFile'], notes: Note[]): Record<string, unknown> | string {
+function oneTimeOf(file: string, readFile: FileReader['readFile'], notes: Note[]): Record<string, unknown> | string {
   if (!path.isAbsolute(file)) return `its file of sequences, ${shorten(file)}, is not an absolute path`
   try {
     readOneTime(readFile(file))

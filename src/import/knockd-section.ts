@@ -1,5 +1,4 @@
 /** A door of knockd.conf, as the credential that it becomes. */
-import type { ConfigReader } from '../config/index.js'
 import { placeholders } from '../config/index.js'
 import { maxWindowSeconds } from '../config/service-options.js'
 import { namePattern } from '../config/values.js'
@@ -9,6 +8,7 @@ import { changesRules, isSame, keysOf } from './firewall-lines.js'
 import type { DoorCommands } from './knockd-commands.js'
 import { commandsOf } from './knockd-commands.js'
 import { secondsOf } from './knockd-file.js'
+import type { FileReader } from './knockd-knocks.js'
 import { knocksOf } from './knockd-knocks.js'
 import { deletesRules, repeatable } from './knockd-repeats.js'
 import { triggerOf } from './knockd-trigger.js'
@@ -51,7 +51,7 @@ export class Door {
   constructor(
     readonly name: string,
     readonly values: ReadonlyMap<string, string>,
-    readonly reader: Pick<ConfigReader, 'readFile'>,
+    readonly reader: FileReader,
   ) {
     this.commands = commandsOf(values)
   }

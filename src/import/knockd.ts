@@ -1,5 +1,4 @@
 /** knockd.conf: a credential for each door, and a service for what its command opens. */
-import type { ConfigReader } from '../config/index.js'
 import type { ImportResult } from './draft-entries.js'
 import { Draft } from './draft.js'
 import { keysOf } from './firewall-lines.js'
@@ -7,9 +6,10 @@ import { interfaceOption } from './interface-names.js'
 import { Door } from './knockd-section.js'
 import type { Section } from './knockd-file.js'
 import { knockInterfaces, readOptions, readSections } from './knockd-file.js'
+import type { FileReader } from './knockd-knocks.js'
 import { rightsOfCommands, shorten } from './notes.js'
 
-export function importKnockd(text: string, reader: Pick<ConfigReader, 'readFile'>): ImportResult {
+export function importKnockd(text: string, reader: FileReader): ImportResult {
   const draft = new Draft()
   const sections = readSections(text, draft)
   const options = sections.filter(isOptions)

@@ -1,7 +1,7 @@
 /** The text of a file or of stdin, within bounds. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { decodeText, expandHome, oneLine, reasonOf, UserError } from '../util/index.js'
+import { decodeText, expandHome, oneLine, readNamed, reasonOf, UserError } from '../util/index.js'
 
 const maxBytes = 1024 * 1024
 /** What messages call the file. */
@@ -30,10 +30,7 @@ export function readBeside(file: string, name: string): string | undefined {
 }
 
 /** A file that an input names: not a pipe or a device, which may block or never end. */
-export function readRegularFile(file: string): Buffer {
-  if (!fs.statSync(file).isFile()) throw new Error('it is no regular file')
-  return readBytes(file)
-}
+export const readRegularFile = (file: string): Buffer => readNamed(file, maxBytes)
 
 /** Reads up to a limit, so that input without end is refused, too. */
 function readBytes(file: string): Buffer {

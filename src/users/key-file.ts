@@ -1,7 +1,10 @@
-/** Reading and replacing the files of keys: links are not followed, and owner and mode stay. */
+/**
+ * Reading and replacing the files of keys: owner and mode stay. A link in the place of the file is not followed, and one on the
+ * way there only where root alone can have made it.
+ */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { decodeText, reasonOf, replaceFile, UserError } from '../util/index.js'
+import { decodeText, inDirectory, reasonOf, replaceFile, UserError } from '../util/index.js'
 
 /** As the daemon. */
 const maxBytes = 16 * 1024 * 1024
@@ -24,7 +27,7 @@ export function readBytes(file: string): Buffer | undefined {
 
 function opened<T>(file: string, read: (descriptor: number) => T): T | undefined {
   try {
-    const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    const descriptor = inDirectory(file, there => fs.openSync(there, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))
     try {
       const stat = fs.fstatSync(descriptor)
       if (!stat.isFile()) throw new UserError(`${file} is not a regular file`)
@@ -34,9 +37,10 @@ function opened<T>(file: string, read: (descriptor: number) => T): T | undefined
       fs.closeSync(descriptor)
     }
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
+    const { code, path: named } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined
-    if (code === 'ELOOP') throw new UserError(`${file} is a symbolic link`, 'name the file that it leads to')
+    if (code === 'ELOOP' && named === file)
+      throw new UserError(`${file} is a symbolic link`, 'name the file that it leads to')
     if (error instanceof UserError) throw error
     throw new UserError(`${file} cannot be read: ${reasonOf(error)}`)
   }

@@ -3,12 +3,14 @@
  * the old one when it is complete. A reader, or a crash, finds one of the two and never a part.
  */
 import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { inDirectory } from './in-directory.js'
 
 interface WriteOptions {
   readonly mode?: number
   /** Waits until the content is on the disk. Without it, a power failure may leave an empty file. */
   readonly sync?: boolean
-  /** The temporary file. A file or a symbolic link with this name is removed first. */
+  /** The temporary file, in the directory of the file. A file or a symbolic link with this name is removed first. */
   readonly temporary?: string
   /** Called with the open, empty file: to change its owner or mode. */
   readonly prepare?: (descriptor: number) => void
@@ -35,9 +37,14 @@ export function writeTemporary(
   content: string | Buffer,
   { mode = 0o600, sync = false, temporary = `${file}.new`, prepare }: WriteOptions = {},
 ): TemporaryFile {
-  const discard = () => fs.rmSync(temporary, { force: true })
-  discard()
-  const descriptor = fs.openSync(temporary, newFile, mode)
+  const discard = () => {
+    removeFile(temporary)
+  }
+  const beside = (there: string) => path.join(path.dirname(there), path.basename(temporary))
+  const descriptor = inDirectory(temporary, there => {
+    fs.rmSync(there, { force: true })
+    return fs.openSync(there, newFile, mode)
+  })
   try {
     prepare?.(descriptor)
     // writeFileSync writes all of it or throws; writeSync may write a part on a full disk.
@@ -50,9 +57,11 @@ export function writeTemporary(
   }
   return {
     descriptor,
-    replace: () => fs.renameSync(temporary, file),
-    create: () => {
-      fs.linkSync(temporary, file)
+    replace() {
+      inDirectory(file, there => fs.renameSync(beside(there), there))
+    },
+    create() {
+      inDirectory(file, there => fs.linkSync(beside(there), there))
       discard()
     },
     discard,
@@ -75,4 +84,13 @@ export function replaceAndKeepOpen(file: string, content: string | Buffer, optio
     throw error
   }
   return next.descriptor
+}
+
+/** Removes a file, if it is there. */
+export function removeFile(file: string): void {
+  try {
+    inDirectory(file, there => fs.rmSync(there, { force: true }))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
 }

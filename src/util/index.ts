@@ -1,6 +1,6 @@
 /** Text, paths, files, sockets, and running a program. */
 export type { TemporaryFile } from './atomic-file.js'
-export { replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
+export { removeFile, replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
 export {
   defaultConfig,
   defaultSocket,
@@ -12,6 +12,7 @@ export { durationText, parseDuration, timeText } from './duration.js'
 export { expandHome } from './expand-home.js'
 export { decodeText, reasonOf } from './file-text.js'
 export { HashTable } from './hash-table.js'
+export { inDirectory } from './in-directory.js'
 export type { Sections } from './ini.js'
 export { IniError, parseIni } from './ini.js'
 export { isJournal, withPriority } from './systemd-journal.js'
@@ -21,6 +22,7 @@ export {
   appendOwned,
   giveToOwner,
   isStillThere,
+  makeNew,
   makeOwnedDirectory,
   openNamed,
   openNamedToRead,

@@ -5,36 +5,68 @@
  */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { inDirectory, makeDirectory } from './in-directory.js'
 
-const { O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants
+const { O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+
+/** More than any state needs: another user may have left a file without end. */
+const mostStateBytes = 512 * 1024 * 1024
 
 /** Opens a file for appending. Makes it where there is none. Throws the system's error, or why it is not opened. */
-export function appendOwned(file: string, mode: number): number {
+export const appendOwned = (file: string, mode: number): number => inDirectory(file, there => append(there, mode))
+
+function append(there: string, mode: number): number {
   try {
-    const descriptor = fs.openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
-    giveToOwner(descriptor, path.dirname(file))
+    const descriptor = fs.openSync(there, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+    giveToOwner(descriptor, path.dirname(there))
     return descriptor
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return openThere(file, O_WRONLY | O_APPEND)
+    return openThere(there, O_WRONLY | O_APPEND)
   }
 }
 
-/** Opens a file for reading. Throws the system's error, or why it is not opened. */
-export const openOwnedToRead = (file: string): number => openThere(file, O_RDONLY)
+/**
+ * Makes a file that was not there, and lets `fill` write it; on the disk when it returns what `fill` does. Throws the
+ * system's error, such as EEXIST, or that of `fill`, with nothing left behind.
+ */
+export function makeNew<T>(file: string, mode: number, fill: (descriptor: number, directory: string) => T): T {
+  return inDirectory(file, there => {
+    const descriptor = fs.openSync(there, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+    try {
+      const result = fill(descriptor, path.dirname(there))
+      fs.fsyncSync(descriptor)
+      return result
+    } catch (error) {
+      fs.rmSync(there, { force: true })
+      throw error
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  })
+}
 
-/** Reads a whole file. Throws the same. */
-export const readOwned = (file: string): Buffer => readOpen(openOwnedToRead(file))
+/** Opens a file for reading. Throws the system's error, or why it is not opened. */
+export const openOwnedToRead = (file: string): number => inDirectory(file, there => openThere(there, O_RDONLY))
+
+/** Reads a whole file. Throws the same, and where it is too large for a state. */
+export const readOwned = (file: string): Buffer => readOpen(openOwnedToRead(file), file, mostStateBytes)
 
 /** `openNamed` for reading. A pipe is not waited for. */
 export const openNamedToRead = (file: string): number =>
-  canBePlanted(file) ? openThere(file, O_RDONLY) : fs.openSync(file, O_RDONLY | O_NONBLOCK)
+  inDirectory(file, (there, isExposed) =>
+    isExposed ? openThere(there, O_RDONLY) : fs.openSync(there, O_RDONLY | O_NONBLOCK),
+  )
 
-/** `openNamedToRead` for a whole file. */
-export const readNamed = (file: string): Buffer => readOpen(openNamedToRead(file))
+/** `openNamedToRead` for a whole regular file of at most `maxBytes`. */
+export const readNamed = (file: string, maxBytes: number): Buffer => readOpen(openNamedToRead(file), file, maxBytes)
 
-function readOpen(descriptor: number): Buffer {
+/** Closes the descriptor. */
+function readOpen(descriptor: number, file: string, maxBytes: number): Buffer {
   try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) throw new Error(`${file} is not a regular file`)
+    if (stat.size > maxBytes) throw new Error(`${file} is larger than ${maxBytes / 1024 / 1024} MiB`)
     return fs.readFileSync(descriptor)
   } finally {
     fs.closeSync(descriptor)
@@ -43,21 +75,18 @@ function readOpen(descriptor: number): Buffer {
 
 /** Opens a file for reading and writing that the user named: links are followed where only root can have made them. */
 export const openNamed = (file: string): number =>
-  canBePlanted(file) ? openThere(file, O_RDWR) : fs.openSync(file, 'r+')
+  inDirectory(file, (there, isExposed) => (isExposed ? openThere(there, O_RDWR) : fs.openSync(there, 'r+')))
 
 /** `openNamed` for appending. Makes the file where there is none. A pipe that no program reads is an error, not a wait. */
 export const appendNamed = (file: string, mode: number): number =>
-  canBePlanted(file) ? appendOwned(file, mode) : fs.openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, mode)
+  inDirectory(file, (there, isExposed) =>
+    isExposed ? append(there, mode) : fs.openSync(there, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, mode),
+  )
 
-/** Makes a directory and those above it, for its owner alone. */
+/** Makes a directory and those above it, for the owner of the first directory that is there. */
 export function makeOwnedDirectory(directory: string): void {
-  if (fs.mkdirSync(directory, { recursive: true, mode: 0o700 }) === undefined) return
-  const descriptor = fs.openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-  try {
-    if (fs.fstatSync(descriptor).uid === process.geteuid?.()) giveToOwner(descriptor, path.dirname(directory))
-  } finally {
-    fs.closeSync(descriptor)
-  }
+  if (process.geteuid?.() === 0) makeDirectory(directory, giveToOwner)
+  else fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
 }
 
 /** Gives what root has just made in a directory to the owner of the directory. */
@@ -98,10 +127,3 @@ const openAttempts = 5
 /** Whether the file has the name by which it was opened: one that was taken away is not among the names that are counted. */
 const isOpenAs = (file: string, descriptor: number): boolean =>
   path.basename(fs.readlinkSync(`/proc/self/fd/${descriptor}`)) === path.basename(file)
-
-/** Whether root would follow a link that another user can have put there. */
-function canBePlanted(file: string): boolean {
-  const { uid, gid, mode } = fs.statSync(path.dirname(file))
-  const isShared = (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== 0)
-  return process.geteuid?.() === 0 && (uid !== 0 || isShared)
-}

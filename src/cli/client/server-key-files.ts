@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { newServerKey, readServerKey, serverKeyFile, serverKeyText } from '../../knock/index.js'
-import { giveToOwner, makeOwnedDirectory, privateMode, readOwned, UserError } from '../../util/index.js'
+import { giveToOwner, makeNew, makeOwnedDirectory, privateMode, readOwned, UserError } from '../../util/index.js'
 
 export const hasServerKey = (directory: string): boolean => fs.existsSync(path.join(directory, serverKeyFile))
 
@@ -18,17 +18,10 @@ export function serverIdentity(directory: string): Buffer {
   const key = newServerKey(randomBytes)
   try {
     makeOwnedDirectory(directory)
-    const handle = fs.openSync(file, 'wx', privateMode)
-    try {
-      giveToOwner(handle, directory)
+    makeNew(file, privateMode, (handle, owner) => {
+      giveToOwner(handle, owner)
       fs.writeSync(handle, serverKeyText(key))
-      fs.fsyncSync(handle)
-    } catch (error) {
-      fs.rmSync(file, { force: true })
-      throw error
-    } finally {
-      fs.closeSync(handle)
-    }
+    })
   } catch (error) {
     // Another process was faster.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return existingIdentity(file)

@@ -26,15 +26,19 @@ export function checkCommand(terminal: Terminal): Command {
         return
       }
       const files: string[] = []
-      const noted = (how: 'readFile' | 'readOwned') => (file: string) => {
+      const noted = (how: 'readFile' | 'readNamed') => (file: string, maxBytes: number) => {
         files.push(path.resolve(file))
-        return nodeReader[how](file)
+        return nodeReader[how](file, maxBytes)
       }
       const { config, warnings } = loadConfig(flags.config, {
         ...nodeReader,
         daemonGroup: nodeReader.daemonGroup,
         readFile: noted('readFile'),
-        readOwned: noted('readOwned'),
+        readNamed: noted('readNamed'),
+        readOwned: file => {
+          files.push(path.resolve(file))
+          return nodeReader.readOwned(file)
+        },
         readChecked: (file, maxBytes) => {
           files.push(path.resolve(file))
           return nodeReader.readChecked(file, maxBytes)

@@ -10,6 +10,7 @@ import {
   defaultConfig,
   defaultStateDirectory,
   expandHome,
+  makeNew,
   oneLine,
   privateMode,
   shareFile,
@@ -99,22 +100,14 @@ const yamlPath = (file: string) => (/^[\w./~-]+$/.test(file) ? file : `'${oneLin
 
 /** Tells who can read it. */
 function writeNew(file: string, content: string): string {
-  let handle: number
   try {
-    handle = fs.openSync(file, 'wx', privateMode)
-  } catch (error) {
-    throw explained(file, error as NodeJS.ErrnoException)
-  }
-  try {
-    const isShared = shareFile(handle, file)
-    fs.writeSync(handle, content)
-    fs.fsyncSync(handle)
+    const isShared = makeNew(file, privateMode, handle => {
+      fs.writeSync(handle, content)
+      return shareFile(handle, file)
+    })
     return isShared ? "its owner and its directory's group" : 'its owner alone'
   } catch (error) {
-    fs.rmSync(file, { force: true })
     throw explained(file, error as NodeJS.ErrnoException)
-  } finally {
-    fs.closeSync(handle)
   }
 }
 

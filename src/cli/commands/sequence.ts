@@ -1,9 +1,8 @@
-import * as fs from 'node:fs'
 import { Command } from 'commander'
-import { loadConfig } from '../../config/index.js'
+import { loadConfig, readOneTimeFile } from '../../config/index.js'
 import type { RotatingCredential } from '../../config/types.js'
 import type { Step } from '../../knock/index.js'
-import { formatStep, readOneTime, rotatingSteps, startOfHour } from '../../knock/index.js'
+import { formatStep, rotatingSteps, startOfHour } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, UserError } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
@@ -56,7 +55,7 @@ function sequencesOf(name: string, file: string, at: number): Sequences {
     case 'sequence':
       return { open: credential.steps, close: [] }
     case 'one-time':
-      return { open: readOneTime(fs.readFileSync(credential.file)).unused[0]?.steps ?? [], close: [] }
+      return { open: readOneTimeFile(credential.file).unused[0]?.steps ?? [], close: [] }
     case 'rotating':
       return rotating(credential, at)
     default:

@@ -7,7 +7,7 @@ import { confirm, refuseWhileUnconfirmed, restoreFiles } from '../../safety/inde
 import type { KeyPlace } from '../../users/index.js'
 import { addUser, keyPlaces, placeFor, publicKeyIn } from '../../users/index.js'
 import type { Terminal } from '../../util/index.js'
-import { isAnswering, privateMode, reasonOf, shareFile, UserError } from '../../util/index.js'
+import { isAnswering, makeNew, privateMode, reasonOf, shareFile, UserError } from '../../util/index.js'
 import type { Applied } from '../changes/apply-configuration.js'
 import { applyConfiguration } from '../changes/apply-configuration.js'
 import { invitationFor, makeIdentity } from '../client/invitation-line.js'
@@ -68,14 +68,10 @@ const asItIs = (file: string): EarlierFile => ({
 function writeFile({ file, text }: Plan): void {
   makeDirectory(path.dirname(file))
   try {
-    const handle = fs.openSync(file, 'wx', privateMode)
-    try {
+    makeNew(file, privateMode, handle => {
       fs.writeSync(handle, text)
       shareFile(handle, file)
-      fs.fsyncSync(handle)
-    } finally {
-      fs.closeSync(handle)
-    }
+    })
   } catch (error) {
     throw new UserError(`${file} cannot be written: ${reasonOf(error)}`, 'run the command as root')
   }

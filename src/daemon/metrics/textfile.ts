@@ -1,6 +1,6 @@
 /** Writes metrics into a file, for the textfile collector of node_exporter. */
 import * as fs from 'node:fs'
-import { replaceFile } from '../../util/index.js'
+import { removeFile, replaceFile } from '../../util/index.js'
 
 /** Other users read it, whatever the umask of the daemon is. */
 const mode = 0o644
@@ -28,7 +28,7 @@ export class Textfile {
     this.#isStopped = true
     clearInterval(this.#timer)
     try {
-      fs.rmSync(this.file, { force: true })
+      removeFile(this.file)
     } catch (error) {
       this.failed(error)
     }

@@ -1,6 +1,7 @@
 /** The files from which a firewall is loaded at boot, with those that they include. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { readNamed } from '../../util/index.js'
 
 /** Those that nftables.service loads, on Debian and on Fedora. */
 export const nftablesFiles: readonly string[] = ['/etc/nftables.conf', '/etc/sysconfig/nftables.conf']
@@ -14,6 +15,8 @@ export interface SavedFiles {
 
 /** The most files that are read. */
 const manyFiles = 200
+/** More than the largest lists of addresses. */
+const maxBytes = 256 * 1024 * 1024
 
 /** Reads the files that exist of these, and what they include. */
 export function readSavedFiles(from: readonly string[]): SavedFiles {
@@ -29,7 +32,7 @@ function readInto(seen: { texts: Map<string, string | undefined>; directories: S
   let text: string
   try {
     if (!fs.statSync(file).isFile()) return
-    text = fs.readFileSync(file, 'utf8')
+    text = readNamed(file, maxBytes).toString('utf8')
   } catch (error) {
     if (!isMissing(error)) seen.texts.set(file, undefined)
     return

@@ -44,7 +44,7 @@ function importer(
       const list = fakeReader({ 'pkctl.yaml': ' 1,2,3\n' })
       loadConfig(main, {
         ...reader,
-        readFile: file => (file === main ? reader : list).readFile(main),
+        readNamed: () => list.readNamed(main, Infinity),
         canWrite: () => undefined,
       })
     },

@@ -33,6 +33,7 @@ export function fakeReader(files: Files): ConfigReader {
   }
   return {
     readFile: file => Buffer.from(find(file).text),
+    readNamed: file => Buffer.from(find(file).text),
     readOwned: file => Buffer.from(find(file).text),
     readDirectory: directory => {
       const inside = Object.keys(files).filter(file => path.dirname(path.join('/etc/pkctl', file)) === directory)

@@ -8,11 +8,14 @@ import {
   appendNamed,
   appendOwned,
   isStillThere,
+  makeNew,
   makeOwnedDirectory,
   openNamed,
   readNamed,
   readOwned,
 } from '../../../src/util/owned-file.js'
+import { removeFile, replaceFile } from '../../../src/util/atomic-file.js'
+import { writeKeyFile } from '../../../src/users/key-file.js'
 
 /** Of the user `nobody`. */
 const other = 65_534
@@ -47,7 +50,7 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
     ['appendNamed', () => appendNamed(file, 0o600)],
     ['openNamed', () => openNamed(file)],
     ['readOwned', () => readOwned(file)],
-    ['readNamed', () => readNamed(file)],
+    ['readNamed', () => readNamed(file, 1000)],
   ]
   for (const [what, plant] of plants) {
     for (const [name, open] of openings) {
@@ -59,6 +62,82 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
       })
     }
   }
+
+  describe('behind a link in the place of a directory', () => {
+    const below = () => path.join(directory, 'below')
+    const inside = () => path.join(below(), 'file')
+    const acts: readonly [string, () => unknown][] = [
+      ['appendOwned', () => appendOwned(inside(), 0o600)],
+      ['appendNamed', () => appendNamed(inside(), 0o600)],
+      ['openNamed', () => openNamed(inside())],
+      ['readOwned', () => readOwned(inside())],
+      ['readNamed', () => readNamed(inside(), 1000)],
+      ['makeNew', () => makeNew(inside(), 0o600, () => undefined)],
+      ['makeOwnedDirectory', () => makeOwnedDirectory(inside())],
+      ['replaceFile', () => replaceFile(inside(), 'planted')],
+      ['removeFile', () => removeFile(inside())],
+      ['writeKeyFile', () => writeKeyFile(inside(), 'precious', 'planted')],
+    ]
+    const elsewhere = () => path.join(top, 'elsewhere')
+    beforeEach(() => {
+      fs.mkdirSync(elsewhere())
+      fs.writeFileSync(path.join(elsewhere(), 'file'), 'precious')
+    })
+    const intact = () => {
+      assert.deepEqual(fs.readdirSync(elsewhere()), ['file'])
+      assert.equal(fs.readFileSync(path.join(elsewhere(), 'file'), 'utf8'), 'precious')
+    }
+    for (const [name, act] of acts) {
+      it(`${name} goes nowhere`, () => {
+        fs.symlinkSync(elsewhere(), below())
+        assert.throws(act, /symbolic link, which a user other than root can have made/)
+        intact()
+        fs.rmSync(path.join(elsewhere(), 'file'))
+        assert.throws(act, /symbolic link/)
+        assert.deepEqual(fs.readdirSync(elsewhere()), [])
+      })
+
+      it(`${name} goes nowhere two directories further, or by a way back`, () => {
+        fs.mkdirSync(path.join(directory, 'real'))
+        fs.symlinkSync('real/../../elsewhere', below())
+        assert.throws(act, /symbolic link/)
+        fs.rmSync(below())
+        fs.symlinkSync(directory, path.join(top, 'of-root'))
+        fs.symlinkSync(elsewhere(), path.join(directory, 'of-user'))
+        fs.symlinkSync('of-root/of-user', path.join(top, 'both'))
+        directory = path.join(top, 'both')
+        assert.throws(() => readOwned(path.join(directory, 'file')), /of-user is a symbolic link/)
+        intact()
+      })
+    }
+
+    it('follows a link of root, also one in a directory such as /tmp', () => {
+      fs.chmodSync(top, 0o1777)
+      fs.symlinkSync('elsewhere', path.join(top, 'link'))
+      const file = path.join(top, 'link/file')
+      assert.equal(readOwned(file).toString(), 'precious')
+      replaceFile(file, 'new')
+      assert.equal(fs.readFileSync(path.join(elsewhere(), 'file'), 'utf8'), 'new')
+      fs.lchownSync(path.join(top, 'link'), other, other)
+      assert.throws(() => readOwned(file), /link is a symbolic link/)
+    })
+
+    it('names the file in its errors, not the way to it', () => {
+      const missing = path.join(elsewhere(), 'missing')
+      assert.throws(() => readOwned(missing), { code: 'ENOENT', path: missing, message: new RegExp(`'${missing}'`) })
+      assert.throws(() => readOwned(path.join(missing, 'file')), { code: 'ENOENT', path: path.join(missing, 'file') })
+      assert.throws(() => makeNew(path.join(elsewhere(), 'file'), 0o600, () => undefined), { code: 'EEXIST' })
+    })
+  })
+
+  it('reads no more than the limit', () => {
+    fs.writeFileSync(file, '12345')
+    assert.equal(readNamed(file, 5).toString(), '12345')
+    assert.throws(() => readNamed(file, 4), /is larger than/)
+    fs.truncateSync(file, 2 ** 40)
+    assert.throws(() => readOwned(file), /is larger than 512 MiB/)
+    assert.throws(() => readNamed('/dev/zero', 5), /is not a regular file/)
+  })
 
   it('gives a new file, and a new directory, to the owner of the directory', () => {
     for (const open of [appendOwned, appendNamed]) {
