@@ -19,12 +19,12 @@ export class RefusedByDaemon extends Error {
 export const groupSocketOf = (socketPath: string): string => `${socketPath}.group`
 
 /** Asks the daemon at its own socket or, where that is not allowed, at the group's. */
-export async function askDaemon(socketPath: string, message: Message): Promise<Answer> {
+export async function askDaemon(socketPath: string, message: Message, withinMilliseconds?: number): Promise<Answer> {
   try {
-    return await ask(socketPath, message)
+    return await ask(socketPath, message, withinMilliseconds)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
-    return ask(groupSocketOf(socketPath), message).catch((cause: unknown) => {
+    return ask(groupSocketOf(socketPath), message, withinMilliseconds).catch((cause: unknown) => {
       // Without a group there is no such socket; the problem is still the missing right to the first one.
       throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? error : cause
     })

@@ -5,18 +5,45 @@ import type { Writable } from 'node:stream'
 const maxWaitingBytes = 1_000_000
 
 export class LogPipe {
-  #dropped = 0
+  /** Of lines that are to be told to the reader. */
+  #untold = 0
+  #waiting = 0
+  #taken = 0
+  /** Lines that no process has read. */
+  lostLines = 0
+
+  /** How many lines the pipe has taken. */
+  get taken(): number {
+    return this.#taken
+  }
 
   /** Writes a line, or drops it. Never waits. */
   write(pipe: Writable, line: string): void {
     if (pipe.writableLength > maxWaitingBytes) {
-      this.#dropped++
+      this.lose(1)
       return
     }
-    if (this.#dropped > 0 && pipe.writableLength === 0) {
-      pipe.write(`pkctld: ${this.#dropped} log lines were dropped, because no process read them in time\n`)
-      this.#dropped = 0
+    if (this.#untold > 0 && pipe.writableLength === 0) {
+      pipe.write(`pkctld: ${this.#untold} log lines were dropped, because no process read them in time\n`)
+      this.#untold = 0
     }
-    pipe.write(line)
+    this.#waiting++
+    pipe.write(line, error => {
+      if (error) return
+      this.#waiting--
+      this.#taken++
+    })
+  }
+
+  /** Lines that were not written. */
+  lose(lines: number): void {
+    this.#untold += lines
+    this.lostLines += lines
+  }
+
+  /** The reader has gone, and with it the lines that wait. */
+  abandon(): void {
+    this.lose(this.#waiting)
+    this.#waiting = 0
   }
 }

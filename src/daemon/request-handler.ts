@@ -36,10 +36,9 @@ export function requestHandler(parts: RequestParts): Handle {
     try {
       const result = await answerOf(request, peer, parts, left)
       if (request.request === 'reload') parts.reloads.refused = null
-      return {
-        ok: true,
-        result: request.request === 'status' ? { ...(result as Status), refusedReload: parts.reloads.refused } : result,
-      }
+      if (request.request !== 'status') return { ok: true, result }
+      const more = { lostLogLines: parts.log.lostLines(), refusedReload: parts.reloads.refused }
+      return { ok: true, result: { ...(result as Status), ...more } }
     } catch (cause) {
       const problems = problemsOf(cause)
       if (request.request !== 'reload') return { ok: false, problems }

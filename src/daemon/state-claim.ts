@@ -35,6 +35,8 @@ export function lockDirectory(directory: string): () => void {
     stdio: ['ignore', 'ignore', 'pipe', descriptor],
     encoding: 'utf8',
     timeout: lockMilliseconds,
+    // A program that is stopped takes no other signal.
+    killSignal: 'SIGKILL',
   })
   if (status === 0) return release
   release()

@@ -1,10 +1,11 @@
 /** The daemon's log, through winston: lines of text for people, or a JSON object on each line for programs. */
-import type { Writable } from 'node:stream'
 import winston from 'winston'
 import type { Config } from '../config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/index.js'
 import { isJournal, UserError, withPriority } from '../util/index.js'
-import { LogFile, LogProgram, LogStderr } from './log-sinks.js'
+import { LogProgram } from './log-program.js'
+import type { LogSink } from './log-sinks.js'
+import { LogFile, LogStderr } from './log-sinks.js'
 
 /** RFC 5424 severities under the facility daemon (3). */
 const priorities: Record<LogLevel, number> = { error: 27, warn: 28, info: 30, debug: 31 }
@@ -43,6 +44,8 @@ export interface ConfiguredLog extends Log {
    * to it; `drop` closes it instead. `warnings` say what is used in its place.
    */
   prepare(config: LogOptions): { readonly warnings: readonly string[]; use(): void; drop(): void }
+  /** How many lines could not be written since the start. */
+  lostLines(): number
   /** Resolves when everything is written. */
   close(): Promise<void>
 }
@@ -50,7 +53,8 @@ export interface ConfiguredLog extends Log {
 /** A file that cannot be opened is not used: the log goes to stderr, and its first line says so. */
 export function createLog(config: LogOptions): ConfiguredLog {
   const first = build(config)
-  let logger = first.logger
+  let { logger, sink } = first
+  let lostBefore = 0
   const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
     logger.log({ level, message, ...fields })
   }
@@ -66,7 +70,8 @@ export function createLog(config: LogOptions): ConfiguredLog {
         warnings: next.warnings,
         use() {
           const old = logger
-          logger = next.logger
+          lostBefore += sink.lostLines
+          ;({ logger, sink } = next)
           old.end()
         },
         drop() {
@@ -74,6 +79,7 @@ export function createLog(config: LogOptions): ConfiguredLog {
         },
       }
     },
+    lostLines: () => lostBefore + sink.lostLines,
     close: () =>
       new Promise(resolve => {
         logger.once('finish', () => {
@@ -86,6 +92,7 @@ export function createLog(config: LogOptions): ConfiguredLog {
 
 interface Built {
   readonly logger: winston.Logger
+  readonly sink: LogSink
   readonly warnings: readonly string[]
 }
 
@@ -102,11 +109,11 @@ function build({ level, to, format }: LogOptions): Built {
   const style = isSyslog ? forSyslog : toJournal ? forJournal : others
   const logger = winston.createLogger({ level, transports: [ending(stream, style)] })
   logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
-  return { logger, warnings }
+  return { logger, sink: stream, warnings }
 }
 
 interface Target {
-  readonly stream: Writable
+  readonly stream: LogSink
   readonly isSyslog?: boolean
   readonly warnings?: readonly string[]
 }
@@ -127,7 +134,7 @@ function open(to: Config['log']['to']): Target {
 }
 
 /** winston does not end a stream that it was given. */
-function ending(stream: Writable, format: winston.Logform.Format): winston.transport {
+function ending(stream: LogSink, format: winston.Logform.Format): winston.transport {
   const transport = new winston.transports.Stream({ stream, format, eol: '\n' })
   transport.on('finish', () => stream.end())
   return transport

@@ -199,6 +199,7 @@ describe('no message shows a secret', () => {
       log: {
         ...{ error: log, warn: log, info: log, debug: log },
         prepare: () => ({ warnings: [], use: () => undefined, drop: () => undefined }),
+        lostLines: () => 0,
         close: () => Promise.resolve(),
       },
       manager: {

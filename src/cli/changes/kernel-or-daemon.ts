@@ -2,27 +2,44 @@
 import { askDaemon, RefusedByDaemon } from '../../daemon/control-client.js'
 import type { Message } from '../../daemon/requests.js'
 import { NftError } from '../../nft/nft-errors.js'
-import { UserError } from '../../util/index.js'
+import { reasonOf, UserError } from '../../util/index.js'
 import { whoAsks } from './who-asks.js'
 
+/** Longer than the daemon waits for the lock of the ruleset, and for nft after that. */
+const patienceMilliseconds = 60_000
+
 /** `work`, or where the rights for it are missing, the daemon's answer to `message`. */
-export async function kernelOrDaemon<T>(socket: string, message: Message, work: () => Promise<T>): Promise<T> {
+export async function kernelOrDaemon<T>(
+  socket: string,
+  message: Message,
+  work: () => Promise<T>,
+  withinMilliseconds = patienceMilliseconds,
+): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof NftError) || !lacksRights(error)) throw error
     const isChange = message.request === 'add' || message.request === 'delete'
     const signed = isChange ? { ...message, by: await whoAsks() } : message
-    const answer = await askDaemon(socket, signed).catch((cause: unknown) => {
-      const { code } = cause as NodeJS.ErrnoException
-      const why = code === 'EACCES' ? `there is no right to ask at ${socket}` : `no daemon answers at ${socket}`
-      const hint =
-        'run as root, or with the capability CAP_NET_ADMIN, or join the group set as socket: group, if there is one'
-      throw new UserError(`no right to the ruleset, and pkctld cannot be asked: ${why}`, hint)
+    const answer = await askDaemon(socket, signed, withinMilliseconds).catch((cause: unknown) => {
+      throw unanswered(socket, cause as NodeJS.ErrnoException)
     })
     if (!answer.ok) throw new RefusedByDaemon(answer.problems)
     return answer.result as T
   }
+}
+
+function unanswered(socket: string, cause: NodeJS.ErrnoException): UserError {
+  const { code = '' } = cause
+  const absent = ['ENOENT', 'ECONNREFUSED'].includes(code)
+  if (!absent && code !== 'EACCES') {
+    const why = `no right to the ruleset, and pkctld at ${socket} was asked, but its answer is missing: ${reasonOf(cause)}`
+    return new UserError(why, 'it may still do what you asked for: see pkctl list')
+  }
+  const why = absent ? `no daemon answers at ${socket}` : `there is no right to ask at ${socket}`
+  const hint =
+    'run as root, or with the capability CAP_NET_ADMIN, or join the group set as socket: group, if there is one'
+  return new UserError(`no right to the ruleset, and pkctld cannot be asked: ${why}`, hint)
 }
 
 // Users other than root often have no sbin in their PATH, and so find no nft.

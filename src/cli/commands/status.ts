@@ -49,6 +49,9 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  rules restored: ${status.healed}${status.watched ? '' : `; the ruleset is not watched: ${oneLine(status.unwatchedBecause ?? 'the log says why')}`}`,
     ...(status.selfTest ? selfTestLines(status.selfTest) : []),
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
+    ...(status.lostLogLines
+      ? [`  log: ${count(status.lostLogLines, 'line')} lost: its program does not read, or its file cannot be written`]
+      : []),
     ...refusedLines(status),
     ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
   ]

@@ -16,8 +16,10 @@ export async function signWithFile(
   key: SshPublicKey,
   namespace: string,
   message: Buffer,
+  withinMilliseconds = limitMilliseconds,
 ): Promise<SshSignature> {
-  const { status, stdout, stderr } = await runKeygen(['-Y', 'sign', '-n', namespace, '-f', file], message)
+  const args = ['-Y', 'sign', '-n', namespace, '-f', file]
+  const { status, stdout, stderr } = await runKeygen(args, message, withinMilliseconds)
   if (status !== 0) throw failure(file, stderr)
   try {
     return signatureIn(stdout, key)
@@ -48,10 +50,16 @@ interface Outcome {
 }
 
 /** In the session of the terminal, unlike other programs that pkctl runs, so that ssh-keygen can ask there. */
-function runKeygen(args: readonly string[], input: Buffer): Promise<Outcome> {
+function runKeygen(args: readonly string[], input: Buffer, timeout: number): Promise<Outcome> {
   const { SSH_AUTH_SOCK: _, ...env } = process.env
   return new Promise((resolve, reject) => {
-    const child = spawn('ssh-keygen', args, { stdio: 'pipe', env: { ...env, LC_ALL: 'C' }, timeout: limitMilliseconds })
+    const child = spawn('ssh-keygen', args, {
+      stdio: 'pipe',
+      env: { ...env, LC_ALL: 'C' },
+      timeout,
+      // One that is stopped takes no other signal.
+      killSignal: 'SIGKILL',
+    })
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))

@@ -70,6 +70,8 @@ export interface Status {
   readonly selfTest?: SelfTestReport
   /** Packets that another program's rule queued here; they went on as they came. */
   readonly strayPackets: number
+  /** Lines of the log that could not be written since the start. A daemon of an earlier release does not say it. */
+  readonly lostLogLines?: number
   /** null after a good reload. A daemon of an earlier release does not say it. */
   readonly refusedReload?: RefusedReload | null
 }

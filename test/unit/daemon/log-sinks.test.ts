@@ -6,7 +6,8 @@ import * as path from 'node:path'
 import type { Writable } from 'node:stream'
 import { describe, it, mock } from 'node:test'
 import { LogPipe } from '../../../src/daemon/log-pipe.js'
-import { LogFile, LogProgram } from '../../../src/daemon/log-sinks.js'
+import { LogProgram } from '../../../src/daemon/log-program.js'
+import { LogFile } from '../../../src/daemon/log-sinks.js'
 import { UserError } from '../../../src/util/user-error.js'
 import { sleep, until } from '../../support/commands.js'
 import { logSetUp } from './log-support.js'
@@ -68,14 +69,54 @@ describe('where the log goes', () => {
   })
 
   it('a program that ends is started again, and what was written meanwhile is lost', async () => {
-    const sink = new LogProgram(['/bin/sh', '-c', 'read -r line; echo "$line" >>"$1"', 'sh', file()])
+    const script = 'while read -r line; do echo "$line" >>"$1"; [ "$line" != a ] || exit 0; done'
+    const sink = new LogProgram(['/bin/sh', '-c', script, 'sh', file()])
     await write(sink, 'a')
     await until(() => setUp.said.includes('started again'))
     await write(sink, 'lost')
     await sleep(1100)
     await write(sink, 'b')
-    await until(() => read() === 'a\nb\n')
+    const dropped = 'pkctld: 1 log lines were dropped, because no process read them in time\n'
+    await until(() => read() === `a\n${dropped}b\n`)
+    assert.equal(sink.lostLines, 1)
     assert.equal(setUp.said, 'pkctld: the log cannot be written by /bin/sh, and it is started again: exit status 0\n')
+    sink.end()
+  })
+
+  it('a program that does not read is killed and started again, and the lines that it lost are counted', async () => {
+    const script = 'echo $$ >>"$2"; if mkdir "$3" 2>&-; then exec sleep 1000; fi; exec cat >>"$1"'
+    const [pids, first] = ['pids', 'first'].map(name => path.join(setUp.directory, name)) as [string, string]
+    const sink = new LogProgram(['/bin/sh', '-c', script, 'sh', file(), pids, first], 100)
+    await until(() => fs.existsSync(first))
+    const line = 'x'.repeat(100_000)
+    for (let i = 0; i < 9; i++) await write(sink, line)
+    await until(() => setUp.said.includes('did not read for 0.1 s and was killed'))
+    assert.match(
+      setUp.said,
+      /^pkctld: the log cannot be written by \/bin\/sh, and it is started again: .*; \d lines? lost so far\n$/,
+    )
+    const { lostLines } = sink
+    assert.ok(lostLines > 0)
+    const [pid = ''] = fs.readFileSync(pids, 'utf8').split('\n')
+    await until(() => !fs.existsSync(`/proc/${pid}/cwd`))
+    await until(async () => {
+      await write(sink, 'last')
+      return fs.readFileSync(pids, 'utf8').split('\n').length === 3
+    })
+    await until(() => read().endsWith('last\n'))
+    assert.match(read(), /^pkctld: \d+ log lines were dropped, because no process read them in time\n(last\n)+$/)
+    assert.ok(sink.lostLines >= lostLines)
+    sink.end()
+  })
+
+  it('a program that reads slowly lives', async () => {
+    const sink = new LogProgram(
+      ['/bin/sh', '-c', 'while head -c 100000 >>"$1"; do sleep 0.02; done', 'sh', file()],
+      200,
+    )
+    for (let i = 0; i < 9; i++) await write(sink, 'x'.repeat(100_000))
+    await until(() => read().length >= 900_000)
+    assert.deepEqual([setUp.said, sink.lostLines], ['', 0])
     sink.end()
   })
 

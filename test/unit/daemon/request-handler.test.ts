@@ -38,6 +38,7 @@ describe('requests', () => {
     log: {
       ...{ error: say, warn: say, info: say, debug: say },
       prepare: () => ({ warnings: [], use: () => undefined, drop: () => undefined }),
+      lostLines: () => 7,
       close: () => Promise.resolve(),
     },
     manager: {
@@ -52,6 +53,11 @@ describe('requests', () => {
     const answer = await handle({ request: 'status' }, root)
     return answer.ok ? (answer.result as Status).refusedReload : undefined
   }
+
+  it('the status counts the lines that the log has lost', async () => {
+    const answer = await handle({ request: 'status' }, root)
+    assert.equal(answer.ok && (answer.result as Status).lostLogLines, 7)
+  })
 
   it('the status names a refused reload, with its time and first error, until a good one', async () => {
     assert.equal(await refused(), null)

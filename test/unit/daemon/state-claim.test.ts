@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { lockDirectory } from '../../../src/daemon/state-claim.js'
 
 describe('the lock of the state directory', () => {
@@ -25,6 +27,20 @@ describe('the lock of the state directory', () => {
     assert.throws(() => lockDirectory(link), /another pkctld/)
     fs.rmSync(link)
     release()
+  })
+
+  it('waits for no flock that is stopped', () => {
+    fs.writeFileSync(path.join(directory, 'flock'), '#!/bin/sh\nkill -STOP $$\n', { mode: 0o755 })
+    const module = fileURLToPath(new URL('../../../src/daemon/state-claim.js', import.meta.url))
+    const script = `import { lockDirectory } from ${JSON.stringify(module)}; lockDirectory('${directory}')`
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...process.env, PATH: `${directory}:${process.env['PATH']}` },
+      encoding: 'utf8',
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    })
+    assert.equal(status, 1, 'it ends by itself')
+    assert.match(stderr, /the state directory \S+ cannot be locked: .*ETIMEDOUT/)
   })
 
   it('makes a directory that is not there, and says what cannot be one', () => {
