@@ -9,7 +9,7 @@ export function closedHint(why: string): string {
   const knock = 'wrong tag, key or port of the knock, or a clock that differs'
   return why.includes(' refuses')
     ? `${knock}, or no program listens at the port; the log of pkctld at level debug tells`
-    : `${knock}, or a firewall on the way; if the log of pkctld at level debug has no line of the knock, it did not arrive`
+    : `${knock}, or a firewall on the way; the log of pkctld at level debug has a line of each knock but those with another tag, which the kernel drops`
 }
 
 /** Why a connection to the address failed. */
