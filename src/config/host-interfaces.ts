@@ -67,6 +67,10 @@ export function unmatchedInterfaces(
   ]
 }
 
+/** Whether interfaces are named, and none of them is there. */
+export const hasNone = (names: readonly string[], host: readonly HostInterface[]): boolean =>
+  names.length > 0 && !host.some(one => names.some(name => matchesInterface(name, one.name)))
+
 /** On the hook prerouting, steps are seen only by the link of a VRF: for the VRF itself they pass a second time. */
 function unseenSteps(credentials: Config['credentials'], host: readonly HostInterface[]): UnmatchedInterface[] {
   return credentials.flatMap(({ name: credential, enabled, type, interfaces }) => {

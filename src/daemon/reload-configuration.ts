@@ -1,5 +1,5 @@
 /** Reads the configuration again and applies it, with the log that it names. */
-import { loadConfigInForce } from '../config/index.js'
+import { loadConfigInForce, unopenedServices } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Controller, RefusedReload, RunningGrant } from '../controller/index.js'
 import { saveServices } from '../controller/ruleset/saved-services.js'
@@ -53,7 +53,7 @@ export async function reload(
       ...asker.fields,
     })
     const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
-    warnings.push(...runningWarnings(running))
+    warnings.push(...runningWarnings(running), ...(await unopenedServices(config)))
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
     if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
     for (const warning of warnings) log.warn(warning)

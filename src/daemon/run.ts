@@ -1,7 +1,7 @@
 /** The process pkctld: puts its parts together, starts them, and stops them when a signal asks for it. */
 import { randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
-import { loadConfigInForce, readKeyFile, readOneTimeFile } from '../config/index.js'
+import { loadConfigInForce, readKeyFile, readOneTimeFile, unopenedServices } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
 import { Controller, ExpiryStore, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
@@ -52,6 +52,10 @@ export async function runDaemon(file: string, version: string): Promise<void> {
   notifier.use(config.notify)
   const log = withNotifications(historyLog, notifier)
   for (const warning of warnings) log.warn(warning)
+  // The start does not wait for files.
+  void unopenedServices(config).then(unopened => {
+    for (const warning of unopened) log.warn(warning)
+  })
   try {
     await runConfigured(config, file, version, { log, notifier })
   } finally {

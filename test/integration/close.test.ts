@@ -37,6 +37,17 @@ describe('pkctl close', () => {
     assert.equal(await lab.opens(server4, client4), 'open', 'the grant goes on')
   })
 
+  it('says first, as check, apply and the start do, where no knock opens what it closes', async () => {
+    const vpn = 'vpn: { type: pkd, key: test, opens: [ssh], interface: wg7 }'
+    const config = lab.config(`services: { ssh: { port: 22 } }\ncredentials: { ${vpn} }`)
+    const said =
+      /services\.ssh: no credential that opens it can be used now: vpn \(there is no interface wg7 now\); only/
+    assert.match((await lab.pkctl('check', '--config', config)).stderr, said)
+    assert.match((await lab.pkctl('apply', config, '--dry-run')).stderr, said)
+    assert.match((await close(config)).stderr, said)
+    await lab.startDaemon(config).says(said)
+  })
+
   it('with --dry-run only says what it would do, with --json one object', async () => {
     const config = lab.config('services: { ssh: { port: 22 } }')
     assert.match((await close(config, '--dry-run')).stdout, /^\{"nftables": \[/)

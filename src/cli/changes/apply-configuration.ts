@@ -11,6 +11,7 @@ import type { Terminal } from '../../util/index.js'
 import { tellDaemon } from './change.js'
 import { logChange } from './log-change.js'
 import { grantedText } from '../output/service-text.js'
+import { warnOfWays } from './warn-of-ways.js'
 
 interface ApplyOptions extends LockoutFlags {
   readonly prune?: boolean
@@ -39,6 +40,7 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
   const { confirmWithin: seconds, around } = options
   const { config, warnings } = loadConfig(file)
   for (const warning of warnings) terminal.warn(warning)
+  await warnOfWays(terminal, config)
   const remove = options.prune ? ('others' as const) : []
   const daemonSocket = options.socket ?? config.socket.path
   if (!options.dryRun) await refuseWhileUnconfirmed()

@@ -9,10 +9,12 @@ import {
   nodeReader,
   daemonCanWrite,
   daemonUser,
+  unopenedServices,
   unwritablePaths,
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
+import { unwritableText } from '../changes/warn-of-ways.js'
 import { keyList } from '../output/key-list.js'
 
 export function checkCommand(terminal: Terminal): Command {
@@ -58,10 +60,9 @@ export function checkCommand(terminal: Terminal): Command {
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       if (process.geteuid?.() === 0) {
         warnOfHidden(files, marked, terminal)
-        for (const { option, path: file, effect, advice } of unwritablePaths(config)) {
-          terminal.warn(`the service, which runs as user pkctl, cannot write ${file} (${option}): ${effect}; ${advice}`)
-        }
+        for (const unwritable of unwritablePaths(config)) terminal.warn(unwritableText(unwritable))
       }
+      for (const warning of await unopenedServices(config)) terminal.warn(warning)
       terminal.out(
         `${config.file} is valid: ${count(config.services.length, 'service')}, ${count(config.credentials.length, 'credential')}`,
       )

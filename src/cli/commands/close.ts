@@ -9,6 +9,7 @@ import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
+import { warnOfWays } from '../changes/warn-of-ways.js'
 import { portsText } from '../output/service-text.js'
 
 const help = `
@@ -22,7 +23,7 @@ export function closeCommand(terminal: Terminal): Command {
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', help)
   return withChangeFlags(command).action(async (flags: ChangeFlags & { config: string }) => {
-    const { services: wanted, stateDirectory } = servicesToClose(flags.config, terminal)
+    const { services: wanted, stateDirectory } = await servicesToClose(flags.config, terminal)
     const { services, warnings } = servicesInForce(wanted, flags.config)
     for (const warning of warnings) terminal.warn(warning)
     const { change, closed } = await closeAll(realFirewall(flags), services, terminal)
@@ -42,10 +43,11 @@ interface ServicesToClose {
 }
 
 /** What the configuration says; else what the last good one said; else what can be read of the broken one. */
-function servicesToClose(file: string, terminal: Terminal): ServicesToClose {
+async function servicesToClose(file: string, terminal: Terminal): Promise<ServicesToClose> {
   try {
     const { config, warnings } = loadConfig(file)
     for (const warning of warnings) terminal.warn(warning)
+    await warnOfWays(terminal, config)
     return config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

@@ -1,0 +1,96 @@
+/** Services that no knock opens, although a credential says so. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { serverIdentity } from '../../../src/cli/client/server-key-files.js'
+import { loadConfig } from '../../../src/config/index.js'
+import { unopenedServices } from '../../../src/config/ways-in.js'
+
+const key = fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8')
+const host = [{ name: 'eth0', master: null }]
+
+describe('the ways into a service', () => {
+  let directory: string
+  const write = (name: string, text: string) => fs.writeFileSync(path.join(directory, name), text)
+  beforeEach(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-ways-'))
+    serverIdentity(directory)
+  })
+  afterEach(() => fs.rmSync(directory, { recursive: true }))
+
+  /** The warnings for one service with these credentials. */
+  async function warnings(credentials: Record<string, object>, service: object = { port: 22 }): Promise<string[]> {
+    write(
+      'pkctl.yaml',
+      JSON.stringify({
+        'state-directory': directory,
+        services: { ssh: service },
+        credentials,
+      }),
+    )
+    const { config } = loadConfig(path.join(directory, 'pkctl.yaml'))
+    return unopenedServices(config, host)
+  }
+  const people = (more: object = {}) => ({
+    type: 'ssh',
+    'authorized-keys': 'keys',
+    opens: ['ssh'],
+    ...more,
+  })
+  const vpn = {
+    type: 'pkd',
+    tag: 'SSHK',
+    key: 'test',
+    interface: ['wg0'],
+    opens: ['ssh'],
+  }
+  const once = { type: 'one-time', 'sequences-file': 'list', opens: ['ssh'] }
+  const only = "; only 'pkctl add ADDRESS --service ssh' gives a source access"
+  const useless = (reasons: string) => [`services.ssh: no credential that opens it can be used now: ${reasons}${only}`]
+
+  it('are none where the files of keys are missing, empty, or have no key for it', async () => {
+    const none = useless('people (no key in its files opens it)')
+    assert.deepEqual(await warnings({ people: people() }), none)
+    for (const text of ['', '# none\n', `opens="web" ${key}`, `expiry-time="20200101" ${key}`]) {
+      write('keys', text)
+      assert.deepEqual(await warnings({ people: people() }), none, text)
+    }
+    write('keys', `opens="ssh" ${key}`)
+    assert.deepEqual(await warnings({ people: people() }), [])
+    write('keys', key)
+    assert.deepEqual(await warnings({ people: people() }), [])
+    assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'missing' }) }), none)
+    write('revoked', key)
+    assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'revoked' }) }), none)
+  })
+
+  it('are none where no interface of a credential is there', async () => {
+    const none = 'vpn (there is no interface wg0 now)'
+    assert.deepEqual(await warnings({ vpn }), useless(none))
+    assert.deepEqual(
+      await warnings({ vpn, people: people() }),
+      useless(`${none}, people (no key in its files opens it)`),
+    )
+    assert.deepEqual(await warnings({ vpn: { ...vpn, interface: ['wg0', 'eth*'] } }), [])
+  })
+
+  it('are none where no sequence is left', async () => {
+    write('list', '#1,2,3\n')
+    assert.deepEqual(await warnings({ once }), useless('once (it has no sequence left)'))
+    write('list', ' 1,2,3\n')
+    assert.deepEqual(await warnings({ once }), [])
+  })
+
+  it('are there by one that works, by the allowlist, and where the service only watches', async () => {
+    assert.deepEqual(await warnings({ vpn, laptop: { ...vpn, tag: 'ABCD', interface: [] } }), [])
+    assert.deepEqual(await warnings({ vpn }, { port: 22, allow: ['192.0.2.1'] }), [])
+    assert.deepEqual(
+      await warnings({
+        people: people({ 'authorized-keys': '~root/.ssh/authorized_keys' }),
+      }),
+      [],
+    )
+  })
+})
