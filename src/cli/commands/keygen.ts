@@ -80,6 +80,7 @@ function installHints(given: string): string[] {
       `${credential}: { type: pkd, tag: SSHK, key-file: ${yamlPath(fromConfig(serverFile))}, opens: [ssh] }`,
     `client: the key in ${oneLine(clientFile)}, and in ~/.config/pkctl/hosts.yaml: ` +
       `${host}: { host: SERVER, tag: SSHK, key-file: ${yamlPath(clientFile)}, connect: 22 }`,
+    'use it for this server alone: a captured knock also opens the other servers that have its key',
   ]
 }
 

@@ -136,6 +136,7 @@ describe('pkctl keygen', () => {
       assert.deepEqual(hint, [
         `server: the key in ${serverFile}, and below credentials in pkctl.yaml: ${credential}: { type: pkd, tag: SSHK, key-file: ${keyFile}, opens: [ssh] }`,
         `client: the key in ${clientFile}, and in ~/.config/pkctl/hosts.yaml: ${place}: { host: SERVER, tag: SSHK, key-file: ${itsKeyFile ?? clientFile}, connect: 22 }`,
+        'use it for this server alone: a captured knock also opens the other servers that have its key',
       ])
     }
   })
