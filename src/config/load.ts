@@ -1,7 +1,7 @@
 /** Reads /etc/pkctl/pkctl.yaml and conf.d beside it: all problems at once, or a configuration with every default. */
 import * as path from 'node:path'
 import type { Context } from './context.js'
-import { checkTwins, warnOfTails, warnOfUnopened } from './credentials/checks.js'
+import { checkCrowds, checkTwins, warnOfTails, warnOfUnopened } from './credentials/checks.js'
 import { checkInterfaces } from './credentials/interface-checks.js'
 import { secretOptions } from './credentials/credential-schemas.js'
 import { loadCredentials } from './credentials/load-credentials.js'
@@ -38,6 +38,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const services = loadServices(context)
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
+  checkCrowds(credentials, context)
   checkInterfaces(credentials, context)
   warnOfLinkLocal(services, context)
   warnOfTails(credentials, context)

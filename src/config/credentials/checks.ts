@@ -31,6 +31,25 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
   }
 }
 
+/** Nothing in a packet of these formats tells whose it is, so each one is checked against the keys of all. */
+const mostOfOneShape = 100
+
+/** Those who forge packets decide how many there are: what one of them costs must not grow without end. */
+export function checkCrowds(credentials: readonly Credential[], { merged, findings }: Context): void {
+  const crowds = new Map<string, number>()
+  for (const { name, type, enabled } of credentials) {
+    if (!enabled || !knockFormats.of(type).some(({ varied }) => varied)) continue
+    const number = (crowds.get(type) ?? 0) + 1
+    crowds.set(type, number)
+    if (number !== mostOfOneShape + 1) continue
+    findings.problem(
+      merged.positionOf(['credentials', name]),
+      `credentials.${name}: more than ${mostOfOneShape} credentials of the type ${type}, and each packet of this type is checked against all of them`,
+      "disable those that are not used; the types 'ssh' and 'symmetric' have room for any number",
+    )
+  }
+}
+
 export function checkServices(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
   const { services } = merged.value
   names.forEach((service, i) => {

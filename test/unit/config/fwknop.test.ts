@@ -98,6 +98,18 @@ credentials: {c: {type: fwknop, opens: [s], key-file: a, hmac-key-file: b}}`
     assert.deepEqual(problemsWith(', port: 62202'), [])
   })
 
+  it('cannot be one of more than 100 that are enabled', () => {
+    const problemsWith = (count: number, last = '') => {
+      const names = Array.from({ length: count }, (_, i) => i)
+      const lines = names.map(i => `  c${i}: {type: fwknop, opens: [s], key: k${i}, hmac-key: m${i}}`)
+      return problemsOf(`services: {s: {port: 1}}\ncredentials:\n${lines.join('\n')}${last}`)
+    }
+    assert.deepEqual(problemsWith(100), [])
+    assert.match(problemsWith(101).join('\n'), /^\S+ credentials\.c100: more than 100 credentials of the type fwknop/)
+    const disabled = '\n  d: {type: fwknop, opens: [s], key: x, hmac-key: y, enabled: false}'
+    assert.deepEqual(problemsWith(100, disabled), [])
+  })
+
   it('is warned of one key for both', () => {
     const { warnings } = load(
       'services: {s: {port: 1}}\ncredentials:\n  a: {type: fwknop, opens: [s], key: same, hmac-key: same}',
