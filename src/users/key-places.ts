@@ -13,10 +13,20 @@ export interface KeyPlace {
   readonly opens: readonly string[]
   /** Absolute paths of authorized_keys files. */
   readonly files: readonly string[]
+  /** authorized_keys files in home directories: a file of a user who can change it alone. */
+  readonly homes: readonly HomeFile[]
   /** Absolute paths of files with revoked keys. */
   readonly revoked: readonly string[]
   /** Of the daemon. */
   readonly socket: string
+}
+
+/** As the configuration writes it: `~alice/.ssh/authorized_keys`. */
+export interface HomeFile {
+  readonly written: string
+  readonly user: string
+  /** Below the home directory. */
+  readonly path: string
 }
 
 const example = 'credentials: { people: { type: ssh, authorized-keys: authorized_keys, opens: [ssh] } }'
@@ -35,8 +45,15 @@ export function keyPlaces(config: string): KeyPlace[] {
       return listOf(options[option]).flatMap(file => (file.startsWith('~') ? [] : [path.resolve(directory, file)]))
     }
     const opens = listOf(options['opens'])
-    return [{ credential, opens, files: filesOf('authorized-keys'), revoked: filesOf('revoked-keys'), socket }]
+    const homes = listOf(options['authorized-keys']).flatMap(homeFile)
+    const [files, revoked] = [filesOf('authorized-keys'), filesOf('revoked-keys')]
+    return [{ credential, opens, homes, files, revoked, socket }]
   })
+}
+
+function homeFile(written: string): HomeFile[] {
+  const [, user, below] = /^~([^/]+)\/(.+)$/.exec(written) ?? []
+  return user !== undefined && below !== undefined ? [{ written, user, path: below }] : []
 }
 
 const socketIn = (value: unknown): string =>

@@ -1,11 +1,12 @@
 /** Users of all credentials of type ssh: added, listed and revoked. */
 import type { KeyProblem, KeyText, SshPublicKey } from '../knock/openssh/index.js'
-import { isKrl, parsePublicKey, readKeyText, SshFormatError } from '../knock/openssh/index.js'
+import { parsePublicKey, readKeyText, SshFormatError } from '../knock/openssh/index.js'
 import { UserError } from '../util/index.js'
 import { readBytes, readKeyFile, writeKeyFile } from './key-file.js'
 import type { NewUser, UserLine } from './key-lines.js'
-import { keyText, optionsText, readUsers, withoutUser, withUser } from './key-lines.js'
+import { optionsText, readUsers, withoutUser, withUser } from './key-lines.js'
 import type { KeyPlace } from './key-places.js'
+import { isTextList, listKeys } from './revoked-list.js'
 
 /** A user, and where the line is. */
 export interface User extends UserLine {
@@ -89,20 +90,6 @@ export function revokeUser(places: readonly KeyPlace[], name: string): Revoked {
     }
   }
   return { removed, listedIn: [...listedIn] }
-}
-
-/** Whether keys can be appended to it as lines; a list of OpenSSH's own format is made by ssh-keygen -k. */
-function isTextList(file: string): boolean {
-  const bytes = readBytes(file)
-  return bytes === undefined || !isKrl(bytes)
-}
-
-function listKeys(file: string, lines: readonly UserLine[]): void {
-  const text = readKeyFile(file)
-  const missing = lines.filter(({ key }) => !text.includes(key.blob.toString('base64')))
-  if (missing.length === 0) return
-  const start = text === '' || text.endsWith('\n') ? text : `${text}\n`
-  writeKeyFile(file, text, `${start}${missing.map(({ key, comment }) => `${keyText(key, comment)}\n`).join('')}`)
 }
 
 /** The keys in an authorized_keys file, each once, without those of authorities. Throws a UserError. */

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Background, Result } from '../support/commands.js'
-import { must, pkctl } from '../support/commands.js'
+import { must, pkctl, run } from '../support/commands.js'
 import { client4, Lab, server4, server6, stranger4 } from '../support/lab.js'
 
 const withoutReader =
@@ -167,6 +167,40 @@ describe('pkctl user', () => {
     assert.deepEqual(fs.readFileSync(path.join(lab.directory, 'krl')), krl)
     const again = await user('revoke', 'alice')
     assert.deepEqual([again.status, again.stdout], [0, "nothing to do: there is no user 'alice'\n"])
+  })
+
+  it('revokes a key in a home directory by the list of revoked keys, or says that it still counts', async () => {
+    const home = path.join(lab.directory, 'home of carol')
+    fs.mkdirSync(path.join(home, '.ssh'), { recursive: true })
+    const keys = path.join(home, '.ssh/authorized_keys')
+    const line = read('bob.pub').replace('bob@host', 'laptop')
+    fs.writeFileSync(keys, line)
+    const passwords = lab.file('passwd', `carol:x:4242:4242::${home}:/bin/sh\n`, 0o644)
+    const configOf = (lists: string) =>
+      lab.file(
+        'homes.yaml',
+        `credentials: { people: { type: ssh, authorized-keys: ~carol/.ssh/authorized_keys, revoked-keys: ${lists}, opens: [] } }\n`,
+      )
+    const revoke = (lists: string, name = 'carol') =>
+      run([
+        ...['unshare', '-m', '/bin/sh', '-c', `mount --bind ${passwords} /etc/passwd && exec "$@"`, 'sh'],
+        ...[process.execPath, pkctl, 'user', 'revoke', name, '--config', configOf(lists), '--socket', lab.socket],
+      ])
+    for (const lists of ['[]', '[krl]']) {
+      const { status, stdout, stderr } = await revoke(lists)
+      assert.deepEqual([status, stdout], [1, ''], stderr)
+      assert.match(stderr, /^pkctl: error: carol may still knock for people: the key is in ~carol\/\.ssh/m)
+      assert.match(stderr, /^pkctl: hint: give the credential 'revoked-keys'/m)
+    }
+    const before = read('revoked')
+    const { status, stdout, stderr } = await revoke('[krl, revoked]')
+    assert.equal(status, 0, stderr)
+    assert.match(stdout, /^carol may no longer knock for people with SHA256:\S+\nthe key is in the list .*revoked\n$/)
+    assert.equal(read('revoked'), before + line)
+    assert.equal((await revoke('[krl, revoked]', 'laptop')).status, 0)
+    assert.equal(read('revoked'), before + line, 'once')
+    assert.equal(fs.readFileSync(keys, 'utf8'), line, 'the file of its owner stays as it is')
+    assert.match((await revoke('[]', 'dora')).stdout, /^nothing to do: there is no user 'dora'/)
   })
 
   it('says what is missing where no credential is of type ssh', async () => {

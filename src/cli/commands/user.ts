@@ -4,7 +4,16 @@ import { parseWindow } from '../../config/service-options.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, User } from '../../users/index.js'
-import { addUser, allUsers, fingerprintText, keyPlaces, keyText, placeFor, revokeUser } from '../../users/index.js'
+import {
+  addUser,
+  allUsers,
+  fingerprintText,
+  keyPlaces,
+  keyText,
+  placeFor,
+  revokeHomeKeys,
+  revokeUser,
+} from '../../users/index.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
@@ -109,27 +118,44 @@ function revokeCommand(terminal: Terminal): Command {
     .argument('<name>', 'name of the user')
     .option('--socket <path>', 'socket of the daemon, which knows the grants of the user', defaultSocket)
     .action(async (name: string, flags: RevokeFlags) => {
-      const { removed, listedIn } = revokeUser(placesOf(flags), name)
-      for (const user of removed) {
+      const places = placesOf(flags)
+      const homes = await revokeHomeKeys(places, name)
+      const { removed, listedIn: lists } = revokeUser(places, name)
+      const listedIn = [...new Set([...lists, ...homes.listedIn])]
+      const gone = [...removed, ...homes.revoked]
+      for (const user of [...removed, ...homes.listed]) {
         const change = { action: 'user-revoke', user: name, credential: user.credential } as const
         await logChange(flags.socket, mayNoLonger(name, user), change)
       }
-      const keys = [...new Set(removed.map(({ key }) => fingerprintText(key)))]
+      const keys = [...new Set(gone.map(({ key }) => fingerprintText(key)))]
       const credential = flags.credential ?? null
       // Also where the line is gone already: the daemon may not have run when it was removed.
       const result = await revokeGrants(flags.socket, { user: oneLine(name), keys, credential })
       const { revoked, kept } = 'problem' in result ? { revoked: null, kept: null } : result
-      const changed = removed.length > 0 || (revoked?.length ?? 0) > 0
+      const changed = removed.length > 0 || homes.listed.length > 0 || (revoked?.length ?? 0) > 0
       if (flags.json) {
         const lines = removed.map(user => ({ credential: user.credential, file: user.file, ...keyJson(user) }))
-        terminal.out(jsonText({ changed, user: name, removed: lines, 'listed-in': listedIn, revoked, kept }))
+        const { left } = homes
+        terminal.out(jsonText({ changed, user: name, removed: lines, 'listed-in': listedIn, left, revoked, kept }))
+        refuseLeft(homes.left)
         return
       }
-      if (removed.length === 0) terminal.out(`${changed ? '' : 'nothing to do: '}there is no user ${quote(name)}`)
-      for (const user of removed) terminal.out(mayNoLonger(name, user))
+      if (gone.length + homes.left.length === 0)
+        terminal.out(`${changed ? '' : 'nothing to do: '}there is no user ${quote(name)}`)
+      for (const user of gone) terminal.out(mayNoLonger(name, user))
       for (const file of listedIn) terminal.out(`the key is in the list of revoked keys ${oneLine(file)}`)
       printRevoked(result, name, terminal)
+      refuseLeft(homes.left)
     })
+}
+
+/** Says that the user has not lost everything; throws a UserError. */
+function refuseLeft(left: readonly string[]): void {
+  if (left.length === 0) return
+  throw new UserError(
+    left.join('; '),
+    "give the credential 'revoked-keys' with a file of public keys and run the command again, or take the key out of the file",
+  )
 }
 
 const mayNoLonger = (name: string, { credential, key }: User) =>
