@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { version } from '../../src/cli/version.js'
 import { must, root } from '../support/commands.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
+import { OpenSsh } from '../support/openssh.js'
 
 const key = `0x${'5a'.repeat(32)}`
 
@@ -15,7 +16,9 @@ describe('the single executable', () => {
   const executable = path.join(folder, 'pkctl')
   const make = (project: string, file: string) =>
     must([process.execPath, path.join(project, 'scripts/single-executable.js'), file], { milliseconds: 120_000 })
+  const openssh = new OpenSsh()
   let lab: Lab
+  let identity: string
 
   before(async () => {
     lab = await Lab.create()
@@ -24,6 +27,7 @@ describe('the single executable', () => {
   })
   after(async () => {
     fs.rmSync(folder, { recursive: true })
+    openssh.remove()
     await lab.remove()
   })
 
@@ -31,9 +35,15 @@ describe('the single executable', () => {
   const alone = (...args: string[]) => lab.from(['env', '-i', '-C', '/', 'HOME=/nonexistent', executable, ...args])
 
   it('knocks, and connects through the port that the knock opens', async () => {
+    identity = (await lab.mustPkctl('keygen', '--server', '--state-directory', `${lab.directory}/state`)).trim()
+    lab.file('authorized_keys', `${openssh.key('alice', '-t', 'ed25519')}\n`)
     await lab.daemon(
       lab.config(`services: { ssh: { port: 22, window: 600 } }
-credentials: { phone: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], skew: 60 } }`),
+credentials:
+  phone: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], skew: 60 }
+  device: { type: symmetric, key: "${key}", opens: [ssh] }
+  staff: { type: ssh, authorized-keys: authorized_keys, opens: [ssh] }
+`),
     )
     assert.equal(await lab.opens(server4, client4), 'timeout')
     const keyFile = lab.file('key', `${key}\n`)
@@ -45,6 +55,23 @@ credentials: { phone: { type: pkd, tag: SSHK, key: "${key}", opens: [ssh], skew:
     assert.equal(status, 0)
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
   })
+
+  for (const [kind, keyOf] of [
+    ['symmetric', () => ['--key-file', `${lab.directory}/key`]],
+    ['signed', () => ['--ssh-key', openssh.path('alice')]],
+  ] as const) {
+    it(`knocks by a ${kind} knock, and relays the connection that comes with it`, async () => {
+      await lab.mustPkctl('delete', client4, '--service', 'ssh')
+      const knock = ['--identity', identity, ...keyOf()]
+      // OpenSSH's programs sign.
+      const path = `PATH=${process.env['PATH']}`
+      const started = ['env', '-i', '-C', '/', path, 'HOME=/nonexistent', executable]
+      const words = [...started, 'connect', server4, '22', ...knock]
+      const { status, stderr } = await lab.from(words, { input: '' })
+      assert.deepEqual([status, stderr], [0, ''])
+      assert.match(await lab.mustPkctl('list', 'ssh'), /granted: 10\.77\.0\.2/)
+    })
+  }
 
   it('has the commands of clients alone, and the version of the project', async () => {
     assert.equal((await alone('--version')).stdout, `${version}\n`)
