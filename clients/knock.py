@@ -7,7 +7,7 @@
 
 The packets are those of docs/protocol.md, and the PKD knock of ipt_pkd and nf-pkd. X25519 and ChaCha20-Poly1305 are plain
 Python here: slow, not constant in time, and fast enough for one knock. OpenSSH signs: ssh-keygen, which asks ssh-agent
-first, then reads the key file, asks for its passphrase, and tells when to touch a FIDO token.
+first, then reads the key file and asks for its passphrase. For a FIDO token, knock.py says when to touch it.
 """
 import argparse
 import base64
@@ -314,6 +314,9 @@ def ssh_signer(path):
             file = os.path.join(directory, "knock")
             with open(file, "wb") as out:
                 out.write(message)
+            # What ssh-keygen says of it would come with all else that it says.
+            if kind.startswith("sk-"):
+                print("knock.py: touch your security key to sign the knock", file=sys.stderr, flush=True)
             # With a public key, ssh-keygen asks ssh-agent first, and then reads the private key beside it.
             command = ["ssh-keygen", "-Y", "sign", "-n", "knock@pkctl", "-f", private + ".pub", file]
             try:

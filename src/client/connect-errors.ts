@@ -6,7 +6,7 @@ export function closedHint(why: string): string {
   if (/\bE(HOST|NET)UNREACH\b/.test(why)) {
     return 'there is no route to it, or a router or firewall on the way refuses; then no knock arrives either'
   }
-  const knock = 'wrong tag, key or port of the knock, or a clock that differs'
+  const knock = 'wrong tag, key or port of the knock, or a clock that differs (the server does not tell its time)'
   return why.includes(' refuses')
     ? `${knock}, or no program listens at the port; the log of pkctld at level debug tells`
     : `${knock}, or a firewall on the way; the log of pkctld at level debug has a line of each knock but those with another tag, which the kernel drops`

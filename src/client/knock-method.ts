@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
+import { isIP } from 'node:net'
 import { knockFormats } from '../config/credentials/credential-types.js'
 import type { PkdSecret, Step, SymmetricSecret } from '../knock/index.js'
 import {
@@ -14,6 +15,7 @@ import {
   parseSymmetricKey,
   parseTag,
   rotatingSteps,
+  sealSymmetric,
   startOfHour,
 } from '../knock/index.js'
 import { parsePort } from '../net/index.js'
@@ -121,6 +123,7 @@ export async function revokeMethod(
   caller: Caller,
 ): Promise<KnockMethod | undefined> {
   const place = withFlags(entry, flags)
+  if (place.type === 'symmetric') return bySymmetric(place, flags, caller, true)
   return place.type === 'ssh' ? bySsh(place, flags, caller, true) : undefined
 }
 
@@ -153,30 +156,44 @@ async function byPkd(place: PkdHostEntry, flags: KnockFlags, caller: Caller): Pr
   return byPacket(place, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
 }
 
-async function bySymmetric(place: SymmetricHostEntry, flags: KnockFlags, caller: Caller): Promise<KnockMethod> {
+async function bySymmetric(
+  place: SymmetricHostEntry,
+  flags: KnockFlags,
+  caller: Caller,
+  close = false,
+): Promise<KnockMethod> {
   checkPacketFlags(flags, 'a symmetric knock')
-  checkNotSigned(flags, 'a symmetric knock')
-  if ((flags.tag ?? flags.onBehalfOf) !== undefined)
-    throw usageError('a symmetric knock has no --tag or --on-behalf-of', 'they are for PKD knocks')
+  if (flags.tag !== undefined) throw usageError('a symmetric knock has no --tag', 'it is for PKD knocks')
+  if ((flags.sshKey ?? flags.prefix) !== undefined)
+    throw usageError('a symmetric knock has no --ssh-key or --prefix', 'they are for knocks that an SSH key signs')
+  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close)
   const identity = readIdentity(place.identity)
   const addresses = await addressesOf(place, flags)
   const secret: SymmetricSecret = { identity, key: await findKey(flags, place, caller, parseSymmetricKey) }
-  return byPacket(place, flags, addresses, request => knockFormats.encode('symmetric', request, secret))
+  return byPacket(place, flags, addresses, ({ port, time, random }) => {
+    const packet = sealSymmetric({ ...wishes, time: BigInt(Math.floor(time * 1000)) }, port, random(16), secret)
+    if (packet) return packet
+    throw new UserError(`the names of ${wishes.services.length} services do not fit into one knock`, 'knock twice')
+  })
 }
 
 async function bySsh(
-  place: SshHostEntry,
+  named: SshHostEntry,
   flags: KnockFlags,
   { name, warn, ask }: Caller,
   close = false,
 ): Promise<KnockMethod> {
   checkPacketFlags(flags, 'a signed knock')
   if (flags.tag !== undefined) throw usageError('a signed knock has no --tag', 'it is for PKD knocks')
-  const identity = readIdentity(place.identity)
-  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close, place)
-  const addresses = await addressesOf(place, flags)
-  // Other knocks do without it.
+  const identity = readIdentity(named.identity)
+  const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close, named)
+  // Other knocks do without them.
   const { findSigner } = await import('./openssh/find-signer.js')
+  const { readSshConfig } = await import('./openssh/ssh-config.js')
+  // Without a host entry, a name is what it is to ssh.
+  const isAlias = named.host === name && isIP(name) === 0
+  const place = isAlias ? { ...named, host: (await readSshConfig(name, execute)).hostName } : named
+  const addresses = await addressesOf(place, flags)
   const wanted = {
     host: name,
     otherName: place.host,
@@ -199,7 +216,7 @@ async function bySsh(
   }
 }
 
-/** Only signed knocks ask for something. */
+/** Only pkctl's own knocks ask for something. */
 function checkNotSigned({ sshKey, service, window, prefix, also }: KnockFlags, what: string): void {
   if ((sshKey ?? service ?? window ?? prefix ?? also) !== undefined)
     throw usageError(

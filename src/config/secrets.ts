@@ -30,7 +30,7 @@ export function readSecret(
   }
   const file = given[fileOption]
   if (typeof file !== 'string' || file === '') return undefined
-  return readFile(path.resolve(path.dirname(merged.fileOf(at)), file), [...at, fileOption], context)
+  return readSecretFile(path.resolve(path.dirname(merged.fileOf(at)), file), [...at, fileOption], context)
 }
 
 // Room for a hex key, comments below it, and whatever a person may have added.
@@ -39,7 +39,8 @@ const groupOrOthersUse = 0o066
 const groupReads = 0o040
 const othersRead = 0o004
 
-function readFile(file: string, at: ConfigPath, context: Context): SecretFile | undefined {
+/** Undefined after a problem, which is in the findings then. `at`: of the option that names the file. */
+export function readSecretFile(file: string, at: ConfigPath, context: Context): SecretFile | undefined {
   const { merged, findings, reader, allowReadableKeys } = context
   const place = merged.positionOf(at)
   const about = `${formatPath(at)}${oneLine(file)}`

@@ -20,7 +20,7 @@ export interface ControllerParts {
   readonly triggers: Triggers
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
-  readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'running' | 'close'>
+  readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>
   /** Seconds of the clock of `knockGrants`. */
   readonly steadySeconds: () => number
   readonly marks: Marks

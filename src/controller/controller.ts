@@ -14,6 +14,7 @@ import { GrantConfirmation } from './grants/grant-confirmation.js'
 import { KnockCommands } from './triggers/knock-commands.js'
 import type { Observation } from './report/observation.js'
 import { observe } from './report/observation.js'
+import { ClosingKnocks } from './grants/closing-knocks.js'
 import { OnBehalfGrants } from './grants/on-behalf-grants.js'
 import type { PacketWorker } from './packets/packet-worker-interface.js'
 import { Reporter } from './report/reporter.js'
@@ -75,7 +76,8 @@ export class Controller {
       (set, source) => reconciling.questions.secondsLeft(tableName, set, source),
     )
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
-    this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf, () => {
+    const closings = new ClosingKnocks({ store, firewall, now: steadySeconds })
+    this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf, closings, () => {
       this.#confirmation.fail()
     })
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation, this.#onBehalf)
@@ -100,7 +102,8 @@ export class Controller {
     })
     const { rotationTimer } = background
     const [commands, onBehalf, signed] = [this.#commands, this.#onBehalf, this.#signed]
-    this.#effects = new EffectHandler({ commands, onBehalf, signed, rotationTimer, log })
+    const onCarriedOut = (awaited: number) => this.#running?.worker.carriedOut(awaited)
+    this.#effects = new EffectHandler({ commands, onBehalf, signed, rotationTimer, onCarriedOut, log })
   }
 
   /** Resolves when knocks are answered and, mostly, drift is noticed at once. Throws, with nothing changed, when the queue or the ruleset is not available. */

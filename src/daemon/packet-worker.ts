@@ -118,6 +118,7 @@ function run(): void {
     longestWait: () => handler.longestWait(),
     onTick: () => {
       answerHeld(handler, queue, handler.lateAnswers())
+      handler.prepare()
     },
   })
   verifyBy(null, handler, queue)
@@ -186,6 +187,10 @@ function handleRequests(
     }
     if (message.kind === 'signatures') {
       verifyBy(message.jobs, handler, queue)
+      continue
+    }
+    if (message.kind === 'carried-out') {
+      answerHeld(handler, queue, handler.onCarriedOut(message.awaited))
       continue
     }
     if (message.kind === 'list-sequences') {

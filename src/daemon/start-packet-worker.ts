@@ -58,6 +58,10 @@ export function startPacketWorker(
         configured.ask(() => {
           send({ kind: 'configure', credentials, sequences })
         }),
+      carriedOut(awaited) {
+        // At the end, nothing waits any more.
+        if (!isStopping) send({ kind: 'carried-out', awaited })
+      },
       sequencesInProgress: () =>
         sequences.ask(() => {
           send({ kind: 'list-sequences' })

@@ -34,6 +34,8 @@ export type WorkerRequest =
     }
   /** Where signatures are verified from now on; null while they are not. */
   | { readonly kind: 'signatures'; readonly jobs: MessagePort | null }
+  /** An effect that connections wait for is carried out, or has failed. */
+  | { readonly kind: 'carried-out'; readonly awaited: number }
   | { readonly kind: 'list-sequences' }
   | { readonly kind: 'report' }
   | { readonly kind: 'ping' }

@@ -31,6 +31,22 @@ export interface Asked {
   readonly seconds?: number
 }
 
+/** What a packet wishes for, of what its credential grants or may be asked for. */
+export interface Wishes {
+  /** The grant is to be revoked. */
+  readonly close: boolean
+  /** Seconds. */
+  readonly window: number | null
+  /** Bits of the source. */
+  readonly prefix: number | null
+  /** To be granted as well. */
+  readonly other: Requested | null
+  /** To be granted instead of the source. */
+  readonly host: Requested | null
+  /** Names of services; none = all that the credential opens. */
+  readonly services: readonly string[]
+}
+
 /** Why a packet is refused although it was made with the secret. */
 export const formatRefusals = [
   'bad-message',
@@ -59,6 +75,8 @@ export interface VerifiedKnock {
   readonly sender?: Requested
   /** Undefined where it asks for all that its credential grants. */
   readonly asks?: Asked
+  /** Undefined for a format without wishes, or where it has none. */
+  readonly wishes?: Wishes
   readonly refused?: FormatRefusal | undefined
   /** When its secret stops to count, in Unix seconds. */
   readonly until?: number

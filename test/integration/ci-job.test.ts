@@ -45,9 +45,11 @@ describe('a job of CI', () => {
     return lab.from(['sh', '-eu', '-c', script], { env })
   }
 
-  it('knocks and logs in with a certificate of its own, and the log names it', async () => {
+  it('knocks and logs in with a certificate of its own, and the log names it', async test => {
     assert.equal(await lab.opens(server4, client4), 'timeout')
+    const start = performance.now()
     const { status, stdout, stderr } = await job('4711')
+    test.diagnostic(`from the start of the job to the end of ssh: ${Math.round(performance.now() - start)} ms`)
     assert.equal(stderr, '')
     assert.deepEqual([status, stdout], [0, 'deployed\n'])
     await daemon.says(/knock by deploy \(SHA256:\S+, certificate 'job-4711' .* opens ssh for 600 s/)

@@ -150,6 +150,11 @@ describe('pkctl knock with an SSH key', () => {
     }
   })
 
+  it('knocks at the HostName that ssh has for a name without a host entry', async () => {
+    configure('.ssh/config', `Host work\n  HostName ${server4}\n  IdentityFile ${openssh.path('ed')}\n`)
+    await knocked('ed', ['--identity', identity, '--port', String(port)])
+  })
+
   it('signs with a key of ssh-agent', async () => {
     entry()
     await knocked('ed', [], await startAgent('rsa', 'ed'))

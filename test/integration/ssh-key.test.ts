@@ -110,7 +110,10 @@ const send = (bytes: Buffer, host = server4, from = client4) => ({
 
 describe('a knock signed by an SSH key', () => {
   let site: Site
-  before(async () => (site = await Site.create()))
+  before(async () => {
+    const remote = 'type: ssh, authorized-keys: more_keys, opens: [web], max-window: 30, rate: none'
+    site = await Site.create('opens: [ssh]', `  remote: { ${remote} }\n`)
+  })
   after(() => site.lab.remove())
 
   for (const [name, user, host, from] of [
@@ -272,6 +275,28 @@ describe('a knock signed by an SSH key', () => {
     assert.match(site.daemon.output.slice(length), /knock by comment of alice .* closes ssh/)
   })
 
+  it('closes what it has opened by a command, and nothing that a command has opened', async () => {
+    const close = async () => site.lab.peer(send(await site.knock('alice', { wishes: { close: true } })))
+    const { length } = site.daemon.output
+    const closed = (times: number) =>
+      until(() => site.daemon.output.slice(length).split(' closes ssh').length === times + 1)
+    const granted = async () => (await site.lab.mustPkctl('list', 'ssh')).match(/granted: (?!none)\S+/g)
+    await site.lab.peer(send(await site.knock('alice', { wishes: { window: 2 } })))
+    await until(async () => (await granted()) !== null)
+    await close()
+    await until(async () => (await granted()) === null)
+    await site.lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '600')
+    await close()
+    await closed(2)
+    // In turn behind it: what this knock is given comes after what that one has taken.
+    await site.lab.peer(send(await site.knock('alice', { wishes: { window: 1, services: ['ssh'] } })))
+    await site.daemon.says(/opens ssh for 1 s/)
+    assert.equal(await site.lab.opens(server4, client4), 'open')
+    assert.deepEqual(await granted(), [`granted: ${client4}`])
+    await site.lab.mustPkctl('delete', client4, '--service', 'ssh')
+    await site.closed()
+  })
+
   it('is sent by pkctl knock', async () => {
     const identity = formatIdentity(site.identity)
     const words = [
@@ -290,6 +315,28 @@ describe('a knock signed by an SSH key', () => {
     assert.equal(status, 0, stderr)
     assert.equal(await site.lab.opens(server4, client4), 'open')
     await site.closed()
+  })
+
+  it('opens at once by a command, time after time', async () => {
+    const wishes = { services: ['ssh'], window: 1 }
+    for (let i = 0; i < 8; i++) {
+      assert.equal(await site.opensBy(await site.knock('alice', { wishes })), 'open', `knock ${i}`)
+      await site.closed()
+    }
+  })
+
+  it('opens at once what several credentials open together, each as long as it allows', async () => {
+    await site.change('more_keys', `${lineOf.alice}\n`, /the keys of remote are read: 1 key/)
+    assert.equal(await site.opensBy(await site.knock('alice'), { port: 80 }), 'open')
+    assert.equal(await site.lab.opens(server4, client4), 'open')
+    await site.daemon.says(/knock by comment of alice \(SHA256:[^,]+, remote\) from 10\.77\.0\.2 opens web for 3 s/)
+    await site.closed()
+    await site.lab.peer(send(await site.knock('alice', { wishes: { services: ['ssh', 'web'], window: 900 } })))
+    await site.daemon.says(/, remote\) from 10\.77\.0\.2 opens web for 30 s/)
+    await until(async () => (await site.lab.opens(server4, client4, 80)) === 'open')
+    await site.lab.peer(send(await site.knock('alice', { wishes: { close: true } })))
+    for (const port of [22, 80]) await until(async () => (await site.lab.opens(server4, client4, port)) === 'timeout')
+    await site.change('more_keys', '', /the keys of remote are read: 0 keys/)
   })
 
   it('cuts the window to what is asked for', async () => {

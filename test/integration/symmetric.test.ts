@@ -129,6 +129,13 @@ describe('a symmetric knock', () => {
     entry(`home: { host: ${server4}, identity: "${identity}", key-file: ~/.config/pkctl/key, connect: 22 }\n`)
     const { stdout, stderr } = await run()
     assert.match(stdout, /port 22\/tcp is open/, stderr)
+    // The grant that this one closes can have ended by itself: what the log has of it has not.
+    const closing = await run('--close')
+    assert.equal(closing.status, 0, closing.stderr)
+    await daemon.says(/knock by phone from \S+ closes ssh/)
+    const cut = await run('--service', 'ssh', '--window', '2s')
+    assert.equal(cut.status, 0, cut.stderr)
+    await daemon.says(/knock by phone from \S+ opens ssh for 2 s/)
     const misuse = await run('--tag', 'SSHK')
     assert.equal(misuse.status, 2)
     assert.match(misuse.stderr, /a symmetric knock has no --tag/)

@@ -53,6 +53,10 @@ const grantCases: FirewallCase[] = [
         [f => f.addGrant('ssh', 4, '192.0.2.1', null), '', ['192.0.2.1 hand for ever']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', 70, true), '', ['192.0.2.1 hand for ever']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', 70), '192.0.2.1 shortened', ['192.0.2.1 hand 70']],
+        [f => f.closeGrant('ssh', 4, '192.0.2.1', () => undefined), '', ['192.0.2.1 hand 70']],
+        [f => f.closeGrant('ssh', 4, '192.0.2.1', () => 40), '', ['192.0.2.1 hand 70']],
+        [f => f.closeGrant('ssh', 4, '192.0.2.1', () => 71), '192.0.2.1 deleted', []],
+        [f => f.addGrant('ssh', 4, '192.0.2.1', 70), '192.0.2.1 granted', ['192.0.2.1 hand 70']],
         [f => f.addGrant('ssh', 4, '192.0.2.1', null), '192.0.2.1 extended', ['192.0.2.1 hand for ever']],
         [f => f.deleteGrant('ssh', 4, '192.0.2.2'), '', ['192.0.2.1 hand for ever']],
         [

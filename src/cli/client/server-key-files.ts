@@ -30,7 +30,8 @@ export function serverIdentity(directory: string): Buffer {
   return key.identity
 }
 
-function existingIdentity(file: string): Buffer {
+/** Throws the system's error where there is no file, else a UserError. */
+export function existingIdentity(file: string): Buffer {
   let bytes: Buffer
   try {
     bytes = readOwned(file)

@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { Command } from 'commander'
 import { namePattern } from '../../config/values.js'
-import { formatIdentity, maxKeyLength } from '../../knock/index.js'
+import { formatIdentity, maxKeyLength, newServerKey, serverKeyText } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
 import {
   defaultConfig,
@@ -18,7 +18,7 @@ import {
   UserError,
 } from '../../util/index.js'
 import { parseCount } from '../flags/flag-values.js'
-import { serverIdentity } from '../client/server-key-files.js'
+import { existingIdentity, serverIdentity } from '../client/server-key-files.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16
@@ -34,20 +34,31 @@ opens the other servers that have its key.
 Examples:
   pkctl keygen --out /etc/pkctl/keys/laptop
   pkctl keygen --bytes 39
-  pkctl keygen --server`
+  pkctl keygen --server
+  pkctl keygen --group /etc/pkctl/keys/fleet`
 
 export function keygenCommand(terminal: Terminal): Command {
   return new Command('keygen')
     .description('make a key, random and in hex, and say where it goes')
     .option('--bytes <n>', `length of the key, ${minKeyBytes} to ${maxKeyLength}`, String(defaultKeyBytes))
     .option('--server', "make the server's own key pair where there is none, and print its identity")
+    .option(
+      '--group <file>',
+      'make the key pair of a group of servers where there is no such file, and print its identity',
+    )
     .option('--state-directory <dir>', 'where the daemon has its state, for --server', defaultStateDirectory)
     .option('--out <file>', 'a new file for it, not readable by other users (default: print it)')
     .addHelpText('after', help)
-    .action((flags: { bytes: string; out?: string; server?: boolean; stateDirectory: string }) => {
+    .action((flags: { bytes: string; out?: string; server?: boolean; group?: string; stateDirectory: string }) => {
       if (flags.server) {
-        if (flags.out !== undefined) throw usageError('--server and --out exclude each other')
+        const other = flags.out === undefined ? flags.group && '--group' : '--out'
+        if (other) throw usageError(`--server and ${other} exclude each other`)
         terminal.out(formatIdentity(serverIdentity(flags.stateDirectory)))
+        return
+      }
+      if (flags.group !== undefined) {
+        if (flags.out !== undefined) throw usageError('--group and --out exclude each other')
+        terminal.out(formatIdentity(groupIdentity(expandHome(flags.group))))
         return
       }
       const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)
@@ -98,6 +109,14 @@ function inHome(file: string): string {
 
 /** As a value in a flow mapping. */
 const yamlPath = (file: string) => (/^[\w./~-]+$/.test(file) ? file : `'${oneLine(file).replaceAll("'", "''")}'`)
+
+/** The identity of the key pair in the file, or else of a new one. */
+function groupIdentity(file: string): Buffer {
+  if (fs.existsSync(file)) return existingIdentity(file)
+  const key = newServerKey(randomBytes)
+  writeNew(file, serverKeyText(key))
+  return key.identity
+}
 
 /** Tells who can read it. */
 function writeNew(file: string, content: string): string {

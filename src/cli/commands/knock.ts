@@ -60,7 +60,7 @@ export function knockCommand(terminal: Terminal): Command {
     .option('-t, --answer-time <ms>', 'milliseconds that a TCP knock waits for an answer (default: 0)')
     .option('--on-behalf-of <address>', 'request access for this address, if the credential allows it')
     .option('--connect <port>', 'then try this TCP port at once, and report whether it is open')
-    .option('--close', 'send the closing knock of the host entry, or a signed knock that revokes the grant')
+    .option('--close', 'send the closing knock of the host entry, or a knock that revokes the grant')
     .option('-v, --verbose', 'print what is sent where')
     .addHelpText('after', help)
     .action((host: string, ports: string[], flags: Flags) => knock(host, ports, flags, terminal))

@@ -94,6 +94,8 @@ export interface PacketKnockCredential extends AnyCredential {
 /** Knocked by a device that has this key. */
 export interface SymmetricCredential extends PacketKnockCredential, SymmetricSecret {
   readonly type: 'symmetric'
+  /** Seconds: the longest time that a knock can ask for; null = no more than is granted anyway. */
+  readonly maxWindow: number | null
 }
 
 /** A file of keys that belong to users. */
@@ -108,6 +110,8 @@ export interface KeyPath {
 /** Knocked by users who have a key of OpenSSH. */
 export interface SshCredential extends PacketKnockCredential {
   readonly type: 'ssh'
+  /** Seconds: the longest time that a knock can ask for; null = no more than is granted anyway. */
+  readonly maxWindow: number | null
   /** 32 bytes: what users knock at. */
   readonly identity: Buffer
   /** 32 bytes: what decrypts their knocks; null where this server does not have it. */

@@ -7,6 +7,7 @@ import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, flag, listOf, parsed, text, textOrNumber } from '../schema-parts.js'
+import { parseWindow } from '../service-options.js'
 import { parseSkew } from '../values.js'
 import { rate } from './common.js'
 
@@ -40,6 +41,13 @@ export const onBehalfOptions = {
     .transform(withoutContained)
     .prefault([])
     .describe('The addresses and prefixes that may be asked for with obo; others are refused. Default: []'),
+}
+
+/** For formats that can ask for a time. */
+export const maxWindowOption = {
+  'max-window': duration(parseWindow)
+    .optional()
+    .describe('The longest time that a knock can ask for. If it asks for more, it gets this time. Default: the window'),
 }
 
 export function readIdentity(value: string): Buffer {

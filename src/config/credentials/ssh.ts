@@ -1,14 +1,23 @@
 /** Credentials for the knock that a key of OpenSSH signs: src/knock/pk1/signed.ts. */
 import * as path from 'node:path'
 import * as z from 'zod'
-import { quote, ValueError } from '../../util/index.js'
+import { readServerKey } from '../../knock/index.js'
+import { oneLine, quote, ValueError } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { listOf, mapping, parsed, text } from '../schema-parts.js'
+import { readSecretFile } from '../secrets.js'
 import { privateKeyOf, serverKey } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption, readIdentity } from './packet-options.js'
+import {
+  limitOptions,
+  maxWindowOption,
+  onBehalfOptions,
+  onBehalfPrefixes,
+  portOption,
+  readIdentity,
+} from './packet-options.js'
 import type { KeyPath, SshCredential } from './any-credential.js'
 
 const keyFiles = (what: string) => {
@@ -34,9 +43,16 @@ const schema = mapping({
   identity: parsed(text('an identity such as pk1:…'), readIdentity)
     .optional()
     .describe("The identity that users knock at, for servers that share its key. Default: the server's own"),
+  'identity-file': text('a path')
+    .min(1, { error: () => 'expected a path, got empty text' })
+    .optional()
+    .describe(
+      "The key pair of a group of servers, as 'pkctl keygen --group' makes it, for users who knock at all of them.",
+    ),
   ...portOption,
   ...commonOptions,
   ...limitOptions,
+  ...maxWindowOption,
   ...onBehalfOptions,
 })
 
@@ -50,14 +66,32 @@ export const kind = credentialKind({
     const [authorizedKeys, caKeys] = [read('authorized-keys'), read('ca-keys')]
     checkSources(authorizedKeys.length, caKeys.length, principals.length, at, context)
     const onBehalfOf = onBehalfPrefixes(data, at, context)
-    const key = data.identity
-      ? { identity: data.identity, privateKey: privateKeyOf(data.identity, context) }
-      : serverKey(at, context)
+    const key = keyFor(data, at, context)
     if (!key) return undefined
     const keys = { authorizedKeys, caKeys, revokedKeys: read('revoked-keys'), principals }
-    return { ...common, type: 'ssh', ...key, ...keys, port, skew, onBehalfOf }
+    return { ...common, type: 'ssh', ...key, ...keys, port, skew, onBehalfOf, maxWindow: data['max-window'] ?? null }
   },
 })
+
+/** What users knock at, and what decrypts their knocks; undefined after a problem. */
+function keyFor(
+  { identity, 'identity-file': file }: { readonly identity?: Buffer | undefined; 'identity-file'?: string | undefined },
+  at: ConfigPath,
+  context: Context,
+): Pick<SshCredential, 'identity' | 'privateKey'> | undefined {
+  if (file === undefined)
+    return identity ? { identity, privateKey: privateKeyOf(identity, context) } : serverKey(at, context)
+  const { merged, findings } = context
+  const place = [...at, 'identity-file']
+  const refuse = (message: string, hint?: string): undefined => {
+    findings.problem(merged.positionOf(place), `${formatPath(place)}${message}`, hint)
+  }
+  if (identity) return void refuse("'identity' is given as well; one is needed")
+  const found = readSecretFile(path.resolve(path.dirname(merged.fileOf(place)), file), place, context)
+  const key = found && readServerKey(`${found.line}\n`)
+  if (found && !key) return void refuse(`${oneLine(found.path)} has no key pair`, "make it with 'pkctl keygen --group'")
+  return key
+}
 
 /** A user whose home directory is meant, and the path there. */
 const inHome = /^~([A-Za-z_][A-Za-z0-9_.-]*)\/(.+)$/

@@ -9,7 +9,14 @@ import { expectedSecret, mapping, parsed, text } from '../schema-parts.js'
 import type { SecretFile } from '../secrets.js'
 import { serverIdentity } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
-import { limitOptions, portOption, readIdentity } from './packet-options.js'
+import {
+  limitOptions,
+  maxWindowOption,
+  onBehalfOptions,
+  onBehalfPrefixes,
+  portOption,
+  readIdentity,
+} from './packet-options.js'
 import type { SymmetricCredential } from './any-credential.js'
 
 const schema = mapping({
@@ -28,6 +35,8 @@ const schema = mapping({
   ...portOption,
   ...commonOptions,
   ...limitOptions,
+  ...maxWindowOption,
+  ...onBehalfOptions,
 })
 
 export const kind = credentialKind({
@@ -37,9 +46,19 @@ export const kind = credentialKind({
   load({ common, data, secrets: { key: file }, at, context }): SymmetricCredential | undefined {
     const key = data.key ?? (file && keyIn(file, [...at, 'key-file'], context))
     const identity = data.identity ?? serverIdentity(at, context)
+    const onBehalfOf = onBehalfPrefixes(data, at, context)
     if (key === undefined || identity === undefined) return undefined
     const { port, skew } = data
-    return { ...common, type: 'symmetric', identity, key, port, skew, onBehalfOf: [] }
+    return {
+      ...common,
+      type: 'symmetric',
+      identity,
+      key,
+      port,
+      skew,
+      onBehalfOf,
+      maxWindow: data['max-window'] ?? null,
+    }
   },
 })
 

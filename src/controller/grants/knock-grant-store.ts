@@ -1,7 +1,8 @@
 /**
  * Whose the grants by knock are that run, and who has signed for them, in memory and on disk, so that the grants of a user or
  * a credential can be revoked after a restart of the daemon, too: a JSON object on each line. The first one names the boot, with which all grants end. Then for a key,
- * service and address the last line counts; a line without a key ends all of its service and address. Times are seconds of
+ * service and address the last line counts; a line without a key ends all of its service and address, or
+ * those of the kind that `by` says. Times are seconds of
  * the clock that goes on as the kernel's timeouts do; null is without a time limit.
  *
  * No line is waited for: what a power failure loses here, the kernel loses, too.
@@ -93,13 +94,17 @@ export class KnockGrantStore {
     this.#append(lineOf(grant))
   }
 
-  /** What the address had of the service is revoked. Never throws. */
-  end(service: string, address: string): void {
-    let isKnown = false
-    for (const [key, grant] of this.#grants) {
-      if (grant.service === service && grant.address === address) isKnown = this.#grants.delete(key)
-    }
-    if (isKnown) this.#append(JSON.stringify({ service, address }))
+  /** What the address had of the service is revoked; with `by`, only what is of this kind. Never throws. */
+  end(service: string, address: string, by?: KnockGrant['by']): void {
+    const ended = [...this.#grants.values()].filter(grant => isEndedBy(grant, service, address, by))
+    for (const grant of ended) this.#grants.delete(keyOf(grant))
+    if (ended.length > 0) this.#append(JSON.stringify({ service, address, ...(by && { by }) }))
+  }
+
+  /** These are revoked, unless they were granted again since. Never throws. */
+  forget(grants: readonly KnockGrant[]): void {
+    for (const grant of grants)
+      if (this.#grants.get(keyOf(grant)) === grant) this.end(grant.service, grant.address, grant.by)
   }
 
   close(): void {
@@ -117,8 +122,8 @@ export class KnockGrantStore {
     const grant = line && grantIn(line)
     if (grant) this.#grants.set(keyOf(grant), grant)
     else if (line && line['key'] === undefined) {
-      for (const [key, { service, address }] of this.#grants)
-        if (service === line['service'] && address === line['address']) this.#grants.delete(key)
+      for (const [key, one] of this.#grants)
+        if (isEndedBy(one, line['service'], line['address'], line['by'])) this.#grants.delete(key)
     }
   }
 
@@ -159,6 +164,9 @@ export class KnockGrantStore {
     this.#lines = lines.length
   }
 }
+
+const isEndedBy = (grant: KnockGrant, service: unknown, address: unknown, by: unknown) =>
+  grant.service === service && grant.address === address && (by === undefined || grant.by === by)
 
 const lineOf = ({ until, ...grant }: KnockGrant) =>
   JSON.stringify({ ...grant, until: until === Infinity ? null : until })

@@ -50,7 +50,7 @@ interface KnockGrantsParts {
 type SignedEffect = Extract<Effect, { kind: 'signed' }>
 
 /** How much later than noted the kernel may have made a grant, in seconds. */
-const slackSeconds = 3
+export const slackSeconds = 3
 
 export class KnockGrants {
   constructor(readonly parts: KnockGrantsParts) {}
@@ -60,8 +60,9 @@ export class KnockGrants {
     const { store, now } = this.parts
     const { address } = parseAddress(written)
     for (const { service, seconds } of this.#grants(credential, part)) {
+      // The kernel has revoked what it has made itself; a grant by hand runs on.
       if (by === 'close') {
-        store.end(service.name, address)
+        store.end(service.name, address, 'knock')
         continue
       }
       const { user = null, fingerprint: key, authority = null } = signer
@@ -70,8 +71,10 @@ export class KnockGrants {
   }
 
   /** The same of a knock that no user signs, by what the log is told of it. */
-  noteEvent({ kind, credential, source, onBehalfOf, also, part, signer }: KnockEvent): void {
+  noteEvent({ kind, credential, source, onBehalfOf, also, part, signer, byCommand }: KnockEvent): void {
+    // Those that close by a command are noted when that is carried out.
     if (kind === 'refuse' || credential === undefined || signer) return
+    if (kind === 'revoke' && byCommand) return
     const { store, now } = this.parts
     const by = onBehalfOf === undefined && part === undefined ? 'knock' : 'hand'
     for (const { service, seconds } of this.#grants(credential, part)) {
@@ -88,7 +91,7 @@ export class KnockGrants {
         ...(also === undefined ? [] : [[also, 'hand'] as const]),
       ]) {
         const { address } = parseAddress(written)
-        if (kind === 'revoke') store.end(service.name, address)
+        if (kind === 'revoke') store.end(service.name, address, 'knock')
         else store.note({ ...facts, by: how, address })
       }
     }

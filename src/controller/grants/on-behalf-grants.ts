@@ -5,6 +5,7 @@
  */
 import { parseAddress } from '../../net/index.js'
 import type { Firewall } from '../../nft/index.js'
+import type { ClosingKnocks } from './closing-knocks.js'
 import type { RequestedPart } from '../verify/requested-part.js'
 import { partOf } from '../verify/requested-part.js'
 import type { Granted } from '../report/knock-messages.js'
@@ -39,24 +40,31 @@ export class OnBehalfGrants {
 
   /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
   constructor(
-    readonly firewall: Pick<Firewall, 'addGrant' | 'deleteGrant'>,
+    readonly firewall: Pick<Firewall, 'addGrant'>,
     readonly triggers: Pick<Triggers, 'opened' | 'closed'>,
     readonly log: Log,
     readonly grantsOf: (credential: string) => Granted | undefined,
+    readonly closings: Pick<ClosingKnocks, 'begin'>,
     /** Called for each grant that is not made. */
     readonly onFailed: () => void = () => undefined,
   ) {}
 
-  /** Adds a grant for `address` after those that were requested before. A failure is logged. */
-  request(credential: string, address: string, part?: RequestedPart): void {
-    this.#inTurn({ kind: 'grant', credential, address, part }, undone => this.#grant(credential, address, part, undone))
+  /** Adds a grant for `address` after those that were requested before. Resolves when it is made; a failure is logged. */
+  request(credential: string, address: string, part?: RequestedPart): Promise<void> {
+    return this.#inTurn({ kind: 'grant', credential, address, part }, undone =>
+      this.#grant(credential, address, part, undone),
+    )
   }
 
-  /** The same, where `address` loses what it was granted. */
+  /** The same, where `address` loses what knocks have granted it. */
   revoke(credential: string, address: string, part?: RequestedPart): void {
-    this.#inTurn({ kind: 'revoke', credential, address, part }, undone =>
-      this.#revoke(credential, address, part, undone),
-    )
+    const close = this.closings.begin(credential, address)
+    void this.#inTurn({ kind: 'revoke', credential, address, part }, async undone => {
+      const isAll = await close([...undone])
+      undone.clear()
+      // While a part of what was opened runs on, on-close would end all of it.
+      if (isAll || part === undefined) this.triggers.closed(credential, parseAddress(address).address)
+    })
   }
 
   /** What becomes of the latest such request, for who logs it then; `unknown` when it takes too long. Does not reject. */
@@ -82,7 +90,7 @@ export class OnBehalfGrants {
   }
 
   /** `work` takes out of its argument which services are done. */
-  #inTurn(request: Request, work: (undone: Set<string>) => Promise<void>): void {
+  #inTurn(request: Request, work: (undone: Set<string>) => Promise<void>): Promise<void> {
     const { kind, credential, address, part } = request
     const undone = new Set(partOf(this.grantsOf(credential) ?? [], part).map(({ service }) => service.name))
     const isFull = this.#waiting >= maxWaiting
@@ -94,12 +102,14 @@ export class OnBehalfGrants {
         (error: unknown): Outcome => ({ kind: 'failed', services: [...undone], reason: (error as Error).message }),
       )
     const pending = this.#note(request, outcome)
-    this.#last = outcome.then(result => {
+    const done = outcome.then(result => {
       this.#waiting--
       if (result.kind !== 'failed') return
       if (kind === 'grant') this.onFailed()
       if (!pending.isAwaited) this.#fail({ kind, credential, address }, result.reason)
     })
+    this.#last = done
+    return done
   }
 
   /** Keeps the outcome for as long as it is not known. */
@@ -119,20 +129,6 @@ export class OnBehalfGrants {
     this.log.error(`${what}: ${reason}`, { credential })
   }
 
-  async #revoke(
-    credential: string,
-    asked: string,
-    part: RequestedPart | undefined,
-    undone: Set<string>,
-  ): Promise<void> {
-    const { version, address } = parseAddress(asked)
-    for (const { service } of partOf(this.grantsOf(credential) ?? [], part)) {
-      await this.firewall.deleteGrant(service.name, version, address)
-      undone.delete(service.name)
-    }
-    this.triggers.closed(credential, address)
-  }
-
   async #grant(credential: string, asked: string, part: RequestedPart | undefined, undone: Set<string>): Promise<void> {
     const all = this.grantsOf(credential)
     if (!all) return
@@ -146,8 +142,9 @@ export class OnBehalfGrants {
       await this.firewall.addGrant(service.name, version, address, time, true)
       undone.delete(service.name)
     }
-    const atMost = part?.atMost === undefined ? undefined : Math.max(...grants.map(({ seconds }) => seconds))
-    this.triggers.opened(credential, address, part?.seconds ?? atMost)
+    const isOwnTime = part?.atMost === undefined && part?.atLeast === undefined
+    const longest = isOwnTime ? undefined : Math.max(...grants.map(({ seconds }) => seconds))
+    this.triggers.opened(credential, address, part?.seconds ?? longest)
   }
 }
 

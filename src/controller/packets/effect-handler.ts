@@ -11,6 +11,8 @@ interface EffectParts {
   readonly onBehalf: Pick<OnBehalfGrants, 'request' | 'revoke'>
   readonly signed: Pick<KnockGrants, 'note'>
   readonly rotationTimer: Pick<RotationTimer, 'runNow'>
+  /** Gets the number of each effect that the packet worker waits for, when it is carried out or has failed. */
+  readonly onCarriedOut: (awaited: number) => void
   readonly log: Log
 }
 
@@ -23,8 +25,11 @@ export class EffectHandler {
     if (kind === 'opened') commands.opened(credential, effect.address)
     else if (kind === 'closed') commands.closed(credential, effect.address)
     else if (kind === 'signed') signed.note(effect)
-    else if (kind === 'on-behalf') onBehalf.request(credential, effect.address, effect.part)
-    else if (kind === 'revoke') onBehalf.revoke(credential, effect.address, effect.part)
+    else if (kind === 'on-behalf') {
+      const { awaited, address, part } = effect
+      const request = onBehalf.request(credential, address, part)
+      if (awaited !== undefined) void request.then(() => this.parts.onCarriedOut(awaited))
+    } else if (kind === 'revoke') onBehalf.revoke(credential, effect.address, effect.part)
     else void this.#installNextSequence(credential)
   }
 

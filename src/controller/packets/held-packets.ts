@@ -1,6 +1,6 @@
 /**
- * Packets whose answer waits for the verification of a signature: the knocks themselves, and connections that came behind
- * them, which are answered after them. How many there are, and for how long, is bounded.
+ * Packets whose answer waits: knocks for the verification of their signature, and connections for the knock before them, or
+ * for the grant that a command makes for it. How many there are, and for how long, is bounded.
  */
 import type { HeldAnswer, Packet } from '../../queue/index.js'
 import { copyOfPacket } from '../../queue/index.js'
@@ -15,6 +15,13 @@ export interface HeldKnock {
   /** Seconds of the monotonic clock. */
   readonly until: number
   readonly fingerprint: string
+}
+
+/** A knock that was answered, and whose grant a command makes. */
+interface AwaitedGrant {
+  readonly source: string
+  readonly behind: HeldAnswer[]
+  readonly until: number
 }
 
 const maxKnocks = 256
@@ -37,6 +44,10 @@ export class HeldPackets {
   /** The last knock of each source, by the bytes of its address in latin1. */
   readonly #lastOf = new Map<string, HeldKnock>()
   readonly #inFlight = new Set<string>()
+  /** By the number that the effect has. */
+  readonly #awaited = new Map<number, AwaitedGrant>()
+  /** The last one of each source. */
+  readonly #awaitedOf = new Map<string, AwaitedGrant>()
   /** Packets that were verified: a copy of one of them need not be verified again. In two generations. */
   #verified = new Set<string>()
   #verifiedBefore = new Set<string>()
@@ -53,8 +64,9 @@ export class HeldPackets {
     this.#maxBehind = Math.min(maxBehind, share)
   }
 
+  /** How many knocks and grants are waited for. */
   get size(): number {
-    return this.#knocks.size
+    return this.#knocks.size + this.#awaited.size
   }
 
   /** Holds a copy of the packet, unless it is itself a copy of another one, or there are too many; `now` is monotonic. */
@@ -74,12 +86,42 @@ export class HeldPackets {
     return knock
   }
 
+  /**
+   * Holds the connections of its source that come behind the knock, and those of `behind`, which it takes out, until the grant
+   * is made. The number to call `release` with; undefined where too many are waited for.
+   */
+  awaitGrant(packet: Packet, now: number, behind: HeldAnswer[] = []): number | undefined {
+    if (this.#awaited.size >= this.#maxKnocks) return undefined
+    const source = sourceOf(packet)
+    const grant = { source, behind: behind.splice(0), until: now + longestSeconds }
+    this.#behind += grant.behind.length
+    this.#awaited.set(++this.#lastId, grant)
+    this.#awaitedOf.set(source, grant)
+    return this.#lastId
+  }
+
+  /** The grant is made, or will not be: what waited for it. */
+  release(id: number): readonly HeldAnswer[] {
+    const grant = this.#awaited.get(id)
+    if (!grant) return []
+    this.#awaited.delete(id)
+    if (this.#awaitedOf.get(grant.source) === grant) this.#awaitedOf.delete(grant.source)
+    this.#behind -= grant.behind.length
+    return grant.behind
+  }
+
+  /** What has waited for too long for a grant; without `now`, all that waits for one. */
+  releaseLate(now = Infinity): HeldAnswer[] {
+    return [...this.#awaited].flatMap(([id, { until }]) => (until <= now ? this.release(id) : []))
+  }
+
   /** Holds a connection behind the last knock of its source; false where there is none, or are too many connections. */
   holdBehind(packet: Packet, mark: number): boolean {
     if (packet.version === 0 || this.#behind >= this.#maxBehind) return false
-    const knock = this.#lastOf.get(sourceOf(packet))
-    if (!knock) return false
-    knock.behind.push({ id: packet.id, mark })
+    const source = sourceOf(packet)
+    const last = this.#lastOf.get(source) ?? this.#awaitedOf.get(source)
+    if (!last) return false
+    last.behind.push({ id: packet.id, mark })
     this.#behind++
     return true
   }

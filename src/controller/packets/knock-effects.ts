@@ -10,35 +10,60 @@ export type Granting = Extract<Decision, { kind: 'grant' }>
 
 type AddressText = (packet: Packet) => string
 
+type OnBehalf = Extract<Effect, { kind: 'on-behalf' }>
+
 const none: readonly Effect[] = []
 
 /** Whether the kernel carries the knock out by the mark of its answer: the others are carried out by commands. */
 export const isByMark = ({ knock, part, closes }: Granting): boolean => !knock.requested && !part && !closes
 
+/** Whether a command takes back what the mark of the answer cannot. */
+export const closesByCommand = (decision: Granting): boolean =>
+  decision.closes === true || (decision.credential.revokes && !isByMark(decision))
+
 /** Whether a command follows, or a grant on behalf of another. */
 export const isFollowed = (decision: Granting): boolean =>
-  decision.credential.triggers || decision.also !== undefined || !isByMark(decision)
+  decision.credential.triggers || decision.also !== undefined || decision.more !== undefined || !isByMark(decision)
 
-/** What follows an accepted knock; an array of its own only where something does. */
-export function effectsOf(decision: Granting, packet: Packet, addressText: AddressText): readonly Effect[] {
-  const { credential, knock, part, also, closes, signer } = decision
+/** Whether a command makes a grant for the source of the knock, which connections behind it need. */
+export const isAwaited = (decision: Granting): boolean =>
+  decision.knock.requested === undefined &&
+  !closesByCommand(decision) &&
+  (!isByMark(decision) || decision.more?.some(one => !closesByCommand(one)) === true)
+
+/**
+ * What follows an accepted knock; an array of its own only where something does. `awaited`: what the last grant for the source
+ * is to be known by when it is made.
+ */
+export function effectsOf(
+  decision: Granting,
+  packet: Packet,
+  addressText: AddressText,
+  awaited?: number,
+): readonly Effect[] {
+  const { credential, knock, part, also, signer } = decision
   if (!signer && !isFollowed(decision)) return none
   const source = addressText(packet)
+  const closes = closesByCommand(decision)
   const byCommand = (kind: 'on-behalf' | 'revoke', address: string): Effect => ({
     ...{ kind, credential: credential.name, address },
     ...(part ? { part } : {}),
   })
-  const effects = signer ? signedBy(signer, decision, source) : []
+  // What a command revokes is noted when that is carried out.
+  const effects: Effect[] = signer && !closes ? signedBy(signer, decision, source) : []
   if (also) effects.push(byCommand('on-behalf', also.address))
   if (!isByMark(decision)) effects.push(byCommand(closes ? 'revoke' : 'on-behalf', knock.requested?.address ?? source))
   else if (credential.triggers) effects.push(triggerOf(credential, source))
+  for (const one of decision.more ?? []) effects.push(...effectsOf(one, packet, addressText))
+  const last = effects.findLastIndex(({ kind }) => kind === 'on-behalf')
+  if (awaited !== undefined && last >= 0) effects[last] = { ...(effects[last] as OnBehalf), awaited }
   return effects
 }
 
 /** Who has signed is noted for each grant, so that a user's grants can be revoked. */
-function signedBy(signer: KnockSigner, { credential, knock, also, part, closes }: Granting, source: string): Effect[] {
+function signedBy(signer: KnockSigner, { credential, knock, also, part }: Granting, source: string): Effect[] {
   const { requested } = knock
-  const by = closes === true || credential.revokes ? 'close' : requested || part ? 'hand' : 'knock'
+  const by = credential.revokes ? 'close' : requested || part ? 'hand' : 'knock'
   const facts = { kind: 'signed', credential: credential.name, signer, ...(part ? { part } : {}) } as const
   return [
     { ...facts, by, address: requested?.address ?? source },

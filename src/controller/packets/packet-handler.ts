@@ -14,7 +14,7 @@ import { EventCollector } from '../report/event-collector.js'
 import { EventLimiter } from '../report/event-limiter.js'
 import type { HeldKnock } from './held-packets.js'
 import { HeldPackets } from './held-packets.js'
-import { effectsOf, effectsOfSequence, isByMark, isFollowed } from './knock-effects.js'
+import { effectsOf, effectsOfSequence, isAwaited, isByMark, isFollowed } from './knock-effects.js'
 import type { Effect, KnockEvent, Suppressed } from '../report/knock-events.js'
 import type { OwnDatagrams } from '../self-test/own-datagrams.js'
 import type { SequenceVerifier } from '../verify/sequence-verifier.js'
@@ -34,6 +34,9 @@ interface PacketHandlerParts extends BatchGrantsParts {
 /** Valid knocks a second that are followed by more than a mark: a command, or a grant on behalf of another. */
 const effectsPerSecond = 200
 
+/** The pause between parts of what is prepared for a period of time: all of them take a small part of it. */
+const preparingMilliseconds = 10
+
 /** How often it is looked for packets that are held for too long, in milliseconds. */
 const tickMilliseconds = 250
 
@@ -48,6 +51,7 @@ export class PacketHandler {
   readonly #clockWatch: ClockWatch
   readonly #followed = new EventLimiter(effectsPerSecond)
   readonly #grants: BatchGrants
+  #isPreparing = false
 
   constructor(verifier: KnockVerifier, steps: SequenceVerifier, parts: PacketHandlerParts) {
     this.verifier = verifier
@@ -82,17 +86,29 @@ export class PacketHandler {
   /** The answers to packets that are held for too long. */
   lateAnswers(): HeldAnswer[] {
     if (this.#held.size === 0) return []
-    return this.#refuse(this.#held.takeLate(this.#parts.clock.monotonic()), 'signatures-late')
+    const now = this.#parts.clock.monotonic()
+    return [...this.#held.releaseLate(now), ...this.#refuse(this.#held.takeLate(now), 'signatures-late')]
   }
 
   /** The answers to all packets that are held. */
   giveUp(): HeldAnswer[] {
-    return this.#refuse(this.#held.takeAll(), 'signatures-down')
+    return [...this.#held.releaseLate(), ...this.#refuse(this.#held.takeAll(), 'signatures-down')]
   }
 
-  /** In milliseconds, for the queue: -1 where nothing is held. */
+  /** The answers to the connections that waited for the grant of this effect. */
+  onCarriedOut(awaited: number): readonly HeldAnswer[] {
+    return this.#held.release(awaited)
+  }
+
+  /** In milliseconds, for the queue: -1 where nothing is held, and nothing to prepare. */
   longestWait(): number {
+    if (this.#isPreparing) return preparingMilliseconds
     return this.#held.size > 0 ? tickMilliseconds : -1
+  }
+
+  /** Does a bounded part of what packets will need. To be called when packets are answered. */
+  prepare(): void {
+    this.#isPreparing = this.verifier.prepare()
   }
 
   #refuse(knocks: readonly HeldKnock[], reason: Refusal): HeldAnswer[] {
@@ -104,7 +120,8 @@ export class PacketHandler {
     const packets = knocks.map(({ packet }) => packet)
     const batch: Batch = { packets, count: packets.length, answers: new Float64Array(packets.length) }
     this.#grants.begin()
-    for (const [i, packet] of packets.entries()) batch.answers[i] = this.#carryOut(packet, i, decide(packet, i))
+    for (const [i, packet] of packets.entries())
+      batch.answers[i] = this.#carryOut(packet, i, decide(packet, i), knocks[i]?.behind)
     this.#grants.commit(batch)
     return knocks.flatMap(({ packet: { id }, behind }, i) => [{ id, mark: batch.answers[i] as number }, ...behind])
   }
@@ -152,14 +169,16 @@ export class PacketHandler {
     return answeredLater
   }
 
-  /** The answer to a knock on which this is decided, and what follows it. */
-  #carryOut(packet: Packet, index: number, decided: Decision): number {
-    const { marks, counters, tally, addressText } = this.#parts
+  /** The answer to a knock on which this is decided, and what follows it. `behind`: connections that wait for it. */
+  #carryOut(packet: Packet, index: number, decided: Decision, behind?: HeldAnswer[]): number {
+    const { marks, clock, counters, tally, addressText } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     const decision = this.#bounded(decided)
     this.#events.addDecision(packet, decision)
     if (decision.kind === 'grant') {
-      this.#grants.grant(index, decision, packet, effectsOf(decision, packet, addressText))
+      for (const one of decision.more ?? []) this.#events.addDecision(packet, one)
+      const awaited = isAwaited(decision) ? this.#held.awaitGrant(packet, clock.monotonic(), behind) : undefined
+      this.#grants.grant(index, decision, packet, effectsOf(decision, packet, addressText, awaited))
       return others + (isByMark(decision) ? marks.action(decision.credential.action) : marks.refused)
     }
     counters.add(decision.reason)

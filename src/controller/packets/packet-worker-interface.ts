@@ -23,6 +23,8 @@ export interface PacketWorker {
   configure(credentials: readonly PacketCredential[], sequences: readonly PacketSequence[]): Promise<void>
   /** Verifies signatures by these keys from now on, and resolves to what was found in their files. */
   useKeys(keys: readonly CredentialKeys[]): Promise<readonly KeysReport[]>
+  /** The effect of this number is carried out, or has failed: what waits for it is answered. */
+  carriedOut(awaited: number): void
   sequencesInProgress(): Promise<readonly SequenceProgress[]>
   /** Resolves to undefined when the thread ends before it has answered. */
   report(): Promise<WorkerReport | undefined>

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.js'
 import type { Decision, Refusal } from '../verify/decision.js'
 import { refusedCopies, refusedUnverified } from '../verify/decision.js'
 import { EventLimiter } from './event-limiter.js'
+import { closesByCommand } from '../packets/knock-effects.js'
 import type { KnockEvent, Suppressed } from './knock-events.js'
 import type { PacketSequence } from '../verify/sequence-verifier.js'
 
@@ -50,7 +51,7 @@ export class EventCollector {
         ? { onBehalfOf: decision.knock.requested.address }
         : {}),
       ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
-      ...(decision.kind === 'grant' && decision.closes ? { byCommand: true } : {}),
+      ...(decision.kind === 'grant' && closesByCommand(decision) ? { byCommand: true } : {}),
       ...(decision.kind === 'grant' && decision.also ? { also: decision.also.address } : {}),
       ...(decision.signer ? { signer: decision.signer } : {}),
       ...(decision.clockDifferenceSeconds === undefined

@@ -37,6 +37,8 @@ export type Effect =
       readonly credential: string
       readonly address: string
       readonly part?: RequestedPart
+      /** Connections wait in the queue until it is carried out, or has failed: the packet worker is told this number. */
+      readonly awaited?: number
     }
   /** `address` loses the grants that this part of the credential stands for; undefined for all. */
   | {

@@ -69,6 +69,7 @@ export function packetCredential(
   { number: action, grants: granted }: GrantAction,
 ): PacketCredential {
   const { name, type, port, skew, rate, onBehalfOf } = credential
+  const maxWindow = 'maxWindow' in credential && typeof credential.maxWindow === 'number' ? credential.maxWindow : null
   const checked = knockFormats.secretOf(credential)
   const grants = granted.map(({ service: { name, protocol, ports }, seconds }) => ({
     service: name,
@@ -77,7 +78,7 @@ export function packetCredential(
     seconds,
   }))
   return {
-    ...{ name, type, ...checked, port, skew, rate, action, grants, onBehalfOf, revokes },
+    ...{ name, type, ...checked, port, skew, rate, action, grants, onBehalfOf, maxWindow, revokes },
     triggers: hasTriggers(credential),
     linkLocal: revokes || isForOneLink(credential, granted),
   }

@@ -74,6 +74,8 @@ export type Decision =
       readonly also?: Requested
       /** It takes back the grant that it could be given. */
       readonly closes?: true
+      /** What other credentials add, for which its signer counts as well; each is a part. */
+      readonly more?: readonly Extract<Decision, { kind: 'grant' }>[]
     }
   | {
       readonly kind: 'refuse'

@@ -3,29 +3,24 @@
  * all users of one identity have, and by its hint, which one of them has in one period.
  */
 import type { KnockFormat } from '../../knock/index.js'
+import type { PeriodTable, Rotation } from './hint-period.js'
+import { HintPeriod } from './hint-period.js'
 
 interface Entry {
   readonly format: KnockFormat
   readonly secret: unknown
 }
 
-/** Those that begin their packets alike. */
-interface Group<E> {
-  /** Of any of them. */
-  readonly secret: unknown
-  readonly byHint: Map<string, E[]>
-}
-
-/** By first word; in one period. */
-type PeriodTable<E> = ReadonlyMap<number, readonly Group<E>[]>
-
-type Rotation = NonNullable<KnockFormat['rotation']>
+/** Each takes some microseconds, in the thread that answers packets. */
+const entriesAtOnce = 100
 
 export class HintTable<E extends Entry> {
   readonly #entries: E[] = []
   /** By the start of the period: the present one first. */
   #periods = new Map<number, PeriodTable<E>>()
   #tables: readonly PeriodTable<E>[] = []
+  /** Of the period that the next turn adds. */
+  #coming: HintPeriod<E> | undefined
   /** When the tables count, in Unix seconds: until another period is the present one. */
   #from = Infinity
   #until = -Infinity
@@ -38,6 +33,7 @@ export class HintTable<E extends Entry> {
   add(entry: E): void {
     this.#entries.push(entry)
     this.#periods.clear()
+    this.#coming = undefined
     this.#until = -Infinity
   }
 
@@ -57,31 +53,38 @@ export class HintTable<E extends Entry> {
     return found
   }
 
+  /**
+   * Makes some of what the next turn needs: a packet that came right after it would wait for all of it. True while there is
+   * more to do.
+   */
+  prepare(): boolean {
+    if (!this.#coming || !this.#coming.advance(entriesAtOnce)) return this.#coming !== undefined
+    this.#periods.set(this.#coming.start, this.#coming.table)
+    this.#coming = undefined
+    return false
+  }
+
   /** What is known of a period stays known; of each turn one is new. */
   #turn(now: number): void {
     const { periodSeconds } = this.rotation
     const present = now - (now % periodSeconds)
     const starts = [present, present - periodSeconds, present + periodSeconds]
-    this.#periods = new Map(starts.map(start => [start, this.#periods.get(start) ?? this.#tableAt(start)]))
-    this.#tables = [...this.#periods.values()]
+    const coming = this.#coming
+    const known = new Map(starts.map(start => [start, this.#periods.get(start) ?? this.#tableAt(start, coming)]))
+    this.#periods = known
+    this.#tables = [...known.values()]
     this.#from = present
     this.#until = present + periodSeconds
+    this.#coming = this.#begin(present + 2 * periodSeconds)
   }
 
-  #tableAt(start: number): PeriodTable<E> {
-    const groups = new Map<string, Group<E> & { readonly word: number }>()
-    if (start < 0) return new Map()
-    for (const entry of this.#entries) {
-      const { secret } = entry
-      const word = this.format.firstWord(secret, start)
-      const name = `${word} ${this.rotation.secondWord(secret, start)}`
-      const group = groups.get(name) ?? { word, secret, byHint: new Map<string, E[]>() }
-      groups.set(name, group)
-      const hint = this.rotation.hintOf(secret, start)
-      group.byHint.set(hint, [...(group.byHint.get(hint) ?? []), entry])
-    }
-    const table = new Map<number, Group<E>[]>()
-    for (const group of groups.values()) table.set(group.word, [...(table.get(group.word) ?? []), group])
-    return table
+  #tableAt(start: number, coming: HintPeriod<E> | undefined): PeriodTable<E> {
+    const period = coming?.start === start ? coming : this.#begin(start)
+    period.advance(Infinity)
+    return period.table
+  }
+
+  #begin(start: number): HintPeriod<E> {
+    return new HintPeriod(this.format, this.rotation, this.#entries, start)
   }
 }

@@ -105,7 +105,7 @@ export class KeyWatch {
   }
 
   #keysOf(credential: SshCredential): { keys: CredentialKeys; problems: string[] } {
-    const { name, closes, port, identity, privateKey, principals } = credential
+    const { name, closes, port, skew, identity, privateKey, principals } = credential
     const opens = closes.length > 0 ? closes : credential.opens
     const problems: string[] = []
     let isShut = false
@@ -119,7 +119,11 @@ export class KeyWatch {
         return []
       }),
     )
-    return { keys: { ...{ name, opens, port, identity, privateKey, principals, files, isShut } }, problems }
+    const revokes = closes.length > 0
+    return {
+      keys: { ...{ name, opens, port, skew, revokes, identity, privateKey, principals, files, isShut } },
+      problems,
+    }
   }
 
   #tell({ credential, keys, authorities, problems }: KeysReport, unread: readonly string[]): void {

@@ -23,6 +23,8 @@ export interface PacketCredential {
   readonly onBehalfOf: readonly string[]
   /** Whether that action revokes grants. */
   readonly revokes: boolean
+  /** Seconds: the longest time that a knock can ask for where less is granted; null where it can ask for no more. */
+  readonly maxWindow?: number | null
   /** Whether something is to be run as well. */
   readonly triggers: boolean
   /** Whether a link-local source counts: its knock and its grants are limited to one link. */

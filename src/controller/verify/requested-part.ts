@@ -15,8 +15,9 @@ export interface RequestedPart {
   readonly services: readonly string[]
   /** Null for the credential's own time. */
   readonly seconds: number | null
-  /** No service is granted for more seconds. */
+  /** No service is granted for more seconds, and none for less than `atLeast`, which is not more. */
   readonly atMost?: number
+  readonly atLeast?: number
 }
 
 interface Granting {
@@ -52,4 +53,7 @@ export const partOf = <G extends { readonly service: { readonly name: string }; 
     ? grants
     : grants
         .filter(({ service }) => part.services.includes(service.name))
-        .map(grant => ({ ...grant, seconds: Math.min(part.seconds ?? grant.seconds, part.atMost ?? Infinity) }))
+        .map(grant => ({ ...grant, seconds: secondsOf(part, grant.seconds) }))
+
+const secondsOf = ({ seconds, atMost = Infinity, atLeast = 0 }: RequestedPart, own: number): number =>
+  Math.min(Math.max(seconds ?? own, atLeast), atMost)

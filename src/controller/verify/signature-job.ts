@@ -1,5 +1,5 @@
 /** What the packet worker and the thread that verifies signatures send each other: plain values, and no functions. */
-import type { Requested } from '../../knock/index.js'
+import type { Wishes } from '../../knock/index.js'
 
 /** Why a knock is refused that a key of OpenSSH should have signed. None of them needs a key that counts here. */
 export const signedRefusals = [
@@ -41,21 +41,10 @@ export interface KnockSigner {
   readonly serial?: string
 }
 
-/** What a knock wishes for. */
-export interface SignedRequest {
+/** What a knock asks for. */
+interface SignedRequest extends Wishes {
   /** Unix milliseconds. */
   readonly time: number
-  readonly close: boolean
-  /** Seconds. */
-  readonly window: number | null
-  /** Bits of the source. */
-  readonly prefix: number | null
-  /** To be granted as well. */
-  readonly other: Requested | null
-  /** To be granted instead of the source. */
-  readonly host: Requested | null
-  /** None = all that the key may open. */
-  readonly services: readonly string[]
 }
 
 /** What the line of the key, or of the CA, allows. */
@@ -71,6 +60,15 @@ export interface SignerRights {
   readonly onBehalfOf: readonly string[]
 }
 
+/** A line that counts for a signer, and what it adds to the lines before it. */
+export interface AddedRights {
+  readonly credential: string
+  readonly signer: KnockSigner
+  readonly rights: SignerRights
+  /** Those that no line before it opens; at least one. */
+  readonly services: readonly string[]
+}
+
 /** Of one job. */
 export type SignedOutcome =
   | {
@@ -80,13 +78,17 @@ export type SignedOutcome =
       readonly signer: KnockSigner
       readonly rights: SignerRights
       readonly request: SignedRequest
+      /** Of other credentials, or lines, that open more of what is asked for. */
+      readonly more?: readonly AddedRights[]
     }
   | {
       readonly kind: 'refused'
       readonly id: number
-      readonly reason: SignedRefusal
+      readonly reason: SignedRefusal | 'skewed'
       readonly credential?: string
       readonly signer?: KnockSigner
+      /** How far the clock of the sender is ahead; with `skewed`. */
+      readonly clockDifferenceSeconds?: number
     }
 
 /** The content of a file of keys. */
@@ -110,6 +112,10 @@ export interface CredentialKeys {
   /** Null where this server does not have it: no knock can be decrypted. */
   readonly privateKey: Uint8Array | null
   readonly principals: readonly string[]
+  /** Seconds either way; -1 for any clock. */
+  readonly skew: number
+  /** Whether its knocks revoke what `opens` names. */
+  readonly revokes: boolean
   readonly files: readonly KeyFileContent[]
   /** Whether what is revoked is not known, so that no key counts. */
   readonly isShut: boolean

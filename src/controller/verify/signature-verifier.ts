@@ -4,7 +4,7 @@
  * was verified.
  */
 import { createHash } from 'node:crypto'
-import { decryptSigned, signatureNamespace } from '../../knock/index.js'
+import { decryptSigned, signatureNamespace, wishesOf } from '../../knock/index.js'
 import type { ServerKey } from '../../knock/index.js'
 import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
 import {
@@ -14,18 +14,17 @@ import {
   signedData,
   SshFormatError,
 } from '../../knock/openssh/index.js'
-import { addressFromBytes } from '../../net/index.js'
 import { inSlices, oneLine, Slices } from '../../util/index.js'
 import type { Clock } from '../clock.js'
 import { KeyIndex } from './key-index.js'
 import type {
+  AddedRights,
   CredentialKeys,
   KeysReport,
   KnockSigner,
   SignedJob,
   SignedOutcome,
   SignedRefusal,
-  SignedRequest,
 } from './signature-job.js'
 
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
@@ -112,9 +111,15 @@ export class SignatureVerifier {
   }
 
   async #verify({ id, bytes, port, source }: SignedJob): Promise<SignedOutcome> {
-    const refuse = (reason: SignedRefusal, whose: Partial<Pick<Candidate, 'ring' | 'signer'>> = {}): SignedOutcome => {
+    const refuse = (reason: SignedRefusal | 'skewed', whose: Partial<Pick<Candidate, 'ring' | 'signer'>> = {}) => {
       const { ring, signer } = whose
-      return { kind: 'refused', id, reason, ...(ring && { credential: ring.keys.name }), ...(signer && { signer }) }
+      return {
+        kind: 'refused' as const,
+        id,
+        reason,
+        ...(ring && { credential: ring.keys.name }),
+        ...(signer && { signer }),
+      }
     }
     const place = {
       bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
@@ -130,19 +135,51 @@ export class SignatureVerifier {
     const { candidates, signer } = found
     const [first] = candidates
     if (!first) return refuse('unknown-key', { signer })
-    const refusals = candidates.map(candidate => this.#refusalOf(candidate, knock, source))
+    const clockDifferenceSeconds = Math.floor(Number(knock.request.time) / 1000) - Math.floor(this.clock.now())
+    const refusals = candidates.map(candidate => this.#refusalOf(candidate, clockDifferenceSeconds, source))
     const [reason] = refusals
-    if (reason !== undefined && !refusals.includes(undefined)) return refuse(reason, first)
-    for (const [i, candidate] of candidates.entries()) {
-      if (refusals[i] !== undefined || !(await this.#isSigned(candidate, knock))) continue
-      const { opens, window, prefix4, prefix6, onBehalfOf } = candidate.line
-      return {
-        ...{ kind: 'verified', id, credential: candidate.ring.keys.name, signer: candidate.signer },
-        rights: { opens, window, prefix4, prefix6, onBehalfOf },
-        request: requestOf(knock),
-      }
+    if (reason !== undefined && !refusals.includes(undefined)) {
+      const refused = refuse(reason, first)
+      return reason === 'skewed' ? { ...refused, clockDifferenceSeconds } : refused
     }
-    return refuse('bad-signature', candidates[refusals.indexOf(undefined)])
+    const counting = candidates.filter((_, i) => refusals[i] === undefined)
+    const lines = await this.#linesFor(counting, knock)
+    if (typeof lines === 'string') return refuse(lines, counting[0])
+    const [own, ...more] = lines
+    if (!own) return refuse('bad-signature', counting[0])
+    const request = { time: Number(knock.request.time), ...wishesOf(knock.request) }
+    return {
+      ...{ kind: 'verified', id, credential: own.credential, signer: own.signer, rights: own.rights },
+      request: more.length > 0 && request.services.length > 0 ? { ...request, services: own.services } : request,
+      ...(more.length > 0 && { more }),
+    }
+  }
+
+  /**
+   * The lines that open, together, what is asked for: each adds what those before it do not. Where nothing is named, all that
+   * they open.
+   */
+  async #linesFor(counting: readonly Candidate[], knock: Decrypted): Promise<AddedRights[] | SignedRefusal> {
+    const asked = knock.request.services
+    const left = new Set(asked.length > 0 ? asked : counting.flatMap(servicesOf))
+    if (!asked.every(service => counting.some(candidate => servicesOf(candidate).includes(service))))
+      return 'service-not-allowed'
+    const lines: AddedRights[] = []
+    let revokes: boolean | undefined
+    for (const candidate of counting) {
+      const { ring, line, signer } = candidate
+      const services = servicesOf(candidate).filter(service => left.has(service))
+      // A line without services counts for its triggers, and alone.
+      if (services.length === 0 && (asked.length > 0 || lines.length > 0)) continue
+      if (revokes !== undefined && ring.keys.revokes !== revokes) continue
+      if (!(await this.#isSigned(candidate, knock))) continue
+      const { opens, window, prefix4, prefix6, onBehalfOf } = line
+      const rights = { opens, window, prefix4, prefix6, onBehalfOf }
+      lines.push({ credential: ring.keys.name, signer, rights, services })
+      revokes = ring.keys.revokes
+      for (const service of services) left.delete(service)
+    }
+    return lines.length > 0 && asked.length > 0 && left.size > 0 ? 'service-not-allowed' : lines
   }
 
   #decrypt(place: Parameters<typeof decryptSigned>[0]): { knock: Decrypted; identity: Buffer } | undefined {
@@ -198,9 +235,11 @@ export class SignatureVerifier {
   /** Why this line lets the signer do nothing, by the cheap checks, before the signature is verified. */
   #refusalOf(
     { ring, line, key, certificate, user }: Candidate,
-    knock: Decrypted,
+    clockDifferenceSeconds: number,
     source: string,
-  ): SignedRefusal | undefined {
+  ): SignedRefusal | 'skewed' | undefined {
+    const { skew } = ring.keys
+    if (skew >= 0 && Math.abs(clockDifferenceSeconds) > skew) return 'skewed'
     if (ring.isShut) return 'revocations-unknown'
     const subject = certificate ?? key
     if (ring.revocations.some(({ list }) => list.isRevoked(subject))) return 'revoked'
@@ -211,9 +250,7 @@ export class SignatureVerifier {
       const refusal = certificateRefusal(certificate, { now, source, principals: principalsOf(ring, { line, user }) })
       if (refusal !== undefined) return refusal
     }
-    const mayOpen = (service: string) =>
-      ring.keys.opens.includes(service) && (line.opens === null || line.opens.includes(service))
-    return knock.request.services.every(mayOpen) ? undefined : 'service-not-allowed'
+    return undefined
   }
 
   async #isSigned({ line, key, certificate }: Candidate, knock: Decrypted): Promise<boolean> {
@@ -239,6 +276,10 @@ export class SignatureVerifier {
   }
 }
 
+/** What the line lets its signer ask for. */
+const servicesOf = ({ ring, line }: Candidate): readonly string[] =>
+  ring.keys.opens.filter(service => line.opens?.includes(service) ?? true)
+
 const fingerprintText = (fingerprint: Buffer) => `SHA256:${fingerprint.toString('base64').replace(/=+$/, '')}`
 
 function usersOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
@@ -258,19 +299,6 @@ function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
 function principalsOf({ keys }: KeyRing, { line, user }: Entry): readonly string[] {
   if (line.principals) return line.principals
   return keys.principals.length > 0 || user === null ? keys.principals : [user]
-}
-
-function requestOf({ request }: Decrypted): SignedRequest {
-  const { time, close, window, prefix, services } = request
-  const addressOf = (bytes: Buffer | null) => {
-    if (!bytes) return null
-    const version = bytes.length === 4 ? 4 : 6
-    return { version, address: addressFromBytes(bytes, 0, version) } as const
-  }
-  return {
-    ...{ time: Number(time), close, window, prefix, services },
-    ...{ other: addressOf(request.other), host: addressOf(request.host) },
-  }
 }
 
 /** `earlier`: the files as they were before, by role and name. */

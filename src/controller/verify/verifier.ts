@@ -14,7 +14,9 @@ import type {
   SignedFormat,
   SignedSecret,
   VerifiedKnock,
+  Wishes,
 } from '../../knock/index.js'
+import type { IpFamily } from '../../net/index.js'
 import { addressFromBytes, protocolUdp } from '../../net/index.js'
 import type { Packet } from '../../queue/index.js'
 import { askedPart } from './requested-part.js'
@@ -27,8 +29,8 @@ import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { ReplayCache } from '../replay/replay-cache.js'
-import type { SignedOutcome } from './signature-job.js'
-import { wishedPart, wishRefusal } from './signed-wishes.js'
+import type { AddedRights, KnockSigner, SignedOutcome, SignerRights } from './signature-job.js'
+import { rightsOfAll, wishedPart, wishRefusal } from './signed-wishes.js'
 
 /** Gives a credential its replay cache, the same one after a reload. */
 type CacheOf = (credential: PacketCredential) => ReplayCache
@@ -52,6 +54,14 @@ interface CredentialFormat extends Tried {
 interface CredentialSigned extends Tried {
   readonly format: SignedFormat
   readonly secret: SignedSecret
+}
+
+/** What is said of a verified knock, granted or not. */
+interface VerifiedFacts {
+  readonly credential: PacketCredential
+  readonly knock: VerifiedKnock
+  readonly clockDifferenceSeconds: number
+  readonly signer?: KnockSigner
 }
 
 /** The packet is to be verified by another thread, whose outcome `decideSigned` takes. */
@@ -142,6 +152,13 @@ export class KnockVerifier {
     byWord?.set(word, [...(byWord.get(word) ?? []), tried])
   }
 
+  /** Makes some of what changes with time before that is needed; true while there is more to do. */
+  prepare(): boolean {
+    let isMore = false
+    for (const table of this.#rotating.values()) isMore = table.prepare() || isMore
+    return isMore
+  }
+
   /** Verifies one packet. A granted one is used up from now on, whatever becomes of the answer. */
   verify(packet: Packet): FirstDecision {
     if (packet.version === 0 || packet.protocol !== protocolUdp) return malformed
@@ -188,12 +205,13 @@ export class KnockVerifier {
     const tried = this.#signed.get(outcome.credential ?? '')
     const by = signer ? { signer } : {}
     if (outcome.kind === 'refused') {
-      const { reason } = outcome
-      return { kind: 'refuse', reason, ...by, ...(tried ? { credential: tried.credential } : {}) }
+      const { reason, clockDifferenceSeconds } = outcome
+      const clock = clockDifferenceSeconds === undefined ? {} : { clockDifferenceSeconds }
+      return { kind: 'refuse', reason, ...by, ...clock, ...(tried ? { credential: tried.credential } : {}) }
     }
     // Its credential has just been removed.
     if (!tried) return { kind: 'refuse', reason: 'unknown-key', ...by }
-    const { credential, format, allowed } = tried
+    const { credential, format } = tried
     const { request, rights } = outcome
     const now = Math.floor(this.#clock.now())
     const knock: VerifiedKnock = {
@@ -202,15 +220,46 @@ export class KnockVerifier {
       ...(request.host ? { requested: request.host } : {}),
     }
     const facts = { credential, knock, clockDifferenceSeconds: knock.time - now, ...by }
+    const decision = this.#decideWishes(packet, tried, { facts, knock, now }, request, rights)
+    if (decision.kind === 'refuse' || !outcome.more) return decision
+    const more = outcome.more.flatMap(one => this.#addedBy(one, decision, request, packet.version === 6 ? 6 : 4))
+    return more.length > 0 ? { ...decision, more } : decision
+  }
+
+  /** What another credential adds to a knock that is granted; nothing where it refuses what is asked for. */
+  #addedBy(
+    { credential: name, signer, rights, services }: AddedRights,
+    { knock, clockDifferenceSeconds }: Extract<Decision, { kind: 'grant' }>,
+    request: Wishes,
+    version: IpFamily,
+  ): Extract<Decision, { kind: 'grant' }>[] {
+    const tried = this.#signed.get(name)
+    if (!tried || wishRefusal(tried.allowed, rights, request, version) !== undefined) return []
+    const { credential } = tried
+    // Its mark would stand for all that it grants.
+    const part = wishedPart(credential, rights, { ...request, services }) ?? { services, seconds: null }
+    return [
+      { ...{ kind: 'grant', credential, knock, clockDifferenceSeconds, signer, part }, ...asked(credential, request) },
+    ]
+  }
+
+  /** What is granted, of all that is asked for, once the knock itself is verified. */
+  #decideWishes(
+    packet: Packet,
+    tried: Tried,
+    { facts, knock, now }: { readonly facts: VerifiedFacts; readonly knock: VerifiedKnock; readonly now: number },
+    wishes: Wishes,
+    rights: SignerRights,
+  ): Decision {
+    const { credential, allowed } = tried
     const reason =
-      this.#refusalOf(packet, tried, knock, now) ?? wishRefusal(allowed, rights, request, packet.version === 6 ? 6 : 4)
+      this.#refusalOf(packet, tried, knock, now) ?? wishRefusal(allowed, rights, wishes, packet.version === 6 ? 6 : 4)
     if (reason !== undefined) return { kind: 'refuse', reason, ...facts }
-    const part = wishedPart(credential, rights, request)
+    const part = wishedPart(credential, rights, wishes)
     return {
       ...{ kind: 'grant', ...facts },
       ...(part ? { part } : {}),
-      ...(request.other && !request.close ? { also: request.other } : {}),
-      ...(request.close && !credential.revokes ? { closes: true } : {}),
+      ...asked(credential, wishes),
     }
   }
 
@@ -240,6 +289,7 @@ export class KnockVerifier {
     const knock = verified.sender ? withRequest(packet, verified, verified.sender) : verified
     const now = Math.floor(this.#clock.now())
     const clockDifferenceSeconds = knock.time - now
+    if (knock.wishes) return this.#decideUnsigned(packet, tried, knock, knock.wishes, now)
     const reason = this.#refusalOf(packet, tried, knock, now)
     if (reason !== undefined) return { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
     if (knock.asks === undefined) return { kind: 'grant', credential, knock, clockDifferenceSeconds }
@@ -247,6 +297,16 @@ export class KnockVerifier {
     if (part === undefined)
       return { kind: 'refuse', reason: 'port-not-allowed', credential, knock, clockDifferenceSeconds }
     return { kind: 'grant', credential, knock, clockDifferenceSeconds, ...(part === 'all' ? {} : { part }) }
+  }
+
+  /** The same of a knock with wishes that no user signs. */
+  #decideUnsigned(packet: Packet, tried: Tried, verified: VerifiedKnock, wishes: Wishes, now: number): Decision {
+    const { credential } = tried
+    const knock = wishes.host ? { ...verified, requested: wishes.host } : verified
+    const facts = { credential, knock, clockDifferenceSeconds: knock.time - now }
+    const isOpened = (service: string) => credential.grants.some(one => one.service === service)
+    if (!wishes.services.every(isOpened)) return { kind: 'refuse', reason: 'service-not-allowed', ...facts }
+    return this.#decideWishes(packet, tried, { facts, knock, now }, wishes, rightsOfAll)
   }
 
   /** Why a verified knock is refused; undefined where it is granted, and remembered. */
@@ -266,6 +326,12 @@ export class KnockVerifier {
     return requested && allowed && isIn(allowed, requested) ? undefined : 'address-not-allowed'
   }
 }
+
+/** What is asked for beside services and a time. */
+const asked = ({ revokes }: PacketCredential, { other, close }: Wishes) => ({
+  ...(other && !close && !revokes ? { also: other } : {}),
+  ...(close && !revokes ? ({ closes: true } as const) : {}),
+})
 
 /** A packet that comes from its sender's address asks for no other one. */
 function withRequest({ version, buffer, sourceAt }: Packet, knock: VerifiedKnock, sender: Requested): VerifiedKnock {

@@ -15,6 +15,9 @@
  *
  * Flag 1: the grant is to be revoked. Names of services are in ascending order, each once.
  */
+import { addressFromBytes } from '../../net/index.js'
+import type { Requested, Wishes } from '../format.js'
+
 export interface KnockRequestBody {
   /** Unix milliseconds. */
   readonly time: bigint
@@ -135,4 +138,16 @@ export function decodeRequest(bytes: Buffer, at: number, size: number): KnockReq
   }
   for (; next < end; next++) if (bytes[next] !== 0) return undefined
   return { time, close: (given & flags.close) !== 0, window, prefix, other, host, services }
+}
+
+/** Of a request that was read. */
+export const wishesOf = ({ close, window, prefix, other, host, services }: KnockRequestBody): Wishes => ({
+  ...{ close, window, prefix, services },
+  ...{ other: requestedAddress(other), host: requestedAddress(host) },
+})
+
+function requestedAddress(bytes: Buffer | null): Requested | null {
+  if (!bytes) return null
+  const version = bytes.length === 4 ? 4 : 6
+  return { version, address: addressFromBytes(bytes, 0, version) }
 }

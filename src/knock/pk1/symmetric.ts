@@ -24,7 +24,7 @@ import {
 } from './envelope.js'
 import { filterKeys, hmac } from './identity.js'
 import type { KnockRequestBody } from './request.js'
-import { decodeRequest, encodeRequest, plainRequest } from './request.js'
+import { decodeRequest, encodeRequest, plainRequest, wishesOf } from './request.js'
 import { millisecondsOf, prefixOf, periodAt, periodBytes, periodOf, periodSeconds } from './period.js'
 
 export const symmetricLength = 160
@@ -44,8 +44,19 @@ export function parseSymmetricKey(text: string): Buffer {
   throw new SecretFormatError('a symmetric key is 32 bytes, written as 64 hex digits after 0x')
 }
 
-const hintOf = ({ identity, key }: SymmetricSecret, period: bigint) =>
-  hmac(hmac(key, Buffer.from('pkctl knock 1 hint'), identity), periodBytes(period)).subarray(0, hintLength)
+/** Each is used once in every period. */
+const hintKeys = new WeakMap<SymmetricSecret, Buffer>()
+
+function hintKeyOf(secret: SymmetricSecret): Buffer {
+  const known = hintKeys.get(secret)
+  if (known) return known
+  const made = hmac(secret.key, Buffer.from('pkctl knock 1 hint'), secret.identity)
+  hintKeys.set(secret, made)
+  return made
+}
+
+const hintOf = (secret: SymmetricSecret, period: bigint) =>
+  hmac(hintKeyOf(secret), periodBytes(period)).subarray(0, hintLength)
 
 const bodyKey = ({ identity, key }: SymmetricSecret, salt: Buffer) => sealKey(key, salt, 'symmetric', identity)
 
@@ -99,9 +110,9 @@ export const symmetric: KnockFormat<SymmetricSecret> = {
   },
   verify(bytes, at, port, secret) {
     const request = decryptSymmetric({ bytes, at, length: symmetricLength, port }, secret)
-    // What the request wishes beyond the grant of the credential is not offered.
-    if (typeof request === 'string' || !isPlain(request)) return undefined
-    return { time: Number(request.time / 1000n), digestAt: at + saltAt }
+    if (typeof request === 'string') return undefined
+    const knock = { time: Number(request.time / 1000n), digestAt: at + saltAt }
+    return isPlain(request) ? knock : { ...knock, wishes: wishesOf(request) }
   },
   encode({ port, time, random }, secret) {
     const packet = sealSymmetric(plainRequest(millisecondsOf(time)), port, random(saltLength), secret)

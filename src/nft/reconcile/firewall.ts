@@ -23,7 +23,14 @@ import { signed } from './barrier.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
 import type { EarlierGrants } from './grant-changes.js'
-import { grantsReplacedBy, maskedGrants, planAddedGrant, planDeletedGrant, secondsGranted } from './grant-changes.js'
+import {
+  grantsReplacedBy,
+  maskedGrants,
+  planAddedGrant,
+  planClosedGrant,
+  planDeletedGrant,
+  secondsGranted,
+} from './grant-changes.js'
 import { hasQueueStatement, withPacketPath } from './packet-path-changes.js'
 import { hasElement } from './read-element.js'
 import { readStructure } from './read-table.js'
@@ -176,6 +183,17 @@ export class Firewall {
   deleteGrant(service: string, version: IpFamily, address: string): Promise<Change> {
     const { nft, exclusive } = this.access
     return exclusive(async () => this.#run(await planDeletedGrant(nft, service, version, address)))
+  }
+
+  /** Revokes what knocks have given the address; `secondsByKnock` as for `planClosedGrant`. */
+  closeGrant(
+    service: string,
+    version: IpFamily,
+    address: string,
+    secondsByKnock: (source: string) => number | undefined,
+  ): Promise<Change> {
+    const { nft, exclusive } = this.access
+    return exclusive(async () => this.#run(await planClosedGrant(nft, { service, version, address, secondsByKnock })))
   }
 
   /** The queue to which a packet path in the kernel sends, whichever process made it. */

@@ -7,7 +7,7 @@ import type { Command } from '../nft-json.js'
 import type { Nft } from '../nft.js'
 import { readInterfaces } from '../table/incoming-interface.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
-import { addGrant, deleteGrant } from '../table/grant-elements.js'
+import { addGrant, deleteGrant, withdrawGrant } from '../table/grant-elements.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
@@ -93,6 +93,32 @@ export async function planDeletedGrant(
   const byHand = await hasElement(nft, setOf(service, 'add', version), source)
   if (!byKnock && !byHand) return nothing
   return { commands: deleteGrant(spec, version, source), details: [`${source} deleted`] }
+}
+
+/** Whose grants a knock takes back: those of the kernel's packet path, and those by hand that a knock has made. */
+interface ClosedGrant {
+  readonly service: string
+  readonly version: IpFamily
+  readonly address: string
+  /** How long a grant by hand of this source can run that a knock has made; undefined where none has made one. */
+  readonly secondsByKnock: (source: string) => number | undefined
+}
+
+/** Revokes what knocks have given the address. A grant by hand that runs longer than those is another one, and stays. */
+export async function planClosedGrant(
+  nft: Nft,
+  { service, version, address, secondsByKnock }: ClosedGrant,
+): Promise<GrantChange> {
+  const spec = await requireService(nft, service)
+  const source = maskAddress(address, prefixOf(spec, version))
+  const closed: ServiceGrant[] = []
+  const grant = { service, source, secondsLeft: null }
+  if (await hasElement(nft, setOf(service, 'knock', version), source)) closed.push({ ...grant, by: 'knock' })
+  const seconds = secondsByKnock(source)
+  const byHand = seconds === undefined ? undefined : await grantIn(nft, setOf(service, 'add', version), source)
+  if (byHand && byHand.left <= (seconds ?? 0)) closed.push({ ...grant, by: 'hand' })
+  if (closed.length === 0) return nothing
+  return { commands: closed.flatMap(withdrawGrant), details: [`${source} deleted`] }
 }
 
 /**

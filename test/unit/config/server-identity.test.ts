@@ -7,6 +7,8 @@ import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
 import { serverIdentity } from '../../../src/cli/client/server-key-files.js'
 import { loadConfig } from '../../../src/config/load.js'
+import { formatIdentity, serverKeyText } from '../../../src/knock/index.js'
+import { pkctl } from '../../support/commands.js'
 
 describe("the server's key pair", () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-identity-'))
@@ -23,6 +25,35 @@ describe("the server's key pair", () => {
     const identity = serverIdentity(state)
     const [credential] = loadConfig(config).config.credentials
     assert.ok(credential && 'identity' in credential && credential.identity.equals(identity))
+  })
+
+  it('of a group is in a file beside it, which keygen makes once', () => {
+    const file = path.join(directory, 'fleet')
+    const made = () => {
+      const { stdout, stderr } = spawnSync(process.execPath, [pkctl, 'keygen', '--group', file], { encoding: 'utf8' })
+      return stdout + stderr
+    }
+    const identity = made()
+    assert.match(identity, /^pk1:[\w-]{43}\n$/)
+    assert.equal(made(), identity)
+    assert.equal(fs.statSync(file).mode & 0o777, 0o600)
+    const staff = '{ type: ssh, authorized-keys: keys, opens: [ssh]'
+    const load = (more: string) => {
+      const yaml = `credentials: { own: ${staff} }, fleet: ${staff}, identity-file: fleet${more} } }\n`
+      const grouped = path.join(directory, 'group.yaml')
+      fs.writeFileSync(grouped, `state-directory: ${state}\nservices: { ssh: { port: 22 } }\n${yaml}`, { mode: 0o600 })
+      return loadConfig(grouped).config.credentials
+    }
+    const [own, fleet] = load('')
+    assert.ok(own?.type === 'ssh' && 'privateKey' in own && fleet?.type === 'ssh' && 'privateKey' in fleet)
+    assert.ok(own.identity.equals(serverIdentity(state)))
+    assert.equal(`${formatIdentity(fleet.identity)}\n`, identity)
+    assert.equal(fs.readFileSync(file, 'utf8'), serverKeyText({ privateKey: fleet.privateKey ?? assert.fail() }))
+    assert.throws(() => load(`, identity: "${identity.trim()}"`), /fleet\.identity-file: 'identity' is given as well/)
+    fs.writeFileSync(file, 'pkctl-server-key-1:short\n')
+    assert.throws(() => load(''), /identity-file: \S+fleet has no key pair/)
+    fs.chmodSync(file, 0o666)
+    assert.throws(() => load(''), /identity-file: \S+fleet/)
   })
 
   const plants: readonly [string, (elsewhere: string) => void][] = [

@@ -67,6 +67,7 @@ class Scene {
       signatures: 'off',
       configure: () => Promise.resolve(),
       useKeys: () => Promise.resolve([]),
+      carriedOut: () => undefined,
       sequencesInProgress: () => Promise.resolve([]),
       report: () => Promise.resolve(undefined),
       ping: () => Promise.resolve(),
@@ -83,7 +84,7 @@ class Scene {
       readOneTime: () => ({ unused: [] }),
       readKeyFile: () => Promise.resolve(undefined),
       knockGrants: {
-        ...{ note: () => undefined, end: () => undefined, running: () => [] },
+        ...{ note: () => undefined, end: () => undefined, forget: () => undefined, running: () => [] },
         close: () => void this.stopped.push('signed grants'),
       },
       steadySeconds: () => this.now / 1000,

@@ -8,7 +8,9 @@ import { PacketHandler } from '../../../src/controller/packets/packet-handler.js
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import { SequenceVerifier } from '../../../src/controller/verify/sequence-verifier.js'
 import type { SignedJob, SignedOutcome } from '../../../src/controller/verify/signature-job.js'
+import { SignatureVerifier } from '../../../src/controller/verify/signature-verifier.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
+import { filterKeys } from '../../../src/knock/pk1/identity.js'
 import { RecentGrants } from '../../../src/nft/reconcile/recent-grants.js'
 import { Marks } from '../../../src/nft/table/marks.js'
 import { answeredLater } from '../../../src/queue/nfqueue.js'
@@ -16,8 +18,8 @@ import type { Packet } from '../../../src/queue/packet.js'
 import { sourceText } from '../../../src/queue/packet.js'
 import { testKey } from '../knock/openssh/sshsig.js'
 import type { KnockParts } from './knock-support.js'
-import { knock, knockPort, laptop, TestClock } from './knock-support.js'
-import { signedPayload, staff, verified } from './signed-support.js'
+import { knock, knockPort, laptop, start, TestClock } from './knock-support.js'
+import { keysOf, serverKey, signedPayload, staff, verified } from './signed-support.js'
 
 const marks = new Marks(0xffff0000, 77)
 const others = 0x8001
@@ -74,6 +76,15 @@ class Bench {
     this.handler.onBatch(batch)
     this.handler.onAnswered()
     return [...batch.answers]
+  }
+
+  /** What follows, without the numbers by which it is waited for. */
+  get followed(): Effect[] {
+    return this.effects.map(effect => {
+      if (effect.kind !== 'on-behalf') return effect
+      const { awaited: _, ...rest } = effect
+      return rest
+    })
   }
 
   /** The late answers, as packet and mark. */
@@ -152,6 +163,30 @@ describe('a signed knock', () => {
     ])
     assert.deepEqual([bench.counters.get('bad-hash'), bench.counters.get('wrong-port')], [2, 1])
     assert.deepEqual(bench.jobs, [])
+  })
+
+  it('with a byte changed leaves no trace, also where the sender knows the identity', async () => {
+    const verifier = new SignatureVerifier({ now: () => start })
+    await verifier.configure([keysOf({ authorized: `${alice.line} alice\n` })])
+    const bench = new Bench()
+    const payload = signedPayload(alice)
+    const { mac } = filterKeys(serverKey.identity)
+    for (let at = 0; at < payload.length; at++) {
+      const changed = Buffer.from(payload)
+      changed[at] = (changed[at] as number) ^ (1 << (at % 8))
+      assert.deepEqual(bench.answers(signed({ payload: changed })), [refused], `byte ${at}`)
+      assert.equal(bench.jobs.length, 0)
+      // A new check, which who knows the identity can make.
+      changed.write(mac.digest(changed, 0, 24, 40, changed.length).slice(0, 16), 24, 'latin1')
+      if (changed.equals(payload)) continue
+      assert.deepEqual(bench.answers(signed({ payload: changed, id: at })), [answeredLater], `byte ${at}`)
+      const outcome = await verifier.verify(bench.jobs.pop() ?? assert.fail())
+      assert.equal(outcome.kind, 'refused')
+      assert.deepEqual(bench.verified(outcome), [[at, refused]])
+    }
+    assert.deepEqual([bench.notes, bench.effects, bench.counters.get('accepted')], [[], [], 0])
+    bench.answers(signed({ payload, id: 7 }))
+    assert.deepEqual(bench.verified(await verifier.verify(bench.jobs.pop() ?? assert.fail())), [[7, granted]])
   })
 
   it('is refused as a copy while it is verified, and afterwards without being verified again', () => {
@@ -306,12 +341,12 @@ describe('a signed knock', () => {
   })
 
   /** That the grant is noted as that of the signer. */
-  const by = (kind: 'knock' | 'hand' | 'close', address = '192.0.2.1'): Effect => ({
+  const by = (kind: 'knock' | 'hand', address = '192.0.2.1'): Effect => ({
     ...{ kind: 'signed', credential: 'staff', by: kind, address },
     signer: { user: 'alice', fingerprint: 'SHA256:abc' },
   })
-  const of = (services: string[], atMost?: number): Effect[] => {
-    const asked = part(services, atMost)
+  const of = (services: string[], atMost?: number, atLeast?: number): Effect[] => {
+    const asked = part(services, atMost, atLeast)
     return [{ ...by('hand'), ...('part' in asked && { part: asked.part }) }, asked]
   }
 
@@ -335,6 +370,18 @@ describe('a signed knock', () => {
       of(['ssh', 'web'], 300),
     ],
     [
+      'more time, as far as its credential allows it',
+      { request: { ...requestOf(), window: 900 } },
+      of(['ssh', 'web'], 900, 300),
+      { ...staff, maxWindow: 300 },
+    ],
+    [
+      'no more time than its line has',
+      { request: { ...requestOf(), window: 900 }, rights: { ...rights(), window: 200 } },
+      of(['ssh', 'web'], 200, 200),
+      { ...staff, maxWindow: 300 },
+    ],
+    [
       'another host',
       { request: { ...requestOf(), host: { version: 4, address: '192.0.2.9' } } },
       [by('hand', '192.0.2.9'), { kind: 'on-behalf', credential: 'staff', address: '192.0.2.9' }],
@@ -343,7 +390,18 @@ describe('a signed knock', () => {
     [
       'an end',
       { request: { ...requestOf(), close: true } },
-      [by('close'), { kind: 'revoke', credential: 'staff', address: '192.0.2.1' }],
+      [{ kind: 'revoke', credential: 'staff', address: '192.0.2.1' }],
+    ],
+    [
+      'the end of a part, of a credential that closes',
+      { request: { ...requestOf(), services: ['web'] } },
+      [
+        {
+          ...{ kind: 'revoke', credential: 'staff', address: '192.0.2.1' },
+          part: { services: ['web'], seconds: null },
+        },
+      ],
+      { ...staff, revokes: true },
     ],
   ]
   for (const [what, outcome, effects, credential = staff] of wishes) {
@@ -351,10 +409,90 @@ describe('a signed knock', () => {
       const bench = new Bench([credential])
       bench.answers(signed({ id: 1 }))
       assert.deepEqual(bench.verified(verified(1, outcome)), [[1, refused]])
-      assert.deepEqual(bench.effects, effects)
+      assert.deepEqual(bench.followed, effects)
       assert.equal(bench.counters.get('accepted'), 1)
     })
   }
+
+  it('gets by command what other credentials add', () => {
+    const added = [{ service: 'vpn', protocol: 'udp', ports: [{ first: 1194, last: 1194 }], seconds: 30 }]
+    const bench = new Bench([staff, { ...staff, name: 'remote', action: 6, grants: added }])
+    bench.answers(signed({ id: 1 }))
+    const signer = { user: 'alice at home', fingerprint: 'SHA256:abc' }
+    const more = [{ credential: 'remote', signer, rights: rights(), services: ['vpn'] }]
+    assert.deepEqual(bench.verified(verified(1, { more })), [[1, granted]])
+    const [vpn, address] = [{ services: ['vpn'], seconds: null }, '192.0.2.1']
+    assert.deepEqual(bench.followed, [
+      by('knock'),
+      { ...{ kind: 'signed', credential: 'remote', by: 'hand', address }, signer, part: vpn },
+      { kind: 'on-behalf', credential: 'remote', address, part: vpn },
+    ])
+    assert.deepEqual(
+      bench.events.map(({ kind, credential, part }) => [kind, credential, part?.services]),
+      [
+        ['grant', 'staff', undefined],
+        ['grant', 'remote', ['vpn']],
+      ],
+    )
+  })
+
+  describe('that gets its grant by a command', () => {
+    /** The number of the effect that is waited for. */
+    const awaited = (bench: Bench) => {
+      const numbers = bench.effects.splice(0).map(effect => (effect.kind === 'on-behalf' ? effect.awaited : undefined))
+      return numbers.at(-1) ?? assert.fail('nothing is waited for')
+    }
+    const late = (answers: readonly { id: number; mark: number }[]) => answers.map(({ id, mark }) => [id, mark])
+    const web = { request: { ...requestOf(), services: ['web'] } }
+
+    it('lets the connections behind it go on when the grant is made, and no others wait', () => {
+      const bench = new Bench()
+      bench.answers(signed({ id: 1 }), syn(2))
+      assert.deepEqual(bench.verified(verified(1, web)), [[1, refused]])
+      assert.deepEqual(bench.answers(syn(3), syn(4, 9)), [answeredLater, others])
+      const number = awaited(bench)
+      assert.deepEqual(late(bench.handler.onCarriedOut(number)), [
+        [2, others],
+        [3, others],
+      ])
+      assert.deepEqual(bench.handler.onCarriedOut(number), [])
+      assert.deepEqual(bench.answers(syn(5)), [others])
+    })
+
+    it('lets them go on after 3 s, and when all is given up', () => {
+      for (const end of ['late', 'given up'] as const) {
+        const bench = new Bench()
+        bench.answers(signed({ id: 1 }), syn(2))
+        bench.verified(verified(1, web))
+        assert.ok(bench.handler.longestWait() > 0)
+        assert.deepEqual(bench.handler.lateAnswers(), [])
+        bench.clock.pass(3)
+        assert.deepEqual(late(end === 'late' ? bench.handler.lateAnswers() : bench.handler.giveUp()), [[2, others]])
+        assert.equal(bench.handler.longestWait(), -1)
+      }
+    })
+
+    it('holds none for a knock that closes, or that asks for another host', () => {
+      const bench = new Bench([{ ...staff, onBehalfOf: ['192.0.2.0/24'] }])
+      for (const wishes of [{ close: true }, { host: { version: 4, address: '192.0.2.9' } as const }]) {
+        bench.answers(signed({ id: 1 }))
+        bench.verified(verified(bench.jobs.length, { request: { ...requestOf(), ...wishes } }))
+        assert.deepEqual(bench.answers(syn(2)), [others])
+      }
+    })
+
+    it('holds a bounded number', () => {
+      const bench = new Bench()
+      let held = 0
+      for (let i = 0; i < 300; i++) {
+        bench.clock.pass(0.008)
+        bench.answers(signed({ source: i % 250 }))
+        bench.verified(verified(bench.jobs.at(-1)?.id ?? 0, web))
+        held += bench.effects.splice(0).filter(effect => effect.kind === 'on-behalf' && effect.awaited).length
+      }
+      assert.equal(held, 256)
+    })
+  })
 
   it('gets the other address beside its own', () => {
     const bench = new Bench([{ ...staff, onBehalfOf: ['2001:db8::/32'] }])
@@ -366,6 +504,17 @@ describe('a signed knock', () => {
       by('hand', other.address),
       { kind: 'on-behalf', credential: 'staff', address: other.address },
     ])
+  })
+
+  it('gets no other address of a credential that closes', () => {
+    const bench = new Bench([{ ...staff, revokes: true, onBehalfOf: ['2001:db8::/32'] }])
+    bench.answers(signed({ id: 1 }))
+    const other = { version: 6, address: '2001:db8:0:0:0:0:0:9' } as const
+    assert.deepEqual(bench.verified(verified(1, { request: { ...requestOf(), other } })), [[1, granted]])
+    assert.deepEqual(
+      bench.effects.map(({ kind }) => kind),
+      ['signed'],
+    )
   })
 
   it('asks for no address that its line does not allow', () => {
@@ -393,7 +542,7 @@ function requestOf() {
 function rights() {
   return { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
 }
-function part(services: string[], atMost?: number): Effect {
-  const limit = atMost === undefined ? {} : { atMost }
+function part(services: string[], atMost?: number, atLeast?: number): Effect {
+  const limit = { ...(atMost !== undefined && { atMost }), ...(atLeast !== undefined && { atLeast }) }
   return { kind: 'on-behalf', credential: 'staff', address: '192.0.2.1', part: { services, seconds: null, ...limit } }
 }

@@ -9,7 +9,16 @@ import { serverKey } from './signed-support.js'
 const at = (name: string): KeyPath => ({ written: name, user: null, path: `/${name}` })
 const staff: SshCredential = {
   ...{ name: 'staff', type: 'ssh', opens: ['ssh'], closes: [], window: null, interfaces: [], rate: null },
-  ...{ triggers: noTriggers, enabled: true, port: null, skew: 10, onBehalfOf: [], principals: [], ...serverKey },
+  ...{
+    triggers: noTriggers,
+    enabled: true,
+    port: null,
+    maxWindow: null,
+    skew: 10,
+    onBehalfOf: [],
+    principals: [],
+    ...serverKey,
+  },
   ...{ authorizedKeys: [at('keys')], caKeys: [], revokedKeys: [at('revoked')] },
 }
 

@@ -129,8 +129,16 @@ describe('the grants of users', () => {
       { service: 'ssh', source: '192.0.2.1' },
       { service: 'web', source: '192.0.2.1' },
     ])
+    const own = { service: 'ssh', source: '192.0.2.5' }
+    bench.has('ssh', own.source, 59)
+    bench.grants.noteEvent({ ...event, source: own.source })
+    assert.deepEqual(await bench.grants.running(['laptop']), [{ credential: 'laptop', ...own }])
+    bench.grants.noteEvent({ ...event, source: own.source, kind: 'revoke' })
+    assert.deepEqual(await bench.grants.running(['laptop']), [])
+    // A mark does not revoke in the kernel what a command has granted, and a command notes itself what it revokes.
     bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.3', kind: 'revoke' })
-    assert.deepEqual(await bench.grants.running(['phone']), [])
+    bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.3', kind: 'revoke', byCommand: true })
+    assert.equal((await bench.grants.running(['phone'])).length, 1)
   })
 
   it('are found by the CA of a certificate, and only for the credential', async () => {

@@ -8,7 +8,7 @@ import { service } from '../../support/firewall-tools.js'
 const noRead = { grantByKnock: () => Promise.reject(new Error('not read')) }
 
 /** The commands and the log of one after the other. */
-function bench(refused?: Error) {
+function bench(refused?: Error, isAll = true) {
   const done: string[] = []
   const note = (line: string) => void done.push(line)
   const command = (line: string) => {
@@ -18,7 +18,6 @@ function bench(refused?: Error) {
   const firewall = {
     addGrant: (service: string, _: 4 | 6, address: string, seconds: number | null) =>
       refused && service === 'web' ? Promise.reject(refused) : command(`add ${service} ${address} ${seconds}`),
-    deleteGrant: (service: string, _: 4 | 6, address: string) => command(`delete ${service} ${address}`),
   }
   const triggers = {
     opened: (_: string, address: string, seconds?: number | null) => {
@@ -41,7 +40,15 @@ function bench(refused?: Error) {
   const failed = () => {
     note('counted')
   }
-  const grants = new OnBehalfGrants(firewall, triggers, log, () => granted, failed)
+  // `isAll`: whether nothing of the credential runs on after a knock that closes.
+  const closings = {
+    begin: (_: string, address: string) => (services: readonly string[]) => {
+      if (address.startsWith('::ffff:')) return Promise.reject(new Error('never seen'))
+      note(`close ${services.join(' ')} of ${address}`)
+      return Promise.resolve(isAll)
+    },
+  }
+  const grants = new OnBehalfGrants(firewall, triggers, log, () => granted, closings, failed)
   // Without a read-back, the log says what the command has done.
   const reporter = new Reporter(log, () => granted, new GrantConfirmation(noRead, () => 5), grants)
   return { done, grants, reporter }
@@ -63,11 +70,16 @@ describe('grants by command', () => {
       part(['ssh', 'web'], 300),
       ['add ssh 192.0.2.1 60', 'add web 192.0.2.1 300', 'opened 192.0.2.1 300'],
     ],
+    [
+      'all, for a longer time',
+      { ...part(['ssh', 'web'], 900), atLeast: 300 },
+      ['add ssh 192.0.2.1 300', 'add web 192.0.2.1 600', 'opened 192.0.2.1 600'],
+    ],
     ['nothing', part([]), []],
   ] as const) {
     it(`are of ${what}`, async () => {
       const { done, grants } = bench()
-      grants.request('staff', '192.0.2.1', asked)
+      void grants.request('staff', '192.0.2.1', asked)
       await settled()
       assert.deepEqual(done, want)
     })
@@ -75,22 +87,32 @@ describe('grants by command', () => {
 
   it('are revoked in turn', async () => {
     const { done, grants } = bench()
-    grants.request('staff', '192.0.2.1', part(['ssh']))
+    void grants.request('staff', '192.0.2.1', part(['ssh']))
     grants.revoke('staff', '192.0.2.1', part(['ssh']))
     await settled()
     assert.deepEqual(done, [
       'add ssh 192.0.2.1 60',
       'opened 192.0.2.1 undefined',
-      'delete ssh 192.0.2.1',
+      'close ssh of 192.0.2.1',
       'closed 192.0.2.1',
     ])
+  })
+
+  it('are not followed by the command of on-close while another part of what was opened runs on', async () => {
+    const { done, grants } = bench(undefined, false)
+    grants.revoke('staff', '192.0.2.1', part(['ssh']))
+    await settled()
+    assert.deepEqual(done.splice(0), ['close ssh of 192.0.2.1'])
+    grants.revoke('staff', '192.0.2.1')
+    await settled()
+    assert.deepEqual(done, ['close ssh web of 192.0.2.1', 'closed 192.0.2.1'])
   })
 
   it('go on after an address that the kernel never sees', async () => {
     const { done, grants } = bench()
     grants.revoke('staff', '::ffff:192.0.2.1')
-    grants.request('staff', '::ffff:192.0.2.1')
-    grants.request('staff', '192.0.2.2', part(['ssh']))
+    void grants.request('staff', '::ffff:192.0.2.1')
+    void grants.request('staff', '192.0.2.2', part(['ssh']))
     await settled()
     assert.match(
       done.slice(0, 2).join('\n'),
@@ -128,7 +150,7 @@ describe('what the log says of a knock that a command carries out', () => {
   ] as const) {
     it(`is what was done: ${what}`, async () => {
       const { done, grants, reporter } = bench(refused)
-      grants.request('staff', '192.0.2.1')
+      void grants.request('staff', '192.0.2.1')
       reporter.knocks([{ ...event, ...more }], none)
       assert.doesNotMatch(done.join('\n'), new RegExp(knock), 'nothing before it is done')
       await reporter.settled()
@@ -148,7 +170,7 @@ describe('what the log says of a knock that a command carries out', () => {
   it('is that it is accepted, when the command takes too long; and its failure, when it fails', async () => {
     mock.timers.enable({ apis: ['setTimeout'] })
     const { done, grants, reporter } = bench(new Error('the set is full'))
-    grants.request('staff', '192.0.2.1')
+    void grants.request('staff', '192.0.2.1')
     const outcome = grants.outcome({ kind: 'grant', credential: 'staff', address: '192.0.2.1' })
     mock.timers.tick(10_000)
     assert.deepEqual(await outcome, { kind: 'unknown' })

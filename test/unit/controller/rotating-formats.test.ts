@@ -4,8 +4,11 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
+import { HintTable } from '../../../src/controller/verify/hint-table.js'
+import type { Rotation } from '../../../src/controller/verify/hint-period.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import { PeriodRenewal } from '../../../src/controller/ruleset/period-renewal.js'
+import type { KnockFormat } from '../../../src/knock/index.js'
 import type { PeriodWords } from '../../../src/nft/index.js'
 import { symmetric } from '../../../src/knock/pk1/symmetric.js'
 import { credential } from '../config/config-support.js'
@@ -25,6 +28,51 @@ const packet = (name: string, time = start, identity = 1, port = knockPort) => {
   const random = () => createHash('md5').update(String(made++)).digest()
   return symmetric.encode({ port, time, random }, secretOf(name, identity))
 }
+
+describe('the hints of a period', () => {
+  /** A table of so many credentials that counts the hints it makes. */
+  function tableOf(count: number) {
+    const counts = { hints: 0 }
+    const rotation = {
+      ...symmetric.rotation,
+      hintOf: (secret: never, time: number) => (counts.hints++, symmetric.rotation?.hintOf(secret, time) ?? ''),
+    } as unknown as Rotation
+    const format = symmetric as unknown as KnockFormat
+    const table = new HintTable<{ format: KnockFormat; secret: unknown; name: string }>(format, rotation)
+    for (let i = 0; i < count; i++) table.add({ format, secret: secretOf(`user ${i}`), name: `user ${i}` })
+    const find = (name: string, time: number) => {
+      const { buffer, payloadAt } = knock({ payload: packet(name, time) })
+      return table.find(buffer, payloadAt, time)?.map(entry => entry.name)
+    }
+    return { table, counts, find }
+  }
+  // `start` is 20 s in its period.
+  const turn = start + 10
+
+  it('are made in parts before they are needed, and not by the packet after the turn', () => {
+    const { table, counts, find } = tableOf(250)
+    assert.deepEqual(find('user 249', start), ['user 249'])
+    assert.equal(counts.hints, 3 * 250)
+    const parts: number[] = []
+    for (let isMore = true; isMore; parts.push(counts.hints)) isMore = table.prepare()
+    assert.deepEqual(parts, [850, 950, 1000])
+    assert.deepEqual(find('user 0', turn), ['user 0'])
+    assert.deepEqual(find('user 7', turn + 30), ['user 7'])
+    assert.equal(counts.hints, 1000 + 250, 'those of the second turn were not prepared')
+    assert.equal(table.prepare(), true)
+  })
+
+  it('are all there, also where the turn comes before all are made, or the clock jumps', () => {
+    for (const time of [turn, turn + 30, turn + 3000, start - 3000]) {
+      const { table, find } = tableOf(120)
+      assert.deepEqual(find('user 1', start), ['user 1'])
+      table.prepare()
+      for (const name of ['user 0', 'user 99', 'user 119']) assert.deepEqual(find(name, time), [name])
+      while (table.prepare());
+      for (const name of ['user 0', 'user 99', 'user 119']) assert.deepEqual(find(name, time + 60), [name])
+    }
+  })
+})
 
 describe('a verifier of symmetric knocks', () => {
   const clock = new TestClock()

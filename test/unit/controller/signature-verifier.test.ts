@@ -1,8 +1,10 @@
 /** The thread that verifies signatures, without the thread. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, describe, it } from 'node:test'
 import { SignatureVerifier } from '../../../src/controller/verify/signature-verifier.js'
 import type { CredentialKeys, SignedOutcome } from '../../../src/controller/verify/signature-job.js'
+import { newServerKey } from '../../../src/knock/index.js'
 import { blobOf, OpenSsh } from '../../support/openssh.js'
 import type { TestKey } from '../knock/openssh/sshsig.js'
 import { testKey } from '../knock/openssh/sshsig.js'
@@ -130,6 +132,55 @@ describe('a signature', () => {
       short(await outcomeOf(sets, signedPayload(alice, { wishes: { services: ['db'] } }))),
       'alice by second',
     )
+  })
+
+  it('counts for all credentials and lines that open more of what is asked for', async () => {
+    const sets = [
+      keysOf({ authorized: plain }, { name: 'first', opens: ['ssh'] }),
+      keysOf({ authorized: plain }, { name: 'again', opens: ['ssh'] }),
+      keysOf(
+        { authorized: `window="9s",opens="vpn" ${alice.line} a\n` },
+        { name: 'second', opens: ['ssh', 'db', 'vpn'] },
+      ),
+      keysOf({ authorized: plain }, { name: 'closing', opens: ['db'], revokes: true }),
+      keysOf({ authorized: plain }, { name: 'third', opens: ['db', 'vpn'] }),
+    ]
+    const of = async (...services: string[]) => {
+      const outcome = await outcomeOf(sets, signedPayload(alice, { wishes: { services } }))
+      if (outcome.kind === 'refused') return outcome.reason
+      const more = (outcome.more ?? []).map(one => `${one.credential} ${one.services.join('+')} ${one.rights.window}`)
+      return [outcome.credential, outcome.request.services.join('+'), ...more]
+    }
+    assert.deepEqual(await of(), ['first', '', 'second vpn 9', 'third db null'])
+    assert.deepEqual(await of('db', 'vpn'), ['second', 'vpn', 'third db null'])
+    assert.deepEqual(await of('ssh'), ['first', 'ssh'])
+    assert.equal(await of('ssh', 'web'), 'service-not-allowed')
+  })
+
+  it('counts for the credential whose identity it is for, that of the server or of a group', async () => {
+    const group = newServerKey(randomBytes)
+    const sets = [keysOf({ authorized: plain }), keysOf({ authorized: plain }, { name: 'fleet', ...group })]
+    assert.equal(short(await outcomeOf(sets, signedPayload(alice))), 'alice by staff')
+    const forGroup = signedPayload(alice, { identity: group.identity })
+    assert.equal(short(await outcomeOf(sets, forGroup)), 'alice by fleet')
+    assert.equal(short(await outcomeOf(sets.slice(0, 1), forGroup)), 'not-opened')
+  })
+
+  it('is not verified for a knock of another time', async () => {
+    const sets = [keysOf({ authorized: plain })]
+    const payload = signedPayload(alice, { by: carol })
+    for (const [ahead, reason] of [
+      [-11, 'skewed'],
+      [-10, 'bad-signature'],
+      [10, 'bad-signature'],
+      [11, 'skewed'],
+    ] as const) {
+      const outcome = await outcomeOf(sets, payload, { now: start - ahead })
+      assert.equal(short(outcome), reason)
+      assert.equal('clockDifferenceSeconds' in outcome && outcome.clockDifferenceSeconds, reason === 'skewed' && ahead)
+    }
+    const anyClock = keysOf({ authorized: plain }, { skew: -1 })
+    assert.equal(short(await outcomeOf([anyClock], signedPayload(alice), { now: start + 999 })), 'alice by staff')
   })
 
   it('says what is asked for, and what the line allows', async () => {

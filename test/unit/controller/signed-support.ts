@@ -36,6 +36,8 @@ export const keysOf = (
   port: null,
   ...serverKey,
   principals: ['ops'],
+  skew: 10,
+  revokes: false,
   files: Object.entries(files).map(([role, content]) => ({
     role: role as 'authorized',
     file: role,
