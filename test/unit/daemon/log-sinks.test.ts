@@ -109,17 +109,6 @@ describe('where the log goes', () => {
     sink.end()
   })
 
-  it('a program that reads slowly lives', async () => {
-    const sink = new LogProgram(
-      ['/bin/sh', '-c', 'while head -c 100000 >>"$1"; do sleep 0.02; done', 'sh', file()],
-      200,
-    )
-    for (let i = 0; i < 9; i++) await write(sink, 'x'.repeat(100_000))
-    await until(() => read().length >= 900_000)
-    assert.deepEqual([setUp.said, sink.lostLines], ['', 0])
-    sink.end()
-  })
-
   it('a program that there is not keeps nobody waiting', async () => {
     const sink = new LogProgram(['/nowhere/logger'])
     await write(sink, 'a')
