@@ -35,7 +35,9 @@ export function credentialEntry(
   const others = servicesOf('any', all)
   if (credential.isUnclear && others.length > 0) {
     const which = shorten(others.join(', '))
-    said.push(caution(`the services of other doors (${which}) stay closed for it: name those that it opens in opens`))
+    said.push(
+      caution(`the services of other sections (${which}) stay closed for it: name those that it opens in opens`),
+    )
   }
   const closed = [
     ...closing.map(({ entry }) => entry.name),

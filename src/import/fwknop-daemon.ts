@@ -68,7 +68,7 @@ function interfaceIn(values: ReadonlyMap<string, string>, draft: Draft): DaemonO
   const name = values.get('PCAP_INTF')
   if (name === undefined || name === 'any' || saysYes(values, 'ENABLE_UDP_SERVER')) return {}
   const closed =
-    'ports are closed on all interfaces: who comes in by another one, such as a LAN or a VPN, needs to be in the allow ' +
+    'ports are closed on all interfaces: sources behind another one, such as a LAN or a VPN, need to be in the allow ' +
     'of the service, or give the service the interface by which alone it is to be closed'
   const known = interfaceOf(name)
   if (known === undefined) {

@@ -20,7 +20,7 @@ export interface Port {
 }
 
 /** What a stanza opens, and for which packets. */
-export interface Door {
+export interface Access {
   readonly line: number
   /** The name of the only user that counts. */
   readonly user: string | undefined
@@ -60,17 +60,17 @@ const known = [
   ...[...commandKeywords, ...cycleKeywords, ...natKeywords],
 ]
 
-/** The door, or why there is none. */
-export function doorOf(stanza: Stanza): Door | string {
+/** The access, or why there is none. */
+export function accessOf(stanza: Stanza): Access | string {
   try {
-    return readDoor(stanza)
+    return readAccess(stanza)
   } catch (error) {
     if (error instanceof Refusal) return error.message
     throw error
   }
 }
 
-function readDoor({ line, values, ambiguous, directives }: Stanza): Door {
+function readAccess({ line, values, ambiguous, directives }: Stanza): Access {
   const [twice] = ambiguous
   if (twice !== undefined) throw new Refusal(`it has ${shorten(twice)} twice, with different values`)
   const [directive] = directives
@@ -113,7 +113,7 @@ function checkKeywords(values: ReadonlyMap<string, string>): void {
     throw new Refusal(`its packets have ENCRYPTION_MODE ${shorten(mode)}, and pkctl takes those in CBC mode alone`)
 }
 
-function readKeys(values: ReadonlyMap<string, string>): Door['secrets'] {
+function readKeys(values: ReadonlyMap<string, string>): Access['secrets'] {
   const key = keyIn(values, 'KEY', maxFwknopKey)
   if (key === undefined) {
     const isGpg = [...values.keys()].some(keyword => keyword.startsWith('GPG_'))

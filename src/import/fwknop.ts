@@ -5,8 +5,8 @@ import { bound, Draft } from './draft.js'
 import type { ImportResult } from './draft-entries.js'
 import { daemonOptions } from './fwknop-daemon.js'
 import { readStanzas } from './fwknop-file.js'
-import type { Door, Port } from './fwknop-stanza.js'
-import { doorOf } from './fwknop-stanza.js'
+import type { Access, Port } from './fwknop-stanza.js'
+import { accessOf } from './fwknop-stanza.js'
 import type { Note } from './notes.js'
 import { caution, remark } from './notes.js'
 
@@ -16,23 +16,23 @@ export function importFwknop(text: string, daemonText?: string): ImportResult {
   const stanzas = readStanzas(text, draft)
   bound(stanzas.length)
   const leave = (line: number, why: string) => draft.caution(`left out: the stanza at line ${line}: ${why}`)
-  const doors = stanzas.flatMap(stanza => {
-    const door = doorOf(stanza)
-    if (typeof door !== 'string') return [door]
-    leave(stanza.line, door)
+  const accesses = stanzas.flatMap(stanza => {
+    const access = accessOf(stanza)
+    if (typeof access !== 'string') return [access]
+    leave(stanza.line, access)
     return []
   })
-  const ofDaemon = daemonOptions(doors.length > 0 ? daemonText : undefined, draft)
+  const ofDaemon = daemonOptions(accesses.length > 0 ? daemonText : undefined, draft)
   const lines = new Map<string, number>()
-  for (const door of doors) {
-    const { line, user, options, secrets, window, isEnabled, notes } = door
-    const twin = lines.get(identityOf(door))
-    const { ports, note } = opened(door, doors)
+  for (const access of accesses) {
+    const { line, user, options, secrets, window, isEnabled, notes } = access
+    const twin = lines.get(identityOf(access))
+    const { ports, note } = opened(access, accesses)
     if (twin !== undefined) leave(line, `it has the keys of the stanza at line ${twin}; give it keys of its own`)
     else if (ports.length === 0)
       leave(line, 'it opens every port that a packet asks for: name ports in OPEN_PORTS, which pkctl then closes')
     else {
-      lines.set(identityOf(door), line)
+      lines.set(identityOf(access), line)
       draft.credential({
         name: user ?? 'fwknop',
         options: { ...options, ...ofDaemon, ...(isEnabled ? {} : { enabled: false }) },
@@ -54,16 +54,16 @@ export function importFwknop(text: string, daemonText?: string): ImportResult {
 }
 
 /** The ports of a stanza; of one that names none those of all others, because pkctl closes no more. */
-function opened({ ports, except }: Door, doors: readonly Door[]): { ports: readonly Port[]; note: Note[] } {
+function opened({ ports, except }: Access, accesses: readonly Access[]): { ports: readonly Port[]; note: Note[] } {
   const key = ({ protocol, port }: Port) => `${port}/${protocol}`
   const closed = new Set(except.map(key))
-  const all = ports ?? new Map(doors.flatMap(door => (door.ports ?? []).map(port => [key(port), port]))).values()
+  const all = ports ?? new Map(accesses.flatMap(access => (access.ports ?? []).map(port => [key(port), port]))).values()
   const why = 'it opens every port that a packet asks for there; here those that the others open'
   return { ports: [...all].filter(port => !closed.has(key(port))), note: ports ? [] : [caution(why)] }
 }
 
 /** What pkctl tells credentials apart by. */
-function identityOf({ options, secrets }: Door): string {
+function identityOf({ options, secrets }: Access): string {
   const keys = [parseFwknopKey(secrets.key, maxFwknopKey), parseFwknopKey(secrets['hmac-key'], maxFwknopHmacKey)]
   return [String(options['hmac']), ...keys.map(key => key.toString('hex'))].join(' ')
 }

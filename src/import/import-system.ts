@@ -78,7 +78,7 @@ const hostsSystem = 'ipt_pkd.ini'
 /** As they are named on the command line. */
 export const systemNames: readonly string[] = [...Object.keys(systems), hostsSystem]
 
-export interface Import extends Printed {
+interface Import extends Printed {
   /** What the error says where nothing was imported. */
   readonly nothing: UserError
 }

@@ -44,7 +44,8 @@ function hostEntry(name: string, values: ReadonlyMap<string, string>): DraftEntr
   const old = values.get('old') ?? '0'
   if (oneLine(name) !== name) return 'its name has characters that cannot be typed'
   if (host === '') return 'it has no host'
-  if (!/^(0|no|off|false|new)$/i.test(old)) return 'it asks for the old format of knocks, which nothing of today takes'
+  if (!/^(0|no|off|false|new)$/i.test(old))
+    return 'it asks for the old format of knocks, which current servers do not accept'
   const wrong = unusable(tag || 'PKD0', key || 'x')
   if (wrong !== undefined) return wrong
   if (key === '') notes.push(caution('it has no key, which is asked for with each knock'))

@@ -15,6 +15,7 @@ import { caution, shorten } from './notes.js'
 import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, unusable } from './pkd-credentials.js'
 import { portOf } from './service-ports.js'
+import { count } from '../util/index.js'
 
 /** More than any machine has; it bounds the work that a hostile file can cause. */
 const maxRefusals = 1000
@@ -66,7 +67,9 @@ export function importIptPkd(text: string): ImportResult {
     draft.caution(`left out: line ${number}: it changes the list ${shorten(listName(rule))} without a knock of ipt_pkd`)
   const others = lines.length - new Set([...known, ...changing, ...[...refused].map(({ line }) => line)]).size
   if (others > 0)
-    draft.remark(`${others} other rules have no part in knocks; they stay in iptables, where a port must be let pass`)
+    draft.remark(
+      `no part in knocks: ${count(others, 'other rule')}, which pkctl leaves in iptables, where a port must be let pass`,
+    )
   return draft.finish()
 }
 

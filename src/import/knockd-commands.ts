@@ -1,9 +1,9 @@
-/** The commands of a door, as far as they open or close ports in a way that is understood. */
+/** The commands of a section, as far as they open or close ports in a way that is understood. */
 import type { FirewallLine } from './firewall-lines.js'
 import { isSame, readFirewallLine } from './firewall-lines.js'
 
-/** What is known of the commands of a door; undefined where there is none, or it is not understood. */
-export interface DoorCommands {
+/** What is known of the commands of a section; undefined where there is none, or it is not understood. */
+export interface SectionCommands {
   readonly start: FirewallLine | undefined
   readonly stop: FirewallLine | undefined
   /** What opening is limited to, over either version of IP. */
@@ -16,7 +16,7 @@ export interface DoorCommands {
 
 const keys = ['start_command', 'start_command_6', 'stop_command', 'stop_command_6']
 
-export function commandsOf(values: ReadonlyMap<string, string>): DoorCommands {
+export function commandsOf(values: ReadonlyMap<string, string>): SectionCommands {
   const read = new Map(
     keys.filter(key => values.has(key)).map(key => [key, readFirewallLine(values.get(key) as string)]),
   )

@@ -23,7 +23,7 @@ export function readSections(text: string, draft: Draft): Section[] {
       sections.push(section)
       return
     }
-    // What follows belongs to whatever was meant to begin here, and not to the door before it.
+    // What follows belongs to whatever was meant to begin here, and not to the section before it.
     if (line.startsWith('[')) section = undefined
     const at = line.indexOf('=')
     const key = (at < 0 ? line : line.slice(0, at)).trim()
@@ -61,7 +61,7 @@ export function readOptions(section: string, values: ReadonlyMap<string, string>
     } else if (key === 'pidfile') draft.remark(`left out: PidFile = ${shorten(value)}: pkctld needs none`)
     else if (key === 'interface') {
       const closed =
-        'ports are closed on all interfaces: who comes in by another one, such as a LAN or a VPN, needs to be in the allow ' +
+        'ports are closed on all interfaces: sources behind another one, such as a LAN or a VPN, need to be in the allow ' +
         'of the service, or give the service the interface by which alone it is to be closed'
       if (/^(any|all)$/i.test(value)) draft.remark(`left out: Interface = ${shorten(value)}, as it is here`)
       else if (interfaceOf(value) === undefined)

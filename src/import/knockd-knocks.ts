@@ -1,4 +1,4 @@
-/** What is knocked at a door: its sequence or file of sequences, flags, target and time. */
+/** What is knocked at a section: its sequence or file of sequences, flags, target and time. */
 import * as path from 'node:path'
 import { formatStep, isSentByClients, maxSteps, parseFlags, parseStep, readOneTime } from '../knock/index.js'
 import { parseAddress } from '../net/index.js'

@@ -1,11 +1,11 @@
-/** A door of knockd.conf, as the credential that it becomes. */
+/** A section of knockd.conf, as the credential that it becomes. */
 import { placeholders } from '../config/index.js'
 import { maxWindowSeconds } from '../config/service-options.js'
 import { namePattern } from '../config/values.js'
 import type { CredentialDraft, TriggerDraft, Window } from './draft-entries.js'
 import type { FirewallLine } from './firewall-lines.js'
 import { changesRules, isSame, keysOf } from './firewall-lines.js'
-import type { DoorCommands } from './knockd-commands.js'
+import type { SectionCommands } from './knockd-commands.js'
 import { commandsOf } from './knockd-commands.js'
 import { secondsOf } from './knockd-file.js'
 import type { FileReader } from './knockd-knocks.js'
@@ -20,7 +20,7 @@ const isName = (name: string) => namePattern.test(name)
 /** knockd's own default. */
 const defaultCommandSeconds = 10
 
-const doorKeys = [
+const sectionKeys = [
   'sequence',
   'one_time_sequences',
   'seq_timeout',
@@ -33,8 +33,8 @@ const doorKeys = [
   'stop_command_6',
 ]
 
-/** What all doors do together. */
-interface Doors {
+/** What all sections do together. */
+interface AllSections {
   /** As `keysOf` tells it. */
   readonly opened: ReadonlySet<string>
   readonly closed: ReadonlySet<string>
@@ -42,8 +42,8 @@ interface Doors {
   readonly hasOthers: boolean
 }
 
-export class Door {
-  readonly commands: DoorCommands
+export class KnockSection {
+  readonly commands: SectionCommands
   readonly #notes: Note[] = []
   readonly #replaced = new Set<string>()
   isTriggered = false
@@ -57,13 +57,14 @@ export class Door {
   }
 
   /** Or why there can be none. */
-  credential(doors: Doors): CredentialDraft | string {
+  credential(all: AllSections): CredentialDraft | string {
     for (const key of this.values.keys()) {
-      if (!doorKeys.includes(key)) this.#caution(`left out: ${shorten(key)}: knockd has no such key that is known here`)
+      if (!sectionKeys.includes(key))
+        this.#caution(`left out: ${shorten(key)}: knockd has no such key that is known here`)
     }
     const knocks = knocksOf(this.values, file => this.reader.readFile(file), this.#notes)
     if (typeof knocks === 'string') return knocks
-    const effect = this.#effect(doors)
+    const effect = this.#effect(all)
     if (typeof effect === 'string') return effect
     return { name: this.name, options: knocks, ...effect, notes: this.#notes }
   }
@@ -72,14 +73,14 @@ export class Door {
     this.#notes.push(caution(text))
   }
 
-  #effect(doors: Doors): Partial<CredentialDraft> | string {
+  #effect(all: AllSections): Partial<CredentialDraft> | string {
     const { start, stop, plain } = this.commands
     if (plain && start) {
       if (start.action === 'close') {
         if (stop) return this.#triggers('it closes first and opens later')
-        return this.#closing(start, doors)
+        return this.#closing(start, all)
       }
-      if (!stop || (stop.action === 'close' && isSame(stop, start))) return this.#opening(start, stop, doors)
+      if (!stop || (stop.action === 'close' && isSame(stop, start))) return this.#opening(start, stop, all)
       return this.#triggers('stop_command is not the counterpart of start_command')
     }
     if (!start) return this.#triggers(undefined)
@@ -89,7 +90,11 @@ export class Door {
     return this.#triggers('IPv6 has other commands than IPv4')
   }
 
-  #opening(start: FirewallLine, stop: FirewallLine | undefined, { closed }: Doors): Partial<CredentialDraft> | string {
+  #opening(
+    start: FirewallLine,
+    stop: FirewallLine | undefined,
+    { closed }: AllSections,
+  ): Partial<CredentialDraft> | string {
     for (const limit of this.commands.limits)
       this.#caution(`left out: ${shorten(limit)}: a grant is for an address, wherever it comes in`)
     const timeout = stop ? secondsOf(this.values, 'cmd_timeout', defaultCommandSeconds, this.#notes) : Infinity
@@ -99,7 +104,7 @@ export class Door {
     const window: Window = shortest === Infinity ? 'unlimited' : Math.min(shortest, maxWindowSeconds)
     if (window === 'unlimited') {
       const other = keysOf(start).every(key => closed.has(key))
-      const until = other ? 'another door closes it' : 'pkctl delete'
+      const until = other ? 'another section closes it' : 'pkctl delete'
       this.#caution(`there is no stop_command: it stays open until ${until}; a window such as 8h is safer`)
     }
     const { all, opens, services } = start
@@ -124,17 +129,17 @@ export class Door {
     }
   }
 
-  #closing(start: FirewallLine, { opened, hasOthers }: Doors): Partial<CredentialDraft> | string {
+  #closing(start: FirewallLine, { opened, hasOthers }: AllSections): Partial<CredentialDraft> | string {
     const unknown = keysOf(start).filter(key => !key.startsWith('service ') && !opened.has(key))
     if (unknown.length > 0) {
-      const why = `it closes ${unknown.join(', ')}, which no door opens`
+      const why = `it closes ${unknown.join(', ')}, which no section opens`
       return hasOthers ? this.#triggers(why) : why
     }
     const { all, opens, services } = start
     if (!services.every(isName)) return 'its service has a name that pkctl does not take'
     this.#notes.push(remark('it closes for the source that knocks; a window closes without a knock'))
     if (all !== undefined && [...opened].every(key => key.startsWith('all ports')))
-      return this.#triggers('no door opens a port by its number')
+      return this.#triggers('no section opens a port by its number')
     const onClose = this.#run(all === undefined ? this.commands.rests : this.values, 'start_command')
     return {
       closes: opens,

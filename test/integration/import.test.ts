@@ -159,7 +159,7 @@ describe('an imported configuration', () => {
     assert.equal(await lab.opens(server4, stranger4), 'reset')
   })
 
-  it('of knockd with a door for all ports opens the port of another door, and runs its commands', async () => {
+  it('of knockd with a section for all ports opens the port of another section, and runs its commands', async () => {
     const all = '/usr/sbin/iptables-nft -I INPUT -s %IP% -j ACCEPT'
     const text =
       '[ssh]\nsequence=7100,9100,8100\nstart_command=/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n' +
@@ -317,7 +317,12 @@ describe('pkctl import of a file without anything to import', () => {
     ['an empty file', '', ['knockd', '-'], /hint: expected sections such as \[openSSH\]/],
     ['comments alone', '# all\n\n', ['knockd', '-'], /hint: expected sections/],
     ['options alone', '[options]\nUseSyslog\n', ['knockd', '-'], /hint: expected sections/],
-    ['no door that can be one', '[a]\nsequence=1\n', ['knockd', '-'], /warning: left out: door 'a': it has no command/],
+    [
+      'no section that can be one',
+      '[a]\nsequence=1\n',
+      ['knockd', '-'],
+      /warning: left out: section 'a': it has no command/,
+    ],
     ['no knock rule', '*filter\n-A INPUT -j DROP\n', ['ipt_pkd', '-'], /warning: no rule uses ipt_pkd/],
     ['no SOURCE', 'KEY secret\n', ['fwknop', '-'], /hint: expected stanzas, each with SOURCE/],
     ['the stanza of the package', 'SOURCE ANY\nKEY_BASE64 __CHANGEME__\n', ['fwknop', '-'], /which is no key/],

@@ -33,7 +33,7 @@ describe('import ipt_pkd', () => {
       '[0:0] -A INPUT -p tcp -m tcp -m multiport --dports 80,443,8000:8010 -m state --state NEW -m recent --rcheck --seconds 30 --name pkd --mask 255.255.255.255 --rsource -j ACCEPT',
     )
     assert.deepEqual(value['services'], { 'tcp-80-and-more': { port: [80, 443, '8000-8010'] } })
-    assert.match(yaml, /# 1 other rules/)
+    assert.match(yaml, /# no part in knocks: 1 other rule,/)
   })
 
   it('a chain that fills the list, a key of hex, a port to knock at, any clock, the default tag', () => {
@@ -142,7 +142,7 @@ describe('import ipt_pkd', () => {
     )
     assert.deepEqual(value['services'], { ssh: { port: 22 } })
     assert.deepEqual(warnings, [])
-    assert.match(yaml, /# take lines 2 and 3 out of iptables[^]*# 3 other rules/)
+    assert.match(yaml, /# take lines 2 and 3 out of iptables[^]*# no part in knocks: 3 other rules/)
   })
 
   it('options without effect do not throw a rule away', () => {
@@ -246,7 +246,7 @@ describe('import ipt_pkd', () => {
     const twice = from(knock.replace(/-m recent.*/, '-j LIST'), chain, chain, check)
     assert.deepEqual(twice.warnings, [])
     for (const line of [4, 5]) assert.match(warnings.join('\n'), new RegExp(`line ${line}: it changes the list pkd`))
-    assert.match(yaml, /# 1 other rules/)
+    assert.match(yaml, /# no part in knocks: 1 other rule,/)
   })
 
   it('two rules for a port: the shorter time, with a comment', () => {

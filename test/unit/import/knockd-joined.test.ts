@@ -89,7 +89,7 @@ describe('import knockd: several commands in a line', () => {
     })
   }
 
-  it('a door that closes what a line opens by other means is run, too', () => {
+  it('a section that closes what a line opens by other means is run, too', () => {
     const text = `[a]\nsequence=3,2,1\ncommand=${accept('22')} | logger\n[b]\nsequence=4,2,1\ncommand=${accept('22', '-D')}\n`
     const { value } = from(text)
     assert.deepEqual(Object.keys(value['credentials']?.['b'] ?? {}), ['type', 'sequence', 'timeout', 'on-open'])
@@ -100,11 +100,11 @@ describe('import knockd: commands that are run as they are', () => {
   const plain = `[ssh]\nsequence=7,9,8\ncommand=${accept('22')}\n`
   const set = 'ipset add knock %IP%'
 
-  it('what they may have to open of other doors is said', () => {
+  it('what they may have to open of other sections is said', () => {
     const { warnings } = from(
       `${plain}[vpn]\nsequence=6,9,8\ncommand=pktables add %IP% --service vpn\n[set]\nsequence=4,9,8\ncommand=${set}\n`,
     )
-    assert.match(warnings.join('\n'), /set: the services of other doors \(ssh, vpn\) stay closed for it.*in opens/)
+    assert.match(warnings.join('\n'), /set: the services of other sections \(ssh, vpn\) stay closed for it.*in opens/)
     assert.doesNotMatch(from(`[set]\nsequence=4,9,8\ncommand=${set}\n`).warnings.join('\n'), /stay closed/)
     assert.doesNotMatch(from(`${plain}[x]\nsequence=4,9,8\ncommand=/bin/true\n`).warnings.join('\n'), /stay closed/)
   })
@@ -171,7 +171,7 @@ describe('import knockd: all ports', () => {
     ],
   ]
   for (const [name, start, stop, opens] of lines) {
-    it(`${name}: opens the services of the other doors, and is run for the ports of others`, () => {
+    it(`${name}: opens the services of the other sections, and is run for the ports of others`, () => {
       const { value, warnings, config } = from(ssh + vpn + all(start, stop))
       const credential = value['credentials']?.['everything']
       assert.deepEqual(credential?.['opens'] ?? [], opens)
@@ -197,7 +197,7 @@ describe('import knockd: all ports', () => {
     assert.match(warnings.join('\n'), /everything: it opens all ports there.*no service/)
   })
 
-  it('a door that takes it back closes what it opened', () => {
+  it('a section that takes it back closes what it opened', () => {
     const close = '[close]\nsequence=7400,9400,8400\ncommand=iptables -D INPUT -s %IP% -j ACCEPT\n'
     const { value } = from(ssh + all('iptables -I INPUT -s %IP% -j ACCEPT') + close)
     assert.deepEqual(value['credentials']?.['close']?.['closes'], ['ssh'])

@@ -200,7 +200,7 @@ describe('import knockd', () => {
     assert.match(zone.warnings.join('\n'), /left out: zone dmz/)
   })
 
-  it('a door that closes takes grants back, for one service or several', () => {
+  it('a section that closes takes grants back, for one service or several', () => {
     const text = (allow: string, remove: string) =>
       from(`[open]\nsequence=7,9,8\ncommand=${allow}\n[close]\nsequence=8,9,7\ncommand=${remove}\n`)
     const one = text(
@@ -208,14 +208,14 @@ describe('import knockd', () => {
       'iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
     )
     assert.deepEqual(one.value['credentials']?.['close']?.['closes'], ['ssh'])
-    assert.match(one.warnings.join('\n'), /stays open until another door closes it/)
+    assert.match(one.warnings.join('\n'), /stays open until another section closes it/)
     const two = text('ufw allow from %IP% to any port 9', 'ufw delete allow from %IP% to any port 9')
     assert.deepEqual(two.value['credentials']?.['close']?.['closes'], ['tcp-9', 'udp-9'])
     const named = text('pktables add %IP% --service vpn', 'pktables delete %IP% --service vpn')
     assert.deepEqual(named.value['credentials']?.['close']?.['closes'], ['vpn'])
     const none = from('[close]\nsequence=8,9\ncommand=iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n')
     assert.equal(none.value['credentials'], undefined)
-    assert.match(none.warnings.join('\n'), /door 'close': it closes 22\/tcp, which no door opens/)
+    assert.match(none.warnings.join('\n'), /section 'close': it closes 22\/tcp, which no section opens/)
   })
 
   it('commands without a service: a shell only where one is needed', () => {
@@ -358,7 +358,7 @@ describe('import knockd', () => {
     for (const file of ['/etc/nowhere', 'relative']) {
       const { value, warnings } = from(`[a]\none_time_sequences = ${file}\ncommand = /bin/true\n`)
       assert.equal(value['credentials'], undefined)
-      assert.match(warnings.join('\n'), /door 'a': its file of sequences/)
+      assert.match(warnings.join('\n'), /section 'a': its file of sequences/)
     }
   })
 
@@ -388,7 +388,7 @@ describe('import knockd', () => {
     })
   }
 
-  it('a heading that is none ends the door before it', () => {
+  it('a heading that is none ends the section before it', () => {
     const { value, warnings } = from('[a]\nsequence=1\ncommand=/bin/a\n[b] # c\nsequence=2\ncommand=/bin/b\n')
     assert.deepEqual(value['credentials']?.['a']?.['on-open'], { command: ['/bin/a'] })
     assert.equal(warnings.filter(line => line.includes('neither [name]')).length, 3)
