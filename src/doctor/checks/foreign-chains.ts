@@ -31,7 +31,7 @@ const follow = (chain: RuleChain, probe: Probe, { chains, addresses }: Surroundi
   passageThrough(chain, chains, probe, addresses)
 
 /** Who passes a base chain. */
-export const passes = ({ accepts, falls }: Passage, { base }: RuleChain): Reach =>
+const passes = ({ accepts, falls }: Passage, { base }: RuleChain): Reach =>
   base?.policy === 'drop' ? accepts : larger(accepts, falls)
 
 /** How packets of one sort fare in a base chain, however they come in. */
