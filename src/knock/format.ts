@@ -8,7 +8,6 @@
  *
  * Sequences of several packets are another kind of knock: sequence-tracker.ts.
  */
-import type { HmacName } from './fwknop/container.js'
 
 /** An address asked for. */
 export interface Requested {
@@ -97,7 +96,7 @@ export interface KnockRequest {
     readonly address?: string | undefined
     readonly user?: string
     /** Of the packet's own kinds of digests. */
-    readonly digest?: HmacName
+    readonly digest?: string
   }
 }
 

@@ -80,7 +80,7 @@ function isDigestOf(line: string, given: string): boolean {
   return names.some(name => digestOf(line, name) === given)
 }
 
-const digestOf = (line: string, name: HmacName): string =>
+const digestOf = (line: string, name: string): string =>
   withoutPadding(crypto.createHash(name).update(line, 'latin1').digest('base64'))
 
 const hasNat = (type: number) => [2, 4, 5, 6].includes(type)
@@ -135,7 +135,7 @@ interface LineFields {
   readonly ports: readonly AskedPort[]
   readonly address?: string | undefined
   readonly seconds?: number | undefined
-  readonly digest?: HmacName | undefined
+  readonly digest?: string | undefined
 }
 
 export function makeLine(fields: LineFields): Buffer {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
 import { credentialTypes, knockFormats } from '../../../src/config/credentials/credential-types.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
@@ -10,6 +11,7 @@ import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import type { KnockFormat, VerifiedKnock } from '../../../src/knock/format.js'
 import { KnockFormats } from '../../../src/knock/format-registry.js'
 import { root } from '../../support/commands.js'
+import { readKnockVectors, receiverOf } from '../../support/knock-vectors.js'
 import { credential } from '../config/config-support.js'
 import { knock, knockPort, laptop, start, TestClock } from '../controller/knock-support.js'
 import type { Vector } from './format-checks.js'
@@ -78,7 +80,76 @@ for (const { type, formats } of credentialTypes) {
   }
 }
 
+for (const one of credentialTypes) {
+  if (!('signed' in one)) continue
+  const { type, signed } = one
+  const vectors = readKnockVectors()
+  const { identity } = receiverOf(vectors).server
+  const secret = signed.secretOf({ identity })
+  const packets = vectors.cases
+    .map(({ name, now, payload }) => ({ name, time: now / 1000, bytes: Buffer.from(payload, 'hex') }))
+    .filter(({ name, bytes }) => name.startsWith('accepted') && signed.lengths.includes(bytes.length))
+  const begins = (bytes: Buffer, time: number) =>
+    signed.wordsOf(secret, time).every((word, i) => word === bytes.readUInt32BE(4 * i))
+
+  describe(`the signed format of ${type}`, () => {
+    it('has vectors, which begin with the words of their period and pass the check', () => {
+      assert.ok(packets.length > 0)
+      for (const { name, time, bytes } of packets) {
+        const around = [-1, 0, 1].map(period => time + period * signed.periodSeconds)
+        assert.ok(
+          around.some(each => begins(bytes, each)),
+          name,
+        )
+        assert.ok(signed.isFor(bytes, 0, bytes.length, secret), name)
+      }
+    })
+
+    it('refuses a packet with one changed bit, and one for another server', () => {
+      for (const { name, time, bytes } of packets.slice(0, 2)) {
+        const start = [-1, 0, 1].map(period => time + period * signed.periodSeconds).find(each => begins(bytes, each))
+        for (let bit = 0; bit < bytes.length * 8; bit++) {
+          const other = Buffer.from(bytes)
+          other[bit >> 3] = (other[bit >> 3] as number) ^ (1 << (bit & 7))
+          const isTaken = begins(other, start ?? 0) && signed.isFor(other, 0, other.length, secret)
+          assert.ok(!isTaken, `${name}: bit ${bit}`)
+        }
+        assert.ok(!signed.isFor(bytes, 0, bytes.length, { identity: Buffer.alloc(32, 7) }), name)
+      }
+    })
+
+    it('never throws, and takes no random bytes', () => {
+      fc.assert(
+        fc.property(fc.constantFrom(...signed.lengths), fc.infiniteStream(fc.nat(255)), (length, octets) => {
+          const bytes = Buffer.from(Array.from({ length }, () => octets.next().value as number))
+          return !signed.isFor(bytes, 0, length, secret)
+        }),
+        { numRuns: 50 },
+      )
+    })
+
+    it('has shapes that the kernel knows its packets by, and a secret that is restored', () => {
+      for (const { time, bytes } of packets) {
+        const shapes = knockFormats.shapesOf({ ...secret, type, port: 4000, onBehalfOf: [] }, time)
+        const [firstWord, secondWord] = [bytes.readUInt32BE(0), bytes.readUInt32BE(4)]
+        const want = { udpLength: bytes.length + 8, firstWord, secondWord, port: 4000 }
+        assert.ok(shapes.some(shape => JSON.stringify(shape) === JSON.stringify(want)))
+      }
+      assert.deepEqual(signed.secretOf(structuredClone(secret)), secret)
+      assert.notDeepEqual(signed.identityOf(secret), signed.identityOf({ identity: Buffer.alloc(32, 7) }))
+    })
+  })
+}
+
 describe('the registry', () => {
+  it('has formats in each entry, but for those of sequences', () => {
+    const empty = credentialTypes.filter(one => one.formats.length === 0 && !('signed' in one))
+    assert.deepEqual(
+      empty.map(({ type }) => type),
+      ['sequence', 'one-time', 'rotating'],
+    )
+  })
+
   it('has no two formats of one name, nor two types', () => {
     const ids = knockFormats.all.map(({ id }) => id)
     assert.deepEqual([...new Set(ids)], ids)
