@@ -82,7 +82,10 @@ const vaguely = (text: string) =>
     .replace(/key=[\w-]{43}/g, 'key=KEY')
     .replace(/SHA256:[\w+/]{43}/g, 'SHA256:FINGERPRINT')
     .replace(/its clock: \S+ s/g, 'its clock: N s')
-    .replace(/by a rule of iptables-nft, for this kernel has no queue statement in nft/g, "by nft's queue statement")
+    .replace(
+      /by a rule of iptables-nft, because this kernel has no queue statement in nft/g,
+      "by nft's queue statement",
+    )
     .replace(/iptables-nft NFQUEUE/g, 'nft queue')
     .trimEnd()
 
@@ -393,6 +396,22 @@ describe('files that the documents name', () => {
       }
     })
   }
+
+  it('exist also without their folder, in one that the paragraph names, or above it: CONTRIBUTING.md', () => {
+    let found = 0
+    for (const paragraph of textOf('CONTRIBUTING.md').split(/\n(?=\d+\. |- |\n)/)) {
+      const named = [...paragraph.matchAll(/`((?:src|test|scripts)\/[\w./-]*)`/g)].map(([, file = '']) =>
+        path.dirname(file),
+      )
+      const folders = named.flatMap(folder => [folder, path.dirname(folder)])
+      for (const [, file = ''] of paragraph.matchAll(/`([a-z][\w-]+\.(?:ts|js|sh))`/g)) {
+        const isThere = folders.some(folder => fs.existsSync(path.join(root, folder, file)))
+        assert.ok(isThere, `${file}: ${paragraph}`)
+        found++
+      }
+    }
+    assert.ok(found > 0)
+  })
 
   it('README.md has less than 150 lines', () => {
     assert.ok(textOf('README.md').split('\n').length < 150)
