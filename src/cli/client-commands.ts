@@ -21,7 +21,7 @@ export const clientCommands: CommandTable = {
   },
   keygen: {
     group,
-    summary: 'make a key, and say where it goes',
+    summary: 'make a key, and say where to put it',
     load: async () => (await import('./commands/keygen.js')).keygenCommand,
   },
   sequence: {

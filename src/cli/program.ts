@@ -87,7 +87,7 @@ const commands: CommandTable = {
   },
   status: {
     group: daemon,
-    summary: 'ask the daemon how it is',
+    summary: 'show the state of the daemon',
     load: async () => (await import('./commands/status.js')).statusCommand,
   },
   log: {
@@ -102,7 +102,7 @@ const commands: CommandTable = {
   },
   explain: {
     group: daemon,
-    summary: 'say whether an address gets in, and why',
+    summary: 'say whether an address has access, and why',
     load: async () => (await import('./commands/explain.js')).explainCommand,
   },
   check: {

@@ -51,7 +51,7 @@ export function unmatchedInterfaces(
   return [
     ...services.flatMap(({ name: service, interfaces }) =>
       problemsOf(interfaces, host).map(({ what, advice }) => {
-        const message = `service ${service} filters only what comes in by ${interfaces.join(', ')}, and ${what}: by other interfaces its port is open`
+        const message = `service ${service} filters only packets that arrive by ${interfaces.join(', ')}, and ${what}: by other interfaces its port is open`
         return { service, message, advice }
       }),
     ),

@@ -1,4 +1,4 @@
-/** Whom the daemon tells of events, and how. */
+/** Where the daemon reports events, and how. */
 import * as z from 'zod'
 import { parseDuration, unexpected, ValueError } from '../util/index.js'
 import { duration, expectedSecret, listOf, mapping, oneOf, parsed } from './schema-parts.js'

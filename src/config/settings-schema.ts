@@ -148,14 +148,14 @@ export const sections = {
   'self-test': parsed(textOrNumber('off, seconds, or a duration such as 1m'), readSelfTest)
     .prefault(60)
     .describe(
-      'How often the daemon sends a knock to itself, which opens nothing, to see whether knocks are heard: from 1s to ' +
+      'How often the daemon sends a knock to itself, which opens nothing, to see whether knocks arrive: from 1s to ' +
         '1h, or off. Default: 60',
     ),
   notify: z
     .record(z.string().regex(namePattern), notifySchema)
     .nullable()
     .prefault({})
-    .describe('Whom the daemon tells of events, by name: a command or a webhook each.'),
+    .describe('Where the daemon reports events, by name: a command or a webhook each.'),
   'allow-readable-keys': flag()
     .prefault(false)
     .describe('Only warn of key files that group or others can read. Default: false'),

@@ -94,7 +94,7 @@ const maxSocketBytes = 107
 export function parseSocketPath(text: string, reserved = 0): string {
   const [bytes, most] = [Buffer.byteLength(text), maxSocketBytes - reserved]
   if (bytes > most)
-    throw new ValueError(`expected a path of at most ${most} bytes, for sockets have no longer ones, got ${bytes}`)
+    throw new ValueError(`expected a path of at most ${most} bytes, the longest path of a socket, got ${bytes}`)
   return parseAbsolutePath(text)
 }
 

@@ -123,7 +123,7 @@ export class Controller {
     await this.#background.watchRuleset(this.#nativeQueue)
     const how = this.#nativeQueue
       ? "by nft's queue statement"
-      : 'by a rule of iptables-nft, for this kernel has no queue statement in nft'
+      : 'by a rule of iptables-nft, because this kernel has no queue statement in nft'
     log.info(`listening on queue ${this.#queue} ${how}`, { queue: this.#queue, native: this.#nativeQueue })
     await this.#background.untilWatched()
     this.#background.selfTest.follow(this.#config.selfTestSeconds)

@@ -72,7 +72,10 @@ function explained({ problem }: SocketError, path: string, group: string): UserE
         'pkctl status shows it, pkctl reload makes it read its configuration',
       )
     case 'not-a-socket':
-      return new UserError(`${path} is not a socket, and stays`, 'choose another path with socket: path')
+      return new UserError(
+        `${path} is not a socket, and pkctld does not replace it`,
+        'choose another path with socket: path',
+      )
     case 'no-such-group':
       return new UserError(`socket: there is no group ${group}`, `groupadd --system ${group} makes it`)
     case 'not-in-group':

@@ -25,6 +25,6 @@ const nftHints: Partial<Record<NftErrorKind, string>> = {
   'missing-tool': 'install the packages nftables and, where the kernel lacks nft queue, iptables',
   permission: 'run as root, or with the capability CAP_NET_ADMIN',
   unsupported: 'the kernel needs nf_tables with the inet family (Linux 5.10 or later)',
-  busy: 'something else leads there; pkctld, where it runs, answers nft delete table inet pkctl with a new one, grants included',
+  busy: 'another rule refers to it; after nft delete table inet pkctl, a running pkctld makes the table again, with the grants',
   full: 'a set of grants has reached its size; pkctl list shows who is in it',
 }

@@ -1,5 +1,6 @@
 /** Lines into a pipe or socket whose reader may be slow, or may never read: what it does not take in time is dropped. */
 import type { Writable } from 'node:stream'
+import { count } from '../util/index.js'
 
 /** So much may wait for the reader. */
 const maxWaitingBytes = 1_000_000
@@ -24,7 +25,8 @@ export class LogPipe {
       return
     }
     if (this.#untold > 0 && pipe.writableLength === 0) {
-      pipe.write(`pkctld: ${this.#untold} log lines were dropped, because no process read them in time\n`)
+      pipe.write(`pkctld: dropped ${count(this.#untold, 'log line')}, because no process read them in time
+`)
       this.#untold = 0
     }
     this.#waiting++

@@ -63,7 +63,7 @@ function run(): void {
     post({
       kind: 'trouble',
       level: 'warn',
-      message: `${journal.damaged} records of knocks were damaged; refused are knocks up to now and the skew of their credential, and with any clock up to the latest one known`,
+      message: `damaged records of knocks: ${journal.damaged}; refused are knocks up to now and the skew of their credential, and with any clock up to the latest one known`,
     })
   }
   const tally = new KnockTally()

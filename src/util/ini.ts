@@ -36,9 +36,9 @@ export function parseIni(text: string): Sections {
       continues = false
       continue
     }
-    const [, name = '', value = ''] = /^([^=:]*)[=:](.*)$/.exec(line) ?? fail("expected [place], or 'name = value'")
+    const [, name = '', value = ''] = /^([^=:]*)[=:](.*)$/.exec(line) ?? fail("expected [section], or 'name = value'")
     if (name.trim() === '') fail('a value without a name')
-    if (current === undefined) fail('a value before the first [place]')
+    if (current === undefined) fail('a value before the first [section]')
     if (value.includes('%(')) fail("'%(' (interpolation) is not supported")
     current?.set(name.trim().toLowerCase(), valueOf(value))
     continues = true

@@ -70,7 +70,7 @@ describe('doctor, of the daemon and services', () => {
         path.join(p.lab.directory, 'other.sock'),
       ])
       const other = p.lab.file('other.yaml', fs.readFileSync(path.join(p.lab.directory, 'pkctl.yaml'), 'utf8'))
-      await p.finds('daemon-other-configuration', /pkctld reads .*pkctl\.yaml, and this looks at .*other\.yaml/, [
+      await p.finds('daemon-other-configuration', /pkctld reads .*pkctl\.yaml, and pkctl doctor reads .*other\.yaml/, [
         '--config',
         other,
       ])
@@ -149,7 +149,7 @@ describe('doctor, of the daemon and services', () => {
       await p.lab.peer(...Array.from({ length: 30 }, () => ({ send: knock })), { connect: step }, { connect: step })
       p.daemon?.child.kill('SIGCONT')
       // 14 knocks and 2 steps found no place.
-      await p.finds('queue-overflow', /^16 knocks went by queue 62 unanswered/)
+      await p.finds('queue-overflow', /^queue 62 has recently left 16 knocks without an answer/)
     })
 
     it("strays: 'foreign-queue', 'queue-shared'", async () => {

@@ -201,7 +201,7 @@ describe('mistakes', () => {
     const own = (socket: string) => lab.file('odd.yaml', `state-directory: ${lab.directory}/odd\nsocket: ${socket}\n`)
     const start = (socket: string) => () => lab.pkctl('daemon', '--config', own(socket))
     await fails(start(`{ path: ${lab.directory}/odd.sock, group: nosuchgroup }`), 1, /no group nosuchgroup/, /groupadd/)
-    await fails(start(`{ path: ${file} }`), 1, /precious is not a socket, and stays/)
+    await fails(start(`{ path: ${file} }`), 1, /precious is not a socket, and pkctld does not replace it/)
     assert.equal(fs.readFileSync(file, 'utf8'), 'data')
   })
 

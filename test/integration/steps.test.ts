@@ -169,7 +169,7 @@ describe('sequences, in more detail', () => {
       await knock(7000, 9000, 8000)
       assert.equal(await opens(), 'timeout')
       await knock(7100, '7300:udp', 7200)
-      await daemon.says(/only 1 sequences left[^]*the next one counts/)
+      await daemon.says(/only 1 sequence left[^]*the next one counts/)
       await knock(7500, 7400)
       await daemon.says(/has no sequence left/)
       assert.equal(fs.readFileSync(file, 'utf8'), '#7000,9000,8000\n#7100,7300:udp,7200\n#1,2\n#7500,7400\n')

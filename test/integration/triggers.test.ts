@@ -153,7 +153,7 @@ describe('triggers', () => {
       connect: { host: server4, port: 22, from: client4 },
     })
     assert.equal(outcomes.at(-1)?.result, 'open')
-    await daemon.says(/on-open of c is not run: 1 commands are waiting already/)
+    await daemon.says(/on-open of c is not run: no more than 1 command can wait/)
     await until(() => written('runs')?.startsWith('x\nx\n') === true)
     await until(() => written('runs') === 'x\nx\nx\n')
   })

@@ -20,7 +20,7 @@ interface Flags {
 
 export function doctorCommand(terminal: Terminal): Command {
   return new Command('doctor')
-    .description('look at this machine, and say what is wrong or risky and what to do')
+    .description('check this machine, and say what is wrong or risky and what to do')
     .option('--config <file>', 'the configuration to look at', defaultConfig)
     .option('--socket <path>', "the daemon's socket (default: that of the configuration)")
     .option('--json', 'print one JSON list of findings')

@@ -24,7 +24,7 @@ Example:
 
 export function explainCommand(terminal: Terminal): Command {
   return new Command('explain')
-    .description('show whether an address gets in, by which rule, and why its last knock was refused')
+    .description('show whether an address has access, by which rule, and why its last knock was refused')
     .argument('<address>', 'the address of a client, IPv4 or IPv6')
     .option('--config <file>', 'configuration', defaultConfig)
     .option('--socket <path>', "the daemon's socket (default: that of the configuration)")

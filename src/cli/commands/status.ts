@@ -9,7 +9,7 @@ import { jsonText } from '../output/json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
-    .description('ask the daemon how it is')
+    .description('show the state of the daemon')
     .option('--json', 'print one JSON object')
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
@@ -53,7 +53,9 @@ function lines(status: Status, terminal: Terminal): string[] {
       ? [`  log: ${count(status.lostLogLines, 'line')} lost: its program does not read, or its file cannot be written`]
       : []),
     ...refusedLines(status),
-    ...(status.strayPackets > 0 ? [`  ${status.strayPackets} packets from a foreign rule for this queue`] : []),
+    ...(status.strayPackets > 0
+      ? [`  ${count(status.strayPackets, 'packet')} from a foreign rule for this queue`]
+      : []),
   ]
 }
 

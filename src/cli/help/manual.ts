@@ -59,11 +59,11 @@ const withSubcommands = (command: CommandNode): CommandNode[] => [
 const files = section(
   'FILES',
   ...tagged(slanted('/etc/pkctl/pkctl.yaml'), 'The configuration, with', `${slanted('conf.d')} beside it.`),
-  ...tagged(slanted('/etc/pkctl/keys'), 'Keys, closed to everyone but root and the daemon.'),
+  ...tagged(slanted('/etc/pkctl/keys'), 'Keys, which only root and the daemon can read.'),
   ...tagged(slanted('/run/pkctl/pkctl.sock'), "The daemon's socket."),
   ...tagged(
     slanted('/var/lib/pkctl'),
-    'What must survive a restart: the knocks that were honoured, and the last good services.',
+    'What must survive a restart: the knocks that were accepted, and the last valid services.',
   ),
 )
 
@@ -72,7 +72,7 @@ const exitStatus = section(
   ...tagged(bold('0'), plain('Done, or nothing to do.')),
   ...tagged(
     bold('1'),
-    plain('It failed, or the daemon refused it. The error says why, and nothing was changed halfway.'),
+    plain('It failed, or the daemon refused it. The error says why. The change is made as a whole, or not at all.'),
   ),
   ...tagged(bold('2'), plain('The command line is wrong.')),
 )
@@ -127,7 +127,7 @@ function pkctldPage(parts: ManualParts): string {
     ),
     section(
       'EXIT STATUS',
-      ...tagged(bold('0'), plain('The daemon was told to end.')),
+      ...tagged(bold('0'), plain('A signal ended the daemon.')),
       ...tagged(bold('1'), plain('It could not start, or could not go on. The log says why, and ports stay closed.')),
       ...tagged(bold('2'), plain('The command line is wrong.')),
     ),

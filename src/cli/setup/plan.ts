@@ -89,7 +89,7 @@ export function planLines(plan: Plan): string[] {
     ...knocker.leftOut.map(line => `leave out ${line}`),
     `close port ${port} (${service}) to everyone who has not knocked`,
     ...(allowMe ? [`grant the address of your ssh session access, ${timeText(allowMeFor ?? null)}`] : []),
-    start ? 'start pkctld now, and at each boot' : 'leave the start of pkctld to you',
+    start ? 'start pkctld now, and at each boot' : 'do not start pkctld: you start it yourself',
     confirmWithin === undefined
       ? 'keep the change without a confirmation'
       : `undo all that unless you run pkctl confirm within ${confirmWithin} s`,

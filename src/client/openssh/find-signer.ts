@@ -266,7 +266,8 @@ class SignerFinder {
     try {
       return parseSignature(await agentSignature(agent, blob, signedData(signatureNamespace, message)), key.type)
     } catch (error) {
-      if (error instanceof SshFormatError) throw new UserError(`the ssh-agent signs in another way: ${error.message}`)
+      if (error instanceof SshFormatError)
+        throw new UserError(`the signature of the ssh-agent cannot be used: ${error.message}`)
       if (!(error instanceof AgentError)) throw error
       if (file === undefined) throw new UserError(`${error.message} to sign`, refusalHint)
       this.surroundings.say(`${error.message} to sign; ${file} is used`)

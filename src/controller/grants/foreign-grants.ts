@@ -6,6 +6,7 @@ import type { RulesetTransaction } from '../../nft/index.js'
 import { grantSetOf, isBarrier, isDeletion, isOurs } from '../../nft/index.js'
 import { EventLimiter } from '../report/event-limiter.js'
 import type { Log } from '../report/log-interface.js'
+import { count } from '../../util/index.js'
 
 /** Other programs may do it again and again. */
 const linesPerSecond = 5
@@ -49,7 +50,7 @@ export class ForeignGrants {
     const who = by === '' ? 'another program' : by
     const more = sources.length > named ? ` and ${sources.length - named} more` : ''
     const suppressed = this.#lines.takeSuppressed()
-    const others = suppressed > 0 ? `; ${suppressed} such changes before were too many to name` : ''
+    const others = suppressed > 0 ? `; and ${count(suppressed, 'such change')} before, too many to name` : ''
     const what = `${sources.slice(0, named).join(', ')}${more}`
     this.log.warn(`${sentence[kind](who, what, service)}, without pkctl${others}`, {
       ...{ event: 'foreign-grant', change: kind, service, sources: sources.slice(0, named) },

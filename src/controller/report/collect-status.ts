@@ -76,7 +76,7 @@ export interface Status {
   readonly refusedReload?: RefusedReload | null
 }
 
-/** `byOthers`: grants that other programs made, took back or changed. */
+/** `byOthers`: grants that other programs made, revoked or changed. */
 export type GrantCounts = GrantAuditCounts & { readonly byOthers: number }
 
 /** The last reload, where it was refused: the active configuration is an older one than that of the file. */

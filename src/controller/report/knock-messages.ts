@@ -146,9 +146,9 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'bad-message':
       return 'what it asks for cannot be read'
     case 'command-refused':
-      return 'asks to run a command of its own, which no knock may'
+      return 'asks to run a command, which a knock cannot do'
     case 'nat-refused':
-      return 'asks for address translation, which pkctl has none of'
+      return 'asks for address translation, which pkctl does not support'
     case 'wrong-user':
       return 'names another user than the one that its credential is for'
     case 'source-not-named':

@@ -77,7 +77,7 @@ export class Reporter {
   }
 
   #suppressed({ unverified, others }: Suppressed): void {
-    if (others > 0) this.log.info(`and ${others} more knocks, too many to name`, { suppressed: others })
+    if (others > 0) this.log.info(`and ${count(others, 'more knock')}, too many to name`, { suppressed: others })
     if (unverified > 0)
       this.log.debug(`and ${unverified} more invalid knocks, too many to name`, { suppressed: unverified })
   }

@@ -44,14 +44,14 @@ export class DriftLog {
     const whose = by === '' ? 'another program' : by
     const what = drift.slice(0, 5).join(', ') + (drift.length > 5 ? ' and more' : '')
     this.log[this.row <= loggedEach ? 'warn' : 'debug'](
-      `${what} by ${whose}; restored ${sinceTime(since.noticed)} ms after pkctld noticed, at most ${took} ms after the change, with ${restored} grants`,
+      `${what} by ${whose}; restored ${sinceTime(since.noticed)} ms after pkctld noticed, at most ${took} ms after the change, with ${count(restored, 'grant')}`,
       fields,
     )
     if (this.row <= loggedEach) return
     this.#sinceSummary++
     if (now - this.#lastSummary < minuteMilliseconds) return
     this.log.warn(
-      `the rules keep being changed, last by ${whose}: restored ${this.#sinceSummary} more times; two programs that both manage the ruleset should not fight`,
+      `the rules keep being changed, last by ${whose}: restored ${count(this.#sinceSummary, 'more time')}; two programs that both manage the ruleset should not fight`,
       fields,
     )
     this.#sinceSummary = 0

@@ -62,7 +62,7 @@ function judge({ ports, queue: { number, native }, isQueued, isPassedBy, isReadi
       'rules',
       `knocks to ${ports} are dropped before they come to queue ${number}: by a rule of another program, or by 'limits'`,
     )
-  if (isReading) return failed('queue', `queue ${number} is full, or slow: more comes than pkctld can answer`)
+  if (isReading) return failed('queue', `queue ${number} is full, or slow: more packets arrive than pkctld can answer`)
   if (native || !isPassedBy || waiting > 0)
     return failed('reader', `the packet worker reads no packet of queue ${number}`)
   return failed('queue', `knocks pass by queue ${number}: the rule of iptables-nft that queues them is missing`)

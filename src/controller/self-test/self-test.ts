@@ -176,8 +176,8 @@ export class SelfTest {
     const fields = { event: `self-test-${result}`, ...(cause ? { cause } : {}) }
     if (result === 'failed') log.error(`the self-test failed: ${because}${cause ? advice[cause] : ''}`, fields)
     else if (result === 'impossible') log.warn(`the self-test is not possible: ${because}`, fields)
-    else if (before.result === 'failed') log.warn('the self-test passes again: knocks are heard', fields)
-    else if (result === 'passed') log.debug('the self-test passed: knocks are heard')
+    else if (before.result === 'failed') log.warn('the self-test passes again: knocks arrive', fields)
+    else if (result === 'passed') log.debug('the self-test passed: knocks arrive')
   }
 }
 

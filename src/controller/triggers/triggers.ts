@@ -158,7 +158,7 @@ export class Triggers {
   }
 
   #refuseFull({ name }: CommandRun): void {
-    this.#refuse(`${name} is not run: ${this.#queue.length} commands are waiting already`)
+    this.#refuse(`${name} is not run: no more than ${count(this.#queue.length, 'command')} can wait`)
   }
 
   #refuse(message: string): void {

@@ -36,7 +36,7 @@ const differences = counter(
   'kind',
 )
 const restoredGrants = counter('pkctl_grants_restored_total', 'Missing grants that were given again.')
-const foreignGrants = counter('pkctl_foreign_grants_total', 'Grants that other programs made, took back or changed.')
+const foreignGrants = counter('pkctl_foreign_grants_total', 'Grants that other programs made, revoked or changed.')
 const compared = gauge('pkctl_grants_compared_timestamp_seconds', 'When grants were last compared, in Unix time.')
 const waited = counter('pkctl_waited_connections_total', 'Connections that waited for the answer to a knock.')
 const stray = counter('pkctl_stray_packets_total', 'Packets that rules of other programs queued.')
@@ -67,7 +67,7 @@ const replayFullest = gauge('pkctl_replay_fullest_ratio', 'How full the fullest 
 const heals = counter('pkctl_heals_total', 'How often the rules were restored after another program changed them.')
 const openSeconds = counter(
   'pkctl_open_seconds_total',
-  'How long rules were changed or missing by the doing of other programs, at most.',
+  'How long rules were changed or missing by other programs, at most.',
 )
 const watched = gauge('pkctl_watched', '1 while changes of the rules are noticed at once.')
 const owned = gauge('pkctl_table_owned', '1 while pkctld owns its table.')

@@ -29,7 +29,7 @@ function pastInput(spec: ServiceSpec, specs: readonly ServiceSpec[], chain: Rule
   return [
     finding(
       'published-past-input',
-      `${chainText(chain, kernel.chains)} sends ${listed(around.map(probeText))} elsewhere, as for a container, before service ${spec.name} looks at it: it may be open to everyone`,
+      `${chainText(chain, kernel.chains)} sends ${listed(around.map(probeText))} elsewhere, as for a container, before service ${spec.name} filters it: it may be open to everyone`,
       `let the service filter before that: 'hook: prerouting' in the configuration, or pkctl init ${spec.name} --hook prerouting`,
       { service: spec.name, table: `${chain.family} ${chain.table}` },
     ),

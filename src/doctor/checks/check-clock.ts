@@ -25,7 +25,7 @@ export function checkClock({ clock, configuration: { config } }: Facts): Finding
     finding(
       'clock-unsynchronised',
       `the kernel says that the clock is not synchronised: when it has drifted, valid knocks of ${who} are refused`,
-      'run systemd-timesyncd or chrony; where the host sets the clock of this machine, all may be well',
+      'run systemd-timesyncd or chrony; where the host sets the clock of this machine, the time may be right',
     ),
   ]
 }

@@ -41,7 +41,7 @@ function shellTriggers({ name, triggers }: Credential): Finding[] {
     event => isShell(triggers[event]?.command) || isShell(triggers[event]?.command6),
   )
   if (events.length === 0) return []
-  const message = `${name} runs ${listed(events.map(event => `on-${event}`))} by a shell, which reads more into its line than may be meant`
+  const message = `${name} runs ${listed(events.map(event => `on-${event}`))} by a shell, which also interprets characters such as $ and ; in the line`
   return [
     finding('shell-trigger', message, "use 'command' with a program and its arguments: it needs no shell", {
       credential: name,

@@ -47,7 +47,7 @@ function judgeAbsent(
       ...findings,
       finding(
         'daemon-mute',
-        `pkctld takes the call at ${socket} and does not answer`,
+        `pkctld accepts the connection at ${socket} and does not answer`,
         'systemctl restart pkctld; its log may say why',
         { path: socket },
       ),
@@ -93,7 +93,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (status.config !== configuration.file) {
     say(
       'daemon-other-configuration',
-      `pkctld reads ${status.config}, and this looks at ${configuration.file}`,
+      `pkctld reads ${status.config}, and pkctl doctor reads ${configuration.file}`,
       `pkctl doctor --config ${status.config}`,
       { path: configuration.file },
     )
@@ -115,7 +115,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (queue.unanswered > 0) {
     say(
       'queue-overflow',
-      `${queue.unanswered} knocks went by queue ${queue.number} unanswered lately: it was full, or no program read it${queue.native ? '' : ', or another program removed its rule'}; some may have been valid`,
+      `queue ${queue.number} has recently left ${count(queue.unanswered, 'knock')} without an answer: it was full, or no program read it${queue.native ? '' : ', or another program removed its rule'}; some may have been valid`,
       "see who sends so much; 'queue: max-length' makes room, 'limits: total' bounds it",
     )
   }
@@ -130,7 +130,7 @@ function judgeRunning(status: Status, { configuration, kernel, daemon }: Facts, 
   if (status.strayPackets > 0) {
     say(
       'queue-shared',
-      `${status.strayPackets} packets came to queue ${queue.number} by a rule that is not pkctl's`,
+      `${count(status.strayPackets, 'packet')} came to queue ${queue.number} by a rule that is not pkctl's`,
       "nft list ruleset shows it; use another number there, or with 'queue: number' here",
     )
   }

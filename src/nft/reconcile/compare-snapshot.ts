@@ -36,7 +36,7 @@ export function compareSnapshot(before: Snapshot, listing: Listing): Comparison 
   const states = readServices(listing)
   const removed = [...before.services.keys()].filter(name => removedWithoutTrace(name, listing))
   const drift = [
-    ...(listing.flagged ? ['the table sleeps'] : []),
+    ...(listing.flagged ? ['the table is dormant'] : []),
     ...packetPathDrift(before, listing, new Set(removed.flatMap(setNames).map(set => `"@${set}"`))),
   ]
   const driftedGates = hooks.filter(hook => !isGateAsBefore(hook, before, listing, states))

@@ -141,7 +141,7 @@ export class Reconciler {
       if (!(error instanceof SyntaxError)) throw error
       await this.access.nft.apply([addTable()])
       const { drift } = await this.#reconcileListed(packetPathFor)
-      return { ...nothing, drift: ['the table sleeps', ...drift], at: performance.now() }
+      return { ...nothing, drift: ['the table is dormant', ...drift], at: performance.now() }
     }
   }
 

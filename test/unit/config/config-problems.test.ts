@@ -109,7 +109,7 @@ describe('loadConfig: problems', () => {
       ['127.0.0.1', "expected an absolute path, or an address and a port such as 127.0.0.1:9754, got '127.0.0.1'"],
       ['127.0.0.1:0', "expected a port from 1 to 65535, got '0'"],
       ['1.2.3:80', "expected an IPv4 or IPv6 address, got '1.2.3'"],
-      [`/${'x'.repeat(107)}`, 'expected a path of at most 107 bytes, for sockets have no longer ones, got 108'],
+      [`/${'x'.repeat(107)}`, 'expected a path of at most 107 bytes, the longest path of a socket, got 108'],
       ['/run/pkctl/pkctl.sock', "/run/pkctl/pkctl.sock is the socket of 'socket' (give it another name)"],
     ].map(([listen = '', want = '']) => ({
       name: `metrics at ${listen.slice(0, 30)}`,

@@ -183,7 +183,7 @@ describe('a self-test', () => {
     assert.deepEqual([result, passedAt, failures], ['passed', now, 0])
     await next({})
     assert.deepEqual(changes, ['passed'])
-    assert.deepEqual(logged, ['the self-test passed: knocks are heard'])
+    assert.deepEqual(logged, ['the self-test passed: knocks arrive'])
   })
 
   const faults: readonly [string, Partial<Way>, string, RegExp][] = [
@@ -234,7 +234,7 @@ describe('a self-test', () => {
     assert.equal(cause, 'queue')
   })
 
-  it('finds that nft is dead, though knocks are heard', async () => {
+  it('finds that nft is dead, though knocks arrive', async () => {
     problem = 'the ruleset could not be compared for 50 s'
     test.follow(60)
     const { result, cause, because } = await ended()

@@ -182,7 +182,7 @@ describe('triggers', () => {
     const triggers = make(`${timed}, on-open: {command: [/bin/a, '{ip}']}`)
     for (const last of [1, 2, 3, 4]) triggers.opened('c', `192.0.2.${last}`)
     assert.deepEqual(argvs(), ['/bin/a 192.0.2.1', '/bin/a 192.0.2.2'])
-    assert.deepEqual(said, ['on-open of c is not run: 1 commands are waiting already'])
+    assert.deepEqual(said, ['on-open of c is not run: no more than 1 command can wait'])
     runs[0]?.end()
     await settle()
     assert.deepEqual(argvs().slice(2), ['/bin/a 192.0.2.3'])

@@ -65,7 +65,7 @@ describe('Reconciler', () => {
       return apply(commands)
     }
     const { drift, restored } = await reconcile()
-    assert.deepEqual({ drift, restored }, { drift: ['the table sleeps'], restored: 0 })
+    assert.deepEqual({ drift, restored }, { drift: ['the table is dormant'], restored: 0 })
     assert.equal((await list()).flagged, false)
   })
 
