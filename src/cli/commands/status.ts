@@ -5,6 +5,14 @@ import { queueStatistics } from '../../queue/statistics.js'
 import { unconfirmedSeconds } from '../../safety/waiting-change.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
+import {
+  grantCheckLines,
+  instantText,
+  otherMinutesLines,
+  selfTestLines,
+  tableText,
+  waitingLines,
+} from '../output/health-text.js'
 import { jsonText } from '../output/json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {
@@ -16,7 +24,7 @@ export function statusCommand(terminal: Terminal): Command {
       const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
       const rollsBackIn = (await unconfirmedSeconds()) ?? null
       if (flags.json) terminal.out(jsonText({ ...status, rollsBackIn }))
-      else for (const line of [...lines(status, terminal), ...waitingLines(rollsBackIn)]) terminal.out(line)
+      else for (const line of [...lines(status, terminal), ...indented(waitingLines(rollsBackIn))]) terminal.out(line)
     })
 }
 
@@ -39,15 +47,13 @@ function lines(status: Status, terminal: Terminal): string[] {
       `${waiting(queue)}, ${queue.unanswered} unanswered`,
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${unchecked}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
-    ...grantLines(status),
-    ...(knocks.ofOtherMinutes
-      ? [`  ${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
-      : []),
+    ...indented(grantCheckLines(status)),
+    ...indented(otherMinutesLines(status)),
     ...(status.signatures === 'down'
       ? ['  signatures are not verified: no knock of type ssh counts, see the log']
       : []),
     `  rules restored: ${status.healed}${status.watched ? '' : `; the ruleset is not watched: ${oneLine(status.unwatchedBecause ?? 'the log says why')}`}`,
-    ...(status.selfTest ? selfTestLines(status.selfTest) : []),
+    ...indented(status.selfTest ? selfTestLines(status.selfTest) : []),
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
     ...(status.lostLogLines
       ? [`  log: ${count(status.lostLogLines, 'line')} lost: its program does not read, or its file cannot be written`]
@@ -59,42 +65,15 @@ function lines(status: Status, terminal: Terminal): string[] {
   ]
 }
 
-function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['selfTest']>): string[] {
-  if (result === 'impossible') return [`  self-test: not possible: ${oneLine(because)}`]
-  if (result !== 'failed') return []
-  const last = passedAt === null ? 'none has passed since the start' : `the last one that passed: ${timeText(passedAt)}`
-  return [`  self-test: failed: ${oneLine(because)}; ${last}`]
-}
-
-const timeText = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
-
-const waitingLines = (rollsBackIn: number | null): string[] =>
-  rollsBackIn === null
-    ? []
-    : [`  a change is rolled back in ${durationText(rollsBackIn)}: pkctl confirm keeps it, pkctl rollback undoes it`]
-
-function grantLines({ grantCheck }: Status): string[] {
-  if (!grantCheck) return []
-  const { missing, restored, unknown, changed, byOthers } = grantCheck
-  const parts = [
-    missing > 0 ? `${missing} were missing in the kernel, and ${restored} of them are given again` : '',
-    unknown > 0 ? `${unknown} were not known` : '',
-    changed > 0 ? `${changed} had another end` : '',
-    byOthers > 0 ? `${byOthers} changed by other programs` : '',
-  ].filter(part => part !== '')
-  return parts.length > 0 ? [`  grants: ${parts.join('; ')}`] : []
-}
-
-function tableText({ mode, because }: NonNullable<Status['table']>): string {
-  if (mode === 'owned') return 'owned: other programs can neither change nor flush it'
-  return `restored after changes${because === undefined ? '' : `: ${oneLine(because)}`}`
-}
+const indented = (lines: readonly string[]) => lines.map(line => `  ${line}`)
 
 function refusedLines({ refusedReload }: Status): string[] {
   if (!refusedReload) return []
   const { at, error, errors } = refusedReload
   const more = errors > 1 ? ` (and ${count(errors - 1, 'more error')})` : ''
-  return [`  the reload at ${timeText(at)} was refused, and an older configuration is active: ${oneLine(error)}${more}`]
+  return [
+    `  the reload at ${instantText(at)} was refused, and an older configuration is active: ${oneLine(error)}${more}`,
+  ]
 }
 
 const waiting = ({ waiting }: Status['queue']): string =>

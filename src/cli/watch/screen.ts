@@ -2,8 +2,10 @@
 import type { Status } from '../../controller/index.js'
 import type { HistoryEntry } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
+import { parseGrantComment } from '../../nft/index.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 import { localTime } from '../output/history-text.js'
+import { grantCheckLines, otherMinutesLines, selfTestLines, tableText, waitingLines } from '../output/health-text.js'
 import { portsText } from '../output/service-text.js'
 import type { View } from './view.js'
 
@@ -12,6 +14,8 @@ export interface GrantLine {
   readonly source: string
   readonly by: string
   readonly secondsLeft: number | null
+  /** Of a grant by hand: who made it, when, and why. */
+  readonly comment?: string
 }
 
 interface Layout {
@@ -50,8 +54,10 @@ export function drawScreen(view: View, before: View | undefined, layout: Layout)
   return [...shown, ...Array<string>(Math.max(0, rows - 1 - shown.length)).fill(''), cut(layout.note || keys, columns)]
 }
 
-function healthLines({ status, problems }: View, { columns, strong }: Layout): string[] {
-  const lines = status ? statusLines(status) : [`pkctld does not answer: ${problems[0] ?? ''}`]
+function healthLines({ status, problems, rollsBackIn }: View, { columns, strong }: Layout): string[] {
+  const lines = status
+    ? [...statusLines(status), ...waitingLines(rollsBackIn)]
+    : [`pkctld does not answer: ${problems[0] ?? ''}`]
   const rest = status ? problems : problems.slice(1)
   return [...lines, ...rest].map((line, i) => {
     const text = cut(oneLine(line), columns)
@@ -67,10 +73,15 @@ function statusLines(status: Status): string[] {
   return [
     `pkctld ${version}, up ${up}; queue ${queue.number}: ${queue.waiting ?? '?'} waiting, ${queue.unanswered} unanswered`,
     `knocks: ${knocks.accepted} accepted, ${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
+    ...(status.selfTest ? selfTestLines(status.selfTest) : []),
+    ...(status.table?.because === undefined ? [] : [`table: ${tableText(status.table)}`]),
+    ...grantCheckLines(status),
+    ...otherMinutesLines(status),
     ...(status.watched ? [] : [`the ruleset is not watched: ${status.unwatchedBecause ?? 'see the log'}`]),
     ...(status.signatures === 'down' ? ['signatures are not verified: see the log'] : []),
     ...(status.refusedReload ? [`the last reload was refused: ${status.refusedReload.error}`] : []),
     ...(knocks.notGranted ? [`${count(knocks.notGranted, 'accepted knock')} without a grant in the kernel`] : []),
+    ...(knocks.unchecked ? [`${count(knocks.unchecked, 'accepted knock')} not looked for in the kernel`] : []),
     ...(status.healed > 0 ? [`rules restored: ${status.healed}`] : []),
   ]
 }
@@ -109,10 +120,11 @@ function grantBlock(view: View, { columns, selected, filter, now }: Layout, room
   const start = Math.max(0, Math.min(selected - room + 1, grants.length - room))
   const shown = grants.slice(start, start + room)
   const more = grants.length - start - shown.length
-  return shown.map(({ source, service, by, secondsLeft }, i) => {
+  return shown.map(({ source, service, by, secondsLeft, comment }, i) => {
     const left =
       secondsLeft === null ? 'no time limit' : `${durationText(Math.max(0, Math.ceil(secondsLeft - elapsed)))} left`
-    const rest = i === room - 1 && more > 0 ? `   and ${more} more` : ''
+    const said = parseGrantComment(comment) ? `  ${oneLine(comment ?? '')}` : ''
+    const rest = i === room - 1 && more > 0 ? `   and ${more} more` : said
     const mark = start + i === selected ? '>' : ' '
     return cut(`${mark} ${source.padEnd(24)} ${service.padEnd(10)} ${left.padEnd(14)} by ${by}${rest}`, columns)
   })

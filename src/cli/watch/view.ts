@@ -6,6 +6,7 @@ import type { HistoryEntry } from '../../daemon/history-lines.js'
 import { historyFiles } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
+import { unconfirmedSeconds } from '../../safety/waiting-change.js'
 import { reasonOf } from '../../util/index.js'
 import { readEntries } from '../output/history-text.js'
 import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
@@ -15,6 +16,8 @@ export interface View {
   readonly at: number
   /** Undefined where the daemon does not answer. */
   readonly status: Status | undefined
+  /** In how many seconds a change that waits is rolled back; null where none does. */
+  readonly rollsBackIn: number | null
   /** Why parts of the view are missing. */
   readonly problems: readonly string[]
   readonly services: readonly ServiceState[]
@@ -50,7 +53,15 @@ export class ViewReader {
       kernelOrDaemon(this.socket, { request: 'list' }, async () => [...(await realFirewall().services()).values()]),
     )
     const entries = (await orUndefined(Promise.resolve().then(() => this.#history()))) ?? []
-    return { at: performance.now(), status, problems: [...new Set(problems)], services: services ?? [], entries }
+    const rollsBackIn = (await unconfirmedSeconds()) ?? null
+    return {
+      at: performance.now(),
+      status,
+      rollsBackIn,
+      problems: [...new Set(problems)],
+      services: services ?? [],
+      entries,
+    }
   }
 
   /** The files are read only when they have changed. */

@@ -4,8 +4,10 @@ import { describe, it } from 'node:test'
 import { actionOf } from '../../../src/cli/watch/keyboard.js'
 import { drawScreen, grantLines } from '../../../src/cli/watch/screen.js'
 import type { View } from '../../../src/cli/watch/view.js'
+import type { Status } from '../../../src/controller/index.js'
 import type { HistoryEntry } from '../../../src/daemon/history-lines.js'
 import { service } from '../../support/firewall-tools.js'
+import { status } from '../doctor/doctor-support.js'
 
 const entry = (message: string, more: object = {}): HistoryEntry => ({
   ...{ time: '2026-01-02T03:04:05.000Z', level: 'info', message },
@@ -15,6 +17,7 @@ const grant = (source: string, secondsLeft: number | null) => ({ source, by: 'kn
 const view = (more: Partial<View> = {}): View => ({
   at: 1000,
   status: undefined,
+  rollsBackIn: null,
   problems: ['pkctld is not running: no daemon answers at /run/pkctl/pkctl.sock'],
   services: [
     {
@@ -47,6 +50,41 @@ describe('the screen of pkctl watch', () => {
     assert.match(text, /> 2001:db8::1 +ssh +49 s left +by knock\n {2}198\.51\.100\.9 +ssh +119 min 50 s left/)
     assert.match(text, /198\.51\.100\.7 +ssh +no time limit +by knock/)
     assert.ok(!text.includes('\u001b'), 'a message moves no cursor')
+  })
+
+  it('shows everything that may be wrong', () => {
+    const sick: Status = {
+      ...status,
+      ...{ watched: false, unwatchedBecause: 'nft monitor ended', signatures: 'down', healed: 2 },
+      knocks: { accepted: 3, refused: { 'bad-hash': 2 }, notGranted: 1, unchecked: 4, ofOtherMinutes: 7 },
+      table: { mode: 'restored', because: 'another program owns it' },
+      grantCheck: { comparedAt: 1, missing: 2, restored: 1, unknown: 3, changed: 0, byOthers: 0 },
+      refusedReload: { at: 1, error: 'no port', errors: 1 },
+      selfTest: { result: 'failed', because: 'nothing is heard', at: 2, passedAt: 1, seconds: 1, failures: 1 },
+    }
+    const lines = drawScreen(view({ status: sick, problems: [], rollsBackIn: 59 }), undefined, {
+      ...layout,
+      columns: 200,
+      rows: 60,
+    })
+    const head = lines.slice(0, lines.indexOf('')).join('\n')
+    for (const said of [
+      /^knocks: 3 accepted, refused: 2 bad-hash$/m,
+      /^self-test: failed: nothing is heard; the last one that passed: 1970-01-01T00:00:01Z$/m,
+      /^table: restored after changes: another program owns it$/m,
+      /^grants: 2 were missing in the kernel, and 1 of them are given again; 3 were not known$/m,
+      /^7 packets of the right size in the wrong minute: is a clock wrong\?$/m,
+      /^the ruleset is not watched: nft monitor ended$/m,
+      /^signatures are not verified/m,
+      /^the last reload was refused: no port$/m,
+      /^1 accepted knock without a grant in the kernel$/m,
+      /^4 accepted knocks not looked for in the kernel$/m,
+      /^rules restored: 2$/m,
+      /^a change is rolled back in 59 s: pkctl confirm keeps it/m,
+    ])
+      assert.match(head, said)
+    const well = drawScreen(view({ status, problems: [] }), undefined, layout)
+    assert.equal(well.indexOf(''), 2, 'nothing more where all is well')
   })
 
   it('shows packets a second since the view before', () => {

@@ -1,0 +1,40 @@
+/** What may be wrong with the daemon and the ruleset, in sentences, for `pkctl status` and `pkctl watch`. */
+import type { Status } from '../../controller/index.js'
+import { count, durationText, oneLine } from '../../util/index.js'
+
+export function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['selfTest']>): string[] {
+  if (result === 'impossible') return [`self-test: not possible: ${oneLine(because)}`]
+  if (result !== 'failed') return []
+  const last =
+    passedAt === null ? 'none has passed since the start' : `the last one that passed: ${instantText(passedAt)}`
+  return [`self-test: failed: ${oneLine(because)}; ${last}`]
+}
+
+export const instantText = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
+
+export const waitingLines = (rollsBackIn: number | null): string[] =>
+  rollsBackIn === null
+    ? []
+    : [`a change is rolled back in ${durationText(rollsBackIn)}: pkctl confirm keeps it, pkctl rollback undoes it`]
+
+export function grantCheckLines({ grantCheck }: Status): string[] {
+  if (!grantCheck) return []
+  const { missing, restored, unknown, changed, byOthers } = grantCheck
+  const parts = [
+    missing > 0 ? `${missing} were missing in the kernel, and ${restored} of them are given again` : '',
+    unknown > 0 ? `${unknown} were not known` : '',
+    changed > 0 ? `${changed} had another end` : '',
+    byOthers > 0 ? `${byOthers} changed by other programs` : '',
+  ].filter(part => part !== '')
+  return parts.length > 0 ? [`grants: ${parts.join('; ')}`] : []
+}
+
+export function tableText({ mode, because }: NonNullable<Status['table']>): string {
+  if (mode === 'owned') return 'owned: other programs can neither change nor flush it'
+  return `restored after changes${because === undefined ? '' : `: ${oneLine(because)}`}`
+}
+
+export const otherMinutesLines = ({ knocks }: Status): string[] =>
+  knocks.ofOtherMinutes
+    ? [`${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
+    : []
