@@ -16,6 +16,8 @@ export interface Peer {
 }
 
 export interface Asker {
+  /** `root (sudo by ada)`, or `ada of group ops` */
+  readonly name: string
   /** `root (sudo by ada) from 192.0.2.7` */
   readonly text: string
   readonly fields: LogFields
@@ -28,6 +30,7 @@ export async function askerOf({ via, uid }: Peer, by: Declared | undefined): Pro
   const name = isMember ? `${await userName(uid)} of ${via}` : by ? nameOf(by) : via
   const known = uid ?? (isMember ? undefined : by?.uid)
   return {
+    name,
     text: placeText(name, by),
     fields: {
       asker: isMember ? via : name,

@@ -18,6 +18,8 @@ export interface ChangeRecord {
   readonly credential?: string
   /** The name at an SSH key. */
   readonly user?: string
+  /** Why, as the person said. */
+  readonly note?: string
 }
 
 const longest = 256
@@ -26,7 +28,10 @@ const mostServices = 100
 /** Throws a ValueError. */
 export function changeIn(value: unknown): ChangeRecord {
   if (typeof value !== 'object' || value === null) throw new ValueError('expected a change')
-  const { action, service, services, source, seconds, credential, user, ...rest } = value as Record<string, unknown>
+  const { action, service, services, source, seconds, credential, user, note, ...rest } = value as Record<
+    string,
+    unknown
+  >
   const known = changeActions.find(one => one === action)
   if (known === undefined || Object.keys(rest).length > 0) throw new ValueError('expected a change that is known')
   return {
@@ -37,6 +42,7 @@ export function changeIn(value: unknown): ChangeRecord {
     ...(seconds === undefined ? {} : { seconds: secondsIn(seconds) }),
     ...wordIn({ credential }),
     ...wordIn({ user }),
+    ...wordIn({ note }),
   }
 }
 

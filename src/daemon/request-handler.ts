@@ -2,7 +2,7 @@
 import type { Controller, Status } from '../controller/index.js'
 import { NftError } from '../nft/nft-errors.js'
 import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
-import { rulesetNumber } from '../nft/index.js'
+import { grantComment, rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { UserError } from '../util/index.js'
 import type { Peer } from './asker.js'
@@ -110,14 +110,14 @@ async function answerOf(
       return result
     }
     case 'add': {
-      const { service, version, address, seconds, keepLonger = false } = request
+      const { service, version, address, seconds, keepLonger = false, note } = request
       const time = seconds === null ? 'without a time limit' : `for ${seconds} s`
-      const change = await firewall.addGrant(service, version, address, seconds, keepLonger)
+      const { name } = await askerOf(peer, request.by)
+      const comment = grantComment(name, note, Date.now())
+      const change = await firewall.addGrant(service, version, address, seconds, keepLonger, comment)
       return logged(change, `${address} may use ${service} ${time}`, {
-        action: 'add',
-        service,
-        source: address,
-        seconds,
+        ...{ action: 'add', service, source: address, seconds },
+        ...(note === undefined ? {} : { note }),
       })
     }
     case 'delete': {

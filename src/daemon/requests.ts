@@ -7,7 +7,7 @@ import type { RevokedUser } from '../controller/index.js'
 import type { IpFamily } from '../net/index.js'
 import { parseGranted } from '../net/index.js'
 import type { TransactionRequest } from '../nft/index.js'
-import { isOwnCommand } from '../nft/index.js'
+import { checkedNote, isOwnCommand } from '../nft/index.js'
 import { oneLine, ValueError } from '../util/index.js'
 import type { ChangeRecord } from './change-record.js'
 import { changeIn } from './change-record.js'
@@ -39,6 +39,8 @@ interface AddRequest {
   readonly seconds: number | null
   /** A grant by hand that ends later stays. */
   readonly keepLonger?: boolean
+  /** Why. */
+  readonly note?: string
 }
 
 /** What changes something says who asks; scripts, and earlier releases, may leave it out. */
@@ -68,6 +70,7 @@ export interface Message {
   /** null: without a time limit. */
   readonly seconds?: number | null
   readonly keepLonger?: boolean
+  readonly note?: string
   /** Whose grants: a name, fingerprints, and of which credential; null for all. */
   readonly user?: string | null
   readonly keys?: readonly string[]
@@ -84,7 +87,10 @@ export function readRequest(message: unknown): Request {
   const { request: name, ...rest } = message as Record<string, unknown>
   const request = (Object.keys(keysOf) as Request['request'][]).find(known => known === name)
   if (request === undefined) throw new ValueError('unknown request')
-  const said = { ...(signed.includes(request) ? signedIn(rest) : {}), ...(request === 'add' ? keepLongerIn(rest) : {}) }
+  const said = {
+    ...(signed.includes(request) ? signedIn(rest) : {}),
+    ...(request === 'add' ? { ...keepLongerIn(rest), ...noteIn(rest) } : {}),
+  }
   const keys = Object.keys(rest).filter(key => !(key in said))
   if (keys.sort().join() !== [...keysOf[request]].sort().join()) {
     throw new ValueError(`the request ${request} has ${keysOf[request].join(', ') || 'nothing more to say'}`)
@@ -119,6 +125,9 @@ function keepLongerIn({ keepLonger }: Record<string, unknown>): Pick<AddRequest,
   if (typeof keepLonger !== 'boolean') throw new ValueError('expected true or false')
   return { keepLonger }
 }
+
+const noteIn = ({ note }: Record<string, unknown>): Pick<AddRequest, 'note'> =>
+  note === undefined ? {} : { note: checkedNote(textIn(note)) }
 
 function grantIn({ service, address }: Record<string, unknown>): GrantRequest {
   if (typeof service !== 'string' || !namePattern.test(service)) throw new ValueError('expected the name of a service')

@@ -128,10 +128,12 @@ const elementsStart = 'elements = { '
 /** The element in the text of `nft get element`: `elements = { 192.0.2.1 timeout 1h expires 59m59s976ms }`. */
 export function parseElementText(text: string): ListedElement | undefined {
   // In two steps: one expression for all of it looks from each beginning for an end, which takes quadratic time.
-  const start = text.indexOf(elementsStart)
-  const end = text.indexOf('}', start)
+  const comment = /\bcomment "([^"]*)"/.exec(text)?.[1]
+  const plain = text.replace(/\bcomment "[^"]*"/g, '')
+  const start = plain.indexOf(elementsStart)
+  const end = plain.indexOf('}', start)
   if (start < 0 || end < 0) return undefined
-  const [, value, attributes = ''] = /^(\S+)([^]*)/.exec(text.slice(start + elementsStart.length, end)) ?? []
+  const [, value, attributes = ''] = /^(\S+)([^]*)/.exec(plain.slice(start + elementsStart.length, end)) ?? []
   if (value === undefined) return undefined
   const timeout = /\btimeout (\S+)/.exec(attributes)?.[1]
   const expires = /\bexpires (\S+)/.exec(attributes)?.[1]
@@ -139,6 +141,7 @@ export function parseElementText(text: string): ListedElement | undefined {
     value,
     ...(timeout === undefined ? {} : { timeout: Math.floor(parseTime(timeout)) }),
     ...(expires === undefined ? {} : { expires: Math.floor(parseTime(expires)) }),
+    ...(comment === undefined ? {} : { comment }),
   }
 }
 

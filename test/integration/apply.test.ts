@@ -10,8 +10,12 @@ import { startSshd, user } from '../support/sshd.js'
 interface Listed {
   readonly name: string
   readonly window: number
-  readonly grants: readonly { source: string; by: string; secondsLeft: number | null }[]
+  readonly grants: readonly { source: string; by: string; secondsLeft: number | null; at?: string }[]
 }
+
+/** What --allow-me grants, and says of itself. */
+const ofSession = { source: client4, by: 'hand', secondsLeft: null, who: 'root', note: '--allow-me' }
+const withoutTime = ({ at: _, ...grant }: Listed['grants'][number]) => grant
 
 describe('pkctl apply', () => {
   let lab: Lab
@@ -380,7 +384,7 @@ describe('pkctl apply', () => {
     assert.match(stdout, /still here/)
     assert.match(stderr, /hint: you have access without a time limit/)
     const byHand = (await list())[0]?.grants.filter(({ by }) => by === 'hand')
-    assert.deepEqual(byHand, [{ source: client4, by: 'hand', secondsLeft: null }])
+    assert.deepEqual(byHand?.map(withoutTime), [ofSession])
   })
 
   it('--allow-me grants the session access in the same transaction, and is undone with the change', async () => {
@@ -388,7 +392,7 @@ describe('pkctl apply', () => {
     assert.equal(status, 0, stderr)
     assert.match(stdout, /still here/)
     assert.match(stderr, new RegExp(`hint: .*pkctl delete ${client4} --service ssh revokes it`))
-    assert.deepEqual((await list())[0]?.grants, [{ source: client4, by: 'hand', secondsLeft: null }])
+    assert.deepEqual((await list())[0]?.grants.map(withoutTime), [ofSession])
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
     const again = await fromSession('pkctl init ssh --port 22 --allow-me --json')
     assert.equal((JSON.parse(again.stdout) as { changed: boolean }).changed, false)

@@ -110,7 +110,7 @@ describe('--json', () => {
     await must(...init)
     await must('init', 'web', '--port', '80', '--syn', '--log', '--log-limit', 'none')
     await must('init', 'vpn', '--port', '51820', '--udp')
-    const add = ['add', '192.0.2.7', '--service', 'ssh']
+    const add = ['add', '192.0.2.7', '--service', 'ssh', '--note', 'on call']
     const added = await runs([...add, '--for', '60', '--dry-run'], [...add, '--for', '60'], add, [...add, '--for', '9'])
     const granted = await on('nft', 'add element inet pkctl pk-ssh-4 { 192.0.2.7 timeout 60s }')
     assert.equal(granted.status, 0, granted.stderr)

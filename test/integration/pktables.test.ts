@@ -35,7 +35,7 @@ describe('pktables', () => {
     readonly name: string
     readonly sound: boolean
     readonly log: object | null
-    readonly grants: readonly { source: string; secondsLeft: number | null }[]
+    readonly grants: readonly { source: string; secondsLeft: number | null; at: string }[]
   }
   const services = async () => (JSON.parse(await lab.mustPkctl('list', '--json')) as { services: Listed[] }).services
   const granted = async () => (await services()).flatMap(({ grants }) => grants.map(({ source }) => source)).sort()
@@ -147,7 +147,9 @@ describe('pktables', () => {
     await lab.mustPkctl('add', client4, '--service', 'ssh', '--for', '60')
     await must('add', client4, '--service', 'ssh')
     const [ssh] = await services()
-    assert.deepEqual(ssh?.grants, [{ source: client4, by: 'hand', secondsLeft: null }])
+    const [{ at, ...grant } = { at: '' }] = ssh?.grants ?? []
+    assert.deepEqual(grant, { source: client4, by: 'hand', secondsLeft: null, who: 'root' })
+    assert.match(at, /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/)
   })
 
   it('with --syn connections outlive their address, without it they end with it', async () => {

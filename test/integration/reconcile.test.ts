@@ -36,7 +36,7 @@ describe('reconciling', () => {
     await site.knock(server4, client4)
     await site.knock(server6, client6)
     await site.lab.mustPkctl('add', stranger4, '--service', 'ssh', '--for', '500')
-    await site.lab.mustPkctl('add', stranger6, '--service', 'ssh')
+    await site.lab.mustPkctl('add', stranger6, '--service', 'ssh', '--note', 'on call')
     await site.openTo(server4, client4)
     const sources = [client4, client6, stranger4]
     await sleep(2500)
@@ -57,7 +57,7 @@ describe('reconciling', () => {
     await site.openTo(server6, stranger6)
     assert.match(site.daemon.output, /with 4 grants/)
     const list = await site.lab.mustPkctl('list', 'ssh')
-    assert.match(list, /without a time limit/)
+    assert.match(list, /without a time limit {2}by hand {2}\d{4}-\d\d-\d\dT\d\d:\d\dZ root: on call\n/)
   })
 
   it('leaves a grant alone that somebody deletes, also after a flush', async () => {

@@ -33,6 +33,7 @@ interface FakeElement {
   readonly data?: Json
   readonly timeout?: number
   readonly expiresAt?: number
+  readonly comment?: string
 }
 
 interface FakeSet {
@@ -144,9 +145,13 @@ export class FakeNft implements Nft {
     return { [kind]: withElements && elem.length > 0 ? { ...body, elem } : body }
   }
 
-  #shown({ value, data, timeout, expiresAt }: FakeElement): Json {
+  #shown({ value, data, timeout, expiresAt, comment }: FakeElement): Json {
     const expires = Math.floor((expiresAt ?? 0) - this.#now())
-    const key = timeout === undefined ? shownValue(value) : { elem: { val: shownValue(value), timeout, expires } }
+    const more = {
+      ...(timeout === undefined ? {} : { timeout, expires }),
+      ...(comment === undefined ? {} : { comment }),
+    }
+    const key = Object.keys(more).length === 0 ? shownValue(value) : { elem: { val: shownValue(value), ...more } }
     return data === undefined ? key : [key, data]
   }
 
@@ -232,7 +237,7 @@ export class FakeNft implements Nft {
   }
 
   #addElement(model: Model, { kind, body, elements }: FakeSet, json: Json): void {
-    const { key, value, data, timeout = body['timeout'], expires } = readElement(json, kind)
+    const { key, value, data, timeout = body['timeout'], expires, comment } = readElement(json, kind)
     if (data !== undefined && !targetsOf(data).every(chain => model.chains.has(chain))) fail('missing', key)
     const flags = asArray(body['flags'])
     if (timeout !== undefined && !flags.includes('timeout')) fail('invalid', `timeout of ${key}`)
@@ -247,7 +252,8 @@ export class FakeNft implements Nft {
     // nft leaves out an `expires` of 0, and the kernel then gives the whole timeout.
     const life = expires === undefined || expires === 0 ? timeout : expires
     const limits = timeout === undefined ? {} : { timeout: Number(timeout), expiresAt: this.#now() + Number(life) }
-    elements.set(key, { value, ...(data === undefined ? {} : { data }), ...limits })
+    const said = typeof comment === 'string' ? { comment } : {}
+    elements.set(key, { value, ...(data === undefined ? {} : { data }), ...limits, ...said })
   }
 
   #checkReferences(model: Model, expr: readonly Json[]): void {
@@ -305,11 +311,12 @@ interface ReadElement {
   readonly data?: Json
   readonly timeout?: Json
   readonly expires?: Json
+  readonly comment?: Json
 }
 
 function readElement(json: Json, kind: 'set' | 'map'): ReadElement {
   const [left, data] = kind === 'map' ? (json as [Json, Json]) : [json]
-  const { val, timeout, expires } = asObject(asObject(left)['elem'])
+  const { val, timeout, expires, comment } = asObject(asObject(left)['elem'])
   const value = canonical(val ?? left)
   return {
     key: JSON.stringify(value),
@@ -317,6 +324,7 @@ function readElement(json: Json, kind: 'set' | 'map'): ReadElement {
     ...(data === undefined ? {} : { data }),
     ...(timeout === undefined ? {} : { timeout }),
     ...(expires === undefined ? {} : { expires }),
+    ...(comment === undefined ? {} : { comment }),
   }
 }
 

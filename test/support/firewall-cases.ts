@@ -4,6 +4,7 @@ import { FirewallError } from '../../src/nft/nft-errors.js'
 import { addChain, addElements, addRule, jump } from '../../src/nft/nft-json.js'
 import type { Firewall } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
+import { grantComment } from '../../src/nft/table/grant-comment.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import { sleep, slowness } from './commands.js'
 import { changeCases } from './firewall-changes.js'
@@ -96,6 +97,33 @@ const grantCases: FirewallCase[] = [
           await assert.rejects(firewall.deleteGrant('ssh', 4, '192.0.2.1'), noService)
         })
       }
+    },
+  },
+  {
+    name: 'a grant keeps what it says of itself, also by other prefixes, and a note of its own replaces it',
+    async run(firewall) {
+      await firewall.ensureServices([ssh])
+      const said = async () =>
+        [...(await firewall.services()).values()].flatMap(state =>
+          state.grants.map(({ source, comment }) => `${source} ${comment}`),
+        )
+      const first = grantComment('root (sudo by ada)', undefined, 0)
+      const second = grantComment('root', 'on call } timeout 5s', 0)
+      changed(await firewall.addGrant('ssh', 4, '192.0.2.1', 500, false, first))
+      changed(await firewall.addGrant('ssh', 6, '2001:db8::1', null, false, first))
+      assert.deepEqual(await said(), [`192.0.2.1 ${first}`, `2001:db8::1 ${first}`])
+      nothing(await firewall.addGrant('ssh', 6, '2001:db8::1', null, false, grantComment('eve', undefined, 0)))
+      changed(await firewall.addGrant('ssh', 6, '2001:db8::1', null, false, second))
+      nothing(await firewall.addGrant('ssh', 6, '2001:db8::1', null, false, second))
+      changed(await firewall.addGrant('ssh', 4, '192.0.2.1', 600, true, second))
+      nothing(await firewall.addGrant('ssh', 4, '192.0.2.1', 50, true, first))
+      const other = { service: 'ssh', source: '2001:db8::1', by: 'hand', secondsLeft: 5, comment: first } as const
+      const replaced = await firewall.replacedBy([other], await firewall.services())
+      assert.deepEqual(replaced, [{ ...other, secondsLeft: null, comment: second }])
+      changed(await firewall.apply({ specs: [], grants: [other] }))
+      assert.deepEqual(await said(), [`192.0.2.1 ${second}`, `2001:db8::1 ${first}`])
+      changed(await firewall.ensureServices([byPrefix]))
+      assert.deepEqual(await said(), [`192.0.2.0/24 ${second}`, `2001:db8::/64 ${first}`])
     },
   },
   {

@@ -9,6 +9,7 @@ import type { LockoutFlags } from '../../safety/index.js'
 import { arm, confirm, guardSession, refuseWhileUnconfirmed, rollbackState } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
 import { tellDaemon } from './change.js'
+import { withComment } from './grant-note.js'
 import { logChange } from './log-change.js'
 import { grantedText } from '../output/service-text.js'
 import { warnOfWays } from './warn-of-ways.js'
@@ -48,7 +49,7 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
   const rollback = { armed: false }
   let sessionGrants: readonly ServiceGrant[] = []
   const prepare = async (plan: ServicePlan) => {
-    sessionGrants = await guardSession(terminal, firewall, options, plan)
+    sessionGrants = await withComment(await guardSession(terminal, firewall, options, plan))
     if (seconds !== undefined && !options.dryRun && (around || isChange(plan) || sessionGrants.length > 0)) {
       const replaced = await firewall.replacedBy(sessionGrants, plan.before)
       const kept = around ? [savedCopy(config.stateDirectory)] : []

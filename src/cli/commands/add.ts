@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { parseWindow } from '../../config/service-options.js'
 import type { Change, EarlierGrants } from '../../nft/index.js'
+import { checkedNote, longestNote } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { durationText, timeText, usageError } from '../../util/index.js'
 import { report, withChangeFlags } from '../changes/change.js'
@@ -9,12 +10,14 @@ import { changeGrant, serviceOf } from '../changes/grant-change.js'
 import type { GrantedSources } from '../changes/grant-sources.js'
 import { findSources } from '../changes/grant-sources.js'
 import { logChange } from '../changes/log-change.js'
+import { ownComment } from '../changes/grant-note.js'
 import { grantedText } from '../output/service-text.js'
 import { secondsUntil } from '../flags/time-flag.js'
 
 interface AddFlags extends GrantFlags {
   readonly for?: string
   readonly until?: string
+  readonly note?: string
 }
 
 const help = `
@@ -23,7 +26,7 @@ such: see prefix4 and prefix6 of pkctl init.
 
 Examples:
   pkctl add 192.0.2.7 --for 1h30m
-  pkctl add home.example --service ssh --until 18:00
+  pkctl add home.example --service ssh --until 18:00 --note 'on call tonight'
   pkctl add 198.51.100.0/24 --service vpn --until 2030-01-31T12:00Z`
 
 export function addCommand(terminal: Terminal): Command {
@@ -34,6 +37,7 @@ export function addCommand(terminal: Terminal): Command {
     .option('--service <name>', 'service that it may use (default: the only one)')
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 1h30m, 2d (default: without a time limit)')
     .option('--until <time>', 'until when: 18:00, the next one of local time, or 2030-01-31T18:00 or …Z')
+    .option('--note <text>', `why, in at most ${longestNote} bytes: kept with the grant, and shown by pkctl list`)
     .addHelpText('after', help)
   return withChangeFlags(command).action((text: string, flags: AddFlags) => add(terminal, text, flags))
 }
@@ -42,17 +46,21 @@ type AddedGrant = Change & EarlierGrants & { readonly source: string }
 
 async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<void> {
   const seconds = secondsOf(flags)
+  const note = flags.note === undefined ? {} : { note: checkedNote(flags.note) }
+  const comment = await ownComment(note.note)
   const found = await findSources(text)
   const service = await serviceOf(flags)
   const added: AddedGrant[] = []
   for (const { version, source } of found.sources) {
-    const message = { request: 'add', service, address: source, seconds } as const
-    const change = await changeGrant(flags, message, firewall => firewall.addGrant(service, version, source, seconds))
+    const message = { request: 'add', service, address: source, seconds, ...note } as const
+    const change = await changeGrant(flags, message, firewall =>
+      firewall.addGrant(service, version, source, seconds, false, comment),
+    )
     added.push({ ...change, source })
   }
   if (found.host !== null && !flags.json && !flags.dryRun)
     terminal.out(`${found.host} is ${added.map(({ source }) => source).join(' and ')}`)
-  const recordOf = ({ source }: AddedGrant) => ({ action: 'add', service, source, seconds }) as const
+  const recordOf = ({ source }: AddedGrant) => ({ action: 'add', service, source, seconds, ...note }) as const
   const sentence = (grant: AddedGrant) =>
     grant.changed
       ? `${grantedText(grant.source, service, seconds)}${earlierText(grant, seconds)}`

@@ -10,6 +10,7 @@ import type { Terminal } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
 import { withLockoutFlags } from '../flags/lockout-flags.js'
+import { withComment } from '../changes/grant-note.js'
 import { logChange } from '../changes/log-change.js'
 import type { ServiceFlags } from '../flags/service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../flags/service-flags.js'
@@ -73,7 +74,8 @@ export function initCommand(terminal: Terminal): Command {
     const spec = serviceSpec(name, flags)
     const firewall = realFirewall(flags)
     let sessionGrants: readonly ServiceGrant[] = []
-    const prepare = async (plan: ServicePlan) => (sessionGrants = await guardSession(terminal, firewall, flags, plan))
+    const prepare = async (plan: ServicePlan) =>
+      (sessionGrants = await withComment(await guardSession(terminal, firewall, flags, plan)))
     const change = await firewall.apply({ specs: [spec], prepare })
     if (change.changed) warnOfEndingConnections(terminal, spec)
     for (const { message, advice } of unmatchedInterfaces({ services: [spec], credentials: [] }, hostInterfaces())) {

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import type { ServiceState } from '../../nft/index.js'
-import { noServiceHint, realFirewall } from '../../nft/index.js'
+import { noServiceHint, parseGrantComment, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultSocket, durationText, UserError } from '../../util/index.js'
+import { defaultSocket, durationText, oneLine, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
 import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
@@ -32,8 +32,21 @@ export function listCommand(terminal: Terminal): Command {
 
 function asJson({ spec, sound, grants, refusedPackets, admittedPackets }: ServiceState) {
   const { singleUse, failOpen, ...rest } = spec
-  return { ...rest, 'single-use': singleUse, 'fail-open': failOpen, sound, refusedPackets, admittedPackets, grants }
+  return {
+    ...rest,
+    'single-use': singleUse,
+    'fail-open': failOpen,
+    sound,
+    refusedPackets,
+    admittedPackets,
+    grants: grants.map(grantJson),
+  }
 }
+
+const grantJson = ({ comment, ...grant }: ServiceState['grants'][number]) => ({
+  ...grant,
+  ...parseGrantComment(comment),
+})
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
   terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${summaryOf(spec)}`)
@@ -42,9 +55,11 @@ function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admitt
     `  packets: ${admittedPackets} accepted, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,
   )
   if (spec.allow.length > 0) terminal.out(`  always:  ${spec.allow.join(' ')}`)
-  for (const { source, by, secondsLeft } of grants) {
+  for (const { source, by, secondsLeft, comment } of grants) {
     const left = secondsLeft === null ? 'without a time limit' : `${durationText(secondsLeft)} left`
-    terminal.out(`  granted: ${source}  ${left}  by ${by}`)
+    // Of elements that other programs made, a comment may be anything.
+    const said = parseGrantComment(comment) ? `  ${oneLine(comment ?? '')}` : ''
+    terminal.out(`  granted: ${source}  ${left}  by ${by}${said}`)
   }
   if (grants.length === 0) terminal.out('  granted: none')
 }

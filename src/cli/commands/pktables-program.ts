@@ -11,6 +11,7 @@ import { defaultSocket, execute, usageError } from '../../util/index.js'
 import { tellDaemon } from '../changes/change.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { logChange } from '../changes/log-change.js'
+import { ownComment } from '../changes/grant-note.js'
 import type { ServiceFlags } from '../flags/service-flags.js'
 import { flagDefaults, serviceSpec, warnOfEndingConnections } from '../flags/service-flags.js'
 import { grantedText, protectsText, removedText, revokedText } from '../output/service-text.js'
@@ -103,7 +104,10 @@ function addCommand(): Command {
   return withAddress(new Command('add').description('grant an address access until you delete it')).action(
     async (text: string, { service }: { service: string }) => {
       const { version, address } = parseSource(withoutPrefix(text))
-      const { changed } = await realFirewall().addGrant(checkServiceName(service), version, address, null)
+      const comment = await ownComment()
+      const { changed } = await realFirewall().addGrant(
+        ...([checkServiceName(service), version, address, null, false, comment] as const),
+      )
       const record = { action: 'add', service, source: address, seconds: null } as const
       if (changed) await logChange(defaultSocket, grantedText(address, service, null), record)
     },

@@ -2,6 +2,7 @@
 import { parseAddress, splitPrefix } from '../../net/index.js'
 import { changeGrant } from '../changes/grant-change.js'
 import { logChange } from '../changes/log-change.js'
+import { ownComment } from '../changes/grant-note.js'
 import { grantedText, revokedText } from '../output/service-text.js'
 import type { GrantLine } from './screen.js'
 
@@ -20,8 +21,9 @@ export async function revokeGrant({ service, source }: GrantLine, socket: string
 export async function extendGrant({ service, source }: GrantLine, seconds: number, socket: string): Promise<string> {
   const { version, address } = parseAddress(splitPrefix(source).address)
   const message = { request: 'add', service, address, seconds, keepLonger: true } as const
+  const comment = await ownComment()
   const change = await changeGrant({ socket }, message, firewall =>
-    firewall.addGrant(service, version, address, seconds, true),
+    firewall.addGrant(service, version, address, seconds, true, comment),
   )
   if (!change.changed) return `${source} may use ${service} for longer already`
   const sentence = grantedText(source, service, seconds)

@@ -77,9 +77,9 @@ export const isEmpty = ({ missing, unknown, changed }: GrantDifferences): boolea
 export const keyOf = ({ set, source }: Pick<RunningGrant, 'set' | 'source'>): string => `${set} ${source}`
 
 function elementsOf(set: string, listing: Listing): RunningGrant[] {
-  return (listing.sets.get(set)?.elements ?? []).map(({ value, timeout, expires }) => {
+  return (listing.sets.get(set)?.elements ?? []).map(({ value, timeout, expires, comment }) => {
     const life = timeout === undefined ? null : { timeout, left: expires ?? timeout }
-    return { set, source: canonicalAddress(asText(value)), life }
+    return { set, source: canonicalAddress(asText(value)), life, ...(comment === undefined ? {} : { comment }) }
   })
 }
 

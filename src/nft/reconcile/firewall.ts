@@ -170,11 +170,12 @@ export class Firewall {
     address: string,
     seconds: number | null,
     keepLonger = false,
+    comment?: string,
   ): Promise<Change & EarlierGrants> {
     const { nft, exclusive } = this.access
     return exclusive(async () => {
       const { commands, details, ...earlier } = await planAddedGrant(nft, {
-        ...{ service, version, address, seconds, keepLonger },
+        ...{ service, version, address, seconds, keepLonger, comment },
       })
       return { ...(await this.#run({ commands, details })), ...earlier }
     })

@@ -8,6 +8,7 @@ import type { Nft } from '../nft.js'
 import { readInterfaces } from '../table/incoming-interface.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { addGrant, deleteGrant, withdrawGrant } from '../table/grant-elements.js'
+import { parseGrantComment } from '../table/grant-comment.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
@@ -37,7 +38,7 @@ export interface EarlierGrants {
  */
 export async function planAddedGrant(
   nft: Nft,
-  { service, version, address: written, seconds, keepLonger = false }: AddedGrant,
+  { service, version, address: written, seconds, keepLonger = false, comment }: AddedGrant,
 ): Promise<GrantChange & EarlierGrants> {
   const { interfaces, ...spec } = await requireService(nft, service)
   const address = addressOf(spec, version, written)
@@ -50,10 +51,13 @@ export async function planAddedGrant(
     ...(existing ? { secondsBefore: orNull(existing.left) } : {}),
     ...(byKnock ? { secondsByKnock: orNull(byKnock.left) } : {}),
   }
-  const isThere = existing?.left === Infinity && seconds === null
+  // A note is worth a change of its own; that somebody else grants the same again is not.
+  const note = parseGrantComment(comment)?.note
+  const saysMore = note !== undefined && note !== parseGrantComment(existing?.said.comment)?.note
+  const isThere = existing?.left === Infinity && seconds === null && !saysMore
   if (isThere || (existing && keepLonger && existing.left > wanted)) return { ...nothing, ...earlier }
   const verb = !existing ? 'granted' : existing.left > wanted ? 'shortened' : 'extended'
-  return { commands: addGrant(spec, version, source, seconds), details: [`${source} ${verb}`], ...earlier }
+  return { commands: addGrant(spec, version, source, seconds, comment), details: [`${source} ${verb}`], ...earlier }
 }
 
 interface AddedGrant {
@@ -64,6 +68,8 @@ interface AddedGrant {
   /** null: without a time limit. */
   readonly seconds: number | null
   readonly keepLonger?: boolean
+  /** For its element: see grant-comment.ts. */
+  readonly comment?: string | undefined
 }
 
 /** The address of what is an address, or a prefix as long as the service grants them. */
@@ -154,7 +160,10 @@ export async function grantsReplacedBy(
   const replaced: ServiceGrant[] = []
   for (const grant of maskedGrants(grants, specs)) {
     const existing = await grantIn(nft, setOf(grant.service, 'add', familyOf(grant.source)), grant.source)
-    if (existing) replaced.push({ ...grant, secondsLeft: existing.left === Infinity ? null : existing.left })
+    if (existing) {
+      const { comment: _, ...same } = grant
+      replaced.push({ ...same, ...existing.said, secondsLeft: orNull(existing.left) })
+    }
   }
   return replaced
 }
@@ -208,8 +217,14 @@ async function requireService(nft: Nft, service: string): Promise<GrantSpec & Pi
 }
 
 /** The grant of a source in a set, with the seconds that are left of it. */
-async function grantIn(nft: Nft, set: string, source: string): Promise<{ left: number } | undefined> {
+async function grantIn(
+  nft: Nft,
+  set: string,
+  source: string,
+): Promise<{ left: number; said: { comment?: string } } | undefined> {
   const element = await readElement(nft, set, source)
   if (!element) return undefined
-  return { left: element.timeout === undefined ? Infinity : (element.expires ?? element.timeout) }
+  const { timeout, expires, comment } = element
+  const said = comment === undefined ? {} : { comment }
+  return { left: timeout === undefined ? Infinity : (expires ?? timeout), said }
 }

@@ -25,10 +25,18 @@ export interface RunningGrant {
   readonly source: string
   /** Seconds given and left, whole ones; null for a grant without a time limit. */
   readonly life: { readonly timeout: number; readonly left: number } | null
+  /** Of its element: see grant-comment.ts. */
+  readonly comment?: string
 }
 
 /** A few less than RecentGrants keeps: when there are so many, older ones may have been forgotten. */
 const manyAnswers = 260_000
+
+interface Element {
+  readonly timeout: number | null
+  readonly expires: number | null
+  readonly comment?: string | undefined
+}
 
 export class GrantTracker {
   readonly #actions = new ActionHistory()
@@ -72,9 +80,9 @@ export class GrantTracker {
       if (!isGrantSet(name)) continue
       if (kind === 'set' && isDeletion(verb) && !tableDeleted) this.#reported.forget(name, now)
       if (kind !== 'element' || tableAdded) continue
-      for (const { value, timeout, expires } of elements) {
+      for (const { value, timeout, expires, comment } of elements) {
         if (isDeletion(verb)) this.#reported.delete(name, canonicalAddress(value), now)
-        else this.#add(name, canonicalAddress(value), now, timeout, expires)
+        else this.#add(name, canonicalAddress(value), now, { timeout, expires, comment })
       }
     }
   }
@@ -88,17 +96,17 @@ export class GrantTracker {
     this.#blind = false
     for (const { name, elements } of listing.sets.values()) {
       if (!isGrantSet(name)) continue
-      for (const { value, timeout, expires } of elements) {
+      for (const { value, timeout, expires, comment } of elements) {
         const source = canonicalAddress(asText(value))
         if (this.#reported.deletedAt(name, source) >= startedAt || this.#reported.of(name).has(source)) continue
-        this.#add(name, source, startedAt, timeout ?? null, expires ?? timeout ?? null)
+        this.#add(name, source, startedAt, { timeout: timeout ?? null, expires: expires ?? timeout ?? null, comment })
       }
     }
   }
 
   /** Takes over one element that the kernel was found to have. */
-  accept({ set, source, life }: RunningGrant): void {
-    this.#add(set, source, this.now(), life?.timeout ?? null, life?.left ?? null)
+  accept({ set, source, life, comment }: RunningGrant): void {
+    this.#add(set, source, this.now(), { timeout: life?.timeout ?? null, expires: life?.left ?? null, comment })
   }
 
   /** Does not take the grant for one that runs any more. */
@@ -120,7 +128,7 @@ export class GrantTracker {
       const left = Math.floor(grant.end - now)
       if (left < 1) return
       const life = grant.end === Infinity ? null : { timeout: Math.max(1, Math.ceil(grant.timeout)), left }
-      running.push({ set, source, life })
+      running.push({ set, source, life, ...(grant.comment === undefined ? {} : { comment: grant.comment }) })
     }
     const answersKnownAfter = this.#visitAnswers(now, wanted, (set, source, answered) => {
       const key = `${set} ${source}`
@@ -170,10 +178,10 @@ export class GrantTracker {
     return knownAfter
   }
 
-  #add(set: string, source: string, now: number, timeout: number | null, expires: number | null): void {
+  #add(set: string, source: string, now: number, { timeout, expires, comment }: Element): void {
     const life = timeout === null ? Infinity : (expires ?? timeout)
     if (isKnockSet(set)) this.#lookBack(life)
-    this.#reported.add(set, source, now, timeout, life)
+    this.#reported.add(set, source, now, { timeout, life, comment })
   }
 
   #lookBack(seconds: number): void {

@@ -29,6 +29,7 @@ interface MonitoredElement {
   /** Seconds; null for one that stays. */
   readonly timeout: number | null
   readonly expires: number | null
+  readonly comment?: string
 }
 
 /** What happened in one transaction. */
@@ -186,16 +187,19 @@ export function parseEvent(line: string): RulesetEvent | undefined {
   return { verb, kind, family, table, name: kind === 'table' ? '' : name, elements }
 }
 
-const elementPattern = /([0-9a-f]*[.:][0-9a-f.:]*)(?: timeout (\S+))?(?: expires (\S+))?/g
+const elementPattern = /([0-9a-f]*[.:][0-9a-f.:]*)(?: timeout (\S+))?(?: expires (\S+))?(?: comment#(\d+))?/g
 
 /** Addresses, with their times; elements of other types are left out. */
 function parseElements(text: string): MonitoredElement[] {
-  const bare = text.replace(/comment "[^"]*"/g, '')
+  // What a comment says is no element.
+  const comments: string[] = []
+  const bare = text.replace(/comment "([^"]*)"/g, (_, comment: string) => `comment#${comments.push(comment) - 1}`)
   return [...bare.matchAll(elementPattern)]
-    .map(([, value = '', timeout, expires]) => ({
+    .map(([, value = '', timeout, expires, comment]) => ({
       value,
       timeout: timeout === undefined ? null : parseTime(timeout),
       expires: timeout === undefined ? null : parseTime(expires ?? timeout),
+      ...(comment === undefined ? {} : { comment: comments[Number(comment)] ?? '' }),
     }))
     .filter(({ value }) => isIP(value) !== 0)
 }

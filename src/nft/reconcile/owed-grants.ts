@@ -7,6 +7,7 @@ import { addElements } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import type { ServiceSpec } from '../table/service-spec.js'
+import { element } from '../table/grant-elements.js'
 import { signed } from './barrier.js'
 import { keyOf } from './compare-grants.js'
 import type { GrantTracker, RunningGrant } from './grant-tracker.js'
@@ -122,9 +123,9 @@ export class OwedGrants {
 /** Gives these grants, each for what is left of it. */
 export function addGrants(grants: readonly RunningGrant[]): Command[] {
   const bySet = new Map<string, Json[]>()
-  for (const { set, source, life } of grants) {
+  for (const { set, source, life, comment } of grants) {
     const elements = bySet.get(set) ?? []
-    elements.push(life ? { elem: { val: source, timeout: life.timeout, expires: life.left } } : source)
+    elements.push(element(source, life ? { timeout: life.timeout, expires: life.left } : {}, comment))
     bySet.set(set, elements)
   }
   return [...bySet].map(([set, elements]) => addElements(set, elements))

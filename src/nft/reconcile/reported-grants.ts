@@ -9,6 +9,8 @@ export interface ReportedGrant {
   readonly time: number
   readonly end: number
   readonly timeout: number
+  /** Of its element. */
+  readonly comment?: string | undefined
 }
 
 /** In each set no more than these are kept: what comes after is not restored. */
@@ -47,12 +49,24 @@ export class ReportedGrants {
     return time > this.deletedAt(set, source)
   }
 
-  add(set: string, source: string, now: number, timeout: number | null, life: number): void {
+  add(
+    set: string,
+    source: string,
+    now: number,
+    {
+      timeout,
+      life,
+      comment,
+    }: { readonly timeout: number | null; readonly life: number; readonly comment?: string | undefined },
+  ): void {
     const grants = this.#grants.get(set) ?? new Map<string, ReportedGrant>()
     if (grants.size >= maxGrants && !grants.has(source)) this.#dropEnded(now)
     if (grants.size >= maxGrants && !grants.has(source)) return
     this.#grants.set(set, grants)
-    grants.set(source, { time: now, end: now + life, timeout: timeout ?? 0 })
+    grants.set(source, {
+      ...{ time: now, end: now + life, timeout: timeout ?? 0 },
+      ...(comment === undefined ? {} : { comment }),
+    })
     if (this.#deleted.get(set)?.delete(source)) this.#deletions--
   }
 

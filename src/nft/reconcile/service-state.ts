@@ -28,6 +28,8 @@ interface Grant {
   readonly by: 'knock' | 'hand'
   /** Seconds left; null when the grant has no end. */
   readonly secondsLeft: number | null
+  /** What a grant by hand says of itself: see grant-comment.ts. */
+  readonly comment?: string
 }
 
 /** The services in the kernel, by name. What carries a service's name and is not pkctl's work is left out. */
@@ -96,6 +98,7 @@ function readGrants(spec: ServiceSpec, listing: Listing): Grant[] {
         source: sourceText(element, prefixOf(spec, version), version),
         by: role === 'knock' ? ('knock' as const) : ('hand' as const),
         secondsLeft: element.timeout === undefined ? null : (element.expires ?? element.timeout),
+        ...(element.comment === undefined ? {} : { comment: element.comment }),
       })),
     ),
   )

@@ -149,7 +149,7 @@ describe('parseElementText', () => {
     ['192.0.2.1 timeout 1m30s expires 488ms', { value: '192.0.2.1', timeout: 90, expires: 0 }],
     ['192.0.2.1 timeout 5m expires 5m', { value: '192.0.2.1', timeout: 300, expires: 300 }],
     ['192.0.2.1 timeout 5m', { value: '192.0.2.1', timeout: 300 }],
-    ['192.0.2.1 timeout 5m expires 4m comment "me"', { value: '192.0.2.1', timeout: 300, expires: 240 }],
+    ['192.0.2.1 timeout 5m expires 4m comment "me"', { value: '192.0.2.1', timeout: 300, expires: 240, comment: 'me' }],
   ]
   for (const [elements, want] of table) {
     it(elements, () => assert.deepEqual(parseElementText(text('ipv4_addr', elements)), want))

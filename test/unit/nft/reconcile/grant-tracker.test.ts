@@ -127,6 +127,15 @@ describe('GrantBook', () => {
     assert.equal(running().length, 1)
   })
 
+  it('knows what grants say of themselves, of commands and of a listing', () => {
+    happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 timeout 1h expires 1h comment "why 10.0.0.1" }')
+    const comments = () => tracker.running(all).map(({ source, comment }) => `${source} ${comment}`)
+    assert.deepEqual(comments(), ['192.0.2.1 why 10.0.0.1'])
+    now += 1
+    tracker.takeOver(listing('pk-ssh.add-4', { value: '192.0.2.2', comment: 'other' }, { value: '192.0.2.3' }), now)
+    assert.deepEqual(comments(), ['192.0.2.2 other', '192.0.2.3 undefined'])
+  })
+
   it('goes through a flush of everything, and does not believe what comes with the table', () => {
     happens('add element inet pkctl pk-ssh.add-4 { 192.0.2.1 }')
     happens('delete set inet pkctl pk-ssh.add-4', 'delete table inet pkctl')

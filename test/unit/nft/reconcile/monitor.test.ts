@@ -47,7 +47,7 @@ describe('nft monitor, read', () => {
     [
       '{ 192.0.2.1 comment "of 192.0.2.9, timeout 5s", 192.0.2.2 timeout 5s expires 4s }',
       [
-        { value: '192.0.2.1', timeout: null, expires: null },
+        { value: '192.0.2.1', timeout: null, expires: null, comment: 'of 192.0.2.9, timeout 5s' },
         { value: '192.0.2.2', timeout: 5, expires: 4 },
       ],
     ],
