@@ -27,7 +27,7 @@ describe('pkctl explain', () => {
     const granted = (await explain(client4)).stdout
     assert.match(
       granted,
-      /^ssh {2}22\/tcp {2}granted by knock, \d+ s left\n {2}rule: chain pk-ssh: a grant of 10\.77\.0\.2\n/,
+      /^ssh {2}22\/tcp {2}granted by knock, [\d minhs]+ left\n {2}rule: chain pk-ssh: a grant of 10\.77\.0\.2\n/,
     )
     assert.match(granted, /last knock: .*opens ssh/)
     const refused = (await explain(stranger4)).stdout

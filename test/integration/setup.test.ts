@@ -48,7 +48,7 @@ describe('pkctl setup', () => {
     assert.match(stdout, /Which service, and its TCP port \[ssh=22\]\?/)
     assert.match(stdout, /this machine has no user 'no such user'/)
     assert.match(stdout, /let alice knock, with the given key/)
-    assert.match(stdout, /undo all that unless you run pkctl confirm within 300 s/)
+    assert.match(stdout, /undo all that unless you run pkctl confirm within 5 min/)
     assert.match(stdout, /at the client: {11}pkctl join 'pkctl:\/\/server\.example\?id=pk1:/)
     assert.equal(await lab.opens(server4, client4), 'timeout')
     assert.deepEqual(made(), ['conf.d/ssh.yaml', 'ssh.authorized_keys'])

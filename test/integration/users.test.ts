@@ -113,7 +113,7 @@ describe('pkctl user', () => {
     const { stdout, stderr } = await user('list')
     assert.match(
       stdout,
-      /^alice {2}SHA256:\S{43} {2}for people\nbob .*opens ssh {2}28800 s at most {2}until 2037-01-31T00:00:00Z\n$/,
+      /^alice {2}SHA256:\S{43} {2}for people\nbob .*opens ssh {2}8 h at most {2}until 2037-01-31T00:00:00Z\n$/,
     )
     assert.match(stderr, /^pkctl: warning: \S+authorized_keys:3: there is no key on the line\n$/)
     assert.match(await said('show', 'bob'), /^bob /)

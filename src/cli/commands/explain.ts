@@ -4,7 +4,7 @@ import type { Explanation } from '../../doctor/index.js'
 import { explainAddress, gatherFacts } from '../../doctor/index.js'
 import { parseAddress, prefixContains } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, oneLine, UserError } from '../../util/index.js'
+import { defaultConfig, durationText, oneLine, UserError } from '../../util/index.js'
 import { entryText, historyDirectory, readEntries } from '../output/history-text.js'
 import { jsonText } from '../output/json-output.js'
 import { portsText } from '../output/service-text.js'
@@ -91,7 +91,7 @@ function print(
 function accessText({ access, by, secondsLeft = null }: Explanation): string {
   switch (access) {
     case 'granted':
-      return `granted by ${by}, ${secondsLeft === null ? 'without a time limit' : `${secondsLeft} s left`}`
+      return `granted by ${by}, ${secondsLeft === null ? 'without a time limit' : `${durationText(secondsLeft)} left`}`
     case 'allowed':
       return 'accepted, on the allowlist'
     case 'open':

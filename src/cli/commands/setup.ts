@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Session } from '../../safety/index.js'
 import { findSession } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, oneLine, timeText, usageError, UserError } from '../../util/index.js'
+import { durationText, defaultConfig, oneLine, timeText, usageError, UserError } from '../../util/index.js'
 import { foreignFindings } from '../../doctor/index.js'
 import { flagDefaults, serviceSpec } from '../flags/service-flags.js'
 import { checkServiceName, parseSeconds } from '../flags/flag-values.js'
@@ -190,5 +190,5 @@ function report(terminal: Terminal, flags: Flags, plan: Plan, { applied, invitat
     )
   if (confirmWithin === undefined) return
   terminal.out('here, in a new session:  pkctl confirm')
-  terminal.out(`without pkctl confirm within ${confirmWithin} s, all of this is undone`)
+  terminal.out(`without pkctl confirm within ${durationText(confirmWithin)}, all of this is undone`)
 }

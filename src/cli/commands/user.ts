@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { parseInstant } from '../../config/values.js'
 import { parseWindow } from '../../config/service-options.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultSocket, oneLine, quote, UserError } from '../../util/index.js'
+import { defaultConfig, defaultSocket, durationText, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, User } from '../../users/index.js'
 import {
   addUser,
@@ -209,7 +209,7 @@ function print(user: User, terminal: Terminal): void {
     ...(isCertAuthority ? ['signs certificates'] : []),
     `for ${credential}`,
     ...(opens ? [`opens ${oneLine(opens.join(', '))}`] : []),
-    ...(window === null ? [] : [`${window} s at most`]),
+    ...(window === null ? [] : [`${durationText(window)} at most`]),
     ...(expiresAt === null ? [] : [`until ${new Date((expiresAt + 1) * 1000).toISOString().replace('.000Z', 'Z')}`]),
   ]
   terminal.out(`${terminal.strong(oneLine(comment) || '(no name)')}  ${fingerprintText(user.key)}  ${parts.join('  ')}`)

@@ -3,7 +3,7 @@ import type { SshCredential } from '../../config/index.js'
 import { locateKeyFile, readKeyFile } from '../../config/index.js'
 import type { AuthorizedKey, Revocations } from '../../knock/openssh/index.js'
 import { parseAuthorizedKeys, parseRevocations, SshFormatError } from '../../knock/openssh/index.js'
-import { oneLine } from '../../util/index.js'
+import { durationText, oneLine } from '../../util/index.js'
 
 interface KeyList {
   readonly lines: readonly string[]
@@ -61,7 +61,7 @@ function rightsText(entry: AuthorizedKey, opens: readonly string[], isAuthority:
   const services = opens.filter(service => entry.opens?.includes(service.replace(/^closes /, '')) ?? true)
   return [
     `${subject}: ${services.length > 0 ? services.join(', ') : 'nothing'}`,
-    ...(window === null ? [] : [`for at most ${window} s`]),
+    ...(window === null ? [] : [`for at most ${durationText(window)}`]),
     ...(from === null ? [] : [`from ${oneLine(from.text)}`]),
     ...(expiresAt === null ? [] : [`until ${new Date(expiresAt * 1000).toISOString()}`]),
   ].join(', ')

@@ -1,7 +1,7 @@
 /** A service in words, as several commands print it. */
 import { formatPorts } from '../../net/index.js'
 import type { ServiceSpec } from '../../nft/index.js'
-import { timeText } from '../../util/index.js'
+import { durationText, timeText } from '../../util/index.js'
 
 /** `22,8000-8010/tcp` */
 export function portsText({ ports, protocol }: ServiceSpec): string {
@@ -13,7 +13,7 @@ export function summaryOf(spec: ServiceSpec): string {
   return [
     spec.syn ? 'new connections' : 'all packets',
     spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,
-    `${spec.window} s a knock`,
+    `${durationText(spec.window)} a knock`,
     ...(spec.singleUse ? ['single use'] : []),
     ...(spec.failOpen ? ['fail-open'] : []),
     ...(spec.hook === 'prerouting' ? ['prerouting'] : []),

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { isMapping, readMerged } from '../../config/index.js'
 import { parsePort } from '../../net/index.js'
-import { timeText, UserError } from '../../util/index.js'
+import { durationText, timeText, UserError } from '../../util/index.js'
 import type { Knocker } from './user-keys.js'
 
 export interface Answers {
@@ -92,7 +92,7 @@ export function planLines(plan: Plan): string[] {
     start ? 'start pkctld now, and at each boot' : 'do not start pkctld: you start it yourself',
     confirmWithin === undefined
       ? 'keep the change without a confirmation'
-      : `undo all that unless you run pkctl confirm within ${confirmWithin} s`,
+      : `undo all that unless you run pkctl confirm within ${durationText(confirmWithin)}`,
   ]
 }
 
