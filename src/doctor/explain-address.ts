@@ -33,7 +33,7 @@ export function explainAddress(
   return [...kernel.services.values()].map(state => ({
     state,
     ...verdictOn(address, state, daemon.state === 'answers'),
-    objections: closedBy(state.spec, kernel),
+    objections: closedBy(state.spec, kernel, address),
   }))
 }
 

@@ -11,13 +11,18 @@ import { chainText, listed, ownerOf, protocolName } from './descriptions.js'
 import { arrivals, baseChains, packetsAt, probesOf, probeText, treatmentBy } from './foreign-chains.js'
 import type { Probe } from './simulate-packet.js'
 
-export function closedBy(spec: ServiceSpec, kernel: KernelFacts): Finding[] {
+/** `source`: what is done to packets of this address; undefined for what is done to those of all. */
+export function closedBy(spec: ServiceSpec, kernel: KernelFacts, source?: string): Finding[] {
   const { chains } = kernel
   return baseChains(chains, 'prerouting', 'input').flatMap(chain => {
-    const treated = probesOf(spec).flatMap(probe => {
+    const treat = (probe: Probe) => {
       const packets = arrivals(probe, kernel).flatMap(one => packetsAt(chain, spec, one, kernel))
       return packets.length === 0 ? [] : [{ probe, ...treatmentBy(chain, packets, kernel) }]
-    })
+    }
+    const all = probesOf(spec).flatMap(probe => treat({ ...probe, source }))
+    const isForIt = ({ probe, passes }: (typeof all)[number]) =>
+      source !== undefined && passes === 'nobody' && treat({ ...probe, source: undefined })[0]?.passes !== 'nobody'
+    const [banned, treated] = split(all, isForIt)
     const subject = { service: spec.name, table: `${chain.family} ${chain.table}` }
     const when = (chain.base?.priority ?? 0) < gatePriority ? 'before' : 'after'
     const who = chainText(chain, chains)
@@ -34,6 +39,16 @@ export function closedBy(spec: ServiceSpec, kernel: KernelFacts): Finding[] {
     const some = treated.filter(({ passes, dropsByPort }) => passes === 'everyone' && dropsByPort !== null)
     const ways = [...new Set(partly.flatMap(({ only }) => only))]
     return [
+      ...(banned.length > 0
+        ? [
+            finding(
+              'rule-drops',
+              `${who} drops what comes from ${source} to ${ports(banned)}, ${when} pkctl: it stays out of ${spec.name}, also with a grant`,
+              'look for the address in the rules and sets of that table; pkctl cannot open what it closes',
+              subject,
+            ),
+          ]
+        : []),
       ...(byPolicy.length > 0
         ? [
             finding(

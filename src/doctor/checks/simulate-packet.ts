@@ -2,7 +2,7 @@
  * What the rules of others do to a packet that begins a connection. Rules ask for more than protocol and port; where
  * they do, the answer is for how many of such packets it holds. Nothing here knows of pkctl's own table.
  */
-import { prefixContains } from '../../net/index.js'
+import { familyOf, prefixContains } from '../../net/index.js'
 import type { Condition, Rule, RuleChain } from '../../nft/foreign/index.js'
 
 export interface Probe {
@@ -11,6 +11,8 @@ export interface Probe {
   readonly port: number | null
   /** The interface by which it comes in, where that is known. */
   readonly interface?: string | undefined
+  /** The address from which it comes, where that is known. */
+  readonly source?: string | undefined
   /** Whether DNAT has led it to this port. */
   readonly translated?: boolean
 }
@@ -87,9 +89,16 @@ function conditionMatch(condition: Condition, probe: Probe, addresses: readonly 
         ? unknown
         : asked(hits.length > 0)
     }
-    case 'source':
+    case 'source': {
+      const { version, prefixes } = condition
+      if (probe.source !== undefined && version !== undefined && prefixes) {
+        const { source } = probe
+        // A rule that names addresses of one version is for packets of that version, also where it says `!=`.
+        return familyOf(source) === version ? asked(prefixes.some(prefix => prefixContains(prefix, source))) : none
+      }
       if (condition.not) return { sure: false, reach: 'everyone', rest: condition.empty ? 'nobody' : 'some' }
       return { sure: false, reach: condition.empty ? 'nobody' : 'some', rest: 'everyone' }
+    }
     case 'rate':
     case 'some':
       return unknown

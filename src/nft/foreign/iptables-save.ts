@@ -67,6 +67,13 @@ function parseRule(text: string): Rule {
 
 const source = (not: boolean): Condition[] => [{ kind: 'source', empty: false, not }]
 
+/** `198.51.100.0/24`, as iptables-save prints it. */
+function sourceIn(value: string, not: boolean): Condition[] {
+  if (!/^[0-9a-f.:]+(\/\d+)?$/i.test(value)) return source(not)
+  const version = value.includes(':') ? 6 : 4
+  return [{ kind: 'source', empty: false, not, version, prefixes: [value] }]
+}
+
 function conditionsOf(word: string, value: string, not: boolean, next: string): Condition[] {
   switch (word) {
     case '-p': {
@@ -85,6 +92,7 @@ function conditionsOf(word: string, value: string, not: boolean, next: string): 
     case '-i':
       return [{ kind: 'interface', names: [value.replace(/\+$/, '*')], not }]
     case '-s':
+      return sourceIn(value, not)
     case '--src-range':
     case '--source-country':
     case '--src-cc':

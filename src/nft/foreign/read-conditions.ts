@@ -65,7 +65,7 @@ function valueConditions(key: Json, values: readonly Json[], not: boolean): Cond
   ) {
     return [{ kind: 'protocol', numbers: values.map(value => portProtocols[asText(value)] ?? Number(value)), not }]
   }
-  if (isSource(key)) return [source(values.length === 0, not)]
+  if (isSource(key)) return [sourceOf(asText(protocol), values, not)]
   if (field === 'daddr' && (protocol === 'ip' || protocol === 'ip6')) return destination(values, not)
   if (meta === 'iif' || meta === 'iifname') return inputInterface(values, not)
   if (meta === 'pkttype' && values.every(value => value === 'host')) return not ? [never] : []
@@ -91,6 +91,14 @@ function connectionConditions(key: Json, values: readonly Json[], not: boolean):
   if (fib['result'] === 'type' && asArray(fib['flags']).includes('daddr') && values[0] === 'local')
     return not ? [never] : []
   return [some]
+}
+
+/** Of a part of the address, or of ranges, it is not known which sources are meant. */
+function sourceOf(protocol: string, values: readonly Json[], not: boolean): Condition {
+  const empty = values.length === 0
+  const prefixes = values.flatMap(prefixOf)
+  if ((protocol !== 'ip' && protocol !== 'ip6') || prefixes.length < values.length) return source(empty, not)
+  return { kind: 'source', empty, not, version: protocol === 'ip' ? 4 : 6, prefixes }
 }
 
 function inputInterface(values: readonly Json[], not: boolean): Condition[] {

@@ -1,5 +1,5 @@
 /** Rules of others, as far as it matters which packets they let pass: what a rule asks of a packet, and what it does. */
-import type { PortRange } from '../../net/index.js'
+import type { IpFamily, PortRange } from '../../net/index.js'
 
 export type Condition =
   | { readonly kind: 'protocol'; readonly numbers: readonly number[]; readonly not: boolean }
@@ -10,8 +10,14 @@ export type Condition =
   | { readonly kind: 'destination'; readonly prefixes: readonly string[]; readonly not: boolean }
   /** DNAT has changed its destination. */
   | { readonly kind: 'translated'; readonly not: boolean }
-  /** Comes from certain sources; of a set without elements, from none now. */
-  | { readonly kind: 'source'; readonly empty: boolean; readonly not: boolean }
+  /** Comes from certain sources; of a set without elements, from none now. `prefixes`, where they are known. */
+  | {
+      readonly kind: 'source'
+      readonly empty: boolean
+      readonly not: boolean
+      readonly version?: IpFamily
+      readonly prefixes?: readonly string[]
+    }
   /** Is within a rate: holds for every source, if not for every packet. */
   | { readonly kind: 'rate' }
   /** Holds for no packet that begins a connection from outside. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { explainAddress } from '../../../src/doctor/explain-address.js'
+import type { Condition } from '../../../src/nft/foreign/rule.js'
 import type { KernelFacts } from '../../../src/doctor/facts.js'
 import type { ServiceState } from '../../../src/nft/reconcile/service-state.js'
 import { facts, laptop } from './doctor-support.js'
@@ -69,4 +70,38 @@ describe('whether an address gets in', () => {
       ['policy-drops'],
     )
   })
+
+  const source = (prefixes: readonly string[], not = false, version: 4 | 6 = 4) =>
+    ({ kind: 'source', empty: false, not, version, prefixes }) as const
+  const port = { kind: 'port', ranges: [{ first: 22, last: 22 }], not: false } as const
+  const dropping: readonly [string, readonly Condition[], RegExp | null][] = [
+    ['drops it by name', [source(['192.0.2.7/32'])], /drops what comes from 192\.0\.2\.7 to 22\/tcp/],
+    [
+      'drops its network at the port',
+      [port, source(['192.0.2.0/24', '10.0.0.0/8'])],
+      /drops what comes from 192\.0\.2\.7/,
+    ],
+    ['drops all but others', [source(['198.51.100.0/24'], true)], /drops what comes from 192\.0\.2\.7/],
+    ['drops others', [port, source(['198.51.100.0/24'])], null],
+    ['drops all but it', [port, source(['192.0.2.7/32'], true)], null],
+    ['drops all but some of the other version', [source(['2001:db8::/32'], true, 6)], null],
+    [
+      'drops sources that it is not known of',
+      [port, { kind: 'source', empty: false, not: false }],
+      /drops some packets to 22\/tcp/,
+    ],
+  ]
+  for (const [what, conditions, said] of dropping)
+    it(`and whether another table ${what}`, () => {
+      const kernel = facts().kernel as KernelFacts
+      const chain = {
+        ...{ family: 'inet', table: 'f', name: 'c', tool: undefined },
+        rules: [{ conditions, actions: [{ kind: 'drop' }] }],
+        base: { hook: 'input', priority: 0, policy: 'accept', nat: false },
+      } as unknown as KernelFacts['chains'][number]
+      const [found] = explainAddress(address, { ...kernel, chains: [chain] }, running)
+      const messages = found?.objections.map(({ message }) => message) ?? []
+      if (said === null) assert.deepEqual(messages, [])
+      else assert.match(messages.join('\n'), said)
+    })
 })
