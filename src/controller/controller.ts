@@ -284,7 +284,7 @@ export class Controller {
     const { startWorker, log, onFatal } = this.#parts
     const worker = await startWorker(this.#config, {
       knocks: (events, suppressed) => {
-        for (const event of events) this.#signed.noteEvent(event)
+        for (const event of [...events, ...(suppressed.unnamed ?? [])]) this.#signed.noteEvent(event)
         this.#reporter.knocks(events, suppressed)
       },
       effects: effects => {

@@ -15,6 +15,9 @@ const eventsPerSecond = 50
 /** A copy of one valid knock can be sent without end. */
 const copiesPerSecond = 2
 
+/** Between two batches: there are no more packets in one. */
+const mostUnnamed = 4096
+
 export class EventCollector {
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #addressText: (packet: Packet) => string
@@ -22,6 +25,7 @@ export class EventCollector {
   readonly #copies = new EventLimiter(copiesPerSecond)
   readonly #unverified = new EventLimiter(eventsPerSecond)
   #events: KnockEvent[] = []
+  #unnamed: KnockEvent[] = []
   /** Suppressed events of accepted knocks for which the kernel makes a grant. */
   #grants = 0
 
@@ -39,9 +43,15 @@ export class EventCollector {
   addDecision(packet: Packet, decision: Decision): void {
     if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) {
       if (isGrantByMark(decision)) this.#grants++
+      // Whose grants those of signed knocks are, effects say.
+      if (decision.kind === 'grant' && !decision.signer) this.#keepUnnamed(this.#eventOf(packet, decision))
       return
     }
-    this.#events.push({
+    this.#events.push(this.#eventOf(packet, decision))
+  }
+
+  #eventOf(packet: Packet, decision: Decision): KnockEvent {
+    return {
       kind: decision.kind === 'grant' && revokes(decision) ? 'revoke' : decision.kind,
       source: packet.version === 0 ? 'unknown' : this.#addressText(packet),
       port: packet.version === 0 ? 0 : packet.destinationPort,
@@ -57,40 +67,59 @@ export class EventCollector {
       ...(decision.clockDifferenceSeconds === undefined
         ? {}
         : { clockDifferenceSeconds: decision.clockDifferenceSeconds }),
-    })
+    }
   }
 
   /** Adds that a packet completed a sequence, or why its step was refused, if the limit allows. */
   addSequence(packet: Packet, sequence: PacketSequence, reason: Refusal | undefined): void {
     const limiter = reason && refusedUnverified.has(reason) ? this.#unverified : this.#verified
-    if (!limiter.pass(this.#clock.monotonic())) {
-      if (reason === undefined && !sequence.revokes) this.#grants++
-      return
-    }
-    this.#events.push({
+    const isNamed = limiter.pass(this.#clock.monotonic())
+    if (!isNamed && reason !== undefined) return
+    const event: KnockEvent = {
       kind: reason !== undefined ? 'refuse' : sequence.revokes ? 'revoke' : 'grant',
       ...(reason !== undefined ? { reason } : {}),
       source: this.#addressText(packet),
       port: packet.destinationPort,
       credential: sequence.name,
-    })
+    }
+    if (isNamed) {
+      this.#events.push(event)
+      return
+    }
+    if (!sequence.revokes) this.#grants++
+    this.#keepUnnamed(event)
   }
 
   /** Makes refusals of the events from this one on. */
   refuseSince(first: number, reason: Refusal): void {
+    // Those were answered in the same batch, and opened nothing.
+    this.#unnamed = []
     this.#events = this.#events.map((event, i) =>
       i < first || event.kind === 'refuse' ? event : { ...event, kind: 'refuse', reason },
     )
   }
 
+  /** Whose grants run has to be known of all, also of those that the log does not name. */
+  #keepUnnamed(event: KnockEvent): void {
+    if (this.#unnamed.length < mostUnnamed) this.#unnamed.push(event)
+  }
+
   /** Passes the events on, if there are any, with how many were suppressed. */
   flush(onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void): void {
-    if (this.#events.length === 0) return
+    const unnamed = this.#unnamed
+    if (this.#events.length === 0 && unnamed.length === 0) return
+    if (unnamed.length > 0) this.#unnamed = []
+    // How many there are is said together with what is named: not for each batch.
+    if (this.#events.length === 0) {
+      onEvents([], { unverified: 0, others: 0, grants: 0, unnamed })
+      return
+    }
     const unverified = this.#unverified.takeSuppressed()
     onEvents(this.#events, {
       unverified,
       others: this.#verified.takeSuppressed() + this.#copies.takeSuppressed(),
       grants: this.#grants,
+      ...(unnamed.length > 0 ? { unnamed } : {}),
     })
     this.#events = []
     this.#grants = 0

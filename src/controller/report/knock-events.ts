@@ -65,6 +65,8 @@ export interface Suppressed {
   readonly others: number
   /** Of the others, accepted knocks for which the kernel makes a grant. */
   readonly grants: number
+  /** Accepted knocks that no user signs, and that the log does not name: whose grants run has to be known of them, too. */
+  readonly unnamed?: readonly KnockEvent[]
 }
 
 /** A source that has made some of the knocks of a sequence. */

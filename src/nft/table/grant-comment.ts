@@ -6,7 +6,7 @@
  */
 import { ValueError } from '../../util/index.js'
 
-export interface GrantComment {
+interface GrantComment {
   /** When it was made, in ISO 8601, UTC, to the minute. */
   readonly at: string
   /** Who made it. */

@@ -400,10 +400,17 @@ describe('PacketPath tells', () => {
     assert.equal(bench.counters.get('bad-hash'), 121)
   })
 
-  it('how many of those that it does not name were to be granted', () => {
+  it('how many of those that it does not name were to be granted, and whose grants they are', () => {
     const bench = new Bench()
     bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
-    assert.deepEqual(bench.suppressed, [{ unverified: 0, others: 10, grants: 10 }])
+    const [{ unnamed = [], ...counts } = {}] = bench.suppressed.splice(0)
+    assert.deepEqual(counts, { unverified: 0, others: 10, grants: 10 })
+    assert.equal(unnamed.length, 10)
+    const [named] = bench.events
+    assert.deepEqual(unnamed[0], named)
+    bench.answers(...Array.from({ length: 5 }, (_, i) => candidate({ name: `later ${i}` })))
+    const [{ unnamed: later = [], ...none } = {}] = bench.suppressed
+    assert.deepEqual([later.length, none, bench.events.length], [5, { unverified: 0, others: 0, grants: 0 }, 50])
   })
 
   it('right knocks, however many wrong ones and copies there are', () => {
