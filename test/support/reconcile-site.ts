@@ -83,7 +83,7 @@ export class ReconcileSite {
     return this.#child(command => command.startsWith('nft\0monitor'))
   }
 
-  /** The daemon's `nft -j -i`, also where another loader runs it. */
+  /** The daemon's `nft -j -i` that owns the table, also where another loader runs it. One that waits to close ports is older. */
   session(): number | undefined {
     return this.#child(command => command.endsWith('nft\0-j\0-i\0'))
   }
@@ -98,7 +98,7 @@ export class ReconcileSite {
         return ''
       }
     }
-    return children.find(child => is(commandOf(child)))
+    return children.findLast(child => is(commandOf(child)))
   }
 
   /** Seconds that are left of the grants of a source, by set. */
