@@ -36,7 +36,7 @@ describe('the lock of the state directory', () => {
     const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       env: { ...process.env, PATH: `${directory}:${process.env['PATH']}` },
       encoding: 'utf8',
-      timeout: 30_000,
+      timeout: 300_000,
       killSignal: 'SIGKILL',
     })
     assert.equal(status, 1, 'it ends by itself')
