@@ -95,7 +95,7 @@ describe('places of ipt_pkd', () => {
     ['the old format by an empty value', '[home]\nhost=h\nold=', /old format/],
     ['a port out of range', '[home]\nhost=h\nport=65536', /\[home\]: expected a port from 1 to 65535$/],
     ['a port of letters', '[home]\nhost=h\nport=ssh', /expected a port/],
-    ['a broken line', '[home]\nhost=h\nsecret', /ipt_pkd\.ini:3: expected \[place\]/],
+    ['a broken line', '[home]\nhost=h\nsecret', /ipt_pkd\.ini:3: expected \[section\]/],
   ]
   for (const [name, text, message] of mistakes) {
     it(`one clear error for ${name}`, () => {
