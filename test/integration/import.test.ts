@@ -237,7 +237,7 @@ describe('pkctl import', () => {
     for (const file of [pipe, '/dev/zero']) {
       const { status, stderr } = await call(['knockd', '-'], `[a]\none_time_sequences=${file}\ncommand=/bin/true\n`)
       assert.equal(status, 1)
-      assert.match(stderr, /^pkctl: warning: .*its file of sequences, \S+, cannot be used: it is no regular file/)
+      assert.match(stderr, /^pkctl: warning: .*its file of sequences, \S+, cannot be used: \S+ is not a regular file/)
       assert.match(stderr, /^pkctl: error: nothing in stdin could be imported$/m)
     }
   })
