@@ -173,6 +173,51 @@ const grantCases: FirewallCase[] = [
     },
   },
   {
+    name: 'a knock that closes asks for the whole prefix that its service grants',
+    async run(firewall) {
+      await firewall.ensureServices([byPrefix])
+      const asked: string[] = []
+      const secondsByKnock = (prefix: string) => (asked.push(prefix), 60)
+      await firewall.addGrant('ssh', 6, '2001:db8::1', 40)
+      changed(await firewall.closeGrant('ssh', 6, '2001:db8::2', secondsByKnock))
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 40)
+      changed(await firewall.closeGrant('ssh', 4, '192.0.2.2', secondsByKnock))
+      assert.deepEqual([asked, await grants(firewall)], [['2001:db8::/64', '192.0.2.0/24'], []])
+    },
+  },
+  {
+    name: 'a knock that closes leaves a shorter grant that a command has made',
+    async run(firewall) {
+      await firewall.ensureServices([ssh])
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 40, false, grantComment('ada', undefined, 0))
+      const { changed, leavesByCommand } = await firewall.closeGrant('ssh', 4, '192.0.2.1', () => 600)
+      assert.deepEqual([changed, leavesByCommand], [false, true])
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 hand 40'])
+    },
+  },
+  {
+    name: 'a knock that extends the grant of a command leaves it said who has made that',
+    async run(firewall) {
+      await firewall.ensureServices([ssh])
+      const comment = grantComment('ada', 'on call', 0)
+      await firewall.addGrant('ssh', 4, '192.0.2.1', 40, false, comment)
+      changed(await firewall.addGrant('ssh', 4, '192.0.2.1', 500, true))
+      assert.equal((await firewall.services()).get('ssh')?.grants[0]?.comment, comment)
+    },
+  },
+  {
+    name: 'a knock that closes leaves what the kernel has granted since',
+    async run(firewall, nft) {
+      await firewall.ensureServices([ssh])
+      await nft.apply([addElements('pk-ssh-4', [{ elem: { val: '192.0.2.1', timeout: 500 } }])])
+      const [none, again] = [() => undefined, (prefix: string) => prefix === '192.0.2.1/32']
+      assert.equal((await firewall.closeGrant('ssh', 4, '192.0.2.1', none, again)).changed, false)
+      assert.deepEqual(await grants(firewall), ['192.0.2.1 knock 500'])
+      changed(await firewall.closeGrant('ssh', 4, '192.0.2.1', none, () => false))
+      assert.deepEqual(await grants(firewall), [])
+    },
+  },
+  {
     name: 'a longer grant by knock does not stand in the way of a shorter one by hand',
     async run(firewall, nft) {
       await firewall.ensureServices([ssh])

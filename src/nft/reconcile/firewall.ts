@@ -22,7 +22,7 @@ import { prefixOf } from '../table/service-spec.js'
 import { signed } from './barrier.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
-import type { EarlierGrants } from './grant-changes.js'
+import type { ClosedBesides, EarlierGrants } from './grant-changes.js'
 import {
   grantsReplacedBy,
   maskedGrants,
@@ -186,15 +186,20 @@ export class Firewall {
     return exclusive(async () => this.#run(await planDeletedGrant(nft, service, version, address)))
   }
 
-  /** Revokes what knocks have given the address; `secondsByKnock` as for `planClosedGrant`. */
+  /** Revokes what knocks have given the address; the functions as for `planClosedGrant`. */
   closeGrant(
     service: string,
     version: IpFamily,
     address: string,
-    secondsByKnock: (source: string) => number | undefined,
-  ): Promise<Change> {
+    secondsByKnock: (prefix: string) => number | undefined,
+    isOpenedAgain?: (prefix: string) => boolean,
+  ): Promise<Change & ClosedBesides> {
     const { nft, exclusive } = this.access
-    return exclusive(async () => this.#run(await planClosedGrant(nft, { service, version, address, secondsByKnock })))
+    return exclusive(async () => {
+      const closed = { service, version, address, secondsByKnock, isOpenedAgain }
+      const { commands, details, ...besides } = await planClosedGrant(nft, closed)
+      return { ...(await this.#run({ commands, details })), ...besides }
+    })
   }
 
   /** The queue to which a packet path in the kernel sends, whichever process made it. */

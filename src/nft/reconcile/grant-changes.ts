@@ -57,7 +57,9 @@ export async function planAddedGrant(
   const isThere = existing?.left === Infinity && seconds === null && !saysMore
   if (isThere || (existing && keepLonger && existing.left > wanted)) return { ...nothing, ...earlier }
   const verb = !existing ? 'granted' : existing.left > wanted ? 'shortened' : 'extended'
-  return { commands: addGrant(spec, version, source, seconds, comment), details: [`${source} ${verb}`], ...earlier }
+  // A knock says nothing of itself: a grant by command that it extends stays known as that.
+  const said = comment ?? (keepLonger ? existing?.said.comment : undefined)
+  return { commands: addGrant(spec, version, source, seconds, said), details: [`${source} ${verb}`], ...earlier }
 }
 
 interface AddedGrant {
@@ -106,25 +108,40 @@ interface ClosedGrant {
   readonly service: string
   readonly version: IpFamily
   readonly address: string
-  /** How long a grant by hand of this source can run that a knock has made; undefined where none has made one. */
-  readonly secondsByKnock: (source: string) => number | undefined
+  /** How long a grant by hand of this prefix can run that a knock has made; undefined where none has made one. */
+  readonly secondsByKnock: (prefix: string) => number | undefined
+  /** Whether a knock has opened to this prefix since, so that what the kernel has of it is not what is to be closed. */
+  readonly isOpenedAgain?: ((prefix: string) => boolean) | undefined
 }
 
-/** Revokes what knocks have given the address. A grant by hand that runs longer than those is another one, and stays. */
+/** What a knock that closes finds besides. */
+export interface ClosedBesides {
+  /** A grant of a command stays, though a knock may have made it longer. */
+  readonly leavesByCommand?: boolean
+}
+
+/**
+ * Revokes what knocks have given the address. A grant by hand that runs longer than those is another one, and stays; so does
+ * one that says who has made it, which no knock's does.
+ */
 export async function planClosedGrant(
   nft: Nft,
-  { service, version, address, secondsByKnock }: ClosedGrant,
-): Promise<GrantChange> {
+  { service, version, address, secondsByKnock, isOpenedAgain }: ClosedGrant,
+): Promise<GrantChange & ClosedBesides> {
   const spec = await requireService(nft, service)
   const source = maskAddress(address, prefixOf(spec, version))
+  const prefix = `${source}/${prefixOf(spec, version)}`
   const closed: ServiceGrant[] = []
   const grant = { service, source, secondsLeft: null }
-  if (await hasElement(nft, setOf(service, 'knock', version), source)) closed.push({ ...grant, by: 'knock' })
-  const seconds = secondsByKnock(source)
+  const byKnock = await hasElement(nft, setOf(service, 'knock', version), source)
+  if (byKnock && isOpenedAgain?.(prefix) !== true) closed.push({ ...grant, by: 'knock' })
+  const seconds = secondsByKnock(prefix)
   const byHand = seconds === undefined ? undefined : await grantIn(nft, setOf(service, 'add', version), source)
-  if (byHand && byHand.left <= (seconds ?? 0)) closed.push({ ...grant, by: 'hand' })
-  if (closed.length === 0) return nothing
-  return { commands: closed.flatMap(withdrawGrant), details: [`${source} deleted`] }
+  const isByCommand = parseGrantComment(byHand?.said.comment) !== undefined
+  if (byHand && !isByCommand && byHand.left <= (seconds ?? 0)) closed.push({ ...grant, by: 'hand' })
+  const besides = isByCommand ? { leavesByCommand: true } : {}
+  if (closed.length === 0) return { ...nothing, ...besides }
+  return { commands: closed.flatMap(withdrawGrant), details: [`${source} deleted`], ...besides }
 }
 
 /**
