@@ -15,10 +15,10 @@ interface ClosingParts {
 }
 
 /**
- * Revokes the grants, and resolves to whether the credential has given the address nothing else that runs. Rejects with what
- * the firewall says.
+ * Revokes the grants, and resolves to whether the credential has given the address nothing else that runs. Calls `onClosed`
+ * with each service that is done, and rejects with what the firewall says.
  */
-type CloseServices = (services: readonly string[]) => Promise<boolean>
+type CloseServices = (services: readonly string[], onClosed?: (service: string) => void) => Promise<boolean>
 
 export class ClosingKnocks {
   constructor(readonly parts: ClosingParts) {}
@@ -27,18 +27,28 @@ export class ClosingKnocks {
   begin(credential: string, written: string): CloseServices {
     const { store, firewall, now } = this.parts
     const running = store.running()
-    return async services => {
+    const known = new Set(running)
+    return async (services, onClosed) => {
       const { version, address } = parseAddress(written)
       const closed = new Set<KnockGrant>()
       for (const service of services) {
-        await firewall.closeGrant(service, version, address, source => {
-          const covered = running.filter(one => one.service === service && prefixContains(source, one.address))
-          for (const one of covered) closed.add(one)
-          const ends = covered.flatMap(({ by, until }) => (by === 'hand' ? [until - now() + slackSeconds] : []))
+        const isOf = (one: KnockGrant, prefix: string) => one.service === service && prefixContains(prefix, one.address)
+        const covered = new Set<KnockGrant>()
+        const secondsByKnock = (prefix: string) => {
+          for (const one of running) if (isOf(one, prefix)) covered.add(one)
+          const ends = [...covered].flatMap(({ by, until }) => (by === 'hand' ? [until - now() + slackSeconds] : []))
           return ends.length === 0 ? undefined : Math.max(...ends)
-        })
+        }
+        // This waits for the lock. The kernel has granted a knock that came meanwhile by then.
+        const isOpenedAgain = (prefix: string) =>
+          store.running().some(one => one.by === 'knock' && !known.has(one) && isOf(one, prefix))
+        const change = await firewall.closeGrant(service, version, address, secondsByKnock, isOpenedAgain)
+        // What a knock has added to the grant of a command runs on: its user can still be revoked.
+        const isLeft = ({ by }: KnockGrant) => by === 'hand' && change.leavesByCommand === true
+        store.forget([...covered].filter(one => !isLeft(one)))
+        for (const one of covered) closed.add(one)
+        onClosed?.(service)
       }
-      store.forget([...closed])
       return running.every(one => one.credential !== credential || one.address !== address || closed.has(one))
     }
   }

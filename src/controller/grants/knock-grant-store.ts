@@ -37,6 +37,8 @@ interface StoreParts {
 }
 
 const maxGrants = 100_000
+/** A line for each of many knocks a second would say nothing new; revoking allows for more than this. */
+const unwrittenSeconds = 1
 const compactAboveLines = 1000
 
 const keyOf = ({ credential, key, service, by, address }: KnockGrant) =>
@@ -46,6 +48,8 @@ export class KnockGrantStore {
   readonly #file: string
   readonly #parts: StoreParts
   readonly #grants = new Map<string, KnockGrant>()
+  /** The end that the file has for a grant, where that is another one. */
+  readonly #writtenUntil = new WeakMap<KnockGrant, number>()
   /** How many grants there may be before those that are over are removed. */
   #pruneAt = compactAboveLines
   #descriptor = -1
@@ -80,11 +84,17 @@ export class KnockGrantStore {
     return [...this.#grants.values()].filter(({ until }) => until > now)
   }
 
-  /** Notes a grant. An earlier one that ends later stays. Never throws. */
-  note(grant: KnockGrant): void {
+  /** Notes a grant, as a new object also where it is there, so that it is known as granted again. Never throws. */
+  note({ ...grant }: KnockGrant): void {
     const key = keyOf(grant)
     const known = this.#grants.get(key)
-    if (known && known.until >= grant.until) return
+    const written = known && (this.#writtenUntil.get(known) ?? known.until)
+    if (known && written !== undefined && (grant.until <= written || grant.until < written + unwrittenSeconds)) {
+      const same = { ...grant, until: Math.max(known.until, grant.until) }
+      this.#grants.set(key, same)
+      this.#writtenUntil.set(same, written)
+      return
+    }
     if (!known && this.#grants.size >= this.#pruneAt) this.#prune()
     if (!known && this.#grants.size >= maxGrants) {
       this.#tell(`more than ${maxGrants} grants by knock run`)
@@ -96,15 +106,22 @@ export class KnockGrantStore {
 
   /** What the address had of the service is revoked; with `by`, only what is of this kind. Never throws. */
   end(service: string, address: string, by?: KnockGrant['by']): void {
-    const ended = [...this.#grants.values()].filter(grant => isEndedBy(grant, service, address, by))
-    for (const grant of ended) this.#grants.delete(keyOf(grant))
-    if (ended.length > 0) this.#append(JSON.stringify({ service, address, ...(by && { by }) }))
+    const before = this.#grants.size
+    for (const [key, grant] of this.#grants) if (isEndedBy(grant, service, address, by)) this.#grants.delete(key)
+    if (this.#grants.size < before) this.#append(JSON.stringify({ service, address, ...(by && { by }) }))
   }
 
   /** These are revoked, unless they were granted again since. Never throws. */
   forget(grants: readonly KnockGrant[]): void {
-    for (const grant of grants)
-      if (this.#grants.get(keyOf(grant)) === grant) this.end(grant.service, grant.address, grant.by)
+    for (const grant of grants) {
+      if (this.#grants.get(keyOf(grant)) !== grant) continue
+      const { service, address, by } = grant
+      this.#grants.delete(keyOf(grant))
+      this.#append(JSON.stringify({ service, address, by }))
+      // That line ends those of other keys, too.
+      for (const one of this.#grants.values())
+        if (isEndedBy(one, service, address, by) && !grants.includes(one)) this.#append(lineOf(one))
+    }
   }
 
   close(): void {

@@ -31,10 +31,12 @@ function bench(...noted: Partial<KnockGrant>[]) {
       _: 4 | 6,
       address: string,
       secondsByKnock: (source: string) => number | undefined,
+      isOpenedAgain?: (prefix: string) => boolean,
     ) => {
+      if (service === 'broken') return Promise.reject(new Error('no lock'))
       const source = address.includes(':') ? '2001:db8::/64' : address
-      asked.push(`${service} ${source} ${secondsByKnock(source)}`)
-      return Promise.resolve({} as never)
+      asked.push(`${service} ${source} ${secondsByKnock(source)}${isOpenedAgain?.(source) ? ' again' : ''}`)
+      return Promise.resolve({ leavesByCommand: service === 'added' } as never)
     },
   }
   const known = (from = store) => from.running().map(({ service, by, address }) => `${service} ${by} ${address}`)
@@ -69,5 +71,42 @@ describe('a knock that closes', () => {
     note({ until: 1090 })
     assert.equal(await close(['ssh']), true)
     assert.deepEqual(known(), ['ssh knock 192.0.2.1'])
+  })
+
+  for (const [what, until] of [
+    ['for longer', 1090],
+    ['a moment later', 1060.5],
+    ['without a time limit, as before', Infinity],
+  ] as const) {
+    it(`leaves to the kernel what was granted after it, ${what}`, async () => {
+      const { asked, known, note, closings } = bench({ until: until === Infinity ? until : 1060 })
+      const close = closings.begin('staff', '192.0.2.1')
+      note({ until })
+      await close(['ssh', 'web'])
+      assert.deepEqual(asked, ['ssh 192.0.2.1 undefined again', 'web 192.0.2.1 undefined'])
+      assert.deepEqual(known(), ['ssh knock 192.0.2.1'])
+    })
+  }
+
+  it('forgets no grant by hand that is in the grant of a command, which stays', async () => {
+    const { known, closings } = bench({ service: 'added' }, { service: 'added', by: 'hand' })
+    assert.equal(await closings.begin('staff', '192.0.2.1')(['added']), true)
+    assert.deepEqual(known(), ['added hand 192.0.2.1'])
+  })
+
+  it('forgets nothing that another key was granted after it, also on disk', async () => {
+    const { known, reopened, note, closings } = bench({ key: 'SHA256:alice' })
+    const close = closings.begin('staff', '192.0.2.1')
+    note({ key: 'SHA256:bob' })
+    await close(['ssh'])
+    assert.deepEqual([known(), reopened()], [['ssh knock 192.0.2.1'], ['ssh knock 192.0.2.1']])
+  })
+
+  it('that fails says which services are done, and has forgotten what they had', async () => {
+    const { known, closings } = bench({}, { service: 'broken' })
+    const done: string[] = []
+    const closed = closings.begin('staff', '192.0.2.1')(['ssh', 'broken'], service => done.push(service))
+    await assert.rejects(closed, /no lock/)
+    assert.deepEqual([done, known()], [['ssh'], ['broken knock 192.0.2.1']])
   })
 })

@@ -231,6 +231,19 @@ describe('the file of signed grants', () => {
     assert.deepEqual(bench.store.running().length, 1)
   })
 
+  it('has no line for a knock that changes little, and one before that adds up', () => {
+    const bench = new Bench()
+    for (let i = 0; i <= 10; i++) bench.store.note(grant(1, 1060 + i / 4))
+    const ends = fs.readFileSync(file(bench), 'utf8').match(/"until":[\d.]+/g)
+    assert.deepEqual(ends, ['"until":1060', '"until":1061', '"until":1062'])
+    assert.deepEqual(
+      bench.store.running().map(({ until }) => until),
+      [1062.5],
+    )
+    for (let i = 0; i < 3; i++) bench.store.note(grant(2, Infinity))
+    assert.equal(fs.readFileSync(file(bench), 'utf8').match(/"until":null/g)?.length, 1)
+  })
+
   it('is written again where another program removes it, and where it cannot be, that is reported once', () => {
     const bench = new Bench()
     bench.store.note(grant(1))
