@@ -15,6 +15,8 @@ import type { Triggers } from '../triggers/triggers.js'
 
 /** Each starts processes. A client that sends many must not keep commands from getting the lock. */
 const maxWaiting = 100
+/** More fail at once, and not in their turn, so that no sender of many takes up memory without bound. */
+const maxChained = 1000
 /** Commands wait for the lock, which others of pkctl may have. The log waits for no longer; the failure is logged by itself then. */
 const patienceMilliseconds = 10_000
 
@@ -60,8 +62,7 @@ export class OnBehalfGrants {
   revoke(credential: string, address: string, part?: RequestedPart): void {
     const close = this.closings.begin(credential, address)
     void this.#inTurn({ kind: 'revoke', credential, address, part }, async undone => {
-      const isAll = await close([...undone])
-      undone.clear()
+      const isAll = await close([...undone], service => undone.delete(service))
       // While a part of what was opened runs on, on-close would end all of it.
       if (isAll || part === undefined) this.triggers.closed(credential, parseAddress(address).address)
     })
@@ -94,8 +95,9 @@ export class OnBehalfGrants {
     const { kind, credential, address, part } = request
     const undone = new Set(partOf(this.grantsOf(credential) ?? [], part).map(({ service }) => service.name))
     const isFull = this.#waiting >= maxWaiting
-    this.#waiting++
-    const outcome = this.#last
+    const isChained = this.#waiting < maxChained
+    if (isChained) this.#waiting++
+    const outcome = (isChained ? this.#last : Promise.resolve())
       .then(() => (isFull ? Promise.reject(new Error(`${maxWaiting} others were waiting already`)) : work(undone)))
       .then(
         (): Outcome => ({ kind: 'made' }),
@@ -103,12 +105,12 @@ export class OnBehalfGrants {
       )
     const pending = this.#note(request, outcome)
     const done = outcome.then(result => {
-      this.#waiting--
+      if (isChained) this.#waiting--
       if (result.kind !== 'failed') return
       if (kind === 'grant') this.onFailed()
       if (!pending.isAwaited) this.#fail({ kind, credential, address }, result.reason)
     })
-    this.#last = done
+    if (isChained) this.#last = done
     return done
   }
 

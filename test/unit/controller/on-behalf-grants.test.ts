@@ -42,8 +42,11 @@ function bench(refused?: Error, isAll = true) {
   }
   // `isAll`: whether nothing of the credential runs on after a knock that closes.
   const closings = {
-    begin: (_: string, address: string) => (services: readonly string[]) => {
-      if (address.startsWith('::ffff:')) return Promise.reject(new Error('never seen'))
+    begin: (_: string, address: string) => (services: readonly string[], onClosed?: (service: string) => void) => {
+      if (address.startsWith('::ffff:')) {
+        onClosed?.('ssh')
+        return Promise.reject(new Error('never seen'))
+      }
       note(`close ${services.join(' ')} of ${address}`)
       return Promise.resolve(isAll)
     },
@@ -106,6 +109,27 @@ describe('grants by command', () => {
     grants.revoke('staff', '192.0.2.1')
     await settled()
     assert.deepEqual(done, ['close ssh web of 192.0.2.1', 'closed 192.0.2.1'])
+  })
+
+  it('fail at once where very many wait', async () => {
+    const { done, grants } = bench()
+    const lines = () => done.filter(line => line.startsWith('error')).length
+    for (let i = 0; i < 1000; i++) void grants.request('staff', '192.0.2.1')
+    await grants.request('staff', '192.0.2.2')
+    assert.equal(lines(), 1)
+    assert.match(done.find(line => line.startsWith('error')) ?? '', /^error: 192\.0\.2\.2 .*100 others were waiting/)
+    await grants.settled()
+    assert.equal(lines(), 901)
+    await grants.request('staff', '192.0.2.3')
+    assert.equal(lines(), 901, 'there is room again')
+  })
+
+  it('that could be revoked in part are named without those', async () => {
+    const { done, grants } = bench()
+    grants.revoke('staff', '::ffff:192.0.2.1')
+    const outcome = await grants.outcome({ kind: 'revoke', credential: 'staff', address: '::ffff:192.0.2.1' })
+    assert.deepEqual(outcome, { kind: 'failed', services: ['web'], reason: 'never seen' })
+    assert.deepEqual(done, [])
   })
 
   it('go on after an address that the kernel never sees', async () => {
