@@ -114,11 +114,10 @@ export class TableOwner {
   #replace(session: NftSession, why?: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#session !== session) return
-      const next = this.open()
-      const adopt = next.stage(adopting, owning(adoptPresent))
+      const become = this.#prepared()
       this.#session = undefined
       await session.close()
-      const trouble = await this.#become(next, adopt).catch((error: unknown) => error as Error)
+      const trouble = await become().catch((error: unknown) => error as Error)
       if (trouble) this.events.announce(false)
       if (trouble ?? why) this.events.lost([why, trouble?.message].filter(Boolean).join('; '), !trouble)
       if (trouble) this.onLost()
@@ -129,9 +128,19 @@ export class TableOwner {
     if (this.#session) return 'owned'
     const { present, persist } = await this.direct.list({ elements: false })
     if (!present || !persist) return present ? 'not-persistent' : 'absent'
-    const session = this.open()
-    await this.#become(session, session.stage(adopting, owning(adoptPresent)))
+    await this.#prepared()()
     return 'owned'
+  }
+
+  /** A new session, and what makes it the owner. Where none starts, as without memory, that rejects. */
+  #prepared(): () => Promise<void> {
+    try {
+      const session = this.open()
+      const adopt = session.stage(adopting, owning(adoptPresent))
+      return () => this.#become(session, adopt)
+    } catch (error) {
+      return () => Promise.reject(noResultError(adopting, 'nft', error))
+    }
   }
 
   async #become(session: NftSession, adopt: () => Promise<string>): Promise<void> {

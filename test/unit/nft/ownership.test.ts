@@ -40,6 +40,7 @@ class FakeSession implements NftSession {
 class Scene {
   listing: Listing = { ...emptyListing(), present: true, persist: true, release: '1.1.3' }
   answer: (commands: readonly Command[]) => string | Error = () => ''
+  opens: () => void = () => undefined
   readonly direct: (readonly Command[])[] = []
   readonly sessions: FakeSession[] = []
   readonly said: string[] = []
@@ -52,6 +53,7 @@ class Scene {
       getElement: () => Promise.resolve(undefined),
     },
     () => {
+      this.opens()
       const session = new FakeSession(commands => this.answer(commands))
       this.sessions.push(session)
       return session
@@ -170,6 +172,19 @@ describe('TableOwner', () => {
     assert.deepEqual(scene.direct, [chain])
     assert.equal(scene.owner.owns, false)
     assert.match(scene.said.join('; '), /^owns; owns not; lost exit status 1; nft, adopting .*not permitted, gone$/)
+  })
+
+  it('is no owner any more where no session starts', async () => {
+    const scene = new Scene()
+    await scene.owner.take()
+    scene.opens = () => {
+      throw new Error('spawn ENOMEM')
+    }
+    scene.sessions[0]?.end('exit status 1')
+    await settled()
+    assert.equal(scene.owner.owns, false)
+    assert.match(scene.said.join('; '), /^owns; owns not; lost exit status 1; nft, adopting .*ENOMEM, gone$/)
+    await assert.rejects(scene.owner.take(), (thrown: NftError) => thrown.message.includes('ENOMEM'))
   })
 
   it('replaces a session that was sent much', async () => {
