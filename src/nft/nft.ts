@@ -37,6 +37,9 @@ const wholeListingMilliseconds = 30_000
  */
 const passBatch = `{ trap 'kill -9 $$' 0; cat && trap - 0; } | nft "$@" -f -`
 
+/** As shells say it: `/bin/sh: 1: nft: not found`, or `command not found`. */
+const shellFoundNoNft = /\bnft: (?:command )?not found\b/
+
 /**
  * The real thing. A batch is no argument: all users can read arguments, and a batch shows which ports count as knocks.
  */
@@ -49,7 +52,8 @@ export function realNft(run: Execute = execute): Nft {
     } catch (cause) {
       throw noResultError(operation, 'nft', cause)
     }
-    if (result.status === 127 && input !== undefined) {
+    // Without nft, `cat` can fail before the shell ends with the status that says so.
+    if (input !== undefined && (result.status === 127 || shellFoundNoNft.test(result.stderr))) {
       throw new NftError('missing-tool', operation, 'there is no nft program')
     }
     if (result.status !== 0) throw nftErrorFrom(operation, result.stderr)

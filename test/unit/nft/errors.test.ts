@@ -203,5 +203,8 @@ describe('realNft', () => {
       scripted({ status: 127, stderr: 'sh: nft: not found' }).nft.apply([command]),
       kindOf('missing-tool'),
     )
+    // Where the shell ended first, because nothing read from `cat`.
+    for (const stderr of ['/bin/sh: 1: nft: not found\n', 'pkctl-nft: line 1: nft: command not found\n'])
+      await assert.rejects(scripted({ status: 1, stderr }).nft.apply([command]), kindOf('missing-tool'))
   })
 })
