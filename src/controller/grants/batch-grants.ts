@@ -27,9 +27,13 @@ export interface BatchGrantsParts {
   readonly onTrouble: (level: 'error' | 'warn', message: string) => void
 }
 
+/** Gets the number of each grant that connections wait for, and that is not asked for after all. */
+type OnForgone = (awaited: number) => void
+
 export class BatchGrants {
   readonly #parts: BatchGrantsParts
   readonly #events: EventCollector
+  readonly #onForgone: OnForgone
   readonly #trouble = new EventLimiter(1)
   #eventsBefore = 0
   readonly #granted: number[] = []
@@ -41,9 +45,10 @@ export class BatchGrants {
   #promised: Effect[] = []
   #effects: Effect[] = []
 
-  constructor(parts: BatchGrantsParts, events: EventCollector) {
+  constructor(parts: BatchGrantsParts, events: EventCollector, onForgone: OnForgone) {
     this.#parts = parts
     this.#events = events
+    this.#onForgone = onForgone
   }
 
   /** Before the first packet of a batch. */
@@ -111,6 +116,8 @@ export class BatchGrants {
     if (this.#granted.length > 0 && this.#trouble.pass(clock.monotonic())) {
       onTrouble('error', `valid knocks are refused, because the state directory cannot be written: ${error.message}`)
     }
+    for (const effect of this.#promised)
+      if (effect.kind === 'on-behalf' && effect.awaited !== undefined) this.#onForgone(effect.awaited)
     this.#events.refuseSince(this.#eventsBefore, 'state-unwritable')
     this.#granted.length = 0
     this.#grantedKnocks.length = 0

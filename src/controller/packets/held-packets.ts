@@ -21,7 +21,7 @@ export interface HeldKnock {
 interface AwaitedGrant {
   readonly source: string
   readonly behind: HeldAnswer[]
-  readonly until: number
+  until: number
 }
 
 const maxKnocks = 256
@@ -108,6 +108,14 @@ export class HeldPackets {
     if (this.#awaitedOf.get(grant.source) === grant) this.#awaitedOf.delete(grant.source)
     this.#behind -= grant.behind.length
     return grant.behind
+  }
+
+  /** The grant will not be asked for: no more connections wait for it, and those that do go on with the next late ones. */
+  forgo(id: number): void {
+    const grant = this.#awaited.get(id)
+    if (!grant) return
+    grant.until = -Infinity
+    if (this.#awaitedOf.get(grant.source) === grant) this.#awaitedOf.delete(grant.source)
   }
 
   /** What has waited for too long for a grant; without `now`, all that waits for one. */

@@ -59,7 +59,9 @@ export class PacketHandler {
     this.#parts = parts
     this.#held = new HeldPackets(parts.queueLength)
     this.#events = new EventCollector(parts.clock, parts.addressText)
-    this.#grants = new BatchGrants(parts, this.#events)
+    this.#grants = new BatchGrants(parts, this.#events, awaited => {
+      this.#held.forgo(awaited)
+    })
     this.#clockWatch = new ClockWatch(parts.clock)
   }
 

@@ -472,6 +472,16 @@ describe('a signed knock', () => {
       }
     })
 
+    it('lets them go on with the next late answers when it cannot be noted, and no others wait', () => {
+      const bench = new Bench()
+      bench.answers(signed({ id: 1 }), syn(2))
+      bench.disk = 'is full'
+      assert.deepEqual(bench.verified(verified(1, web)), [[1, refused]])
+      assert.deepEqual(bench.answers(syn(3)), [others])
+      assert.deepEqual(late(bench.handler.lateAnswers()), [[2, others]])
+      assert.equal(bench.handler.longestWait(), -1)
+    })
+
     it('holds none for a knock that closes, or that asks for another host', () => {
       const bench = new Bench([{ ...staff, onBehalfOf: ['192.0.2.0/24'] }])
       for (const wishes of [{ close: true }, { host: { version: 4, address: '192.0.2.9' } as const }]) {
