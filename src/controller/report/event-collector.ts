@@ -15,7 +15,7 @@ const eventsPerSecond = 50
 /** A copy of one valid knock can be sent without end. */
 const copiesPerSecond = 2
 
-/** Between two batches: there are no more packets in one. */
+/** Between two batches, and in a second: each is noted by the thread that also carries out commands. */
 const mostUnnamed = 4096
 
 export class EventCollector {
@@ -26,6 +26,11 @@ export class EventCollector {
   readonly #unverified = new EventLimiter(eventsPerSecond)
   #events: KnockEvent[] = []
   #unnamed: KnockEvent[] = []
+  /** What the kernel was last told to do for a source in this second, where it was noted: the same again says nothing new. */
+  readonly #noted = new Map<string, string>()
+  /** How many were noted in this second, without those that the log names. */
+  #notes = 0
+  #notesUntil = -Infinity
   /** Suppressed events of accepted knocks for which the kernel makes a grant. */
   #grants = 0
 
@@ -43,11 +48,15 @@ export class EventCollector {
   addDecision(packet: Packet, decision: Decision): void {
     if (!this.#limiterFor(decision).pass(this.#clock.monotonic())) {
       if (isGrantByMark(decision)) this.#grants++
+      if (decision.kind !== 'grant') return
       // Whose grants those of signed knocks are, effects say.
-      if (decision.kind === 'grant' && !decision.signer) this.#keepUnnamed(this.#eventOf(packet, decision))
+      if (!decision.signer) this.#keepUnnamed(this.#eventOf(packet, decision))
+      else if (revokes(decision)) this.#noted.clear()
       return
     }
-    this.#events.push(this.#eventOf(packet, decision))
+    const event = this.#eventOf(packet, decision)
+    this.#isNews(event)
+    this.#events.push(event)
   }
 
   #eventOf(packet: Packet, decision: Decision): KnockEvent {
@@ -83,6 +92,7 @@ export class EventCollector {
       credential: sequence.name,
     }
     if (isNamed) {
+      this.#isNews(event)
       this.#events.push(event)
       return
     }
@@ -94,6 +104,7 @@ export class EventCollector {
   refuseSince(first: number, reason: Refusal): void {
     // Those were answered in the same batch, and opened nothing.
     this.#unnamed = []
+    this.#noted.clear()
     this.#events = this.#events.map((event, i) =>
       i < first || event.kind === 'refuse' ? event : { ...event, kind: 'refuse', reason },
     )
@@ -101,7 +112,34 @@ export class EventCollector {
 
   /** Whose grants run has to be known of all, also of those that the log does not name. */
   #keepUnnamed(event: KnockEvent): void {
-    if (this.#unnamed.length < mostUnnamed) this.#unnamed.push(event)
+    if (!this.#isNews(event)) return
+    if (this.#unnamed.length >= mostUnnamed || this.#notes >= mostUnnamed) {
+      this.#noted.delete(event.source)
+      return
+    }
+    this.#notes++
+    this.#unnamed.push(event)
+  }
+
+  /** Whether it was not noted of the source a moment ago that the kernel does this for it; it is, from here on. */
+  #isNews({ kind, source, credential, onBehalfOf, also, part, byCommand, signer }: KnockEvent): boolean {
+    if (kind === 'refuse') return false
+    const now = this.#clock.monotonic()
+    if (now >= this.#notesUntil) {
+      this.#noted.clear()
+      this.#notes = 0
+      this.#notesUntil = now + 1
+    }
+    const isByMark = onBehalfOf === undefined && also === undefined && part === undefined && !byCommand
+    if (!isByMark || signer) {
+      // Of commands there are few, by a limit of their own. They can end what knocks have opened to any address.
+      if (!isByMark || kind === 'revoke') this.#noted.clear()
+      return true
+    }
+    const what = `${kind} ${credential}`
+    if (this.#noted.get(source) === what) return false
+    this.#noted.set(source, what)
+    return true
   }
 
   /** Passes the events on, if there are any, with how many were suppressed. */

@@ -15,7 +15,7 @@ import { Marks } from '../../../src/nft/table/marks.js'
 import type { Packet } from '../../../src/queue/packet.js'
 import { sourceText } from '../../../src/queue/packet.js'
 import type { KnockParts } from './knock-support.js'
-import { knock, laptop, payloadOf, start, TestClock } from './knock-support.js'
+import { knock, laptop, payloadOf, pkdSecret, start, TestClock } from './knock-support.js'
 
 const marks = new Marks(0xffff0000, 77)
 const others = 0x8001
@@ -402,15 +402,41 @@ describe('PacketPath tells', () => {
 
   it('how many of those that it does not name were to be granted, and whose grants they are', () => {
     const bench = new Bench()
-    bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i) })))
+    bench.answers(...Array.from({ length: 60 }, (_, i) => candidate({ name: String(i), source: i })))
     const [{ unnamed = [], ...counts } = {}] = bench.suppressed.splice(0)
     assert.deepEqual(counts, { unverified: 0, others: 10, grants: 10 })
     assert.equal(unnamed.length, 10)
-    const [named] = bench.events
-    assert.deepEqual(unnamed[0], named)
-    bench.answers(...Array.from({ length: 5 }, (_, i) => candidate({ name: `later ${i}` })))
+    assert.deepEqual(unnamed[0], { ...bench.events[0], source: unnamed[0]?.source })
+    bench.answers(...Array.from({ length: 5 }, (_, i) => candidate({ name: `later ${i}`, source: 100 + i })))
     const [{ unnamed: later = [], ...none } = {}] = bench.suppressed
     assert.deepEqual([later.length, none, bench.events.length], [5, { unverified: 0, others: 0, grants: 0 }, 50])
+  })
+
+  it('whose grants they are once a second, and again when they were closed meanwhile, or could not be noted', () => {
+    const closing = { ...laptop, name: 'closing', revokes: true, ...pkdSecret('CLOS', 'test') }
+    const bench = new Bench([laptop, closing])
+    let count = 0
+    const knocks = (length: number, parts: KnockParts = {}) =>
+      bench.answers(...Array.from({ length }, () => candidate({ name: String(count++), ...parts })))
+    const unnamed = () => bench.suppressed.splice(0).flatMap(({ unnamed = [] }) => unnamed.map(({ kind }) => kind))
+    knocks(50)
+    for (let batch = 0; batch < 4; batch++) knocks(50)
+    assert.deepEqual(unnamed(), [], 'the log names the same')
+    knocks(20, { source: 9 })
+    assert.deepEqual(unnamed(), ['grant'])
+    bench.disk = 'is full'
+    knocks(1, { source: 7 })
+    bench.disk = 'works'
+    knocks(2, { source: 7 })
+    assert.deepEqual(unnamed(), ['grant'])
+    bench.clock.pass(1)
+    knocks(50)
+    unnamed()
+    knocks(3, { source: 9 })
+    assert.deepEqual(unnamed(), ['grant'])
+    knocks(2, { source: 9, tag: 'CLOS' })
+    knocks(2, { source: 9 })
+    assert.deepEqual(unnamed(), ['revoke', 'grant'])
   })
 
   it('right knocks, however many wrong ones and copies there are', () => {
