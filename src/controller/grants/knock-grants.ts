@@ -55,7 +55,7 @@ export const slackSeconds = 3
 export class KnockGrants {
   constructor(readonly parts: KnockGrantsParts) {}
 
-  /** Notes what a signed knock was granted, or what it revoked. */
+  /** Notes what a signed knock was granted, or what it revoked; of one that no user signs, what a command grants it. */
   note({ credential, address: written, signer, by, part }: SignedEffect): void {
     const { store, now } = this.parts
     const { address } = parseAddress(written)
@@ -65,34 +65,23 @@ export class KnockGrants {
         store.end(service.name, address, 'knock')
         continue
       }
-      const { user = null, fingerprint: key, authority = null } = signer
+      const { user = null, fingerprint: key = null, authority = null } = signer ?? {}
       store.note({ credential, service: service.name, by, address, user, key, authority, until: now() + seconds })
     }
   }
 
-  /** The same of a knock that no user signs, by what the log is told of it. */
-  noteEvent({ kind, credential, source, onBehalfOf, also, part, signer, byCommand }: KnockEvent): void {
-    // Those that close by a command are noted when that is carried out.
-    if (kind === 'refuse' || credential === undefined || signer) return
-    if (kind === 'revoke' && byCommand) return
+  /** The same of a knock that no user signs and the kernel carries out, by what the log is told of it. */
+  noteEvent({ kind, credential, source, onBehalfOf, part, signer, byCommand, noted }: KnockEvent): void {
+    if (kind === 'refuse' || credential === undefined || signer || noted) return
+    // What a command grants is noted before this, and what it revokes when that is done.
+    if (byCommand || onBehalfOf !== undefined || part) return
     const { store, now } = this.parts
-    const by = onBehalfOf === undefined && part === undefined ? 'knock' : 'hand'
+    const { address } = parseAddress(source)
     for (const { service, seconds } of this.#grants(credential, part)) {
-      const facts = {
-        credential,
-        service: service.name,
-        user: null,
-        key: null,
-        authority: null,
-        until: now() + seconds,
-      }
-      for (const [written, how] of [
-        [onBehalfOf ?? source, by] as const,
-        ...(also === undefined ? [] : [[also, 'hand'] as const]),
-      ]) {
-        const { address } = parseAddress(written)
-        if (kind === 'revoke') store.end(service.name, address, 'knock')
-        else store.note({ ...facts, by: how, address })
+      if (kind === 'revoke') store.end(service.name, address, 'knock')
+      else {
+        const unsigned = { user: null, key: null, authority: null }
+        store.note({ ...unsigned, credential, service: service.name, by: 'knock', address, until: now() + seconds })
       }
     }
   }

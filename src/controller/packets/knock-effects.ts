@@ -3,7 +3,6 @@ import type { Packet } from '../../queue/index.js'
 import type { Decision } from '../verify/decision.js'
 import type { Effect } from '../report/knock-events.js'
 import type { PacketSequence } from '../verify/sequence-verifier.js'
-import type { KnockSigner } from '../verify/signature-job.js'
 
 /** The decision that accepts a knock. */
 export type Granting = Extract<Decision, { kind: 'grant' }>
@@ -50,7 +49,7 @@ export function effectsOf(
     ...(part ? { part } : {}),
   })
   // What a command revokes is noted when that is carried out.
-  const effects: Effect[] = signer && !closes ? signedBy(signer, decision, source) : []
+  const effects: Effect[] = closes ? [] : notesOf(decision, source)
   if (also) effects.push(byCommand('on-behalf', also.address))
   if (!isByMark(decision)) effects.push(byCommand(closes ? 'revoke' : 'on-behalf', knock.requested?.address ?? source))
   else if (credential.triggers) effects.push(triggerOf(credential, source))
@@ -60,13 +59,20 @@ export function effectsOf(
   return effects
 }
 
-/** Who has signed is noted for each grant, so that a user's grants can be revoked. */
-function signedBy(signer: KnockSigner, { credential, knock, also, part }: Granting, source: string): Effect[] {
+/**
+ * Who has signed is noted for each grant, so that a user's grants can be revoked. So is a grant by command without a
+ * signature, before a knock that follows can close it; those that the kernel makes are noted by what the log is told.
+ */
+function notesOf({ credential, knock, also, part, signer }: Granting, source: string): Effect[] {
   const { requested } = knock
   const by = credential.revokes ? 'close' : requested || part ? 'hand' : 'knock'
-  const facts = { kind: 'signed', credential: credential.name, signer, ...(part ? { part } : {}) } as const
+  const facts = {
+    ...({ kind: 'signed', credential: credential.name } as const),
+    ...(signer && { signer }),
+    ...(part && { part }),
+  }
   return [
-    { ...facts, by, address: requested?.address ?? source },
+    ...(signer || by === 'hand' ? [{ ...facts, by, address: requested?.address ?? source } as const] : []),
     ...(also ? [{ ...facts, by: 'hand', address: also.address } as const] : []),
   ]
 }

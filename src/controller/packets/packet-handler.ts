@@ -132,6 +132,8 @@ export class PacketHandler {
   onAnswered(): void {
     // What is done comes first: the log says what became of it.
     const effects = this.#grants.takeEffects()
+    // A command that closes takes back what is noted by then.
+    if (effects.some(({ kind }) => kind === 'revoke')) this.#events.flushNotes(this.#parts.onEvents)
     if (effects.length > 0) this.#parts.onEffects(effects)
     this.#events.flush(this.#parts.onEvents)
     this.#parts.own?.tell()

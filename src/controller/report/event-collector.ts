@@ -142,6 +142,15 @@ export class EventCollector {
     return true
   }
 
+  /** Passes on, before the others, whose grants run by knocks that no user signs. */
+  flushNotes(onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void): void {
+    const unnamed = [...this.#events.filter(({ kind, signer }) => kind !== 'refuse' && !signer), ...this.#unnamed]
+    if (unnamed.length === 0) return
+    this.#unnamed = []
+    this.#events = this.#events.map(event => (unnamed.includes(event) ? { ...event, noted: true } : event))
+    onEvents([], { unverified: 0, others: 0, grants: 0, unnamed })
+  }
+
   /** Passes the events on, if there are any, with how many were suppressed. */
   flush(onEvents: (events: readonly KnockEvent[], suppressed: Suppressed) => void): void {
     const unnamed = this.#unnamed

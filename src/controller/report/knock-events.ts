@@ -16,6 +16,8 @@ export interface KnockEvent {
   readonly part?: RequestedPart
   /** It is carried out by a command, also where it is for the source, and for all that the credential could open. */
   readonly byCommand?: true
+  /** Whose its grants are was passed on before. */
+  readonly noted?: true
   /** Another address that gets the grant as well. */
   readonly also?: string
   /** Who has signed, or only says so, where the signature was not verified. */
@@ -47,12 +49,15 @@ export type Effect =
       readonly address: string
       readonly part?: RequestedPart
     }
-  /** Who has signed for what `address` got, or lost; its grant is of the kind that `by` says. */
+  /**
+   * Who has signed for what `address` got, or lost; its grant is of the kind that `by` says. Without a signature only for a
+   * grant that a command makes.
+   */
   | {
       readonly kind: 'signed'
       readonly credential: string
       readonly address: string
-      readonly signer: KnockSigner
+      readonly signer?: KnockSigner
       readonly by: 'knock' | 'hand' | 'close'
       readonly part?: RequestedPart
     }

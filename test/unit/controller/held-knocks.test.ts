@@ -30,6 +30,8 @@ class Bench {
   readonly counters = new Counters()
   readonly events: KnockEvent[] = []
   readonly effects: Effect[] = []
+  /** In which order. */
+  readonly told: string[] = []
   readonly jobs: SignedJob[] = []
   /** What is on disk. */
   readonly notes: string[] = []
@@ -62,8 +64,15 @@ class Bench {
         steadySeconds: () => 5,
         queueLength,
         addressText: sourceText,
-        onEvents: events => this.events.push(...events),
-        onEffects: effects => this.effects.push(...effects),
+        onEvents: (events, { unnamed = [] }) => {
+          this.events.push(...events)
+          this.told.push(...unnamed.map(({ kind }) => `${kind} noted`))
+          this.told.push(...events.map(({ kind, noted }) => `${kind} told${noted ? ' after that' : ''}`))
+        },
+        onEffects: effects => {
+          this.effects.push(...effects)
+          this.told.push(...effects.map(({ kind }) => `${kind} asked for`))
+        },
         onTrouble: () => undefined,
       },
     )
@@ -413,6 +422,15 @@ describe('a signed knock', () => {
       assert.equal(bench.counters.get('accepted'), 1)
     })
   }
+
+  it('that closes is told of after the knocks without a signature before it, which are noted once', () => {
+    const bench = new Bench()
+    bench.answers(signed({ id: 1 }))
+    const knocks = [knock({ mark: marks.candidate + others })]
+    bench.handler.onBatch({ packets: knocks, count: 1, answers: new Float64Array(1) })
+    bench.verified(verified(1, { request: { ...requestOf(), close: true } }))
+    assert.deepEqual(bench.told, ['grant noted', 'revoke asked for', 'grant told after that', 'revoke told'])
+  })
 
   it('gets by command what other credentials add', () => {
     const added = [{ service: 'vpn', protocol: 'udp', ports: [{ first: 1194, last: 1194 }], seconds: 30 }]

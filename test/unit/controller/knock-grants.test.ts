@@ -105,8 +105,13 @@ describe('the grants of users', () => {
     const bench = new Bench()
     const event = { kind: 'grant', credential: 'laptop', source: '192.0.2.1', port: 1 } as const
     bench.grants.noteEvent(event)
-    bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.2', onBehalfOf: '192.0.2.3', part: ssh })
-    bench.grants.noteEvent({ ...event, also: '2001:db8::1', part: ssh })
+    const byHand = { kind: 'signed', by: 'hand', part: ssh } as const
+    bench.grants.note({ ...byHand, credential: 'phone', address: '192.0.2.3' })
+    // The log is told of it later, when a knock that closes may have taken it back.
+    bench.grants.noteEvent({ ...event, credential: 'phone', source: '192.0.2.2', onBehalfOf: '192.0.2.4', part: ssh })
+    bench.grants.note({ ...byHand, credential: 'laptop', address: '192.0.2.1' })
+    bench.grants.note({ ...byHand, credential: 'laptop', address: '2001:db8::1' })
+    bench.grants.noteEvent({ ...event, also: '2001:db8::2', part: ssh })
     bench.grants.noteEvent({ ...event, source: '192.0.2.8', kind: 'refuse' })
     bench.grants.noteEvent({ ...event, source: '192.0.2.9', signer: { fingerprint: 'SHA256:a' } })
     bench.open()

@@ -4,6 +4,8 @@ import { Counters } from '../../../src/controller/report/counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/report/knock-events.js'
 import { KnockTally } from '../../../src/controller/report/knock-tally.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
+import type { Granting } from '../../../src/controller/packets/knock-effects.js'
+import { effectsOf } from '../../../src/controller/packets/knock-effects.js'
 import { PacketHandler } from '../../../src/controller/packets/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import type { PacketSequence } from '../../../src/controller/verify/sequence-verifier.js'
@@ -545,6 +547,16 @@ describe('knocks that are followed by more', () => {
     bench.clock.pass(1)
     assert.deepEqual(bench.answers(candidate()), [granted])
     assert.deepEqual(bench.effects.at(-1), { kind: 'opened', credential: 'laptop', address: '192.0.2.1' })
+  })
+
+  it('are noted before a command makes their grant, also where no user signs', () => {
+    const requested = { version: 4, address: '192.0.2.9' } as const
+    const decision = { kind: 'grant', credential: laptop, knock: { requested } } as unknown as Granting
+    const facts = { credential: 'laptop', address: '192.0.2.9' }
+    assert.deepEqual(effectsOf(decision, candidate(), sourceText), [
+      { ...facts, kind: 'signed', by: 'hand' },
+      { ...facts, kind: 'on-behalf' },
+    ])
   })
 
   it('are told of when the answers are out, and not before', () => {
