@@ -7,7 +7,7 @@ import * as fs from 'node:fs'
 import { isIP } from 'node:net'
 import * as os from 'node:os'
 import { hostInterfaces } from '../config/host-interfaces.js'
-import { canonicalAddress, parseTcpSockets } from '../net/index.js'
+import { canonicalAddress, parseTcpSockets, prefixContains } from '../net/index.js'
 
 /** The remote address of a TCP connection, and the address and port at which the client reached this machine. */
 export interface Session {
@@ -58,22 +58,32 @@ export function findSession(
   return interfaces ? { ...session, interfaces } : session
 }
 
+type Interfaces = ReturnType<typeof os.networkInterfaces>
+
 /**
- * The interface that has the local address, and its master. An address without a network of its own, as of a loopback or a
- * dummy interface, can be reached by any.
+ * The interface that has the local address, and its master, where the client is in the network of that address, and in the
+ * network of no other interface. Linux takes packets to any of its addresses by any interface, so for a client elsewhere it
+ * is not certain by which one its packets come in: they may have come through a tunnel.
  */
-function interfacesOf({ version, localAddress }: Session): string[] | undefined {
-  const found = Object.entries(os.networkInterfaces()).find(([, addresses]) =>
-    addresses?.some(
-      ({ address, internal, cidr }) =>
-        canonicalAddress(address) === canonicalAddress(localAddress) &&
-        !internal &&
-        cidr !== null &&
-        !cidr.endsWith(version === 4 ? '/32' : '/128'),
-    ),
+export function interfacesOf(
+  { address, localAddress }: Pick<Session, 'address' | 'localAddress'>,
+  host: Interfaces = os.networkInterfaces(),
+): string[] | undefined {
+  const local = canonicalAddress(localAddress)
+  const all = Object.entries(host).flatMap(([label, addresses = []]) =>
+    // An address with a label has the name of its interface before the colon: eth0:1.
+    addresses.map(one => ({
+      ...one,
+      name: label.replace(/:.*/, ''),
+      isLocal: canonicalAddress(one.address) === local,
+    })),
   )
-  if (!found) return undefined
-  const [name] = found
+  const near = all.filter(({ cidr, isLocal }) => isLocal || (cidr !== null && prefixContains(cidr, address)))
+  const [name, ...others] = new Set(near.map(one => one.name))
+  const isCertain = near.some(
+    ({ isLocal, internal, cidr }) => isLocal && !internal && cidr !== null && prefixContains(cidr, address),
+  )
+  if (name === undefined || others.length > 0 || !isCertain) return undefined
   const master = hostInterfaces()?.find(one => one.name === name)?.master
   return master ? [name, master] : [name]
 }

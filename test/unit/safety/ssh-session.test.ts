@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Proc } from '../../../src/safety/ssh-session.js'
-import { findSession, parseConnection } from '../../../src/safety/ssh-session.js'
+import { findSession, interfacesOf, parseConnection } from '../../../src/safety/ssh-session.js'
 
 const line = (local: string, remote: string, state = '01') =>
   `   0: ${local} ${remote} ${state} 00000000:00000000 00:00000000`
@@ -60,5 +60,38 @@ describe('the ssh session', () => {
     const circle: Proc = { read: file => (reads++, file.endsWith('stat') ? '5 (x) S 5 5 5' : '') }
     assert.equal(findSession(undefined, 5, circle), undefined)
     assert.ok(reads < 500)
+  })
+
+  it('comes in by an interface that is known only where the client is in the network of one alone', () => {
+    const on = (cidr: string, internal = false) => {
+      const [address = ''] = cidr.split('/')
+      const rest = { netmask: '', mac: '', internal, cidr }
+      return address.includes(':')
+        ? { ...rest, address, family: 'IPv6' as const, scopeid: 0 }
+        : { ...rest, address, family: 'IPv4' as const }
+    }
+    const lan = { address: '192.0.2.9', localAddress: '192.0.2.1' }
+    const link = { address: 'fe80::9', localAddress: 'fe80::1' }
+    const eth0 = [on('192.0.2.1/24'), on('fe80::1/64')]
+    const lo = [on('127.0.0.1/8', true), on('::1/128', true)]
+    assert.deepEqual(interfacesOf(lan, { lo, eth0 }), ['eth0'])
+    assert.deepEqual(interfacesOf(link, { lo, eth0 }), ['eth0'])
+    assert.deepEqual(interfacesOf(lan, { lo, 'eth0:1': eth0 }), ['eth0'])
+    const vpn = { ...lan, address: '10.8.0.2' }
+    for (const [why, session, host] of [
+      ['a client of a VPN reaches the address of another interface', vpn, { eth0, wg0: [on('10.8.0.1/24')] }],
+      ['a client beyond a router', { ...lan, address: '198.51.100.7' }, { eth0 }],
+      ['two links with the same address', link, { eth0, eth1: [on('fe80::1/64')] }],
+      ['two links with the same network', lan, { eth0, wlan0: [on('192.0.2.2/24')] }],
+      ['an address without a network', { ...lan, localAddress: '192.0.2.5' }, { eth0, dummy0: [on('192.0.2.5/32')] }],
+      ['a loopback', { address: '127.0.0.1', localAddress: '127.0.0.1' }, { lo, eth0 }],
+      ['an address that is gone', lan, { lo }],
+    ] as const) {
+      assert.equal(
+        interfacesOf(session, Object.fromEntries(Object.entries(host).map(([k, v]) => [k, [...v]]))),
+        undefined,
+        why,
+      )
+    }
   })
 })
