@@ -35,6 +35,9 @@ interface Written extends UnconfirmedChange {
   readonly boot: string
 }
 
+/** It has no secret: services, and lines of authorized keys. */
+const publicMode = 0o644
+
 const fileOf = (config: string) => `${path.resolve(config)}.unconfirmed`
 
 /** Those who can read the configuration can read it. Throws the system's error. */
@@ -42,7 +45,10 @@ export function writeUnconfirmed(config: string, change: UnconfirmedChange): voi
   const file = fileOf(config)
   const written: Written = { boot: bootId(), ...change }
   const prepare = (handle: number) => {
-    shareFile(handle, file, fs.statSync(config, { throwIfNoEntry: false }) ?? fs.statSync(path.dirname(file)))
+    const there = fs.statSync(config, { throwIfNoEntry: false })
+    shareFile(handle, file, there ?? fs.statSync(path.dirname(file)))
+    // The daemon that reads a configuration as one of all others would otherwise not know what to leave out.
+    if (there && (there.mode & 0o004) !== 0) fs.fchmodSync(handle, publicMode)
   }
   replaceFile(file, `${JSON.stringify(written)}\n`, { mode: privateMode, sync: true, prepare })
 }
