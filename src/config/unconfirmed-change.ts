@@ -65,6 +65,9 @@ export function outlivedChange(config: string): UnconfirmedChange | undefined {
   return isOfThisBoot ? undefined : written
 }
 
+/** A change of any boot; one of this boot may still have its process. Throws the system's error. */
+export const writtenChange = (config: string): UnconfirmedChange | undefined => readUnconfirmed(config)
+
 function readUnconfirmed(config: string): Written | undefined {
   try {
     return JSON.parse(fs.readFileSync(fileOf(config), 'utf8')) as Written

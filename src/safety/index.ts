@@ -7,6 +7,7 @@ export {
   confirm,
   confirmOutlived,
   refuseWhileUnconfirmed,
+  rollBackLeft,
   rollBackNow,
   rollBackOutlived,
   rollbackState,

@@ -6,6 +6,7 @@ import type { Answer } from '../util/index.js'
 import { execute, listen, requestIn, unknownRequest } from '../util/index.js'
 import type { RollbackState } from './rollback.js'
 import { rollBack } from './rollback.js'
+import { isStopping } from './stopping.js'
 import { undoAround } from './undo-files.js'
 import { rollbackRequests, rollbackSocket } from './waiting-change.js'
 
@@ -25,8 +26,7 @@ await listen({ path: rollbackSocket, group: null }, answer)
 const start = process.hrtime.bigint()
 const timer = setTimeout(() => void undo(), saved.seconds * 1000)
 // Ending this process is no confirmation of the change.
-// It may be the end of this boot, and at the next one the configuration still says what was not confirmed.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo('outlives'))
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo('ended'))
 process.stdout.write('waiting\n')
 
 async function answer(message: unknown): Promise<Answer> {
@@ -67,11 +67,8 @@ function forget(): void {
   fs.rmSync(rollbackSocket, { force: true })
 }
 
-/**
- * What was undone; undefined where the kernel refuses it, or it is confirmed or rolled back already. What outlives the boot
- * does not count after it, either.
- */
-async function undo(written?: 'outlives'): Promise<readonly string[] | undefined> {
+/** What was undone; undefined where the kernel refuses it, or it is confirmed or rolled back already. */
+async function undo(why?: 'ended'): Promise<readonly string[] | undefined> {
   if (state !== 'waiting') return undefined
   state = 'rolling back'
   clearTimeout(timer)
@@ -81,7 +78,8 @@ async function undo(written?: 'outlives'): Promise<readonly string[] | undefined
       const { details } = await rollBack(realFirewall(), saved, elapsed())
       undone = details
       await undoAround(saved, saved.daemonSocket)
-      if (written === undefined) removeUnconfirmed(saved.config)
+      // At the end of the boot, a configuration that a user wrote still says what was not confirmed, for the next boot.
+      if (saved.files.length > 0 || why === undefined || !(await isStopping())) removeUnconfirmed(saved.config)
       await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
       break
     } catch (error) {

@@ -7,8 +7,8 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { ChangedUnits, EarlierFile } from '../config/unconfirmed-change.js'
-import { outlivedChange, removeUnconfirmed, writeUnconfirmed } from '../config/unconfirmed-change.js'
+import type { ChangedUnits, EarlierFile, UnconfirmedChange } from '../config/unconfirmed-change.js'
+import { outlivedChange, removeUnconfirmed, writeUnconfirmed, writtenChange } from '../config/unconfirmed-change.js'
 import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/nft-errors.js'
 import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
@@ -149,11 +149,40 @@ interface Confirmed extends Waiting {
 /** Keeps the change. Throws when none waits for it. */
 export const confirm = async (): Promise<Confirmed> => (await askWaiting('confirm')) as Confirmed
 
-/** Keeps a change that waited when the machine restarted; false where there is none. */
-export function confirmOutlived(config: string): boolean {
-  if (outlivedChange(config) === undefined) return false
+/** Of a change that no process waits for: whether the machine restarted, or only the process was killed. */
+type Outlived = 'restart' | 'process'
+
+/** Keeps a change that no process waits for; undefined where there is none. */
+export async function confirmOutlived(config: string): Promise<Outlived | undefined> {
+  const outlived = outlivedChange(config) ? 'restart' : (await leftChange(config)) ? 'process' : undefined
+  if (outlived !== undefined) removeUnconfirmed(config)
+  return outlived
+}
+
+/** A change whose process was killed before it could roll it back. */
+async function leftChange(config: string): Promise<UnconfirmedChange | undefined> {
+  const change = writtenChange(config)
+  return change !== undefined && (await isAbandoned()) ? change : undefined
+}
+
+const isAbandoned = (): Promise<boolean> =>
+  ask(rollbackSocket, { request: 'show' }).then(
+    () => false,
+    (error: unknown) => ['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? ''),
+  )
+
+/** Undoes a change whose process was killed; undefined where there is none. Grants that it replaced are not known. */
+export async function rollBackLeft(
+  firewall: Firewall,
+  config: string,
+  daemonSocket: string,
+): Promise<readonly string[] | undefined> {
+  const change = await leftChange(config)
+  if (change === undefined) return undefined
+  const { details } = await rollBack(firewall, { ...change, grants: [], made: [] }, 0)
+  await undoAround(change, daemonSocket)
   removeUnconfirmed(config)
-  return true
+  return details
 }
 
 /**
@@ -194,7 +223,11 @@ async function askWaiting(request: (typeof rollbackRequests)[number]): Promise<u
 }
 
 /** Restores the saved state, `elapsed` seconds after it was saved. */
-export async function rollBack(firewall: Firewall, saved: RollbackState, elapsed: number): Promise<Change> {
+export async function rollBack(
+  firewall: Firewall,
+  saved: Pick<RollbackState, 'services' | 'added' | 'grants' | 'made'>,
+  elapsed: number,
+): Promise<Change> {
   const { services, added } = saved
   const grants = saved.grants.flatMap(grant => {
     const secondsLeft = grant.secondsLeft === null ? null : grant.secondsLeft - elapsed

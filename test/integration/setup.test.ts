@@ -168,6 +168,25 @@ describe('pkctl setup', () => {
     assert.deepEqual([made(), fs.existsSync(marker())], [[], false])
   })
 
+  it('is kept or undone also where the process that waits was killed, and leaves nothing where it was ended', async () => {
+    const end = async (signal: NodeJS.Signals) => {
+      const { stdout } = await on(['pgrep', '--full', '^pkctl-rollback'])
+      for (const id of stdout.split('\n').filter(Boolean)) if (isHere(id)) process.kill(Number(id), signal)
+    }
+    await setup(...alice(), ...waiting)
+    await end('SIGKILL')
+    assert.match((await pk('rollback', '--config', config)).stdout, /^the change is rolled back: /)
+    assert.deepEqual([made(), fs.existsSync(marker()), await lab.opens(server4, client4)], [[], false, 'open'])
+    await setup(...alice(), ...waiting)
+    await end('SIGTERM')
+    await until(() => Promise.resolve(!fs.existsSync(marker())))
+    assert.deepEqual([made(), await lab.opens(server4, client4)], [[], 'open'])
+    await until(async () => (await setup(...alice(), ...waiting)).status === 0)
+    await end('SIGKILL')
+    assert.match((await pk('confirm', '--config', config)).stdout, /^the change is kept; the process that waited/)
+    assert.deepEqual([fs.existsSync(marker()), await lab.opens(server4, client4)], [false, 'timeout'])
+  })
+
   it('undoes all of it where the kernel has the service already', async () => {
     await pk('init', 'ssh', '--port', '22', '--syn')
     const { stdout } = await setup('--yes', ...alice(), '--confirm', '1s', '--no-start')

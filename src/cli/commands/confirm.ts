@@ -18,14 +18,13 @@ export function confirmCommand(terminal: Terminal): Command {
     .option('--socket <path>', 'socket of the daemon, which applies such a change', defaultSocket)
     .option('--json', 'print one JSON object')
     .action(async (flags: Flags) => {
-      if (confirmOutlived(flags.config)) {
+      const outlived = await confirmOutlived(flags.config)
+      if (outlived !== undefined) {
+        // Also where the process was only killed: it may have rolled the services back before.
         await makeNow(terminal, flags)
-        await logChange(flags.socket, 'the change from before the restart is kept', { action: 'confirm' })
-        terminal.out(
-          flags.json
-            ? jsonText({ confirmed: true, 'seconds-left': null })
-            : 'the change from before the restart is kept',
-        )
+        const sentence = keptText[outlived]
+        await logChange(flags.socket, sentence, { action: 'confirm' })
+        terminal.out(flags.json ? jsonText({ confirmed: true, 'seconds-left': null }) : sentence)
         return
       }
       const { secondsLeft, daemonSocket } = await confirm()
@@ -36,6 +35,11 @@ export function confirmCommand(terminal: Terminal): Command {
           : `the change is kept, with ${durationText(secondsLeft)} left`,
       )
     })
+}
+
+const keptText = {
+  restart: 'the change from before the restart is kept',
+  process: 'the change is kept; the process that waited to roll it back is gone',
 }
 
 /** The daemon makes the services as the configuration says. Without it, `pkctl apply` does. */

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { rollBackNow, rollBackOutlived } from '../../safety/index.js'
+import { realFirewall } from '../../nft/index.js'
+import { rollBackLeft, rollBackNow, rollBackOutlived } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
@@ -22,7 +23,9 @@ export function rollbackCommand(terminal: Terminal): Command {
           terminal.hint(`${oneLine(flags.config)} still has the change: correct it, then run pkctl apply`)
         return
       }
-      const { details, daemonSocket } = await rollBackNow()
+      const left = await rollBackLeft(realFirewall(), flags.config, flags.socket)
+      const { details, daemonSocket } =
+        left === undefined ? await rollBackNow() : { details: left, daemonSocket: flags.socket }
       const sentence = `the change is rolled back: ${details.join('; ') || 'nothing to undo'}`
       await logChange(daemonSocket, sentence.slice(0, 800), { action: 'rollback' })
       if (flags.json) terminal.out(jsonText({ 'rolled-back': true, details }))
