@@ -13,6 +13,8 @@ export interface EarlierFile {
   readonly path: string
   /** null where there was none. */
   readonly text: string | null
+  /** What the change made of it; where it is given, another text is left as it is. */
+  readonly written?: string
 }
 
 /** Units of systemd that the change enables and starts. */

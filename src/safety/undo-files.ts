@@ -21,10 +21,12 @@ const tell = (socket: string, request: string): Promise<boolean> =>
     () => false,
   )
 
-/** Gives each file the text that it had. Throws the system's error. */
+/** Gives each file that the change altered the text that it had. Throws the system's error. */
 export function restoreFiles(files: readonly EarlierFile[]): void {
-  for (const { path, text } of files) {
+  for (const file of files) {
+    const { path, text } = file
     const there = fs.lstatSync(path, { throwIfNoEntry: false })
+    if (!isToRestore(file, there)) continue
     if (text === null) fs.rmSync(path, { force: true })
     else
       replaceFile(path, text, {
@@ -32,10 +34,19 @@ export function restoreFiles(files: readonly EarlierFile[]): void {
         prepare(handle) {
           if (!there) return
           fs.fchownSync(handle, there.uid, there.gid)
-          fs.fchmodSync(handle, there.mode & 0o7777)
+          fs.fchmodSync(handle, there.mode & 0o777)
         },
       })
   }
+}
+
+/** A user who was added or revoked meanwhile stays so. */
+function isToRestore({ path, text, written }: EarlierFile, there: fs.Stats | undefined): boolean {
+  if (written === undefined && (text === null || !there)) return true
+  // A link is not replaced by what it leads to.
+  if (!there?.isFile()) return false
+  const now = fs.readFileSync(path, 'utf8')
+  return now !== text && (written === undefined || now === written)
 }
 
 const unitMilliseconds = 30_000

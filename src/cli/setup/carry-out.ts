@@ -1,8 +1,8 @@
 /** Carries out the plan of `pkctl setup`. What fails before the port is closed leaves nothing behind. */
 import * as fs from 'node:fs'
 import path from 'node:path'
-import type { EarlierFile } from '../../config/unconfirmed-change.js'
-import { removeUnconfirmed, writeUnconfirmed } from '../../config/unconfirmed-change.js'
+import type { EarlierFile, UnconfirmedChange } from '../../config/unconfirmed-change.js'
+import { removeUnconfirmed, writeUnconfirmed, writtenChange } from '../../config/unconfirmed-change.js'
 import { confirm, refuseWhileUnconfirmed, restoreFiles } from '../../safety/index.js'
 import type { KeyPlace } from '../../users/index.js'
 import { addUser, keyPlaces, placeFor, publicKeyIn } from '../../users/index.js'
@@ -39,22 +39,49 @@ async function close(terminal: Terminal, plan: Plan): Promise<Pick<Outcome, 'app
   const confirmWithin = plan.confirmWithin ?? (start ? startSeconds : undefined)
   await refuseWhileUnconfirmed()
   makeDirectory(path.dirname(config))
-  const files: EarlierFile[] = [{ path: file, text: null }, asItIs(plan.keys)]
-  const around = { added: [service], files, units: start ? await unitsToChange() : { enabled: [], started: [] } }
+  refuseMeanwhile(config, file)
+  const made: EarlierFile = { path: file, text: null }
+  const keys = asItIs(plan.keys)
+  const change = { added: [service], units: start ? await unitsToChange() : { enabled: [], started: [] } }
   // First of all, so that a restart at any moment leaves the port as it was.
-  if (confirmWithin !== undefined) writeUnconfirmed(config, { services: [], ...around })
+  if (confirmWithin !== undefined) remember(config, { services: [], ...change, files: [made, keys] })
+  // What is undone: not a file that another program made before this one could.
+  const files: EarlierFile[] = []
   try {
     writeFile(plan)
+    files.push(made)
     makeIdentity(config)
+    files.push(keys)
     addKeys(terminal, plan, placeFor(keyPlaces(config), credential, config))
+    files[1] = { ...keys, written: fs.readFileSync(plan.keys, 'utf8') }
+    const around = { ...change, files }
     const { line: invitation } = invitationFor(knocker.name, plan.host, config)
     const whom = { allowMe, ...(allowMeFor === undefined ? {} : { for: allowMeFor }) }
     const applied = await applyConfiguration(terminal, config, { ...whom, confirmWithin, around })
     return { applied, invitation }
   } catch (error) {
     restoreFiles(files)
-    removeUnconfirmed(config)
+    if (confirmWithin !== undefined) removeUnconfirmed(config)
     throw error
+  }
+}
+
+/** While setup asked, the file can have been made, or another change. */
+function refuseMeanwhile(config: string, file: string): void {
+  if (orAsRoot(config, () => writtenChange(config)) !== undefined)
+    throw new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
+  if (fs.existsSync(file)) throw new UserError(`${file} is there already`, 'run pkctl setup again')
+}
+
+const remember = (config: string, change: UnconfirmedChange): void => {
+  orAsRoot(config, () => writeUnconfirmed(config, change))
+}
+
+function orAsRoot<T>(config: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw new UserError(`${path.dirname(config)} cannot be changed: ${reasonOf(error)}`, 'run the command as root')
   }
 }
 

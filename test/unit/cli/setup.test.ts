@@ -4,11 +4,13 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { carryOut } from '../../../src/cli/setup/carry-out.js'
 import { findListeners } from '../../../src/cli/setup/listeners.js'
 import type { Answers } from '../../../src/cli/setup/plan.js'
 import { parseServicePort, planFor } from '../../../src/cli/setup/plan.js'
 import { nameOfService } from '../../../src/cli/setup/questions.js'
 import { parseTcpSockets } from '../../../src/net/index.js'
+import type { Terminal } from '../../../src/util/index.js'
 
 const line = (local: string, state: string, inode: number) =>
   `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0 100 0`
@@ -103,5 +105,34 @@ describe('pkctl setup', () => {
     refused('services: { ssh: { port: 2222 } }', /has a service ssh already/)
     refused('services: { other: { port: [80, 22] } }', /service other of the configuration has port 22 already/)
     refused('credentials: { ssh-users: { type: ssh } }', /has a credential ssh-users already/)
+  })
+
+  // ---- What cannot be carried out
+
+  const silent = () => undefined
+  const terminal: Terminal = {
+    ...{ out: silent, error: silent, hint: silent, warn: silent, errorLine: silent, difference: silent },
+    strong: text => text,
+  }
+  const planned = (folder: string) => planFor({ ...answers, start: false }, path.join(directory, folder, 'pkctl.yaml'))
+
+  it('leaves a configuration, and a change that waits, which others made while it asked', async () => {
+    const plan = planned('meanwhile')
+    write('meanwhile/pkctl.yaml', 'services:\n')
+    await assert.rejects(carryOut(terminal, plan), /pkctl\.yaml is there already/)
+    write('meanwhile/pkctl.yaml.unconfirmed', '{}')
+    await assert.rejects(carryOut(terminal, plan), /an earlier change is not confirmed yet/)
+    assert.deepEqual(fs.readdirSync(path.dirname(plan.config)), ['pkctl.yaml', 'pkctl.yaml.unconfirmed'])
+  })
+
+  it('says how to run it where the directory of the configuration cannot be written', async () => {
+    const plan = planned('closed')
+    // In the place of the temporary file.
+    fs.mkdirSync(`${plan.config}.unconfirmed.new`, { recursive: true })
+    const refused = { name: 'UserError', hint: 'run the command as root' }
+    await assert.rejects(carryOut(terminal, plan), refused)
+    // What cannot be read, for root as well.
+    fs.mkdirSync(`${plan.config}.unconfirmed`)
+    await assert.rejects(carryOut(terminal, plan), refused)
   })
 })
