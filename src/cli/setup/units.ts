@@ -12,11 +12,16 @@ const hasSystemd = () => fs.existsSync('/run/systemd/system')
 /** What `startDaemon` will change, for a rollback. */
 export async function unitsToChange(): Promise<ChangedUnits> {
   if (!hasSystemd()) return { enabled: [], started: [] }
-  const without = async (verb: string) => {
-    const found = await Promise.all(units.map(async unit => ((await problemOf([verb, '--quiet', unit])) ? [unit] : [])))
-    return found.flat()
+  return unitsThatAreOff(async argv => (await execute('systemctl', argv, '', { milliseconds })).stdout)
+}
+
+/** Those of which systemctl says so. Where it fails, a rollback would end what ran before the change. */
+export async function unitsThatAreOff(systemctl: (argv: readonly string[]) => Promise<string>): Promise<ChangedUnits> {
+  const those = async (verb: string, off: readonly string[]) => {
+    const states = await Promise.all(units.map(unit => systemctl([verb, unit]).catch(() => '')))
+    return units.filter((_, i) => off.includes(states[i]?.trim() ?? ''))
   }
-  return { enabled: await without('is-enabled'), started: await without('is-active') }
+  return { enabled: await those('is-enabled', ['disabled']), started: await those('is-active', ['inactive', 'failed']) }
 }
 
 /** False where there is no systemd. Throws a UserError where pkctld does not start. */

@@ -9,6 +9,7 @@ import { findListeners } from '../../../src/cli/setup/listeners.js'
 import type { Answers } from '../../../src/cli/setup/plan.js'
 import { parseServicePort, planFor } from '../../../src/cli/setup/plan.js'
 import { nameOfService } from '../../../src/cli/setup/questions.js'
+import { unitsThatAreOff } from '../../../src/cli/setup/units.js'
 import { parseTcpSockets } from '../../../src/net/index.js'
 import type { Terminal } from '../../../src/util/index.js'
 
@@ -134,5 +135,18 @@ describe('pkctl setup', () => {
     // What cannot be read, for root as well.
     fs.mkdirSync(`${plan.config}.unconfirmed`)
     await assert.rejects(carryOut(terminal, plan), refused)
+  })
+
+  it('counts a unit as off only where systemctl says so', async () => {
+    const states: Record<string, string> = { 'is-enabled': 'disabled\n', 'is-active': 'active\n' }
+    const off = (verb: string) => states[verb] ?? ''
+    const both = ['pkctl-rules.service', 'pkctld.service']
+    const changed = () => unitsThatAreOff(([verb = '']) => Promise.resolve(off(verb)))
+    assert.deepEqual(await changed(), { enabled: both, started: [] })
+    states['is-active'] = 'inactive\n'
+    assert.deepEqual((await changed()).started, both)
+    const failing = await unitsThatAreOff(() => Promise.reject(new Error('timed out')))
+    assert.deepEqual(failing, { enabled: [], started: [] })
+    assert.deepEqual(await unitsThatAreOff(() => Promise.resolve('')), { enabled: [], started: [] })
   })
 })
