@@ -21,7 +21,11 @@ export function invitationFor(name: string, host: string, file: string) {
 export function makeIdentity(config: string): boolean {
   const { credentials, ...value } = readMerged(config).value
   const all = isMapping(credentials) ? Object.values(credentials) : []
-  const needs = (one: unknown) => isMapping(one) && kinds.includes(String(one['type'])) && one['identity'] === undefined
+  const needs = (one: unknown) =>
+    isMapping(one) &&
+    kinds.includes(String(one['type'])) &&
+    one['identity'] === undefined &&
+    one['identity-file'] === undefined
   if (!all.some(needs)) return false
   const given = value['state-directory']
   const directory = typeof given === 'string' ? given : defaultStateDirectory

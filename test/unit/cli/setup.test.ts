@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { makeIdentity } from '../../../src/cli/client/invitation-line.js'
 import { carryOut } from '../../../src/cli/setup/carry-out.js'
 import { findListeners } from '../../../src/cli/setup/listeners.js'
 import type { Answers } from '../../../src/cli/setup/plan.js'
@@ -148,5 +149,14 @@ describe('pkctl setup', () => {
     const failing = await unitsThatAreOff(() => Promise.reject(new Error('timed out')))
     assert.deepEqual(failing, { enabled: [], started: [] })
     assert.deepEqual(await unitsThatAreOff(() => Promise.resolve('')), { enabled: [], started: [] })
+  })
+
+  it('makes a key of the server only for a credential that has no identity of its own', () => {
+    const state = path.join(directory, 'state')
+    const identityFor = (own: string) =>
+      makeIdentity(write('keys.yaml', `state-directory: ${state}\ncredentials: { a: { type: ssh${own} } }\n`))
+    for (const own of [', identity-file: group.key', ', identity: pk1:x']) assert.equal(identityFor(own), false)
+    assert.equal(fs.existsSync(state), false)
+    assert.equal(identityFor(''), true)
   })
 })
