@@ -7,7 +7,7 @@ import * as path from 'node:path'
 import { decodeText, inDirectory, reasonOf, replaceFile, UserError } from '../util/index.js'
 
 /** As the daemon. */
-const maxBytes = 16 * 1024 * 1024
+export const maxBytes = 16 * 1024 * 1024
 /** Public keys are no secrets, and the daemon must be able to read them. */
 const newMode = 0o644
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants

@@ -119,7 +119,7 @@ function revokeCommand(terminal: Terminal): Command {
     .option('--socket <path>', 'socket of the daemon, which knows the grants of the user', defaultSocket)
     .action(async (name: string, flags: RevokeFlags) => {
       const places = placesOf(flags)
-      const homes = await revokeHomeKeys(places, name)
+      const homes = await revokeHomeKeys(places, name, keyPlaces(flags.config))
       const { removed, listedIn: lists } = revokeUser(places, name)
       const listedIn = [...new Set([...lists, ...homes.listedIn])]
       const gone = [...removed, ...homes.revoked]
@@ -154,7 +154,7 @@ function refuseLeft(left: readonly string[]): void {
   if (left.length === 0) return
   throw new UserError(
     left.join('; '),
-    "give the credential 'revoked-keys' with a file of public keys and run the command again, or take the key out of the file",
+    "give the credential 'revoked-keys' with a file of public keys and run the command again, take the key out of the file, or list it yourself",
   )
 }
 
