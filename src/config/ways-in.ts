@@ -1,8 +1,12 @@
 /**
  * Services that are closed and that no knock opens, although credentials say so: what each of these needs is not there. Files in
- * home directories count as good and are not read, because a home may be on a file system that does not answer.
+ * home directories count as good and are not read, because a home may be on a file system that does not answer. Others can have
+ * very many keys: each file is read once, in slices, because the daemon grants access meanwhile.
  */
-import { parseAuthorizedKeys, parseRevocations } from '../knock/openssh/index.js'
+import type { AuthorizedKey, Revocations } from '../knock/openssh/index.js'
+import { parseAuthorizedLine, readRevocations, SshFormatError } from '../knock/openssh/index.js'
+import { inSlices, Slices } from '../util/index.js'
+import type { KeyPath } from './credentials/any-credential.js'
 import { daemonUser } from './daemon-user.js'
 import type { HostInterface } from './host-interfaces.js'
 import { hasNone, hostInterfaces } from './host-interfaces.js'
@@ -34,11 +38,12 @@ async function findUnopened(
   host: readonly HostInterface[] | null,
 ): Promise<string[]> {
   const enabled = credentials.filter(one => one.enabled)
+  const keys = new KeysOfFiles()
   const warnings = services.map(async ({ name, closing, allow }) => {
     // That no enabled credential opens it is said where the configuration is read.
     const ways = enabled.filter(({ opens }) => opens.includes(name))
     if (closing === 'accept' || allow.length > 0 || ways.length === 0) return []
-    const why = await Promise.all(ways.map(async way => [way.name, await obstacle(way, name, host)] as const))
+    const why = await Promise.all(ways.map(async way => [way.name, await obstacle(way, name, host, keys)] as const))
     if (why.some(([, reason]) => reason === undefined)) return []
     const reasons = why.map(([way, reason]) => `${way} (${reason})`).join(', ')
     const only = `only 'pkctl add ADDRESS --service ${name}' gives a source access`
@@ -52,11 +57,12 @@ async function obstacle(
   credential: Credential,
   service: string,
   host: readonly HostInterface[] | null,
+  keys: KeysOfFiles,
 ): Promise<string | undefined> {
   const { interfaces } = credential
   if (host !== null && hasNone(interfaces, host)) return `there is no interface ${interfaces.join(', ')} now`
   if (credential.type === 'one-time') return hasSequence(credential.file) ? undefined : 'it has no sequence left'
-  if (credential.type === 'ssh' && !(await hasKey(credential, service))) return 'no key in its files opens it'
+  if (credential.type === 'ssh' && !(await keys.open(credential, service))) return 'no key in its files opens it'
   return undefined
 }
 
@@ -68,29 +74,74 @@ function hasSequence(file: string): boolean {
   }
 }
 
-async function hasKey({ authorizedKeys, caKeys, revokedKeys }: SshCredential, service: string): Promise<boolean> {
-  if ([...authorizedKeys, ...caKeys, ...revokedKeys].some(({ user }) => user !== null)) return true
-  const daemon = (process.geteuid?.() === 0 ? daemonUser()?.uid : process.geteuid?.()) ?? 0
-  const contents = (files: SshCredential['caKeys']) =>
-    Promise.all(files.map(async file => (await readKeyFile(file, daemon))?.content))
-  try {
-    const revocations = (await contents(revokedKeys)).map(content => {
-      // Without its list of revoked keys, no key counts.
-      if (!(content instanceof Buffer)) throw new Error('unreadable')
-      return parseRevocations(content)
-    })
-    const now = Date.now() / 1000
-    return (await contents([...authorizedKeys, ...caKeys])).some(
-      content =>
-        content instanceof Buffer &&
-        parseAuthorizedKeys(content.toString(), '').entries.some(
-          ({ key, opens, expiresAt }) =>
-            (opens?.includes(service) ?? true) &&
-            (expiresAt === null || expiresAt > now) &&
-            !revocations.some(list => list.isRevoked(key)),
-        ),
+class KeysOfFiles {
+  readonly #slices = new Slices()
+  readonly #daemon = (process.geteuid?.() === 0 ? daemonUser()?.uid : process.geteuid?.()) ?? 0
+  readonly #contents = new Map<string, Promise<Buffer | undefined>>()
+  readonly #revocations = new Map<string, Promise<Revocations>>()
+  readonly #opened = new Map<SshCredential, Promise<ReadonlySet<string>>>()
+
+  /** Whether a key that counts opens the service. */
+  async open(credential: SshCredential, service: string): Promise<boolean> {
+    const { authorizedKeys, caKeys, revokedKeys } = credential
+    if ([...authorizedKeys, ...caKeys, ...revokedKeys].some(({ user }) => user !== null)) return true
+    // Without its list of revoked keys, no key counts.
+    const opened = once(this.#opened, credential, () => this.#openedBy(credential).catch(() => new Set<string>()))
+    return (await opened).has(service)
+  }
+
+  async #openedBy({ authorizedKeys, caKeys, revokedKeys, opens }: SshCredential): Promise<ReadonlySet<string>> {
+    const lists = await Promise.all(
+      revokedKeys.map(file => once(this.#revocations, file.path, () => this.#revocationsIn(file))),
     )
-  } catch {
-    return false
+    const [opened, now] = [new Set<string>(), Date.now() / 1000]
+    for (const file of [...authorizedKeys, ...caKeys]) {
+      const content = await this.#contentOf(file)
+      if (!content) continue
+      for (const line of linesIn(content.toString())) {
+        if (this.#slices.isOver()) await this.#slices.next()
+        if (!line || (line.expiresAt !== null && line.expiresAt <= now)) continue
+        if (lists.some(list => list.isRevoked(line.key))) continue
+        for (const service of line.opens ?? opens) opened.add(service)
+        // Mostly the first key opens all.
+        if (opens.every(service => opened.has(service))) return opened
+      }
+    }
+    return opened
+  }
+
+  async #revocationsIn(file: KeyPath): Promise<Revocations> {
+    const content = await this.#contentOf(file)
+    if (!content) throw new Error('unreadable')
+    return inSlices(readRevocations(content), this.#slices)
+  }
+
+  /** Undefined where it does not count. */
+  #contentOf(file: KeyPath): Promise<Buffer | undefined> {
+    return once(this.#contents, file.path, async () => {
+      const content = (await readKeyFile(file, this.#daemon))?.content
+      return content instanceof Buffer ? content : undefined
+    })
+  }
+}
+
+function once<K, T>(known: Map<K, T>, key: K, make: () => T): T {
+  const made = known.get(key) ?? make()
+  known.set(key, made)
+  return made
+}
+
+/** Undefined for a line without a key that can be read. */
+function* linesIn(text: string): Generator<AuthorizedKey | undefined> {
+  for (let line = 1, at = 0; at <= text.length; line++) {
+    const end = text.indexOf('\n', at)
+    const written = text.slice(at, end < 0 ? text.length : end)
+    at += written.length + 1
+    try {
+      yield parseAuthorizedLine(written, line)
+    } catch (error) {
+      if (!(error instanceof SshFormatError)) throw error
+      yield undefined
+    }
   }
 }

@@ -1,9 +1,11 @@
 /** Services that no knock opens, although a credential says so. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
+import promises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { serverIdentity } from '../../../src/cli/client/server-key-files.js'
 import { loadConfig } from '../../../src/config/index.js'
 import { unopenedServices } from '../../../src/config/ways-in.js'
@@ -64,6 +66,26 @@ describe('the ways into a service', () => {
     assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'missing' }) }), none)
     write('revoked', key)
     assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'revoked' }) }), none)
+  })
+
+  it('are looked for without a pause of the daemon, also among very many keys', async () => {
+    const expired = `expiry-time="20200101" ${key}`
+    write('keys', expired.repeat(4000))
+    let beats = 0
+    const beat = setInterval(() => beats++, 1)
+    const ssh = Array.from({ length: 3 }, (_, i) => [`people${i}`, people()] as const)
+    const reads = mock.method(promises, 'open')
+    syncBuiltinESMExports()
+    try {
+      const [warning = ''] = await warnings(Object.fromEntries(ssh))
+      assert.match(warning, /no credential that opens it can be used now: people0 \(no key in its files opens it\)/)
+    } finally {
+      clearInterval(beat)
+      reads.mock.restore()
+      syncBuiltinESMExports()
+    }
+    assert.ok(beats >= 20, `${beats} times`)
+    assert.equal(reads.mock.callCount(), 1, 'the file is read once')
   })
 
   it('are none where no interface of a credential is there', async () => {
