@@ -9,6 +9,8 @@ export class LogPipe {
   /** Of lines that are to be told to the reader. */
   #untold = 0
   #waiting = 0
+  /** Of readers: lines that wait for one that has gone are lost already. */
+  #reader = 0
   #taken = 0
   /** Lines that no process has read. */
   lostLines = 0
@@ -25,15 +27,16 @@ export class LogPipe {
       return
     }
     if (this.#untold > 0 && pipe.writableLength === 0) {
-      pipe.write(`pkctld: dropped ${count(this.#untold, 'log line')}, because no process read them in time
-`)
+      pipe.write(`pkctld: dropped ${count(this.#untold, 'log line')}, because no process read them in time\n`)
       this.#untold = 0
     }
     this.#waiting++
+    const reader = this.#reader
     pipe.write(line, error => {
-      if (error) return
+      if (reader !== this.#reader) return
       this.#waiting--
-      this.#taken++
+      if (error) this.lose(1)
+      else this.#taken++
     })
   }
 
@@ -47,5 +50,6 @@ export class LogPipe {
   abandon(): void {
     this.lose(this.#waiting)
     this.#waiting = 0
+    this.#reader++
   }
 }

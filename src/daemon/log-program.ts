@@ -91,8 +91,16 @@ export class LogProgram extends Writable implements LogSink {
     })
     // Without free file descriptors there is no pipe, whatever the types say.
     const pipes: Partial<Pick<typeof child, 'stdin'>> = child
-    pipes.stdin?.on('error', () => undefined)
+    pipes.stdin?.on('error', error => {
+      // It may live on without its input; one that has ended says why by its exit status.
+      setTimeout(() => {
+        if (this.#child !== child || this.writableEnded) return
+        killGroup(child)
+        this.#lost(child, `it takes no lines any more and was killed: ${error.message}`)
+      }, endMilliseconds).unref()
+    })
   }
+
   #lost(child: ChildProcess, reason: string): void {
     if (this.#child !== child || this.writableEnded) return
     this.#child = undefined

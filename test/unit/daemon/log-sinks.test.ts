@@ -109,6 +109,22 @@ describe('where the log goes', () => {
     sink.end()
   })
 
+  it('a program that closes its input and lives on is started again, and the lines that it lost are counted', async () => {
+    const script = 'if mkdir "$2" 2>&-; then exec <&-; touch "$2/closed"; exec sleep 1000; fi; exec cat >>"$1"'
+    const first = path.join(setUp.directory, 'first')
+    const sink = new LogProgram(['/bin/sh', '-c', script, 'sh', file(), first])
+    await until(() => fs.existsSync(path.join(first, 'closed')))
+    await write(sink, 'lost')
+    await write(sink, 'lost, too')
+    await until(() => setUp.said.includes('it takes no lines any more and was killed: write EPIPE'), 10_000)
+    assert.equal(sink.lostLines, 2)
+    await until(async () => {
+      await write(sink, 'last')
+      return read().endsWith('last\n')
+    })
+    sink.end()
+  })
+
   it('a program that there is not keeps nobody waiting', async () => {
     const sink = new LogProgram(['/nowhere/logger'])
     await write(sink, 'a')
@@ -133,5 +149,18 @@ describe('a pipe that no process reads', () => {
     write('last\n')
     const dropped = 'pkctld: dropped 3 log lines, because no process read them in time\n'
     assert.deepEqual(taken, ['first\n', 'taken, behind what waits\n', dropped, 'last\n'])
+  })
+
+  it('that fails loses the line, which is counted once', () => {
+    const failures: ((error: Error) => void)[] = []
+    const pipe = { writableLength: 0, write: (_: string, done: (error: Error) => void) => void failures.push(done) }
+    const log = new LogPipe()
+    for (let i = 0; i < 3; i++) log.write(pipe as unknown as Writable, 'lost\n')
+    failures[0]?.(new Error('EPIPE'))
+    assert.equal(log.lostLines, 1)
+    log.abandon()
+    for (const fail of failures.slice(1)) fail(new Error('EPIPE'))
+    assert.equal(log.lostLines, 3)
+    assert.equal(log.taken, 0)
   })
 })
