@@ -6,14 +6,20 @@ npm_archive() { # NAME VERSION INTEGRITY
   local archive=${1#@}
   archive=$cache/${archive//\//-}-$2.tgz
   mkdir -p "$cache"
-  # Builds may run beside each other.
+  # Builds may run beside each other. What is followed by || is not ended by errexit, so each command is looked at.
   (
-    flock 9
+    flock 9 || exit
+    # Where a fetch failed, a version before made a folder of that name.
+    if [ -d "$archive" ]; then rm -r "$archive" || exit; fi
     if [ ! -f "$archive" ]; then
-      folder=$(mktemp -d -p "$cache")
-      fetched=$(npm pack --silent --ignore-scripts --pack-destination "$folder" "$1@$2")
-      mv "$folder/$fetched" "$archive"
-      rmdir "$folder"
+      folder=$(mktemp -d -p "$cache") || exit
+      if fetched=$(npm pack --silent --ignore-scripts --pack-destination "$folder" "$1@$2") && [ -f "$folder/$fetched" ]; then
+        mv "$folder/$fetched" "$archive" && rmdir "$folder"
+      else
+        echo "package: npm cannot fetch $1@$2" >&2
+        rm -r "$folder"
+        exit 1
+      fi
     fi
   ) 9>"$cache/lock" || return
   if [ "$3" != "sha512-$(node -p '
