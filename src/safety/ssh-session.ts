@@ -42,7 +42,7 @@ export function findSession(
   own: string | undefined = process.env['SSH_CONNECTION'],
   pid: number = process.pid,
   proc: Proc = realProc,
-): Session | undefined {
+): Connection | undefined {
   const found = new Set(own === undefined ? [] : [own])
   let parent = parentOf(pid, proc)
   for (let i = 0; i < maxGenerations && parent > 0; i++) {
@@ -94,7 +94,7 @@ function parentOf(pid: number, proc: Proc): number {
   return Number(fields?.[1] ?? 0)
 }
 
-interface Connection extends Session {
+export interface Connection extends Session {
   readonly remotePort: number
 }
 

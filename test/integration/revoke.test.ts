@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Background } from '../support/commands.js'
-import { until } from '../support/commands.js'
+import { pkctl, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 
@@ -111,4 +111,33 @@ except OSError as error: print("ended", error.errno, flush=True)`
       assert.match(ended, /^(?!nothing to do)[^]*\n1 connection ended\n$/)
       await connection.says(/ended/)
     })
+
+  it('leaves the ssh session in which it runs, unless it is forced', async () => {
+    await lab.mustPkctl('add', client4, '--service', 'ssh')
+    const script = `import socket
+def connection():
+    s = socket.socket(); s.bind(("${client4}", 0)); s.connect(("${server4}", 22)); s.recv(5, socket.MSG_WAITALL)
+    return s
+own, other = connection(), connection()
+print("port", own.getsockname()[1], flush=True)
+for s, name in (other, "other"), (own, "own"):
+    try: print(name, "read", s.recv(1), flush=True)
+    except OSError as error: print(name, "ended", flush=True)`
+    const connections = lab.start('client', ['python3', '-c', script])
+    const [, port] = /port (\d+)/.exec(await connections.says(/port \d+/)) ?? []
+    const revokeHere = (...args: string[]) =>
+      lab.on([process.execPath, pkctl, 'revoke', '10.77.0.0/16', '--connections', ...args, '--socket', lab.socket], {
+        env: { SSH_CONNECTION: `${client4} ${port} ${server4} 22` },
+      })
+    const { stdout, stderr } = await revokeHere()
+    assert.match(stdout, /^1 connection ended$/m)
+    assert.match(
+      stderr,
+      /^pkctl: warning: your own ssh session from \S+ goes on\npkctl: hint: --force ends it as well\n$/,
+    )
+    await connections.says(/other ended/)
+    assert.doesNotMatch(connections.output, /own/)
+    assert.match((await revokeHere('--force')).stdout, /^1 connection ended$/m)
+    await connections.says(/own ended/)
+  })
 })

@@ -2,7 +2,9 @@
  * Ends connections of sources to services, by `ss --kill` of iproute2: the kernel resets them, if it has
  * CONFIG_INET_DIAG_DESTROY. Only those that end on this machine: what is passed on to another one is not its own.
  */
+import { prefixContains } from '../../net/index.js'
 import type { ServiceState } from '../../nft/index.js'
+import type { Connection } from '../../safety/ssh-session.js'
 import { execute, oneLine, UserError } from '../../util/index.js'
 
 interface Place {
@@ -15,21 +17,31 @@ interface EndedConnections {
   readonly ended: number
   /** Those that are still there. */
   readonly left: number
+  /** Whether the session that is to go on was among them. */
+  readonly spared: boolean
 }
 
 export async function endConnections(
   places: readonly Place[],
   services: readonly ServiceState[],
+  session?: Connection,
 ): Promise<EndedConnections> {
-  let [ended, left] = [0, 0]
+  let [ended, left, spared] = [0, 0, false]
   for (const { service, source } of places) {
     const spec = services.find(state => state.spec.name === service)?.spec
     if (!spec) continue
     const ports = spec.ports.map(({ first, last }) =>
       first === last ? `sport = :${first}` : `( sport >= :${first} and sport <= :${last} )`,
     )
-    const filter = `dst ${source.includes(':') ? `[${source}]` : source} and ( ${ports.join(' or ')} )`
+    const isOwn =
+      session !== undefined &&
+      prefixContains(source, session.address) &&
+      spec.ports.some(({ first, last }) => first <= session.port && session.port <= last)
     for (const kind of kindsOf[spec.protocol]) {
+      const isSpared = isOwn && kind === '--tcp'
+      spared ||= isSpared
+      const rest = isSpared ? ` and not ( ${endsOf(session)} )` : ''
+      const filter = `dst ${hostText(source)} and ( ${ports.join(' or ')} )${rest}`
       const words = ['--no-header', '--numeric', kind, 'state', 'connected', 'exclude', 'time-wait', filter]
       const before = await linesOf(words)
       if (before === 0) continue
@@ -39,8 +51,13 @@ export async function endConnections(
       left += after
     }
   }
-  return { ended, left }
+  return { ended, left, spared }
 }
+
+const hostText = (source: string) => (source.includes(':') ? `[${source}]` : source)
+
+const endsOf = ({ address, remotePort, port }: Connection) =>
+  `dst ${hostText(address)} and dport = :${remotePort} and sport = :${port}`
 
 const kindsOf = { tcp: ['--tcp'], udp: ['--udp'], sctp: ['--sctp'], any: ['--tcp', '--udp', '--sctp'] } as const
 

@@ -18,6 +18,7 @@ import { whoAsks } from '../changes/who-asks.js'
 
 interface RevokeFlags {
   readonly connections?: boolean
+  readonly force?: boolean
   readonly json?: boolean
   readonly socket: string
 }
@@ -28,7 +29,9 @@ what was granted by its knocks. The credential can still knock: disable or remov
 pkctl reload. pkctl user revoke does this for one user of a credential with SSH keys.
 
 Where a service filters only new connections, those that run go on, also when their grant has ended. --connections ends
-them, if they end on this machine; those that are forwarded to another machine or a container go on.
+them, if they end on this machine; those that are forwarded to another machine or a container go on. For an address or a
+prefix, these are all its connections to the ports of services, also those that the allowlist accepts, or that are older than
+pkctl. Your own ssh session is left out, unless you give --force.
 
 Examples:
   pkctl revoke 192.0.2.7 --connections
@@ -39,6 +42,7 @@ export function revokeCommand(terminal: Terminal): Command {
     .description('revoke the grants of an address for all services, or those by a credential')
     .argument('<who>', 'address, prefix, or name of a credential')
     .option('--connections', 'end the connections that run, too')
+    .option('--force', 'with --connections, end your own ssh session as well')
     .option('--json', 'print one JSON object')
     .option('--socket <path>', 'socket of the daemon, which knows the grants of a credential', defaultSocket)
     .addHelpText('after', help)
@@ -55,7 +59,14 @@ async function revoke(terminal: Terminal, who: string, flags: RevokeFlags): Prom
   ])
   const result = isAddress ? await ofAddress(who, services, flags) : await ofCredential(who, flags)
   const places = isAddress ? [...result.revoked, ...everywhere(who, services)] : result.revoked
-  const connections = flags.connections ? await endConnections(places, services) : undefined
+  const session = flags.connections && !flags.force ? await ownSession() : undefined
+  const found = flags.connections ? await endConnections(places, services, session) : undefined
+  const connections = found && { ended: found.ended, left: found.left }
+  const sayWhatIsSpared = () => {
+    if (!found?.spared) return
+    terminal.warn(`your own ssh session from ${session?.address} goes on`)
+    terminal.hint('--force ends it as well')
+  }
   const ended = connections?.ended ?? 0
   const changed = result.revoked.length > 0 || ended > 0
   if (ended > 0) {
@@ -65,6 +76,7 @@ async function revoke(terminal: Terminal, who: string, flags: RevokeFlags): Prom
   if (flags.json) {
     const { revoked, kept } = result
     terminal.out(jsonText({ changed, who, revoked, kept, ...(connections ? { connections } : {}) }))
+    sayWhatIsSpared()
     return
   }
   if (result.revoked.length + result.kept.length === 0)
@@ -72,10 +84,13 @@ async function revoke(terminal: Terminal, who: string, flags: RevokeFlags): Prom
   printGrants(result, terminal)
   if (!connections) return
   terminal.out(`${count(connections.ended, 'connection')} ended`)
+  sayWhatIsSpared()
   if (connections.left === 0) return
   terminal.warn(`${count(connections.left, 'connection')} could not be ended`)
   terminal.hint('run as root, on a kernel with CONFIG_INET_DIAG_DESTROY')
 }
+
+const ownSession = async () => (await import('../../safety/ssh-session.js')).findSession()
 
 /** Connections outlive the grants by which they came. */
 const everywhere = (who: string, services: readonly ServiceState[]) =>
