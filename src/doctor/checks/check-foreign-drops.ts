@@ -1,6 +1,6 @@
 /** Foreign rules that drop packets to a guarded port, or knocks. */
 import type { Config, Credential } from '../../config/types.js'
-import { protocolUdp } from '../../net/index.js'
+import { familyOf, protocolUdp } from '../../net/index.js'
 import type { RuleChain } from '../../nft/foreign/index.js'
 import type { ServiceSpec } from '../../nft/index.js'
 import { gatePriority } from '../../nft/index.js'
@@ -14,7 +14,10 @@ import type { Probe } from './simulate-packet.js'
 /** `source`: what is done to packets of this address; undefined for what is done to those of all. */
 export function closedBy(spec: ServiceSpec, kernel: KernelFacts, source?: string): Finding[] {
   const { chains } = kernel
-  return baseChains(chains, 'prerouting', 'input').flatMap(chain => {
+  // No packet of the address comes to chains of the other version of IP.
+  const other = source === undefined ? undefined : familyOf(source) === 4 ? 'ip6' : 'ip'
+  const reached = baseChains(chains, 'prerouting', 'input').filter(({ family }) => family !== other)
+  return reached.flatMap(chain => {
     const treat = (probe: Probe) => {
       const packets = arrivals(probe, kernel).flatMap(one => packetsAt(chain, spec, one, kernel))
       return packets.length === 0 ? [] : [{ probe, ...treatmentBy(chain, packets, kernel) }]

@@ -71,6 +71,24 @@ describe('whether an address gets in', () => {
     )
   })
 
+  it('and not what tables of the other version of IP do', () => {
+    const kernel = facts().kernel as KernelFacts
+    const chains = ['ip', 'ip6'].map(family => ({
+      ...{ family, table: 'f', name: 'c', tool: 'nft', rules: [] },
+      base: { hook: 'input', priority: 0, policy: 'drop', nat: false },
+    })) as unknown as KernelFacts['chains']
+    for (const [one, table] of [
+      [address, 'ip f'],
+      ['2001:db8::7', 'ip6 f'],
+    ] as const) {
+      const [found] = explainAddress(one, { ...kernel, chains }, running)
+      assert.deepEqual(
+        found?.objections.map(objection => objection.table),
+        [table],
+      )
+    }
+  })
+
   const source = (prefixes: readonly string[], not = false, version: 4 | 6 = 4) =>
     ({ kind: 'source', empty: false, not, version, prefixes }) as const
   const port = { kind: 'port', ranges: [{ first: 22, last: 22 }], not: false } as const
