@@ -16,7 +16,6 @@ import type {
   VerifiedKnock,
   Wishes,
 } from '../../knock/index.js'
-import type { IpFamily } from '../../net/index.js'
 import { addressFromBytes, protocolUdp } from '../../net/index.js'
 import type { Packet } from '../../queue/index.js'
 import { askedPart } from './requested-part.js'
@@ -222,7 +221,9 @@ export class KnockVerifier {
     const facts = { credential, knock, clockDifferenceSeconds: knock.time - now, ...by }
     const decision = this.#decideWishes(packet, tried, { facts, knock, now }, request, rights)
     if (decision.kind === 'refuse' || !outcome.more) return decision
-    const more = outcome.more.flatMap(one => this.#addedBy(one, decision, request, packet.version === 6 ? 6 : 4))
+    // Several lines of a credential are one knock for its rate.
+    const counted = new Map([[credential.name, true]])
+    const more = outcome.more.flatMap(one => this.#addedBy(one, decision, request, packet, counted))
     return more.length > 0 ? { ...decision, more } : decision
   }
 
@@ -231,11 +232,17 @@ export class KnockVerifier {
     { credential: name, signer, rights, services }: AddedRights,
     { knock, clockDifferenceSeconds }: Extract<Decision, { kind: 'grant' }>,
     request: Wishes,
-    version: IpFamily,
+    packet: Packet,
+    counted: Map<string, boolean>,
   ): Extract<Decision, { kind: 'grant' }>[] {
     const tried = this.#signed.get(name)
+    const version = packet.version === 6 ? 6 : 4
     if (!tried || wishRefusal(tried.allowed, rights, request, version) !== undefined) return []
-    const { credential } = tried
+    const { credential, limiter } = tried
+    const inTime =
+      counted.get(name) ?? limiter?.take(version, packet.buffer, packet.sourceAt, this.#clock.monotonic()) ?? true
+    counted.set(name, inTime)
+    if (!inTime || (!request.host && !credential.linkLocal && isLinkLocal(packet))) return []
     // Its mark would stand for all that it grants.
     const part = wishedPart(credential, rights, { ...request, services }) ?? { services, seconds: null }
     return [

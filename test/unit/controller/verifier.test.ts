@@ -8,9 +8,11 @@ import type { PacketCredential } from '../../../src/controller/verify/packet-cre
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import { root } from '../../support/commands.js'
-import { decode, ipv4, tcp } from '../queue/build-packet.js'
+import type { Packet } from '../../../src/queue/packet.js'
+import { decode, ipv4, tcp, udp } from '../queue/build-packet.js'
 import type { KnockParts } from './knock-support.js'
 import { knock, laptop, payloadOf, pkdSecret, start, TestClock } from './knock-support.js'
+import { staff, verified } from './signed-support.js'
 
 /** A verifier with its memories in view. */
 function gate(credentials: readonly PacketCredential[] = [laptop], entries = 1000) {
@@ -315,5 +317,38 @@ describe('knocks one after the other', () => {
     clock.wall -= 2000
     clock.steady += 5
     assert.equal(decide({ name: 'c' }), 'laptop')
+  })
+})
+
+describe('what another credential adds to a signed knock', () => {
+  const line = { signer: { user: 'alice', fingerprint: 'SHA256:abc' }, services: ['web'] }
+  const rights = { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
+  const added = { ...line, credential: 'guests', rights }
+  const adds = (verifier: KnockVerifier, packet: Packet, id: number, more = [added]) => {
+    const request = {
+      ...{ time: (start + id) * 1000, close: false, window: null, prefix: null },
+      other: null,
+      host: null,
+    }
+    const outcome = verified(id, { request: { ...request, services: [] }, more })
+    const decision = verifier.decideSigned(packet, outcome)
+    assert.equal(decision.kind, 'grant')
+    return decision.more?.length ?? 0
+  }
+  const signed = (n: number) => ({ payload: Buffer.alloc(200, n + 1) })
+
+  it('is limited by the rate of that credential, once for each knock', () => {
+    const guests = { ...staff, name: 'guests', rate: { count: 1, seconds: 100 } }
+    const { verifier } = gate([staff, guests])
+    assert.equal(adds(verifier, knock(signed(0)), 0, [added, added]), 2)
+    assert.equal(adds(verifier, knock(signed(1)), 1), 0)
+  })
+
+  it('is nothing to an address of the link, where that credential opens to none', () => {
+    const linkLocal = { ...staff, linkLocal: true }
+    const guests = { ...staff, name: 'guests' }
+    const packet = (n: number) => decode(ipv4(udp(signed(n)), { source: [169, 254, 0, 1] }))
+    assert.equal(adds(gate([linkLocal, guests]).verifier, packet(0), 0), 0)
+    assert.equal(adds(gate([linkLocal, { ...guests, linkLocal: true }]).verifier, packet(1), 0), 1)
   })
 })
