@@ -75,11 +75,15 @@ describe('a server that its administrator changes', { skip: obstacle() ?? false,
       }
       const pid = await site.mainPid()
       await site.tryAllAlong([{ name: 'stranger', host: server4, port: ports.guarded, from: stranger4, every: 1 }])
-      for (let i = 0; i < 3; i++) await server.must('systemctl restart nftables', 240)
-      const { open, tried } = (await site.tried())['stranger'] ?? { open: [], tried: 0 }
+      let { open, tried } = { open: [] as readonly number[], tried: 0 }
+      for (let i = 0; i < 3 || (tried < 2000 && i < 30); i++) {
+        // Without the first, systemd refuses more than five starts in ten seconds.
+        await server.must('systemctl reset-failed nftables; systemctl restart nftables', 240)
+        ;({ open, tried } = (await site.tried())['stranger'] ?? { open, tried })
+      }
       await site.tryNoMore()
       t.diagnostic(`${tried} tries`)
-      assert.ok(tried > 0)
+      assert.ok(tried >= 2000, `only ${tried} tries`)
       assert.deepEqual(open, [])
       assert.equal(await site.mainPid(), pid, 'the daemon that owns the table was not started again')
       await guards()
