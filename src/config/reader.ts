@@ -44,7 +44,7 @@ export const nodeReader: ConfigReader = {
   },
 }
 
-/** What the shell gives for `<(…)`, and stdin: whoever types them means to wait. */
+/** What the shell gives for `<(…)`, and stdin: who types them means to wait. */
 const isTyped = (file: string) => /^\/(dev|proc)\//.test(file)
 
 function readConfiguration(file: string, maxBytes: number): Buffer {

@@ -6,8 +6,7 @@ import type { PacketCredential } from './packet-credential.js'
 import type { KnockSigner } from './signature-job.js'
 import { signedRefusals } from './signature-job.js'
 
-/** Why a knock was refused. */
-export const refusals = [
+const unverified = [
   'malformed',
   'unknown-tag',
   'wrong-port',
@@ -17,6 +16,11 @@ export const refusals = [
   'signatures-busy',
   'signatures-late',
   'signatures-down',
+] as const
+
+/** Why a knock was refused. */
+export const refusals = [
+  ...unverified,
   'skewed',
   'replayed',
   'stale',
@@ -34,17 +38,7 @@ export const refusals = [
 export type Refusal = (typeof refusals)[number]
 
 /** What a sender without a key can cause. */
-export const refusedUnverified: ReadonlySet<Refusal> = new Set([
-  'malformed',
-  'unknown-tag',
-  'wrong-port',
-  'bad-hash',
-  'out-of-time',
-  ...signedRefusals,
-  'signatures-busy',
-  'signatures-late',
-  'signatures-down',
-])
+export const refusedUnverified: ReadonlySet<Refusal> = new Set(unverified)
 /** What a copy of a valid knock is enough for. */
 export const refusedCopies: ReadonlySet<Refusal> = new Set(['skewed', 'replayed', 'stale'])
 

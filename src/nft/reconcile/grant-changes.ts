@@ -51,7 +51,7 @@ export async function planAddedGrant(
     ...(existing ? { secondsBefore: orNull(existing.left) } : {}),
     ...(byKnock ? { secondsByKnock: orNull(byKnock.left) } : {}),
   }
-  // A note is worth a change of its own; that somebody else grants the same again is not.
+  // A note is worth a change of its own; that another user grants the same again is not.
   const note = parseGrantComment(comment)?.note
   const saysMore = note !== undefined && note !== parseGrantComment(existing?.said.comment)?.note
   const isThere = existing?.left === Infinity && seconds === null && !saysMore
