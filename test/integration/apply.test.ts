@@ -32,6 +32,8 @@ describe('pkctl apply', () => {
   after(() => lab.remove())
   afterEach(async () => {
     await pk('confirm')
+    // One that has rolled back lives on for a second, and is none that the next test means.
+    await until(async () => (await waitingProcesses()).length === 0)
     for (const { name } of await list()) await must('remove', name)
   })
 
@@ -298,8 +300,9 @@ describe('pkctl apply', () => {
 
   it('--confirm: the process that waits rolls back at once when it is ended, and needs no daemon', async () => {
     await must('apply', lab.config(both), '--confirm', '1h')
-    const [waiting] = await waitingProcesses()
+    const [waiting, ...others] = await waitingProcesses()
     assert.ok(waiting)
+    assert.deepEqual(others, [])
     process.kill(waiting, 'SIGHUP')
     await sleep(500)
     assert.equal(await isPending(), true)
