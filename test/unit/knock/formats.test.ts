@@ -16,7 +16,7 @@ import { credential } from '../config/config-support.js'
 import { knock, knockPort, laptop, start, TestClock } from '../controller/knock-support.js'
 import type { Vector } from './format-checks.js'
 import { formatChecks, lengthsOf } from './format-checks.js'
-import { toy } from './toy-format.js'
+import { toy } from '../../fixtures/new-format/knock/toy.js'
 
 /** The options of a vector's credential stand beside what every vector has. */
 function vectorsOf(type: string, format: KnockFormat): Vector[] {
