@@ -78,7 +78,7 @@ function parseService(text: string): InvitedService {
   const [, name = '', digits, udp] = /^([^:/]+)(?::(\d{1,5})(\/udp)?)?$/.exec(text) ?? []
   // It is not shown: where the line was changed on its way, the key can be in it.
   if (!namePattern.test(name))
-    throw new UserError('the invitation has a service that is none', 'copy the line again, as pkctl invite printed it')
+    throw new UserError('the invitation has an invalid service', 'copy the line again, as pkctl invite printed it')
   const port = digits === undefined ? undefined : parsePort(digits)
   return { name, protocol: udp === undefined ? 'tcp' : 'udp', port }
 }
@@ -87,5 +87,5 @@ function readKey(text: string | undefined): Buffer | null {
   if (text === undefined) return null
   const key = Buffer.from(text, 'base64url')
   if (key.length === keyLength && key.toString('base64url') === text) return key
-  throw new UserError('the invitation has a key that is none, or a part of it was cut off')
+  throw new UserError('the invitation has an invalid key, or a part of it was cut off')
 }

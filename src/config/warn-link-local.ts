@@ -1,4 +1,4 @@
-/** Addresses that are always allowed, and name another machine on each link. */
+/** Addresses that are always allowed, and can name a different machine on each link. */
 import { familyOf, isLinkLocal, onlyInterface, splitPrefix } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import { formatPath } from './config-path.js'
@@ -15,7 +15,7 @@ export function warnOfLinkLocal(services: readonly ServiceSpec[], { merged, find
     })
     if (prefix === undefined || onlyInterface(interfaces) !== undefined) continue
     const place = ['services', name, 'allow']
-    const why = `${prefix} is another machine on each link, and all of them have access; 'interface' with one name limits it to one`
+    const why = `${prefix} can be a different machine on each link, and all of them have access; 'interface' with one name limits it to one`
     findings.warn(merged.positionOf(place), `${formatPath(place)}${why}`)
   }
 }

@@ -152,7 +152,9 @@ export class Controller {
       return await this.#signed.running(endedCredentials(before, config))
     } catch (error) {
       const why = (error as Error).message
-      log.warn(`the new configuration is active, but what runs on of the earlier one is not known: ${why}`)
+      log.warn(
+        `the new configuration is active, but pkctld could not find out which services and grants of the earlier one remain: ${why}`,
+      )
       return []
     }
   }

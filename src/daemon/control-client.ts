@@ -47,7 +47,7 @@ export async function askOrExplain(socketPath: string, request: Message['request
       throw new UserError(`pkctld at ${socketPath} ended before it answered`)
     if (code === 'EACCES')
       throw new UserError(
-        `no right to ask pkctld at ${socketPath}`,
+        `you may not use the socket of pkctld, ${socketPath}`,
         'run as root, or join the group set as socket: group',
       )
     throw new UserError(`pkctld at ${socketPath}: ${(error as Error).message}`)

@@ -149,7 +149,7 @@ const literal = (text: string) =>
 function digestIn(values: ReadonlyMap<string, string>): { hmac?: string } {
   const text = values.get('HMAC_DIGEST_TYPE') ?? 'SHA256'
   const name = hmacNames.find(each => each.replace('-', '_') === text.toLowerCase())
-  if (name === undefined) throw new Refusal(`HMAC_DIGEST_TYPE ${shorten(text)} is none that pkctl has`)
+  if (name === undefined) throw new Refusal(`HMAC_DIGEST_TYPE: digest ${shorten(text)} is not supported`)
   return name === 'sha256' ? {} : { hmac: name }
 }
 

@@ -67,7 +67,9 @@ function portOption(text: string | undefined, notes: Note[]): { port?: number } 
   try {
     return { port: parsePort(text) }
   } catch {
-    notes.push(caution(`left out: port = ${shorten(text)}: it is none from 1 to 65535, and a random one is taken`))
+    notes.push(
+      caution(`left out: port = ${shorten(text)}: it is not a port from 1 to 65535, and a random one is taken`),
+    )
     return {}
   }
 }

@@ -111,7 +111,7 @@ function openingsOf(text: Text, notes: Note[]): OpenedPorts[] | string {
   try {
     port = parsePort(text('port', ''))
   } catch {
-    return `its port ${shorten(text('port', ''))} is none from 1 to 65535`
+    return `its port ${shorten(text('port', ''))} is not a port from 1 to 65535`
   }
   const protocol = text('protocol', 'any').toLowerCase()
   const protocols = Object.hasOwn(protocolsOf, protocol) ? protocolsOf[protocol] : undefined

@@ -88,8 +88,9 @@ function finish(
     yaml = escaped(document.toString({ lineWidth: 0, flowCollectionPadding: false, singleQuote: true }))
   }
   const bytes = Buffer.byteLength(yaml)
-  if (bytes > maxBytes) throw new UserError(`it comes to ${bytes} bytes of YAML, of which pkctl reads ${maxBytes}`)
-  if (isTooDeep(yaml)) throw new UserError('a text in it has more brackets, colons or dashes than pkctl reads')
+  if (bytes > maxBytes) throw new UserError(`the result has ${bytes} bytes, and pkctl reads at most ${maxBytes}`)
+  if (isTooDeep(yaml))
+    throw new UserError('a text of the result has too many brackets, colons or dashes for pkctl to read')
   return { yaml, warnings, files, isEmpty: entries.length === 0 }
 }
 

@@ -213,7 +213,7 @@ async function askWaiting(request: (typeof rollbackRequests)[number]): Promise<u
     answer = await ask(rollbackSocket, { request }, rollBackMilliseconds)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
+    if (code === 'EACCES') throw new UserError(`you may not use the socket ${rollbackSocket}`, 'run as root')
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error
     const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is active'
     throw new UserError('no change waits to be confirmed', hint)

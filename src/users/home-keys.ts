@@ -8,7 +8,7 @@
 import { locateKeyFile } from '../config/index.js'
 import type { SshPublicKey } from '../knock/openssh/index.js'
 import { parseRevocations, SshFormatError } from '../knock/openssh/index.js'
-import { UserError } from '../util/index.js'
+import { count, UserError } from '../util/index.js'
 import { readBytes, readKeyFile } from './key-file.js'
 import type { UserLine } from './key-lines.js'
 import { fingerprintText, readUsers } from './key-lines.js'
@@ -65,8 +65,8 @@ export async function revokeHomeKeys(
       if (first) {
         const other = home.user === name ? owners.other(first.key) : undefined
         const why = other ? `is in ${other} as well` : `is theirs only by a comment in ${home.written}`
-        const more = doubtful.length > 1 ? `, and so are ${doubtful.length - 1} more` : ''
-        mayKnock(`the key ${fingerprintText(first.key)} ${why}${more}, so it is not listed as revoked`)
+        const more = doubtful.length > 1 ? `; the same applies to ${count(doubtful.length - 1, 'other key')}` : ''
+        mayKnock(`the key ${fingerprintText(first.key)} ${why}, so it is not listed as revoked${more}`)
       }
       const certain = keys.filter(key => !doubtful.includes(key))
       const added = fresh.filter(key => !doubtful.includes(key))
@@ -74,7 +74,7 @@ export async function revokeHomeKeys(
         if (list !== undefined && added.length > 0 && listKeys(list, added)) listed.push(...added)
       } catch (error) {
         if (!(error instanceof ListTooLargeError)) throw error
-        mayKnock(`with the ${added.length} keys of ${home.written}, ${error.message}`)
+        mayKnock(`with the ${count(added.length, 'key')} of ${home.written}, ${error.message}`)
         continue
       }
       if (list !== undefined && certain.length > 0) listedIn.add(list)

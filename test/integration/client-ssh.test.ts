@@ -257,7 +257,7 @@ describe('pkctl knock with an SSH key', () => {
         PKCTL_READS_SSH_CONFIG: '1',
       })
       assert.deepEqual({ status, stdout }, { status: 1, stdout: '' })
-      assert.match(stderr, /^pkctl: error: there is no connection while pkctl reads ssh's configuration\n$/)
+      assert.match(stderr, /^pkctl: error: pkctl connect was started by pkctl's own ssh -G, and does not connect\n$/)
     })
   })
 

@@ -69,7 +69,7 @@ describe('grants in the kernel, and what pkctld knows of them', () => {
     const rules = `table inet other { chain marks { type filter hook input priority -149; udp dport ${knockPort} meta mark set 0; }; }`
     await site.nft(rules)
     await site.knock(server4, client4)
-    await site.daemon.says(new RegExp(`the kernel lacks 1 grant: ${client4} for ssh; given again: 1`))
+    await site.daemon.says(new RegExp(`the kernel lacks 1 grant: ${client4} for ssh; restored: 1`))
     await site.openTo(server4, client4)
     await site.nft('delete', 'table', 'inet', 'other')
     await compared({ byOthers: 3, missing: 1, restored: 1 })
@@ -77,7 +77,7 @@ describe('grants in the kernel, and what pkctld knows of them', () => {
     assert.ok(left > 500 && left < 600, `it runs for ${left} s`)
     assert.match(
       await site.lab.mustPkctl('status'),
-      /grants: 1 were missing in the kernel, and 1 of them are given again; 3 changed by/,
+      /grants: missing in the kernel: 1 \(restored: 1\); changed by other programs: 3/,
     )
   })
 })

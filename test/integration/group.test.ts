@@ -46,7 +46,7 @@ describe('the socket of a group', () => {
     assert.equal(mode(`${lab.socket}.group`), '660')
     const { status, stderr } = await as(nobody, 'status')
     assert.equal(status, 1)
-    assert.match(stderr, /no right to ask pkctld/)
+    assert.match(stderr, /you may not use the socket of pkctld/)
   })
 
   it('members see and change grants without rights of their own, and the log says that they asked', async () => {
@@ -84,13 +84,17 @@ describe('the socket of a group', () => {
       [member, ['init', 'web', '--port', '80'], /run as root/],
       [member, ['remove', 'ssh'], /run as root/],
       [member, ['add', client4, '--service', 'nothing'], /there is no service nothing/],
-      [nobody, ['list'], /no right to the ruleset, and pkctld cannot be asked: there is no right/],
+      [
+        nobody,
+        ['list'],
+        /you may not read or change the ruleset, and pkctl cannot ask pkctld: you may not use the socket/,
+      ],
       [
         nobody,
         ['add', client4, '--service', 'ssh'],
-        /no right to the ruleset.*\n.*hint: run as root, .*or join the group/,
+        /you may not read or change the ruleset.*\n.*hint: run as root, .*or join the group/,
       ],
-      [nobody, ['delete', client4, '--service', 'ssh'], /no right/],
+      [nobody, ['delete', client4, '--service', 'ssh'], /you may not read or change the ruleset/],
     ] as const) {
       const path = { env: { PATH: '/usr/sbin:/usr/bin:/bin' } }
       const { status, stderr } = await lab.on([...user, process.execPath, pkctl, ...args, '--socket', lab.socket], path)
@@ -154,7 +158,7 @@ describe('the socket of a group', () => {
     assert.equal(fs.existsSync(`${lab.socket}.group`), true)
     daemon = await lab.daemon(configure(''))
     assert.equal(fs.existsSync(`${lab.socket}.group`), false)
-    assert.match((await as(member, 'status')).stderr, /no right to ask pkctld/)
+    assert.match((await as(member, 'status')).stderr, /you may not use the socket of pkctld/)
     await restart('[reload]')
     assert.equal((await as(member, 'reload')).status, 0)
     await daemon.says(/configuration reloaded.*group adm/)

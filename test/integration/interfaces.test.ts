@@ -165,7 +165,7 @@ describe('interfaces', () => {
     await daemon.says(/knock by door from fe80::5 refused: its address is link-local/)
     const refused = await lab.pkctl('add', 'fe80::5', '--service', 'ssh')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, /fe80::5 is another machine on each link/)
+    assert.match(refused.stderr, /fe80::5 is link-local and can be a different machine on each link/)
     assert.equal(await knockAt(server6, client6), 'open', 'other addresses are not concerned')
 
     config(', interface: s0')
@@ -178,7 +178,7 @@ describe('interfaces', () => {
 
     config(', interface: [s0, s1]')
     await lab.mustPkctl('reload')
-    await daemon.says(/ssh: fe80::5 revoked, because it is another machine on each link/)
+    await daemon.says(/ssh: fe80::5 revoked, because it can be a different machine on each link/)
     assert.equal(await lab.opens(host('1'), from('1')), 'timeout', 'what was granted holds there no more')
     assert.equal(await knockAt(host('1'), from('1')), 'timeout', 'two interfaces do not say which')
   })

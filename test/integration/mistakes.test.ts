@@ -155,7 +155,12 @@ describe('mistakes', () => {
         ['add', '192.0.2.1', '--service', 'web'],
         ['daemon', '--config', config],
       ]) {
-        await fails(without(...args), 1, /not permitted|no right/i, /run as root, or with the capability CAP_NET_ADMIN/)
+        await fails(
+          without(...args),
+          1,
+          /not permitted|no right|may not read or change the ruleset/i,
+          /run as root, or with the capability CAP_NET_ADMIN/,
+        )
       }
     } finally {
       fs.rmSync(shared, { recursive: true })

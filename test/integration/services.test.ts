@@ -140,7 +140,7 @@ describe('service chains', () => {
     assert.equal(await lab.opens(server4, stranger4), 'open')
     const refused = await lab.pkctl('add', '10.77.0.0/16')
     assert.equal(refused.status, 1)
-    assert.match(refused.stderr, /error: service ssh grants prefixes of 24 bits of IPv4, .*\n.*hint: .*prefix4/)
+    assert.match(refused.stderr, /error: service ssh grants only IPv4 prefixes of 24 bits, .*\n.*hint: .*prefix4/)
     await lab.mustPkctl('delete', '10.77.0.0/24')
     await lab.mustPkctl('init', 'ssh', '--port', '22', '--syn')
     const hosts = lab.file('hosts', `${client4} home.lab\n${client6} home.lab\n`)

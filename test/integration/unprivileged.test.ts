@@ -129,7 +129,7 @@ describe('the daemon as a user of its own', () => {
       assert.deepEqual([asked.status, asked.stderr], [0, ''], args.join(' '))
       assert.match(asked.stdout, said)
     }
-    const denied = /^pkctl: error: .*no right to/
+    const denied = /^pkctl: error: .*you may not use the socket/
     for (const who of strangers) {
       for (const args of [
         ['status'],
@@ -258,7 +258,7 @@ describe('the daemon as a user of its own', () => {
     )
     const checked = await asRoot('check', '--config', config)
     assert.equal(checked.status, 0)
-    assert.match(checked.stderr, /warning: user pkctl, as whom the service runs, cannot read \S+\/keys\/laptop; chgrp/)
+    assert.match(checked.stderr, /warning: pkctld, which runs as user pkctl, cannot read \S+\/keys\/laptop; chgrp/)
     fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o640)
     assert.equal((await asRoot('check', '--config', config)).stderr, '')
 
@@ -318,7 +318,7 @@ describe('the daemon as a user of its own', () => {
     fs.writeFileSync(config, settings.replace('laptop:', `marked: ${once(marked)}, shut: ${once(shut)}, laptop:`))
 
     const { stderr } = await asRoot('check', '--config', config)
-    assert.match(stderr, /^pkctl: warning: the service, .* can mark no line of \S+\/pkctl\/sequences as used, .*\n$/)
+    assert.match(stderr, /^pkctl: warning: pkctld .* cannot mark lines of \S+\/pkctl\/sequences as used, .*\n$/)
     assert.match(stderr, new RegExp(`install -o pkctl -g pkctl -m 600 ${shut} /var/lib/pkctl/`))
     const { output } = await start()
     assert.match(output, /"warn".*credentials\.shut\.sequences-file: \S+ cannot be written \(permission denied\)/)

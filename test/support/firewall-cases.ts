@@ -149,9 +149,9 @@ const grantCases: FirewallCase[] = [
       assert.deepEqual(await grants(firewall), ['192.0.2.0/24 hand for ever', '2001:db8::/64 hand 90'])
       await unchanged(nft, async () => {
         for (const [name, version, prefix, error] of [
-          ['ssh', 4, '192.0.0.0/16', /ssh grants prefixes of 24 bits of IPv4, and no prefix of 16 bits/],
-          ['ssh', 4, '192.0.2.0/25', /no prefix of 25 bits/],
-          ['web', 6, '2001:db8::/64', /web grants single addresses of IPv6, and no prefix of 64 bits/],
+          ['ssh', 4, '192.0.0.0/16', /ssh grants only IPv4 prefixes of 24 bits, not a prefix of 16 bits/],
+          ['ssh', 4, '192.0.2.0/25', /not a prefix of 25 bits/],
+          ['web', 6, '2001:db8::/64', /web grants only single IPv6 addresses, not a prefix of 64 bits/],
         ] as const) {
           await assert.rejects(firewall.addGrant(name, version, prefix, 5), error)
           await assert.rejects(firewall.deleteGrant(name, version, prefix), error)

@@ -74,7 +74,7 @@ export const changeCases: readonly FirewallCase[] = [
           await firewall.addGrant('ssh', address.includes(':') ? 6 : 4, address, null)
         const { details } = await firewall.ensureServices([{ ...ssh, interfaces, window: 99 }])
         assert.deepEqual(await grants(firewall), ['2001:db8::1 hand for ever'])
-        const why = 'revoked, because it is another machine on each link'
+        const why = 'revoked, because it can be a different machine on each link'
         assert.deepEqual(details.slice(-2).sort(), [`ssh: 169.254.0.5 ${why}`, `ssh: fe80::5 ${why}`])
       }
       await firewall.ensureServices([{ ...ssh, interfaces: ['eth0'] }])

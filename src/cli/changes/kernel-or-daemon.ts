@@ -33,13 +33,13 @@ function unanswered(socket: string, cause: NodeJS.ErrnoException): UserError {
   const { code = '' } = cause
   const absent = ['ENOENT', 'ECONNREFUSED'].includes(code)
   if (!absent && code !== 'EACCES') {
-    const why = `no right to the ruleset, and pkctld at ${socket} was asked, but its answer is missing: ${reasonOf(cause)}`
-    return new UserError(why, 'it may still do what you asked for: see pkctl list')
+    const why = `you may not read or change the ruleset, so pkctl asked pkctld at ${socket}, which did not answer: ${reasonOf(cause)}`
+    return new UserError(why, 'pkctld may still do what you asked for: see pkctl list')
   }
-  const why = absent ? `no daemon answers at ${socket}` : `there is no right to ask at ${socket}`
+  const why = absent ? `no daemon answers at ${socket}` : `you may not use the socket ${socket}`
   const hint =
     'run as root, or with the capability CAP_NET_ADMIN, or join the group set as socket: group, if there is one'
-  return new UserError(`no right to the ruleset, and pkctld cannot be asked: ${why}`, hint)
+  return new UserError(`you may not read or change the ruleset, and pkctl cannot ask pkctld: ${why}`, hint)
 }
 
 // Users other than root often have no sbin in their PATH, and so find no nft.

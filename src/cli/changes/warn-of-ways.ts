@@ -21,4 +21,4 @@ function fatalPaths(config: Config): UnwritablePath[] {
 
 /** A path that the daemon of the packages cannot write, and what comes of it. */
 export const unwritableText = ({ option, path, effect, advice }: UnwritablePath): string =>
-  `the service, which runs as user pkctl, cannot write ${path} (${option}): ${effect}; ${advice}`
+  `pkctld, which runs as user pkctl, cannot write ${path} (${option}): ${effect}; ${advice}`

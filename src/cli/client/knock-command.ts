@@ -20,7 +20,10 @@ export function knockingCommand(name: string, portOption: string, timeout: strin
     .option('--service <service>', 'ask only for this service; may be repeated', several)
     .option('--window <time>', 'ask for access for this time, such as 10m or 8h')
     .option('--prefix <bits>', 'ask for access for the prefix of your address, such as 64 for IPv6')
-    .option('--also <address>', 'also ask for access for this address, such as your own of the other version of IP')
+    .option(
+      '--also <address>',
+      'also ask for access for this address, such as your IPv6 address when you knock over IPv4',
+    )
     .option('--source <address>', 'address of this machine to send from, or the name of an interface')
     .option('-4', 'only over IPv4')
     .option('-6', 'only over IPv6')

@@ -21,8 +21,8 @@ interface AddFlags extends GrantFlags {
 }
 
 const help = `
-A host name is resolved once, now, and all of its addresses are granted access. A prefix is granted by a service that grants
-such: see prefix4 and prefix6 of pkctl init.
+A host name is resolved once, now, and all of its addresses are granted access. A prefix needs a service with the same prefix4
+or prefix6: see pkctl init.
 
 Examples:
   pkctl add 192.0.2.7 --for 1h30m
@@ -36,7 +36,7 @@ export function addCommand(terminal: Terminal): Command {
     .argument('<address>', 'IPv4 or IPv6 address, prefix, or host name')
     .option('--service <name>', 'service that it may use (default: the only one)')
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 1h30m, 2d (default: without a time limit)')
-    .option('--until <time>', 'until when: 18:00, the next one of local time, or 2030-01-31T18:00 or …Z')
+    .option('--until <time>', 'end of access: 18:00 (next time it is 18:00 here), 2030-01-31T18:00 (local) or …Z (UTC)')
     .option('--note <text>', `why, in at most ${longestNote} bytes: kept with the grant, and shown by pkctl list`)
     .addHelpText('after', help)
   return withChangeFlags(command).action((text: string, flags: AddFlags) => add(terminal, text, flags))

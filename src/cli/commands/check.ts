@@ -76,15 +76,13 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
   const warnings = files.flatMap(name => {
     const file = fs.realpathSync(name)
     const shut = hiddenFrom(user, file, 0o4)
-    return shut === undefined
-      ? []
-      : [`user pkctl, as whom the service runs, cannot read ${shut}; ${opening(shut, file)}`]
+    return shut === undefined ? [] : [`pkctld, which runs as user pkctl, cannot read ${shut}; ${opening(shut, file)}`]
   })
   for (const warning of new Set(warnings)) terminal.warn(warning)
   for (const file of written.map(name => fs.realpathSync(name))) {
     if (daemonCanWrite(user, file)) continue
     terminal.warn(
-      `the service, which runs as user pkctl, can mark no line of ${file} as used, so that none opens anything; ` +
+      `pkctld runs as user pkctl and cannot mark lines of ${file} as used, so no sequence of it opens anything; ` +
         `install -o pkctl -g pkctl -m 600 ${file} /var/lib/pkctl/`,
     )
   }

@@ -53,7 +53,7 @@ export function connectCommand(terminal: Terminal): Command {
 }
 
 async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
-  if (evaluatesSshConfig()) throw new UserError("there is no connection while pkctl reads ssh's configuration")
+  if (evaluatesSshConfig()) throw new UserError("pkctl connect was started by pkctl's own ssh -G, and does not connect")
   const port = parsePort(portText)
   const timeoutMs = parseSeconds('--timeout', flags.timeout) * 1000
   const caller = callerOf(name, terminal, flags.quiet, () => askOnTerminal('key: '))

@@ -37,7 +37,7 @@ export function logCommand(terminal: Terminal): Command {
     .description('show the last knocks and changes')
     .option('-n, --lines <n>', `show at most this many (default: ${defaultLines}, or all with --since)`)
     .option('-f, --follow', 'go on, and show what happens from now on')
-    .option('--since <time>', 'only what is later: as 30m or 2d ago, or 2030-01-01T12:00:00Z')
+    .option('--since <time>', 'only entries after this: 30m or 2d (ago), or 2030-01-01T12:00:00Z')
     .option('--credential <name>', 'only knocks of this credential')
     .option('--source <address>', 'only knocks from this address or prefix, or for it')
     .option('--refused', 'only knocks that were refused')

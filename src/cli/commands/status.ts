@@ -38,7 +38,7 @@ function lines(status: Status, terminal: Terminal): string[] {
   const { queue, knocks } = status
   const refused = Object.entries(knocks.refused).map(([reason, count]) => `${count} ${reason}`)
   const notGranted = knocks.notGranted ? `${knocks.notGranted} of them not granted by the kernel, ` : ''
-  const unchecked = knocks.unchecked ? `${knocks.unchecked} of them not looked for in the kernel, ` : ''
+  const unchecked = knocks.unchecked ? `${knocks.unchecked} of them not checked in the kernel, ` : ''
   const services = status.services.map(({ name, grants }) => `${name} (${grants} granted)`)
   return [
     `${terminal.strong('pkctld')} ${status.version}, process ${status.pid}, up ${durationText(status.uptimeSeconds)}`,

@@ -21,10 +21,10 @@ export function grantCheckLines({ grantCheck }: Status): string[] {
   if (!grantCheck) return []
   const { missing, restored, unknown, changed, byOthers } = grantCheck
   const parts = [
-    missing > 0 ? `${missing} were missing in the kernel, and ${restored} of them are given again` : '',
-    unknown > 0 ? `${unknown} were not known` : '',
-    changed > 0 ? `${changed} had another end` : '',
-    byOthers > 0 ? `${byOthers} changed by other programs` : '',
+    missing > 0 ? `missing in the kernel: ${missing} (restored: ${restored})` : '',
+    unknown > 0 ? `unknown: ${unknown}` : '',
+    changed > 0 ? `with a changed end: ${changed}` : '',
+    byOthers > 0 ? `changed by other programs: ${byOthers}` : '',
   ].filter(part => part !== '')
   return parts.length > 0 ? [`grants: ${parts.join('; ')}`] : []
 }

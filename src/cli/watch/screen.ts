@@ -81,7 +81,7 @@ function statusLines(status: Status): string[] {
     ...(status.signatures === 'down' ? ['signatures are not verified: see the log'] : []),
     ...(status.refusedReload ? [`the last reload was refused: ${status.refusedReload.error}`] : []),
     ...(knocks.notGranted ? [`${count(knocks.notGranted, 'accepted knock')} without a grant in the kernel`] : []),
-    ...(knocks.unchecked ? [`${count(knocks.unchecked, 'accepted knock')} not looked for in the kernel`] : []),
+    ...(knocks.unchecked ? [`${count(knocks.unchecked, 'accepted knock')} not checked in the kernel`] : []),
     ...(status.healed > 0 ? [`rules restored: ${status.healed}`] : []),
   ]
 }

@@ -110,15 +110,17 @@ export class GrantAudit {
       unknown: counts.unknown + unknown.length,
       changed: counts.changed + changed.length,
     }
-    const say = (event: string, grants: readonly RunningGrant[], message: (grants: string) => string, fields = {}) => {
+    type Message = (howMany: string, names: string) => string
+    const say = (event: string, grants: readonly RunningGrant[], message: Message, fields = {}) => {
       if (grants.length === 0) return
-      const text = message(`${count(grants.length, 'grant')}: ${namesOf(grants)}`)
+      const text = message(count(grants.length, 'grant'), namesOf(grants))
       this.parts.log.warn(text, { event, grants: grants.length, ...fields })
     }
     const again = { restored }
-    say('grants-missing', missing, text => `the kernel lacks ${text}; given again: ${restored}`, again)
-    say('grants-unknown', unknown, text => `nothing that pkctld has seen made ${text}; nothing is revoked`)
-    say('grants-changed', changed, text => `the kernel has another end for ${text}; nothing is changed`)
+    const stay = unknown.length === 1 ? 'it stays' : 'they stay'
+    say('grants-missing', missing, (n, names) => `the kernel lacks ${n}: ${names}; restored: ${restored}`, again)
+    say('grants-unknown', unknown, (n, names) => `the kernel has ${n} that pkctld does not know: ${names}; ${stay}`)
+    say('grants-changed', changed, (n, names) => `the end of ${n} was changed: ${names}; it stays so`)
   }
 }
 

@@ -15,7 +15,7 @@ export function warnOfMissingServices(
     const missing = [...opens, ...closes].filter(service => !there?.includes(service))
     if (missing.length === 0) continue
     log.warn(
-      `credential ${name} ${opens.length > 0 ? 'opens' : 'closes'} ${missing.join(', ')}, which does not exist: add it to the configuration, or make it with pkctl init`,
+      `credential ${name} names services that do not exist: ${missing.join(', ')}; add them to the configuration, or make them with pkctl init`,
       { credential: name },
     )
   }

@@ -62,7 +62,7 @@ export class ExpiryWarning {
     const fresh = texts.filter(text => !before.has(text))
     if (fresh.length === 0) return
     const more = fresh.length > maxNamed ? ` and ${fresh.length - maxNamed} more` : ''
-    log.warn(`expires soon, and opens nothing from then on: ${fresh.slice(0, maxNamed).join('; ')}${more}`, {
+    log.warn(`these expire soon, and open nothing after that: ${fresh.slice(0, maxNamed).join('; ')}${more}`, {
       event: 'key-expiring',
     })
   }

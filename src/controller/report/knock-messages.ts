@@ -136,13 +136,13 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'replayed':
       return 'replayed'
     case 'stale':
-      return 'stale: older than knocks that are forgotten already'
+      return 'stale: so old that pkctld can no longer tell whether it is a replay'
     case 'rate-limited':
       return 'rate-limited'
     case 'address-not-allowed':
       return 'asks for an address that it may not ask for'
     case 'link-local':
-      return 'its address is link-local, and the credential and what it opens are not for one interface alone'
+      return 'its address is link-local, so its credential and services must name exactly one interface'
     case 'bad-message':
       return 'what it asks for cannot be read'
     case 'command-refused':
@@ -156,7 +156,7 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'port-not-allowed':
       return 'asks for a port of no service that its credential opens'
     case 'prefix-not-allowed':
-      return 'asks for a prefix, which its key may not'
+      return 'asks for a prefix that its key does not allow'
     case 'not-opened':
       return 'it could not be decrypted: changed on its way, or not made for this server and port'
     case 'unknown-key':
@@ -194,7 +194,7 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
     case 'out-of-time':
       return 'out of time: the sequence took longer than its timeout'
     case 'memory-full':
-      return 'the memory of knocks is full'
+      return 'the replay cache of the credential is full: see replay-entries'
     case 'state-unwritable':
       return 'the state directory cannot be written'
     case undefined:

@@ -78,8 +78,10 @@ export class Reporter {
 
   #suppressed({ unverified, others }: Suppressed): void {
     if (others > 0) this.log.info(`and ${count(others, 'more knock')}, too many to name`, { suppressed: others })
-    if (unverified > 0)
-      this.log.debug(`and ${unverified} more invalid knocks, too many to name`, { suppressed: unverified })
+    if (unverified > 0) {
+      const message = `and ${count(unverified, 'more invalid knock')}, too many to name`
+      this.log.debug(message, { suppressed: unverified })
+    }
   }
 
   async grants(firewall: Pick<Firewall, 'services'>): Promise<void> {

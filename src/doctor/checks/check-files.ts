@@ -30,12 +30,10 @@ export function checkFiles({ files, trusted, daemonGroup, configuration }: Known
 }
 
 const unwritable = ({ option, path, effect, advice, isFatal }: UnwritablePath) =>
-  finding(
-    'path-unwritable',
-    `the service, which runs as user pkctl, cannot write ${path} (${option}): ${effect}`,
-    advice,
-    { path, level: isFatal ? 'error' : 'warning' },
-  )
+  finding('path-unwritable', `pkctld, which runs as user pkctl, cannot write ${path} (${option}): ${effect}`, advice, {
+    path,
+    level: isFatal ? 'error' : 'warning',
+  })
 
 const names = {
   configuration: 'the configuration',

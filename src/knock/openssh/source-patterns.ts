@@ -43,7 +43,7 @@ function readItem(item: string): Item {
   const isNegated = item.startsWith('!')
   const text = isNegated ? item.slice(1) : item
   if (text === '') throw new SshFormatError('from= has an empty pattern')
-  if (/[\s!]/.test(text)) throw new SshFormatError(`from= has the pattern ${quote(item)}, which is none`)
+  if (/[\s!]/.test(text)) throw new SshFormatError(`from= has the invalid pattern ${quote(item)}`)
   const isName = !/^[0-9a-f:.*?/]+$/i.test(text)
   if (isName && isNegated) {
     throw new SshFormatError(`from= excludes the name ${quote(text)}, and pkctl resolves no names; exclude addresses`)

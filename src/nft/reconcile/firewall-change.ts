@@ -79,7 +79,7 @@ export async function planServices(
         return changes.map(text => (specs.length > 1 ? `${spec.name}: ${text}` : text))
       }),
       ...ofOldLink.map(
-        ({ service, source }) => `${service}: ${source} revoked, because it is another machine on each link`,
+        ({ service, source }) => `${service}: ${source} revoked, because it can be a different machine on each link`,
       ),
       ...unwanted.map(name => `service ${name} removed`),
       ...superseded.map(name => `service ${name} was replaced: other services protect its ports now`),

@@ -79,10 +79,11 @@ function addressOf(spec: GrantSpec, version: IpFamily, source: string): string {
   const { address, length } = splitPrefix(source)
   const granted = prefixOf(spec, version)
   if (!source.includes('/') || length === granted) return address
-  const grants = granted === bitsOf(version) ? 'single addresses' : `prefixes of ${granted} bits`
+  const ip = `IPv${version}`
+  const grants = granted === bitsOf(version) ? `single ${ip} addresses` : `${ip} prefixes of ${granted} bits`
   throw new FirewallError(
     'prefix',
-    `service ${spec.name} grants ${grants} of IPv${version}, and no prefix of ${length} bits`,
+    `service ${spec.name} grants only ${grants}, not a prefix of ${length} bits`,
     `the option prefix${version} of the service says which, and allow has prefixes that always have access`,
   )
 }
@@ -213,7 +214,7 @@ export function noServiceHint(service: string, names: readonly string[]): string
 /** On each link another machine can have the address; only a service on one link means one of them. */
 export function refuseLinkLocal(service: string, address: string, interfaces: readonly string[]): void {
   if (!isLinkLocal(address) || onlyInterface(interfaces) !== undefined) return
-  const message = `${address} is another machine on each link, and service ${service} is not for one interface alone`
+  const message = `${address} is link-local and can be a different machine on each link; service ${service} must name one interface`
   throw new FirewallError(
     'link-local',
     message,

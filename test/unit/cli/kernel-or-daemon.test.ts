@@ -29,13 +29,13 @@ describe('a command without rights to the ruleset', () => {
     const open: net.Socket[] = []
     await serve(connection => open.push(connection))
     await assert.rejects(asked(50), {
-      message: `no right to the ruleset, and pkctld at ${socket()} was asked, but its answer is missing: no answer comes`,
-      hint: 'it may still do what you asked for: see pkctl list',
+      message: `you may not read or change the ruleset, so pkctl asked pkctld at ${socket()}, which did not answer: no answer comes`,
+      hint: 'pkctld may still do what you asked for: see pkctl list',
     })
     for (const one of open) one.destroy()
     server?.close()
     fs.rmSync(socket(), { force: true })
     await serve(connection => connection.on('data', () => connection.destroy()))
-    await assert.rejects(asked(), /its answer is missing/)
+    await assert.rejects(asked(), /which did not answer/)
   })
 })

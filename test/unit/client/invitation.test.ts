@@ -65,11 +65,11 @@ describe('an invitation', () => {
     ['half an identity', right.replace(id, id.slice(0, -1)), /has no identity of a server/],
     ['two identities', `${right}&id=${id}`, /has id twice/],
     ['an unknown part', `${right}&x=1`, /a part that is not known here/],
-    ['a service that is none', right.replace('ssh:22', '-ssh'), /a service that is none/],
+    ['a service that is none', right.replace('ssh:22', '-ssh'), /an invalid service/],
     ['a port of a service that is none', right.replace('ssh:22', 'ssh:0'), /port/],
-    ['half a key', `${right}&key=${key.toString('base64url').slice(1)}`, /a key that is none/],
-    ['another spelling of a key', `${right}&key=${key.toString('base64url').replace(/.$/, 'l')}`, /a key that is none/],
-    ['an empty key', `${right}&key=`, /a key that is none/],
+    ['half a key', `${right}&key=${key.toString('base64url').slice(1)}`, /an invalid key/],
+    ['another spelling of a key', `${right}&key=${key.toString('base64url').replace(/.$/, 'l')}`, /an invalid key/],
+    ['an empty key', `${right}&key=`, /an invalid key/],
   ]
   for (const [name, line, message] of wrong) {
     it(`is not one with ${name}`, () => {

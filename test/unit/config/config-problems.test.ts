@@ -555,7 +555,7 @@ describe('loadConfig: key files', () => {
 
   const warnings: readonly { name: string; files: Files; want: string[] }[] = [
     {
-      name: 'an address that is another machine on each link, and always allowed',
+      name: 'an address that can be a different machine on each link, and always allowed',
       files: {
         'pkctl.yaml': [
           'services:',
@@ -566,8 +566,8 @@ describe('loadConfig: key files', () => {
         ].join('\n'),
       },
       want: [
-        "pkctl.yaml:2:23: services.a.allow: fe80::5/128 is another machine on each link, and all of them have access; 'interface' with one name limits it to one",
-        "pkctl.yaml:3:23: services.b.allow: 169.254.1.0/24 is another machine on each link, and all of them have access; 'interface' with one name limits it to one",
+        "pkctl.yaml:2:23: services.a.allow: fe80::5/128 can be a different machine on each link, and all of them have access; 'interface' with one name limits it to one",
+        "pkctl.yaml:3:23: services.b.allow: 169.254.1.0/24 can be a different machine on each link, and all of them have access; 'interface' with one name limits it to one",
       ],
     },
     {

@@ -36,7 +36,7 @@ describe('the warning before keys expire', () => {
     mock.timers.tick(3_600_000)
     mock.timers.tick(3_600_000)
     assert.deepEqual(said, [
-      'expires soon, and opens nothing from then on: the key at /etc/pkctl/users:3 at 2026-01-10T00:00:00Z {"event":"key-expiring"}',
+      'these expire soon, and open nothing after that: the key at /etc/pkctl/users:3 at 2026-01-10T00:00:00Z {"event":"key-expiring"}',
     ])
     now = start + 10 * day
     mock.timers.tick(3_600_000)
@@ -48,6 +48,6 @@ describe('the warning before keys expire', () => {
       'services: { ssh: { port: 22 } }\ncredentials: { old: { type: fwknop, key: abcdefgh, hmac-key: ijklmnop, opens: [ssh], expires: 2026-01-05 } }',
     )
     warning.follow(config.credentials)
-    assert.match(said.join(), /from then on: credential old at 2026-01-0/)
+    assert.match(said.join(), /after that: credential old at 2026-01-0/)
   })
 })

@@ -94,9 +94,9 @@ describe('the comparison of grants', () => {
     assert.deepEqual(accepted, [grant('192.0.2.2'), grant('192.0.2.3')])
     assert.deepEqual(audit.counts, { comparedAt: 60, missing: 1, restored: 1, unknown: 1, changed: 1 })
     assert.deepEqual(said, [
-      'warn: the kernel lacks 1 grant: 192.0.2.1 for ssh; given again: 1',
-      'warn: nothing that pkctld has seen made 1 grant: 192.0.2.2 for ssh; nothing is revoked',
-      'warn: the kernel has another end for 1 grant: 192.0.2.3 for ssh; nothing is changed',
+      'warn: the kernel lacks 1 grant: 192.0.2.1 for ssh; restored: 1',
+      'warn: the kernel has 1 grant that pkctld does not know: 192.0.2.2 for ssh; it stays',
+      'warn: the end of 1 grant was changed: 192.0.2.3 for ssh; it stays so',
     ])
   })
 

@@ -85,7 +85,7 @@ describe('knockMessage', () => {
     expired: ['info', /refused: its credential has expired/],
     'line-unmarked': ['info', /refused: its line could not be marked as used/],
     'out-of-time': ['debug', /refused: out of time: the sequence took longer than its timeout$/],
-    'memory-full': ['info', /refused: the memory of knocks is full/],
+    'memory-full': ['info', /refused: the replay cache of the credential is full/],
     'state-unwritable': ['info', /refused: the state directory cannot be written/],
   }
   for (const reason of refusals) {

@@ -152,7 +152,7 @@ describe('import fwknop', () => {
       /HMAC_KEY: the key is 137 bytes/,
     ],
     ['another mode', stanza('ENCRYPTION_MODE legacy'), /ENCRYPTION_MODE legacy, and pkctl takes those in CBC mode/],
-    ['another HMAC', stanza('HMAC_DIGEST_TYPE crc32'), /HMAC_DIGEST_TYPE crc32 is none that pkctl has/],
+    ['another HMAC', stanza('HMAC_DIGEST_TYPE crc32'), /HMAC_DIGEST_TYPE: digest crc32 is not supported/],
     ['forwarding', stanza('FORCE_NAT 192.0.2.1 22'), /it forwards to other machines \(FORCE_NAT\)/],
     ['forwarding of everything', stanza('FORWARD_ALL Y'), /it forwards to other machines \(FORWARD_ALL\)/],
     ['a command', stanza('CMD_CYCLE_OPEN /bin/open $IP'), /it runs a command and opens no port \(CMD_CYCLE_OPEN\)/],
