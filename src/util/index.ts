@@ -15,7 +15,7 @@ export { HashTable } from './hash-table.js'
 export { inDirectory } from './in-directory.js'
 export type { Sections } from './ini.js'
 export { IniError, parseIni } from './ini.js'
-export { isJournal, withPriority } from './systemd-journal.js'
+export { isJournal, withPriority } from './journal-stream.js'
 export { nearest } from './nearest.js'
 export {
   appendNamed,

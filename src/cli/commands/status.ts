@@ -12,7 +12,7 @@ import {
   selfTestLines,
   tableText,
   waitingLines,
-} from '../output/health-text.js'
+} from '../output/health-warnings.js'
 import { jsonText } from '../output/json-output.js'
 
 export function statusCommand(terminal: Terminal): Command {

@@ -5,7 +5,13 @@ import type { ServiceState } from '../../nft/index.js'
 import { parseGrantComment } from '../../nft/index.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 import { localTime } from '../output/history-text.js'
-import { grantCheckLines, otherMinutesLines, selfTestLines, tableText, waitingLines } from '../output/health-text.js'
+import {
+  grantCheckLines,
+  otherMinutesLines,
+  selfTestLines,
+  tableText,
+  waitingLines,
+} from '../output/health-warnings.js'
 import { portsText } from '../output/service-text.js'
 import type { View } from './view.js'
 

@@ -1,5 +1,5 @@
 /** The packet worker, as the controller sees it: it verifies knocks in a thread of its own. */
-import type { Counters } from '../report/counters.js'
+import type { Counters } from '../report/answer-counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from '../report/knock-events.js'
 import type { CredentialKnocks } from '../report/knock-tally.js'
 import type { PacketCredential } from '../verify/packet-credential.js'

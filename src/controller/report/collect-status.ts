@@ -2,7 +2,7 @@
 import type { Config } from '../../config/types.js'
 import type { Firewall } from '../../nft/index.js'
 import type { QueueStatistics } from '../../queue/statistics.js'
-import type { CounterName, Counters } from './counters.js'
+import type { CounterName, Counters } from './answer-counters.js'
 import { refusals } from '../verify/decision.js'
 import type { DriftWatcher } from '../ruleset/drift-watcher.js'
 import type { GrantAuditCounts } from '../grants/grant-audit.js'

@@ -1,7 +1,7 @@
 /** Finds out where the way of a knock is broken: by what the kernel counts when one more self-test goes through it. */
 import type { Firewall } from '../../nft/index.js'
 import type { QueueStatistics } from '../../queue/statistics.js'
-import type { CounterName, Counters } from '../report/counters.js'
+import type { CounterName, Counters } from '../report/answer-counters.js'
 import { refusals } from '../verify/decision.js'
 import type { PacketWorker } from '../packets/packet-worker-interface.js'
 import type { SelfTestCause, SelfTestOutcome } from './result.js'

@@ -1,7 +1,7 @@
 /** What becomes of packets while signatures are verified: the packet worker's side, with a verifier that the test plays. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Counters } from '../../../src/controller/report/counters.js'
+import { Counters } from '../../../src/controller/report/answer-counters.js'
 import type { Effect, KnockEvent } from '../../../src/controller/report/knock-events.js'
 import { KnockTally } from '../../../src/controller/report/knock-tally.js'
 import { PacketHandler } from '../../../src/controller/packets/packet-handler.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Counters } from '../../../src/controller/report/counters.js'
+import { Counters } from '../../../src/controller/report/answer-counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/report/knock-events.js'
 import { KnockTally } from '../../../src/controller/report/knock-tally.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import type { ActiveCredential } from '../../../src/controller/verify/active-credentials.js'
-import { Counters } from '../../../src/controller/report/counters.js'
+import { Counters } from '../../../src/controller/report/answer-counters.js'
 import type { LoopbackSocket } from '../../../src/controller/self-test/loopback.js'
 import { newToken, OwnDatagrams, ownPayload } from '../../../src/controller/self-test/own-datagrams.js'
 import type { SelfTestReport } from '../../../src/controller/self-test/result.js'

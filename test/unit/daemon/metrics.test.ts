@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, mock } from 'node:test'
 import { KnockTally } from '../../../src/controller/report/knock-tally.js'
-import type { Observation } from '../../../src/controller/report/observation.js'
-import { observe } from '../../../src/controller/report/observation.js'
+import type { Observation } from '../../../src/controller/report/collect-metrics.js'
+import { observe } from '../../../src/controller/report/collect-metrics.js'
 import { exposition } from '../../../src/daemon/metrics/registry.js'
 import { SharedText } from '../../../src/daemon/metrics/shared-text.js'
 

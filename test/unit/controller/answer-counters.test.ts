@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Counters } from '../../../src/controller/report/counters.js'
+import { Counters } from '../../../src/controller/report/answer-counters.js'
 import { refusals } from '../../../src/controller/verify/decision.js'
 
 describe('Counters', () => {

@@ -2,7 +2,7 @@
 import type { Firewall, Overview } from '../../nft/index.js'
 import type { QueueStatistics } from '../../queue/statistics.js'
 import type { GrantCounts } from './collect-status.js'
-import type { Counters } from './counters.js'
+import type { Counters } from './answer-counters.js'
 import type { DriftWatcher } from '../ruleset/drift-watcher.js'
 import type { PacketWorker, SignatureState, WorkerReport } from '../packets/packet-worker-interface.js'
 import type { SelfTestReport } from '../self-test/result.js'
