@@ -45,7 +45,7 @@ const separate = {
  * that the rest of their room needs (zod, yaml, winston, ffi-rs). See test/unit/cli/loading.test.ts.
  */
 const direct = [
-  ...['config/config-error.ts', 'config/values.ts', 'config/service-options.ts', 'config/types.ts'],
+  ...['config/config-error.ts', 'config/values.ts', 'config/service-rules.ts', 'config/types.ts'],
   ...['config/host-interfaces.ts', 'config/unconfirmed-change.ts'],
   ...['config/credentials/credential-types.ts', 'nft/nft-errors.ts', 'queue/queue-error.ts'],
   ...[

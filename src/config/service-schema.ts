@@ -17,8 +17,8 @@ import {
   textOrNumber,
   whole,
 } from './schema-parts.js'
-import { isLogPrefix, rejections, serviceBounds, serviceDefaults } from './service-options.js'
-import { parseWindow } from './service-options.js'
+import { isLogPrefix, rejections, serviceBounds, serviceDefaults } from './service-rules.js'
+import { parseWindow } from './service-rules.js'
 import { kernelLogLevels, parsePacketRate } from './values.js'
 
 export const serviceLogSchema = mapping({

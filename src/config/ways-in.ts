@@ -10,7 +10,7 @@ import type { KeyPath } from './credentials/any-credential.js'
 import { daemonUser } from './daemon-user.js'
 import type { HostInterface } from './host-interfaces.js'
 import { hasNone, hostInterfaces } from './host-interfaces.js'
-import { readKeyFile } from './key-files.js'
+import { readKeyFile } from './read-trusted-key-file.js'
 import { readOneTimeFile } from './one-time-file.js'
 import type { Config, Credential, SshCredential } from './types.js'
 

@@ -1,5 +1,5 @@
 /** What a person changed by a command: fields of the log, as they go over the socket. docs/json.md describes them. */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import { oneLine, ValueError } from '../util/index.js'
 
 const changeActions = [

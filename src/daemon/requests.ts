@@ -1,5 +1,5 @@
 /** The requests that the daemon takes over its sockets, validated as strictly as the arguments of a command. */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import type { GroupRequest } from '../config/types.js'
 import { groupRequests } from '../config/types.js'
 import { namePattern } from '../config/values.js'

@@ -3,7 +3,7 @@
  * what a packet opens, and is a note; or it limits what the stanza opens or makes it do something else, and then the stanza
  * is left out, so that nothing opens that did not.
  */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import { parseFwknopKey, parseInstant } from '../config/values.js'
 import { hmacNames, isUserName, maxFwknopHmacKey, maxFwknopKey } from '../knock/index.js'
 import { parsePort } from '../net/index.js'

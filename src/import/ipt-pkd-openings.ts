@@ -1,5 +1,5 @@
 /** Which ports a list of `recent` opens, in which ipt_pkd enters the sources of knocks. */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import type { Draft } from './draft.js'
 import type { OpenedPorts, Window } from './draft-entries.js'
 import type { Line } from './ipt-pkd-lines.js'

@@ -1,5 +1,5 @@
 /** The text of knockd.conf: sections with their values, and the section `options`. */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import type { Draft } from './draft.js'
 import { interfaceOf } from './interface-names.js'
 import type { Note } from './notes.js'

@@ -1,6 +1,6 @@
 /** A script that makes the services of pktables: a service for each `pktables init`. */
 import * as path from 'node:path'
-import { isLogPrefix, serviceBounds } from '../config/service-options.js'
+import { isLogPrefix, serviceBounds } from '../config/service-rules.js'
 import { namePattern } from '../config/values.js'
 import { parseAddress, parsePrefix, withoutContained } from '../net/index.js'
 import { UserError } from '../util/index.js'

@@ -1,6 +1,6 @@
 /** A section of knockd.conf, as the credential that it becomes. */
 import { placeholders } from '../config/index.js'
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import { namePattern } from '../config/values.js'
 import type { CredentialDraft, TriggerDraft, Window } from './draft-entries.js'
 import type { FirewallLine } from './firewall-lines.js'

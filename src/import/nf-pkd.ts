@@ -1,5 +1,5 @@
 /** The action files of nf-pkd: a credential for each tag and key, and a service for each protocol and port. */
-import { maxWindowSeconds } from '../config/service-options.js'
+import { maxWindowSeconds } from '../config/service-rules.js'
 import { maxSkewSeconds } from '../config/values.js'
 import { parsePort } from '../net/index.js'
 import { UserError } from '../util/index.js'

@@ -1,7 +1,7 @@
 /** Lists of revoked keys in text: one public key in each line. */
 import { isKrl } from '../knock/openssh/index.js'
 import { UserError } from '../util/index.js'
-import { maxBytes, readBytes, readKeyFile, writeKeyFile } from './key-file.js'
+import { maxBytes, readBytes, readKeyFile, writeKeyFile } from './edit-key-file.js'
 import type { UserLine } from './key-lines.js'
 import { keyText } from './key-lines.js'
 

@@ -2,7 +2,7 @@
 import type { KeyProblem, KeyText, SshPublicKey } from '../knock/openssh/index.js'
 import { parsePublicKey, readKeyText, SshFormatError } from '../knock/openssh/index.js'
 import { UserError } from '../util/index.js'
-import { readBytes, readKeyFile, writeKeyFile } from './key-file.js'
+import { readBytes, readKeyFile, writeKeyFile } from './edit-key-file.js'
 import type { NewUser, UserLine } from './key-lines.js'
 import { optionsText, readUsers, withoutUser, withUser } from './key-lines.js'
 import type { KeyPlace } from './key-places.js'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { parseWindow } from '../../config/service-options.js'
+import { parseWindow } from '../../config/service-rules.js'
 import type { Change, EarlierGrants } from '../../nft/index.js'
 import { checkedNote, longestNote } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { hostInterfaces, unmatchedInterfaces } from '../../config/host-interfaces.js'
-import { rejections } from '../../config/service-options.js'
+import { rejections } from '../../config/service-rules.js'
 import { kernelLogLevels } from '../../config/values.js'
 import type { ServiceGrant, ServicePlan } from '../../nft/index.js'
 import { hooks, protocols, realFirewall } from '../../nft/index.js'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { parseInstant } from '../../config/values.js'
-import { parseWindow } from '../../config/service-options.js'
+import { parseWindow } from '../../config/service-rules.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, durationText, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, User } from '../../users/index.js'

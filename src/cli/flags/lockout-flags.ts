@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { parseWindow } from '../../config/service-options.js'
+import { parseWindow } from '../../config/service-rules.js'
 
 export function withLockoutFlags(command: Command): Command {
   return command

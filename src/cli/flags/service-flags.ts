@@ -1,5 +1,5 @@
 /** The flags of `pkctl init` and `pktables init`, and the service that they describe. */
-import type { Conflict, Rejection } from '../../config/service-options.js'
+import type { Conflict, Rejection } from '../../config/service-rules.js'
 import {
   conflictsOf,
   isLogPrefix,
@@ -7,7 +7,7 @@ import {
   serviceBounds,
   serviceDefaults,
   serviceFrom,
-} from '../../config/service-options.js'
+} from '../../config/service-rules.js'
 import { parsePacketRate } from '../../config/values.js'
 import { parseInterface, parsePorts, parsePrefix, withoutContained } from '../../net/index.js'
 import type { Hook, Protocol, ServiceSpec } from '../../nft/index.js'

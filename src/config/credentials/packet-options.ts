@@ -7,7 +7,7 @@ import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, flag, listOf, parsed, text, textOrNumber } from '../schema-parts.js'
-import { parseWindow } from '../service-options.js'
+import { parseWindow } from '../service-rules.js'
 import { parseSkew } from '../values.js'
 import { rate } from './common.js'
 

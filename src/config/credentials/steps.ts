@@ -7,7 +7,7 @@ import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
 import { duration, expected, listOf, parsed, text } from '../schema-parts.js'
-import { parseWindow } from '../service-options.js'
+import { parseWindow } from '../service-rules.js'
 import { rate } from './common.js'
 
 const address = parsed(text('an IPv4 or IPv6 address'), value => parseAddress(value).address)

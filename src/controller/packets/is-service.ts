@@ -1,5 +1,5 @@
 /** Whether a value from a file is a service. Files in the state directory may be damaged, and are not written by root alone. */
-import { isLogPrefix, serviceBounds } from '../../config/service-options.js'
+import { isLogPrefix, serviceBounds } from '../../config/service-rules.js'
 import { kernelLogLevels, namePattern } from '../../config/values.js'
 import { parsePrefix } from '../../net/index.js'
 import type { ServiceSpec } from '../../nft/index.js'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { parseWindow } from '../../../src/config/service-options.js'
+import { parseWindow } from '../../../src/config/service-rules.js'
 import { parseAbsolutePath, parseMask, parsePacketRate, parseRate, parseSkew } from '../../../src/config/values.js'
 import { parsePorts } from '../../../src/net/ports.js'
 import { parsePrefix } from '../../../src/net/prefixes.js'

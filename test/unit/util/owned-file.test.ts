@@ -15,7 +15,7 @@ import {
   readOwned,
 } from '../../../src/util/owned-file.js'
 import { removeFile, replaceFile } from '../../../src/util/atomic-file.js'
-import { writeKeyFile } from '../../../src/users/key-file.js'
+import { writeKeyFile } from '../../../src/users/edit-key-file.js'
 
 /** Of the user `nobody`. */
 const other = 65_534

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { readKeyFile, writeKeyFile } from '../../../src/users/key-file.js'
+import { readKeyFile, writeKeyFile } from '../../../src/users/edit-key-file.js'
 import { UserError } from '../../../src/util/user-error.js'
 
 describe('a file of keys', () => {
