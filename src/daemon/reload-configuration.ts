@@ -7,7 +7,7 @@ import { count } from '../util/index.js'
 import type { Asker } from './asker.js'
 import type { ConfiguredLog } from './winston-log.js'
 import type { Notifier } from './notify/notifier.js'
-import type { ServiceManager } from './service-manager.js'
+import type { ServiceManager } from './systemd-notify.js'
 
 export interface ReloadParts {
   readonly controller: Pick<Controller, 'reload'>

@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { loadConfigInForce, readKeyFile, readOneTimeFile, unopenedServices } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
-import { Controller, ExpiryStore, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
+import { Controller, DueTriggers, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -23,7 +23,7 @@ import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { Listener } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
-import { commandRunner, commandTrier } from './command-runner.js'
+import { commandRunner, commandTrier } from './run-trigger.js'
 import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
 import { openLoopback } from './loopback-socket.js'
@@ -36,7 +36,7 @@ import type { Metrics, MetricsParts } from './metrics/start.js'
 import type { Reloads } from './reload-configuration.js'
 import { keepForBoot, summaryOf } from './reload-configuration.js'
 import { requestHandler } from './request-handler.js'
-import { serviceManager } from './service-manager.js'
+import { serviceManager } from './systemd-notify.js'
 import { startPacketWorker } from './start-packet-worker.js'
 import { claimState } from './state-claim.js'
 import { exitSoon, startStopDeadline } from './stop-deadline.js'
@@ -204,7 +204,7 @@ interface DaemonParts extends Stores {
 
 /** What the main thread keeps in the state directory. */
 interface Stores {
-  readonly due: ExpiryStore
+  readonly due: DueTriggers
   readonly knockGrants: KnockGrantStore
 }
 
@@ -215,7 +215,7 @@ function openStores(directory: string, log: ConfiguredLog): Stores {
   try {
     const boot = bootId()
     return {
-      due: ExpiryStore.open(directory, report),
+      due: DueTriggers.open(directory, report),
       knockGrants: KnockGrantStore.open(directory, { boot, now: steadySeconds, report }),
     }
   } catch (error) {

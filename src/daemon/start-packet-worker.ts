@@ -8,7 +8,7 @@ import { Counters } from '../controller/index.js'
 import type { RecentGrants } from '../nft/index.js'
 import { QueueError } from '../queue/queue-error.js'
 import { OpenRequests } from './open-requests.js'
-import { SignatureThread } from './signature-thread.js'
+import { SignatureThread } from './start-signature-worker.js'
 import type { PacketWorkerData, WorkerMessage, WorkerRequest } from './worker-messages.js'
 
 /** What both threads know, and nothing outside of the process. */

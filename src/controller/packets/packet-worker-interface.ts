@@ -3,7 +3,7 @@ import type { Counters } from '../report/answer-counters.js'
 import type { Effect, KnockEvent, SequenceProgress, Suppressed } from '../report/knock-events.js'
 import type { CredentialKnocks } from '../report/knock-tally.js'
 import type { PacketCredential } from '../verify/packet-credential.js'
-import type { ReplayUsage } from '../replay/replay-caches.js'
+import type { ReplayUsage } from '../replay/caches-by-credential.js'
 import type { PacketSequence } from '../verify/sequence-verifier.js'
 import type { CredentialKeys, KeysReport } from '../verify/signature-job.js'
 

@@ -18,8 +18,8 @@ import {
   writeTemporary,
 } from '../../util/index.js'
 import type { ReplayCache } from './replay-cache.js'
-import type { JournalLimits, Remembered, ReplayUsage } from './replay-caches.js'
-import { credentialId, ReplayCaches } from './replay-caches.js'
+import type { JournalLimits, Remembered, ReplayUsage } from './caches-by-credential.js'
+import { credentialId, ReplayCaches } from './caches-by-credential.js'
 import { finishRecord, isRecord, recordLength } from './replay-record.js'
 
 const rotateAtBytes = 1 << 20

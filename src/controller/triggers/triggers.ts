@@ -5,17 +5,17 @@
 import type { Credential } from '../../config/types.js'
 import type { ServiceSpec } from '../../nft/index.js'
 import { count } from '../../util/index.js'
-import type { QueueLimits, RunCommand } from '../command-queue.js'
-import { CommandQueue } from '../command-queue.js'
+import type { QueueLimits, RunCommand } from './trigger-queue.js'
+import { TriggerQueue } from './trigger-queue.js'
 import { EventLimiter } from '../report/event-limiter.js'
-import type { DueGrant, ExpiryStore } from '../grants/expiry-store.js'
+import type { DueGrant, DueTriggers } from './due-triggers.js'
 import type { Log } from '../report/log-interface.js'
 import type { CommandRun } from './trigger-command.js'
 import { triggerCommand } from './trigger-command.js'
 
 interface TriggersParts {
   readonly log: Log
-  readonly due: ExpiryStore
+  readonly due: DueTriggers
   readonly run: RunCommand
   /** Unix milliseconds. */
   readonly now: () => number
@@ -32,7 +32,7 @@ const refusalsPerSecond = 5
 
 export class Triggers {
   readonly #parts: TriggersParts
-  readonly #queue: CommandQueue
+  readonly #queue: TriggerQueue
   readonly #refusals = new EventLimiter(refusalsPerSecond)
   #credentials: ReadonlyMap<string, Credential> = new Map()
   #services: ReadonlyMap<string, ServiceSpec> = new Map()
@@ -41,7 +41,7 @@ export class Triggers {
 
   constructor(parts: TriggersParts) {
     this.#parts = parts
-    this.#queue = new CommandQueue(parts.run)
+    this.#queue = new TriggerQueue(parts.run)
   }
 
   /** Uses this configuration from now on. The first time, it runs what expired while no daemon ran. */

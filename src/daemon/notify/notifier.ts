@@ -5,7 +5,7 @@
 import type { NotifyTarget } from '../../config/types.js'
 import { notifyEvents } from '../../config/types.js'
 import type { Log, LogFields, LogLevel } from '../../controller/index.js'
-import type { TryCommand } from '../command-runner.js'
+import type { TryCommand } from '../run-trigger.js'
 import type { Notification } from './notification.js'
 import type { sendWebhook } from './webhook.js'
 

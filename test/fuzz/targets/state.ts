@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { ExpiryStore } from '../../../src/controller/grants/expiry-store.js'
+import { DueTriggers } from '../../../src/controller/triggers/due-triggers.js'
 import { main } from '../../../src/cli/program.js'
 import { ReplayJournal } from '../../../src/controller/replay/replay-journal.js'
 import { savedServices } from '../../../src/controller/ruleset/saved-services.js'
@@ -107,17 +107,17 @@ export const stateTargets: readonly Target[] = [
     },
   },
   {
-    name: 'expiry-store',
+    name: 'due-triggers',
     seeds: [due('a', '192.0.2.1', 5) + due('b', '::1', 1e9) + due('a', '192.0.2.1', null)],
     words: ['"credential":', '"expires":', '"address":', 'null', '\n', '{', '}', '"__proto__":'],
     run(input) {
       const state = stateWith('due', input)
-      const store = ExpiryStore.open(state)
+      const store = DueTriggers.open(state)
       store.put({ credential: 'new', address: '192.0.2.7', expires: 100 })
       const taken = store.takeUntil(Number.MAX_VALUE)
       for (const { expires } of taken) assert.ok(!Number.isNaN(expires))
       store.close()
-      const again = ExpiryStore.open(state)
+      const again = DueTriggers.open(state)
       assert.equal(again.get('new', '192.0.2.7')?.expires, 100)
       again.close()
     },

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { Remembered } from '../../../src/controller/replay/replay-caches.js'
+import type { Remembered } from '../../../src/controller/replay/caches-by-credential.js'
 import { ReplayJournal } from '../../../src/controller/replay/replay-journal.js'
 import { parsePkdKey, parseTag, pkd } from '../../../src/knock/pkd.js'
 

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { ExpiryStore } from '../../../src/controller/grants/expiry-store.js'
+import { DueTriggers } from '../../../src/controller/triggers/due-triggers.js'
 import type { Log } from '../../../src/controller/report/log-interface.js'
 import type { CommandRun } from '../../../src/controller/triggers/trigger-command.js'
 import { Triggers } from '../../../src/controller/triggers/triggers.js'
@@ -34,7 +34,7 @@ describe('triggers', () => {
   const make = (yaml: string, services = new Map([['ssh', { ...plainService, name: 'ssh', window: 30 }]])) => {
     const triggers = new Triggers({
       log,
-      due: ExpiryStore.open(directory),
+      due: DueTriggers.open(directory),
       run: run => new Promise(end => runs.push({ ...run, end })),
       now: () => now * 1000,
     })
@@ -174,7 +174,7 @@ describe('triggers', () => {
     await stopped
     await settle()
     assert.deepEqual(argvs(), ['/bin/on'])
-    assert.equal(ExpiryStore.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
+    assert.equal(DueTriggers.open(directory).takeUntil(Infinity).length, 1, 'on-expiry ends it after a restart')
     assert.match(said.join(), /not run: 1 waiting trigger command/)
   })
 
@@ -191,7 +191,7 @@ describe('triggers', () => {
   it('what cannot be run because too many wait is not noted either, and fills no log', () => {
     const triggers = make(expiring)
     for (let last = 1; last <= 100; last++) triggers.opened('c', `192.0.2.${last}`)
-    assert.equal(ExpiryStore.open(directory).takeUntil(Infinity).length, 3)
+    assert.equal(DueTriggers.open(directory).takeUntil(Infinity).length, 3)
     assert.ok(said.length > 0 && said.length < 10, `${said.length} lines`)
     now += 1
     triggers.opened('c', '192.0.2.1')
@@ -199,7 +199,7 @@ describe('triggers', () => {
   })
 
   it('on-expiry runs for all, however many end at once', async () => {
-    const due = ExpiryStore.open(directory)
+    const due = DueTriggers.open(directory)
     for (let last = 1; last <= 50; last++) due.put({ credential: 'c', address: `192.0.2.${last}`, expires: now - last })
     due.close()
     make(expiring)
@@ -210,7 +210,7 @@ describe('triggers', () => {
     }
     assert.equal(new Set(argvs()).size, 50)
     assert.deepEqual(said, [])
-    assert.deepEqual(ExpiryStore.open(directory).takeUntil(Infinity), [])
+    assert.deepEqual(DueTriggers.open(directory).takeUntil(Infinity), [])
   })
 
   it('closed twice, or closed as its time ends, it runs on-expiry once', async () => {
@@ -245,7 +245,7 @@ describe('triggers', () => {
   })
 
   it('does not begin what it could not end: on-expiry that cannot be noted', () => {
-    const full = mock.method(ExpiryStore.prototype, 'put', () => {
+    const full = mock.method(DueTriggers.prototype, 'put', () => {
       throw new Error('ENOSPC: no space left on device')
     })
     make(expiring).opened('c', '192.0.2.1')
@@ -275,29 +275,29 @@ describe('the file of what is due', () => {
   const grant = (last: number, expires: number) => ({ credential: 'c', address: `192.0.2.${last}`, expires })
 
   it('is read back without damaged lines, and a renewed one counts once', () => {
-    const due = ExpiryStore.open(directory)
+    const due = DueTriggers.open(directory)
     due.put(grant(1, 10))
     due.put(grant(2, 20))
     due.put(grant(1, 30))
     due.close()
     fs.appendFileSync(path.join(directory, 'due'), '\n{"credential":"c"\nrubbish\nnull\n{"credential":1}')
-    const again = ExpiryStore.open(directory)
+    const again = DueTriggers.open(directory)
     assert.deepEqual([again.takeUntil(19), again.next(), again.size], [[], 20, 2])
     assert.deepEqual(again.takeUntil(25), [grant(2, 20)])
     assert.deepEqual(again.takeUntil(25), [])
     again.remove(grant(2, 20))
-    assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [grant(1, 30)])
+    assert.deepEqual(DueTriggers.open(directory).takeUntil(99), [grant(1, 30)])
   })
 
   for (const address of ['$(touch /tmp/x)', '192.0.2.1;id', 'fe80::1%$x', '', '192.0.2.0/24']) {
     it(`takes nothing for an address that is none: ${address}`, () => {
       fs.writeFileSync(path.join(directory, 'due'), JSON.stringify({ credential: 'c', address, expires: 10 }))
-      assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [])
+      assert.deepEqual(DueTriggers.open(directory).takeUntil(99), [])
     })
   }
 
   it('a renewed one is not removed by the end of the earlier', () => {
-    const due = ExpiryStore.open(directory)
+    const due = DueTriggers.open(directory)
     due.put(grant(1, 10))
     const [early] = due.takeUntil(10)
     due.put(grant(1, 40))
@@ -306,10 +306,10 @@ describe('the file of what is due', () => {
   })
 
   it('does not grow with history', () => {
-    const due = ExpiryStore.open(directory)
+    const due = DueTriggers.open(directory)
     for (let i = 0; i < 2500; i++) due.put(grant(1, i))
     assert.ok(fs.statSync(path.join(directory, 'due')).size < 1100 * 70)
-    assert.deepEqual(ExpiryStore.open(directory).takeUntil(9999), [grant(1, 2499)])
+    assert.deepEqual(DueTriggers.open(directory).takeUntil(9999), [grant(1, 2499)])
   })
 
   for (const [name, take] of [
@@ -326,21 +326,21 @@ describe('the file of what is due', () => {
     for (const when of ['at the next grant', 'at an interval']) {
       it(`is written again when another program has ${name} it, ${when}`, () => {
         const reports: string[] = []
-        const due = ExpiryStore.open(directory, message => reports.push(message))
+        const due = DueTriggers.open(directory, message => reports.push(message))
         due.put(grant(1, 10))
         take(path.join(directory, 'due'))
         if (when === 'at an interval') due.keep()
         else due.put(grant(2, 20))
         assert.match(reports.join(), /^another program has removed or replaced \S+due; it is written again/)
         const expected = when === 'at an interval' ? [grant(1, 10)] : [grant(1, 10), grant(2, 20)]
-        assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), expected)
+        assert.deepEqual(DueTriggers.open(directory).takeUntil(99), expected)
       })
     }
   }
 
   it('says once that it cannot be written again, and stores nothing until it can', () => {
     const reports: string[] = []
-    const due = ExpiryStore.open(directory, message => reports.push(message))
+    const due = DueTriggers.open(directory, message => reports.push(message))
     const file = path.join(directory, 'due')
     fs.rmSync(file)
     fs.mkdirSync(file)
@@ -348,6 +348,6 @@ describe('the file of what is due', () => {
     assert.equal(reports.length, 1)
     fs.rmdirSync(file)
     due.put(grant(1, 10))
-    assert.deepEqual(ExpiryStore.open(directory).takeUntil(99), [grant(1, 10)])
+    assert.deepEqual(DueTriggers.open(directory).takeUntil(99), [grant(1, 10)])
   })
 })

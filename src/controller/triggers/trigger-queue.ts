@@ -2,7 +2,7 @@
  * Runs commands, a limited number at once. Commands of the same key (an address and a credential) keep their order where
  * it matters: what ends something runs after what began it, and what begins something after what ended it before.
  */
-import type { CommandRun } from './triggers/trigger-command.js'
+import type { CommandRun } from './trigger-command.js'
 
 /** Resolves when the command has ended, whether it failed or not; the log has the result. */
 export type RunCommand = (run: CommandRun) => Promise<void>
@@ -22,7 +22,7 @@ interface Lane {
 
 const stopMilliseconds = 5000
 
-export class CommandQueue {
+export class TriggerQueue {
   limits: QueueLimits = { triggersAtOnce: 1, triggersWaiting: 1 }
   readonly #run: RunCommand
   readonly #running = new Set<Promise<void>>()

@@ -27,7 +27,7 @@ function isAddress(text: string): boolean {
 const keyOf = ({ credential, address }: Pick<DueGrant, 'credential' | 'address'>) => `${credential} ${address}`
 const compactAboveLines = 1000
 
-export class ExpiryStore {
+export class DueTriggers {
   readonly #file: string
   readonly #entries = new Map<string, DueGrant>()
   /** Returned by `takeUntil`, and not removed yet. */
@@ -48,8 +48,8 @@ export class ExpiryStore {
    * Reads what is due, and skips lines that are damaged. Throws the system's error. `report` gets what happens to the file
    * later.
    */
-  static open(directory: string, report: (message: string) => void = () => undefined): ExpiryStore {
-    const store = new ExpiryStore(path.join(directory, 'due'), report)
+  static open(directory: string, report: (message: string) => void = () => undefined): DueTriggers {
+    const store = new DueTriggers(path.join(directory, 'due'), report)
     makeOwnedDirectory(directory)
     let text = ''
     try {

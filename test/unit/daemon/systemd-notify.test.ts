@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import type { ServiceManager } from '../../../src/daemon/service-manager.js'
-import { createServiceManager } from '../../../src/daemon/service-manager.js'
+import type { ServiceManager } from '../../../src/daemon/systemd-notify.js'
+import { createServiceManager } from '../../../src/daemon/systemd-notify.js'
 
 describe('the service manager', () => {
   let told: string[]
