@@ -56,7 +56,7 @@ const direct = [
     'queue/peer-user.ts',
     'queue/statistics.ts',
   ],
-  ...['safety/waiting-change.ts'],
+  ...['safety/ask-rollback-process.ts'],
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
   ...['daemon/change-record.ts', 'daemon/declared.ts', 'daemon/history-follower.ts', 'safety/ssh-session.ts'],
 ].map(file => path.join('src', file))

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { commandTree } from '../dist/src/cli/help/command-tree.js'
-import { createPktables } from '../dist/src/cli/commands/pktables-program.js'
+import { createPktables } from '../dist/src/cli/pktables-program.js'
 import { manualPages } from '../dist/src/cli/help/manual.js'
 import { createProgram } from '../dist/src/cli/program.js'
 import { realTerminal } from '../dist/src/cli/output/real-terminal.js'

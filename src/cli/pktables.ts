@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The commands of knockd's configurations: see docs/pktables.md. */
-import { createPktables } from './commands/pktables-program.js'
+import { createPktables } from './pktables-program.js'
 import { runProgram } from './run-program.js'
 import { realTerminal } from './output/real-terminal.js'
 

@@ -8,7 +8,7 @@ import type { RollbackState } from './rollback.js'
 import { rollBack } from './rollback.js'
 import { isStopping } from './stopping.js'
 import { undoAround } from './undo-files.js'
-import { rollbackRequests, rollbackSocket } from './waiting-change.js'
+import { rollbackRequests, rollbackSocket } from './ask-rollback-process.js'
 
 const tries = 20
 const betweenTriesMilliseconds = 3_000

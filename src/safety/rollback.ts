@@ -14,9 +14,9 @@ import { FirewallError } from '../nft/nft-errors.js'
 import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { prefixesDiffer, prefixOf } from '../nft/index.js'
 import { ask, reasonOf, rollbackDirectory as directory, UserError } from '../util/index.js'
-import type { rollbackRequests, Waiting } from './waiting-change.js'
+import type { rollbackRequests, Waiting } from './ask-rollback-process.js'
 import { undoAround } from './undo-files.js'
-import { rollbackSocket, unconfirmedSeconds } from './waiting-change.js'
+import { rollbackSocket, unconfirmedSeconds } from './ask-rollback-process.js'
 
 /** What rolling back needs to know. */
 export interface RollbackState {

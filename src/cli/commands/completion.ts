@@ -44,7 +44,7 @@ export function completionCommand(terminal: Terminal): Command {
 }
 
 async function treeOf(program: Flags['program'], pkctl: Command, terminal: Terminal): Promise<CommandNode> {
-  if (program === 'pktables') return commandTree((await import('./pktables-program.js')).createPktables(terminal))
+  if (program === 'pktables') return commandTree((await import('../pktables-program.js')).createPktables(terminal))
   const tree = commandTree(pkctl)
   const daemon = tree.commands.find(({ name }) => name === 'daemon')
   return program === 'pkctld' && daemon ? { ...daemon, name: program } : tree

@@ -18,7 +18,7 @@ import {
   UserError,
 } from '../../util/index.js'
 import { parseCount } from '../flags/flag-values.js'
-import { existingIdentity, serverIdentity } from '../client/server-key-files.js'
+import { existingIdentity, serverIdentity } from '../server/server-key-file.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { unconfirmedSeconds } from '../../safety/waiting-change.js'
+import { unconfirmedSeconds } from '../../safety/ask-rollback-process.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
 import {

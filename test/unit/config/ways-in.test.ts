@@ -6,7 +6,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { serverIdentity } from '../../../src/cli/client/server-key-files.js'
+import { serverIdentity } from '../../../src/cli/server/server-key-file.js'
 import { loadConfig } from '../../../src/config/index.js'
 import { unopenedServices } from '../../../src/config/ways-in.js'
 
