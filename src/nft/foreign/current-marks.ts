@@ -4,7 +4,7 @@ import { nftErrorFrom } from '../nft-errors.js'
 import { markSetters } from './mark-setters.js'
 import type { RuleChain } from './rule.js'
 import { parseRuleset } from './ruleset.js'
-import { savedTables, withSavedTables } from './saved-tables.js'
+import { savedTables, withSavedTables } from './iptables-tables.js'
 
 /** `hook` and `priority`: as for `markSetters`. Rejects with an NftError. */
 export async function currentMarkSetters(where: Parameters<typeof markSetters>[1]): Promise<RuleChain[]> {

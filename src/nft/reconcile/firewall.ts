@@ -15,7 +15,13 @@ import { packetsOfOtherMinutes } from '../table/knock-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
-import { hasOnlyPacketPath, queuedPackets, queueInUse, removePacketPath, stopQueue } from '../table/packet-path.js'
+import {
+  hasOnlyPacketPath,
+  queuedPackets,
+  queueInUse,
+  removePacketPath,
+  stopQueue,
+} from '../table/install-packet-path.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { prefixOf } from '../table/service-spec.js'

@@ -15,7 +15,7 @@ import { GrantComparer } from './grant-comparer.js'
 import type { GrantTracker } from './grant-tracker.js'
 import type { RulesetTransaction } from './monitor.js'
 import { monitorMilliseconds, OwedGrants } from './owed-grants.js'
-import type { Standby } from './close-ports.js'
+import type { Standby } from './standby.js'
 import type { Restoration } from './table-restorer.js'
 import { TableRestorer } from './table-restorer.js'
 

@@ -15,7 +15,7 @@ import { gatePriority } from './gate.js'
 import { shapeMatches, periodMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
-import { addPending, isNetworkOverLimit, isOverLimit, isPending, packetLimit } from './source-sets.js'
+import { addPending, isNetworkOverLimit, isOverLimit, isPending, packetLimit } from './pending-and-limits.js'
 import { stepRules } from './sequence-rules.js'
 import { fillPeriods, periodChain } from './periods.js'
 

@@ -10,7 +10,7 @@
  * begins the sequence again. So a scan costs no more than its few hits, and cannot go through a sequence. Whatever cannot be noted
  * (a full set, a source above its limit) is not counted as a step: in doubt nothing opens.
  *
- * Steps go on to the program that listens on their port; the answer clears their mark, or grants first (see packet-path.ts).
+ * Steps go on to the program that listens on their port; the answer clears their mark, or grants first (see install-packet-path.ts).
  */
 import type { IpFamily } from '../../net/index.js'
 import { ipFamilies, protocolUdp } from '../../net/index.js'
@@ -19,7 +19,7 @@ import * as j from '../nft-json.js'
 import { comesInBy } from './incoming-interface.js'
 import type { Marks } from './marks.js'
 import { clearMark, setOwnBits } from './marks.js'
-import { addPending } from './source-sets.js'
+import { addPending } from './pending-and-limits.js'
 import { addressType } from './service-sets.js'
 
 export interface SequencePorts {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Command } from '../../../../src/nft/nft-json.js'
-import { Standby } from '../../../../src/nft/reconcile/close-ports.js'
+import { Standby } from '../../../../src/nft/reconcile/standby.js'
 import type { NftSession } from '../../../../src/nft/nft-session.js'
 import type { ServiceSpec } from '../../../../src/nft/table/service-spec.js'
 import { service, ssh } from '../../../support/firewall-tools.js'

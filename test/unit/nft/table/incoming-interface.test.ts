@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { emptyListing } from '../../../../src/nft/listing.js'
 import type { Expression, Hook } from '../../../../src/nft/nft-json.js'
-import { buildPacketPath } from '../../../../src/nft/table/packet-path.js'
+import { buildPacketPath } from '../../../../src/nft/table/install-packet-path.js'
 import { endsPlan, marks } from '../../../support/firewall-tools.js'
 
 /** The rules of each chain of the packet path, in their order. */

@@ -4,7 +4,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { isNftablesEnabled } from '../../../../src/nft/foreign/nftables-service.js'
-import { SavedRulesets } from '../../../../src/nft/foreign/saved-rulesets.js'
+import { SavedRulesets } from '../../../../src/nft/foreign/pkctl-in-boot-files.js'
 
 describe('saved rulesets with the table of pkctl', () => {
   let directory = ''

@@ -4,8 +4,8 @@
  */
 import * as fs from 'node:fs'
 import { isNftablesEnabled } from './nftables-service.js'
-import type { SavedFiles } from './saved-files.js'
-import { nftablesFiles, readSavedFiles } from './saved-files.js'
+import type { SavedFiles } from './boot-files.js'
+import { nftablesFiles, readSavedFiles } from './boot-files.js'
 import { savedPart } from './saved-rules.js'
 
 /** A file that could not be loaded while the table has an owner, or of which that is not known. */

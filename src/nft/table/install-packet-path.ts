@@ -20,7 +20,7 @@ import { answerChain, gateOf, hooks, isAnswerRule, isOutdated, lookupRules } fro
 import { grantMap, grantRules } from './grant-chain.js'
 import { knockChainOf, knockRules } from './knock-chain.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
-import { addSourceSets, sourceSetNames } from './source-sets.js'
+import { addSourceSets, sourceSetNames } from './pending-and-limits.js'
 import { stepSetNames, stepSets } from './sequence-rules.js'
 import { periodChains, periodSet } from './periods.js'
 
