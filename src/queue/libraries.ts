@@ -1,4 +1,4 @@
-/** The C functions that the queue needs, through ffi-rs: the only file that imports it. */
+/** The C functions that the queue needs, through ffi-rs. CONTRIBUTING.md lists the files that import it. */
 import ffi from 'ffi-rs'
 import type { JsExternal } from 'ffi-rs'
 import { QueueError } from './queue-error.js'

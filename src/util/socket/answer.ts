@@ -1,13 +1,8 @@
 /** What a server of util/socket/server.ts answers. */
+import type { Problem } from '../problem.js'
 
 export type Answer =
   { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly problems: readonly Problem[] }
-
-/** A message of one line and, if there is one, a hint what to do. */
-export interface Problem {
-  readonly message: string
-  readonly hint?: string
-}
 
 /**
  * The field of a request whose asker keeps its side of the connection open until the answer comes: its end means that the
