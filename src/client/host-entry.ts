@@ -7,6 +7,7 @@ import type { ConfigPath } from '../config/index.js'
 import {
   expectedSecret,
   formatPath,
+  isMapping,
   oneOf,
   parsed,
   rotatingKind as rotating,
@@ -53,7 +54,7 @@ const identityOptions = {
 }
 
 /** The ways to knock, each with the options that belong to it alone. */
-const ways = {
+const kinds = {
   pkd: {
     tag: text('text').optional().describe('Tag of the credential. Default: PKD0.'),
     ...keyOptions,
@@ -95,23 +96,23 @@ const ways = {
 }
 
 const schemas = {
-  pkd: z.object({ ...common, ...ways.pkd }).transform(entry => ({ ...entry, type: 'pkd' as const })),
-  symmetric: z.object({ ...common, ...ways.symmetric }).transform(entry => ({ ...entry, type: 'symmetric' as const })),
-  ssh: z.object({ ...common, ...ways.ssh }).transform(entry => ({ ...entry, type: 'ssh' as const })),
-  sequence: z.object({ ...common, ...ways.sequence }).transform(entry => ({ ...entry, type: 'sequence' as const })),
-  rotating: z.object({ ...common, ...ways.rotating }).transform(entry => ({ ...entry, type: 'rotating' as const })),
+  pkd: z.object({ ...common, ...kinds.pkd }).transform(entry => ({ ...entry, type: 'pkd' as const })),
+  symmetric: z.object({ ...common, ...kinds.symmetric }).transform(entry => ({ ...entry, type: 'symmetric' as const })),
+  ssh: z.object({ ...common, ...kinds.ssh }).transform(entry => ({ ...entry, type: 'ssh' as const })),
+  sequence: z.object({ ...common, ...kinds.sequence }).transform(entry => ({ ...entry, type: 'sequence' as const })),
+  rotating: z.object({ ...common, ...kinds.rotating }).transform(entry => ({ ...entry, type: 'rotating' as const })),
 }
 
-type WayType = keyof typeof ways
-const wayTypes = Object.keys(ways) as WayType[]
-export const knownKeys = [common, ...Object.values(ways)].flatMap(shape => Object.keys(shape))
+type KnockKind = keyof typeof kinds
+const knockKinds = Object.keys(kinds) as KnockKind[]
+export const hostEntryKeys = [common, ...Object.values(kinds)].flatMap(shape => Object.keys(shape))
 
 /** The options of entries with their descriptions, for the manual: those of all entries, and those of each way to knock. */
-export const hostEntryOptions = (): Readonly<Record<'common' | WayType, Readonly<Record<string, string>>>> => {
+export const hostEntryOptions = (): Readonly<Record<'common' | KnockKind, Readonly<Record<string, string>>>> => {
   const described = (shape: Readonly<Record<string, z.ZodType>>) =>
     Object.fromEntries(Object.entries(shape).map(([name, { description = '' }]) => [name, description]))
-  const [pkd, symmetric, ssh] = [described(ways.pkd), described(ways.symmetric), described(ways.ssh)]
-  const [sequence, rotating] = [described(ways.sequence), described(ways.rotating)]
+  const [pkd, symmetric, ssh] = [described(kinds.pkd), described(kinds.symmetric), described(kinds.ssh)]
+  const [sequence, rotating] = [described(kinds.sequence), described(kinds.rotating)]
   return { common: described(common), pkd, symmetric, ssh, sequence, rotating }
 }
 
@@ -125,20 +126,17 @@ const exclusive = [
   ['close', 'close-secret-file'],
 ] as const
 
-type Entry<T extends WayType> = Omit<z.output<(typeof schemas)[T]>, 'close'>
+type OptionsOf<T extends KnockKind> = Omit<z.output<(typeof schemas)[T]>, 'close'>
 interface Closable {
   /** The other entry, whose knock closes. */
   readonly close?: HostEntry
 }
-export type PkdHostEntry = Entry<'pkd'> & Closable
-export type SymmetricHostEntry = Entry<'symmetric'> & Closable
-export type SshHostEntry = Entry<'ssh'> & Closable
-type SequenceHostEntry = Entry<'sequence'> & Closable
-export type RotatingHostEntry = Entry<'rotating'> & Closable
+export type PkdHostEntry = OptionsOf<'pkd'> & Closable
+export type SymmetricHostEntry = OptionsOf<'symmetric'> & Closable
+export type SshHostEntry = OptionsOf<'ssh'> & Closable
+type SequenceHostEntry = OptionsOf<'sequence'> & Closable
+export type RotatingHostEntry = OptionsOf<'rotating'> & Closable
 export type HostEntry = PkdHostEntry | SymmetricHostEntry | SshHostEntry | SequenceHostEntry | RotatingHostEntry
-
-export const isMapping = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
  * Checks the entry of this name in a file. `hides` says whether a key of it can be a part of a secret without quotes. Throws
@@ -149,17 +147,17 @@ export function readHostEntry(
   entry: unknown,
   file: string,
   hides: (name: string, key: string) => boolean,
-): z.output<(typeof schemas)[WayType]> {
+): z.output<(typeof schemas)[KnockKind]> {
   const fail = (message: string, hint?: string, at: ConfigPath = []): never => {
     throw new UserError(`${file}: ${formatPath([name, ...at])}${message}`, hint)
   }
   if (!isMapping(entry)) return fail('expected a mapping, with a host')
-  for (const key of Object.keys(entry).filter(each => !knownKeys.includes(each))) {
+  for (const key of Object.keys(entry).filter(each => !hostEntryKeys.includes(each))) {
     if (hides(name, key)) return fail('unknown key (not shown: it can be part of a secret)')
-    const meant = nearest(key, knownKeys)
+    const meant = nearest(key, hostEntryKeys)
     return fail(`unknown key ${quote(key)}`, meant === undefined ? undefined : `did you mean '${meant}'?`)
   }
-  const type = wayOf(entry, fail)
+  const type = kindOfEntry(entry, fail)
   for (const [one, other] of exclusive) {
     if (one in entry && other in entry) return fail(`'${one}' and '${other}' are both given; one is needed`)
   }
@@ -180,12 +178,12 @@ export function readHostEntry(
 const shared = Object.keys({ ...keyOptions, ...identityOptions })
 
 /** How the entry knocks; one that has a host alone, by PKD. */
-function wayOf(entry: object, fail: (message: string, hint: string) => never): WayType {
+function kindOfEntry(entry: object, fail: (message: string, hint: string) => never): KnockKind {
   // The options that several ways have tell the way together.
   const hasKey = 'key' in entry || 'key-file' in entry
   const keyed = 'identity' in entry ? (hasKey ? 'symmetric' : 'ssh') : 'pkd'
-  const given = wayTypes.flatMap(type => {
-    const keys = Object.keys(ways[type]).filter(each => each in entry)
+  const given = knockKinds.flatMap(type => {
+    const keys = Object.keys(kinds[type]).filter(each => each in entry)
     const own = keys.find(each => !shared.includes(each))
     const key = own ?? (type === keyed ? keys[0] : undefined)
     return key === undefined ? [] : [{ type, key }]

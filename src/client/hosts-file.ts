@@ -4,6 +4,7 @@ import { isAlias, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import {
   credentialKeys,
   cutSecrets,
+  isMapping,
   isTooDeep,
   quoteWhole,
   secretOptions,
@@ -14,7 +15,7 @@ import {
 } from '../config/index.js'
 import { quote, UserError } from '../util/index.js'
 import type { HostEntry } from './host-entry.js'
-import { isMapping, knownKeys, readHostEntry } from './host-entry.js'
+import { hostEntryKeys, readHostEntry } from './host-entry.js'
 import { hostsFile } from './client-paths.js'
 
 /**
@@ -70,7 +71,7 @@ function readHostsFile(file: string): HostsFile {
   const lines = new LineCounter()
   // Everything as it is written: a tag or key of digits must not become a number, and lose its leading zeros.
   const document = parsedDocument(content, lines, file)
-  const isPartOfSecret = secretPlaces(content, secretOptions, [...knownKeys, ...Object.keys(credentialKeys)])
+  const isPartOfSecret = secretPlaces(content, secretOptions, [...hostEntryKeys, ...Object.keys(credentialKeys)])
   const isSecretAt = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return isPartOfSecret(line, col)

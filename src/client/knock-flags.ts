@@ -1,13 +1,13 @@
 /** Flags of `pkctl knock` and `pkctl connect` that say how to knock. */
 /** Those about the way there, which an opening and a closing knock have in common. */
-export interface WayFlags {
+export interface AddressFlags {
   readonly 4?: boolean
   readonly 6?: boolean
   /** An address of this machine, or an interface. */
   readonly source?: string
 }
 
-export interface KnockFlags extends WayFlags {
+export interface KnockFlags extends AddressFlags {
   readonly identity?: string
   readonly sshKey?: string
   readonly service?: readonly string[]

@@ -22,11 +22,11 @@ import { parsePort } from '../net/index.js'
 import { execute, expandHome, usageError, UserError } from '../util/index.js'
 import { findSource } from './find-source.js'
 import type { HostEntry, PkdHostEntry, RotatingHostEntry, SshHostEntry, SymmetricHostEntry } from './host-entry.js'
-import type { KnockFlags, WayFlags } from './knock-flags.js'
+import type { KnockFlags, AddressFlags } from './knock-flags.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
 import type { Address } from './send.js'
 import { resolve, sendDatagram } from './send.js'
-import { readIdentity, readWishes, SignedKnocks } from './make-signed-knock.js'
+import { parseHostIdentity, readWishes, SignedKnocks } from './make-signed-knock.js'
 import { bytesOf } from './wishes.js'
 
 /** How to knock at a server, and where. */
@@ -167,7 +167,7 @@ async function bySymmetric(
   if ((flags.sshKey ?? flags.prefix) !== undefined)
     throw usageError('a symmetric knock has no --ssh-key or --prefix', 'they are for knocks that an SSH key signs')
   const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close)
-  const identity = readIdentity(place.identity)
+  const identity = parseHostIdentity(place.identity)
   const addresses = await addressesOf(place, flags)
   const secret: SymmetricSecret = { identity, key: await findKey(flags, place, caller, parseSymmetricKey) }
   return byPacket(place, flags, addresses, ({ port, time, random }) => {
@@ -185,7 +185,7 @@ async function bySsh(
 ): Promise<KnockMethod> {
   checkPacketFlags(flags, 'a signed knock')
   if (flags.tag !== undefined) throw usageError('a signed knock has no --tag', 'it is for PKD knocks')
-  const identity = readIdentity(named.identity)
+  const identity = parseHostIdentity(named.identity)
   const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close, named)
   // Other knocks do without them.
   const { findSigner } = await import('./openssh/find-signer.js')
@@ -300,7 +300,7 @@ function readStep(text: string): Step {
 }
 
 /** Where the place is, as the flags and the place want it. */
-async function addressesOf(place: HostEntry, flags: WayFlags): Promise<Address[]> {
+async function addressesOf(place: HostEntry, flags: AddressFlags): Promise<Address[]> {
   if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   const ofPlace = place.family === undefined ? undefined : place.family === '4' ? 4 : 6
   const family = flags[4] ? 4 : flags[6] ? 6 : ofPlace

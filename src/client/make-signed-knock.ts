@@ -9,18 +9,18 @@ import { draftSigned, parseIdentity, plainRequest } from '../knock/index.js'
 import { parseDuration, usageError, UserError } from '../util/index.js'
 import type { SshHostEntry } from './host-entry.js'
 import type { KnockFlags } from './knock-flags.js'
-import type { KnockSigner } from './openssh/find-signer.js'
+import type { SigningKey } from './openssh/find-signer.js'
 import { isIpv4Prefix, parseOther, parsePrefixLength } from './wishes.js'
 
 /** The server's identity in bytes. Throws a UserError. */
-export function readIdentity(text: string): Buffer {
+export function parseHostIdentity(text: string): Buffer {
   const identity = parseIdentity(text)
   if (identity) return identity
   throw new UserError('the identity of the host entry is not one', "'pkctl keygen --server' prints it")
 }
 
 /** What a knock asks for, but for its time. */
-type Wishes = Omit<KnockRequestBody, 'time'>
+type SignedWishes = Omit<KnockRequestBody, 'time'>
 
 const maxWindow = 2 ** 32 - 1
 
@@ -30,7 +30,7 @@ export function readWishes(
   host: Buffer | null,
   close: boolean,
   place: Pick<SshHostEntry, 'prefix' | 'also'> = {},
-): Wishes {
+): SignedWishes {
   const wrong = service.find(name => !namePattern.test(name))
   if (wrong !== undefined) throw usageError(`'${wrong}' cannot be the name of a service`, `use ${nameRule}`)
   for (const [flag, value] of Object.entries({ window, prefix, also }))
@@ -51,7 +51,7 @@ export function readWishes(
 /** The skew of servers where their configuration names none: what is older may be refused. */
 const usualSkewMilliseconds = 10_000
 
-interface Packet {
+interface SignedPacket {
   readonly bytes: Buffer
   readonly port: number
 }
@@ -59,15 +59,15 @@ interface Packet {
 /** The packets for one server. */
 export class SignedKnocks {
   /** The last packet for each address, where a person was asked for it, and its time. */
-  readonly #made = new Map<string, { readonly packet: Packet; readonly time: number }>()
+  readonly #made = new Map<string, { readonly packet: SignedPacket; readonly time: number }>()
   #turn: Promise<unknown> = Promise.resolve()
   #failure: { readonly error: unknown } | undefined
 
   /** Throws a UserError where no packet holds it all: before a person is asked to sign. */
   constructor(
     readonly identity: Buffer,
-    readonly wishes: Wishes,
-    readonly signer: KnockSigner,
+    readonly wishes: SignedWishes,
+    readonly signer: SigningKey,
     readonly warn: (line: string) => void,
   ) {
     this.#draft(0, 0)
@@ -77,13 +77,13 @@ export class SignedKnocks {
    * A packet for the address, to the port that `choosePort` gives. A person is asked one thing at a time, and not again
    * after a failure. Rejects with a UserError.
    */
-  make(address: string, choosePort: () => number): Promise<Packet> {
+  make(address: string, choosePort: () => number): Promise<SignedPacket> {
     const made = this.#turn.then(() => this.#makeNow(address, choosePort))
     this.#turn = made.catch(() => undefined)
     return made
   }
 
-  async #makeNow(address: string, choosePort: () => number): Promise<Packet> {
+  async #makeNow(address: string, choosePort: () => number): Promise<SignedPacket> {
     if (this.#failure) throw this.#failure.error
     const last = this.#made.get(address)
     // A copy does what another knock would where the first was lost; where it was not, the server refuses the copy.

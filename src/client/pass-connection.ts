@@ -17,13 +17,13 @@ const msgNosignal = 0x4000
 /** Bytes of a pointer, size_t and long: the fields of the structures below. Linux with Node is little-endian here. */
 const word = process.arch === 'arm' || process.arch === 'ia32' ? 4 : 8
 
-interface Outcome {
+interface CallResult {
   readonly value: number
   readonly errnoMessage: string
 }
 
 /** Sends a descriptor to stdout. */
-type DescriptorSender = (descriptor: number) => Outcome
+type DescriptorSender = (descriptor: number) => CallResult
 
 /** For `passConnection`. Rejects with a UserError where it cannot succeed: to be called before anything is knocked. */
 export async function descriptorSender(): Promise<DescriptorSender> {
@@ -72,7 +72,7 @@ function senderOf({ DataType: T, define, open }: typeof Ffi): DescriptorSender {
     sendmsg: call(T.I64, [T.I32, T.U8Array, T.I32]),
   } as never) as unknown as {
     readonly memcpy: (params: unknown[]) => { readonly value: bigint }
-    readonly sendmsg: (params: unknown[]) => Outcome
+    readonly sendmsg: (params: unknown[]) => CallResult
   }
   // memcpy returns its first argument: the address of the memory.
   return descriptor =>

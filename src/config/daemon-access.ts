@@ -1,7 +1,7 @@
 /** What the user of the daemon can read and write, with the systemd unit that the packages install. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import type { User } from './daemon-user.js'
+import type { DaemonUser } from './daemon-user.js'
 import { daemonUser } from './daemon-user.js'
 import type { Config } from './types.js'
 
@@ -9,7 +9,7 @@ import type { Config } from './types.js'
 const ownDirectories = { state: '/var/lib/pkctl', log: '/var/log/pkctl', socket: '/run/pkctl' } as const
 
 /** The first directory above the file that the user cannot pass; or the file, if the user has none of the right to it. */
-export function hiddenFrom(user: User, file: string, right: number): string | undefined {
+export function hiddenFrom(user: DaemonUser, file: string, right: number): string | undefined {
   const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
   const components = [...new Set(directories)].map(component => ({ component, bit: 0o1 }))
   return [...components, { component: file, bit: right }].find(({ component, bit }) => {
@@ -20,7 +20,7 @@ export function hiddenFrom(user: User, file: string, right: number): string | un
 }
 
 /** Whether the service can write the file, or make it where it is not there yet. */
-export function daemonCanWrite(user: User, file: string): boolean {
+export function daemonCanWrite(user: DaemonUser, file: string): boolean {
   const place = [file, path.dirname(file)].find(one => fs.existsSync(one))
   const isOwn = Object.values(ownDirectories).some(directory => `${file}/`.startsWith(`${directory}/`))
   if (!isOwn || place === undefined) return isOwn

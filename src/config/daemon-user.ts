@@ -1,12 +1,12 @@
 import * as fs from 'node:fs'
 
-export interface User {
+export interface DaemonUser {
   readonly uid: number
   readonly gid: number
 }
 
 /** The user that the packages make for the daemon, if there is one here. */
-export function daemonUser(): User | undefined {
+export function daemonUser(): DaemonUser | undefined {
   try {
     const [, uid, gid] = /^pkctl:[^:]*:(\d+):(\d+):/m.exec(fs.readFileSync('/etc/passwd', 'utf8')) ?? []
     // Never root's: what group 0 may read is no better kept than what others may.

@@ -1,12 +1,12 @@
 /** What zod found, in the words of an administrator. */
 import type * as z from 'zod'
-import { kindOf, nearest, oneLine, quote } from '../util/index.js'
+import { sortOfValue, nearest, oneLine, quote } from '../util/index.js'
 import type { ConfigPath } from './config-path.js'
 import { formatPath, isMapping, valueAt } from './config-path.js'
 import { credentialTypes } from './credentials/credential-types.js'
 import type { Findings } from './config-error.js'
 import type { Merged } from './merge-sources.js'
-import { knownKeys } from './schema.js'
+import { configurationKeys } from './schema.js'
 
 type Issue = z.core.$ZodIssue
 
@@ -53,7 +53,7 @@ const isCloser = (issue: Issue) =>
 function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings: Findings): void {
   const isNamed = at[0] === 'services' || at[0] === 'credentials'
   const path = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
-  const meant = nearest(key, knownKeys(path))
+  const meant = nearest(key, configurationKeys(path))
   findings.problem(
     merged.positionOfKey([...at, key]),
     `${formatPath(at)}unknown key ${quote(key)}`,
@@ -68,6 +68,6 @@ function reportType(isMissing: boolean, at: ConfigPath, merged: Merged, findings
     return
   }
   const given = valueAt(merged.value, at)
-  const shownType = typeof given === 'string' ? quote(given) : kindOf(given)
+  const shownType = typeof given === 'string' ? quote(given) : sortOfValue(given)
   findings.problem(merged.positionOf(at), `${formatPath(at)}unknown credential type ${shownType}; ${known}`)
 }

@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import type { Context } from './context.js'
 import { checkCrowds, checkTwins, warnOfTails, warnOfUnopened } from './credentials/checks.js'
-import { checkInterfaces } from './credentials/interface-checks.js'
+import { checkSharedShapes } from './credentials/interface-checks.js'
 import { secretOptions } from './credentials/credential-schemas.js'
 import { loadCredentials } from './credentials/load-credentials.js'
 import type { SourcePosition } from './config-error.js'
@@ -39,7 +39,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
   checkCrowds(credentials, context)
-  checkInterfaces(credentials, context)
+  checkSharedShapes(credentials, context)
   warnOfLinkLocal(services, context)
   warnOfTails(credentials, context)
   warnOfUnopened(services, credentials, context)

@@ -5,7 +5,7 @@ import { readOneTime, usedMark } from '../knock/index.js'
 import { openNamed, readNamed } from '../util/index.js'
 
 /** Room for some hundred thousand sequences. */
-export const maxBytes = 16 * 1024 * 1024
+export const maxOneTimeFileBytes = 16 * 1024 * 1024
 
 /** A line of a file, as it was when it was read. */
 export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {
@@ -13,7 +13,7 @@ export interface OneTimeLine extends Pick<OneTimeSequence, 'line' | 'offset'> {
 }
 
 /** Throws the system's error, or a SequenceFormatError. */
-export const readOneTimeFile = (file: string): OneTimeList => readOneTime(readNamed(file, maxBytes))
+export const readOneTimeFile = (file: string): OneTimeList => readOneTime(readNamed(file, maxOneTimeFileBytes))
 
 /**
  * Marks the line as used, and waits until that is on disk: one byte, so that a crash leaves it either done or not.

@@ -2,7 +2,7 @@
 import { notifySchema, secretNotifyOption } from './notify-schema.js'
 import type { Document, Scalar } from 'yaml'
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { kindOf } from '../util/index.js'
+import { sortOfValue } from '../util/index.js'
 import { isMapping } from './config-path.js'
 import { credentialKeys, secretOptions, verbatimOptions } from './credentials/credential-schemas.js'
 import { cutSecrets, quoteWhole, verbatimValues } from './cut-secrets.js'
@@ -12,7 +12,7 @@ import { givenTwice, positionAt, startOf } from './positions.js'
 import { secretPlaces } from './secret-places.js'
 import { yamlProblems } from './yaml-problems.js'
 
-export function parseSource(file: string, text: string, findings: Findings): SourceFile | undefined {
+export function parseYaml(file: string, text: string, findings: Findings): SourceFile | undefined {
   const lines = new LineCounter()
   const options = Object.keys({ ...credentialKeys, ...notifySchema.shape })
   findings.keepSecret(file, secretPlaces(text, [...secretOptions, secretNotifyOption], options))
@@ -31,7 +31,7 @@ export function parseSource(file: string, text: string, findings: Findings): Sou
     }
     const value: unknown = document.toJS() ?? {}
     if (isMapping(value)) return { file, document, lines, value }
-    findings.problem(startOf(file), `expected a mapping of options, got ${kindOf(value)}`)
+    findings.problem(startOf(file), `expected a mapping of options, got ${sortOfValue(value)}`)
   } catch {
     // The parser counts aliases while it follows them, and throws when there are too many.
     findings.problem(startOf(file), 'is not YAML that can be used: its aliases lead to too many values')

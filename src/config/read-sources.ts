@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import { decodeText, reasonOf } from '../util/index.js'
 import type { Findings } from './config-error.js'
-import { parseSource } from './parse-yaml.js'
+import { parseYaml } from './parse-yaml.js'
 import type { SourceFile } from './positions.js'
 import { startOf } from './positions.js'
 import type { ConfigReader } from './reader.js'
@@ -56,5 +56,5 @@ function readSource(file: string, reader: ConfigReader, findings: Findings): Sou
     refuse('is nested too deeply')
     return
   }
-  return parseSource(file, text, findings)
+  return parseYaml(file, text, findings)
 }

@@ -33,7 +33,7 @@ const mostLinks = 40
 /** A file that was changed so short ago could have changed again without another time. */
 const racyNanoseconds = 2_000_000_000n
 
-class Refusal extends Error {}
+class KeyFileRefused extends Error {}
 
 /** Reads the file for a daemon with this user id. Undefined where it is as it was at `known`. Never rejects. */
 export async function readKeyFile(file: KeyPath, daemon: number, known?: string): Promise<KeyFile | undefined> {
@@ -44,7 +44,7 @@ export async function readKeyFile(file: KeyPath, daemon: number, known?: string)
     return await readChecked(await resolve(place, trust), trust, known)
   } catch (error) {
     const reason =
-      error instanceof Refusal ? error.message : `${name} cannot be read: ${reasonOf(error)}${hintFor(error)}`
+      error instanceof KeyFileRefused ? error.message : `${name} cannot be read: ${reasonOf(error)}${hintFor(error)}`
     const stamp = `refused: ${reason}`
     return stamp === known ? undefined : { stamp, content: reason }
   }
@@ -64,7 +64,7 @@ async function locate({ user, path: file, written }: KeyPath): Promise<{ place: 
   const lines = (await fs.readFile('/etc/passwd', 'utf8')).split('\n')
   const [, , uid, , , home] = lines.map(line => line.split(':')).find(([name]) => name === user) ?? []
   if (!home?.startsWith('/') || !/^\d+$/.test(uid ?? '')) {
-    throw new Refusal(`${oneLine(written)} cannot be found: /etc/passwd has no user ${user}`)
+    throw new KeyFileRefused(`${oneLine(written)} cannot be found: /etc/passwd has no user ${user}`)
   }
   return { place: path.join(home, file), owner: Number(uid) }
 }
@@ -92,7 +92,7 @@ async function resolve(place: string, trust: Trust): Promise<string> {
     const stat = await fs.lstat(next, { bigint: true })
     if (stat.isSymbolicLink()) {
       checkOwner(next, stat, trust)
-      if (++links > mostLinks) throw new Refusal(`${oneLine(place)} leads through more than ${mostLinks} links`)
+      if (++links > mostLinks) throw new KeyFileRefused(`${oneLine(place)} leads through more than ${mostLinks} links`)
       const target = await fs.readlink(next)
       names.unshift(...target.split('/').filter(part => part !== '' && part !== '.'))
       if (path.isAbsolute(target)) at = '/'
@@ -106,7 +106,7 @@ async function resolve(place: string, trust: Trust): Promise<string> {
 function checkDirectory(directory: string, stat: BigIntStats, trust: Trust): void {
   checkOwner(directory, stat, trust)
   const mode = Number(stat.mode)
-  if ((mode & writableByOthers) !== 0 && (mode & sticky) === 0) throw new Refusal(writable(directory, stat))
+  if ((mode & writableByOthers) !== 0 && (mode & sticky) === 0) throw new KeyFileRefused(writable(directory, stat))
   checkReader(directory, stat, othersSearch, trust)
 }
 
@@ -115,14 +115,14 @@ async function readChecked(file: string, trust: Trust, known?: string): Promise<
   const handle = await fs.open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
   try {
     const stat = await handle.stat({ bigint: true })
-    if (!stat.isFile()) throw new Refusal(`${oneLine(file)} is not a regular file`)
+    if (!stat.isFile()) throw new KeyFileRefused(`${oneLine(file)} is not a regular file`)
     checkOwner(file, stat, trust)
-    if ((Number(stat.mode) & writableByOthers) !== 0) throw new Refusal(writable(file, stat))
+    if ((Number(stat.mode) & writableByOthers) !== 0) throw new KeyFileRefused(writable(file, stat))
     checkReader(file, stat, othersRead, trust)
     // Another directory may have come into its place, after it was checked.
     if ((await fs.readlink(`/proc/self/fd/${handle.fd}`)) !== file)
-      throw new Refusal(`${oneLine(file)} is being replaced`)
-    if (stat.size > maxSize) throw new Refusal(`${oneLine(file)} is larger than ${maxSize} bytes`)
+      throw new KeyFileRefused(`${oneLine(file)} is being replaced`)
+    if (stat.size > maxSize) throw new KeyFileRefused(`${oneLine(file)} is larger than ${maxSize} bytes`)
     const { dev, ino, size, mtimeNs, ctimeNs, mode, uid } = stat
     const now = BigInt(Date.now()) * 1_000_000n
     const isRacy = now - ctimeNs < racyNanoseconds
@@ -130,7 +130,7 @@ async function readChecked(file: string, trust: Trust, known?: string): Promise<
     if (stamp === known) return undefined
     const content = Buffer.alloc(Number(size) + 1)
     const { bytesRead } = await handle.read(content, 0, content.length, 0)
-    if (bytesRead !== Number(size)) throw new Refusal(`${oneLine(file)} changes while it is read`)
+    if (bytesRead !== Number(size)) throw new KeyFileRefused(`${oneLine(file)} changes while it is read`)
     return { stamp, content: content.subarray(0, bytesRead) }
   } finally {
     await handle.close()
@@ -139,12 +139,16 @@ async function readChecked(file: string, trust: Trust, known?: string): Promise<
 
 function checkReader(file: string, { uid, mode }: BigIntStats, bit: number, { reader }: Trust): void {
   if (reader === undefined || Number(uid) === reader || (Number(mode) & bit) !== 0) return
-  throw new Refusal(`${oneLine(file)} cannot be read by the user in whose home directory the keys are looked for`)
+  throw new KeyFileRefused(
+    `${oneLine(file)} cannot be read by the user in whose home directory the keys are looked for`,
+  )
 }
 
 function checkOwner(file: string, { uid }: BigIntStats, { owners }: Trust): void {
   if (owners.has(Number(uid))) return
-  throw new Refusal(`${oneLine(file)} belongs to the user with the number ${uid}, who could change the keys; chown it`)
+  throw new KeyFileRefused(
+    `${oneLine(file)} belongs to the user with the number ${uid}, who could change the keys; chown it`,
+  )
 }
 
 function writable(file: string, { mode }: BigIntStats): string {

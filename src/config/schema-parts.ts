@@ -1,22 +1,22 @@
 /** What the schemas of the configuration are made of: kinds of values, and how a wrong one is put into words. */
 import * as z from 'zod'
 import { SecretFormatError } from '../knock/index.js'
-import { kindOf, quote, shown, ValueError } from '../util/index.js'
+import { sortOfValue, quote, shown, ValueError } from '../util/index.js'
 import { parseInterface } from '../net/index.js'
 import { namePattern, nameRule, parseAbsolutePath } from './values.js'
 
-type Complaint = (issue: { readonly input?: unknown }) => string
+type IssueMessage = (issue: { readonly input?: unknown }) => string
 
 export const expected =
-  (what: string): Complaint =>
+  (what: string): IssueMessage =>
   issue =>
     `expected ${what}, got ${shown(issue.input)}`
 
 /** For values that may be secret. */
 export const expectedSecret =
-  (what: string): Complaint =>
+  (what: string): IssueMessage =>
   issue =>
-    `expected ${what}, got ${kindOf(issue.input)}`
+    `expected ${what}, got ${sortOfValue(issue.input)}`
 
 /** `schema`, and its value then read by one of the functions that the command line uses, too. */
 export function parsed<I, T>(schema: z.ZodType<I, I>, parse: (value: I) => T) {

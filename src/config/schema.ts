@@ -38,7 +38,7 @@ const shapes: Readonly<Record<string, object>> = {
   ...Object.fromEntries(['open', 'close', 'expiry'].map(on => [`credentials.*.on-${on}`, triggerSchema.shape])),
 }
 
-export const knownKeys = (path: string): string[] => Object.keys(shapes[path] ?? {})
+export const configurationKeys = (path: string): string[] => Object.keys(shapes[path] ?? {})
 
 /** The sections that hold other options; nothing after their colon is the same as an empty mapping. */
 export const mappingSections: readonly string[] = [

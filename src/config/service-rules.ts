@@ -5,7 +5,7 @@
  */
 import type { PortRange } from '../net/index.js'
 import { withoutCovered } from '../net/index.js'
-import type { Hook, LogRule, Protocol, Rate, ServiceSpec } from '../nft/index.js'
+import type { Hook, LogRule, ServiceProtocol, LimitRate, ServiceSpec } from '../nft/index.js'
 import { defaultWindowSeconds } from '../nft/index.js'
 import { parseDuration, unexpected } from '../util/index.js'
 import { parsePacketRate } from './values.js'
@@ -75,7 +75,7 @@ export function conflictsOf(given: {
 /** Options with valid values; undefined = not given. */
 interface ServiceOptions {
   readonly ports: readonly PortRange[]
-  readonly protocol: Protocol
+  readonly protocol: ServiceProtocol
   readonly syn: boolean
   readonly accept: boolean
   readonly reject?: Rejection | undefined
@@ -95,7 +95,7 @@ interface LogOptions {
   readonly prefix?: string | undefined
   readonly level?: string | undefined
   /** Null = no limit. */
-  readonly limit?: Rate | null | undefined
+  readonly limit?: LimitRate | null | undefined
   readonly burst?: number | undefined
 }
 

@@ -1,6 +1,6 @@
 /** Values of the configuration and of flags: from the text people write to the value used. */
 import * as path from 'node:path'
-import type { Rate as PacketRate } from '../nft/index.js'
+import type { LimitRate as PacketRate } from '../nft/index.js'
 import { oneLine, parseDuration, unexpected, ValueError } from '../util/index.js'
 import type { KnockRate } from './credentials/any-credential.js'
 

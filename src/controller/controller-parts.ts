@@ -11,13 +11,13 @@ import type { OpenLoopback } from './self-test/loopback.js'
 import type { SelfTestReport } from './self-test/result.js'
 import type { KnockGrantStore } from './grants/knock-grant-store.js'
 import type { OwnershipParts } from './ruleset/table-ownership.js'
-import type { Triggers } from './triggers/triggers.js'
+import type { TriggerRunner } from './triggers/trigger-runner.js'
 
 export interface ControllerParts {
   readonly version: string
   readonly log: Log
   readonly firewall: Firewall
-  readonly triggers: Triggers
+  readonly triggers: TriggerRunner
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
   readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>

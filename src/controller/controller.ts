@@ -3,7 +3,7 @@
  * packet path.
  */
 import type { Config } from '../config/types.js'
-import type { Change } from '../nft/index.js'
+import type { FirewallResult } from '../nft/index.js'
 import { tableName } from '../nft/index.js'
 import { BackgroundWork } from './background-work.js'
 import { collectStatus, type Status } from './report/collect-status.js'
@@ -25,7 +25,7 @@ import { KnockGrants } from './grants/knock-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 
 interface Reload {
-  readonly change: Change
+  readonly change: FirewallResult
   /** What is in force now. */
   readonly config: Config
   /** The names of options that differ from those in force, and take effect after a restart. */
@@ -160,7 +160,7 @@ export class Controller {
   }
 
   /** Takes over services that a command created, changed or removed in the kernel. */
-  refresh(): Promise<Change> {
+  refresh(): Promise<FirewallResult> {
     return this.#changes.inTurn(() => this.#changes.reconcileAndInstall(this.#config, []))
   }
 

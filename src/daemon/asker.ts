@@ -5,7 +5,7 @@
 import type { LogFields } from '../controller/index.js'
 import { execute, oneLine } from '../util/index.js'
 import type { Declared } from './declared.js'
-import { nameOf, placeText } from './declared.js'
+import { declaredName, placeText } from './declared.js'
 
 /** How a request came. */
 export interface Peer {
@@ -27,7 +27,7 @@ export interface Asker {
 export async function askerOf({ via, uid }: Peer, by: Declared | undefined): Promise<Asker> {
   const isMember = via.startsWith('group ')
   const declared = isMember ? {} : sudoOf(by)
-  const name = isMember ? `${await userName(uid)} of ${via}` : by ? nameOf(by) : via
+  const name = isMember ? `${await userName(uid)} of ${via}` : by ? declaredName(by) : via
   const known = uid ?? (isMember ? undefined : by?.uid)
   return {
     name,

@@ -3,10 +3,10 @@ import * as fs from 'node:fs'
 import type * as net from 'node:net'
 import type { Config } from '../config/types.js'
 import { peerUser } from '../queue/peer-user.js'
-import type { Answer, Listener } from '../util/index.js'
+import type { Answer, ListeningSocket } from '../util/index.js'
 import { isAnswering, listen, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
-import type { Handle } from './request-handler.js'
+import type { RequestHandler } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
 
 /** A transaction of a command: a service with 100,000 prefixes has some megabytes. */
@@ -23,7 +23,7 @@ export async function refuseServed(path: string): Promise<void> {
 }
 
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
-export async function listenAt(socket: Config['socket'], handle: Handle): Promise<Listener[]> {
+export async function listenAt(socket: Config['socket'], handle: RequestHandler): Promise<ListeningSocket[]> {
   const place = { path: socket.path, group: null, maxRequestBytes: maxTransactionBytes }
   const answer: SocketHandle = (message, left, connection) =>
     handle(readRequest(message), { via: 'root', uid: peerUser(connection) }, left)
@@ -36,7 +36,10 @@ export async function listenAt(socket: Config['socket'], handle: Handle): Promis
   }
 }
 
-async function listenForGroup({ path, group, groupMay }: Config['socket'], handle: Handle): Promise<Listener[]> {
+async function listenForGroup(
+  { path, group, groupMay }: Config['socket'],
+  handle: RequestHandler,
+): Promise<ListeningSocket[]> {
   const groupPath = groupSocketOf(path)
   if (group === null) {
     // A stale socket of an earlier daemon would make a command report that no daemon answers.
@@ -56,7 +59,7 @@ async function listenForGroup({ path, group, groupMay }: Config['socket'], handl
 async function listenOrExplain(
   socket: { readonly path: string; readonly group: string | null; readonly maxRequestBytes?: number },
   handle: SocketHandle,
-): Promise<Listener> {
+): Promise<ListeningSocket> {
   try {
     return await listen(socket, handle)
   } catch (error) {

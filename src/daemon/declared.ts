@@ -12,7 +12,7 @@ export interface Declared {
 }
 
 /** `root (sudo by ada)` */
-export const nameOf = ({ user, 'sudo-user': before }: Declared): string =>
+export const declaredName = ({ user, 'sudo-user': before }: Declared): string =>
   before === undefined ? user : `${user} (sudo by ${before})`
 
 /** `root (sudo by ada) from 192.0.2.7`; which terminal of this machine it was, the fields say. */

@@ -57,7 +57,7 @@ export async function reload(
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
     if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
     for (const warning of warnings) log.warn(warning)
-    state = summaryOf(config)
+    state = configurationSummary(config)
     return { warnings, details: change.details, needsRestart }
   } finally {
     manager.ready(state)
@@ -92,5 +92,5 @@ export function keepForBoot({ stateDirectory, services }: Config): string[] {
 }
 
 /** For the service manager. */
-export const summaryOf = ({ queue, services, credentials }: Config) =>
+export const configurationSummary = ({ queue, services, credentials }: Config) =>
   `queue ${queue.number}, ${count(services.length, 'service')}, ${count(credentials.length, 'credential')}`

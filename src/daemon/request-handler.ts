@@ -1,7 +1,7 @@
 /** Carries out what is asked of the daemon over its sockets. */
 import type { Controller, Status } from '../controller/index.js'
 import { NftError } from '../nft/nft-errors.js'
-import type { Change, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
+import type { FirewallResult, Firewall, TableOwner, TransactionRequest, TransactionResult } from '../nft/index.js'
 import { grantComment, rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { UserError } from '../util/index.js'
@@ -17,7 +17,7 @@ import type { Request } from './requests.js'
  * Answers a request. `peer` is how it came, for the log; `left` is aborted when who asks does not wait for the answer any
  * more.
  */
-export type Handle = (request: Request, peer: Peer, left?: AbortSignal) => Promise<Answer>
+export type RequestHandler = (request: Request, peer: Peer, left?: AbortSignal) => Promise<Answer>
 
 interface RequestParts extends ReloadParts {
   readonly controller: Controller
@@ -28,7 +28,7 @@ interface RequestParts extends ReloadParts {
   readonly ready: Promise<void>
 }
 
-export function requestHandler(parts: RequestParts): Handle {
+export function requestHandler(parts: RequestParts): RequestHandler {
   return async (request, peer, left) => {
     // Who asks for it has the lock, for which the start may wait.
     if (request.request === 'transaction') return { ok: true, result: await makeChange(request, parts.owner) }
@@ -76,7 +76,7 @@ async function answerOf(
   left: AbortSignal | undefined,
 ): Promise<unknown> {
   const { controller, firewall, log } = parts
-  const logged = async (result: Change, what: string, change: ChangeRecord) => {
+  const logged = async (result: FirewallResult, what: string, change: ChangeRecord) => {
     if (!result.changed) return result
     const asker = await askerOf(peer, 'by' in request ? request.by : undefined)
     log.info(`${what}, at the request of ${asker.text}`, { event: 'change', ...change, ...asker.fields })

@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { loadConfigInForce, readKeyFile, readOneTimeFile, unopenedServices } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
-import { Controller, DueTriggers, newToken, KnockGrantStore, Triggers } from '../controller/index.js'
+import { Controller, DueTriggers, newToken, KnockGrantStore, TriggerRunner } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -21,7 +21,7 @@ import {
 } from '../nft/index.js'
 import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
-import type { Listener } from '../util/index.js'
+import type { ListeningSocket } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import { commandRunner, commandTrier } from './run-trigger.js'
 import { listenAt, stopping } from './control-socket.js'
@@ -34,7 +34,7 @@ import { Notifier, withNotifications } from './notify/notifier.js'
 import { sendWebhook } from './notify/webhook.js'
 import type { Metrics, MetricsParts } from './metrics/start.js'
 import type { Reloads } from './reload-configuration.js'
-import { keepForBoot, summaryOf } from './reload-configuration.js'
+import { keepForBoot, configurationSummary } from './reload-configuration.js'
 import { requestHandler } from './request-handler.js'
 import { serviceManager } from './systemd-notify.js'
 import { startPacketWorker } from './start-packet-worker.js'
@@ -89,7 +89,7 @@ async function runConfigured(
   let fail: (error: Error) => void = () => undefined
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined)
-  let listeners: readonly Listener[] = []
+  let listeners: readonly ListeningSocket[] = []
   const closeListeners = () => Promise.all(listeners.map(listener => listener.close(stopping)))
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
@@ -133,7 +133,7 @@ async function runConfigured(
     void warnOfForeignMarks(config, log)
     for (const warning of keepForBoot(config)) log.warn(warning)
     metrics = await metricsOf(config, { version, controller, reloads, log })
-    manager.ready(summaryOf(config))
+    manager.ready(configurationSummary(config))
     manager.watch(() => controller.ping())
     keeper = setInterval(() => {
       due.keep()
@@ -176,7 +176,7 @@ function createController(
     version,
     log,
     firewall,
-    triggers: new Triggers({ log, due, run: commandRunner(log), now: Date.now }),
+    triggers: new TriggerRunner({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     ...{ knockGrants, steadySeconds },
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),

@@ -2,7 +2,7 @@
  * Notifies systemd (sd_notify(3)) that the daemon is ready, reloads or stops, and keeps the watchdog from expiring. Without
  * systemd, or with a unit that does not use notifications, nothing is sent.
  */
-import { sendDatagram } from '../queue/index.js'
+import { sendToSocket } from '../queue/index.js'
 
 export interface ServiceManager {
   /** Knocks are answered from now on. `systemctl status` shows `status`. */
@@ -33,7 +33,7 @@ interface ManagerParts {
 export function serviceManager(onTrouble: (message: string) => void): ServiceManager {
   const environment = { ...process.env }
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) Reflect.deleteProperty(process.env, name)
-  return createServiceManager({ environment, pid: process.pid, send: sendDatagram, onTrouble })
+  return createServiceManager({ environment, pid: process.pid, send: sendToSocket, onTrouble })
 }
 
 export function createServiceManager({ environment, pid, send, onTrouble }: ManagerParts): ServiceManager {

@@ -112,13 +112,13 @@ function build({ level, to, format }: LogOptions): Built {
   return { logger, sink: stream, warnings }
 }
 
-interface Target {
+interface OpenLog {
   readonly stream: LogSink
   readonly isSyslog?: boolean
   readonly warnings?: readonly string[]
 }
 
-function open(to: Config['log']['to']): Target {
+function open(to: Config['log']['to']): OpenLog {
   if (to === 'console') return { stream: new LogStderr() }
   if (to === 'syslog') {
     const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]

@@ -8,10 +8,10 @@ import type { Finding } from './finding.js'
 /**
  * `granted`, `allowed`: by a grant, by the allowlist; `open`: everyone gets in; `refused`: this address does not.
  */
-type Access = 'granted' | 'allowed' | 'open' | 'refused'
+type AddressAccess = 'granted' | 'allowed' | 'open' | 'refused'
 
 interface Verdict {
-  readonly access: Access
+  readonly access: AddressAccess
   /** What decides in pkctl's table: a set that contains the address, or the end of the chain. */
   readonly rule: string
   /** How a grant was made, and how long it lasts; null: without a time limit, or no grant. */

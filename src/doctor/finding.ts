@@ -120,7 +120,7 @@ export function finding(
 }
 
 /** `2 errors, 1 warning`, or that there is nothing. */
-export function summary(findings: readonly Finding[]): string {
+export function findingsSummary(findings: readonly Finding[]): string {
   const counts = (['error', 'warning', 'note'] as const).flatMap(level => {
     const count = findings.filter(one => one.level === level).length
     return count === 0 ? [] : [`${count} ${level}${count === 1 ? '' : 's'}`]

@@ -1,7 +1,7 @@
 /** The entry of a credential: which services it opens and closes, and for how long. */
 import type { AllPorts, CredentialDraft, DraftEntry, Window } from './draft-entries.js'
 import type { PortGroup } from './group-ports.js'
-import { overlap } from './group-ports.js'
+import { rangesOverlap } from './group-ports.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
 import type { UniqueNames } from './unique-names.js'
@@ -30,7 +30,7 @@ export function credentialEntry(
   const services = [...new Set([...own.map(({ entry }) => entry.name), ...named, ...every])]
   if (credential.opensAll !== undefined) said.push(noteOnAll(credential.opensAll, services))
   const closing = made.filter(({ protocol, ports }) =>
-    closes.some(one => one.protocol === protocol && overlap(one.ports, ports)),
+    closes.some(one => one.protocol === protocol && rangesOverlap(one.ports, ports)),
   )
   const others = servicesOf('any', all)
   if (credential.isUnclear && others.length > 0) {

@@ -1,18 +1,18 @@
 /** What importers hand to a draft, and what a draft makes of it. */
 import type { PortRange } from '../net/index.js'
 import type { Note } from './notes.js'
-import type { Protocol } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
 
 export type Reject = 'drop' | 'reset' | 'icmp'
 /** Seconds, or without a time limit. */
 export type Window = number | 'unlimited'
 
 /** All ports, of one protocol or of any. */
-export type AllPorts = Protocol | 'any'
+export type AllPorts = PortProtocol | 'any'
 
 /** Ports that a knock opens. */
 export interface OpenedPorts {
-  readonly protocol: Protocol
+  readonly protocol: PortProtocol
   readonly ports: readonly PortRange[]
   readonly window?: Window
   readonly reject?: Reject

@@ -6,10 +6,10 @@ import type { PortRange } from '../net/index.js'
 import { UserError } from '../util/index.js'
 import { credentialEntry } from './credential-entry.js'
 import type { CredentialDraft, DraftEntry, ImportResult } from './draft-entries.js'
-import { overlap, portValue, servicesFor } from './group-ports.js'
+import { rangesOverlap, portValue, servicesFor } from './group-ports.js'
 import type { Note } from './notes.js'
 import { caution, remark } from './notes.js'
-import type { Protocol } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
 import { UniqueNames } from './unique-names.js'
 
 /** More than any machine has; it bounds the work that a hostile file can cause. */
@@ -20,7 +20,7 @@ export class Draft {
   readonly #notes: Note[] = []
   #omitted = 0
   readonly #settings = new Map<string, unknown>()
-  readonly #services: (DraftEntry & { protocol: Protocol; ports: readonly PortRange[] })[] = []
+  readonly #services: (DraftEntry & { protocol: PortProtocol; ports: readonly PortRange[] })[] = []
   readonly #credentials: CredentialDraft[] = []
   #openings = 0
 
@@ -44,13 +44,13 @@ export class Draft {
   /** Adds a service that has its own name; or gives the name of the earlier one that has its name or one of its ports. */
   service(
     name: string,
-    protocol: Protocol,
+    protocol: PortProtocol,
     ports: readonly PortRange[],
     options: Readonly<Record<string, unknown>>,
     notes: readonly Note[],
   ): string | undefined {
     const taken = this.#services.find(
-      one => one.name === name || (one.protocol === protocol && overlap(one.ports, ports)),
+      one => one.name === name || (one.protocol === protocol && rangesOverlap(one.ports, ports)),
     )
     if (taken) return taken.name
     this.#services.push({ name, protocol, ports, options: { port: portValue(ports), ...options }, secrets: {}, notes })

@@ -2,9 +2,9 @@
 import * as path from 'node:path'
 import type { AllPorts, OpenedPorts } from './draft-entries.js'
 import type { IptablesRule } from './iptables.js'
-import { conditionsOf, isAboutNew, portsOfRule, readRule, valueOf } from './iptables.js'
-import type { Protocol } from './service-ports.js'
-import { portOf, portsOf } from './service-ports.js'
+import { conditionsOf, isAboutNew, portsOfRule, readIptablesRule, valueOf } from './iptables.js'
+import type { PortProtocol } from './service-ports.js'
+import { portOf, readIptablesPorts } from './service-ports.js'
 
 export interface FirewallCommand {
   readonly action: 'open' | 'close'
@@ -21,7 +21,7 @@ export interface FirewallCommand {
 
 const ip = '%IP%'
 
-type Reader = (words: readonly string[]) => FirewallCommand | undefined
+type CommandReader = (words: readonly string[]) => FirewallCommand | undefined
 
 /** What a command does, if it is plain that it opens or closes ports for %IP% and does nothing else. */
 export function readFirewallCommand(given: readonly string[]): FirewallCommand | undefined {
@@ -38,7 +38,7 @@ function withoutSudo(words: readonly string[]): readonly string[] {
 }
 
 function fromIptables(words: readonly string[]): FirewallCommand | undefined {
-  const rule = readRule(words)
+  const rule = readIptablesRule(words)
   const action = ({ append: 'open', insert: 'open', delete: 'close' } as const)[rule.action]
   const isPlain =
     conditionsOf(rule).length === 0 && ['filter', undefined].includes(valueOf(rule, '--table')) && isHarmless(rule)
@@ -67,7 +67,7 @@ function allOfRule(rule: IptablesRule): AllPorts | undefined {
   return isProtocol(protocol) ? protocol : undefined
 }
 
-const isProtocol = (text: string): text is Protocol => ['tcp', 'udp', 'sctp'].includes(text)
+const isProtocol = (text: string): text is PortProtocol => ['tcp', 'udp', 'sctp'].includes(text)
 
 const harmless = ['tcp', 'udp', 'sctp', 'multiport', 'state', 'conntrack', 'comment']
 const isHarmless = (rule: IptablesRule) =>
@@ -90,8 +90,8 @@ function fromNft(words: readonly string[]): FirewallCommand | undefined {
   const limits = name === undefined ? [] : [`interface ${name}`]
   if (found === undefined) return undefined
   if (protocol === undefined) return openingAll('open', 'any', limits)
-  const ports = portsOf(given.replace(/[{} ]/g, '').replaceAll('-', ':'), protocol as Protocol)
-  return ports ? opening('open', [{ protocol: protocol as Protocol, ports }], limits) : undefined
+  const ports = readIptablesPorts(given.replace(/[{} ]/g, '').replaceAll('-', ':'), protocol as PortProtocol)
+  return ports ? opening('open', [{ protocol: protocol as PortProtocol, ports }], limits) : undefined
 }
 
 type Action = FirewallCommand['action']
@@ -124,11 +124,11 @@ function fromUfw(words: readonly string[]): FirewallCommand | undefined {
   if (found === undefined || isTwice) return undefined
   const limits = [...(name === undefined ? [] : [`interface ${name}`]), ...(to === 'any' ? [] : [`destination ${to}`])]
   const action = remove === undefined ? 'open' : 'close'
-  const given = (before ?? after) as Protocol | undefined
+  const given = (before ?? after) as PortProtocol | undefined
   if (port === undefined) return openingAll(action, given ?? 'any', limits)
   // Of a port by name, those that know it.
   const opens = (given === undefined ? (['tcp', 'udp'] as const) : [given]).flatMap(protocol => {
-    const ports = portsOf(port, protocol)
+    const ports = readIptablesPorts(port, protocol)
     return ports ? [{ protocol, ports }] : []
   })
   return opens.length === 0 ? undefined : opening(action, opens, limits)
@@ -169,8 +169,9 @@ function ofRichRule(rule: string): OpenedPorts | 'any' | undefined {
   if (found === undefined) return undefined
   if (port === undefined && service === undefined) return 'any'
   const number = port ?? portOf(service ?? '', 'tcp')
-  const ports = number === undefined ? undefined : portsOf(String(number).replace('-', ':'), protocol as Protocol)
-  return ports && { protocol: protocol as Protocol, ports }
+  const ports =
+    number === undefined ? undefined : readIptablesPorts(String(number).replace('-', ':'), protocol as PortProtocol)
+  return ports && { protocol: protocol as PortProtocol, ports }
 }
 
 /** `pktables add %IP% --service ssh`, in either order; pkctl has the same words. */
@@ -186,7 +187,7 @@ function fromPktables(words: readonly string[]): FirewallCommand | undefined {
   return /^%IP%(\/\d+)?$/.test(others[0] ?? '') ? { ...opening(action, []), services: [service] } : undefined
 }
 
-const readers: Readonly<Record<string, Reader>> = {
+const readers: Readonly<Record<string, CommandReader>> = {
   nft: fromNft,
   ufw: fromUfw,
   'firewall-cmd': fromFirewalld,

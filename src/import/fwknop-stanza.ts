@@ -12,15 +12,15 @@ import type { Stanza } from './fwknop-file.js'
 import { leftOut, saysYes } from './fwknop-file.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
-import type { Protocol } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
 
 export interface Port {
-  readonly protocol: Protocol
+  readonly protocol: PortProtocol
   readonly port: number
 }
 
 /** What a stanza opens, and for which packets. */
-export interface Access {
+export interface StanzaAccess {
   readonly line: number
   /** The name of the only user that counts. */
   readonly user: string | undefined
@@ -36,7 +36,7 @@ export interface Access {
 }
 
 /** Why a stanza is left out; messages never show a key. */
-class Refusal extends Error {}
+class StanzaLeftOut extends Error {}
 
 const defaultWindow = 30
 const defaultLongest = 300
@@ -61,20 +61,21 @@ const known = [
 ]
 
 /** The access, or why there is none. */
-export function accessOf(stanza: Stanza): Access | string {
+export function accessOf(stanza: Stanza): StanzaAccess | string {
   try {
     return readAccess(stanza)
   } catch (error) {
-    if (error instanceof Refusal) return error.message
+    if (error instanceof StanzaLeftOut) return error.message
     throw error
   }
 }
 
-function readAccess({ line, values, ambiguous, directives }: Stanza): Access {
+function readAccess({ line, values, ambiguous, directives }: Stanza): StanzaAccess {
   const [twice] = ambiguous
-  if (twice !== undefined) throw new Refusal(`it has ${shorten(twice)} twice, with different values`)
+  if (twice !== undefined) throw new StanzaLeftOut(`it has ${shorten(twice)} twice, with different values`)
   const [directive] = directives
-  if (directive !== undefined) throw new Refusal(`it has ${shorten(directive)}: write what is in that file into it`)
+  if (directive !== undefined)
+    throw new StanzaLeftOut(`it has ${shorten(directive)}: write what is in that file into it`)
   checkKeywords(values)
   const notes: Note[] = []
   const keys = readKeys(values)
@@ -87,7 +88,7 @@ function readAccess({ line, values, ambiguous, directives }: Stanza): Access {
     ...expiryIn(values, notes),
   }
   const ports = portsIn(values, 'OPEN_PORTS', notes)
-  if (ports?.length === 0) throw new Refusal('none of its OPEN_PORTS can be opened')
+  if (ports?.length === 0) throw new StanzaLeftOut('none of its OPEN_PORTS can be opened')
   const except = portsIn(values, 'RESTRICT_PORTS', notes) ?? []
   const window = secondsIn(values, 'FW_ACCESS_TIMEOUT', defaultWindow, notes)
   const isEnabled = checkWhere(values, notes)
@@ -101,27 +102,31 @@ function readAccess({ line, values, ambiguous, directives }: Stanza): Access {
 function checkKeywords(values: ReadonlyMap<string, string>): void {
   for (const keyword of values.keys()) {
     if (known.includes(keyword) || keyword.startsWith('GPG_')) continue
-    throw new Refusal(`${shorten(keyword)} is no option of fwknop that is known here, and may be a limit`)
+    throw new StanzaLeftOut(`${shorten(keyword)} is no option of fwknop that is known here, and may be a limit`)
   }
   const forwards = values.has('FORCE_NAT') ? 'FORCE_NAT' : saysYes(values, 'FORWARD_ALL') ? 'FORWARD_ALL' : undefined
   if (forwards !== undefined)
-    throw new Refusal(`it forwards to other machines (${forwards}), and pkctl opens ports of this machine alone`)
+    throw new StanzaLeftOut(`it forwards to other machines (${forwards}), and pkctl opens ports of this machine alone`)
   if (values.has('CMD_CYCLE_OPEN'))
-    throw new Refusal('it runs a command and opens no port (CMD_CYCLE_OPEN): give a credential on-open and on-expiry')
+    throw new StanzaLeftOut(
+      'it runs a command and opens no port (CMD_CYCLE_OPEN): give a credential on-open and on-expiry',
+    )
   const mode = values.get('ENCRYPTION_MODE') ?? 'CBC'
   if (!/^cbc$/i.test(mode))
-    throw new Refusal(`its packets have ENCRYPTION_MODE ${shorten(mode)}, and pkctl takes those in CBC mode alone`)
+    throw new StanzaLeftOut(
+      `its packets have ENCRYPTION_MODE ${shorten(mode)}, and pkctl takes those in CBC mode alone`,
+    )
 }
 
-function readKeys(values: ReadonlyMap<string, string>): Access['secrets'] {
+function readKeys(values: ReadonlyMap<string, string>): StanzaAccess['secrets'] {
   const key = keyIn(values, 'KEY', maxFwknopKey)
   if (key === undefined) {
     const isGpg = [...values.keys()].some(keyword => keyword.startsWith('GPG_'))
-    throw new Refusal(isGpg ? 'its packets are made by GnuPG, and it has no KEY' : 'it has no KEY')
+    throw new StanzaLeftOut(isGpg ? 'its packets are made by GnuPG, and it has no KEY' : 'it has no KEY')
   }
   const hmacKey = keyIn(values, 'HMAC_KEY', maxFwknopHmacKey)
   if (hmacKey !== undefined) return { key, 'hmac-key': hmacKey }
-  throw new Refusal(
+  throw new StanzaLeftOut(
     'it has no HMAC_KEY, and a copy of a packet without an HMAC can be spelled in other ways: make keys with fwknop --key-gen',
   )
 }
@@ -129,15 +134,15 @@ function readKeys(values: ReadonlyMap<string, string>): Access['secrets'] {
 /** As a credential has it; undefined for none. */
 function keyIn(values: ReadonlyMap<string, string>, keyword: string, most: number): string | undefined {
   const [text, base64] = [values.get(keyword), values.get(`${keyword}_BASE64`)]
-  if (text !== undefined && base64 !== undefined) throw new Refusal(`it has ${keyword} and ${keyword}_BASE64`)
+  if (text !== undefined && base64 !== undefined) throw new StanzaLeftOut(`it has ${keyword} and ${keyword}_BASE64`)
   if (text === undefined && base64 === undefined) return undefined
-  if ((text ?? base64) === placeholder) throw new Refusal(`its ${keyword} is ${placeholder}, which is no key`)
+  if ((text ?? base64) === placeholder) throw new StanzaLeftOut(`its ${keyword} is ${placeholder}, which is no key`)
   const key = text === undefined ? `base64:${base64 ?? ''}` : literal(text)
   try {
     parseFwknopKey(key, most)
     return key
   } catch (error) {
-    if (error instanceof ValueError) throw new Refusal(`${keyword}: ${error.message}`)
+    if (error instanceof ValueError) throw new StanzaLeftOut(`${keyword}: ${error.message}`)
     throw error
   }
 }
@@ -149,7 +154,7 @@ const literal = (text: string) =>
 function digestIn(values: ReadonlyMap<string, string>): { hmac?: string } {
   const text = values.get('HMAC_DIGEST_TYPE') ?? 'SHA256'
   const name = hmacNames.find(each => each.replace('-', '_') === text.toLowerCase())
-  if (name === undefined) throw new Refusal(`HMAC_DIGEST_TYPE: digest ${shorten(text)} is not supported`)
+  if (name === undefined) throw new StanzaLeftOut(`HMAC_DIGEST_TYPE: digest ${shorten(text)} is not supported`)
   return name === 'sha256' ? {} : { hmac: name }
 }
 
@@ -170,7 +175,7 @@ function secondsIn(values: ReadonlyMap<string, string>, keyword: string, otherwi
 function userIn(values: ReadonlyMap<string, string>): { user?: string } {
   const user = values.get('REQUIRE_USERNAME')
   if (user === undefined) return {}
-  if (!isUserName(user)) throw new Refusal(`REQUIRE_USERNAME ${shorten(user)} is no name that a client can send`)
+  if (!isUserName(user)) throw new StanzaLeftOut(`REQUIRE_USERNAME ${shorten(user)} is no name that a client can send`)
   return { user }
 }
 
@@ -183,13 +188,14 @@ const isNotNo = (values: ReadonlyMap<string, string>) => (keyword: string) =>
 
 function expiryIn(values: ReadonlyMap<string, string>, notes: Note[]): { expires?: string } {
   const [date, epoch] = [values.get('ACCESS_EXPIRE'), values.get('ACCESS_EXPIRE_EPOCH')]
-  if (date !== undefined && epoch !== undefined) throw new Refusal('it has ACCESS_EXPIRE and ACCESS_EXPIRE_EPOCH')
+  if (date !== undefined && epoch !== undefined) throw new StanzaLeftOut('it has ACCESS_EXPIRE and ACCESS_EXPIRE_EPOCH')
   if (date === undefined && epoch === undefined) return {}
   const expires = date === undefined ? ofEpoch(epoch ?? '') : ofDate(date)
   try {
     parseInstant(expires)
   } catch (error) {
-    if (error instanceof ValueError) throw new Refusal(`${shorten(date ?? epoch ?? '')} is no time at which it expires`)
+    if (error instanceof ValueError)
+      throw new StanzaLeftOut(`${shorten(date ?? epoch ?? '')} is no time at which it expires`)
     throw error
   }
   if (date !== undefined) notes.push(remark('its day of expiry begins in UTC here, and in local time there'))
@@ -217,7 +223,8 @@ function portsIn(values: ReadonlyMap<string, string>, keyword: string, notes: No
     const port = portIn(item)
     if (port) ports.set(`${port.port}/${port.protocol}`, port)
     // A limit that cannot be read is one all the same.
-    else if (keyword === 'RESTRICT_PORTS') throw new Refusal(`${keyword} ${shorten(item)} is no port such as tcp/22`)
+    else if (keyword === 'RESTRICT_PORTS')
+      throw new StanzaLeftOut(`${keyword} ${shorten(item)} is no port such as tcp/22`)
     else notes.push(caution(`left out: ${keyword} ${shorten(item)}: it is no port such as tcp/22`))
   }
   return [...ports.values()]
@@ -226,7 +233,7 @@ function portsIn(values: ReadonlyMap<string, string>, keyword: string, notes: No
 function portIn(text: string): Port | undefined {
   const [, protocol = '', digits = ''] = /^(tcp|udp)\/(\d{1,5})$/i.exec(text) ?? []
   try {
-    return { protocol: protocol.toLowerCase() as Protocol, port: parsePort(digits) }
+    return { protocol: protocol.toLowerCase() as PortProtocol, port: parsePort(digits) }
   } catch {
     return undefined
   }

@@ -5,7 +5,7 @@ import { bound, Draft } from './draft.js'
 import type { ImportResult } from './draft-entries.js'
 import { daemonOptions } from './fwknop-daemon.js'
 import { readStanzas } from './fwknop-file.js'
-import type { Access, Port } from './fwknop-stanza.js'
+import type { StanzaAccess, Port } from './fwknop-stanza.js'
 import { accessOf } from './fwknop-stanza.js'
 import type { Note } from './notes.js'
 import { caution, remark } from './notes.js'
@@ -54,7 +54,10 @@ export function importFwknop(text: string, daemonText?: string): ImportResult {
 }
 
 /** The ports of a stanza; of one that names none those of all others, because pkctl closes no more. */
-function opened({ ports, except }: Access, accesses: readonly Access[]): { ports: readonly Port[]; note: Note[] } {
+function opened(
+  { ports, except }: StanzaAccess,
+  accesses: readonly StanzaAccess[],
+): { ports: readonly Port[]; note: Note[] } {
   const key = ({ protocol, port }: Port) => `${port}/${protocol}`
   const closed = new Set(except.map(key))
   const all = ports ?? new Map(accesses.flatMap(access => (access.ports ?? []).map(port => [key(port), port]))).values()
@@ -63,7 +66,7 @@ function opened({ ports, except }: Access, accesses: readonly Access[]): { ports
 }
 
 /** What pkctl tells credentials apart by. */
-function identityOf({ options, secrets }: Access): string {
+function identityOf({ options, secrets }: StanzaAccess): string {
   const keys = [parseFwknopKey(secrets.key, maxFwknopKey), parseFwknopKey(secrets['hmac-key'], maxFwknopHmacKey)]
   return [String(options['hmac']), ...keys.map(key => key.toString('hex'))].join(' ')
 }

@@ -4,14 +4,14 @@ import { formatPortRange, mergePorts } from '../net/index.js'
 import type { CredentialDraft, DraftEntry, OpenedPorts } from './draft-entries.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
-import type { Protocol } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
 import { formatServicePorts, serviceNameFor } from './service-ports.js'
 import type { UniqueNames } from './unique-names.js'
 
 /** A service that was found, and the credentials that open it. */
 export interface PortGroup {
   readonly entry: DraftEntry
-  readonly protocol: Protocol
+  readonly protocol: PortProtocol
   readonly ports: readonly PortRange[]
   /** Those that open it, as indices, with what they said of it; more than once where several rules are one here. */
   readonly users: ReadonlyMap<number, readonly OpenedPorts[]>
@@ -95,7 +95,7 @@ function divide(lists: readonly ({ id: number; ports: readonly PortRange[] } | n
     .sort((a, b) => (a.ids[0] as number) - (b.ids[0] as number) || (a.ports[0]?.first ?? 0) - (b.ports[0]?.first ?? 0))
 }
 
-export const overlap = (some: readonly PortRange[], others: readonly PortRange[]) =>
+export const rangesOverlap = (some: readonly PortRange[], others: readonly PortRange[]) =>
   some.some(one => others.some(other => one.first <= other.last && other.first <= one.last))
 
 /** As `port` has it in YAML: a number, a range, or a list. */

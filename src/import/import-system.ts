@@ -11,7 +11,7 @@ import { importNfqknockd } from './nfqknockd.js'
 import type { Printed } from './print-yaml.js'
 import { printConfig, printHosts } from './print-yaml.js'
 import { readActionFiles } from './read-action-files.js'
-import { nameOf, readBeside, readRegularFile, readText } from './read-input.js'
+import { inputName, readBeside, readRegularFile, readText } from './read-input.js'
 import { secretPaths } from './secret-paths.js'
 
 const otherFirewalls =
@@ -58,7 +58,7 @@ const systems: Readonly<Record<string, System>> = {
   fwknop: {
     result: source => {
       const file = onlyOne(source, 'fwknop FILE')
-      return { result: importFwknop(readText(file), readBeside(file, 'fwknopd.conf')), from: nameOf(file) }
+      return { result: importFwknop(readText(file), readBeside(file, 'fwknopd.conf')), from: inputName(file) }
     },
     heading: from => `From fwknop, ${from}. ${stop('fwknopd')} ${otherFirewalls}`,
     expected: 'stanzas, each with SOURCE, KEY or KEY_BASE64, HMAC_KEY or HMAC_KEY_BASE64, and OPEN_PORTS',
@@ -88,9 +88,9 @@ export function importFrom(system: string, source: readonly string[], keys: stri
   const secretPath = secretPaths(keys)
   if (system === hostsSystem) {
     const file = onlyOne(source, `${hostsSystem} FILE`)
-    const { hosts, notes } = importIptPkdHosts(readText(file), nameOf(file))
-    const printed = printHosts(hosts, notes, `From ${nameOf(file)}, for ~/.config/pkctl/hosts.yaml.`, secretPath)
-    return { ...printed, nothing: nothingIn(nameOf(file), 'sections such as [home] with a host and a key') }
+    const { hosts, notes } = importIptPkdHosts(readText(file), inputName(file))
+    const printed = printHosts(hosts, notes, `From ${inputName(file)}, for ~/.config/pkctl/hosts.yaml.`, secretPath)
+    return { ...printed, nothing: nothingIn(inputName(file), 'sections such as [home] with a host and a key') }
   }
   const importer = Object.hasOwn(systems, system) ? systems[system] : undefined
   if (!importer) throw unknownSystem(system)
@@ -111,7 +111,7 @@ function unknownSystem(system: string) {
 function fromFile(system: string, read: (text: string) => ImportResult): System['result'] {
   return source => {
     const file = onlyOne(source, `${system} FILE`)
-    return { result: read(readText(file)), from: nameOf(file) }
+    return { result: read(readText(file)), from: inputName(file) }
   }
 }
 

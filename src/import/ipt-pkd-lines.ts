@@ -1,6 +1,6 @@
 /** Rules of iptables, as iptables-save prints them or as commands, with their tables and lines. */
 import type { IptablesRule } from './iptables.js'
-import { readRule, savedWords, valueOf } from './iptables.js'
+import { readIptablesRule, savedWords, valueOf } from './iptables.js'
 import { shorten } from './notes.js'
 
 export interface Line {
@@ -31,7 +31,7 @@ export function readLines(text: string): { lines: Line[]; policies: Policy[] } {
     const [, chain, target] = /^:(\S+) (\S+)/.exec(line) ?? []
     if (chain !== undefined && target !== undefined && table === 'filter') policies.push({ chain, target, number })
     if (!/^(ip6?tables\S* .*)?(-A|-I|--append|--insert) /.test(line)) return
-    const rule = readRule(savedWords(line.replace(/^ip6?tables\S* /, '')))
+    const rule = readIptablesRule(savedWords(line.replace(/^ip6?tables\S* /, '')))
     lines.push({ rule, table: valueOf(rule, '--table') ?? table, number })
   })
   return { lines, policies }
@@ -46,4 +46,4 @@ export function maskOf(rule: IptablesRule): string | undefined {
   return `left out: --mask ${shorten(mask)}: a knock is for the one address that it comes from; prefix4 makes it more`
 }
 
-export const chainOf = (table: string, chain: string | undefined) => `${table} ${chain}`
+export const iptablesChain = (table: string, chain: string | undefined) => `${table} ${chain}`

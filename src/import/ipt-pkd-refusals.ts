@@ -2,7 +2,7 @@
 import { count } from '../util/index.js'
 import type { OpenedPorts, Reject } from './draft-entries.js'
 import type { Draft } from './draft.js'
-import { overlap } from './group-ports.js'
+import { rangesOverlap } from './group-ports.js'
 import type { Line, Policy } from './ipt-pkd-lines.js'
 import type { IptablesRule } from './iptables.js'
 import { isAboutNew, portsOfRule, valueOf } from './iptables.js'
@@ -33,12 +33,12 @@ const isRefusing = ({ rule, table }: Line) =>
   (isOutsideList(rule) ? rule.odd.length === 1 : rule.odd.length === 0 && !isCheck(rule))
 
 /** A rule that refuses ports by their numbers. */
-export interface Refusal extends Pick<OpenedPorts, 'protocol' | 'ports'> {
+export interface RefusedPorts extends Pick<OpenedPorts, 'protocol' | 'ports'> {
   readonly line: Line
   readonly reject: Reject
 }
 
-export const refusalsIn = (lines: readonly Line[]): Refusal[] =>
+export const refusalsIn = (lines: readonly Line[]): RefusedPorts[] =>
   lines.flatMap(line => {
     const ports = isRefusing(line) ? portsOfRule(line.rule) : ''
     const reject = rejectOf(line.rule)
@@ -46,8 +46,8 @@ export const refusalsIn = (lines: readonly Line[]): Refusal[] =>
   })
 
 /** Those that refuse some of these ports. */
-export const refusalsOf = (opening: OpenedPorts, refusals: readonly Refusal[]): Refusal[] =>
-  refusals.filter(({ protocol, ports }) => protocol === opening.protocol && overlap(ports, opening.ports))
+export const refusalsOf = (opening: OpenedPorts, refusals: readonly RefusedPorts[]): RefusedPorts[] =>
+  refusals.filter(({ protocol, ports }) => protocol === opening.protocol && rangesOverlap(ports, opening.ports))
 
 /** What refuses all that nothing accepted before. */
 const isForAll = (line: Line) =>
@@ -59,7 +59,7 @@ const isForAll = (line: Line) =>
 /** Says which rules and policies keep the ports closed beside pkctl. */
 export function sayRefusals(
   opens: readonly OpenedPorts[],
-  refusals: ReadonlySet<Refusal>,
+  refusals: ReadonlySet<RefusedPorts>,
   lines: readonly Line[],
   policies: readonly Policy[],
   draft: Draft,

@@ -3,9 +3,9 @@ import { maxSkewSeconds } from '../config/values.js'
 import { bound, Draft } from './draft.js'
 import type { ImportResult, OpenedPorts } from './draft-entries.js'
 import type { Line } from './ipt-pkd-lines.js'
-import { chainOf, listName, maskOf, readLines } from './ipt-pkd-lines.js'
+import { iptablesChain, listName, maskOf, readLines } from './ipt-pkd-lines.js'
 import { openingOf } from './ipt-pkd-openings.js'
-import type { Refusal } from './ipt-pkd-refusals.js'
+import type { RefusedPorts } from './ipt-pkd-refusals.js'
 import { isCheck, refusalsIn, refusalsOf, sayRefusals, sayReplaced } from './ipt-pkd-refusals.js'
 import type { IptablesRule } from './iptables.js'
 import { interfaceOf } from './interface-names.js'
@@ -27,7 +27,7 @@ export function importIptPkd(text: string): ImportResult {
   bound(knocks.length)
   if (knocks.length === 0) draft.caution('no rule uses ipt_pkd (-m pkd)')
   const setting = settingOf(lines)
-  const called = new Set(knocks.map(({ rule, table }) => chainOf(table, valueOf(rule, '--jump'))))
+  const called = new Set(knocks.map(({ rule, table }) => iptablesChain(table, valueOf(rule, '--jump'))))
   const inCalled = [...called].flatMap(chain => [...(setting.get(chain)?.values() ?? [])].flat())
   const entering = [...knocks.filter(({ rule }) => rule.options.has('--set')), ...inCalled]
   const filled = new Set(entering.map(({ rule }) => listName(rule)))
@@ -35,7 +35,7 @@ export function importIptPkd(text: string): ImportResult {
   const known = new Set([...knocks, ...checks, ...entering])
   const own = new Set([...knocks, ...entering])
   const refusals = refusalsIn(lines.filter(line => !own.has(line))).slice(0, maxRefusals)
-  const refused = new Set<Refusal>()
+  const refused = new Set<RefusedPorts>()
   const lists = new Map<string, OpenedPorts[]>()
   for (const name of filled) {
     const opens = checks.filter(({ rule }) => listName(rule) === name).flatMap(check => openingOf(check, name, draft))
@@ -80,7 +80,7 @@ const isChanging = ({ matches, options, odd }: IptablesRule) =>
 function settingOf(lines: readonly Line[]): Map<string, Map<string, Line[]>> {
   const chains = new Map<string, Map<string, Line[]>>()
   for (const line of lines.filter(({ rule }) => rule.options.has('--set'))) {
-    const chain = chainOf(line.table, line.rule.chain)
+    const chain = iptablesChain(line.table, line.rule.chain)
     const alike = chains.get(chain) ?? new Map<string, Line[]>()
     chains.set(chain, alike)
     const what = `${listName(line.rule)} ${valueOf(line.rule, '--mask')}`
@@ -94,7 +94,7 @@ function settingOf(lines: readonly Line[]): Map<string, Map<string, Line[]>> {
 /** The rules that enter the source of a knock: its own, and one of those that do the same in the chain it goes to. */
 function enteringFor(knock: Line, setting: ReadonlyMap<string, ReadonlyMap<string, readonly Line[]>>): Line[] {
   const own = knock.rule.options.has('--set') ? [knock] : []
-  const alike = setting.get(chainOf(knock.table, valueOf(knock.rule, '--jump')))?.values() ?? []
+  const alike = setting.get(iptablesChain(knock.table, valueOf(knock.rule, '--jump')))?.values() ?? []
   return [...own, ...[...alike].flatMap(([first]) => first ?? [])]
 }
 

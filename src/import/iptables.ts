@@ -1,7 +1,7 @@
 /** Rules of iptables, as commands and as iptables-save print them: which options they have, and what is none of ours. */
 import type { PortRange } from '../net/index.js'
-import type { Protocol } from './service-ports.js'
-import { portsOf } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
+import { readIptablesPorts } from './service-ports.js'
 
 export interface IptablesRule {
   /** `append`, `insert`, `delete`, or another command's letter. */
@@ -91,7 +91,7 @@ export const savedWords = (line: string): string[] =>
   )
 
 /** Reads the words behind the program's name. */
-export function readRule(words: readonly string[]): IptablesRule {
+export function readIptablesRule(words: readonly string[]): IptablesRule {
   if (words.length > maxWords)
     return { action: '', chain: '', options: new Map(), matches: [], negated: new Set(), odd: ['too many words'] }
   const left = words.flatMap(word => {
@@ -154,7 +154,7 @@ export function addressesOf(rule: IptablesRule, option: '--source' | '--destinat
   return value !== undefined && /^([0.]+|::)\/0(\.0\.0\.0)?$/.test(value) ? undefined : value
 }
 
-const protocols: Readonly<Record<string, Protocol>> = {
+const protocols: Readonly<Record<string, PortProtocol>> = {
   tcp: 'tcp',
   udp: 'udp',
   sctp: 'sctp',
@@ -164,13 +164,13 @@ const protocols: Readonly<Record<string, Protocol>> = {
 }
 
 /** The ports that a rule is about, or what it lacks. */
-export function portsOfRule(rule: IptablesRule): { protocol: Protocol; ports: PortRange[] } | string {
+export function portsOfRule(rule: IptablesRule): { protocol: PortProtocol; ports: PortRange[] } | string {
   const given = valueOf(rule, '--protocol')?.toLowerCase() ?? ''
   const protocol = Object.hasOwn(protocols, given) ? protocols[given] : undefined
   if (protocol === undefined) return 'it does not say tcp, udp or sctp'
   const text = valueOf(rule, '--dport') ?? valueOf(rule, '--dports')
   if (text === undefined) return 'it names no port'
   if (rule.options.has('--dport') && rule.options.has('--dports')) return 'it names ports in two ways'
-  const ports = portsOf(text, protocol)
+  const ports = readIptablesPorts(text, protocol)
   return ports ? { protocol, ports } : 'its port is not known here'
 }

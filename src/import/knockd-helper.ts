@@ -9,7 +9,7 @@ import { Draft } from './draft.js'
 import { levelOf, rateOf } from './iptables-log.js'
 import type { Note } from './notes.js'
 import { caution, shorten } from './notes.js'
-import { portsOf } from './service-ports.js'
+import { readIptablesPorts } from './service-ports.js'
 import type { ShellCommand } from './shell-words.js'
 import { readShell } from './shell-words.js'
 
@@ -84,7 +84,7 @@ function addService(
   const { name, flags } = init
   if (!namePattern.test(name)) return leave('pkctl does not take this name')
   const protocol = flags.has('--udp') ? 'udp' : 'tcp'
-  const ports = portsOf(flags.get('--port') ?? '', protocol)
+  const ports = readIptablesPorts(flags.get('--port') ?? '', protocol)
   if (!ports) return leave('its port is not known here')
   if (protocol === 'udp' && flags.has('--syn')) return leave('--udp and --syn exclude each other')
   const log = logOf(flags)

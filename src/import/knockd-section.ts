@@ -11,7 +11,7 @@ import { secondsOf } from './knockd-file.js'
 import type { FileReader } from './knockd-knocks.js'
 import { knocksOf } from './knockd-knocks.js'
 import { deletesRules, repeatable } from './knockd-repeats.js'
-import { triggerOf } from './knockd-trigger.js'
+import { triggerDraft } from './knockd-trigger.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
 
@@ -151,7 +151,7 @@ export class KnockSection {
 
   /** The trigger for a key, of which there is one where its text is not empty. */
   #run(values: ReadonlyMap<string, string>, key: string): TriggerDraft | undefined {
-    const trigger = triggerOf(values, key, this.#notes)
+    const trigger = triggerDraft(values, key, this.#notes)
     if (!trigger) return undefined
     this.isTriggered = true
     const lines = [values.get(key) ?? '', values.get(`${key}_6`) ?? '']

@@ -5,7 +5,11 @@ import { caution } from './notes.js'
 import { literalWords } from './shell-words.js'
 
 /** Undefined where there is no command, or none that can be run. */
-export function triggerOf(values: ReadonlyMap<string, string>, key: string, notes: Note[]): TriggerDraft | undefined {
+export function triggerDraft(
+  values: ReadonlyMap<string, string>,
+  key: string,
+  notes: Note[],
+): TriggerDraft | undefined {
   const line = values.get(key)
   const line6 = values.get(`${key}_6`)
   if (!line && !line6) return undefined

@@ -11,7 +11,7 @@ import type { PkdRule } from './pkd-credentials.js'
 import { addPkdRules, unusable } from './pkd-credentials.js'
 import type { FlatObject } from './relaxed-json.js'
 import { readRelaxedJson, RelaxedJsonError } from './relaxed-json.js'
-import type { Protocol } from './service-ports.js'
+import type { PortProtocol } from './service-ports.js'
 import { literalWords } from './shell-words.js'
 
 export interface ActionFile {
@@ -130,7 +130,7 @@ function openingsOf(text: Text, notes: Note[]): OpenedPorts[] | string {
   }))
 }
 
-const protocolsOf: Readonly<Record<string, readonly Protocol[]>> = {
+const protocolsOf: Readonly<Record<string, readonly PortProtocol[]>> = {
   any: ['tcp', 'udp'],
   tcp: ['tcp'],
   udp: ['udp'],

@@ -7,7 +7,7 @@ import type { Note } from './notes.js'
 import { shorten } from './notes.js'
 
 /** A file that is to be written for a secret. */
-interface SecretFile {
+interface NewSecretFile {
   readonly path: string
   readonly content: string
 }
@@ -16,7 +16,7 @@ export interface Printed {
   readonly yaml: string
   /** For stderr, one line each. */
   readonly warnings: readonly string[]
-  readonly files: readonly SecretFile[]
+  readonly files: readonly NewSecretFile[]
   /** Whether there is no entry, and so nothing of use. */
   readonly isEmpty: boolean
 }
@@ -30,7 +30,7 @@ const commentWidth = 100
 
 /** A configuration. */
 export function printConfig(result: ImportResult, heading: string, secretPath: SecretPath): Printed {
-  const files: SecretFile[] = []
+  const files: NewSecretFile[] = []
   const printer = (entry: DraftEntry) => withSecrets(entry, secretPath, files)
   const root = new YAMLMap()
   for (const [option, value] of result.settings) root.items.push(pairOf(option, value, [], true))
@@ -50,7 +50,7 @@ export function printHosts(
   heading: string,
   secretPath: SecretPath,
 ): Printed {
-  const files: SecretFile[] = []
+  const files: NewSecretFile[] = []
   const root = mapOf(hosts.map(host => withSecrets(host, secretPath, files)))
   return finish(root, heading, notes, hosts, files)
 }
@@ -60,7 +60,7 @@ function finish(
   heading: string,
   notes: readonly Note[],
   entries: readonly DraftEntry[],
-  files: readonly SecretFile[],
+  files: readonly NewSecretFile[],
 ): Printed {
   const warnings = [
     ...notes.filter(({ warning }) => warning).map(({ text }) => oneLine(text)),
@@ -110,7 +110,7 @@ interface Ready {
 function withSecrets(
   { name, options, secrets, notes }: DraftEntry,
   secretPath: SecretPath,
-  files: SecretFile[],
+  files: NewSecretFile[],
 ): Ready {
   const given = Object.entries(secrets).map(([option, secret]) => {
     const file = /[\r\n]/.test(secret) ? undefined : secretPath(name, option)

@@ -5,10 +5,10 @@ import { decodeText, expandHome, oneLine, readNamed, reasonOf, UserError } from 
 
 const maxBytes = 1024 * 1024
 /** What messages call the file. */
-export const nameOf = (file: string) => (file === '-' ? 'stdin' : file)
+export const inputName = (file: string) => (file === '-' ? 'stdin' : file)
 
 export function readText(file: string): string {
-  const about = oneLine(nameOf(file))
+  const about = oneLine(inputName(file))
   let bytes: Buffer
   try {
     bytes = readBytes(file)
@@ -42,7 +42,7 @@ function readBytes(file: string): Buffer {
       const count = readSome(handle, buffer, length)
       length += count
       if (count === 0) return buffer.subarray(0, length)
-      if (length > maxBytes) throw new UserError(`${oneLine(nameOf(file))} is larger than 1 MiB`)
+      if (length > maxBytes) throw new UserError(`${oneLine(inputName(file))} is larger than 1 MiB`)
     }
   } finally {
     if (handle !== 0) fs.closeSync(handle)

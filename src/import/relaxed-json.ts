@@ -29,14 +29,14 @@ export class RelaxedJsonError extends Error {
 }
 
 export function readRelaxedJson(text: string): Relaxed {
-  return new Reader(text.replace(/^\ufeff/, '')).document()
+  return new JsonReader(text.replace(/^\ufeff/, '')).document()
 }
 
 const example = '[ { "name": "ssh", "key": "secret", "tag": "SSHK", "protocol": "tcp", "port": 22 } ]'
 
 const blank = /\s+|\/\/[^\n]*|#[^\n]*|\/\*[^]*?\*\//y
 
-class Reader {
+class JsonReader {
   #at = 0
   // Line ends before the character `counted`, and one.
   #lines = 1

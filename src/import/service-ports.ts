@@ -2,7 +2,7 @@
 import type { PortRange } from '../net/index.js'
 import { formatPortRange, formatPorts, mergePorts, parsePort } from '../net/index.js'
 
-export type Protocol = 'tcp' | 'udp' | 'sctp'
+export type PortProtocol = 'tcp' | 'udp' | 'sctp'
 
 // A table of its own, and not that of the machine, so that what is printed is the same everywhere.
 const known: Readonly<Record<string, number>> = {
@@ -29,7 +29,7 @@ const known: Readonly<Record<string, number>> = {
 const names = new Map(Object.entries(known).map(([name, port]) => [`${port}${name.slice(name.indexOf('/'))}`, name]))
 
 /** A number or a name; undefined for what is neither. */
-export function portOf(text: string, protocol: Protocol): number | undefined {
+export function portOf(text: string, protocol: PortProtocol): number | undefined {
   if (Object.hasOwn(known, `${text}/${protocol}`)) return known[`${text}/${protocol}`]
   try {
     return parsePort(text)
@@ -39,12 +39,12 @@ export function portOf(text: string, protocol: Protocol): number | undefined {
 }
 
 /** `22`, `ssh`, `6000:6010` and `6000:`, several with commas between them, as iptables has them; merged. */
-export function portsOf(text: string, protocol: Protocol): PortRange[] | undefined {
+export function readIptablesPorts(text: string, protocol: PortProtocol): PortRange[] | undefined {
   const ranges = text.split(',').map(part => rangeOf(part, protocol))
   return ranges.every(range => range !== undefined) ? mergePorts(ranges) : undefined
 }
 
-function rangeOf(text: string, protocol: Protocol): PortRange | undefined {
+function rangeOf(text: string, protocol: PortProtocol): PortRange | undefined {
   const [from = '', to = from, ...more] = text.split(':')
   const first = portOf(from === '' && text !== '' ? '1' : from, protocol)
   const last = portOf(to === '' && text.includes(':') ? '65535' : to, protocol)
@@ -52,11 +52,11 @@ function rangeOf(text: string, protocol: Protocol): PortRange | undefined {
   return { first, last }
 }
 
-export const formatServicePorts = (protocol: Protocol, ports: readonly PortRange[]): string =>
+export const formatServicePorts = (protocol: PortProtocol, ports: readonly PortRange[]): string =>
   `${formatPorts(ports)}/${protocol}`
 
 /** What a service for these ports is called. */
-export function serviceNameFor(protocol: Protocol, ports: readonly PortRange[]): string {
+export function serviceNameFor(protocol: PortProtocol, ports: readonly PortRange[]): string {
   const [range, ...more] = ports
   if (!range) return protocol
   const name = more.length === 0 && range.first === range.last ? names.get(`${range.first}/${protocol}`) : undefined

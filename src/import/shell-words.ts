@@ -19,7 +19,7 @@ export interface ShellCommand {
 
 /** The simple commands of a script, in their order; `plain` is whether there was nothing else, as operators. */
 export function readShell(text: string): { commands: ShellCommand[]; plain: boolean } {
-  const reader = new Reader(text)
+  const reader = new WordReader(text)
   reader.read()
   return { commands: reader.commands, plain: reader.plain }
 }
@@ -36,7 +36,7 @@ const expands = '$`*?['
 // No other space is one to a shell; the last is of lines that end as in DOS.
 const blanks = ' \t\r'
 
-class Reader {
+class WordReader {
   readonly commands: ShellCommand[] = []
   plain = true
   #at = 0

@@ -112,7 +112,7 @@ interface Varied<S> {
  * How packets begin that tell no one whose they are: with words that the server's identity and the time give, the same
  * for all of its users. A hint in the packet says which of their secrets it was made with.
  */
-interface Rotation<S> {
+export interface PacketRotation<S = unknown> {
   /** How long a period is. Those before and after the current one count as well. */
   readonly periodSeconds: number
   /** Bytes 4 to 7, as the first word. */
@@ -151,7 +151,7 @@ export interface KnockFormat<S = unknown> {
    */
   firstWord(secret: S, time: number): number
   /** For a format whose packets begin otherwise in each period of time. */
-  readonly rotation?: Rotation<S>
+  readonly rotation?: PacketRotation<S>
   /**
    * Checks the `length` bytes at `at`, which begin with the secret's first word (at a time that
    * counts) and were sent to `port`. Undefined

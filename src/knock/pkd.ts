@@ -17,7 +17,7 @@ import { SecretFormatError } from './secret-errors.js'
 import type { KnockFormat } from './format.js'
 
 export const payloadLength = 56
-export const tagLength = 4
+export const pkdTagLength = 4
 export const maxKeyLength = 40
 export const defaultTag = 'PKD0'
 
@@ -51,7 +51,7 @@ export interface PkdSecret {
 
 /** `text` as ASCII, or as hex when it starts with 0x; up to 4 bytes, padded with zeros. */
 export function parseTag(text: string): Buffer {
-  return padded('tag', text, tagLength)
+  return padded('tag', text, pkdTagLength)
 }
 
 /** `text` as ASCII, or as hex when it starts with 0x; 1 to 40 bytes. A longer key is an error and is never cut. */
@@ -90,7 +90,7 @@ export function encodePkd(fields: PkdFields, port: number, key: PkdKey): Buffer 
 
 /** Writes the first 24 bytes. */
 export function encodeHeader(fields: PkdFields, payload: Buffer): void {
-  fields.tag.copy(payload, 0, 0, tagLength)
+  fields.tag.copy(payload, 0, 0, pkdTagLength)
   payload.writeBigUInt64LE(BigInt(fields.time), timeOffset)
   fields.random.copy(payload, randomOffset, 0, randomLength)
 }

@@ -14,7 +14,7 @@ export type Digest = (typeof digests)[number]
 export const hourKinds = ['utc', 'local'] as const
 export type HourKind = (typeof hourKinds)[number]
 
-export interface Rotation {
+export interface RotatingSequence {
   readonly secret: string
   readonly digest: Digest
   /** The range of ports; `first` is below `last`. */
@@ -25,7 +25,7 @@ export interface Rotation {
 const hourSeconds = 3600
 
 /** The sequence of the hour that starts at `hourStart`, in Unix seconds. */
-export function rotatingSteps({ secret, digest, first, last }: Rotation, hourStart: number): Step[] {
+export function rotatingSteps({ secret, digest, first, last }: RotatingSequence, hourStart: number): Step[] {
   const bytes = createHash(digest).update(`${secret}${hourStart}`).digest()
   return Array.from({ length: bytes.length / 2 }, (_, i) => ({
     port: (bytes.readUInt16BE(i * 2) % (last - first)) + first,

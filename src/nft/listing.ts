@@ -139,8 +139,8 @@ export function parseElementText(text: string): ListedElement | undefined {
   const expires = /\bexpires (\S+)/.exec(attributes)?.[1]
   return {
     value,
-    ...(timeout === undefined ? {} : { timeout: Math.floor(parseTime(timeout)) }),
-    ...(expires === undefined ? {} : { expires: Math.floor(parseTime(expires)) }),
+    ...(timeout === undefined ? {} : { timeout: Math.floor(parseNftTime(timeout)) }),
+    ...(expires === undefined ? {} : { expires: Math.floor(parseNftTime(expires)) }),
     ...(comment === undefined ? {} : { comment }),
   }
 }
@@ -148,7 +148,7 @@ export function parseElementText(text: string): ListedElement | undefined {
 const secondsIn: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1, ms: 0.001 }
 
 /** Seconds of a time such as `1d2h3m4s5ms`. */
-export function parseTime(text: string): number {
+export function parseNftTime(text: string): number {
   const parts = [...text.matchAll(/(\d+)(ms|[dhms])/g)]
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (secondsIn[unit ?? ''] ?? 0), 0)
 }

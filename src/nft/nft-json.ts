@@ -120,13 +120,13 @@ export const goto = (target: string): Expression => ({ goto: { target } })
 export const vmap = (key: Json, map: string): Expression => ({ vmap: { key, data: `@${map}` } })
 export const setMark = (value: Json): Expression => ({ mangle: { key: meta('mark'), value } })
 
-export interface Rate {
+export interface LimitRate {
   readonly count: number
   readonly unit: 'second' | 'minute' | 'hour' | 'day' | 'week'
 }
 
 /** Matches while the rate is kept to; with `over`, matches what exceeds it. */
-export const limit = (rate: Rate, burst: number, over = false): Json => ({
+export const limit = (rate: LimitRate, burst: number, over = false): Json => ({
   limit: { rate: rate.count, per: rate.unit, burst, ...(over ? { inv: true } : {}) },
 })
 

@@ -42,7 +42,7 @@ const question = '{"nftables":[{"list":{"tables":{"family":"arp"}}}]}\n'
 /** nft's own JSON has blanks, so a line of ours that it quotes in a complaint does not begin so. */
 const answer = '{"nftables": [{"metainfo"'
 
-interface Waiting {
+interface WaitingCommands {
   readonly complaint: string[]
   readonly resolve: (complaint: string) => void
   readonly reject: (error: Error) => void
@@ -66,7 +66,7 @@ export const openSession: OpenSession = () => {
 class NftProcess implements NftSession {
   readonly ended: Promise<string>
   bytes = 0
-  readonly #waiting: Waiting[] = []
+  readonly #waiting: WaitingCommands[] = []
   #end: string | undefined
   #last = ''
 

@@ -62,7 +62,7 @@ export function realNft(run: Execute = execute): Nft {
 
   const change = (operation: string, args: readonly string[], commands: readonly Command[]) =>
     nft(operation, args, JSON.stringify({ nftables: withInlineElements(commands) }), {
-      name: `${operation}, ${summary(commands)}`,
+      name: `${operation}, ${transactionSummary(commands)}`,
     })
 
   async function listing(args: readonly string[], limits?: RunLimits): Promise<Listing> {
@@ -106,7 +106,7 @@ export function realNft(run: Execute = execute): Nft {
 }
 
 /** What a transaction does, in a few words. The log has no need of the ports of knocks. */
-export function summary(commands: readonly Command[]): string {
+export function transactionSummary(commands: readonly Command[]): string {
   const kinds = commands.map(command => {
     const [verb = '', object] = Object.entries(command)[0] ?? []
     return `${verb} ${Object.keys(asObject(object))[0] ?? ''}`

@@ -9,7 +9,7 @@ import { withInlineElements } from './inline-elements.js'
 import type { Command } from './nft-json.js'
 import { addChain, addTable, deleteChain, family } from './nft-json.js'
 import type { Nft } from './nft.js'
-import { summary } from './nft.js'
+import { transactionSummary } from './nft.js'
 import type { OpenSession, NftSession } from './nft-session.js'
 import { knowsPersist, owned, withTableFlags } from './table-flags.js'
 
@@ -93,7 +93,7 @@ export class TableOwner {
   }
 
   async #run(session: NftSession, commands: readonly Command[], how: 'apply' | 'check'): Promise<void> {
-    const name = `nft${how === 'check' ? ' --check' : ''}, ${summary(commands)}`
+    const name = `nft${how === 'check' ? ' --check' : ''}, ${transactionSummary(commands)}`
     const wanted = owning(withInlineElements(commands))
     let complaint: string
     try {

@@ -42,7 +42,7 @@ export function openSocket(domain: number, type: number, protocol: number): numb
  * Sends `text` to the socket at `address`: an absolute path, or a name that begins with @ (an abstract socket). Does not
  * wait: throws when it has no reader, or when its buffer is full.
  */
-export function sendDatagram(address: string, text: string): void {
+export function sendToSocket(address: string, text: string): void {
   const { sendto } = declared()
   const where = socketAddress(address)
   const descriptor = openSocket(afUnix, sockDgram, 0)

@@ -1,5 +1,5 @@
 /** NFQUEUE and the packets that come through it. */
-export { sendDatagram } from './datagram.js'
+export { sendToSocket } from './datagram.js'
 export { answerMadeUp } from './made-up-packet.js'
 export { endProcess, isClockSynchronised, openLibraries } from './libraries.js'
 export type { Batch, HeldAnswer } from './nfqueue.js'

@@ -11,7 +11,7 @@ interface WithErrno<T> {
   readonly errnoMessage: string
 }
 
-export type Handle = JsExternal
+export type NativeHandle = JsExternal
 
 const call = (library: string, retType: number, paramsType: number[]) => ({
   library,
@@ -54,10 +54,10 @@ export interface Libraries {
   /** Calls a function that returns an int, and throws a CallError when that is negative. */
   int(name: string, ...params: unknown[]): number
   /** Calls a function that returns a pointer, and throws a CallError when that is NULL. */
-  pointer(name: string, ...params: unknown[]): Handle
+  pointer(name: string, ...params: unknown[]): NativeHandle
   /** Has the kernel deliver to a socket only what this program of classic BPF lets through. Throws a CallError. */
   attachFilter(descriptor: number, program: Buffer): void
-  readonly null: Handle
+  readonly null: NativeHandle
 }
 
 // asm-generic/socket.h, linux/filter.h
@@ -127,7 +127,7 @@ export function openLibraries(): Libraries {
       return result.value
     },
     pointer(name, ...params) {
-      const result = invoke<Handle>(name, params)
+      const result = invoke<NativeHandle>(name, params)
       if (isNullPointer(result.value)) throw failure(name, result)
       return result.value
     },

@@ -5,7 +5,7 @@
  * costs a fraction of a call through FFI.
  */
 import * as fs from 'node:fs'
-import type { Handle, Libraries } from './libraries.js'
+import type { NativeHandle, Libraries } from './libraries.js'
 import { CallError, openLibraries } from './libraries.js'
 import { readQueuedPacket, verdictBuffer, verdictLength, writeVerdict } from './netlink.js'
 import { explainOpenError } from './open-error.js'
@@ -84,8 +84,8 @@ const flagPassOverflow = 1
 
 export class PacketQueue {
   readonly #c: Libraries
-  readonly #handle: Handle
-  readonly #queue: Handle
+  readonly #handle: NativeHandle
+  readonly #queue: NativeHandle
   readonly #descriptor: number
   readonly #wakeReader: number
   /** Writing a byte here wakes the loop, from any thread. */
@@ -93,7 +93,7 @@ export class PacketQueue {
   readonly #number: number
   #ruleset: RulesetEvents | undefined
 
-  private constructor(c: Libraries, handle: Handle, queue: Handle, number: number) {
+  private constructor(c: Libraries, handle: NativeHandle, queue: NativeHandle, number: number) {
     this.#c = c
     this.#handle = handle
     this.#queue = queue

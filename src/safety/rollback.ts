@@ -11,8 +11,8 @@ import type { ChangedUnits, EarlierFile, UnconfirmedChange } from '../config/unc
 import { outlivedChange, removeUnconfirmed, writeUnconfirmed, writtenChange } from '../config/unconfirmed-change.js'
 import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/nft-errors.js'
-import type { Change, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
-import { prefixesDiffer, prefixOf } from '../nft/index.js'
+import type { FirewallResult, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
+import { prefixesDiffer, grantPrefix } from '../nft/index.js'
 import { ask, reasonOf, rollbackDirectory as directory, UserError } from '../util/index.js'
 import type { rollbackRequests, Waiting } from './ask-rollback-process.js'
 import { undoAround } from './undo-files.js'
@@ -52,7 +52,7 @@ export function rollbackState(
   const masked = remasked.flatMap(({ spec }) =>
     grantsOf(spec.name).map(grant => {
       const { version, address } = splitPrefix(grant.source)
-      return { ...grant, source: maskAddress(address, prefixOf(spec, version)) }
+      return { ...grant, source: maskAddress(address, grantPrefix(spec, version)) }
     }),
   )
   const whole = [...removed, ...remasked].map(({ spec }) => spec.name)
@@ -227,7 +227,7 @@ export async function rollBack(
   firewall: Firewall,
   saved: Pick<RollbackState, 'services' | 'added' | 'grants' | 'made'>,
   elapsed: number,
-): Promise<Change> {
+): Promise<FirewallResult> {
   const { services, added } = saved
   const grants = saved.grants.flatMap(grant => {
     const secondsLeft = grant.secondsLeft === null ? null : grant.secondsLeft - elapsed

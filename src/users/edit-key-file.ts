@@ -7,13 +7,13 @@ import * as path from 'node:path'
 import { decodeText, inDirectory, reasonOf, replaceFile, UserError } from '../util/index.js'
 
 /** As the daemon. */
-export const maxBytes = 16 * 1024 * 1024
+export const maxKeyFileBytes = 16 * 1024 * 1024
 /** Public keys are no secrets, and the daemon must be able to read them. */
 const newMode = 0o644
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
 
 /** The text; empty where there is no file. Throws a UserError. */
-export function readKeyFile(file: string): string {
+export function readUserKeys(file: string): string {
   const bytes = readBytes(file)
   const text = bytes && decodeText(bytes)
   if (bytes && (text === undefined || text.includes('\0'))) throw new UserError(`${file} is not text`)
@@ -31,7 +31,7 @@ function opened<T>(file: string, read: (descriptor: number) => T): T | undefined
     try {
       const stat = fs.fstatSync(descriptor)
       if (!stat.isFile()) throw new UserError(`${file} is not a regular file`)
-      if (stat.size > maxBytes) throw new UserError(`${file} is larger than 16 MiB`)
+      if (stat.size > maxKeyFileBytes) throw new UserError(`${file} is larger than 16 MiB`)
       return read(descriptor)
     } finally {
       fs.closeSync(descriptor)
@@ -62,7 +62,7 @@ export function writeKeyFile(file: string, before: string, text: string): void {
         // Of another user's file, root keeps the owner; an owner who is not root cannot change it.
         if (there) fs.fchownSync(descriptor, there.uid, there.gid)
         fs.fchmodSync(descriptor, there ? there.mode & 0o7777 : newMode)
-        if (readKeyFile(file) !== before) throw new UserError(`${file} has just been changed`, 'run the command again')
+        if (readUserKeys(file) !== before) throw new UserError(`${file} has just been changed`, 'run the command again')
       },
     })
   } catch (error) {

@@ -9,7 +9,7 @@ import { locateKeyFile } from '../config/index.js'
 import type { SshPublicKey } from '../knock/openssh/index.js'
 import { parseRevocations, SshFormatError } from '../knock/openssh/index.js'
 import { count, UserError } from '../util/index.js'
-import { readBytes, readKeyFile } from './edit-key-file.js'
+import { readBytes, readUserKeys } from './edit-key-file.js'
 import type { UserLine } from './key-lines.js'
 import { fingerprintText, readUsers } from './key-lines.js'
 import type { HomeFile, KeyPlace } from './key-places.js'
@@ -92,7 +92,7 @@ class KeyFiles {
   linesIn(file: string): readonly UserLine[] {
     const known = this.#read.get(file)
     if (known) return known
-    const lines = readUsers(readKeyFile(file), file).users.filter(line => !line.isCertAuthority)
+    const lines = readUsers(readUserKeys(file), file).users.filter(line => !line.isCertAuthority)
     this.#read.set(file, lines)
     return lines
   }

@@ -2,20 +2,20 @@
 import type { KeyProblem, KeyText, SshPublicKey } from '../knock/openssh/index.js'
 import { parsePublicKey, readKeyText, SshFormatError } from '../knock/openssh/index.js'
 import { UserError } from '../util/index.js'
-import { readBytes, readKeyFile, writeKeyFile } from './edit-key-file.js'
+import { readBytes, readUserKeys, writeKeyFile } from './edit-key-file.js'
 import type { NewUser, UserLine } from './key-lines.js'
 import { optionsText, readUsers, withoutUser, withUser } from './key-lines.js'
 import type { KeyPlace } from './key-places.js'
 import { isTextList, listKeys } from './revoked-list.js'
 
 /** A user, and where the line is. */
-export interface User extends UserLine {
+export interface CredentialUser extends UserLine {
   readonly credential: string
   readonly file: string
 }
 
 interface Users {
-  readonly users: readonly User[]
+  readonly users: readonly CredentialUser[]
   readonly problems: readonly KeyProblem[]
 }
 
@@ -23,7 +23,7 @@ interface Users {
 export function allUsers(places: readonly KeyPlace[]): Users {
   const found = places.flatMap(({ credential, files }) =>
     files.map(file => {
-      const { users, problems } = readUsers(readKeyFile(file), file)
+      const { users, problems } = readUsers(readUserKeys(file), file)
       return { users: users.map(user => ({ ...user, credential, file })), problems }
     }),
   )
@@ -51,9 +51,9 @@ export function addUser({ credential, files, revoked, opens }: KeyPlace, user: N
     throw new UserError(`credential ${credential} does not open ${more}`, `it opens ${opens.join(', ') || 'nothing'}`)
   // The line may be in any of its files; it is added to the first.
   for (const other of files.slice(1)) {
-    if (withUser(readKeyFile(other), other, user) === undefined) return { changed: false, file: other, made: [] }
+    if (withUser(readUserKeys(other), other, user) === undefined) return { changed: false, file: other, made: [] }
   }
-  const before = readKeyFile(file)
+  const before = readUserKeys(file)
   const text = withUser(before, file, user)
   if (text !== undefined) writeKeyFile(file, before, text)
   const made = revoked.filter(list => readBytes(list) === undefined)
@@ -63,7 +63,7 @@ export function addUser({ credential, files, revoked, opens }: KeyPlace, user: N
 
 interface Revoked {
   /** The lines that were removed; none where there is no such user. */
-  readonly removed: readonly User[]
+  readonly removed: readonly CredentialUser[]
   /** Files of revoked keys in which the keys are now. */
   readonly listedIn: readonly string[]
 }
@@ -73,11 +73,11 @@ interface Revoked {
  * in text, so that a copy of a line elsewhere counts no longer, either.
  */
 export function revokeUser(places: readonly KeyPlace[], name: string): Revoked {
-  const removed: User[] = []
+  const removed: CredentialUser[] = []
   const listedIn = new Set<string>()
   for (const { credential, files, revoked } of places) {
     for (const file of files) {
-      const before = readKeyFile(file)
+      const before = readUserKeys(file)
       const { text, removed: lines } = withoutUser(before, file, name)
       if (lines.length === 0) continue
       const list = revoked.find(isTextList)
@@ -94,7 +94,7 @@ export function revokeUser(places: readonly KeyPlace[], name: string): Revoked {
 
 /** The keys in an authorized_keys file, each once, without those of authorities. Throws a UserError. */
 export function keysIn(file: string): { keys: readonly UserLine[]; problems: readonly KeyProblem[] } {
-  const { users, problems } = readUsers(readKeyFile(file), file)
+  const { users, problems } = readUsers(readUserKeys(file), file)
   const keys: UserLine[] = []
   for (const line of users) {
     if (line.isCertAuthority) continue

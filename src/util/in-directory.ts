@@ -33,7 +33,7 @@ export function inDirectory<T>(file: string, act: (there: string, isExposed: boo
 }
 
 /** What a directory on the way lacks is said of the file, as the kernel does. */
-function way(file: string, directory: string): Place {
+function way(file: string, directory: string): OpenDirectory {
   try {
     return walk(directory, at => lstat(at))
   } catch (error) {
@@ -68,13 +68,13 @@ function lstat(file: string, missing?: () => void): fs.Stats {
   return fs.lstatSync(file)
 }
 
-interface Place {
+interface OpenDirectory {
   readonly descriptor: number
   readonly isExposed: boolean
 }
 
 /** The caller closes the descriptor. `find` gets each name on the way, and that of the directory in which it is. */
-function walk(directory: string, find: (at: string, parent: string) => fs.Stats): Place {
+function walk(directory: string, find: (at: string, parent: string) => fs.Stats): OpenDirectory {
   const names = directory.split('/').filter(Boolean)
   let at = fs.openSync('/', O_PATH | O_DIRECTORY)
   let isExposed = false

@@ -20,14 +20,14 @@ export function oneLine(text: string): string {
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value === '' ? 'empty text' : quote(value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  return kindOf(value)
+  return sortOfValue(value)
 }
 
 /** `1 service`, `2 services`. */
 export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`
 
 /** What sort of value it is, for messages that must not show a secret. */
-export function kindOf(value: unknown): string {
+export function sortOfValue(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'a mapping'

@@ -7,7 +7,7 @@ import { parseIdentity } from '../../src/knock/pk1/identity.js'
 import { plainRequest } from '../../src/knock/pk1/request.js'
 import { sealSymmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
 import { prefixLength } from '../../src/knock/pk1/period.js'
-import { encodePkd, parsePkdKey, parseTag, payloadLength, tagLength } from '../../src/knock/pkd.js'
+import { encodePkd, parsePkdKey, parseTag, payloadLength, pkdTagLength } from '../../src/knock/pkd.js'
 import { knockPort } from '../support/knocks.js'
 import { addressNumber } from './addresses.js'
 import type { Link } from './frames.js'
@@ -72,7 +72,7 @@ function buildFrames(storm: Storm): Frames {
     if (kind === 'own-length') return randomBytes(symmetricLength)
     if (kind === 'own-prefix') return Buffer.concat([prefix, randomBytes(symmetricLength - prefixLength)])
     if (kind === 'own-identity') return strangersKnock(identity, port)
-    if (kind === 'shaped') return Buffer.concat([tag, random.subarray(tagLength)])
+    if (kind === 'shaped') return Buffer.concat([tag, random.subarray(pkdTagLength)])
     // Stamped as if sent when it will be, as knocks of many clients are.
     const time = now + 1 + Math.floor(i / (rate || count))
     return encodePkd({ tag, time, random: random.subarray(0, 12) }, knockPort, key)

@@ -8,7 +8,7 @@ import { createPktables } from '../../src/cli/pktables-program.js'
 import { createProgram } from '../../src/cli/program.js'
 import { realTerminal } from '../../src/cli/output/real-terminal.js'
 import { hostEntryOptions } from '../../src/client/host-entry.js'
-import { configJsonSchema, knownKeys } from '../../src/config/schema.js'
+import { configJsonSchema, configurationKeys } from '../../src/config/schema.js'
 import { must, root, run } from '../support/commands.js'
 
 const program = commandTree(await createProgram(realTerminal()))
@@ -94,7 +94,7 @@ describe('the manual pages', () => {
     const page = text.get('pkctl.yaml.5') as string
     const places = ['queue', 'marks', 'limits', 'socket', 'log', 'services.*', 'services.*.log', 'credentials.*']
     for (const place of places) {
-      const keys = knownKeys(place)
+      const keys = configurationKeys(place)
       assert.ok(keys.length > 0, place)
       for (const key of keys)
         assert.match(page, new RegExp(`^ +${place.replace('*', 'NAME')}.${key}(: \\w+)?( |$)`, 'm'))

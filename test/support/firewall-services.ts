@@ -23,7 +23,7 @@ import {
   vmap,
 } from '../../src/nft/nft-json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
-import type { Change } from '../../src/nft/reconcile/firewall.js'
+import type { FirewallResult } from '../../src/nft/reconcile/firewall.js'
 import { Firewall as RealFirewall } from '../../src/nft/reconcile/firewall.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import type { FirewallCase } from './firewall-tools.js'
@@ -300,7 +300,7 @@ const services: FirewallCase[] = [
       ])
       const maps = async () => [...(await nft.list()).maps.keys()].sort()
       const narrow = service('ssh', { ports: ports([150, 180], 500) })
-      const changes: [string, () => Promise<Change>, ServiceSpec[]][] = [
+      const changes: [string, () => Promise<FirewallResult>, ServiceSpec[]][] = [
         ['the service is made again', () => firewall.ensureServices([wide]), [db, wide]],
         ['the service has other ports', () => firewall.ensureServices([narrow]), [db, narrow]],
         ['another one comes', () => firewall.ensureServices([web]), [db, wide, web]],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { PortRange } from '../../src/net/ports.js'
 import type { Listing } from '../../src/nft/listing.js'
 import type { Nft } from '../../src/nft/nft.js'
-import type { Change, Firewall } from '../../src/nft/reconcile/firewall.js'
+import type { FirewallResult, Firewall } from '../../src/nft/reconcile/firewall.js'
 import { Marks } from '../../src/nft/table/marks.js'
 import type { PacketPathSpec } from '../../src/nft/table/packet-path-spec.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
@@ -74,8 +74,8 @@ export function counting(nft: Nft): { readonly nft: Nft; readonly transactions: 
   return { nft: counted, transactions: () => count }
 }
 
-export const changed = (change: Change) => assert.equal(change.changed, true)
-export const nothing = ({ changed, details, commands }: Change) =>
+export const changed = (change: FirewallResult) => assert.equal(change.changed, true)
+export const nothing = ({ changed, details, commands }: FirewallResult) =>
   assert.deepEqual({ changed, details, commands }, { changed: false, details: [], commands: [] })
 
 export async function specs(firewall: Firewall): Promise<ServiceSpec[]> {

@@ -13,7 +13,7 @@ import {
   meta,
 } from '../../src/nft/nft-json.js'
 import type { ListedRule } from '../../src/nft/listing.js'
-import type { Change } from '../../src/nft/reconcile/firewall.js'
+import type { FirewallResult } from '../../src/nft/reconcile/firewall.js'
 import { gatePriority } from '../../src/nft/table/gate.js'
 import type { FirewallCase } from './firewall-tools.js'
 import {
@@ -57,7 +57,7 @@ export const upgradeCases: FirewallCase[] = [
       const packetPath = await packetPathFor(firewall)
       const bases = async () =>
         [...(await nft.list()).chains.values()].flatMap(({ name, base }) => (base === undefined ? [] : [name])).sort()
-      const changes: [string, () => Promise<Change>][] = [
+      const changes: [string, () => Promise<FirewallResult>][] = [
         ['the services as before', () => firewall.install([wide], packetPath)],
         ['a service of a command', () => firewall.install([], packetPath)],
         ['one that changes', () => firewall.install([{ ...wide, syn: true }], packetPath)],

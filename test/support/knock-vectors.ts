@@ -14,7 +14,7 @@ import {
   signatureNamespace,
 } from '../../src/knock/pk1/signed.js'
 import { decryptSymmetric, symmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
-import { prefixOf } from '../../src/knock/pk1/period.js'
+import { packetPrefix } from '../../src/knock/pk1/period.js'
 import { root } from './commands.js'
 
 /** What refuses it: those of `Layer`, and what comes before and after it. */
@@ -121,7 +121,7 @@ export function judgeVector({ port, now, payload }: KnockVector, receiver: Recei
   const keys = filterKeys(receiver.server.identity)
   const present = BigInt(Math.floor(now / 30_000))
   const windows = [present - 1n, present, present + 1n].filter(window => window >= 0n)
-  const window = windows.find(each => prefixOf(keys, each).equals(prefixIn(place)))
+  const window = windows.find(each => packetPrefix(keys, each).equals(prefixIn(place)))
   if (window === undefined) return { layer: 'prefix' }
   if (!hasRightCheck(keys, place)) return { layer: 'check' }
   const judged = length === symmetricLength ? judgeSymmetric(place, window, receiver) : judgeSigned(place, receiver)

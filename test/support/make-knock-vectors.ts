@@ -12,7 +12,7 @@ import { encodeRequest, plainRequest } from '../../src/knock/pk1/request.js'
 import type { Signer } from '../../src/knock/pk1/signed.js'
 import { draftSigned, newServerKey } from '../../src/knock/pk1/signed.js'
 import { sealSymmetric, symmetric } from '../../src/knock/pk1/symmetric.js'
-import { prefixOf, periodOf } from '../../src/knock/pk1/period.js'
+import { packetPrefix, periodOf } from '../../src/knock/pk1/period.js'
 import { publicHalf, passingKey, sharedSecret } from '../../src/knock/pk1/x25519.js'
 import type { KnockVector, KnockVectors, VectorLayer } from './knock-vectors.js'
 import { judgeVector, knockVectorsFile, receiverOf, sshsig } from './knock-vectors.js'
@@ -95,7 +95,7 @@ function withBody(body: Buffer, time = at, hintTime = time): Buffer {
   const secret = { identity: server.identity, key: phone }
   const hint = Buffer.from(symmetric.rotation?.hintOf(secret, Number(hintTime / 1000n)) ?? '', 'latin1')
   const key = sealKey(phone, salt, 'symmetric', server.identity)
-  return sealPacket({ keys, prefix: prefixOf(keys, periodOf(time)), salt, hidden: hint, key, body, port })
+  return sealPacket({ keys, prefix: packetPrefix(keys, periodOf(time)), salt, hidden: hint, key, body, port })
 }
 
 function bySsh(
@@ -117,7 +117,7 @@ function signedWithBody(body: Buffer, ephemeral?: Buffer): Buffer {
   const shared = sharedSecret(passingKey(own), server.identity) as Buffer
   const hidden = ephemeral ?? publicHalf(own)
   const key = sealKey(shared, salt, 'signed', Buffer.concat([server.identity, hidden]))
-  return sealPacket({ keys, prefix: prefixOf(keys, periodOf(at)), salt, hidden, key, body, port })
+  return sealPacket({ keys, prefix: packetPrefix(keys, periodOf(at)), salt, hidden, key, body, port })
 }
 
 const changed = (packet: Buffer, place: number, by = 1) => {
@@ -205,10 +205,10 @@ for (const [name, window] of [
   ['after', periodOf(at) + 1n],
 ] as const) {
   const moved = Buffer.from(two)
-  prefixOf(keys, window).copy(moved)
+  packetPrefix(keys, window).copy(moved)
   refuse('seal', `the prefix of the window ${name} it, with a right check`, rechecked(moved))
   const movedOne = Buffer.from(one)
-  prefixOf(keys, window).copy(movedOne)
+  packetPrefix(keys, window).copy(movedOne)
   refuse('hint', `the prefix of the window ${name} it, on a symmetric one`, rechecked(movedOne))
 }
 const longAgo = (seconds: number) => ({ time: BigInt(now - seconds * 1000) })

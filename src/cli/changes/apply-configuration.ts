@@ -3,7 +3,7 @@ import { loadConfig } from '../../config/index.js'
 import type { UnconfirmedChange } from '../../config/unconfirmed-change.js'
 import { removeUnconfirmed } from '../../config/unconfirmed-change.js'
 import { savedCopy } from '../../controller/ruleset/saved-services.js'
-import type { Change, ServiceGrant, ServicePlan } from '../../nft/index.js'
+import type { FirewallResult, ServiceGrant, ServicePlan } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import type { LockoutFlags } from '../../safety/index.js'
 import { arm, confirm, guardSession, refuseWhileUnconfirmed, rollbackState } from '../../safety/index.js'
@@ -12,7 +12,7 @@ import { tellDaemon } from './change.js'
 import { withComment } from './grant-note.js'
 import { logChange } from './log-change.js'
 import { grantedText } from '../output/service-text.js'
-import { warnOfWays } from './warn-of-ways.js'
+import { warnOfUnopenedServices } from './warn-of-unopened.js'
 
 interface ApplyOptions extends LockoutFlags {
   readonly prune?: boolean
@@ -24,7 +24,7 @@ interface ApplyOptions extends LockoutFlags {
   readonly socket?: string
 }
 
-export interface Applied extends Change {
+export interface Applied extends FirewallResult {
   /** Of the configuration. */
   readonly file: string
   readonly plan: ServicePlan
@@ -41,7 +41,7 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
   const { confirmWithin: seconds, around } = options
   const { config, warnings } = loadConfig(file)
   for (const warning of warnings) terminal.warn(warning)
-  await warnOfWays(terminal, config)
+  await warnOfUnopenedServices(terminal, config)
   const remove = options.prune ? ('others' as const) : []
   const daemonSocket = options.socket ?? config.socket.path
   if (!options.dryRun) await refuseWhileUnconfirmed()

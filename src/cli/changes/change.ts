@@ -1,7 +1,7 @@
 /** What every command that changes the ruleset has in common: its flags, and how it says what it did. */
 import type { Command } from 'commander'
 import type { ChangeRecord } from '../../daemon/change-record.js'
-import type { Change } from '../../nft/index.js'
+import type { FirewallResult } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { ask, defaultSocket } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
@@ -25,7 +25,7 @@ export async function report(
   terminal: Terminal,
   flags: ChangeFlags,
   what: object,
-  change: Change,
+  change: FirewallResult,
   sentence: string,
   /** Undefined where the caller leaves lines of its own. */
   record: ChangeRecord | undefined,

@@ -1,6 +1,6 @@
 /** What `pkctl add` and `pkctl delete` have in common. */
 import type { Message } from '../../daemon/requests.js'
-import type { Change, Firewall } from '../../nft/index.js'
+import type { FirewallResult, Firewall } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { usageError } from '../../util/index.js'
 import type { ChangeFlags } from './change.js'
@@ -24,7 +24,7 @@ export async function serviceOf({ service, socket }: GrantFlags): Promise<string
 }
 
 /** Asks the daemon where the rights are missing; not for a dry run, which the daemon does not do. */
-export function changeGrant<T extends Change>(
+export function changeGrant<T extends FirewallResult>(
   flags: GrantFlags,
   message: Message,
   work: (firewall: Firewall) => Promise<T>,

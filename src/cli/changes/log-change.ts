@@ -1,6 +1,6 @@
 /** Who changed what by command: a line in the log of the daemon or, where none runs, in the system's log. */
 import type { ChangeRecord } from '../../daemon/change-record.js'
-import { nameOf, placeText } from '../../daemon/declared.js'
+import { declaredName, placeText } from '../../daemon/declared.js'
 import type { Message } from '../../daemon/requests.js'
 import { ask, execute, oneLine } from '../../util/index.js'
 import { whoAsks } from './who-asks.js'
@@ -16,6 +16,6 @@ export async function logChange(socket: string, what: string, change: ChangeReco
   } catch {
     // No daemon answers, or it does not take notes from this user.
   }
-  const text = oneLine(`${what}, by command of ${placeText(nameOf(by), by)}`)
+  const text = oneLine(`${what}, by command of ${placeText(declaredName(by), by)}`)
   await execute('logger', ['--tag', 'pkctl', '--priority', 'daemon.info', '--', text]).catch(() => undefined)
 }

@@ -7,7 +7,7 @@ import type { ServiceState } from '../../nft/index.js'
 import type { Connection } from '../../safety/ssh-session.js'
 import { execute, oneLine, UserError } from '../../util/index.js'
 
-interface Place {
+interface ConnectionScope {
   readonly service: string
   /** An address, or a prefix. */
   readonly source: string
@@ -22,7 +22,7 @@ interface EndedConnections {
 }
 
 export async function endConnections(
-  places: readonly Place[],
+  places: readonly ConnectionScope[],
   services: readonly ServiceState[],
   session?: Connection,
 ): Promise<EndedConnections> {

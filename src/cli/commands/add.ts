@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { parseWindow } from '../../config/service-rules.js'
-import type { Change, EarlierGrants } from '../../nft/index.js'
+import type { FirewallResult, EarlierGrants } from '../../nft/index.js'
 import { checkedNote, longestNote } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { durationText, timeText, usageError } from '../../util/index.js'
@@ -42,7 +42,7 @@ export function addCommand(terminal: Terminal): Command {
   return withChangeFlags(command).action((text: string, flags: AddFlags) => add(terminal, text, flags))
 }
 
-type AddedGrant = Change & EarlierGrants & { readonly source: string }
+type AddedGrant = FirewallResult & EarlierGrants & { readonly source: string }
 
 async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<void> {
   const seconds = secondsOf(flags)

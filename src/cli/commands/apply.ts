@@ -11,7 +11,7 @@ import type { ChangeFlags } from '../changes/change.js'
 import { parseSeconds } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
 import { withLockoutFlags } from '../flags/lockout-flags.js'
-import { portsText, summaryOf } from '../output/service-text.js'
+import { portsText, serviceSummary } from '../output/service-text.js'
 
 interface ApplyFlags extends Omit<ChangeFlags, 'socket'>, LockoutFlags {
   readonly prune?: boolean
@@ -73,7 +73,7 @@ function print(terminal: Terminal, flags: ApplyFlags, applied: Applied): void {
   }
 }
 
-const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${summaryOf(spec)}`
+const summary = (spec: ServiceSpec) => `${spec.name}  ${portsText(spec)}  ${serviceSummary(spec)}`
 
 function asJson({ dryRun }: ApplyFlags, applied: Applied): object {
   const { changed, file, details, commands, plan, sessionGrants, confirmWithin } = applied

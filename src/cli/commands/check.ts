@@ -14,7 +14,7 @@ import {
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
-import { unwritableText } from '../changes/warn-of-ways.js'
+import { unwritableText } from '../changes/warn-of-unopened.js'
 import { keyList } from '../output/key-list.js'
 
 export function checkCommand(terminal: Terminal): Command {

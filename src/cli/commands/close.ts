@@ -3,13 +3,13 @@ import { ConfigError } from '../../config/config-error.js'
 import { loadConfig, servicesInForce } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
-import type { Change, Firewall, ServiceSpec } from '../../nft/index.js'
+import type { FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
-import { warnOfWays } from '../changes/warn-of-ways.js'
+import { warnOfUnopenedServices } from '../changes/warn-of-unopened.js'
 import { portsText } from '../output/service-text.js'
 
 const help = `
@@ -47,7 +47,7 @@ async function servicesToClose(file: string, terminal: Terminal): Promise<Servic
   try {
     const { config, warnings } = loadConfig(file)
     for (const warning of warnings) terminal.warn(warning)
-    await warnOfWays(terminal, config)
+    await warnOfUnopenedServices(terminal, config)
     return config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -67,12 +67,12 @@ async function closeAll(
   firewall: Firewall,
   services: readonly ServiceSpec[],
   terminal: Terminal,
-): Promise<{ change: Change; closed: readonly ServiceSpec[] }> {
+): Promise<{ change: FirewallResult; closed: readonly ServiceSpec[] }> {
   try {
     return { change: await firewall.ensureServices(services, true), closed: services }
   } catch (error) {
     if (services.length < 2) throw error
-    const changes: Change[] = []
+    const changes: FirewallResult[] = []
     const closed: ServiceSpec[] = []
     for (const spec of services) {
       try {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { KnockFlags, KnockMethod, WayFlags } from '../../client/index.js'
+import type { KnockFlags, KnockMethod, AddressFlags } from '../../client/index.js'
 import {
   closeAfterwards,
   closeMethod,
@@ -80,7 +80,7 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
   else await connected(opening)
 }
 
-const wayOf = ({ 4: four, 6: six, source }: WayFlags): WayFlags => ({
+const wayOf = ({ 4: four, 6: six, source }: AddressFlags): AddressFlags => ({
   ...(four !== undefined && { 4: four }),
   ...(six !== undefined && { 6: six }),
   ...(source !== undefined && { source }),

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Finding, Level } from '../../doctor/index.js'
-import { checkAll, gatherFacts, summary } from '../../doctor/index.js'
+import { checkAll, gatherFacts, findingsSummary } from '../../doctor/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
@@ -46,7 +46,7 @@ function print(findings: readonly Finding[], terminal: Terminal): void {
     for (const line of [...rest, ...wrap(`what to do: ${oneLine(advice)}`, width)]) terminal.out(`  ${line}`)
     terminal.out('')
   }
-  terminal.out(terminal.strong(summary(findings)))
+  terminal.out(terminal.strong(findingsSummary(findings)))
 }
 
 /** The text in lines that fit, with two columns to spare; a word that is too long stays whole. */

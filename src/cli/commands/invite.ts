@@ -3,7 +3,7 @@ import { addUser, keyPlaces, placeFor } from '../../users/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, UserError } from '../../util/index.js'
 import { hostOf, invitationFor, makeIdentity } from '../server/make-invitation.js'
-import { checkUserName, madeText, publicKeyOf } from '../flags/public-key-flag.js'
+import { checkUserName, madeText, parseKeyFlag } from '../flags/public-key-flag.js'
 import { drawQrCode, qrCode } from '../output/qr-code.js'
 import { whiteOnBlack } from '../output/real-terminal.js'
 
@@ -51,7 +51,7 @@ function add(name: string, key: string, config: string, terminal: Terminal): voi
   checkUserName(name)
   const place = placeFor(keyPlaces(config), undefined, config)
   const all = { opens: undefined, window: undefined, expiresAt: undefined }
-  const { changed, made } = addUser(place, { name, key: publicKeyOf(key).text, ...all })
+  const { changed, made } = addUser(place, { name, key: parseKeyFlag(key).text, ...all })
   for (const list of made) terminal.hint(madeText(list))
   if (changed) terminal.hint(`${name} is a new user of credential ${place.credential}`)
 }

@@ -18,7 +18,7 @@ import {
   UserError,
 } from '../../util/index.js'
 import { parseCount } from '../flags/flag-values.js'
-import { existingIdentity, serverIdentity } from '../server/server-key-file.js'
+import { existingIdentity, ensureServerIdentity } from '../server/server-key-file.js'
 
 /** Below this, a captured knock could be tried against all keys. */
 const minKeyBytes = 16
@@ -53,7 +53,7 @@ export function keygenCommand(terminal: Terminal): Command {
       if (flags.server) {
         const other = flags.out === undefined ? flags.group && '--group' : '--out'
         if (other) throw usageError(`--server and ${other} exclude each other`)
-        terminal.out(formatIdentity(serverIdentity(flags.stateDirectory)))
+        terminal.out(formatIdentity(ensureServerIdentity(flags.stateDirectory)))
         return
       }
       if (flags.group !== undefined) {

@@ -6,7 +6,7 @@ import { defaultSocket, durationText, oneLine, UserError } from '../../util/inde
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
 import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
-import { portsText, summaryOf } from '../output/service-text.js'
+import { portsText, serviceSummary } from '../output/service-text.js'
 
 export function listCommand(terminal: Terminal): Command {
   return new Command('list')
@@ -49,7 +49,7 @@ const grantJson = ({ comment, ...grant }: ServiceState['grants'][number]) => ({
 })
 
 function print(terminal: Terminal, { spec, sound, grants, refusedPackets, admittedPackets }: ServiceState): void {
-  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${summaryOf(spec)}`)
+  terminal.out(`${terminal.strong(spec.name)}  ${portsText(spec)}  ${serviceSummary(spec)}`)
   if (!sound) terminal.out(`  damaged: the rules were changed; pkctl init or pkctl reload restores them`)
   terminal.out(
     `  packets: ${admittedPackets} accepted, ${refusedPackets} ${spec.closing === 'accept' ? 'watched' : 'refused'}`,

@@ -6,7 +6,7 @@ import { formatStep, rotatingSteps, startOfHour } from '../../knock/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, UserError } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
-import { parseTime } from '../flags/time-flag.js'
+import { parseTimeFlag } from '../flags/time-flag.js'
 
 interface SequenceFlags {
   readonly at?: string
@@ -36,7 +36,7 @@ export function sequenceCommand(terminal: Terminal): Command {
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', sequenceHelp)
     .action((name: string, flags: SequenceFlags) => {
-      const at = flags.at === undefined ? Date.now() / 1000 : parseTime('--at', flags.at)
+      const at = flags.at === undefined ? Date.now() / 1000 : parseTimeFlag('--at', flags.at)
       const { open, close } = sequencesOf(name, flags.config, at)
       const line = (steps: readonly Step[]) => steps.map(formatStep)
       if (flags.json) terminal.out(jsonText({ name, at: Math.floor(at), open: line(open), close: line(close) }))

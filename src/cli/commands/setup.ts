@@ -10,11 +10,11 @@ import { forFlag } from '../flags/lockout-flags.js'
 import { hostOf } from '../server/make-invitation.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
-import type { Outcome } from '../setup/carry-out.js'
+import type { SetupOutcome } from '../setup/carry-out.js'
 import { carryOut } from '../setup/carry-out.js'
-import type { Listener } from '../setup/listeners.js'
+import type { ListeningProgram } from '../setup/listeners.js'
 import { findListeners } from '../setup/listeners.js'
-import type { Answers, Plan } from '../setup/plan.js'
+import type { Answers, SetupPlan } from '../setup/plan.js'
 import { parseServicePort, planFor, planLines } from '../setup/plan.js'
 import type { Ask, ServicePort } from '../setup/questions.js'
 import { askKnocker, askService, askYesOrNo, nameOfService, terminalQuestions } from '../setup/questions.js'
@@ -99,7 +99,7 @@ async function setup(terminal: Terminal, flags: Flags): Promise<void> {
 }
 
 /** pkctl can close a port, and cannot open one that another firewall closes. */
-async function warnOfForeignRules(terminal: Terminal, { service, port }: Plan): Promise<void> {
+async function warnOfForeignRules(terminal: Terminal, { service, port }: SetupPlan): Promise<void> {
   const spec = serviceSpec(service, { ...flagDefaults, port: [String(port)], syn: true })
   for (const { message, advice } of await foreignFindings(spec)) {
     terminal.warn(oneLine(message))
@@ -153,7 +153,7 @@ async function serviceFor(
 }
 
 /** What the session uses is what its user wants to close most likely, and must not lose. */
-const proposedFirst = (listeners: readonly Listener[], session: Session | undefined): Listener[] =>
+const proposedFirst = (listeners: readonly ListeningProgram[], session: Session | undefined): ListeningProgram[] =>
   [...listeners].sort((a, b) => Number(b.port === session?.port) - Number(a.port === session?.port))
 
 async function knockerFor(terminal: Terminal, flags: Flags, ask: Ask | undefined): Promise<Knocker> {
@@ -170,9 +170,9 @@ async function knockerFor(terminal: Terminal, flags: Flags, ask: Ask | undefined
   return askKnocker(ask, terminal, proposed, find)
 }
 
-const planJson = ({ file, service, port, knocker }: Plan) => ({ file, service, port, user: knocker.name })
+const planJson = ({ file, service, port, knocker }: SetupPlan) => ({ file, service, port, user: knocker.name })
 
-function report(terminal: Terminal, flags: Flags, plan: Plan, { applied, invitation, start }: Outcome): void {
+function report(terminal: Terminal, flags: Flags, plan: SetupPlan, { applied, invitation, start }: SetupOutcome): void {
   const { service, port, knocker } = plan
   const { confirmWithin, changed } = applied
   if (flags.json) {

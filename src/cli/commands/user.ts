@@ -3,7 +3,7 @@ import { parseInstant } from '../../config/values.js'
 import { parseWindow } from '../../config/service-rules.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultSocket, durationText, oneLine, quote, UserError } from '../../util/index.js'
-import type { KeyPlace, User } from '../../users/index.js'
+import type { KeyPlace, CredentialUser } from '../../users/index.js'
 import {
   addUser,
   allUsers,
@@ -17,7 +17,7 @@ import {
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
-import { checkUserName, keyFlag, madeText, publicKeyOf } from '../flags/public-key-flag.js'
+import { checkUserName, keyFlag, madeText, parseKeyFlag } from '../flags/public-key-flag.js'
 import { printRevoked, revokeGrants } from '../changes/revoke-grants.js'
 
 interface PlaceFlags {
@@ -71,7 +71,7 @@ function addCommand(terminal: Terminal): Command {
       const window = flags.window === undefined ? undefined : parseWindow(flags.window)
       // The last second at which it counts.
       const expiresAt = flags.expires === undefined ? undefined : parseInstant(flags.expires) - 1
-      const key = publicKeyOf(flags.key)
+      const key = parseKeyFlag(flags.key)
       const { changed, file, made } = addUser(place, { name, key: key.text, opens, window, expiresAt })
       const { credential } = place
       const fingerprint = fingerprintText(key.key)
@@ -158,7 +158,7 @@ function refuseLeft(left: readonly string[]): void {
   )
 }
 
-const mayNoLonger = (name: string, { credential, key }: User) =>
+const mayNoLonger = (name: string, { credential, key }: CredentialUser) =>
   `${name} may no longer knock for ${credential} with ${fingerprintText(key)}`
 
 function exportCommand(terminal: Terminal): Command {
@@ -177,21 +177,21 @@ function placesOf({ config, credential }: PlaceFlags): KeyPlace[] {
   return credential === undefined ? places : [only]
 }
 
-function usersOf(flags: PlaceFlags, terminal: Terminal): readonly User[] {
+function usersOf(flags: PlaceFlags, terminal: Terminal): readonly CredentialUser[] {
   const { users, problems } = allUsers(placesOf(flags))
   for (const { file, line, message } of problems) terminal.warn(`${oneLine(file)}:${line}: ${message}`)
   return users
 }
 
-function named(name: string, users: readonly User[]): readonly User[] {
+function named(name: string, users: readonly CredentialUser[]): readonly CredentialUser[] {
   const found = users.filter(({ comment }) => comment === name)
   if (found.length > 0) return found
   throw new UserError(`there is no user ${quote(name)}`, 'pkctl user list shows them')
 }
 
-const keyJson = ({ key }: User) => ({ type: key.type, fingerprint: fingerprintText(key) })
+const keyJson = ({ key }: CredentialUser) => ({ type: key.type, fingerprint: fingerprintText(key) })
 
-const asJson = (user: User) => ({
+const asJson = (user: CredentialUser) => ({
   user: user.comment,
   credential: user.credential,
   file: user.file,
@@ -203,7 +203,7 @@ const asJson = (user: User) => ({
   expires: user.expiresAt === null ? null : user.expiresAt + 1,
 })
 
-function print(user: User, terminal: Terminal): void {
+function print(user: CredentialUser, terminal: Terminal): void {
   const { comment, credential, opens, window, expiresAt, isCertAuthority } = user
   const parts = [
     ...(isCertAuthority ? ['signs certificates'] : []),

@@ -6,7 +6,7 @@ import { expandHome, oneLine, quote, reasonOf, usageError, UserError } from '../
 export const keyFlag = ['--key <file>', 'file with the public key, or the key itself, or - for stdin'] as const
 
 /** Throws a UserError. */
-export function publicKeyOf(given: string): ReturnType<typeof publicKeyIn> {
+export function parseKeyFlag(given: string): ReturnType<typeof publicKeyIn> {
   const isText = /^(?:ssh|ecdsa|sk)-\S+\s+\S/.test(given)
   const where = given === '-' ? 'what stdin has' : isText ? 'the text of --key' : oneLine(given)
   return publicKeyIn(isText ? given : readSmall(given), where)

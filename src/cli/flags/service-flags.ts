@@ -10,7 +10,7 @@ import {
 } from '../../config/service-rules.js'
 import { parsePacketRate } from '../../config/values.js'
 import { parseInterface, parsePorts, parsePrefix, withoutContained } from '../../net/index.js'
-import type { Hook, Protocol, ServiceSpec } from '../../nft/index.js'
+import type { Hook, ServiceProtocol, ServiceSpec } from '../../nft/index.js'
 import type { Terminal, UserError } from '../../util/index.js'
 import { usageError } from '../../util/index.js'
 import { checkServiceName, parseCount } from './flag-values.js'
@@ -20,7 +20,7 @@ export interface ServiceFlags {
   readonly port?: readonly string[]
   readonly udp?: boolean
   readonly syn?: boolean
-  readonly protocol?: Protocol
+  readonly protocol?: ServiceProtocol
   readonly accept?: boolean
   readonly reject?: Rejection
   readonly log?: boolean
@@ -71,7 +71,7 @@ export function serviceSpec(name: string, flags: ServiceFlags): ServiceSpec {
   })
 }
 
-function conflictError({ reason }: Conflict, protocol: Protocol): UserError {
+function conflictError({ reason }: Conflict, protocol: ServiceProtocol): UserError {
   switch (reason) {
     case 'syn-needs-tcp':
       return usageError(`--syn is for TCP, and the service is ${protocol}`, 'leave out --syn, or --protocol')

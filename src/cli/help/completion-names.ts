@@ -9,12 +9,12 @@ export async function completionNames(kind: NameKind, config: string, socket: st
   return [...new Set(found)].filter(name => /^[^\s'"\\$`]+$/.test(name)).sort()
 }
 
-interface Places {
+interface NameSources {
   readonly config: string
   readonly socket: string
 }
 
-const sources: Readonly<Record<NameKind, (places: Places) => Promise<string[]>>> = {
+const sources: Readonly<Record<NameKind, (places: NameSources) => Promise<string[]>>> = {
   services: async ({ socket }) => (await services(socket)).map(({ spec }) => spec.name),
   grants: async ({ socket }) => (await services(socket)).flatMap(({ grants }) => grants.map(({ source }) => source)),
   revocable: async places => [...(await sources.grants(places)), ...(await sources.credentials(places))],

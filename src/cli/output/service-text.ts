@@ -9,7 +9,7 @@ export function portsText({ ports, protocol }: ServiceSpec): string {
 }
 
 /** What a service does, in a few words. */
-export function summaryOf(spec: ServiceSpec): string {
+export function serviceSummary(spec: ServiceSpec): string {
   return [
     spec.syn ? 'new connections' : 'all packets',
     spec.closing === 'accept' ? 'only watched' : `else ${spec.closing}`,

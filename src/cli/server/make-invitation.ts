@@ -5,7 +5,7 @@ import { isMapping, loadConfig, readMerged } from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import { allUsers, keyPlaces } from '../../users/index.js'
 import { defaultStateDirectory, quote, usageError, UserError } from '../../util/index.js'
-import { hasServerKey, serverIdentity } from './server-key-file.js'
+import { hasServerKey, ensureServerIdentity } from './server-key-file.js'
 
 /** Of a user or a credential that the configuration has, and the credential itself. Throws a UserError. */
 export function invitationFor(name: string, host: string, file: string) {
@@ -30,7 +30,7 @@ export function makeIdentity(config: string): boolean {
   const given = value['state-directory']
   const directory = typeof given === 'string' ? given : defaultStateDirectory
   if (hasServerKey(directory)) return false
-  serverIdentity(directory)
+  ensureServerIdentity(directory)
   return true
 }
 

@@ -8,7 +8,7 @@ import { giveToOwner, makeNew, makeOwnedDirectory, privateMode, readOwned, UserE
 export const hasServerKey = (directory: string): boolean => fs.existsSync(path.join(directory, serverKeyFile))
 
 /** The identity of the key pair that is there, or else of a new one. */
-export function serverIdentity(directory: string): Buffer {
+export function ensureServerIdentity(directory: string): Buffer {
   const file = path.join(directory, serverKeyFile)
   try {
     return existingIdentity(file)

@@ -12,10 +12,10 @@ import type { Applied } from '../changes/apply-configuration.js'
 import { applyConfiguration } from '../changes/apply-configuration.js'
 import { invitationFor, makeIdentity } from '../server/make-invitation.js'
 import { madeText } from '../flags/public-key-flag.js'
-import type { Plan } from './plan.js'
+import type { SetupPlan } from './plan.js'
 import { startDaemon, unitsToChange } from './units.js'
 
-export interface Outcome {
+export interface SetupOutcome {
   readonly applied: Applied
   /** The line for `pkctl join`. */
   readonly invitation: string
@@ -26,7 +26,7 @@ export interface Outcome {
 /** Where no confirmation is wanted, the change still is undone if pkctld does not start. */
 const startSeconds = 180
 
-export async function carryOut(terminal: Terminal, plan: Plan): Promise<Outcome> {
+export async function carryOut(terminal: Terminal, plan: SetupPlan): Promise<SetupOutcome> {
   const { applied, invitation } = await close(terminal, plan)
   const start = plan.start && (await startDaemon(terminal)) ? 'started' : await stateOf(applied.socket)
   if (plan.confirmWithin !== undefined || applied.confirmWithin === undefined) return { applied, invitation, start }
@@ -34,7 +34,7 @@ export async function carryOut(terminal: Terminal, plan: Plan): Promise<Outcome>
   return { applied: { ...applied, confirmWithin: undefined }, invitation, start }
 }
 
-async function close(terminal: Terminal, plan: Plan): Promise<Pick<Outcome, 'applied' | 'invitation'>> {
+async function close(terminal: Terminal, plan: SetupPlan): Promise<Pick<SetupOutcome, 'applied' | 'invitation'>> {
   const { config, file, allowMe, allowMeFor, service, credential, knocker, start } = plan
   const confirmWithin = plan.confirmWithin ?? (start ? startSeconds : undefined)
   await refuseWhileUnconfirmed()
@@ -92,7 +92,7 @@ const asItIs = (file: string): EarlierFile => ({
   text: fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null,
 })
 
-function writeFile({ file, text }: Plan): void {
+function writeFile({ file, text }: SetupPlan): void {
   makeDirectory(path.dirname(file))
   try {
     makeNew(file, privateMode, handle => {
@@ -113,7 +113,7 @@ function makeDirectory(directory: string): void {
 }
 
 /** The keys of the user get names of their own where there are several: the comment of a key is the name of its user. */
-function addKeys(terminal: Terminal, { knocker: { name, keys } }: Plan, place: KeyPlace): void {
+function addKeys(terminal: Terminal, { knocker: { name, keys } }: SetupPlan, place: KeyPlace): void {
   const all = { opens: undefined, window: undefined, expiresAt: undefined }
   for (const [i, { text, restrictions }] of keys.entries()) {
     const key = publicKeyIn(text, 'the key').text

@@ -2,14 +2,14 @@
 import * as fs from 'node:fs'
 import { parseTcpSockets } from '../../net/index.js'
 
-export interface Listener {
+export interface ListeningProgram {
   readonly port: number
   /** As ps names it; undefined where /proc hides it. */
   readonly program: string | undefined
 }
 
 /** Each port once; those of sshd first, then in order. */
-export function findListeners(proc = '/proc'): Listener[] {
+export function findListeners(proc = '/proc'): ListeningProgram[] {
   const text = ['tcp', 'tcp6'].map(name => read(`${proc}/self/net/${name}`)).join('\n')
   const inodes = new Map<number, number | undefined>()
   for (const { state, localAddress, localPort, inode } of parseTcpSockets(text)) {
@@ -18,7 +18,7 @@ export function findListeners(proc = '/proc'): Listener[] {
   }
   const programs = programsOf(new Set(inodes.values()), proc)
   const listeners = [...inodes].map(([port, inode]) => ({ port, program: programs.get(inode) }))
-  const rank = ({ program }: Listener) => (program === 'sshd' ? 0 : 1)
+  const rank = ({ program }: ListeningProgram) => (program === 'sshd' ? 0 : 1)
   return listeners.sort((a, b) => rank(a) - rank(b) || a.port - b.port)
 }
 

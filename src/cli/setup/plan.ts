@@ -21,7 +21,7 @@ export interface Answers {
   readonly confirmWithin: number | undefined
 }
 
-export interface Plan extends Answers {
+export interface SetupPlan extends Answers {
   /** The configuration as a whole, and its new file: the same where there was none. */
   readonly config: string
   readonly file: string
@@ -32,7 +32,7 @@ export interface Plan extends Answers {
 }
 
 /** Throws a UserError where the configuration has what would be made, and a ConfigError where it cannot be read. */
-export function planFor(answers: Answers, config: string): Plan {
+export function planFor(answers: Answers, config: string): SetupPlan {
   const isFirst = !fs.existsSync(config)
   const { service, port } = answers
   const credential = `${service}-users`
@@ -57,7 +57,7 @@ credentials:
 
 function refuseSecond(
   { service, port }: Answers,
-  { config, file, credential }: Omit<Plan, keyof Answers | 'text' | 'keys'>,
+  { config, file, credential }: Omit<SetupPlan, keyof Answers | 'text' | 'keys'>,
 ): void {
   const { value } = readMerged(config)
   const has = (section: string, name: string) => isMapping(value[section]) && name in value[section]
@@ -77,7 +77,7 @@ const isOn = (service: unknown, port: number) =>
   isMapping(service) && [service['port']].flat().some(one => String(one) === String(port))
 
 /** The plan for people, before it is carried out. */
-export function planLines(plan: Plan): string[] {
+export function planLines(plan: SetupPlan): string[] {
   const { service, port, knocker, allowMe, allowMeFor, start, confirmWithin, file } = plan
   return [
     `write ${file}:`,

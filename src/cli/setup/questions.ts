@@ -3,7 +3,7 @@ import * as readline from 'node:readline'
 import { checkServiceName } from '../flags/flag-values.js'
 import type { Terminal } from '../../util/index.js'
 import { usageError, UserError, ValueError } from '../../util/index.js'
-import type { Listener } from './listeners.js'
+import type { ListeningProgram } from './listeners.js'
 import { parseServicePort } from './plan.js'
 import type { Knocker } from './user-keys.js'
 
@@ -19,7 +19,7 @@ export interface ServicePort {
 }
 
 /** The name of a service that a program offers at a port. */
-export function nameOfService({ port, program }: Listener): string {
+export function nameOfService({ port, program }: ListeningProgram): string {
   if (program === 'sshd' || port === 22) return 'ssh'
   const name = (program ?? '')
     .toLowerCase()
@@ -29,7 +29,11 @@ export function nameOfService({ port, program }: Listener): string {
   return name === '' ? `port-${port}` : name
 }
 
-export const askService = (ask: Ask, terminal: Terminal, listeners: readonly Listener[]): Promise<ServicePort> => {
+export const askService = (
+  ask: Ask,
+  terminal: Terminal,
+  listeners: readonly ListeningProgram[],
+): Promise<ServicePort> => {
   const [first] = listeners
   const others = listeners.map(({ port, program }) => (program === undefined ? `${port}` : `${port} (${program})`))
   if (others.length > 0) terminal.out(`Programs listen at ${others.slice(0, 8).join(', ')}.`)

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { keysIn, keyText, optionsText } from '../../users/index.js'
 import { count, oneLine, quote, UserError } from '../../util/index.js'
-import { checkUserName, publicKeyOf } from '../flags/public-key-flag.js'
+import { checkUserName, parseKeyFlag } from '../flags/public-key-flag.js'
 
 /** A public key of the user. */
 interface KnockerKey {
@@ -44,7 +44,7 @@ export function localUser(name: string): Knocker {
 /** A user with a public key as --key takes it: a file, the key itself, or - for stdin. */
 export function userWithKey(name: string, given: string): Knocker {
   checkUserName(name)
-  const { key } = publicKeyOf(given)
+  const { key } = parseKeyFlag(given)
   const keys = [{ text: keyText(key, name), restrictions: '' }]
   return { name, keys, leftOut: [], described: given === '-' ? 'the key from stdin' : 'the given key' }
 }

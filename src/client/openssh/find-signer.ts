@@ -25,12 +25,12 @@ import type { Execute } from '../../util/index.js'
 import { UserError } from '../../util/index.js'
 import type { AgentKey } from './agent.js'
 import { AgentError, agentKeys, agentSignature } from './agent.js'
-import { certificateIn, isEncrypted, isPrivate, publicKeyOf } from './identity-files.js'
+import { certificateIn, isEncrypted, isPrivate, publicKeyInFile } from './identity-files.js'
 import { signWithFile } from './keygen-sign.js'
 import type { SshConfig } from './ssh-config.js'
 import { agentOf, expander, readSshConfig } from './ssh-config.js'
 
-export interface KnockSigner {
+export interface SigningKey {
   readonly key: SshPublicKey
   readonly certificate?: SshCertificate
   /** Where the key is, in words. */
@@ -53,7 +53,7 @@ interface Wanted {
   readonly identityAgent?: string | undefined
 }
 
-interface Surroundings {
+interface SignerContext {
   readonly execute: Execute
   /** Unix seconds. */
   readonly now: number
@@ -64,7 +64,7 @@ interface Surroundings {
 }
 
 /** Throws a UserError when there is no key that can sign a knock. */
-export async function findSigner(wanted: Wanted, surroundings: Surroundings): Promise<KnockSigner> {
+export async function findSigner(wanted: Wanted, surroundings: SignerContext): Promise<SigningKey> {
   const config = withEntry(await configOf(wanted, surroundings.execute), wanted)
   const { keys: held, problem } = await keysOfAgent(config.agent)
   const finder = new SignerFinder(config, held, surroundings)
@@ -128,7 +128,7 @@ function noSigner(config: SshConfig, refusals: readonly string[], problem: strin
 }
 
 /** A key of which the agent or a file has the private half. */
-interface Candidate {
+interface UsableKey {
   readonly key: SshPublicKey
   readonly certificates: readonly SshCertificate[]
   /** The blob by which the agent knows it. */
@@ -137,7 +137,7 @@ interface Candidate {
 }
 
 /** A key or certificate that the agent has. */
-interface Held {
+interface KeyInAgent {
   readonly blob: Buffer
   readonly key: SshPublicKey
   readonly certificate?: SshCertificate
@@ -148,12 +148,12 @@ class SignerFinder {
   readonly refusals: string[] = []
   /** Why the certificate of the host entry cannot. */
   readonly certificateRefusals: string[] = []
-  readonly #held: readonly Held[]
+  readonly #held: readonly KeyInAgent[]
 
   constructor(
     readonly config: SignerConfig,
     held: readonly AgentKey[],
-    readonly surroundings: Surroundings,
+    readonly surroundings: SignerContext,
   ) {
     this.#held = held.flatMap(({ blob, comment }) => {
       try {
@@ -166,7 +166,7 @@ class SignerFinder {
     })
   }
 
-  find(): KnockSigner | undefined {
+  find(): SigningKey | undefined {
     const files = this.config.identityFiles.map(({ file, isChosen }) => ({
       isChosen,
       candidate: this.#ofFile(file, isChosen),
@@ -182,8 +182,8 @@ class SignerFinder {
     return best && this.#signer(best)
   }
 
-  #ofFile(file: string, isChosen: boolean): Candidate | undefined {
-    const key = publicKeyOf(file)
+  #ofFile(file: string, isChosen: boolean): UsableKey | undefined {
+    const key = publicKeyInFile(file)
     if (key === undefined) {
       if (isChosen) this.refusals.push(`${file} does not exist`)
       return undefined
@@ -198,7 +198,7 @@ class SignerFinder {
     return undefined
   }
 
-  #candidate(key: SshPublicKey, file?: string): Candidate {
+  #candidate(key: SshPublicKey, file?: string): UsableKey {
     const held = this.#held.filter(one => one.key.blob.equals(key.blob))
     const inAgent = (held.find(({ certificate }) => !certificate) ?? held[0])?.blob
     const certificates = this.#certificatesFor(file, held)
@@ -210,7 +210,7 @@ class SignerFinder {
     }
   }
 
-  #certificatesFor(file: string | undefined, held: readonly Held[]): SshCertificate[] {
+  #certificatesFor(file: string | undefined, held: readonly KeyInAgent[]): SshCertificate[] {
     const { namedCertificate, certificateFiles } = this.config
     if (namedCertificate !== undefined) return this.#certificate(namedCertificate)
     const beside = file === undefined ? [] : [`${file}-cert.pub`]
@@ -239,7 +239,7 @@ class SignerFinder {
     return false
   }
 
-  #signer({ key, certificates: [certificate], inAgent, file }: Candidate): KnockSigner {
+  #signer({ key, certificates: [certificate], inAgent, file }: UsableKey): SigningKey {
     const { agent } = this.config
     return {
       key,
@@ -289,7 +289,7 @@ const certificateHint = 'ask for a new one, or take certificate out of the host 
 const refusalHint = 'unlock it with ssh-add -X, or confirm when it asks'
 
 /** Throws a SshFormatError for a key or certificate that signs no knocks. */
-function readHeld(blob: Buffer): Held {
+function readHeld(blob: Buffer): KeyInAgent {
   const type = new SshReader(blob, 'the key').text()
   if (!isCertificateType(type)) return { blob, key: parsePublicKey(blob) }
   const certificate = parseCertificate(blob)

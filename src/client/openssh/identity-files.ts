@@ -5,7 +5,7 @@ import { parseCertificate, parsePublicKey, readKeyText, SshFormatError, SshReade
 import { reasonOf, UserError } from '../../util/index.js'
 
 /** The public key of a key file; undefined when there is no such file, an error when it is of no use. */
-export function publicKeyOf(file: string): SshPublicKey | SshFormatError | undefined {
+export function publicKeyInFile(file: string): SshPublicKey | SshFormatError | undefined {
   try {
     const text = read(`${file}.pub`) ?? read(file)
     if (text === undefined) return undefined

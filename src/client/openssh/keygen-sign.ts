@@ -43,14 +43,14 @@ function failure(file: string, stderr: string): UserError {
   return new UserError(`ssh-keygen cannot sign with ${file}: ${oneLine(last)}`)
 }
 
-interface Outcome {
+interface KeygenResult {
   readonly status: number | null
   readonly stdout: string
   readonly stderr: string
 }
 
 /** In the session of the terminal, unlike other programs that pkctl runs, so that ssh-keygen can ask there. */
-function runKeygen(args: readonly string[], input: Buffer, timeout: number): Promise<Outcome> {
+function runKeygen(args: readonly string[], input: Buffer, timeout: number): Promise<KeygenResult> {
   const { SSH_AUTH_SOCK: _, ...env } = process.env
   return new Promise((resolve, reject) => {
     const child = spawn('ssh-keygen', args, {

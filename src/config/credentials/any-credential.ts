@@ -1,5 +1,13 @@
 /** Credentials after validation, with every default filled in. */
-import type { FlagRule, FwknopSecret, HourKind, PkdSecret, Rotation, Step, SymmetricSecret } from '../../knock/index.js'
+import type {
+  FlagRule,
+  FwknopSecret,
+  HourKind,
+  PkdSecret,
+  RotatingSequence,
+  Step,
+  SymmetricSecret,
+} from '../../knock/index.js'
 
 /** At most `count` knocks in `seconds`. */
 export interface KnockRate {
@@ -71,9 +79,9 @@ export interface OneTimeCredential extends AnySteps {
 /** Knocks at ports that a secret and the hour give. */
 export interface RotatingCredential extends AnySteps {
   readonly type: 'rotating'
-  readonly open: Rotation
+  readonly open: RotatingSequence
   /** The sequence that revokes the grant; null = there is none. */
-  readonly close: Rotation | null
+  readonly close: RotatingSequence | null
   readonly hour: HourKind
   /** Seconds before and after the turn of the hour in which the neighbour's sequence counts as well. */
   readonly grace: number

@@ -7,7 +7,7 @@ import type { Context } from '../context.js'
 import { placeholders } from '../trigger-schema.js'
 import { triggerOptions } from './common.js'
 import type { Credential, CredentialData } from './credential-schemas.js'
-import { kindOf } from './credential-schemas.js'
+import { credentialKindOf } from './credential-schemas.js'
 import { knockFormats } from './credential-types.js'
 import type { SequenceCredential } from './any-credential.js'
 
@@ -22,7 +22,7 @@ export function checkTwins(credentials: readonly Credential[], { merged, finding
     const twin = seen.get(identity)
     if (twin === undefined) seen.set(identity, name)
     else {
-      const what = kindOf(type)?.identifiedBy ?? 'secret'
+      const what = credentialKindOf(type)?.identifiedBy ?? 'secret'
       findings.problem(
         merged.positionOf(['credentials', name]),
         `credentials.${name}: has the ${what} of credentials.${twin}`,
@@ -50,7 +50,7 @@ export function checkCrowds(credentials: readonly Credential[], { merged, findin
   }
 }
 
-export function checkServices(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
+export function checkServiceNames(names: readonly string[], at: ConfigPath, { merged, findings }: Context): void {
   const { services } = merged.value
   names.forEach((service, i) => {
     const place = merged.positionOf([...at, i])

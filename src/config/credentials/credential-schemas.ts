@@ -21,7 +21,7 @@ export const credentialSchema = z.discriminatedUnion('type', [first as Schema, .
 export type CredentialData = z.output<typeof credentialSchema>
 
 /** The type of that name; undefined when there is none. */
-export const kindOf = (type: unknown) =>
+export const credentialKindOf = (type: unknown) =>
   // What the schema of one type has read is given to that one alone.
   loaded.find(one => one.type === type)?.kind as CredentialKind<z.ZodType<CredentialData>, Credential> | undefined
 

@@ -8,7 +8,7 @@ import type { Credential } from './credential-schemas.js'
  * The kernel passes on what has the shape of a knock and comes in by the right interface. Where two credentials share a
  * shape, a knock for the one would come with the interfaces of the other.
  */
-export function checkInterfaces(credentials: readonly Credential[], context: Context): void {
+export function checkSharedShapes(credentials: readonly Credential[], context: Context): void {
   const enabled = credentials.filter(one => one.enabled)
   enabled.forEach((credential, i) => {
     const earlier = enabled.slice(0, i).find(one => !sameInterfaces(one, credential) && shareShape(one, credential))

@@ -5,11 +5,11 @@ import type { Context } from '../context.js'
 import { namedEntries } from '../context.js'
 import { reportIssues } from '../issues.js'
 import { readSecret } from '../secrets.js'
-import { checkServices, checkTriggers } from './checks.js'
+import { checkServiceNames, checkTriggers } from './checks.js'
 import type { Secrets } from './common.js'
 import { commonOf } from './common.js'
 import type { Credential } from './credential-schemas.js'
-import { credentialSchema, kindOf } from './credential-schemas.js'
+import { credentialSchema, credentialKindOf } from './credential-schemas.js'
 
 export function loadCredentials(context: Context): Credential[] {
   const { merged, findings } = context
@@ -22,16 +22,16 @@ export function loadCredentials(context: Context): Credential[] {
       reportIssues(error.issues, at, merged, findings)
       return []
     }
-    checkServices(data.opens ?? [], [...at, 'opens'], context)
-    checkServices(data.closes ?? [], [...at, 'closes'], context)
+    checkServiceNames(data.opens ?? [], [...at, 'opens'], context)
+    checkServiceNames(data.closes ?? [], [...at, 'closes'], context)
     checkTriggers(data, at, context)
-    const credential = kindOf(data.type)?.load({ common: commonOf(name, data), data, secrets, at, context })
+    const credential = credentialKindOf(data.type)?.load({ common: commonOf(name, data), data, secrets, at, context })
     return credential ? [credential] : []
   })
 }
 
 function readSecrets(given: Record<string, unknown>, at: ConfigPath, context: Context): Secrets {
-  const options = Object.entries(kindOf(given['type'])?.secrets ?? {})
+  const options = Object.entries(credentialKindOf(given['type'])?.secrets ?? {})
   const files = options.flatMap(([option, need]) => {
     const file = readSecret(given, option, need === 'needed', at, context)
     return file ? [[option, file] as const] : []

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { fewLeft, readOneTime } from '../../knock/index.js'
 import { count, oneLine, reasonOf } from '../../util/index.js'
 import { formatPath } from '../config-path.js'
-import { maxBytes } from '../one-time-file.js'
+import { maxOneTimeFileBytes } from '../one-time-file.js'
 import { expected, mapping } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
 import { stepsOf, stepsOptions } from './steps.js'
@@ -32,7 +32,7 @@ export const kind = credentialKind({
     const file = path.resolve(path.dirname(merged.fileOf(at)), data['sequences-file'])
     const about = `${formatPath(place)}${oneLine(file)}`
     try {
-      const list = readOneTime(reader.readNamed(file, maxBytes))
+      const list = readOneTime(reader.readNamed(file, maxOneTimeFileBytes))
       if (list.unused.length === 0)
         findings.warn(merged.positionOf(place), `${about} has no sequence left: no client can knock`)
       else if (list.unused.length < fewLeft)

@@ -50,7 +50,7 @@ export const maxWindowOption = {
     .describe('The longest time that a knock can ask for. If it asks for more, it gets this time. Default: the window'),
 }
 
-export function readIdentity(value: string): Buffer {
+export function parseIdentityOption(value: string): Buffer {
   const identity = parseIdentity(value)
   if (identity) return identity
   throw new ValueError('expected an identity such as pk1:…', "'pkctl keygen --server' prints it")

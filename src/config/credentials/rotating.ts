@@ -1,6 +1,6 @@
 /** Credentials that are knocked at ports that a secret and the hour give: src/knock/rotating.ts. */
 import * as z from 'zod'
-import type { Rotation } from '../../knock/index.js'
+import type { RotatingSequence } from '../../knock/index.js'
 import { digests, hourKinds } from '../../knock/index.js'
 import type { PortRange } from '../../net/index.js'
 import { parsePorts } from '../../net/index.js'
@@ -43,7 +43,7 @@ export const kind = credentialKind({
   load({ common, data, secrets, at, context }): RotatingCredential | undefined {
     const { digest, range, hour, grace } = data
     const shared = stepsOf(data, at, context)
-    const rotation = (secret: string | undefined): Rotation | null =>
+    const rotation = (secret: string | undefined): RotatingSequence | null =>
       secret === undefined ? null : { secret, digest, first: range.first, last: range.last }
     const open = rotation(data['open-secret'] ?? secrets['open-secret']?.line)
     const close = rotation(data['close-secret'] ?? secrets['close-secret']?.line)

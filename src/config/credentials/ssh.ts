@@ -16,7 +16,7 @@ import {
   onBehalfOptions,
   onBehalfPrefixes,
   portOption,
-  readIdentity,
+  parseIdentityOption,
 } from './packet-options.js'
 import type { KeyPath, SshCredential } from './any-credential.js'
 
@@ -40,7 +40,7 @@ const schema = mapping({
   principals: listOf('names', parsed(text('a name'), checkPrincipal))
     .prefault([])
     .describe('Names of which a certificate must have one, unless the line of its CA has other ones. Default: []'),
-  identity: parsed(text('an identity such as pk1:…'), readIdentity)
+  identity: parsed(text('an identity such as pk1:…'), parseIdentityOption)
     .optional()
     .describe("The identity that users knock at, for servers that share its key. Default: the server's own"),
   'identity-file': text('a path')

@@ -15,7 +15,7 @@ import {
   onBehalfOptions,
   onBehalfPrefixes,
   portOption,
-  readIdentity,
+  parseIdentityOption,
 } from './packet-options.js'
 import type { SymmetricCredential } from './any-credential.js'
 
@@ -29,7 +29,7 @@ const schema = mapping({
     .min(1, { error: () => 'expected a path, got empty text' })
     .optional()
     .describe('The file whose first line is the secret; a relative path starts at the directory of this file.'),
-  identity: parsed(text('an identity such as pk1:…'), readIdentity)
+  identity: parsed(text('an identity such as pk1:…'), parseIdentityOption)
     .optional()
     .describe("The identity that the device knocks at. Default: the server's own"),
   ...portOption,

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.js'
 import type { Counters } from '../report/answer-counters.js'
 import type { EventCollector } from '../report/event-collector.js'
 import { EventLimiter } from '../report/event-limiter.js'
-import type { Granting } from '../packets/knock-effects.js'
+import type { GrantDecision } from '../verify/decision.js'
 import type { Effect } from '../report/knock-events.js'
 import type { KnockTally } from '../report/knock-tally.js'
 import type { PacketCredential } from '../verify/packet-credential.js'
@@ -38,7 +38,7 @@ export class BatchGrants {
   #eventsBefore = 0
   readonly #granted: number[] = []
   /** The decisions behind `#granted`. */
-  readonly #grantedKnocks: Granting[] = []
+  readonly #grantedKnocks: GrantDecision[] = []
   /** Steps that completed a sequence. */
   readonly #completed: number[] = []
   /** What follows knocks that must be noted on disk before they count. */
@@ -60,7 +60,7 @@ export class BatchGrants {
   }
 
   /** The packet of this index is an accepted knock; `effects` follow it once it counts. */
-  grant(index: number, decision: Granting, packet: Packet, effects: readonly Effect[]): void {
+  grant(index: number, decision: GrantDecision, packet: Packet, effects: readonly Effect[]): void {
     this.note(decision.credential, packet, decision.knock)
     this.#granted.push(index)
     this.#grantedKnocks.push(decision)

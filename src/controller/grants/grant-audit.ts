@@ -3,7 +3,7 @@
  * is different is logged and counted. A grant that is missing is given again, for the rest of its time. One that nothing seen
  * has given stays, and so does one with another end: who may change rules may have made them, and from then on they are known.
  */
-import type { GrantDifferences, RunningGrant } from '../../nft/index.js'
+import type { GrantDifferences, RunningElement } from '../../nft/index.js'
 import { grantSetOf } from '../../nft/index.js'
 import { count } from '../../util/index.js'
 import type { Log } from '../report/log-interface.js'
@@ -12,8 +12,8 @@ interface AuditParts {
   /** Undefined while it cannot be said. */
   readonly compare: () => Promise<GrantDifferences | undefined>
   /** Returns how many were given. */
-  readonly giveAgain: (missing: readonly RunningGrant[]) => Promise<number>
-  readonly accept: (found: RunningGrant) => void
+  readonly giveAgain: (missing: readonly RunningElement[]) => Promise<number>
+  readonly accept: (found: RunningElement) => void
   readonly log: Log
   /** Unix milliseconds. */
   readonly now: () => number
@@ -111,7 +111,7 @@ export class GrantAudit {
       changed: counts.changed + changed.length,
     }
     type Message = (howMany: string, names: string) => string
-    const say = (event: string, grants: readonly RunningGrant[], message: Message, fields = {}) => {
+    const say = (event: string, grants: readonly RunningElement[], message: Message, fields = {}) => {
       if (grants.length === 0) return
       const text = message(count(grants.length, 'grant'), namesOf(grants))
       this.parts.log.warn(text, { event, grants: grants.length, ...fields })
@@ -124,7 +124,7 @@ export class GrantAudit {
   }
 }
 
-function namesOf(grants: readonly RunningGrant[]): string {
+function namesOf(grants: readonly RunningElement[]): string {
   const names = grants.slice(0, named).map(({ set, source }) => `${source} for ${grantSetOf(set)?.service ?? set}`)
   return names.join(', ') + (grants.length > named ? ' and more' : '')
 }

@@ -8,7 +8,7 @@ import { partOf } from '../verify/requested-part.js'
 import type { Effect, KnockEvent } from '../report/knock-events.js'
 import type { Granted } from '../report/knock-messages.js'
 import type { KnockGrant, KnockGrantStore } from './knock-grant-store.js'
-import type { Triggers } from '../triggers/triggers.js'
+import type { TriggerRunner } from '../triggers/trigger-runner.js'
 
 /** A user, by the name in the log, and by keys or CAs. */
 export interface RevokedUser {
@@ -40,7 +40,7 @@ export interface RevokedGrants {
 interface KnockGrantsParts {
   readonly store: Pick<KnockGrantStore, 'note' | 'end' | 'running'>
   readonly firewall: Pick<Firewall, 'services' | 'apply'>
-  readonly triggers: Pick<Triggers, 'closed'>
+  readonly triggers: Pick<TriggerRunner, 'closed'>
   /** What a credential grants; undefined when it is gone from the configuration. */
   readonly grantsOf: (credential: string) => Granted | undefined
   /** Seconds of the clock of the store. */

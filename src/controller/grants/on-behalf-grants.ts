@@ -10,8 +10,8 @@ import type { RequestedPart } from '../verify/requested-part.js'
 import { partOf } from '../verify/requested-part.js'
 import type { Granted } from '../report/knock-messages.js'
 import type { Log } from '../report/log-interface.js'
-import type { Outcome } from './outcome.js'
-import type { Triggers } from '../triggers/triggers.js'
+import type { GrantOutcome } from './grant-outcome.js'
+import type { TriggerRunner } from '../triggers/trigger-runner.js'
 
 /** Each starts processes. A client that sends many must not keep commands from getting the lock. */
 const maxWaiting = 100
@@ -21,7 +21,7 @@ const maxChained = 1000
 const patienceMilliseconds = 10_000
 
 /** What is asked for; undefined for all that the credential opens. */
-interface Request {
+interface OnBehalfRequest {
   readonly kind: 'grant' | 'revoke'
   readonly credential: string
   readonly address: string
@@ -29,7 +29,7 @@ interface Request {
 }
 
 interface Pending {
-  readonly outcome: Promise<Outcome>
+  readonly outcome: Promise<GrantOutcome>
   /** Someone waits for the outcome, and logs a failure. */
   isAwaited: boolean
 }
@@ -43,7 +43,7 @@ export class OnBehalfGrants {
   /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
   constructor(
     readonly firewall: Pick<Firewall, 'addGrant'>,
-    readonly triggers: Pick<Triggers, 'opened' | 'closed'>,
+    readonly triggers: Pick<TriggerRunner, 'opened' | 'closed'>,
     readonly log: Log,
     readonly grantsOf: (credential: string) => Granted | undefined,
     readonly closings: Pick<ClosingKnocks, 'begin'>,
@@ -69,12 +69,12 @@ export class OnBehalfGrants {
   }
 
   /** What becomes of the latest such request, for who logs it then; `unknown` when it takes too long. Does not reject. */
-  async outcome(request: Request): Promise<Outcome> {
+  async outcome(request: OnBehalfRequest): Promise<GrantOutcome> {
     const pending = this.#pending.get(keyOf(request))
     if (!pending) return { kind: 'unknown' }
     pending.isAwaited = true
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<Outcome>(resolve => {
+    const late = new Promise<GrantOutcome>(resolve => {
       timer = setTimeout(() => {
         pending.isAwaited = false
         resolve({ kind: 'unknown' })
@@ -91,7 +91,7 @@ export class OnBehalfGrants {
   }
 
   /** `work` takes out of its argument which services are done. */
-  #inTurn(request: Request, work: (undone: Set<string>) => Promise<void>): Promise<void> {
+  #inTurn(request: OnBehalfRequest, work: (undone: Set<string>) => Promise<void>): Promise<void> {
     const { kind, credential, address, part } = request
     const undone = new Set(partOf(this.grantsOf(credential) ?? [], part).map(({ service }) => service.name))
     const isFull = this.#waiting >= maxWaiting
@@ -100,8 +100,8 @@ export class OnBehalfGrants {
     const outcome = (isChained ? this.#last : Promise.resolve())
       .then(() => (isFull ? Promise.reject(new Error(`${maxWaiting} others were waiting already`)) : work(undone)))
       .then(
-        (): Outcome => ({ kind: 'made' }),
-        (error: unknown): Outcome => ({ kind: 'failed', services: [...undone], reason: (error as Error).message }),
+        (): GrantOutcome => ({ kind: 'made' }),
+        (error: unknown): GrantOutcome => ({ kind: 'failed', services: [...undone], reason: (error as Error).message }),
       )
     const pending = this.#note(request, outcome)
     const done = outcome.then(result => {
@@ -115,7 +115,7 @@ export class OnBehalfGrants {
   }
 
   /** Keeps the outcome for as long as it is not known. */
-  #note(request: Request, outcome: Promise<Outcome>): Pending {
+  #note(request: OnBehalfRequest, outcome: Promise<GrantOutcome>): Pending {
     const key = keyOf(request)
     const pending = { outcome, isAwaited: false }
     this.#pending.set(key, pending)
@@ -123,7 +123,7 @@ export class OnBehalfGrants {
     return pending
   }
 
-  #fail({ kind, credential, address }: Request, reason: string): void {
+  #fail({ kind, credential, address }: OnBehalfRequest, reason: string): void {
     const what =
       kind === 'grant'
         ? `${address} could not be granted access on behalf, by ${credential}`
@@ -150,4 +150,5 @@ export class OnBehalfGrants {
   }
 }
 
-const keyOf = ({ kind, credential, address, part }: Request) => JSON.stringify([kind, credential, address, part])
+const keyOf = ({ kind, credential, address, part }: OnBehalfRequest) =>
+  JSON.stringify([kind, credential, address, part])

@@ -1,11 +1,8 @@
 /** What follows accepted knocks and sequences, and the mark of an answer cannot do: another thread does it. */
 import type { Packet } from '../../queue/index.js'
-import type { Decision } from '../verify/decision.js'
+import type { GrantDecision } from '../verify/decision.js'
 import type { Effect } from '../report/knock-events.js'
 import type { PacketSequence } from '../verify/sequence-verifier.js'
-
-/** The decision that accepts a knock. */
-export type Granting = Extract<Decision, { kind: 'grant' }>
 
 type AddressText = (packet: Packet) => string
 
@@ -14,18 +11,18 @@ type OnBehalf = Extract<Effect, { kind: 'on-behalf' }>
 const none: readonly Effect[] = []
 
 /** Whether the kernel carries the knock out by the mark of its answer: the others are carried out by commands. */
-export const isByMark = ({ knock, part, closes }: Granting): boolean => !knock.requested && !part && !closes
+export const isByMark = ({ knock, part, closes }: GrantDecision): boolean => !knock.requested && !part && !closes
 
 /** Whether a command takes back what the mark of the answer cannot. */
-export const closesByCommand = (decision: Granting): boolean =>
+export const closesByCommand = (decision: GrantDecision): boolean =>
   decision.closes === true || (decision.credential.revokes && !isByMark(decision))
 
 /** Whether a command follows, or a grant on behalf of another. */
-export const isFollowed = (decision: Granting): boolean =>
+export const isFollowed = (decision: GrantDecision): boolean =>
   decision.credential.triggers || decision.also !== undefined || decision.more !== undefined || !isByMark(decision)
 
 /** Whether a command makes a grant for the source of the knock, which connections behind it need. */
-export const isAwaited = (decision: Granting): boolean =>
+export const isAwaited = (decision: GrantDecision): boolean =>
   decision.knock.requested === undefined &&
   !closesByCommand(decision) &&
   (!isByMark(decision) || decision.more?.some(one => !closesByCommand(one)) === true)
@@ -35,7 +32,7 @@ export const isAwaited = (decision: Granting): boolean =>
  * is to be known by when it is made.
  */
 export function effectsOf(
-  decision: Granting,
+  decision: GrantDecision,
   packet: Packet,
   addressText: AddressText,
   awaited?: number,
@@ -63,7 +60,7 @@ export function effectsOf(
  * Who has signed is noted for each grant, so that a user's grants can be revoked. So is a grant by command without a
  * signature, before a knock that follows can close it; those that the kernel makes are noted by what the log is told.
  */
-function notesOf({ credential, knock, also, part, signer }: Granting, source: string): Effect[] {
+function notesOf({ credential, knock, also, part, signer }: GrantDecision, source: string): Effect[] {
   const { requested } = knock
   const by = credential.revokes ? 'close' : requested || part ? 'hand' : 'knock'
   const facts = {

@@ -4,7 +4,7 @@
  */
 import type { Packet } from '../../queue/index.js'
 import type { Clock } from '../clock.js'
-import type { Decision, Refusal } from '../verify/decision.js'
+import type { Decision, GrantDecision, Refusal } from '../verify/decision.js'
 import { refusedCopies, refusedUnverified } from '../verify/decision.js'
 import { EventLimiter } from './event-limiter.js'
 import { closesByCommand } from '../packets/knock-effects.js'
@@ -179,9 +179,7 @@ export class EventCollector {
   }
 }
 
-type Grant = Decision & { readonly kind: 'grant' }
-
-const revokes = ({ credential, closes }: Grant): boolean => credential.revokes || closes === true
+const revokes = ({ credential, closes }: GrantDecision): boolean => credential.revokes || closes === true
 
 /** Whether the kernel makes the grant: those on behalf of others, and parts of what a credential opens, are made by commands. */
 const isGrantByMark = (decision: Decision): boolean =>

@@ -5,7 +5,7 @@ import type { Confirmation } from '../grants/grant-confirmation.js'
 import type { KnockEvent } from './knock-events.js'
 import { quote } from '../../util/index.js'
 import type { LogFields, LogLevel } from './log-interface.js'
-import type { Outcome } from '../grants/outcome.js'
+import type { GrantOutcome } from '../grants/grant-outcome.js'
 import type { KnockSigner } from '../verify/signature-job.js'
 
 interface LogMessage {
@@ -18,7 +18,7 @@ interface LogMessage {
 export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
 
 /** What became of what a knock was given: by the mark of its answer, or by a command. */
-export type KnockOutcome = Confirmation | Outcome
+export type KnockOutcome = Confirmation | GrantOutcome
 
 /**
  * Knocks that need no key are logged at debug, those that need a valid key at info, and those that did not get what they were

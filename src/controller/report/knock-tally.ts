@@ -7,25 +7,25 @@ import { refusals } from '../verify/decision.js'
 
 /** `accepted`: also those that revoke a grant. */
 const outcomes = ['accepted', ...refusals] as const
-type KnockOutcome = (typeof outcomes)[number]
+type CountedOutcome = (typeof outcomes)[number]
 
 /** The knocks of one credential since the start. */
 export interface CredentialKnocks {
   /** Empty for knocks that belong to no credential: they were made without a secret of any. */
   readonly credential: string
   /** Those that did not happen are left out. */
-  readonly counts: readonly { readonly outcome: KnockOutcome; readonly count: number }[]
+  readonly counts: readonly { readonly outcome: CountedOutcome; readonly count: number }[]
   /** How far the sender of the last accepted knock is ahead, in seconds; undefined where no knock has said its time. */
   readonly clockDifferenceSeconds?: number
 }
 
-interface Entry {
+interface CredentialTally {
   readonly counts: Float64Array
   clockDifferenceSeconds: number | undefined
 }
 
 export class KnockTally {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, CredentialTally>()
 
   accept(credential: string, clockDifferenceSeconds?: number): void {
     const entry = this.#count(credential, 'accepted')
@@ -49,7 +49,7 @@ export class KnockTally {
     }))
   }
 
-  #count(credential: string, outcome: KnockOutcome): Entry {
+  #count(credential: string, outcome: CountedOutcome): CredentialTally {
     let entry = this.#entries.get(credential)
     if (!entry) {
       entry = { counts: new Float64Array(outcomes.length), clockDifferenceSeconds: undefined }
@@ -61,4 +61,4 @@ export class KnockTally {
   }
 }
 
-const indexOf: ReadonlyMap<KnockOutcome, number> = new Map(outcomes.map((outcome, i) => [outcome, i]))
+const indexOf: ReadonlyMap<CountedOutcome, number> = new Map(outcomes.map((outcome, i) => [outcome, i]))

@@ -20,7 +20,7 @@ export interface Since {
   readonly noticed: number
 }
 
-interface Change extends Since {
+interface NotedChange extends Since {
   readonly generation: number
 }
 
@@ -33,7 +33,7 @@ export class GenerationClock {
   #report: NodeJS.Timeout | undefined
   #last: number | undefined
   #lastAt = 0
-  #changes: Change[] = []
+  #changes: NotedChange[] = []
   /** The last number that `onUnreported` was told. */
   #told: number | undefined
   #reported: number | undefined

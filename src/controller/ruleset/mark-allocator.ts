@@ -6,7 +6,7 @@
  */
 import type { GrantAction, ServiceSpec } from '../../nft/index.js'
 
-export interface GrantRequest {
+export interface ActionRequest {
   readonly opens: readonly string[]
   /** Seconds; null for each service's own window. */
   readonly window: number | null
@@ -36,7 +36,7 @@ export class MarkAllocator {
   }
 
   /** The actions for these requests. Throws when the mask has no room for so many. */
-  allocate(requests: readonly GrantRequest[], services: ReadonlyMap<string, ServiceSpec>): Allocation {
+  allocate(requests: readonly ActionRequest[], services: ReadonlyMap<string, ServiceSpec>): Allocation {
     const wanted = requests.map(request => ({
       grants: grantsOf(request, services),
       revokes: request.revokes,
@@ -74,7 +74,7 @@ function keyOf({ grants, revokes, passOn }: Omit<GrantAction, 'number'>): string
   return [revokes ? 'revoke' : 'grant', passOn ? 'pass on' : 'end', ...services].join(' ')
 }
 
-function grantsOf({ opens, window }: GrantRequest, services: ReadonlyMap<string, ServiceSpec>): GrantAction['grants'] {
+function grantsOf({ opens, window }: ActionRequest, services: ReadonlyMap<string, ServiceSpec>): GrantAction['grants'] {
   return opens.flatMap(name => {
     const service = services.get(name)
     return service ? [{ service, seconds: window ?? service.window }] : []

@@ -1,7 +1,7 @@
 /** The changes of the ruleset that the daemon makes, one after another, because each reads the ruleset first. */
 import type { Config } from '../../config/types.js'
 import type { FirewallError } from '../../nft/nft-errors.js'
-import type { Change, Reconciliation, ServiceSpec } from '../../nft/index.js'
+import type { FirewallResult, Reconciliation, ServiceSpec } from '../../nft/index.js'
 import { LockError } from '../../nft/index.js'
 import type { RulesetInstaller } from './ruleset-installer.js'
 
@@ -58,7 +58,7 @@ export class RulesetChanges {
    * Restores the table first: what another program has just changed must not become what the table should be. To be called
    * within a turn.
    */
-  async reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<Change> {
+  async reconcileAndInstall(config: Config, specs: readonly ServiceSpec[] = config.services): Promise<FirewallResult> {
     for (let attempt = 1; ; attempt++) {
       this.parts.reconciled(await this.reconcile(config, false))
       try {

@@ -4,7 +4,7 @@
  */
 import type { Config, Credential } from '../../config/types.js'
 import type {
-  Change,
+  FirewallResult,
   Firewall,
   GrantAction,
   Marks,
@@ -23,12 +23,12 @@ import { MarkAllocator } from './mark-allocator.js'
 import { readOneTimeOrLog } from '../verify/one-time-lists.js'
 import { packetPathSpec } from './packet-path-settings.js'
 import type { PacketWorker } from '../packets/packet-worker-interface.js'
-import type { Triggers } from '../triggers/triggers.js'
+import type { TriggerRunner } from '../triggers/trigger-runner.js'
 
 interface InstallerParts {
   readonly log: Log
   readonly firewall: Pick<Firewall, 'install'>
-  readonly triggers: Pick<Triggers, 'configure'>
+  readonly triggers: Pick<TriggerRunner, 'configure'>
   readonly reconciling: Pick<ReconcileParts, 'reconciler' | 'tracker'>
   readonly marks: Marks
   readonly selfTestToken: Uint8Array
@@ -49,7 +49,7 @@ interface KnockQueue {
   readonly native: boolean
 }
 
-interface Draft {
+interface PreparedRuleset {
   readonly active: readonly ActiveCredential[]
   readonly allocation: Allocation
   readonly packetPath: PacketPathSpec
@@ -72,9 +72,9 @@ export class RulesetInstaller {
   }
 
   /** Creates or changes the services `specs`, and installs the packet path for all services. */
-  async install(config: Config, specs: readonly ServiceSpec[]): Promise<Change> {
+  async install(config: Config, specs: readonly ServiceSpec[]): Promise<FirewallResult> {
     const { firewall, log, reconciling } = this.parts
-    const drafts: Draft[] = []
+    const drafts: PreparedRuleset[] = []
     const packetPathFor = this.#drafter(config, drafts)
     const change = await firewall.install(specs, packetPathFor, reconciling.reconciler.table)
     const draft = drafts.at(-1)
@@ -88,7 +88,7 @@ export class RulesetInstaller {
 
   /** Restores what other programs changed. `queueRule`: also the rule in iptables' mangle table. */
   async reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
-    const drafts: Draft[] = []
+    const drafts: PreparedRuleset[] = []
     const reconciliation = await this.parts.reconciling.reconciler.reconcile(this.#drafter(config, drafts), queueRule)
     const draft = drafts.at(-1)
     if (draft) await this.#apply(config, draft)
@@ -96,7 +96,7 @@ export class RulesetInstaller {
   }
 
   /** Gives the packet path for the services that exist. The last draft counts, once the kernel has it: see `#apply`. */
-  #drafter(config: Config, drafts: Draft[]): (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec {
+  #drafter(config: Config, drafts: PreparedRuleset[]): (services: ReadonlyMap<string, ServiceSpec>) => PacketPathSpec {
     const { now, readOneTime, log, marks, selfTestToken } = this.parts
     const { queue, native } = this.knockQueue
     const binding = { queue, native, marks, selfTestToken }
@@ -111,7 +111,7 @@ export class RulesetInstaller {
     }
   }
 
-  async #apply(config: Config, { active, allocation, services }: Draft): Promise<void> {
+  async #apply(config: Config, { active, allocation, services }: PreparedRuleset): Promise<void> {
     const { log, triggers, reconciling } = this.parts
     allocation.commit()
     reconciling.tracker.useActions(allocation.actions)

@@ -6,7 +6,7 @@ import type { OneTimeList, Step } from '../../knock/index.js'
 import { currentHours, rotatingSteps } from '../../knock/index.js'
 import { addressBytes, onlyInterface } from '../../net/index.js'
 import type { GrantAction, SequencePorts } from '../../nft/index.js'
-import type { GrantRequest } from '../ruleset/mark-allocator.js'
+import type { ActionRequest } from '../ruleset/mark-allocator.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { PacketSequence } from './sequence-verifier.js'
 
@@ -56,7 +56,7 @@ export function activeCredentials(
   })
 }
 
-export function grantRequestOf({ kind, credential, revokes }: ActiveCredential): GrantRequest {
+export function grantRequestOf({ kind, credential, revokes }: ActiveCredential): ActionRequest {
   const { opens, closes, window } = credential
   return { opens: closes.length > 0 ? closes : opens, window, revokes, passOn: kind === 'steps' }
 }

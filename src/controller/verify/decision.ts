@@ -69,7 +69,7 @@ export type Decision =
       /** It takes back the grant that it could be given. */
       readonly closes?: true
       /** What other credentials add, for which its signer counts as well; each is a part. */
-      readonly more?: readonly Extract<Decision, { kind: 'grant' }>[]
+      readonly more?: readonly GrantDecision[]
     }
   | {
       readonly kind: 'refuse'
@@ -82,6 +82,9 @@ export type Decision =
       /** Who has signed, or only says so, where the signature was not verified. */
       readonly signer?: KnockSigner
     }
+
+/** The decision that accepts a knock. */
+export type GrantDecision = Extract<Decision, { kind: 'grant' }>
 
 /** What is said of a packet at once: a decision, or that another thread must verify its signature first. */
 export type FirstDecision = Decision | { readonly kind: 'verify' }

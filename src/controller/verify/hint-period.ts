@@ -1,31 +1,29 @@
 /** The hints of all credentials of a rotating format in one period, which are made in parts: there may be very many. */
-import type { KnockFormat } from '../../knock/index.js'
+import type { KnockFormat, PacketRotation } from '../../knock/index.js'
 
-interface Entry {
+interface HintedSecret {
   readonly secret: unknown
 }
 
 /** Those that begin their packets alike. */
-interface Group<E> {
+interface SecretsOfWord<E> {
   /** Of any of them. */
   readonly secret: unknown
   readonly byHint: Map<string, E[]>
 }
 
 /** By first word. */
-export type PeriodTable<E> = ReadonlyMap<number, readonly Group<E>[]>
+export type PeriodTable<E> = ReadonlyMap<number, readonly SecretsOfWord<E>[]>
 
-export type Rotation = NonNullable<KnockFormat['rotation']>
-
-export class HintPeriod<E extends Entry> {
-  readonly #byWord = new Map<number, Group<E>[]>()
-  readonly #groups = new Map<string, Group<E>>()
+export class HintPeriod<E extends HintedSecret> {
+  readonly #byWord = new Map<number, SecretsOfWord<E>[]>()
+  readonly #groups = new Map<string, SecretsOfWord<E>>()
   #next = 0
 
   /** `start`: of the period, in Unix seconds. */
   constructor(
     readonly format: KnockFormat,
-    readonly rotation: Rotation,
+    readonly rotation: PacketRotation,
     readonly entries: readonly E[],
     readonly start: number,
   ) {}
@@ -49,7 +47,7 @@ export class HintPeriod<E extends Entry> {
     byHint.set(hint, [...(byHint.get(hint) ?? []), entry])
   }
 
-  #groupOf(secret: unknown): Group<E> {
+  #groupOf(secret: unknown): SecretsOfWord<E> {
     const word = this.format.firstWord(secret, this.start)
     const name = `${word} ${this.rotation.secondWord(secret, this.start)}`
     const known = this.#groups.get(name)

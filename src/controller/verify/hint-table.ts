@@ -2,11 +2,11 @@
  * Finds the credentials that a packet of a rotating format can be for, however many there are: by its first words, which
  * all users of one identity have, and by its hint, which one of them has in one period.
  */
-import type { KnockFormat } from '../../knock/index.js'
-import type { PeriodTable, Rotation } from './hint-period.js'
+import type { KnockFormat, PacketRotation } from '../../knock/index.js'
+import type { PeriodTable } from './hint-period.js'
 import { HintPeriod } from './hint-period.js'
 
-interface Entry {
+interface HintedSecret {
   readonly format: KnockFormat
   readonly secret: unknown
 }
@@ -14,7 +14,7 @@ interface Entry {
 /** Each takes some microseconds, in the thread that answers packets. */
 const entriesAtOnce = 100
 
-export class HintTable<E extends Entry> {
+export class HintTable<E extends HintedSecret> {
   readonly #entries: E[] = []
   /** By the start of the period: the present one first. */
   #periods = new Map<number, PeriodTable<E>>()
@@ -27,7 +27,7 @@ export class HintTable<E extends Entry> {
 
   constructor(
     readonly format: KnockFormat,
-    readonly rotation: Rotation,
+    readonly rotation: PacketRotation,
   ) {}
 
   add(entry: E): void {

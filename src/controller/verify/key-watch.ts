@@ -8,7 +8,7 @@ import { count, oneLine } from '../../util/index.js'
 import type { Log } from '../report/log-interface.js'
 import type { PacketWorker } from '../packets/packet-worker-interface.js'
 import type { ReadKeyFile } from './patient-reads.js'
-import { nameOf, PatientReads } from './patient-reads.js'
+import { keyFileId, PatientReads } from './patient-reads.js'
 import type { CredentialKeys, KeysReport } from './signature-job.js'
 
 const everyMilliseconds = 2000
@@ -86,7 +86,9 @@ export class KeyWatch {
 
   async #readAll(): Promise<void> {
     const credentials = this.#credentials
-    const paths = new Map(credentials.flatMap(one => roles.flatMap(([option]) => one[option])).map(p => [nameOf(p), p]))
+    const paths = new Map(
+      credentials.flatMap(one => roles.flatMap(([option]) => one[option])).map(p => [keyFileId(p), p]),
+    )
     let isNew = false
     for (const name of this.#files.keys()) if (!paths.has(name)) this.#files.delete(name)
     for (const [name, path] of paths) {
@@ -112,7 +114,7 @@ export class KeyWatch {
     if (!privateKey) problems.push('this server does not have the private key of its identity: no knock counts')
     const files = roles.flatMap(([option, role]) =>
       credential[option].flatMap(path => {
-        const content = this.#files.get(nameOf(path))?.content ?? `${oneLine(path.written)} is not read yet`
+        const content = this.#files.get(keyFileId(path))?.content ?? `${oneLine(path.written)} is not read yet`
         if (typeof content !== 'string') return [{ role, file: path.written, user: path.user, content }]
         if (role === 'revoked') isShut = true
         problems.push(role === 'revoked' ? `${content}; no key of ${name} counts until it is there` : content)

@@ -1,5 +1,5 @@
+import type { KnockRate } from '../../config/index.js'
 import type { GrantedPorts } from './requested-part.js'
-import type { Rate } from './rate-limiter.js'
 
 /** A credential, as far as the packet worker needs it. It is posted to another thread: plain values, no functions. */
 export interface PacketCredential {
@@ -14,7 +14,7 @@ export interface PacketCredential {
   readonly port: number | null
   /** Seconds either way; -1 for any clock. */
   readonly skew: number
-  readonly rate: Rate | null
+  readonly rate: KnockRate | null
   /** The number of the grant action for what the credential opens. */
   readonly action: number
   /** What that action grants, for packets that ask for ports by number. */

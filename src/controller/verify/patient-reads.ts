@@ -24,7 +24,7 @@ export class PatientReads {
 
   /** A file that does not come in time does not count. It is not read again until the earlier read has come back. */
   readonly read: ReadKeyFile = async (file, known) => {
-    const name = nameOf(file)
+    const name = keyFileId(file)
     if (this.#hanging.has(name)) return refusal(file, 'its file system does not answer', known)
     if (this.#isFull(file)) return refusal(file, 'the file systems of other files do not answer', known)
     const reading = this.readFile(file, known)
@@ -45,7 +45,7 @@ export class PatientReads {
 }
 
 /** By user and path. */
-export const nameOf = ({ user, path }: KeyPath) => `${user ?? ''}:${path}`
+export const keyFileId = ({ user, path }: KeyPath) => `${user ?? ''}:${path}`
 
 function refusal({ written }: KeyPath, why: string, known: string | undefined): KeyFile | undefined {
   const content = `${oneLine(written)} cannot be read: ${why}`

@@ -6,12 +6,8 @@
  * For each source it keeps the time from which the full rate is available (GCRA, ATM Forum TM 4.0), in two generations: a
  * source that has not knocked for two turns is forgotten with its generation, when its full rate is available anyway.
  */
+import type { KnockRate } from '../../config/index.js'
 import { HashTable } from '../../util/index.js'
-
-export interface Rate {
-  readonly count: number
-  readonly seconds: number
-}
 
 /** Sums of fractions of seconds are not exact. */
 const roundingSeconds = 1e-6
@@ -22,7 +18,7 @@ export class RateLimiter {
   #previous = new HashTable()
   #turnAt = -Infinity
 
-  constructor(readonly rate: Rate) {}
+  constructor(readonly rate: KnockRate) {}
 
   /** Counts a knock of the source whose 4 or 16 bytes are at `at`. False when the rate is exceeded. */
   take(version: 4 | 6, address: Buffer, at: number, nowSeconds: number): boolean {

@@ -20,13 +20,16 @@ export interface RequestedPart {
   readonly atLeast?: number
 }
 
-interface Granting {
+interface GrantLimits {
   readonly grants: readonly GrantedPorts[]
   readonly revokes: boolean
 }
 
 /** `all` where it asks for no less and nothing else than the credential grants; undefined where it asks for another port. */
-export function askedPart({ grants, revokes }: Granting, { ports, seconds }: Asked): RequestedPart | 'all' | undefined {
+export function askedPart(
+  { grants, revokes }: GrantLimits,
+  { ports, seconds }: Asked,
+): RequestedPart | 'all' | undefined {
   const asked = new Set<GrantedPorts>()
   for (const { protocol, port } of ports) {
     const granted = grants.find(

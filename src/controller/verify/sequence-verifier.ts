@@ -1,12 +1,12 @@
 /** Which sources have completed a sequence: decides on the single knocks that left the kernel. */
+import type { KnockRate } from '../../config/index.js'
 import type { OneTimeLine } from '../../config/index.js'
 import type { FlagRule, Step } from '../../knock/index.js'
 import { SequenceTracker } from '../../knock/index.js'
 import { protocolTcp } from '../../net/index.js'
 import type { Packet } from '../../queue/index.js'
 import type { Clock } from '../clock.js'
-import { isLinkLocal } from './is-link-local.js'
-import type { Rate } from './rate-limiter.js'
+import { hasLinkLocalSource } from './link-local-source.js'
 import { RateLimiter } from './rate-limiter.js'
 
 /** A sequence, as far as the packet worker needs it. */
@@ -18,7 +18,7 @@ export interface PacketSequence {
   readonly flags: FlagRule
   /** The bytes of addresses that knocks must be sent to, as latin1; empty for any. */
   readonly targets: readonly string[]
-  readonly rate: Rate | null
+  readonly rate: KnockRate | null
   /** The number of the grant action that the kernel has for it. */
   readonly action: number
   /** Whether that action revokes grants. */
@@ -92,7 +92,7 @@ export class SequenceVerifier {
     if (!sequence) return late && { kind: 'refuse', sequence: late, reason: 'out-of-time' }
     const within = this.#limiters.get(sequence.name)?.take(version, buffer, sourceAt, now) ?? true
     if (!within) return { kind: 'refuse', sequence, reason: 'rate-limited' }
-    if (!sequence.linkLocal && isLinkLocal(packet)) return { kind: 'refuse', sequence, reason: 'link-local' }
+    if (!sequence.linkLocal && hasLinkLocalSource(packet)) return { kind: 'refuse', sequence, reason: 'link-local' }
     return this.#complete(sequence)
   }
 

@@ -30,7 +30,7 @@ import type {
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
 
 /** A line of a file, with the user in whose home that is. */
-interface Entry {
+interface KeyLine {
   readonly line: AuthorizedKey
   readonly user: string | null
 }
@@ -58,7 +58,7 @@ interface KeyRing {
 }
 
 /** A line that the signer of a knock may be. */
-interface Candidate extends Entry {
+interface CandidateLine extends KeyLine {
   readonly ring: KeyRing
   readonly key: SshPublicKey
   readonly certificate?: SshCertificate
@@ -111,7 +111,7 @@ export class SignatureVerifier {
   }
 
   async #verify({ id, bytes, port, source }: SignedJob): Promise<SignedOutcome> {
-    const refuse = (reason: SignedRefusal | 'skewed', whose: Partial<Pick<Candidate, 'ring' | 'signer'>> = {}) => {
+    const refuse = (reason: SignedRefusal | 'skewed', whose: Partial<Pick<CandidateLine, 'ring' | 'signer'>> = {}) => {
       const { ring, signer } = whose
       return {
         kind: 'refused' as const,
@@ -159,7 +159,7 @@ export class SignatureVerifier {
    * The lines that open, together, what is asked for: each adds what those before it do not. Where nothing is named, all that
    * they open.
    */
-  async #linesFor(counting: readonly Candidate[], knock: Decrypted): Promise<AddedRights[] | SignedRefusal> {
+  async #linesFor(counting: readonly CandidateLine[], knock: Decrypted): Promise<AddedRights[] | SignedRefusal> {
     const asked = knock.request.services
     const left = new Set(asked.length > 0 ? asked : counting.flatMap(servicesOf))
     if (!asked.every(service => counting.some(candidate => servicesOf(candidate).includes(service))))
@@ -195,7 +195,7 @@ export class SignatureVerifier {
     knock: Decrypted,
     port: number,
     identity: Buffer,
-  ): { candidates: Candidate[]; signer: KnockSigner } | SignedRefusal {
+  ): { candidates: CandidateLine[]; signer: KnockSigner } | SignedRefusal {
     const rings = this.#rings.filter(
       ({ keys }) => identity.equals(keys.identity) && (keys.port === null || keys.port === port),
     )
@@ -234,7 +234,7 @@ export class SignatureVerifier {
 
   /** Why this line lets the signer do nothing, by the cheap checks, before the signature is verified. */
   #refusalOf(
-    { ring, line, key, certificate, user }: Candidate,
+    { ring, line, key, certificate, user }: CandidateLine,
     clockDifferenceSeconds: number,
     source: string,
   ): SignedRefusal | 'skewed' | undefined {
@@ -253,7 +253,7 @@ export class SignatureVerifier {
     return undefined
   }
 
-  async #isSigned({ line, key, certificate }: Candidate, knock: Decrypted): Promise<boolean> {
+  async #isSigned({ line, key, certificate }: CandidateLine, knock: Decrypted): Promise<boolean> {
     const { flags, counter, signature, message } = knock
     // Of a key without a token they mean nothing, and zero is their one spelling.
     if (!key.isToken && (flags !== 0 || counter !== 0)) return false
@@ -277,18 +277,18 @@ export class SignatureVerifier {
 }
 
 /** What the line lets its signer ask for. */
-const servicesOf = ({ ring, line }: Candidate): readonly string[] =>
+const servicesOf = ({ ring, line }: CandidateLine): readonly string[] =>
   ring.keys.opens.filter(service => line.opens?.includes(service) ?? true)
 
 const fingerprintText = (fingerprint: Buffer) => `SHA256:${fingerprint.toString('base64').replace(/=+$/, '')}`
 
-function usersOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+function usersOf({ files }: KeyRing, fingerprint: Buffer): KeyLine[] {
   const own = files.filter(({ role }) => role === 'authorized')
   return own.flatMap(({ index, user }) => index.find(fingerprint).map(line => ({ line, user })))
 }
 
 /** In a file of CAs, every key is that of one. */
-function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
+function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): KeyLine[] {
   return files.flatMap(({ role, index, user }) => {
     const plain = role === 'authority' ? index.find(fingerprint) : []
     return [...index.findAuthority(fingerprint), ...plain].map(line => ({ line, user }))
@@ -296,7 +296,7 @@ function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): Entry[] {
 }
 
 /** The names of which a certificate must have one: those of the line, else of the credential, else that of its user. */
-function principalsOf({ keys }: KeyRing, { line, user }: Entry): readonly string[] {
+function principalsOf({ keys }: KeyRing, { line, user }: KeyLine): readonly string[] {
   if (line.principals) return line.principals
   return keys.principals.length > 0 || user === null ? keys.principals : [user]
 }

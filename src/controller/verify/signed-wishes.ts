@@ -6,7 +6,7 @@ import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
 import type { SignerRights } from './signature-job.js'
 
-interface Granting {
+interface WishLimits {
   readonly grants: readonly GrantedPorts[]
   readonly revokes: boolean
   /** The longest time that can be asked for where the credential grants less; null = none. */
@@ -18,7 +18,7 @@ export const rightsOfAll: SignerRights = { opens: null, window: null, prefix4: n
 
 /** What is granted; undefined = all that the credential grants, or revokes, by its mark. */
 export function wishedPart(
-  { grants, revokes, maxWindow }: Granting,
+  { grants, revokes, maxWindow }: WishLimits,
   rights: SignerRights,
   { services, window }: Wishes,
 ): RequestedPart | undefined {

@@ -20,9 +20,9 @@ import { addressFromBytes, protocolUdp } from '../../net/index.js'
 import type { Packet } from '../../queue/index.js'
 import { askedPart } from './requested-part.js'
 import type { Clock } from '../clock.js'
-import type { Decision, FirstDecision, Refusal } from './decision.js'
+import type { Decision, FirstDecision, GrantDecision, Refusal } from './decision.js'
 import { HintTable } from './hint-table.js'
-import { isLinkLocal } from './is-link-local.js'
+import { hasLinkLocalSource } from './link-local-source.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { Prefixes } from './prefix-list.js'
 import { isIn, prefixList } from './prefix-list.js'
@@ -230,11 +230,11 @@ export class KnockVerifier {
   /** What another credential adds to a knock that is granted; nothing where it refuses what is asked for. */
   #addedBy(
     { credential: name, signer, rights, services }: AddedRights,
-    { knock, clockDifferenceSeconds }: Extract<Decision, { kind: 'grant' }>,
+    { knock, clockDifferenceSeconds }: GrantDecision,
     request: Wishes,
     packet: Packet,
     counted: Map<string, boolean>,
-  ): Extract<Decision, { kind: 'grant' }>[] {
+  ): GrantDecision[] {
     const tried = this.#signed.get(name)
     const version = packet.version === 6 ? 6 : 4
     if (!tried || wishRefusal(tried.allowed, rights, request, version) !== undefined) return []
@@ -242,7 +242,7 @@ export class KnockVerifier {
     const inTime =
       counted.get(name) ?? limiter?.take(version, packet.buffer, packet.sourceAt, this.#clock.monotonic()) ?? true
     counted.set(name, inTime)
-    if (!inTime || (!request.host && !credential.linkLocal && isLinkLocal(packet))) return []
+    if (!inTime || (!request.host && !credential.linkLocal && hasLinkLocalSource(packet))) return []
     // Its mark would stand for all that it grants.
     const part = wishedPart(credential, rights, { ...request, services }) ?? { services, seconds: null }
     return [
@@ -329,7 +329,7 @@ export class KnockVerifier {
     if (limiter?.take(version, buffer, packet.sourceAt, this.#clock.monotonic()) === false) return 'rate-limited'
     if (knock.refused !== undefined) return knock.refused
     if (knock.until !== undefined && now >= knock.until) return 'expired'
-    if (requested === undefined) return credential.linkLocal || !isLinkLocal(packet) ? undefined : 'link-local'
+    if (requested === undefined) return credential.linkLocal || !hasLinkLocalSource(packet) ? undefined : 'link-local'
     return requested && allowed && isIn(allowed, requested) ? undefined : 'address-not-allowed'
   }
 }

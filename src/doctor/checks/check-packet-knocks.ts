@@ -1,7 +1,7 @@
 /** Credentials whose knock is one packet. */
 import type { PacketKnockCredential } from '../../config/index.js'
 import type { PkdCredential } from '../../config/types.js'
-import { defaultTag, formatTag, tagLength } from '../../knock/index.js'
+import { defaultTag, formatTag, pkdTagLength } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
@@ -70,7 +70,7 @@ export function sharedTags(credentials: readonly PkdCredential[]): Finding[] {
       finding(
         'shared-tag',
         `${names.length} credentials have the tag ${tag}${tag === defaultTag ? ', the default' : ''}: each knock is tried with the key of each`,
-        `give them tags of their own, of up to ${tagLength} bytes`,
+        `give them tags of their own, of up to ${pkdTagLength} bytes`,
       ),
     )
 }

@@ -1,6 +1,6 @@
 /** Credentials whose sequences a secret and the hour give. */
 import type { RotatingCredential } from '../../config/types.js'
-import type { Rotation } from '../../knock/index.js'
+import type { RotatingSequence } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
@@ -37,7 +37,7 @@ export function checkRotating({ name, open, close, grace }: RotatingCredential):
   return findings
 }
 
-function weakSecret(name: string, { secret }: Rotation, which: string): Finding[] {
+function weakSecret(name: string, { secret }: RotatingSequence, which: string): Finding[] {
   const bytes = Buffer.from(secret)
   if (bytes.length >= enoughBytes && !isPlain(bytes)) return []
   const why = bytes.length < enoughBytes ? `has ${count(bytes.length, 'byte')}` : 'is long, and yet easy to guess'

@@ -4,7 +4,7 @@ import type { ServiceState } from '../../nft/index.js'
 import type { Facts, KernelFacts } from '../facts.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import { portsOf } from './descriptions.js'
+import { servicePorts } from './descriptions.js'
 
 export function checkServices({ configuration, kernel, daemon }: Facts): Finding[] {
   const { config, file } = configuration
@@ -22,7 +22,7 @@ function againstKernel(config: Config, { services, differences }: KernelFacts, r
       const why = running
         ? 'although pkctld runs; another program may have flushed the ruleset'
         : 'and pkctld is not running'
-      const message = `service ${spec.name} is in the configuration and not in the kernel, ${why}: ${portsOf(spec)} is open to everyone`
+      const message = `service ${spec.name} is in the configuration and not in the kernel, ${why}: ${servicePorts(spec)} is open to everyone`
       return [finding('service-not-in-kernel', message, running ? 'pkctl reload' : 'systemctl start pkctld', subject)]
     }
     const different = differences.get(spec.name) ?? []
@@ -40,7 +40,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
     findings.push(
       finding(
         'service-damaged',
-        `the rules of service ${spec.name} are not as pkctl made them: another program or user changed them, and ${portsOf(spec)} may be open`,
+        `the rules of service ${spec.name} are not as pkctl made them: another program or user changed them, and ${servicePorts(spec)} may be open`,
         configured ? 'pkctl reload, or the same pkctl init again' : 'the same pkctl init again',
         subject,
       ),
@@ -50,7 +50,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
     findings.push(
       finding(
         'service-not-in-configuration',
-        `service ${spec.name} is in the kernel and not in ${file}: after a reboot ${portsOf(spec)} is open`,
+        `service ${spec.name} is in the kernel and not in ${file}: after a reboot ${servicePorts(spec)} is open`,
         `put it into the configuration, or run its pkctl init at boot; pkctl remove ${spec.name} removes it`,
         subject,
       ),
@@ -60,7 +60,7 @@ function inKernel({ spec, sound }: ServiceState, config: Config | null, file: st
     findings.push(
       finding(
         'watch-only',
-        `service ${spec.name} only watches: ${portsOf(spec)} is open to everyone`,
+        `service ${spec.name} only watches: ${servicePorts(spec)} is open to everyone`,
         "remove 'accept: true' when you have watched it for long enough",
         subject,
       ),

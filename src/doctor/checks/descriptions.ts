@@ -12,7 +12,7 @@ export const protocolsOf = ({ protocol }: Pick<ServiceSpec, 'protocol'>): number
 export const protocolName = (number: number): string =>
   judged.find(name => protocolNumbers[name] === number) ?? String(number)
 
-export function portsOf({ ports, protocol }: Pick<ServiceSpec, 'ports' | 'protocol'>): string {
+export function servicePorts({ ports, protocol }: Pick<ServiceSpec, 'ports' | 'protocol'>): string {
   return `${formatPorts(ports)}/${protocol}`
 }
 

@@ -4,7 +4,7 @@ import type { RuleChain } from '../../nft/foreign/index.js'
 import type { ServiceSpec } from '../../nft/index.js'
 import type { KernelFacts } from '../facts.js'
 import { protocolName, protocolsOf } from './descriptions.js'
-import type { Passage, Probe, Reach, Step } from './simulate-packet.js'
+import type { Passage, Probe, Reach, RuleOnWay } from './simulate-packet.js'
 import { larger, passageThrough } from './simulate-packet.js'
 
 /** What is known of the ruleset and of the way into the machine. */
@@ -67,7 +67,7 @@ interface Translation {
 
 /** What address translation of a chain does to the packet: by a rule for its port, or for all that comes. */
 export function translationsOf(chain: RuleChain, probe: Probe, around: Surroundings): Translation[] {
-  return follow(chain, probe, around).reached.flatMap(({ rule, named, sure }: Step) =>
+  return follow(chain, probe, around).reached.flatMap(({ rule, named, sure }: RuleOnWay) =>
     rule.actions.flatMap(action => {
       if (action.kind !== 'dnat' && action.kind !== 'redirect') return []
       const { kind, port } = action

@@ -21,7 +21,7 @@ export interface Probe {
 export type Reach = 'everyone' | 'some' | 'nobody'
 
 /** A rule on the way of the packet. */
-export interface Step {
+export interface RuleOnWay {
   readonly rule: Rule
   /** Whether this rule, or one that led to it, is for just this port. */
   readonly named: boolean
@@ -35,7 +35,7 @@ export interface Passage {
   readonly falls: Reach
   /** A rule for just this port drops: all that come to it, or some. */
   readonly dropsByPort: 'all' | 'some' | null
-  readonly reached: readonly Step[]
+  readonly reached: readonly RuleOnWay[]
 }
 
 export const larger = (a: Reach, b: Reach): Reach =>
@@ -123,7 +123,7 @@ export function passageThrough(
 ): Passage {
   const find = (name: string) =>
     chains.find(chain => chain.family === base.family && chain.table === base.table && chain.name === name)
-  const reached: Step[] = []
+  const reached: RuleOnWay[] = []
   let accepts: Reach = 'nobody'
   let dropsByPort: Passage['dropsByPort'] = null
 

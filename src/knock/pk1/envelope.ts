@@ -22,7 +22,7 @@ export const saltLength = 16
 const macAt = saltAt + saltLength
 const macLength = 16
 export const maskedAt = macAt + macLength
-export const tagLength = 16
+export const cipherTagLength = 16
 const cipher = 'chacha20-poly1305'
 const nonce = Buffer.alloc(12)
 
@@ -93,8 +93,8 @@ function authenticated(place: PacketPlace, maskedLength: number): Buffer {
 export function decryptBody(key: Buffer, place: PacketPlace, maskedLength: number): Buffer | undefined {
   const from = maskedAt + maskedLength
   const sealed = part(place, from, place.length - from)
-  const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: tagLength })
-  const bodyLength = sealed.length - tagLength
+  const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: cipherTagLength })
+  const bodyLength = sealed.length - cipherTagLength
   decipher.setAAD(authenticated(place, maskedLength), { plaintextLength: bodyLength })
   decipher.setAuthTag(sealed.subarray(bodyLength))
   try {
@@ -119,14 +119,14 @@ interface Parts {
 }
 
 export function sealPacket({ keys, prefix, salt, hidden, key, body, port }: Parts): Buffer {
-  const bytes = Buffer.alloc(maskedAt + hidden.length + body.length + tagLength)
+  const bytes = Buffer.alloc(maskedAt + hidden.length + body.length + cipherTagLength)
   prefix.copy(bytes)
   salt.copy(bytes, saltAt)
   const masked = Buffer.from(hidden)
   toggleMask(keys, salt, 0, masked)
   masked.copy(bytes, maskedAt)
   const place = { bytes, at: 0, length: bytes.length, port }
-  const encipher = createCipheriv(cipher, key, nonce, { authTagLength: tagLength })
+  const encipher = createCipheriv(cipher, key, nonce, { authTagLength: cipherTagLength })
   encipher.setAAD(authenticated(place, hidden.length), { plaintextLength: body.length })
   const from = maskedAt + hidden.length
   encipher.update(body).copy(bytes, from)

@@ -25,5 +25,5 @@ export function periodBytes(period: bigint): Buffer {
   return bytes
 }
 
-export const prefixOf = (keys: FilterKeys, period: bigint): Buffer =>
+export const packetPrefix = (keys: FilterKeys, period: bigint): Buffer =>
   Buffer.from(keys.prefix.digest(periodBytes(period), 0, periodLength), 'latin1').subarray(0, prefixLength)

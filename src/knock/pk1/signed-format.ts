@@ -5,7 +5,7 @@
 import { hasRightCheck, saltAt } from './envelope.js'
 import { filterKeys } from './identity.js'
 import { certificatePacketLength, keyPacketLength } from './signed.js'
-import { prefixOf, periodAt, periodSeconds } from './period.js'
+import { packetPrefix, periodAt, periodSeconds } from './period.js'
 
 /** Whom the packets are sent to. */
 export interface SignedSecret {
@@ -31,7 +31,7 @@ export const signedFormat = {
   identityOf: ({ identity }: SignedSecret): Buffer => Buffer.concat([Buffer.from('signed '), identity]),
   /** The first eight bytes of each packet at this time, in Unix seconds, as two big-endian numbers. */
   wordsOf({ identity }: SignedSecret, time: number): readonly [number, number] {
-    const prefix = prefixOf(filterKeys(identity), periodAt(time))
+    const prefix = packetPrefix(filterKeys(identity), periodAt(time))
     return [prefix.readUInt32BE(0), prefix.readUInt32BE(4)]
   },
   /** Whether the `length` bytes at `at` were made by a sender who knows the identity, and are as they were. */

@@ -24,13 +24,13 @@ import {
   saltOf,
   sealKey,
   sealPacket,
-  tagLength,
+  cipherTagLength,
   unmasked,
 } from './envelope.js'
 import { filterKeys } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest } from './request.js'
-import { prefixOf, periodOf } from './period.js'
+import { packetPrefix, periodOf } from './period.js'
 import { lastingKey, passingKey, publicHalf, sharedSecret } from './x25519.js'
 
 export const keyPacketLength = 256
@@ -44,7 +44,7 @@ const signatureLength = 64
 const proofLength = 5 + signatureLength
 const messageLabel = Buffer.from('pkctl knock 1 message')
 
-const bodyLengthOf = (packetLength: number) => packetLength - maskedAt - ephemeralLength - tagLength
+const bodyLengthOf = (packetLength: number) => packetLength - maskedAt - ephemeralLength - cipherTagLength
 
 /** Who signs: a key that the server knows, by its fingerprint, or a certificate. */
 export type Signer = { readonly fingerprint: Buffer } | { readonly certificate: Buffer }
@@ -87,7 +87,7 @@ export function decryptSigned(place: PacketPlace, { identity, privateKey }: Serv
   if (!body) return 'seal'
   const request = decodeRequest(body, 0, requestLength)
   if (!request) return 'request'
-  if (!prefixOf(keys, periodOf(request.time)).equals(prefixIn(place))) return 'period'
+  if (!packetPrefix(keys, periodOf(request.time)).equals(prefixIn(place))) return 'period'
   const proofAt = body.length - proofLength
   const signer = readSigner(body.subarray(requestLength, proofAt))
   if (!signer) return 'signer'
@@ -130,7 +130,7 @@ function messageOf(identity: Buffer, { port, ...place }: PacketPlace, ephemeral:
 }
 
 /** What is signed, and how the packet is made of it when it is. */
-interface Draft {
+interface UnsignedKnock {
   readonly message: Buffer
   seal(signature: Buffer, flags?: number, counter?: number): Buffer
 }
@@ -142,7 +142,7 @@ export function draftSigned(
   identity: Buffer,
   port: number,
   random: (size: number) => Buffer,
-): Draft | undefined {
+): UnsignedKnock | undefined {
   const [asked, who] = [encodeRequest(request, requestLength), writeSigner(signer)]
   const salt = Buffer.from(random(16))
   const own = Buffer.from(random(ephemeralLength))
@@ -150,7 +150,7 @@ export function draftSigned(
   if (!asked || !who || !shared) return undefined
   const ephemeral = publicHalf(own)
   const keys = filterKeys(identity)
-  const prefix = prefixOf(keys, periodOf(request.time))
+  const prefix = packetPrefix(keys, periodOf(request.time))
   const body = Buffer.concat([asked, who])
   const head = Buffer.concat([prefix, salt])
   const key = bodyKey(shared, salt, identity, ephemeral)

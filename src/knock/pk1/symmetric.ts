@@ -18,18 +18,18 @@ import {
   saltOf,
   sealKey,
   sealPacket,
-  tagLength,
+  cipherTagLength,
   unmask,
   unmasked,
 } from './envelope.js'
 import { filterKeys, hmac } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest, plainRequest, wishesOf } from './request.js'
-import { millisecondsOf, prefixOf, periodAt, periodBytes, periodOf, periodSeconds } from './period.js'
+import { millisecondsOf, packetPrefix, periodAt, periodBytes, periodOf, periodSeconds } from './period.js'
 
 export const symmetricLength = 160
 const hintLength = 8
-const requestLength = symmetricLength - maskedAt - hintLength - tagLength
+const requestLength = symmetricLength - maskedAt - hintLength - cipherTagLength
 
 export interface SymmetricSecret {
   /** 32 bytes: the server's public key. */
@@ -70,7 +70,7 @@ export function decryptSymmetric(place: PacketPlace, secret: SymmetricSecret): K
   if (!request) return 'request'
   // The period is that of the time: a second spelling of it is refused.
   const period = periodOf(request.time)
-  if (!prefixOf(keys, period).equals(prefixIn(place))) return 'period'
+  if (!packetPrefix(keys, period).equals(prefixIn(place))) return 'period'
   return hintOf(secret, period).equals(unmasked(keys, place, hintLength)) ? request : 'hint'
 }
 
@@ -85,7 +85,7 @@ export function sealSymmetric(
   if (!body) return undefined
   const keys = filterKeys(secret.identity)
   const period = periodOf(request.time)
-  const [prefix, hidden, key] = [prefixOf(keys, period), hintOf(secret, period), bodyKey(secret, salt)]
+  const [prefix, hidden, key] = [packetPrefix(keys, period), hintOf(secret, period), bodyKey(secret, salt)]
   return sealPacket({ keys, prefix, salt, hidden, key, body, port })
 }
 
@@ -98,10 +98,10 @@ export const symmetric: KnockFormat<SymmetricSecret> = {
   carriesAddress: false,
   secretOf: ({ identity, key }) => ({ identity: Buffer.from(identity), key: Buffer.from(key) }),
   identityOf: ({ identity, key }) => Buffer.concat([Buffer.from('symmetric '), identity, key]),
-  firstWord: ({ identity }, time) => prefixOf(filterKeys(identity), periodAt(time)).readUInt32BE(0),
+  firstWord: ({ identity }, time) => packetPrefix(filterKeys(identity), periodAt(time)).readUInt32BE(0),
   rotation: {
     periodSeconds,
-    secondWord: ({ identity }, time) => prefixOf(filterKeys(identity), periodAt(time)).readUInt32BE(4),
+    secondWord: ({ identity }, time) => packetPrefix(filterKeys(identity), periodAt(time)).readUInt32BE(4),
     hintIn(bytes, at, { identity }) {
       unmask(filterKeys(identity), bytes, at, shownHint)
       return shownHint.toString('latin1')

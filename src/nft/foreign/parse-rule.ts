@@ -6,7 +6,7 @@ import { keyConditions, matchAlternatives } from './read-conditions.js'
 import type { Action, Condition, Rule } from './rule.js'
 
 /** A map makes several rules of one, and so does a set of concatenations. */
-export function readRule(expr: readonly Json[], elements: Elements): Rule[] {
+export function parseRule(expr: readonly Json[], elements: Elements): Rule[] {
   let alternatives: Condition[][] = [[]]
   const actions: Action[] = []
   const demand = (...conditions: Condition[]) => (alternatives = alternatives.map(one => [...one, ...conditions]))

@@ -3,7 +3,7 @@ import type { Json } from '../nft-json.js'
 import { family as ownFamily, table as ownTable } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import { asArray, asObject, asText, parseListing } from '../listing.js'
-import { readRule } from './parse-rule.js'
+import { parseRule } from './parse-rule.js'
 import type { RuleChain } from './rule.js'
 
 export interface SetFill {
@@ -56,7 +56,7 @@ function chainsOf(items: readonly Item[]): RuleChain[] {
       const elements = elementsOf(ofTable)
       const rules = ofTable
         .filter(([what, rule]) => what === 'rule' && rule['chain'] === body['name'])
-        .flatMap(([, rule]) => readRule(asArray(rule['expr']), elements))
+        .flatMap(([, rule]) => parseRule(asArray(rule['expr']), elements))
       return [{ family, table, name, rules, ...baseOf(body) }]
     })
   })

@@ -6,7 +6,7 @@ import { canonicalAddress } from '../../net/index.js'
 import type { Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import type { RunningGrant } from './grant-tracker.js'
+import type { RunningElement } from './grant-tracker.js'
 import { grantSets } from './reported-grants.js'
 
 /** Each list is of different grants; `unknown` and `changed` are as the kernel has them. */
@@ -14,11 +14,11 @@ export interface GrantDifferences {
   /** How many the kernel has of those that were compared. */
   readonly compared: number
   /** Given, and not in the kernel. */
-  readonly missing: readonly RunningGrant[]
+  readonly missing: readonly RunningElement[]
   /** In the kernel, and given by nothing that the daemon has seen. */
-  readonly unknown: readonly RunningGrant[]
+  readonly unknown: readonly RunningElement[]
   /** In the kernel, with an end at another time. */
-  readonly changed: readonly RunningGrant[]
+  readonly changed: readonly RunningElement[]
 }
 
 export const noDifferences: GrantDifferences = { compared: 0, missing: [], unknown: [], changed: [] }
@@ -28,8 +28,8 @@ const toleranceSeconds = 3
 
 /** What the daemon knew before and after the kernel was asked, and how many seconds that took. */
 interface Known {
-  readonly before: readonly RunningGrant[]
-  readonly after: readonly RunningGrant[]
+  readonly before: readonly RunningElement[]
+  readonly after: readonly RunningElement[]
   readonly seconds: number
 }
 
@@ -43,7 +43,7 @@ export function compareGrants(
   const there = new Map(names.flatMap(name => elementsOf(name, listing)).map(grant => [keyOf(grant), grant]))
   const [first, last] = [before, after].map(grants => new Map(grants.map(grant => [keyOf(grant), grant])))
   const tolerance = toleranceSeconds + seconds
-  const runsOn = ({ life }: RunningGrant) => life === null || life.left > tolerance
+  const runsOn = ({ life }: RunningElement) => life === null || life.left > tolerance
   const found = [...there.values()]
   return {
     compared: there.size,
@@ -74,16 +74,16 @@ export function inBoth(one: GrantDifferences, other: GrantDifferences): GrantDif
 export const isEmpty = ({ missing, unknown, changed }: GrantDifferences): boolean =>
   missing.length + unknown.length + changed.length === 0
 
-export const keyOf = ({ set, source }: Pick<RunningGrant, 'set' | 'source'>): string => `${set} ${source}`
+export const keyOf = ({ set, source }: Pick<RunningElement, 'set' | 'source'>): string => `${set} ${source}`
 
-function elementsOf(set: string, listing: Listing): RunningGrant[] {
+function elementsOf(set: string, listing: Listing): RunningElement[] {
   return (listing.sets.get(set)?.elements ?? []).map(({ value, timeout, expires, comment }) => {
     const life = timeout === undefined ? null : { timeout, left: expires ?? timeout }
     return { set, source: canonicalAddress(asText(value)), life, ...(comment === undefined ? {} : { comment }) }
   })
 }
 
-function isSameLife(one: RunningGrant['life'], other: RunningGrant['life'], tolerance: number): boolean {
+function isSameLife(one: RunningElement['life'], other: RunningElement['life'], tolerance: number): boolean {
   if (!one || !other) return one === other
   return Math.abs(one.left - other.left) <= tolerance
 }

@@ -10,7 +10,7 @@ import type { ListedChain, Listing } from '../listing.js'
 import { gateBase, gateOf, hooks, lookupRules, portMapEntries } from '../table/gate.js'
 import { setNames } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { chainOf } from '../table/service-spec.js'
+import { serviceChain } from '../table/service-spec.js'
 import type { ServiceState } from './service-state.js'
 import { readServices } from './service-state.js'
 import type { RuleSnapshot, ServiceSnapshot, Snapshot } from './snapshot.js'
@@ -109,7 +109,7 @@ function isServiceAsBefore(before: ServiceSnapshot, state: ServiceState | undefi
 
 /** As `pkctl remove` does it: nothing of the service is there any more. */
 function removedWithoutTrace(service: string, listing: Listing): boolean {
-  const chain = chainOf(service)
+  const chain = serviceChain(service)
   return (
     !listing.chains.has(chain) &&
     !portMapEntries(listing).has(chain) &&

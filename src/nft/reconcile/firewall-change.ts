@@ -7,7 +7,7 @@ import { remaskGrants, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor } from '../table/packet-path-spec.js'
 import { buildServices, removeServices } from '../table/service-changes.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { chainOf } from '../table/service-spec.js'
+import { serviceChain } from '../table/service-spec.js'
 import { maskedGrants } from './grant-changes.js'
 import { refuseTakenPorts, supersededBy } from './port-conflicts.js'
 import { differences } from './service-diff.js'
@@ -108,6 +108,8 @@ function unwantedServices(
   const isWanted = (name: string) => specs.some(spec => spec.name === name)
   const others = [...existing.keys()].filter(name => !isWanted(name))
   if (remove === 'others') return others
-  const unreadable = remove.filter(name => !existing.has(name) && !isWanted(name) && listing.chains.has(chainOf(name)))
+  const unreadable = remove.filter(
+    name => !existing.has(name) && !isWanted(name) && listing.chains.has(serviceChain(name)),
+  )
   return [...others.filter(name => remove.includes(name)), ...unreadable]
 }

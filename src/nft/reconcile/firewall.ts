@@ -24,7 +24,7 @@ import {
 } from '../table/install-packet-path.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { prefixOf } from '../table/service-spec.js'
+import { grantPrefix } from '../table/service-spec.js'
 import { signed } from './barrier.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
@@ -47,7 +47,7 @@ import type { PeriodWords } from '../table/periods.js'
 import { renewPeriods } from '../table/periods.js'
 
 /** The result of a change. `commands` is the transaction, empty when there was nothing to do. */
-export interface Change {
+export interface FirewallResult {
   readonly changed: boolean
   /** What is different now, in a few words each, such as `reject: drop -> reset`. */
   readonly details: readonly string[]
@@ -77,7 +77,7 @@ interface GrantElement {
 const stopSeconds = 4
 
 /** What a transaction is made of, before it is applied. */
-type Transaction = Pick<Change, 'details' | 'commands'>
+type Transaction = Pick<FirewallResult, 'details' | 'commands'>
 
 export class Firewall {
   constructor(
@@ -103,7 +103,7 @@ export class Firewall {
   }
 
   /** Changes services, grants and the packet path in one transaction. Grants that run go on. */
-  apply(change: FirewallChange): Promise<Change & { readonly plan: ServicePlan }> {
+  apply(change: FirewallChange): Promise<FirewallResult & { readonly plan: ServicePlan }> {
     return this.access.exclusive(async () => {
       const { nft } = this.access
       const listing = await readStructure(nft)
@@ -126,16 +126,16 @@ export class Firewall {
   }
 
   /** Makes services what their specs say. With `replace`, a service of another name gives way as `FirewallChange` says. */
-  ensureServices(specs: readonly ServiceSpec[], replace = false): Promise<Change> {
+  ensureServices(specs: readonly ServiceSpec[], replace = false): Promise<FirewallResult> {
     return this.apply({ specs, replace })
   }
 
-  removeService(name: string): Promise<Change & { readonly plan: ServicePlan }> {
+  removeService(name: string): Promise<FirewallResult & { readonly plan: ServicePlan }> {
     return this.apply({ specs: [], remove: [name] })
   }
 
   /** Services and packet path together. */
-  install(specs: readonly ServiceSpec[], packetPathFor: PacketPathFor, table?: number): Promise<Change> {
+  install(specs: readonly ServiceSpec[], packetPathFor: PacketPathFor, table?: number): Promise<FirewallResult> {
     return this.apply({ specs, replace: true, packetPathFor, ...(table === undefined ? {} : { table }) })
   }
 
@@ -148,7 +148,7 @@ export class Firewall {
     version: IpFamily,
     address: string,
   ): Promise<GrantElement | 'used' | undefined> {
-    const source = maskAddress(address, prefixOf(spec, version))
+    const source = maskAddress(address, grantPrefix(spec, version))
     const set = setOf(spec.name, 'knock', version)
     if (await hasElement(this.access.nft, set, source)) return { set, source }
     if (!spec.singleUse) return undefined
@@ -177,7 +177,7 @@ export class Firewall {
     seconds: number | null,
     keepLonger = false,
     comment?: string,
-  ): Promise<Change & EarlierGrants> {
+  ): Promise<FirewallResult & EarlierGrants> {
     const { nft, exclusive } = this.access
     return exclusive(async () => {
       const { commands, details, ...earlier } = await planAddedGrant(nft, {
@@ -187,7 +187,7 @@ export class Firewall {
     })
   }
 
-  deleteGrant(service: string, version: IpFamily, address: string): Promise<Change> {
+  deleteGrant(service: string, version: IpFamily, address: string): Promise<FirewallResult> {
     const { nft, exclusive } = this.access
     return exclusive(async () => this.#run(await planDeletedGrant(nft, service, version, address)))
   }
@@ -199,7 +199,7 @@ export class Firewall {
     address: string,
     secondsByKnock: (prefix: string) => number | undefined,
     isOpenedAgain?: (prefix: string) => boolean,
-  ): Promise<Change & ClosedBesides> {
+  ): Promise<FirewallResult & ClosedBesides> {
     const { nft, exclusive } = this.access
     return exclusive(async () => {
       const closed = { service, version, address, secondsByKnock, isOpenedAgain }
@@ -244,7 +244,11 @@ export class Firewall {
     return { nativeQueue: await hasQueueStatement(this.access.nft, hook) }
   }
 
-  async #runWithPacketPath(packetPath: PacketPathSpec, listing: Listing, transaction: Transaction): Promise<Change> {
+  async #runWithPacketPath(
+    packetPath: PacketPathSpec,
+    listing: Listing,
+    transaction: Transaction,
+  ): Promise<FirewallResult> {
     const { iptablesQueue } = this.access
     try {
       // Before the chains that mark for it; while it is there alone, it finds nothing to queue.
@@ -257,7 +261,7 @@ export class Firewall {
     }
   }
 
-  async #run({ commands, details }: Transaction): Promise<Change> {
+  async #run({ commands, details }: Transaction): Promise<FirewallResult> {
     if (commands.length === 0) return { changed: false, details: [], commands: [] }
     if (this.dryRun) await this.access.nft.check(commands)
     else await this.access.nft.apply(signed(commands))

@@ -12,7 +12,7 @@ import { parseGrantComment } from '../table/grant-comment.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { chainOf, prefixOf } from '../table/service-spec.js'
+import { serviceChain, grantPrefix } from '../table/service-spec.js'
 import { hasElement, readElement } from './read-element.js'
 import type { ServiceState } from './service-state.js'
 
@@ -43,7 +43,7 @@ export async function planAddedGrant(
   const { interfaces, ...spec } = await requireService(nft, service)
   const address = addressOf(spec, version, written)
   refuseLinkLocal(service, address, interfaces)
-  const source = maskAddress(address, prefixOf(spec, version))
+  const source = maskAddress(address, grantPrefix(spec, version))
   const existing = await grantIn(nft, setOf(service, 'add', version), source)
   const wanted = seconds ?? Infinity
   const byKnock = seconds === null ? undefined : await grantIn(nft, setOf(service, 'knock', version), source)
@@ -77,7 +77,7 @@ interface AddedGrant {
 /** The address of what is an address, or a prefix as long as the service grants them. */
 function addressOf(spec: GrantSpec, version: IpFamily, source: string): string {
   const { address, length } = splitPrefix(source)
-  const granted = prefixOf(spec, version)
+  const granted = grantPrefix(spec, version)
   if (!source.includes('/') || length === granted) return address
   const ip = `IPv${version}`
   const grants = granted === bitsOf(version) ? `single ${ip} addresses` : `${ip} prefixes of ${granted} bits`
@@ -97,7 +97,7 @@ export async function planDeletedGrant(
   address: string,
 ): Promise<GrantChange> {
   const spec = await requireService(nft, service)
-  const source = maskAddress(addressOf(spec, version, address), prefixOf(spec, version))
+  const source = maskAddress(addressOf(spec, version, address), grantPrefix(spec, version))
   const byKnock = await hasElement(nft, setOf(service, 'knock', version), source)
   const byHand = await hasElement(nft, setOf(service, 'add', version), source)
   if (!byKnock && !byHand) return nothing
@@ -130,8 +130,8 @@ export async function planClosedGrant(
   { service, version, address, secondsByKnock, isOpenedAgain }: ClosedGrant,
 ): Promise<GrantChange & ClosedBesides> {
   const spec = await requireService(nft, service)
-  const source = maskAddress(address, prefixOf(spec, version))
-  const prefix = `${source}/${prefixOf(spec, version)}`
+  const source = maskAddress(address, grantPrefix(spec, version))
+  const prefix = `${source}/${grantPrefix(spec, version)}`
   const closed: ServiceGrant[] = []
   const grant = { service, source, secondsLeft: null }
   const byKnock = await hasElement(nft, setOf(service, 'knock', version), source)
@@ -156,8 +156,8 @@ export async function secondsGranted(
   address: string,
   now: GrantSpec,
 ): Promise<number> {
-  const source = maskAddress(address, prefixOf(now, version))
-  const length = prefixOf(spec, version)
+  const source = maskAddress(address, grantPrefix(now, version))
+  const length = grantPrefix(spec, version)
   if (maskAddress(source, length) !== maskAddress(address, length)) return 0
   let longest = 0
   for (const role of ['knock', 'add'] as const) {
@@ -195,7 +195,7 @@ export function maskedGrants(
     const spec = services.get(grant.service)
     if (!spec) return []
     const { version, address } = splitPrefix(grant.source)
-    return [{ ...grant, source: maskAddress(address, prefixOf(spec, version)) }]
+    return [{ ...grant, source: maskAddress(address, grantPrefix(spec, version)) }]
   })
 }
 
@@ -225,11 +225,13 @@ export function refuseLinkLocal(service: string, address: string, interfaces: re
 /** What a grant needs to know of its service. Reads chains and rules only: quick, however many services there are. */
 async function requireService(nft: Nft, service: string): Promise<GrantSpec & Pick<ServiceSpec, 'interfaces'>> {
   const { chains } = await nft.list({ elements: false })
-  const rules = chains.get(chainOf(service))?.rules ?? []
+  const rules = chains.get(serviceChain(service))?.rules ?? []
   const kept = decodeSpec(rules.at(-1)?.comment)
   if (kept) return { name: service, prefix4: kept.prefix4, prefix6: kept.prefix6, interfaces: readInterfaces(rules) }
   const names = [...chains].flatMap(([chain, { rules }]) =>
-    chain.startsWith(chainOf('')) && decodeSpec(rules.at(-1)?.comment) ? [chain.slice(chainOf('').length)] : [],
+    chain.startsWith(serviceChain('')) && decodeSpec(rules.at(-1)?.comment)
+      ? [chain.slice(serviceChain('').length)]
+      : [],
   )
   throw new FirewallError('no-service', `there is no service ${service}`, noServiceHint(service, names))
 }

@@ -4,7 +4,7 @@ import type { ServiceSpec } from '../table/service-spec.js'
 import { signed } from './barrier.js'
 import type { GrantDifferences } from './compare-grants.js'
 import { compareGrants, inBoth, isEmpty, keyOf } from './compare-grants.js'
-import type { GrantTracker, RunningGrant } from './grant-tracker.js'
+import type { GrantTracker, RunningElement } from './grant-tracker.js'
 import { addGrants, grantsAtOnce } from './owed-grants.js'
 import type { Snapshot } from './snapshot.js'
 
@@ -52,7 +52,7 @@ export class GrantComparer {
    * Gives these grants again, as far as they still run, and returns how many. What cannot be given is not known as a grant
    * any more. Rejects with a LockError.
    */
-  giveAgain(missing: readonly RunningGrant[]): Promise<number> {
+  giveAgain(missing: readonly RunningElement[]): Promise<number> {
     const { access, tracker, monitorReports } = this.parts
     const wanted = new Set(missing.map(keyOf))
     return access.exclusive(async () => {

@@ -11,7 +11,7 @@ import type { Marks } from '../table/marks.js'
 import type { GrantAction } from '../table/packet-path-spec.js'
 import { setOf } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { prefixOf } from '../table/service-spec.js'
+import { grantPrefix } from '../table/service-spec.js'
 import { ActionHistory } from './action-history.js'
 import type { RulesetTransaction } from './monitor.js'
 import { isDeletion, isOurs } from './monitor.js'
@@ -20,7 +20,7 @@ import type { ReportedGrant } from './reported-grants.js'
 import { grantSets, isGrantSet, isKnockSet, ReportedGrants } from './reported-grants.js'
 
 /** One element to be restored. */
-export interface RunningGrant {
+export interface RunningElement {
   readonly set: string
   readonly source: string
   /** Seconds given and left, whole ones; null for a grant without a time limit. */
@@ -105,12 +105,12 @@ export class GrantTracker {
   }
 
   /** Takes over one element that the kernel was found to have. */
-  accept({ set, source, life, comment }: RunningGrant): void {
+  accept({ set, source, life, comment }: RunningElement): void {
     this.#add(set, source, this.now(), { timeout: life?.timeout ?? null, expires: life?.left ?? null, comment })
   }
 
   /** Does not take the grant for one that runs any more. */
-  drop({ set, source }: Pick<RunningGrant, 'set' | 'source'>): void {
+  drop({ set, source }: Pick<RunningElement, 'set' | 'source'>): void {
     this.#reported.delete(set, source, this.now())
   }
 
@@ -118,11 +118,11 @@ export class GrantTracker {
    * The grants of these services, those of the packet path latest first, `most` at most. Services whose grants are used
    * up by a connection have none: it is not known which were.
    */
-  running(services: Iterable<ServiceSpec>, most = Infinity): RunningGrant[] {
+  running(services: Iterable<ServiceSpec>, most = Infinity): RunningElement[] {
     if (this.#blind) return []
     const now = this.now()
     const wanted = new Map([...services].filter(({ singleUse }) => !singleUse).map(spec => [spec.name, spec]))
-    const running: RunningGrant[] = []
+    const running: RunningElement[] = []
     const seen = new Set<string>()
     const take = (set: string, source: string, grant: ReportedGrant) => {
       const left = Math.floor(grant.end - now)
@@ -169,7 +169,7 @@ export class GrantTracker {
       for (const { service, seconds } of action.grants) {
         const spec = services.get(service.name)
         if (!spec) continue
-        const masked = maskAddress(address, prefixOf(spec, version))
+        const masked = maskAddress(address, grantPrefix(spec, version))
         const end = action.revokes ? -Infinity : time + seconds
         if (!visit(setOf(spec.name, 'knock', version), masked, { time, end, timeout: seconds })) return false
       }

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process'
 import { isIP, Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { family as ownFamily, table as ownTable } from '../nft-json.js'
-import { parseTime } from '../listing.js'
+import { parseNftTime } from '../listing.js'
 
 /** One object that came or went. */
 export interface RulesetEvent {
@@ -197,8 +197,8 @@ function parseElements(text: string): MonitoredElement[] {
   return [...bare.matchAll(elementPattern)]
     .map(([, value = '', timeout, expires, comment]) => ({
       value,
-      timeout: timeout === undefined ? null : parseTime(timeout),
-      expires: timeout === undefined ? null : parseTime(expires ?? timeout),
+      timeout: timeout === undefined ? null : parseNftTime(timeout),
+      expires: timeout === undefined ? null : parseNftTime(expires ?? timeout),
       ...(comment === undefined ? {} : { comment: comments[Number(comment)] ?? '' }),
     }))
     .filter(({ value }) => isIP(value) !== 0)

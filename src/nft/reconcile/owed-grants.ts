@@ -10,7 +10,7 @@ import type { ServiceSpec } from '../table/service-spec.js'
 import { element } from '../table/grant-elements.js'
 import { signed } from './barrier.js'
 import { keyOf } from './compare-grants.js'
-import type { GrantTracker, RunningGrant } from './grant-tracker.js'
+import type { GrantTracker, RunningElement } from './grant-tracker.js'
 
 export interface Owed {
   readonly services: ReadonlyMap<string, ServiceSpec>
@@ -96,7 +96,7 @@ export class OwedGrants {
   }
 
   /** Grants that ran, of the sets that there were none of. */
-  readonly #missing = ({ services, before }: Owed): RunningGrant[] =>
+  readonly #missing = ({ services, before }: Owed): RunningElement[] =>
     this.tracker.running(services.values()).filter(({ set }) => !before.sets.has(set))
 
   async #restoreMissing(owed: Owed): Promise<RestoredGrants> {
@@ -121,7 +121,7 @@ export class OwedGrants {
 }
 
 /** Gives these grants, each for what is left of it. */
-export function addGrants(grants: readonly RunningGrant[]): Command[] {
+export function addGrants(grants: readonly RunningElement[]): Command[] {
   const bySet = new Map<string, Json[]>()
   for (const { set, source, life, comment } of grants) {
     const elements = bySet.get(set) ?? []

@@ -23,7 +23,7 @@ const options = [
 /** The options in which they differ. */
 export function optionsThatDiffer(spec: ServiceSpec, state: ServiceState): Difference[] {
   return options
-    .map(option => ({ option, is: text(state.spec[option]), wanted: text(spec[option]) }))
+    .map(option => ({ option, is: specValueText(state.spec[option]), wanted: specValueText(spec[option]) }))
     .filter(({ is, wanted }) => is !== wanted)
 }
 
@@ -35,7 +35,7 @@ export function differences(spec: ServiceSpec, state: ServiceState | undefined):
 }
 
 /** A value of a spec; lists sorted, for their order means nothing. */
-export function text(value: ServiceSpec[keyof ServiceSpec]): string {
+export function specValueText(value: ServiceSpec[keyof ServiceSpec]): string {
   if (typeof value !== 'object' || value === null) return String(value)
   if (!Array.isArray(value)) return JSON.stringify(value)
   const items = value as readonly (string | { first: number; last: number })[]

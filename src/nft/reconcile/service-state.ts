@@ -1,7 +1,7 @@
 /** Services and grants as they stand in the kernel, read back from pkctl's table: the only place where they are kept. */
 import type { IpFamily, PortRange } from '../../net/index.js'
 import { bitsOf, familyOf, ipFamilies } from '../../net/index.js'
-import type { Rate } from '../nft-json.js'
+import type { LimitRate } from '../nft-json.js'
 import type { ListedChain, ListedElement, Listing } from '../listing.js'
 import { asObject, asText, packetsOf } from '../listing.js'
 import { readInterfaces } from '../table/incoming-interface.js'
@@ -10,7 +10,7 @@ import { commentsOf, earlierCommentsOf } from '../table/service-chain.js'
 import { decodeSpec } from '../table/service-comment.js'
 import { setNamesOf, setOf } from '../table/service-sets.js'
 import type { LogRule, ServiceSpec } from '../table/service-spec.js'
-import { chainOf, prefixOf } from '../table/service-spec.js'
+import { serviceChain, grantPrefix } from '../table/service-spec.js'
 
 export interface ServiceState {
   readonly spec: ServiceSpec
@@ -46,7 +46,7 @@ export function readServices(listing: Listing): Map<string, ServiceState> {
 function readService(chain: ListedChain, listing: Listing): ServiceState | undefined {
   const name = chain.name.slice('pk-'.length)
   const kept = decodeSpec(chain.rules.at(-1)?.comment)
-  const keys = portMapEntries(listing).get(chainOf(name)) ?? []
+  const keys = portMapEntries(listing).get(serviceChain(name)) ?? []
   if (!kept) return undefined
   const log = chain.rules.find(rule => rule.comment === 'log')
   const spec: ServiceSpec = {
@@ -74,7 +74,7 @@ function readService(chain: ListedChain, listing: Listing): ServiceState | undef
 }
 
 function hasItsPorts(spec: ServiceSpec, listing: Listing): boolean {
-  const keys = portMapEntries(listing).get(chainOf(spec.name)) ?? []
+  const keys = portMapEntries(listing).get(serviceChain(spec.name)) ?? []
   const wanted = new Set(portKeysOf(spec).map(portKeyId))
   return keys.length > 0 && keys.length === wanted.size && keys.every(key => wanted.has(portKeyId(key)))
 }
@@ -85,7 +85,7 @@ const hasComments = ({ rules }: ListedChain, comments: readonly string[]) =>
 /** Services as an earlier version made them, and unchanged since: their rules have to be made again. */
 export function servicesOfEarlierVersion(services: Iterable<ServiceState>, listing: Listing): ServiceSpec[] {
   return [...services].flatMap(({ spec, sound }) => {
-    const chain = listing.chains.get(chainOf(spec.name))
+    const chain = listing.chains.get(serviceChain(spec.name))
     return !sound && chain && hasItsPorts(spec, listing) && hasComments(chain, earlierCommentsOf(spec)) ? [spec] : []
   })
 }
@@ -95,7 +95,7 @@ function readGrants(spec: ServiceSpec, listing: Listing): Grant[] {
   return (['knock', 'add'] as const).flatMap(role =>
     ipFamilies.flatMap(version =>
       (listing.sets.get(setOf(spec.name, role, version))?.elements ?? []).map(element => ({
-        source: sourceText(element, prefixOf(spec, version), version),
+        source: sourceText(element, grantPrefix(spec, version), version),
         by: role === 'knock' ? ('knock' as const) : ('hand' as const),
         secondsLeft: element.timeout === undefined ? null : (element.expires ?? element.timeout),
         ...(element.comment === undefined ? {} : { comment: element.comment }),
@@ -123,7 +123,7 @@ function packets(chain: ListedChain, wanted: (comment: string) => boolean): numb
 function readLog(expr: readonly unknown[]): LogRule {
   const log = expr.map(e => asObject(asObject(e)['log'])).find(e => Object.keys(e).length > 0) ?? {}
   const limit = expr.map(e => asObject(asObject(e)['limit'])).find(e => Object.keys(e).length > 0)
-  const unit = (asText(limit?.['per']) || 'minute') as Rate['unit']
+  const unit = (asText(limit?.['per']) || 'minute') as LimitRate['unit']
   return {
     prefix: asText(log['prefix']),
     level: asText(log['level']) || 'warn',

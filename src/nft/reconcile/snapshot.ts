@@ -8,7 +8,7 @@ import { grantMap } from '../table/grant-chain.js'
 import { filledByCommand } from '../table/sequence-rules.js'
 import { isAllowSet } from '../table/service-sets.js'
 import type { ServiceSpec } from '../table/service-spec.js'
-import { chainOf } from '../table/service-spec.js'
+import { serviceChain } from '../table/service-spec.js'
 import { periodChains } from '../table/periods.js'
 import { readServices } from './service-state.js'
 
@@ -93,7 +93,7 @@ export function takeSnapshot(
 }
 
 export const rulesOf = (service: string, listing: Listing) =>
-  (listing.chains.get(chainOf(service))?.rules ?? []).map(ruleSnapshot)
+  (listing.chains.get(serviceChain(service))?.rules ?? []).map(ruleSnapshot)
 
 export const gatesOf = (listing: Listing): ReadonlyMap<Hook, readonly RuleSnapshot[]> =>
   new Map(

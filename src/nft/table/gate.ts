@@ -66,9 +66,9 @@ export const portKeyId = ({ hook, protocol, ports }: PortKey): string =>
 
 /** Whether all that comes to `inner` comes to `outer`. */
 export const covers = (outer: PortKey, inner: PortKey): boolean =>
-  overlap(outer, inner) && outer.ports.first <= inner.ports.first && inner.ports.last <= outer.ports.last
+  sharePorts(outer, inner) && outer.ports.first <= inner.ports.first && inner.ports.last <= outer.ports.last
 
-export const overlap = (a: PortKey, b: PortKey): boolean =>
+export const sharePorts = (a: PortKey, b: PortKey): boolean =>
   a.hook === b.hook && a.protocol === b.protocol && a.ports.first <= b.ports.last && b.ports.first <= a.ports.last
 
 const read = new WeakMap<Listing, ReadonlyMap<string, readonly PortMapEntry[]>>()

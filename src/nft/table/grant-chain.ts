@@ -22,7 +22,7 @@ import type { SequencePorts } from './sequence-rules.js'
 import { stepShapes } from './sequence-rules.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
-import { prefixOf } from './service-spec.js'
+import { grantPrefix } from './service-spec.js'
 import { addPeriods, periodAnswerChain } from './periods.js'
 
 /** The verdict map from marks to the chains of actions. */
@@ -86,7 +86,7 @@ function grantStatements(
   seconds: number,
 ): Expression[] {
   const set = setOf(service.name, 'knock', version)
-  const source = j.source(version, prefixOf(service, version))
+  const source = j.source(version, grantPrefix(service, version))
   if (revokes) return [j.deleteFromSet(set, source)]
   // A grant without a time limit replaces what is there: an update without a timeout would leave an element its own.
   const grant =

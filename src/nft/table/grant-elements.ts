@@ -7,7 +7,7 @@ import type { ListedElement, Listing } from '../listing.js'
 import { asText } from '../listing.js'
 import { setOf } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
-import { prefixOf } from './service-spec.js'
+import { grantPrefix } from './service-spec.js'
 
 /** What a grant needs to know of its service. */
 export type GrantSpec = Pick<ServiceSpec, 'name' | 'prefix4' | 'prefix6'>
@@ -86,7 +86,7 @@ export function remaskGrants(spec: ServiceSpec, listing: Listing): Command[] {
       // The longest life first: where two sources become one prefix, the first stays.
       const life = ({ timeout, expires }: ListedElement) => (timeout === undefined ? Infinity : (expires ?? 0))
       for (const old of [...elements].sort((a, b) => life(b) - life(a))) {
-        const val = maskAddress(asText(old.value), prefixOf(spec, version))
+        const val = maskAddress(asText(old.value), grantPrefix(spec, version))
         const { timeout, expires, comment } = old
         if (longest.has(val)) continue
         // An element that is given 0 s to live gets its whole timeout again.

@@ -25,7 +25,7 @@ import { comesInElsewhere, interfaceComment, leaveOnward } from './incoming-inte
 import { encodeSpec } from './service-comment.js'
 import { allowedBy, setNames, setNamesOf, setOf, setsOf } from './service-sets.js'
 import type { LogRule, ServiceSpec } from './service-spec.js'
-import { chainOf, prefixOf } from './service-spec.js'
+import { serviceChain, grantPrefix } from './service-spec.js'
 
 /** How long a single-use connection may repeat its SYN (RFC 6298: after 1, 3, 7, 15 and 31 s), or may be silent. */
 const synRepeatSeconds = 35
@@ -64,7 +64,7 @@ function rulesOf(spec: ServiceSpec): { expr: Expression[]; comment: string }[] {
 const noDaemonListens = j.match(j.meta('l4proto'), '!=', `@${aliveSet}`)
 
 function grantRules(spec: ServiceSpec, version: IpFamily): { expr: Expression[]; comment: string }[] {
-  const source = j.source(version, prefixOf(spec, version))
+  const source = j.source(version, grantPrefix(spec, version))
   const pass = [j.counter(), j.accept()]
   if (!spec.singleUse) {
     return (['knock', 'add'] as const).map(role => ({
@@ -123,7 +123,7 @@ function closingRules(spec: ServiceSpec): { expr: Expression[]; comment: string 
 
 /** The commands that make the service's chain and sets; the maps do not lead there yet. */
 export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
-  const chain = chainOf(spec.name)
+  const chain = serviceChain(spec.name)
   const wanted = setNamesOf(spec)
   return [
     // A set that is there may have gained a flag from the rules that use it, or another size from an earlier release,
@@ -144,7 +144,7 @@ export function buildChain(spec: ServiceSpec, listing: Listing): Command[] {
 
 /** The commands that take chain and sets away; nothing may lead to the chain any more. */
 export function dropChain(service: string, listing: Listing): Command[] {
-  const chain = chainOf(service)
+  const chain = serviceChain(service)
   return [
     ...rulesThatName(setNames(service), listing),
     ...(listing.chains.has(chain) ? [j.flushChain(chain), j.deleteChain(chain)] : []),

@@ -22,7 +22,7 @@ import {
 import { buildChain, dropChain } from './service-chain.js'
 import { setNames } from './service-sets.js'
 import type { ServiceSpec } from './service-spec.js'
-import { chainOf } from './service-spec.js'
+import { serviceChain } from './service-spec.js'
 
 /**
  * The commands that make these services as their specs say, whatever of them is there already, and remove those that
@@ -35,9 +35,9 @@ export function buildServices(
 ): Command[] {
   const outdated = hooks.some(hook => isOutdated(hook, listing))
   if (specs.length === 0 && replaced.length === 0 && !outdated) return []
-  const named = new Set([...specs.map(spec => spec.name), ...replaced].map(chainOf))
+  const named = new Set([...specs.map(spec => spec.name), ...replaced].map(serviceChain))
   const taken = [...portMapEntries(listing).values()].flat()
-  const wanted = specs.flatMap(spec => portKeysOf(spec).map(key => ({ ...key, chain: chainOf(spec.name) })))
+  const wanted = specs.flatMap(spec => portKeysOf(spec).map(key => ({ ...key, chain: serviceChain(spec.name) })))
   const all: readonly PortKey[] = [...wanted, ...taken.filter(key => !named.has(key.chain))]
   const used = hooks.filter(hook => all.some(key => key.hook === hook))
   const moved = taken.filter(key => isOld(key) && !named.has(key.chain))
@@ -64,7 +64,7 @@ const takenId = (key: Omit<PortMapEntry, 'map'>) => `${portKeyId(key)} ${key.cha
 /** The commands that remove services whole, with the last one of a hook its gate, and with the last of all the table. */
 export function removeServices(services: readonly string[], listing: Listing): Command[] {
   if (services.length === 0) return []
-  const chains = new Set(services.map(chainOf))
+  const chains = new Set(services.map(serviceChain))
   const taken = [...portMapEntries(listing).values()].flat()
   const idle = hooks.filter(hook => !taken.some(key => key.hook === hook && !chains.has(key.chain)))
   return [
@@ -78,7 +78,7 @@ export function removeServices(services: readonly string[], listing: Listing): C
 
 /** Deletes the table when these services are all that is in it. */
 function dropTableIfEmpty(services: readonly string[], listing: Listing): Command[] {
-  const own = services.map(chainOf)
+  const own = services.map(serviceChain)
   const chains = new Set([...own, onwardChain, ...hooks.map(gateOf)])
   const sets = new Set([...services.flatMap(setNames), aliveSet])
   const isEmpty =

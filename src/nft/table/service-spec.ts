@@ -1,9 +1,9 @@
 /** A service as values: what is protected, which sources are accepted, and the names that it has in the table. */
 import type { IpFamily, PortRange } from '../../net/index.js'
-import type { Hook, Rate } from '../nft-json.js'
+import type { Hook, LimitRate } from '../nft-json.js'
 
 export const protocols = ['tcp', 'udp', 'sctp', 'any'] as const
-export type Protocol = (typeof protocols)[number]
+export type ServiceProtocol = (typeof protocols)[number]
 
 export const closings = ['drop', 'reset', 'icmp', 'accept'] as const
 /** What meets a source without a grant; `accept` only watches. */
@@ -12,13 +12,13 @@ type Closing = (typeof closings)[number]
 export interface LogRule {
   readonly prefix: string
   readonly level: string
-  readonly rate: Rate | null
+  readonly rate: LimitRate | null
   readonly burst: number
 }
 
 export interface ServiceSpec {
   readonly name: string
-  readonly protocol: Protocol
+  readonly protocol: ServiceProtocol
   /** In ascending order, without overlap. */
   readonly ports: readonly PortRange[]
   /** Filter only packets that start a TCP connection. */
@@ -43,10 +43,10 @@ export interface ServiceSpec {
 
 export const defaultWindowSeconds = 60
 
-export const chainOf = (service: string): string => `pk-${service}`
+export const serviceChain = (service: string): string => `pk-${service}`
 
 /** The prefix bits that a grant for this address family covers. */
-export const prefixOf = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
+export const grantPrefix = (spec: Pick<ServiceSpec, 'prefix4' | 'prefix6'>, version: IpFamily): number =>
   version === 4 ? spec.prefix4 : spec.prefix6
 
 /** The hooks on which these services are. */

@@ -10,12 +10,12 @@ const usualRequestBytes = 4096
 const timeoutMilliseconds = 5_000
 
 /** Answers one request. `left` is aborted when its asker does not wait for the answer any more. */
-export type Handle = (message: unknown, left: AbortSignal, connection: net.Socket) => Promise<Answer>
+export type MessageHandler = (message: unknown, left: AbortSignal, connection: net.Socket) => Promise<Answer>
 
 /** Answers one request. The result refuses it when it is not answered yet. */
 export function serveRequest(
   connection: net.Socket,
-  handle: Handle,
+  handle: MessageHandler,
   maxBytes = usualRequestBytes,
 ): (reply: Answer) => void {
   let text = ''

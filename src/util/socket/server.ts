@@ -2,7 +2,7 @@
 import * as net from 'node:net'
 import type { Answer } from './answer.js'
 import { listenThere } from './listen-there.js'
-import type { Handle } from './serve-request.js'
+import type { MessageHandler } from './serve-request.js'
 import { serveRequest } from './serve-request.js'
 import type { SocketPlace } from './socket-file.js'
 
@@ -14,7 +14,7 @@ interface ServedSocket extends SocketPlace {
 /** At a time; more are refused. */
 const maxConnections = 64
 
-export interface Listener {
+export interface ListeningSocket {
   /** Ends the socket, and every connection, with `refusal` for those that wait for an answer. */
   close(refusal: string): Promise<void>
 }
@@ -23,7 +23,7 @@ export interface Listener {
 const closeMilliseconds = 500
 
 /** Listens at a path, for root and the process's own user, and for `group` if there is one. Throws a SocketError. */
-export async function listen(socket: ServedSocket, handle: Handle): Promise<Listener> {
+export async function listen(socket: ServedSocket, handle: MessageHandler): Promise<ListeningSocket> {
   const connections = new Map<net.Socket, (reply: Answer) => void>()
   const server = net.createServer({ allowHalfOpen: true }, connection => {
     connection.on('close', () => connections.delete(connection))

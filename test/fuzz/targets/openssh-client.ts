@@ -5,7 +5,7 @@ import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { AgentError, agentKeys, agentSignature } from '../../../src/client/openssh/agent.js'
-import { certificateIn, isEncrypted, isPrivate, publicKeyOf } from '../../../src/client/openssh/identity-files.js'
+import { certificateIn, isEncrypted, isPrivate, publicKeyInFile } from '../../../src/client/openssh/identity-files.js'
 import { parseSshConfig } from '../../../src/client/openssh/ssh-config.js'
 import { sshString } from '../../../src/knock/openssh/index.js'
 import { root } from '../../support/commands.js'
@@ -104,7 +104,7 @@ export const opensshClientTargets: readonly Target[] = [
     words: ['-----BEGIN OPENSSH PRIVATE KEY-----', '-----END', 'Proc-Type: 4,ENCRYPTED', 'ssh-ed25519 ', '=', '\n'],
     run(input) {
       const file = write('key', input)
-      for (const read of [publicKeyOf, certificateIn]) {
+      for (const read of [publicKeyInFile, certificateIn]) {
         const found = orRefused(() => read(file))
         if (found instanceof Error) isClear(found.message)
       }

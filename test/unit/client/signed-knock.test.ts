@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { KnockFlags } from '../../../src/client/knock-flags.js'
-import type { KnockSigner } from '../../../src/client/openssh/find-signer.js'
+import type { SigningKey } from '../../../src/client/openssh/find-signer.js'
 import { readWishes, SignedKnocks } from '../../../src/client/make-signed-knock.js'
 import { newServerKey, decryptSigned } from '../../../src/knock/pk1/signed.js'
 import { UserError } from '../../../src/util/user-error.js'
@@ -24,11 +24,11 @@ function fakeSigner(parts: { asksPerson?: boolean; certificate?: Buffer; fails?:
       if (parts.fails) return Promise.reject(parts.fails)
       return Promise.resolve({ signature: Buffer.alloc(64, signed.length), statement: { flags: 5, counter: 9 } })
     },
-  } as unknown as KnockSigner
+  } as unknown as SigningKey
   return { signer, signed }
 }
 const wishes = (flags: KnockFlags = {}, host: Buffer | null = null, close = false) => readWishes(flags, host, close)
-const knocks = (signer: KnockSigner, asked = wishes()) =>
+const knocks = (signer: SigningKey, asked = wishes()) =>
   new SignedKnocks(server.identity, asked, signer, line => assert.fail(line))
 const opened = ({ bytes, port }: { bytes: Buffer; port: number }) => {
   const knock = decryptSigned({ bytes, at: 0, length: bytes.length, port }, server)

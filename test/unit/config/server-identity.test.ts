@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { serverIdentity } from '../../../src/cli/server/server-key-file.js'
+import { ensureServerIdentity } from '../../../src/cli/server/server-key-file.js'
 import { loadConfig } from '../../../src/config/load.js'
 import { formatIdentity, serverKeyText } from '../../../src/knock/index.js'
 import { pkctl } from '../../support/commands.js'
@@ -22,7 +22,7 @@ describe("the server's key pair", () => {
   })
 
   it('is read', () => {
-    const identity = serverIdentity(state)
+    const identity = ensureServerIdentity(state)
     const [credential] = loadConfig(config).config.credentials
     assert.ok(credential && 'identity' in credential && credential.identity.equals(identity))
   })
@@ -46,7 +46,7 @@ describe("the server's key pair", () => {
     }
     const [own, fleet] = load('')
     assert.ok(own?.type === 'ssh' && 'privateKey' in own && fleet?.type === 'ssh' && 'privateKey' in fleet)
-    assert.ok(own.identity.equals(serverIdentity(state)))
+    assert.ok(own.identity.equals(ensureServerIdentity(state)))
     assert.equal(`${formatIdentity(fleet.identity)}\n`, identity)
     assert.equal(fs.readFileSync(file, 'utf8'), serverKeyText({ privateKey: fleet.privateKey ?? assert.fail() }))
     assert.throws(() => load(`, identity: "${identity.trim()}"`), /fleet\.identity-file: 'identity' is given as well/)
@@ -69,7 +69,7 @@ describe("the server's key pair", () => {
       const before = fs.readFileSync(elsewhere)
       plant(elsewhere)
       assert.throws(() => loadConfig(config), /server-key cannot be read: /)
-      assert.throws(() => serverIdentity(state), /server-key cannot be read: /)
+      assert.throws(() => ensureServerIdentity(state), /server-key cannot be read: /)
       assert.deepEqual(fs.readFileSync(elsewhere), before)
       fs.rmSync(key)
       fs.renameSync(elsewhere, key)

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { GrantAudit } from '../../../src/controller/grants/grant-audit.js'
 import { noDifferences } from '../../../src/nft/reconcile/compare-grants.js'
-import type { GrantDifferences, RunningGrant } from '../../../src/nft/index.js'
+import type { GrantDifferences, RunningElement } from '../../../src/nft/index.js'
 
-const grant = (source: string): RunningGrant => ({ set: 'pk-ssh-4', source, life: { timeout: 60, left: 30 } })
+const grant = (source: string): RunningElement => ({ set: 'pk-ssh-4', source, life: { timeout: 60, left: 30 } })
 
 describe('the comparison of grants', () => {
   let clock: number
   let begun: number[]
-  let accepted: RunningGrant[]
-  let given: (readonly RunningGrant[])[]
+  let accepted: RunningElement[]
+  let given: (readonly RunningElement[])[]
   let said: string[]
   let found: GrantDifferences | undefined
   let audit: GrantAudit

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Allocation, GrantRequest } from '../../../src/controller/ruleset/mark-allocator.js'
+import type { Allocation, ActionRequest } from '../../../src/controller/ruleset/mark-allocator.js'
 import { MarkAllocator } from '../../../src/controller/ruleset/mark-allocator.js'
 import { Marks } from '../../../src/nft/table/marks.js'
 import type { ServiceSpec } from '../../../src/nft/table/service-spec.js'
@@ -10,7 +10,7 @@ import { plainService } from '../config/config-support.js'
 const services: ReadonlyMap<string, ServiceSpec> = new Map(
   ['ssh', 'web', 'db'].map(name => [name, { ...plainService, name }]),
 )
-const opening = (opens: string, window: number | null = null): GrantRequest => ({
+const opening = (opens: string, window: number | null = null): ActionRequest => ({
   opens: opens.split(' '),
   window,
   revokes: false,
@@ -23,13 +23,13 @@ const db = opening('db')
 const allocatorFrom = (first: number, maxActions = 10) => new MarkAllocator(maxActions, () => first - 1)
 const numbersOf = ({ actionOf }: Allocation) => actionOf.map(({ number }) => number)
 /** The numbers of a drawing that counts. */
-function numbers(allocator: MarkAllocator, ...openings: GrantRequest[]): number[] {
+function numbers(allocator: MarkAllocator, ...openings: ActionRequest[]): number[] {
   const drawing = allocator.allocate(openings, services)
   drawing.commit()
   return numbersOf(drawing)
 }
 /** The numbers of a drawing that comes to nothing. */
-const tried = (allocator: MarkAllocator, ...openings: GrantRequest[]) =>
+const tried = (allocator: MarkAllocator, ...openings: ActionRequest[]) =>
   numbersOf(allocator.allocate(openings, services))
 
 describe('MarkAllocator', () => {

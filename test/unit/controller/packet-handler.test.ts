@@ -4,7 +4,7 @@ import { Counters } from '../../../src/controller/report/answer-counters.js'
 import type { Effect, KnockEvent, Suppressed } from '../../../src/controller/report/knock-events.js'
 import { KnockTally } from '../../../src/controller/report/knock-tally.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
-import type { Granting } from '../../../src/controller/packets/knock-effects.js'
+import type { GrantDecision } from '../../../src/controller/verify/decision.js'
 import { effectsOf } from '../../../src/controller/packets/knock-effects.js'
 import { PacketHandler } from '../../../src/controller/packets/packet-handler.js'
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
@@ -551,7 +551,7 @@ describe('knocks that are followed by more', () => {
 
   it('are noted before a command makes their grant, also where no user signs', () => {
     const requested = { version: 4, address: '192.0.2.9' } as const
-    const decision = { kind: 'grant', credential: laptop, knock: { requested } } as unknown as Granting
+    const decision = { kind: 'grant', credential: laptop, knock: { requested } } as unknown as GrantDecision
     const facts = { credential: 'laptop', address: '192.0.2.9' }
     assert.deepEqual(effectsOf(decision, candidate(), sourceText), [
       { ...facts, kind: 'signed', by: 'hand' },

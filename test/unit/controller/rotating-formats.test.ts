@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import type { PacketCredential } from '../../../src/controller/verify/packet-credential.js'
 import { HintTable } from '../../../src/controller/verify/hint-table.js'
-import type { Rotation } from '../../../src/controller/verify/hint-period.js'
+import type { PacketRotation } from '../../../src/knock/format.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import { PeriodRenewal } from '../../../src/controller/ruleset/period-renewal.js'
 import type { KnockFormat } from '../../../src/knock/index.js'
@@ -36,7 +36,7 @@ describe('the hints of a period', () => {
     const rotation = {
       ...symmetric.rotation,
       hintOf: (secret: never, time: number) => (counts.hints++, symmetric.rotation?.hintOf(secret, time) ?? ''),
-    } as unknown as Rotation
+    } as unknown as PacketRotation
     const format = symmetric as unknown as KnockFormat
     const table = new HintTable<{ format: KnockFormat; secret: unknown; name: string }>(format, rotation)
     for (let i = 0; i < count; i++) table.add({ format, secret: secretOf(`user ${i}`), name: `user ${i}` })

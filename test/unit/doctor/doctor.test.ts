@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { ClockState, Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { FindingId, Level } from '../../../src/doctor/finding.js'
-import { catalogue, finding, summary } from '../../../src/doctor/finding.js'
+import { catalogue, finding, findingsSummary } from '../../../src/doctor/finding.js'
 import { parseStep } from '../../../src/knock/step.js'
 import { root } from '../../support/commands.js'
 import { facts, file, finds, goodKey, laptop, status, version } from './doctor-support.js'
@@ -13,11 +13,14 @@ import { facts, file, finds, goodKey, laptop, status, version } from './doctor-s
 describe('of a sound machine', () => {
   it('nothing is found', () => {
     assert.deepEqual(checkAll(facts(), version), [])
-    assert.equal(summary([]), 'no problems found')
+    assert.equal(findingsSummary([]), 'no problems found')
   })
   it('what is found is counted, errors first', () => {
     const levels: Level[] = ['error', 'error', 'warning', 'note', 'note']
-    assert.equal(summary(levels.map(level => finding('no-nft', '', '', { level }))), '2 errors, 1 warning, 2 notes')
+    assert.equal(
+      findingsSummary(levels.map(level => finding('no-nft', '', '', { level }))),
+      '2 errors, 1 warning, 2 notes',
+    )
     const found = checkAll(
       { ...facts(laptop.replace('opens', 'rate: none, opens')), clock: 'not-synchronised' },
       version,

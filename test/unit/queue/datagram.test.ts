@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { sendDatagram, socketAddress } from '../../../src/queue/datagram.js'
+import { sendToSocket, socketAddress } from '../../../src/queue/datagram.js'
 
 describe('socketAddress', () => {
   it('ends a path with a zero', () => {
@@ -20,7 +20,7 @@ describe('socketAddress', () => {
 
 describe('sendDatagram', () => {
   it('says what went wrong', () => {
-    assert.throws(() => sendDatagram('/nowhere/at/all', 'x'), /^Error: sendto: No such file or directory$/)
-    assert.throws(() => sendDatagram('@pkctl/nobody/reads/here', 'x'), /^Error: sendto: Connection refused$/)
+    assert.throws(() => sendToSocket('/nowhere/at/all', 'x'), /^Error: sendto: No such file or directory$/)
+    assert.throws(() => sendToSocket('@pkctl/nobody/reads/here', 'x'), /^Error: sendto: Connection refused$/)
   })
 })

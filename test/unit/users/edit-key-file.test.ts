@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { readKeyFile, writeKeyFile } from '../../../src/users/edit-key-file.js'
+import { readUserKeys, writeKeyFile } from '../../../src/users/edit-key-file.js'
 import { UserError } from '../../../src/util/user-error.js'
 
 describe('a file of keys', () => {
@@ -17,20 +17,20 @@ describe('a file of keys', () => {
     writeKeyFile(file, '', 'one\n')
     writeKeyFile(file, 'one\n', 'two\n')
     refuses(() => writeKeyFile(file, 'one\n', 'three\n'), /keys has just been changed/)
-    assert.equal(readKeyFile(file), 'two\n')
+    assert.equal(readUserKeys(file), 'two\n')
     assert.deepEqual(fs.readdirSync(directory), ['keys'])
   })
 
   it('is none where there is a directory, a link, a pipe or a program', () => {
-    refuses(() => readKeyFile(directory), /is not a regular file/)
+    refuses(() => readUserKeys(directory), /is not a regular file/)
     const link = path.join(directory, 'link')
     fs.symlinkSync(file, link)
-    refuses(() => readKeyFile(link), /is a symbolic link/)
+    refuses(() => readUserKeys(link), /is a symbolic link/)
     refuses(() => writeKeyFile(link, 'two\n', 'x'), /is a symbolic link/)
     const program = path.join(directory, 'program')
     fs.writeFileSync(program, Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0xff, 0]))
-    refuses(() => readKeyFile(program), /is not text/)
+    refuses(() => readUserKeys(program), /is not text/)
     refuses(() => writeKeyFile(path.join(directory, 'no/keys'), '', 'x'), /there is no directory/)
-    assert.equal(readKeyFile(path.join(directory, 'none')), '')
+    assert.equal(readUserKeys(path.join(directory, 'none')), '')
   })
 })

@@ -5,7 +5,7 @@ import type { Config } from '../../config/types.js'
 import type { Terminal } from '../../util/index.js'
 
 /** Never rejects: what closes a port does not wait for it, nor fail by it. */
-export async function warnOfWays(terminal: Terminal, config: Config): Promise<void> {
+export async function warnOfUnopenedServices(terminal: Terminal, config: Config): Promise<void> {
   for (const path of fatalPaths(config)) terminal.warn(unwritableText(path))
   for (const warning of await unopenedServices(config)) terminal.warn(warning)
 }

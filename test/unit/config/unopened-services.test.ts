@@ -6,9 +6,9 @@ import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
-import { serverIdentity } from '../../../src/cli/server/server-key-file.js'
+import { ensureServerIdentity } from '../../../src/cli/server/server-key-file.js'
 import { loadConfig } from '../../../src/config/index.js'
-import { unopenedServices } from '../../../src/config/ways-in.js'
+import { unopenedServices } from '../../../src/config/unopened-services.js'
 
 const key = fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8')
 const host = [{ name: 'eth0', master: null }]
@@ -18,7 +18,7 @@ describe('the ways into a service', () => {
   const write = (name: string, text: string) => fs.writeFileSync(path.join(directory, name), text)
   beforeEach(() => {
     directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-ways-'))
-    serverIdentity(directory)
+    ensureServerIdentity(directory)
   })
   afterEach(() => fs.rmSync(directory, { recursive: true }))
 

@@ -30,7 +30,7 @@ const maxWaitMilliseconds = 30_000
 /** Sources can be forged: commands that are not run must not fill the log. */
 const refusalsPerSecond = 5
 
-export class Triggers {
+export class TriggerRunner {
   readonly #parts: TriggersParts
   readonly #queue: TriggerQueue
   readonly #refusals = new EventLimiter(refusalsPerSecond)
