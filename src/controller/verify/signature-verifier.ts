@@ -6,17 +6,12 @@
 import { createHash } from 'node:crypto'
 import { decryptSigned, signatureNamespace, wishesOf } from '../../knock/index.js'
 import type { ServerKey } from '../../knock/index.js'
-import type { AuthorizedKey, Revocations, SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
-import {
-  certificateRefusal,
-  parseCertificate,
-  readRevocations,
-  signedData,
-  SshFormatError,
-} from '../../knock/openssh/index.js'
-import { inSlices, oneLine, Slices } from '../../util/index.js'
+import type { SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
+import { certificateRefusal, parseCertificate, signedData, SshFormatError } from '../../knock/openssh/index.js'
+import { oneLine, Slices } from '../../util/index.js'
 import type { Clock } from '../clock.js'
-import { KeyIndex } from './key-index.js'
+import type { KeyLine, KeyRing } from './key-ring.js'
+import { authoritiesOf, principalsOf, readRing, usersOf } from './key-ring.js'
 import type {
   AddedRights,
   CredentialKeys,
@@ -28,34 +23,6 @@ import type {
 } from './signature-job.js'
 
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
-
-/** A line of a file, with the user in whose home that is. */
-interface KeyLine {
-  readonly line: AuthorizedKey
-  readonly user: string | null
-}
-
-/** A file with keys of users, of CAs, or both. */
-interface RingFile {
-  readonly role: 'authorized' | 'authority'
-  /** As the configuration names it, and in whose home it is. */
-  readonly file: string
-  readonly user: string | null
-  readonly index: KeyIndex
-}
-
-interface RingRevocations {
-  readonly bytes: Buffer
-  readonly list: Revocations
-}
-
-/** The keys of one credential. */
-interface KeyRing {
-  readonly keys: CredentialKeys
-  readonly files: readonly RingFile[]
-  readonly revocations: readonly RingRevocations[]
-  readonly isShut: boolean
-}
 
 /** A line that the signer of a knock may be. */
 interface CandidateLine extends KeyLine {
@@ -281,66 +248,3 @@ const servicesOf = ({ ring, line }: CandidateLine): readonly string[] =>
   ring.keys.opens.filter(service => line.opens?.includes(service) ?? true)
 
 const fingerprintText = (fingerprint: Buffer) => `SHA256:${fingerprint.toString('base64').replace(/=+$/, '')}`
-
-function usersOf({ files }: KeyRing, fingerprint: Buffer): KeyLine[] {
-  const own = files.filter(({ role }) => role === 'authorized')
-  return own.flatMap(({ index, user }) => index.find(fingerprint).map(line => ({ line, user })))
-}
-
-/** In a file of CAs, every key is that of one. */
-function authoritiesOf({ files }: KeyRing, fingerprint: Buffer): KeyLine[] {
-  return files.flatMap(({ role, index, user }) => {
-    const plain = role === 'authority' ? index.find(fingerprint) : []
-    return [...index.findAuthority(fingerprint), ...plain].map(line => ({ line, user }))
-  })
-}
-
-/** The names of which a certificate must have one: those of the line, else of the credential, else that of its user. */
-function principalsOf({ keys }: KeyRing, { line, user }: KeyLine): readonly string[] {
-  if (line.principals) return line.principals
-  return keys.principals.length > 0 || user === null ? keys.principals : [user]
-}
-
-/** `earlier`: the files as they were before, by role and name. */
-async function readRing(
-  keys: CredentialKeys,
-  earlier: KeyRing | undefined,
-  slices: Slices,
-): Promise<{ ring: KeyRing; report: KeysReport }> {
-  const files: RingFile[] = []
-  const revocations: RingRevocations[] = []
-  const problems: string[] = []
-  let isShut = keys.isShut
-  for (const { role, file, user, content } of keys.files) {
-    const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
-    if (role === 'revoked') {
-      try {
-        const same = earlier?.revocations.find(list => list.bytes.equals(bytes))
-        revocations.push(same ?? { bytes, list: await inSlices(readRevocations(bytes), slices) })
-      } catch (error) {
-        if (!(error instanceof SshFormatError)) throw error
-        problems.push(`${oneLine(file)}: ${error.message}; no key of ${keys.name} counts until that is repaired`)
-        isShut = true
-      }
-      continue
-    }
-    const before = earlier?.files.find(one => one.file === file && one.role === role)
-    const index = await KeyIndex.read(bytes, slices, before?.index)
-    problems.push(...index.problems.map(({ line, message }) => `${oneLine(file)}:${line}: ${message}`))
-    files.push({ role, file, user, index })
-  }
-  const users = files.flatMap(({ role, index }) => (role === 'authority' ? [] : [index.users]))
-  const authorities = files.flatMap(({ role, index }) =>
-    role === 'authority' ? [index.users, index.authorities] : [index.authorities],
-  )
-  return {
-    ring: { keys, files, revocations, isShut },
-    report: { credential: keys.name, keys: countOf(users), authorities: countOf(authorities), problems },
-  }
-}
-
-/** How many different keys there are; mostly all of them are in one file. */
-function countOf(maps: readonly ReadonlyMap<string, unknown>[]): number {
-  const [first, ...more] = maps.filter(({ size }) => size > 0)
-  return more.length === 0 ? (first?.size ?? 0) : new Set(maps.flatMap(map => [...map.keys()])).size
-}
