@@ -9,7 +9,7 @@ import { draftSigned, parseIdentity, plainRequest } from '../knock/index.js'
 import { parseDuration, usageError, UserError } from '../util/index.js'
 import type { SshHostEntry } from './host-entry.js'
 import type { KnockFlags } from './knock-flags.js'
-import type { SigningKey } from './openssh/find-signer.js'
+import type { SigningKey } from './openssh/signing-key.js'
 import { isIpv4Prefix, parseOther, parsePrefixLength } from './wishes.js'
 
 /** The server's identity in bytes. Throws a UserError. */

@@ -10,36 +10,23 @@
  * is valid at the moment: `-cert.pub` beside the key, one of `CertificateFile`, or one that the agent has.
  */
 import * as os from 'node:os'
-import { signatureNamespace } from '../../knock/index.js'
-import type { SshCertificate, SshPublicKey, SshSignature } from '../../knock/openssh/index.js'
+import type { SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
 import {
   isCertificateType,
   parseCertificate,
   parsePublicKey,
-  parseSignature,
-  signedData,
   SshFormatError,
   SshReader,
 } from '../../knock/openssh/index.js'
 import type { Execute } from '../../util/index.js'
 import { UserError } from '../../util/index.js'
 import type { AgentKey } from './agent.js'
-import { AgentError, agentKeys, agentSignature } from './agent.js'
-import { certificateIn, isEncrypted, isPrivate, publicKeyInFile } from './identity-files.js'
-import { signWithFile } from './keygen-sign.js'
+import { AgentError, agentKeys } from './agent.js'
+import { certificateIn, isPrivate, publicKeyInFile } from './identity-files.js'
+import type { SignerContext, SigningKey, UsableKey } from './signing-key.js'
+import { signingKey } from './signing-key.js'
 import type { SshConfig } from './ssh-config.js'
 import { agentOf, expander, readSshConfig } from './ssh-config.js'
-
-export interface SigningKey {
-  readonly key: SshPublicKey
-  readonly certificate?: SshCertificate
-  /** Where the key is, in words. */
-  readonly from: string
-  /** Whether a person has to do something for each signature: touch a token, type a passphrase. */
-  readonly asksPerson: boolean
-  /** Throws a UserError. */
-  sign(message: Buffer): Promise<SshSignature>
-}
 
 interface Wanted {
   /** As ssh is told it. */
@@ -53,21 +40,11 @@ interface Wanted {
   readonly identityAgent?: string | undefined
 }
 
-interface SignerContext {
-  readonly execute: Execute
-  /** Unix seconds. */
-  readonly now: number
-  /** Tells the person something, one line. */
-  readonly say: (line: string) => void
-  /** Asks the person to do something, one line. Default: `say`. */
-  readonly ask?: (line: string) => void
-}
-
 /** Throws a UserError when there is no key that can sign a knock. */
-export async function findSigner(wanted: Wanted, surroundings: SignerContext): Promise<SigningKey> {
-  const config = withEntry(await configOf(wanted, surroundings.execute), wanted)
+export async function findSigner(wanted: Wanted, context: SignerContext): Promise<SigningKey> {
+  const config = withEntry(await configOf(wanted, context.execute), wanted)
   const { keys: held, problem } = await keysOfAgent(config.agent)
-  const finder = new SignerFinder(config, held, surroundings)
+  const finder = new SignerFinder(config, held, context)
   const signer = finder.find()
   if (!signer) throw noSigner(config, finder.refusals, problem)
   const { namedCertificate } = config
@@ -127,15 +104,6 @@ function noSigner(config: SshConfig, refusals: readonly string[], problem: strin
   return new UserError(why === '' ? what : `${what}: ${why}`, hint)
 }
 
-/** A key of which the agent or a file has the private half. */
-interface UsableKey {
-  readonly key: SshPublicKey
-  readonly certificates: readonly SshCertificate[]
-  /** The blob by which the agent knows it. */
-  readonly inAgent?: Buffer
-  readonly file?: string
-}
-
 /** A key or certificate that the agent has. */
 interface KeyInAgent {
   readonly blob: Buffer
@@ -153,7 +121,7 @@ class SignerFinder {
   constructor(
     readonly config: SignerConfig,
     held: readonly AgentKey[],
-    readonly surroundings: SignerContext,
+    readonly context: SignerContext,
   ) {
     this.#held = held.flatMap(({ blob, comment }) => {
       try {
@@ -179,7 +147,7 @@ class SignerFinder {
     // A certificate that the host entry names is for one of them.
     const certified = all.find(({ certificates }) => certificates.length > 0)
     const best = (this.config.namedCertificate === undefined ? undefined : certified) ?? all[0]
-    return best && this.#signer(best)
+    return best && signingKey(best, this.config.agent, this.context)
   }
 
   #ofFile(file: string, isChosen: boolean): UsableKey | undefined {
@@ -229,64 +197,18 @@ class SignerFinder {
   /** An error that names it follows where the host entry has named it. */
   #passOver(certificate: string, reason: string): void {
     this.certificateRefusals.push(reason)
-    if (this.config.namedCertificate === undefined) this.surroundings.say(`${certificate} is not used: ${reason}`)
+    if (this.config.namedCertificate === undefined) this.context.say(`${certificate} is not used: ${reason}`)
   }
 
   #isCurrent({ keyId, validAfter, validBefore }: SshCertificate): boolean {
-    const now = BigInt(Math.floor(this.surroundings.now))
+    const now = BigInt(Math.floor(this.context.now))
     if (now >= validAfter && now < validBefore) return true
     this.#passOver(`the certificate '${keyId}'`, `it ${now < validAfter ? 'is not yet valid' : 'has expired'}`)
     return false
   }
-
-  #signer({ key, certificates: [certificate], inAgent, file }: UsableKey): SigningKey {
-    const { agent } = this.config
-    return {
-      key,
-      ...(certificate && { certificate }),
-      from: inAgent ? 'the ssh-agent' : (file ?? ''),
-      asksPerson: key.isToken || (inAgent === undefined && file !== undefined && isEncrypted(file)),
-      sign: async message => {
-        const byAgent = agent !== undefined && inAgent !== undefined
-        const made = byAgent ? await this.#withAgent(agent, inAgent, key, message, file) : undefined
-        return made ?? this.#withFile(file ?? '', key, message)
-      },
-    }
-  }
-
-  /** Undefined when the agent refuses, and a file has the key, too. */
-  async #withAgent(
-    agent: string,
-    blob: Buffer,
-    key: SshPublicKey,
-    message: Buffer,
-    file: string | undefined,
-  ): Promise<SshSignature | undefined> {
-    this.#announceTouch(key)
-    try {
-      return parseSignature(await agentSignature(agent, blob, signedData(signatureNamespace, message)), key.type)
-    } catch (error) {
-      if (error instanceof SshFormatError)
-        throw new UserError(`the signature of the ssh-agent cannot be used: ${error.message}`)
-      if (!(error instanceof AgentError)) throw error
-      if (file === undefined) throw new UserError(`${error.message} to sign`, refusalHint)
-      this.surroundings.say(`${error.message} to sign; ${file} is used`)
-      return undefined
-    }
-  }
-
-  #withFile(file: string, key: SshPublicKey, message: Buffer): Promise<SshSignature> {
-    this.#announceTouch(key)
-    return signWithFile(file, key, signatureNamespace, message)
-  }
-
-  #announceTouch({ isToken }: SshPublicKey): void {
-    if (isToken) (this.surroundings.ask ?? this.surroundings.say)('touch your security key to sign the knock')
-  }
 }
 
 const certificateHint = 'ask for a new one, or take certificate out of the host entry to knock with the key alone'
-const refusalHint = 'unlock it with ssh-add -X, or confirm when it asks'
 
 /** Throws a SshFormatError for a key or certificate that signs no knocks. */
 function readHeld(blob: Buffer): KeyInAgent {
