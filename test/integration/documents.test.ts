@@ -81,6 +81,7 @@ const vaguely = (text: string) =>
     .replace(/pk1:[\w-]{43}/g, 'pk1:IDENTITY')
     .replace(/key=[\w-]{43}/g, 'key=KEY')
     .replace(/SHA256:[\w+/]{43}/g, 'SHA256:FINGERPRINT')
+    .replace(/(key fingerprint) [0-9a-f]{8}/g, '$1 FINGERPRINT')
     .replace(/its clock: \S+ s/g, 'its clock: N s')
     .replace(
       /by a rule of iptables-nft, because this kernel has no queue statement in nft/g,

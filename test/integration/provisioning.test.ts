@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
 import { parse } from 'yaml'
+import { secretOptions } from '../../src/config/index.js'
 import { must, pkctl, root } from '../support/commands.js'
 import { Lab } from '../support/lab.js'
 
@@ -30,6 +31,11 @@ describe('the Ansible role', () => {
       pkctl: { vars: Record<string, unknown> }
     }
     for (const name of Object.keys(example.pkctl.vars)) assert.ok(name in options, name)
+  })
+
+  it('knows each option of a credential that holds a secret', () => {
+    const vars = parse(textOf(path.join(role, 'vars/main.yml'))) as { pkctl_secret_options: string[] }
+    assert.deepEqual([...vars.pkctl_secret_options].sort(), [...secretOptions].sort())
   })
 })
 

@@ -98,26 +98,47 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
     return run(argv, { env })
   }
 
-  it('refuses a key that several servers have, unless that is allowed', async () => {
-    const hosts = (...keys: string[]) =>
-      Object.fromEntries(
-        keys.map((key, i) => [`server${i}`, { ansible_connection: 'local', pkctl_keys: { laptop: `key ${key}` } }]),
-      )
-    const play = async (name: string, all: object, ...more: string[]) => {
-      const inventory = file(name, JSON.stringify({ pkctl: { hosts: all } }))
-      const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, ...more]
-      return (await run([...argv, path.join(templates, 'ansible/site.yml')], { env })).stdout
-    }
-    const shared = await play('shared.json', hosts('a', 'b', 'a'))
-    assert.match(shared, /server0.*FAILED.*also that of server2; a captured knock/s)
-    assert.equal(shared.match(/also that of/g)?.length, 2)
-    assert.doesNotMatch(shared, /key [ab]/)
+  const play = async (name: string, servers: readonly object[], ...more: string[]) => {
+    const hosts = servers.map((variables, i) => [`server${i}`, { ansible_connection: 'local', ...variables }])
+    const inventory = file(name, JSON.stringify({ pkctl: { hosts: Object.fromEntries(hosts) as object } }))
+    const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, ...more]
+    return (await run([...argv, path.join(templates, 'ansible/site.yml')], { env })).stdout
+  }
+  const inFile = (key: string) => ({ pkctl_keys: { laptop: key } })
+  const inConfiguration = (key: string, option = 'key') => ({
+    pkctl_credentials: { laptop: { type: 'pkd', [option]: key, opens: ['ssh'] } },
+  })
+
+  for (const [what, own, others] of [
+    ['in files', inFile('secret a'), [inFile('secret b'), inFile('secret a')]],
+    ['in a file with more lines', inFile('secret a'), [inFile('secret b'), inFile('secret a\nof the laptop\n')]],
+    ['in the configuration', inConfiguration('secret a'), [inConfiguration('secret b'), inConfiguration('secret a')]],
+    ['in a file and in the configuration', inFile('secret a'), [inFile('secret b'), inConfiguration('secret a')]],
+    [
+      'as a secret of another kind',
+      inConfiguration('secret a', 'open-secret'),
+      [inConfiguration('secret b', 'open-secret'), inConfiguration('secret a', 'open-secret')],
+    ],
+    ['in other letters', inConfiguration('0xabcdef01'), [inConfiguration('secret b'), inConfiguration('0XABCDEF01')]],
+  ] as const) {
+    it(`refuses a key that several servers have, ${what}, and does not show it`, async () => {
+      const shared = await play('shared.json', [own, ...others])
+      assert.match(shared, /server0.*FAILED.*also that of server2; a captured knock/s)
+      assert.equal(shared.match(/also that of/g)?.length, 2, shared)
+      assert.doesNotMatch(shared, /secret [ab]|abcdef/i)
+    })
+  }
+
+  it('takes a key of its own for each server, equal ones if that is allowed, and those of machines that only knock', async () => {
+    const one = inConfiguration('secret a')
     for (const allowed of [
-      await play('own.json', hosts('a', 'b', 'c')),
-      await play('allowed.json', hosts('a', 'a'), '-e', 'pkctl_shared_keys=true'),
+      await play('own.json', [inFile('secret a'), inConfiguration('secret b'), inConfiguration('secret c')]),
+      await play('allowed.json', [inFile('secret a'), one], '-e', 'pkctl_shared_keys=true'),
+      await play('client.json', [one, { ...one, pkctl_daemon: false }]),
     ]) {
       assert.doesNotMatch(allowed, /also that of/)
       assert.match(allowed, /Check the machine/)
+      assert.doesNotMatch(allowed, /secret [abc]/)
     }
   })
 
@@ -129,11 +150,15 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
       return file(`${name}.yml`, JSON.stringify([{ hosts: 'localhost', gather_facts: false, tasks }]))
     })
     const inline = { type: 'pkd', key: 'in plain sight', opens: ['ssh'] }
+    const hmac = { type: 'fwknop', 'key-file': 'keys/laptop', 'hmac-key': 'in plain sight', opens: ['ssh'] }
+    const notify = { chat: { webhook: 'https://chat.example/in-plain-sight' } }
     const given = { pkctl_confirm: '', pkctl_found: { stdout_lines: [] }, pkctl_keys: { laptop: 'a key for a test' } }
     const services = { ssh: { port: 22 } }
     for (const [i, variables] of [
       { ...given, pkctl_services: services },
       { ...given, pkctl_services: services, pkctl_credentials: { inline } },
+      { ...given, pkctl_services: services, pkctl_credentials: { hmac } },
+      { ...given, pkctl_services: services, pkctl_settings: { notify } },
       { ...given, pkctl_services: { ssh: { prot: 22 } } },
     ].entries())
       file(`case${i}.json`, JSON.stringify(variables))
@@ -153,9 +178,9 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
       stat -c '%a %U %G' /etc/pkctl/keys
       cd /etc/pkctl
       echo 'services: {}' >pkctl.yaml
-      for i in 0 1 2; do
+      for i in 0 1 2 3 4; do
         echo "== case $i"
-        [ $i = 2 ] && check='' || check='--check --diff'
+        [ $i = 4 ] && check='' || check='--check --diff'
         PATH=/usr/local/bin:$PATH unshare --net ${play} $check -e @${directory}/case$i.json ${parts[1]} || echo failed
       done
       cat pkctl.yaml`
@@ -163,15 +188,19 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
       env: { ...env, npm_config_prefer_offline: 'true' },
     })
     assert.equal(status, 0, stdout + stderr)
-    const [installed = '', open = '', secret = '', mistaken = ''] = stdout.split(/== case \d\n/)
+    const [installed = '', open = '', ...changes] = stdout.split(/== case \d\n/)
+    const mistaken = changes.pop() ?? ''
     const counts = [...installed.matchAll(/changed=(\d+)/g)].map(([, changed]) => changed)
     assert.deepEqual(counts, ['2', '0'], installed)
     assert.match(installed, /^ExecStart=\/usr\/local\/bin\/pkctld$/m)
     assert.match(installed, /^2750 root pkctl$/m)
     assert.match(open, /^\+ {2}"ssh": \{"port": 22\}$/m)
     assert.match(open, /changed=2 .*failed=0/)
-    assert.match(secret, /changed=2 .*failed=0/)
-    assert.ok(!secret.includes('plain sight') && !secret.includes('"ssh"'), secret)
+    assert.equal(changes.length, 3)
+    for (const secret of changes) {
+      assert.match(secret, /changed=2 .*failed=0/)
+      assert.ok(!/plain.sight/.test(secret) && !secret.includes('"ssh"'), secret)
+    }
     assert.ok(!stdout.includes('a key for a test'), stdout)
     assert.match(mistaken, /prot/)
     assert.match(mistaken, /failed=1[^]*\nfailed\nservices: \{\}\n$/)

@@ -15,6 +15,7 @@ import {
 import type { Terminal } from '../../util/index.js'
 import { count, defaultConfig } from '../../util/index.js'
 import { unwritableText } from '../changes/warn-of-unopened.js'
+import { keyFingerprints } from '../output/key-fingerprints.js'
 import { keyList } from '../output/key-list.js'
 
 export function checkCommand(terminal: Terminal): Command {
@@ -57,6 +58,7 @@ export function checkCommand(terminal: Terminal): Command {
         for (const problem of problems) terminal.warn(`credentials.${credential.name}: ${problem}`)
         for (const line of lines) terminal.out(line)
       }
+      for (const line of await keyFingerprints(config.credentials)) terminal.out(line)
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       if (process.geteuid?.() === 0) {
         warnOfHidden(files, marked, terminal)

@@ -1,12 +1,12 @@
 /** Credentials whose knock is one packet. */
 import type { PacketKnockCredential } from '../../config/index.js'
+import { enoughBytes, fewBytes, isPlain, withoutPadding } from '../../config/index.js'
 import type { PkdCredential } from '../../config/types.js'
 import { defaultTag, formatTag, pkdTagLength } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
 import { listed } from './descriptions.js'
-import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
 export function checkKey({ name, key }: { readonly name: string; readonly key: Buffer }): Finding[] {
   const subject = { credential: name }
@@ -51,12 +51,6 @@ export function checkPacketKnock({ name, type, skew, rate, onBehalfOf }: PacketK
     )
   }
   return findings
-}
-
-function withoutPadding(key: Buffer): Buffer {
-  let end = key.length
-  while (end > 0 && key[end - 1] === 0) end--
-  return key.subarray(0, end)
 }
 
 const manyWithOneTag = 4

@@ -1,10 +1,10 @@
 /** Credentials whose sequences a secret and the hour give. */
+import { enoughBytes, fewBytes, isPlain } from '../../config/index.js'
 import type { RotatingCredential } from '../../config/types.js'
 import type { RotatingSequence } from '../../knock/index.js'
 import { count } from '../../util/index.js'
 import type { Finding } from '../finding.js'
 import { finding } from '../finding.js'
-import { enoughBytes, fewBytes, isPlain } from './secret-strength.js'
 
 const enoughBits = 64
 const longGraceSeconds = 300

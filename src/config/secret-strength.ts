@@ -14,3 +14,10 @@ export function isPlain(bytes: Buffer): boolean {
     period => bytes.every((byte, i) => i < period || byte === bytes[i - period]) && bytes.length > period * 1.5,
   )
 }
+
+/** A key as its formats pad it is the same key without the padding. */
+export function withoutPadding(key: Buffer): Buffer {
+  let end = key.length
+  while (end > 0 && key[end - 1] === 0) end--
+  return key.subarray(0, end)
+}
