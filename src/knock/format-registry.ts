@@ -105,6 +105,16 @@ export class KnockFormats {
       })
   }
 
+  /**
+   * The UDP header's length field of the packets for credentials of this type that begin with a tag, also of those that a
+   * credential does not take.
+   */
+  taggedLengthsOf(type: string): number[] {
+    return this.of(type)
+      .filter(({ rotation, varied }) => !rotation && !varied)
+      .map(({ payloadLength }) => payloadLength + udpHeaderLength)
+  }
+
   /** The secret of a credential as plain values, and what the replay journal finds it by. */
   secretOf(credential: { readonly type: string }): { readonly secret: unknown; readonly identity: Buffer } {
     const format: Pick<KnockFormat, 'secretOf' | 'identityOf'> =

@@ -110,6 +110,7 @@ export async function packetPathFor(firewall: Firewall, change: Partial<PacketPa
       { udpLength: 64, firstWord: 0x504b4430, port: null, interfaces: [] },
       { udpLength: 64, firstWord: 0x504b4430, port: 4000, interfaces: [] },
     ],
+    taggedLengths: [64, 84],
     actions: [...services.values()]
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map((service, i) => ({ ...endsPlan, number: i + 1, grants: [{ service, seconds: 30 }] })),

@@ -8,7 +8,7 @@ import { count, defaultSocket, durationText, oneLine } from '../../util/index.js
 import {
   grantCheckLines,
   instantText,
-  otherMinutesLines,
+  notQueuedLines,
   selfTestLines,
   tableText,
   waitingLines,
@@ -48,7 +48,7 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  services: ${services.join(', ') || 'none'}`,
     `  knocks: ${knocks.accepted} accepted, ${notGranted}${unchecked}${refused.length > 0 ? `refused: ${refused.join(', ')}` : '0 refused'}`,
     ...indented(grantCheckLines(status)),
-    ...indented(otherMinutesLines(status)),
+    ...indented(notQueuedLines(status)),
     ...(status.signatures === 'down'
       ? ['  signatures are not verified: no knock of type ssh counts, see the log']
       : []),

@@ -34,7 +34,12 @@ export function tableText({ mode, because }: NonNullable<Status['table']>): stri
   return `restored after changes${because === undefined ? '' : `: ${oneLine(because)}`}`
 }
 
-export const otherMinutesLines = ({ knocks }: Status): string[] =>
-  knocks.ofOtherMinutes
-    ? [`${count(knocks.ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
-    : []
+/** What may have been knocks, and did not leave the kernel. */
+export const notQueuedLines = ({ knocks: { ofOtherMinutes, ofNoCredential } }: Status): string[] => [
+  ...(ofOtherMinutes
+    ? [`${count(ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
+    : []),
+  ...(ofNoCredential
+    ? [`${count(ofNoCredential, 'packet')} as long as a PKD knock, with the tag of no credential`]
+    : []),
+]

@@ -5,13 +5,7 @@ import type { ServiceState } from '../../nft/index.js'
 import { parseGrantComment } from '../../nft/index.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 import { localTime } from '../output/history-text.js'
-import {
-  grantCheckLines,
-  otherMinutesLines,
-  selfTestLines,
-  tableText,
-  waitingLines,
-} from '../output/health-warnings.js'
+import { grantCheckLines, notQueuedLines, selfTestLines, tableText, waitingLines } from '../output/health-warnings.js'
 import { portsText } from '../output/service-text.js'
 import type { View } from './view.js'
 
@@ -82,7 +76,7 @@ function statusLines(status: Status): string[] {
     ...(status.selfTest ? selfTestLines(status.selfTest) : []),
     ...(status.table?.because === undefined ? [] : [`table: ${tableText(status.table)}`]),
     ...grantCheckLines(status),
-    ...otherMinutesLines(status),
+    ...notQueuedLines(status),
     ...(status.watched ? [] : [`the ruleset is not watched: ${status.unwatchedBecause ?? 'see the log'}`]),
     ...(status.signatures === 'down' ? ['signatures are not verified: see the log'] : []),
     ...(status.refusedReload ? [`the last reload was refused: ${status.refusedReload.error}`] : []),

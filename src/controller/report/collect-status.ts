@@ -39,10 +39,15 @@ export interface Status {
     /** Accepted knocks for which the kernel was found to have made no grant. A daemon of an earlier release does not say it. */
     readonly notGranted?: number
     /**
-     * Packets as long as pkctl's own knock that the kernel dropped as being of another minute, since the packet path was last
-     * installed. A daemon of an earlier release does not say it.
+     * Packets as long as pkctl's own knock that the kernel did not queue because they were of another minute, since the packet
+     * path was last installed. A daemon of an earlier release does not say it.
      */
     readonly ofOtherMinutes?: number
+    /**
+     * Packets as long as a PKD knock that the kernel did not queue because no credential has their tag, port or interface, since
+     * the packet path was last installed. A daemon of an earlier release does not say it.
+     */
+    readonly ofNoCredential?: number
     /**
      * Accepted knocks for which the kernel was not asked for the grant, because too many came at once, or did not answer in
      * time. A daemon of an earlier release does not say it.
@@ -113,7 +118,7 @@ interface StatusParts {
 export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts: StatusParts): Promise<Status> {
   const { version, config, startedAt, configuredAt, now, queue, native, counters, confirmation, drift } = parts
   const count = (name: CounterName) => counters?.get(name) ?? 0
-  const { services, unanswered, ofOtherMinutes } = await firewall.overview(parts.left)
+  const { services, unanswered, ofOtherMinutes, ofNoCredential } = await firewall.overview(parts.left)
   const { waiting } = parts.queueStatistics(queue) ?? { waiting: null }
   return {
     version,
@@ -130,6 +135,7 @@ export async function collectStatus(firewall: Pick<Firewall, 'overview'>, parts:
       notGranted: confirmation.missing,
       unchecked: confirmation.unchecked,
       ofOtherMinutes,
+      ofNoCredential,
     },
     grantCheck: parts.grants,
     signatures: parts.signatures,

@@ -37,6 +37,9 @@ export function packetPathSpec(
     // The earlier hook serves both: a grant made before routing exists when the packet reaches the input hook.
     hook: affected.some(({ hook }) => hook === 'prerouting') ? 'prerouting' : 'input',
     shapes: own ? [...shapes, own] : shapes,
+    taggedLengths: active.flatMap(({ kind, credential }) =>
+      kind === 'packet' ? knockFormats.taggedLengthsOf(credential.type) : [],
+    ),
     sequencePorts: sequencePortsOf(active, openPorts),
     actions,
     perSourceLimit: limits.perSource,

@@ -61,6 +61,10 @@ const ofOtherMinutes = counter(
   'pkctl_wrong_minute_total',
   "Packets as long as pkctl's own knock, made for another minute. Starts again when the packet path is made again.",
 )
+const ofNoCredential = counter(
+  'pkctl_unknown_tag_total',
+  'Packets as long as a PKD knock, with the tag, port or interface of no credential. Starts again when the packet path is made again.',
+)
 const dropped = counter('pkctl_queue_dropped_total', 'Packets that the queue dropped. Only if pkctld runs as root.')
 const replayEntries = gauge('pkctl_replay_entries', 'Knocks in the replay caches.')
 const replayFullest = gauge('pkctl_replay_fullest_ratio', 'How full the fullest replay cache is, from 0 to 1.')
@@ -147,6 +151,7 @@ function setSelfTest({ result, passedAt, seconds, failures }: Observation['selfT
 function setTable(table: Overview | undefined, version: string): void {
   setOrOmit(unanswered, table?.unanswered)
   setOrOmit(ofOtherMinutes, table?.ofOtherMinutes)
+  setOrOmit(ofNoCredential, table?.ofNoCredential)
   for (const metric of [grants, servicePackets]) metric.reset()
   if (!table) return
   buildInfo.reset()

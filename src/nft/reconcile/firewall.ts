@@ -11,7 +11,7 @@ import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import { refreshAlive } from '../table/daemon-alive.js'
 import { unansweredPackets } from '../table/grant-chain.js'
-import { packetsOfOtherMinutes } from '../table/knock-chain.js'
+import { packetsOfNoCredential, packetsOfOtherMinutes } from '../table/knock-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
@@ -63,6 +63,8 @@ export interface Overview {
   readonly unanswered: number
   /** Packets with the size of a knock, but of another minute. */
   readonly ofOtherMinutes: number
+  /** Packets with the size of a knock with a tag, but with the tag, port or interface of no credential. */
+  readonly ofNoCredential: number
   /** Of nft, such as `1.0.6`. */
   readonly release: string
 }
@@ -98,6 +100,7 @@ export class Firewall {
       queued: queuedPackets(listing),
       unanswered: unansweredPackets(listing),
       ofOtherMinutes: packetsOfOtherMinutes(listing),
+      ofNoCredential: packetsOfNoCredential(listing),
       release: listing.release,
     }
   }

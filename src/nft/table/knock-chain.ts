@@ -12,7 +12,7 @@ import type { Listing } from '../listing.js'
 import { packetsOf } from '../listing.js'
 import { knocksForThisMachine, leaveOthers } from './incoming-interface.js'
 import { gatePriority } from './gate.js'
-import { shapeMatches, periodMatches } from './knock-shapes.js'
+import { lengthMatches, shapeMatches, periodMatches } from './knock-shapes.js'
 import { setOwnBits } from './marks.js'
 import type { PacketPathSpec } from './packet-path-spec.js'
 import { addPending, isNetworkOverLimit, isOverLimit, isPending, packetLimit } from './pending-and-limits.js'
@@ -27,11 +27,16 @@ const fallbackPriority = -151
 export const knockChainOf = (hook: Hook): string => `knock-${hook}`
 const chains = { tcp: 'knock-tcp', udp: 'knock-udp', rest: 'knock-rest' } as const
 const strayPrefixComment = 'no current prefix'
+const strayTagComment = 'no known tag'
 
 /** Packets as long as a knock whose prefix is of no window that counts, since the packet path was last installed. */
-export const packetsOfOtherMinutes = (listing: Listing): number =>
+export const packetsOfOtherMinutes = (listing: Listing): number => counted(listing, strayPrefixComment)
+/** Packets as long as a knock with a tag, but without the tag, port or interface of any credential. */
+export const packetsOfNoCredential = (listing: Listing): number => counted(listing, strayTagComment)
+
+const counted = (listing: Listing, what: string) =>
   (listing.chains.get(chains.udp)?.rules ?? [])
-    .filter(({ comment }) => comment === strayPrefixComment)
+    .filter(({ comment }) => comment === what)
     .reduce((sum, rule) => sum + packetsOf(rule), 0)
 
 export function knockRules(spec: PacketPathSpec): Command[] {
@@ -55,6 +60,10 @@ export function knockRules(spec: PacketPathSpec): Command[] {
         // Those that are not of this minute; candidates do not come back.
         j.addRule(chains.udp, [...expr, j.counter()], strayPrefixComment),
       ]),
+    ),
+    // Candidates do not come back here either.
+    ...lengthMatches(spec.taggedLengths).flatMap(length =>
+      forUs(...length).map(expr => j.addRule(chains.udp, [...expr, j.counter()], strayTagComment)),
     ),
     ...(spec.sequencePorts
       ? stepRules(chains, spec.sequencePorts, spec.marks, {

@@ -24,9 +24,13 @@ export const shapeMatches = (shapes: readonly KnockShape[]): Expression[][] =>
 export const periodMatches = (shapes: readonly KnockShape[]): Expression[][] =>
   grouped(shapes.filter(changesByPeriod)).map(group => [...sizeAndPort(group), ...comesInBy(group.interfaces)])
 
+/** What has one of these lengths; nothing where there is none. */
+export const lengthMatches = (lengths: readonly number[]): Expression[][] =>
+  lengths.length === 0 ? [] : [sizeAndPort({ lengths: [...new Set(lengths)].sort((a, b) => a - b), port: null })]
+
 const changesByPeriod = (shape: KnockShape) => 'secondWord' in shape
 
-function sizeAndPort({ lengths, port }: Group): Expression[] {
+function sizeAndPort({ lengths, port }: Pick<Group, 'lengths' | 'port'>): Expression[] {
   const size =
     lengths.length === 1
       ? j.match(j.field('udp', 'length'), '==', lengths[0] as number)

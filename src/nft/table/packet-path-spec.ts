@@ -49,6 +49,8 @@ export interface PacketPathSpec {
   readonly native: boolean
   readonly marks: Marks
   readonly shapes: readonly KnockShape[]
+  /** UDP lengths of knocks that begin with a tag: what is as long and has none of the shapes is counted. */
+  readonly taggedLengths: readonly number[]
   /** Single knocks of sequences; null when there are none. */
   readonly sequencePorts: SequencePorts | null
   readonly actions: readonly GrantAction[]

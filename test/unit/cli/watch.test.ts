@@ -56,7 +56,7 @@ describe('the screen of pkctl watch', () => {
     const sick: Status = {
       ...status,
       ...{ watched: false, unwatchedBecause: 'nft monitor ended', signatures: 'down', healed: 2 },
-      knocks: { accepted: 3, refused: { 'bad-hash': 2 }, notGranted: 1, unchecked: 4, ofOtherMinutes: 7 },
+      knocks: { accepted: 3, refused: { 'bad-hash': 2 }, notGranted: 1, unchecked: 4, ofOtherMinutes: 7, ofNoCredential: 5 },
       table: { mode: 'restored', because: 'another program owns it' },
       grantCheck: { comparedAt: 1, missing: 2, restored: 1, unknown: 3, changed: 0, byOthers: 0 },
       refusedReload: { at: 1, error: 'no port', errors: 1 },
@@ -74,6 +74,7 @@ describe('the screen of pkctl watch', () => {
       /^table: restored after changes: another program owns it$/m,
       /^grants: missing in the kernel: 2 \(restored: 1\); unknown: 3$/m,
       /^7 packets of the right size in the wrong minute: is a clock wrong\?$/m,
+      /^5 packets as long as a PKD knock, with the tag of no credential$/m,
       /^the ruleset is not watched: nft monitor ended$/m,
       /^signatures are not verified/m,
       /^the last reload was refused: no port$/m,

@@ -26,7 +26,7 @@ const parts = {
   drift: { restorations: 2, secondsChanged: 0.25, watched: true },
   rest,
 }
-const overview = { services: new Map(), queued: 9, unanswered: 4, ofOtherMinutes: 7, release: '1.0.6' }
+const overview = { services: new Map(), queued: 9, unanswered: 4, ofOtherMinutes: 7, ofNoCredential: 5, release: '1.0.6' }
 const answers = { overview: () => Promise.resolve(overview) }
 /** As the real one does: it rejects when who asked has left. */
 const hangs = {
@@ -44,6 +44,7 @@ describe('a scrape', () => {
       'pkctl_scrape_error 0',
       'pkctl_queue_unanswered_total 4',
       'pkctl_wrong_minute_total 7',
+      'pkctl_unknown_tag_total 5',
       'pkctl_heals_total 2',
       'pkctl_open_seconds_total 0.25',
       'pkctl_replay_fullest_ratio 0.5',
@@ -64,7 +65,7 @@ describe('a scrape', () => {
     const text = await textOf(seen)
     assert.match(text, /^pkctl_scrape_error 1$/m)
     assert.match(text, /^pkctl_heals_total 2$/m)
-    assert.doesNotMatch(text, /^pkctl_(queue_unanswered|wrong_minute)_total /m)
+    assert.doesNotMatch(text, /^pkctl_(queue_unanswered|wrong_minute|unknown_tag)_total /m)
   })
 
   it('has the rest when the packet worker does not answer', async () => {

@@ -17,7 +17,7 @@ function chainsOn(hook: Hook): Map<string, Expression[][]> {
   }
   const shapes = [{ udpLength: 64, firstWord: 1, port: null, interfaces: [] }]
   const actions = [{ ...endsPlan, number: 1, grants: [] }]
-  const spec = { hook, queue: 62, native: true, marks, shapes, sequencePorts, actions, ...limits }
+  const spec = { hook, queue: 62, native: true, marks, shapes, taggedLengths: [64], sequencePorts, actions, ...limits }
   const chains = new Map<string, Expression[][]>()
   for (const command of buildPacketPath(spec, emptyListing(), new Set<Hook>([hook]))) {
     const { rule } = (command as { add?: { rule?: { chain: string; expr: Expression[] } } }).add ?? {}
