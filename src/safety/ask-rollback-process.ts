@@ -11,10 +11,21 @@ export interface Waiting {
   readonly secondsLeft: number
 }
 
-/** In how many seconds a change is rolled back; undefined where none waits, and for users other than root. */
-export async function unconfirmedSeconds(): Promise<number | undefined> {
-  return ask(rollbackSocket, { request: 'show' }).then(
+/** It answers at once, also while it rolls back; on a busy machine, that takes some seconds. */
+const answerMilliseconds = 10_000
+
+/** Rejects with the system's error when there is no process, and with ETIMEDOUT when it stands still. */
+export const askWhatWaits = () => ask(rollbackSocket, { request: 'show' }, answerMilliseconds)
+
+export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
+
+/** In how many seconds a change is rolled back, or that the process which would do so stands still. */
+export type Unconfirmed = number | 'silent'
+
+/** Undefined where no change waits, and for users other than root. */
+export async function unconfirmedChange(): Promise<Unconfirmed | undefined> {
+  return askWhatWaits().then(
     answer => (answer.ok ? (answer.result as Waiting).secondsLeft : undefined),
-    () => undefined,
+    (error: unknown) => (codeOf(error) === 'ETIMEDOUT' ? 'silent' : undefined),
   )
 }

@@ -16,7 +16,7 @@ import { prefixesDiffer, grantPrefix } from '../nft/index.js'
 import { ask, reasonOf, rollbackDirectory as directory, UserError } from '../util/index.js'
 import type { rollbackRequests, Waiting } from './ask-rollback-process.js'
 import { undoAround } from './undo-files.js'
-import { rollbackSocket, unconfirmedSeconds } from './ask-rollback-process.js'
+import { askWhatWaits, codeOf, rollbackSocket, unconfirmedChange } from './ask-rollback-process.js'
 
 /** What rolling back needs to know. */
 export interface RollbackState {
@@ -68,7 +68,9 @@ export function rollbackState(
 
 /** Throws while another change waits to be confirmed. */
 export async function refuseWhileUnconfirmed(): Promise<void> {
-  if ((await unconfirmedSeconds()) === undefined) return
+  const waiting = await unconfirmedChange()
+  if (waiting === undefined) return
+  if (waiting === 'silent') throw silent()
   throw new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
 }
 
@@ -165,10 +167,20 @@ async function leftChange(config: string): Promise<UnconfirmedChange | undefined
   return change !== undefined && (await isAbandoned()) ? change : undefined
 }
 
+/** Throws where the process stands still: what it does when it goes on must not meet what a command has done meanwhile. */
 const isAbandoned = (): Promise<boolean> =>
-  ask(rollbackSocket, { request: 'show' }).then(
+  askWhatWaits().then(
     () => false,
-    (error: unknown) => ['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? ''),
+    (error: unknown) => {
+      if (codeOf(error) === 'ETIMEDOUT') throw silent()
+      return ['ENOENT', 'ECONNREFUSED'].includes(codeOf(error) ?? '')
+    },
+  )
+
+const silent = () =>
+  new UserError(
+    'the process that would roll the change back does not answer',
+    'pkill -CONT -x pkctl-rollback lets it go on; or end it by pkill -KILL -x pkctl-rollback, then pkctl rollback or pkctl confirm',
   )
 
 /** Undoes a change whose process was killed; undefined where there is none. Grants that it replaced are not known. */
@@ -210,10 +222,13 @@ const rollBackMilliseconds = 120_000
 async function askWaiting(request: (typeof rollbackRequests)[number]): Promise<unknown> {
   let answer
   try {
+    // Without an answer to this, there will be none to what takes longer.
+    await askWhatWaits()
     answer = await ask(rollbackSocket, { request }, rollBackMilliseconds)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EACCES') throw new UserError(`you may not use the socket ${rollbackSocket}`, 'run as root')
+    const code = codeOf(error)
+    if (code === 'ETIMEDOUT') throw silent()
+    if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error
     const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is active'
     throw new UserError('no change waits to be confirmed', hint)

@@ -4,9 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, pkctl, until } from '../support/commands.js'
+import { must, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 
@@ -96,60 +95,4 @@ describe('a fault of the machine', () => {
     await revoke()
     assert.deepEqual(await knock(), ['open', 'timeout'])
   })
-
-  it('the machine reboots while a change waits for its confirmation: the services are as before it, until it is confirmed', async () => {
-    const holder = lab.start('server', [
-      'unshare',
-      '--mount',
-      'sh',
-      '-c',
-      'mount -t tmpfs tmpfs /run && echo ready && exec sleep 300',
-    ])
-    await holder.says(/ready/)
-    const inside = (...argv: string[]) => lab.on(['nsenter', `--target=${holder.child.pid}`, '--mount', ...argv])
-    const pk = (...args: string[]) => inside(process.execPath, pkctl, ...args)
-    const config = lab.config(services)
-    const applied = await pk('apply', config, '--confirm', '1h')
-    assert.equal(applied.status, 0, applied.stderr)
-    const waiting = fs
-      .readdirSync('/proc')
-      .filter(id => /^\d+$/.test(id))
-      .filter(id => isIn(id, holder.child.pid ?? 0) && commandOf(id).includes('rollback'))
-    assert.equal(waiting.length, 1)
-    process.kill(Number(waiting[0]), 'SIGKILL')
-    await inside('nft', 'flush', 'ruleset')
-    await inside('sh', '-c', 'umount -l /run && mount -t tmpfs tmpfs /run')
-    const closed = await pk('close', '--config', config)
-    assert.deepEqual([closed.status, closed.stdout], [0, 'nothing to do: there are no services\n'])
-    assert.match(closed.stderr, /a change was not confirmed before the machine restarted/)
-    assert.equal(await lab.opens(server4, client4), 'open')
-    assert.match(
-      (await pk('rollback', '--config', config)).stderr,
-      /still has the change: correct it, then run pkctl apply/,
-    )
-    const confirmed = await pk('confirm', '--config', config)
-    assert.match(confirmed.stderr, /pkctld has not applied the change\n.*hint: pkctl apply /)
-    assert.equal((await pk('close', '--config', config)).status, 0)
-    assert.equal(await lab.opens(server4, client4), 'timeout')
-    assert.match((await pk('confirm', '--config', config)).stderr, /no change waits to be confirmed/)
-    await inside('nft', 'flush', 'ruleset')
-    assert.equal((await pk('apply', config, '--confirm', '1s')).status, 0, 'the next change can be made')
-  })
 })
-
-const commandOf = (id: string) => readOr(`/proc/${id}/cmdline`) + readOr(`/proc/${id}/comm`)
-function readOr(file: string): string {
-  try {
-    return fs.readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
-}
-/** Whether a process is in the mount namespace of another. */
-function isIn(id: string, other: number): boolean {
-  try {
-    return fs.readlinkSync(path.join('/proc', id, 'ns/mnt')) === fs.readlinkSync(`/proc/${other}/ns/mnt`)
-  } catch {
-    return false
-  }
-}

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
-import { unconfirmedSeconds } from '../../safety/ask-rollback-process.js'
+import { unconfirmedChange } from '../../safety/ask-rollback-process.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
 import {
@@ -22,9 +22,10 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
       const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
-      const rollsBackIn = (await unconfirmedSeconds()) ?? null
-      if (flags.json) terminal.out(jsonText({ ...status, rollsBackIn }))
-      else for (const line of [...lines(status, terminal), ...indented(waitingLines(rollsBackIn))]) terminal.out(line)
+      const change = await unconfirmedChange()
+      const rollsBackIn = change === 'silent' ? null : (change ?? null)
+      if (flags.json) terminal.out(jsonText({ ...status, rollsBackIn, rollbackSilent: change === 'silent' }))
+      else for (const line of [...lines(status, terminal), ...indented(waitingLines(change))]) terminal.out(line)
     })
 }
 

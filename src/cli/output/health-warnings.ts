@@ -1,5 +1,6 @@
 /** What may be wrong with the daemon and the ruleset, in sentences, for `pkctl status` and `pkctl watch`. */
 import type { Status } from '../../controller/index.js'
+import type { Unconfirmed } from '../../safety/ask-rollback-process.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 
 export function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['selfTest']>): string[] {
@@ -12,10 +13,12 @@ export function selfTestLines({ result, because = '', passedAt }: NonNullable<St
 
 export const instantText = (seconds: number) => `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
 
-export const waitingLines = (rollsBackIn: number | null): string[] =>
-  rollsBackIn === null
+export const waitingLines = (change: Unconfirmed | undefined): string[] =>
+  change === undefined
     ? []
-    : [`a change is rolled back in ${durationText(rollsBackIn)}: pkctl confirm keeps it, pkctl rollback undoes it`]
+    : change === 'silent'
+      ? ['a change waits, and the process that would undo it does not answer']
+      : [`a change is rolled back in ${durationText(change)}: pkctl confirm keeps it, pkctl rollback undoes it`]
 
 export function grantCheckLines({ grantCheck }: Status): string[] {
   if (!grantCheck) return []

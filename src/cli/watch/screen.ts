@@ -54,9 +54,9 @@ export function drawScreen(view: View, before: View | undefined, layout: Layout)
   return [...shown, ...Array<string>(Math.max(0, rows - 1 - shown.length)).fill(''), cut(layout.note || keys, columns)]
 }
 
-function healthLines({ status, problems, rollsBackIn }: View, { columns, strong }: Layout): string[] {
+function healthLines({ status, problems, unconfirmed }: View, { columns, strong }: Layout): string[] {
   const lines = status
-    ? [...statusLines(status), ...waitingLines(rollsBackIn)]
+    ? [...statusLines(status), ...waitingLines(unconfirmed)]
     : [`pkctld does not answer: ${problems[0] ?? ''}`]
   const rest = status ? problems : problems.slice(1)
   return [...lines, ...rest].map((line, i) => {

@@ -6,7 +6,8 @@ import type { HistoryEntry } from '../../daemon/history-lines.js'
 import { historyFiles } from '../../daemon/history-lines.js'
 import type { ServiceState } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
-import { unconfirmedSeconds } from '../../safety/ask-rollback-process.js'
+import type { Unconfirmed } from '../../safety/ask-rollback-process.js'
+import { unconfirmedChange } from '../../safety/ask-rollback-process.js'
 import { reasonOf } from '../../util/index.js'
 import { readEntries } from '../output/history-text.js'
 import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
@@ -17,7 +18,7 @@ export interface View {
   /** Undefined where the daemon does not answer. */
   readonly status: Status | undefined
   /** In how many seconds a change that waits is rolled back; null where none does. */
-  readonly rollsBackIn: number | null
+  readonly unconfirmed: Unconfirmed | undefined
   /** Why parts of the view are missing. */
   readonly problems: readonly string[]
   readonly services: readonly ServiceState[]
@@ -53,11 +54,11 @@ export class ViewReader {
       kernelOrDaemon(this.socket, { request: 'list' }, async () => [...(await realFirewall().services()).values()]),
     )
     const entries = (await orUndefined(Promise.resolve().then(() => this.#history()))) ?? []
-    const rollsBackIn = (await unconfirmedSeconds()) ?? null
+    const unconfirmed = await unconfirmedChange()
     return {
       at: performance.now(),
       status,
-      rollsBackIn,
+      unconfirmed,
       problems: [...new Set(problems)],
       services: services ?? [],
       entries,

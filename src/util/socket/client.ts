@@ -3,7 +3,10 @@ import * as net from 'node:net'
 import type { Answer } from './answer.js'
 import { staysOpen } from './answer.js'
 
-/** Sends a request and resolves to its answer. Rejects with the system's error when no process serves the socket. */
+/**
+ * Sends a request and resolves to its answer. Rejects with the system's error when no process serves the socket, and with
+ * ETIMEDOUT when one does and does not answer.
+ */
 export function ask(
   socketPath: string,
   message: { readonly request: string },
@@ -14,7 +17,9 @@ export function ask(
     const connection = net.connect(socketPath)
     connection
       .setEncoding('utf8')
-      .setTimeout(withinMilliseconds, () => connection.destroy(new Error('no answer comes')))
+      .setTimeout(withinMilliseconds, () =>
+        connection.destroy(Object.assign(new Error('no answer comes'), { code: 'ETIMEDOUT' })),
+      )
     connection.on('error', reject)
     // The connection stays open: when it ends before the answer, the server knows that the asker has left.
     connection.on('connect', () => connection.write(`${JSON.stringify({ ...message, [staysOpen]: true })}\n`))

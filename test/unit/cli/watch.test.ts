@@ -17,7 +17,7 @@ const grant = (source: string, secondsLeft: number | null) => ({ source, by: 'kn
 const view = (more: Partial<View> = {}): View => ({
   at: 1000,
   status: undefined,
-  rollsBackIn: null,
+  unconfirmed: undefined,
   problems: ['pkctld is not running: no daemon answers at /run/pkctl/pkctl.sock'],
   services: [
     {
@@ -56,13 +56,20 @@ describe('the screen of pkctl watch', () => {
     const sick: Status = {
       ...status,
       ...{ watched: false, unwatchedBecause: 'nft monitor ended', signatures: 'down', healed: 2 },
-      knocks: { accepted: 3, refused: { 'bad-hash': 2 }, notGranted: 1, unchecked: 4, ofOtherMinutes: 7, ofNoCredential: 5 },
+      knocks: {
+        accepted: 3,
+        refused: { 'bad-hash': 2 },
+        notGranted: 1,
+        unchecked: 4,
+        ofOtherMinutes: 7,
+        ofNoCredential: 5,
+      },
       table: { mode: 'restored', because: 'another program owns it' },
       grantCheck: { comparedAt: 1, missing: 2, restored: 1, unknown: 3, changed: 0, byOthers: 0 },
       refusedReload: { at: 1, error: 'no port', errors: 1 },
       selfTest: { result: 'failed', because: 'nothing is heard', at: 2, passedAt: 1, seconds: 1, failures: 1 },
     }
-    const lines = drawScreen(view({ status: sick, problems: [], rollsBackIn: 59 }), undefined, {
+    const lines = drawScreen(view({ status: sick, problems: [], unconfirmed: 59 }), undefined, {
       ...layout,
       columns: 200,
       rows: 60,
@@ -84,6 +91,8 @@ describe('the screen of pkctl watch', () => {
       /^a change is rolled back in 59 s: pkctl confirm keeps it/m,
     ])
       assert.match(head, said)
+    const silent = drawScreen(view({ status, problems: [], unconfirmed: 'silent' }), undefined, layout).join('\n')
+    assert.match(silent, /^a change waits, and the process that would undo it does not answer$/m)
     const well = drawScreen(view({ status, problems: [] }), undefined, layout)
     assert.equal(well.indexOf(''), 2, 'nothing more where all is well')
   })

@@ -26,7 +26,14 @@ const parts = {
   drift: { restorations: 2, secondsChanged: 0.25, watched: true },
   rest,
 }
-const overview = { services: new Map(), queued: 9, unanswered: 4, ofOtherMinutes: 7, ofNoCredential: 5, release: '1.0.6' }
+const overview = {
+  services: new Map(),
+  queued: 9,
+  unanswered: 4,
+  ofOtherMinutes: 7,
+  ofNoCredential: 5,
+  release: '1.0.6',
+}
 const answers = { overview: () => Promise.resolve(overview) }
 /** As the real one does: it rejects when who asked has left. */
 const hangs = {
