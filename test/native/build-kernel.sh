@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the user-mode Linux kernel of the native tests from Debian's kernel source, and prints where it is. It takes about
-# five minutes on two cores, once: the result is kept in ~/.cache/pkctl (or XDG_CACHE_HOME) until this script or
-# kernel-options changes, and is found there without the network. Several may run at once: one builds, the others wait.
+# five minutes on two cores, once: the result is kept in ~/.cache/pkctl (or XDG_CACHE_HOME) until this script, kernel-options
+# or kernel.patch changes, and is found there without the network. Several may run at once: one builds, the others wait.
 #
 #   build-kernel.sh [--cached]     with --cached, prints nothing and fails when it would have to build
 set -euo pipefail
@@ -10,9 +10,9 @@ here=$PWD/test/native
 # Older ones lack what the tests need, or panic on some processors. The newest is taken when this one is gone.
 sources=(linux-source-7.2 'linux-source-[0-9]*')
 suite=trixie-backports
-packages=(build-essential bc flex bison xz-utils libelf-dev)
+packages=(build-essential patch bc flex bison xz-utils libelf-dev)
 
-key=$(cat "$here/build-kernel.sh" "$here/kernel-options" | sha256sum | cut -c 1-16)
+key=$(cat "$here/build-kernel.sh" "$here/kernel-options" "$here/kernel.patch" | sha256sum | cut -c 1-16)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pkctl/native-kernel
 kernel=$cache/$key/linux
 if [ ! -x "$kernel" ]; then
@@ -54,11 +54,7 @@ set +e
   mkdir tree
   tar -xf usr/src/linux-source-*.tar.xz -C tree --strip-components=1
   rm -r usr
-  # A process that forks while it has a ring of packets mapped, as knockd does, makes user-mode Linux panic when it ends.
-  # Its children have no use for the ring.
-  ring='	vma->vm_ops = &packet_mmap_ops;'
-  grep -qxF "$ring" tree/net/packet/af_packet.c || { echo 'error: packet_mmap has changed'; exit 1; }
-  sed -i "s/^$ring\$/	vm_flags_set(vma, VM_DONTCOPY);\n&/" tree/net/packet/af_packet.c
+  patch -d tree -p1 <"$here/kernel.patch"
   {
     grep -v '^#' "$here/kernel-options" | tr -s ' ' '\n' | sed 's/.*/CONFIG_&=y/'
     echo '# CONFIG_RTC_CLASS is not set'
