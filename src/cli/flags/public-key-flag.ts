@@ -17,11 +17,15 @@ const maxBytes = 65_536
 function readSmall(file: string): string {
   try {
     const handle = file === '-' ? 0 : fs.openSync(expandHome(file), 'r')
-    const buffer = Buffer.alloc(maxBytes)
-    let length = 0
-    for (let count = -1; count !== 0 && length < maxBytes; length += count)
-      count = fs.readSync(handle, buffer, length, maxBytes - length, null)
-    return buffer.toString('utf8', 0, length)
+    try {
+      const buffer = Buffer.alloc(maxBytes)
+      let length = 0
+      for (let count = -1; count !== 0 && length < maxBytes; length += count)
+        count = fs.readSync(handle, buffer, length, maxBytes - length, null)
+      return buffer.toString('utf8', 0, length)
+    } finally {
+      if (handle !== 0) fs.closeSync(handle)
+    }
   } catch (error) {
     throw new UserError(`${file === '-' ? 'stdin' : oneLine(file)} cannot be read: ${reasonOf(error)}`)
   }

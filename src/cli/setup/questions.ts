@@ -104,6 +104,8 @@ export function terminalQuestions(): { ask: Ask; end: () => void } {
     },
     end: () => {
       lines.close()
+      // Lines that were typed early, and are not asked for, can make it read on, which keeps the program from its end.
+      process.stdin.unref()
     },
   }
 }
