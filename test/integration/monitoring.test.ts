@@ -83,7 +83,7 @@ describe('Prometheus', { skip }, () => {
     lab.start('server', [program('prometheus'), `--config.file=${file}`, data, listen])
     const api = async (what: string, ...query: string[]): Promise<unknown> => {
       const url = `http://127.0.0.1:9090/api/v1/${what}`
-      const { status, stdout } = await lab.on(['curl', '-sG', '--max-time', '10', url, ...query])
+      const { status, stdout } = await lab.on(['curl', '-sfG', '--max-time', '10', url, ...query])
       return status === 0 ? (JSON.parse(stdout) as { data?: unknown }).data : undefined
     }
     const query = async (expr: string) => {

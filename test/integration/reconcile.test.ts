@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { must, sleep, slowness, until } from '../support/commands.js'
+import { must, sleep, until } from '../support/commands.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from '../support/lab.js'
 import { config, ReconcileSite, watched } from '../support/reconcile-site.js'
 
@@ -40,15 +40,19 @@ describe('reconciling', () => {
     await site.openTo(server4, client4)
     const sources = [client4, client6, stranger4]
     await sleep(2500)
-    const before = await Promise.all(sources.map(source => site.left(source)))
+    const [sooner, before] = [performance.now(), await Promise.all(sources.map(source => site.left(source)))]
+    const later = performance.now()
     await site.nft('flush', 'ruleset')
     await site.restored(1)
     for (const [i, source] of sources.entries()) {
+      const least = (performance.now() - later) / 1000
       const now = await site.left(source)
+      const most = (performance.now() - sooner) / 1000
       assert.deepEqual(Object.keys(now), Object.keys(before[i] ?? {}), source)
       for (const [set, was] of Object.entries(before[i] ?? {})) {
-        const seconds = now[set] ?? 0
-        assert.ok(seconds <= was && was - seconds <= 5 * slowness, `${source} in ${set}: ${was} s, then ${seconds} s`)
+        const passed = was - (now[set] ?? 0)
+        const isRight = least - 2 <= passed && passed <= most + 3
+        assert.ok(isRight, `${source} in ${set}: ${passed} s less after ${least} to ${most} s`)
       }
     }
     await site.openTo(server4, client4)
