@@ -32,12 +32,16 @@ describe('a fault of what the daemon needs', () => {
     return [client?.result, stranger?.result]
   }
 
-  /** Lets programs that the daemon starts do something else while a file of the name `broken` is there. */
-  function breakable(program: string, instead: string): NodeJS.ProcessEnv {
+  /**
+   * Lets programs that the daemon starts do something else while a file of the name `broken` is there: nft as a monitor, or
+   * all others.
+   */
+  function breakable(program: string, instead: string, which: 'monitor' | 'others' = 'others'): NodeJS.ProcessEnv {
     const broken = path.join(lab.directory, 'broken')
+    const [monitor, others] = which === 'monitor' ? [instead, ''] : ['', instead]
     const script = [
       '#!/bin/sh',
-      `if [ -e ${broken} ]; then case "$*" in *monitor*) ;; *) ${instead};; esac; fi`,
+      `if [ -e ${broken} ]; then case "$*" in *monitor*) ${monitor};; *) ${others};; esac; fi`,
       `PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin exec ${program} "$@"`,
     ]
     lab.file(`bin/${program}`, `${script.join('\n')}\n`, 0o755)
@@ -116,11 +120,11 @@ describe('a fault of what the daemon needs', () => {
 
   describe('nft hangs under a service manager', () => {
     /** What it is told, a datagram on each line. */
-    async function manager(): Promise<readonly [heard: Background, env: NodeJS.ProcessEnv]> {
+    async function manager(which?: 'monitor'): Promise<readonly [heard: Background, env: NodeJS.ProcessEnv]> {
       const address = path.join(lab.directory, 'notify')
       const heard = lab.start('server', ['socat', '-u', `UNIX-RECV:${address}`, 'STDOUT'])
       await until(() => fs.existsSync(address))
-      return [heard, { NOTIFY_SOCKET: address, WATCHDOG_USEC: '400000', ...breakable('nft', 'exec sleep 600') }]
+      return [heard, { NOTIFY_SOCKET: address, WATCHDOG_USEC: '400000', ...breakable('nft', 'exec sleep 600', which) }]
     }
 
     it('while the daemon runs: the watchdog hears nothing more, and hears again when nft answers', async () => {
@@ -133,6 +137,26 @@ describe('a fault of what the daemon needs', () => {
       await new Promise(done => setTimeout(done, 1500))
       assert.equal(heard.output, before)
       assert.deepEqual(await knock(), ['open', 'timeout'], 'knocks open without nft')
+      mend()
+      await until(() => heard.output.slice(before.length).includes('WATCHDOG=1'), 60_000)
+    })
+
+    it('its monitor alone: the watchdog hears nothing more, a flush is undone, and it hears again when a monitor reports', async () => {
+      const [heard, env] = await manager('monitor')
+      const daemon = lab.startDaemon(lab.config(plain), { env })
+      await heard.says(/READY=1[^]*WATCHDOG=1/)
+      await daemon.says(/the ruleset is watched/)
+      breakIt()
+      const { stdout: monitor } = await lab.on(['pgrep', '-P', String(daemon.child.pid), '-f', '^nft .*monitor'])
+      process.kill(Number(monitor), 'SIGSTOP')
+      await daemon.says(/nft monitor is started again: it does not report what changes/, 120_000)
+      await daemon.says(/the watchdog is not notified, because nft monitor has reported nothing for \d+ s/, 120_000)
+      const before = heard.output
+      await new Promise(done => setTimeout(done, 1500))
+      assert.equal(heard.output, before)
+      await lab.on(['nft', 'flush', 'ruleset'])
+      await until(async () => (await lab.opens(server4, stranger4)) === 'timeout', 30_000)
+      assert.deepEqual(await knock(), ['open', 'timeout'])
       mend()
       await until(() => heard.output.slice(before.length).includes('WATCHDOG=1'), 60_000)
     })

@@ -1,4 +1,4 @@
-/** Each process of the daemon stands still in turn: the daemon itself, its monitor, and an nft that it has started. */
+/** Each process of the daemon stands still in turn: the daemon itself, its monitor, and the nft that it has started. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
@@ -44,6 +44,26 @@ describe('a process that stands still', () => {
     await site.knock(server4, client4)
     await site.openTo(server4, client4)
     await site.daemon.says(/nft monitor is started again: it does not report what changes/)
+  })
+
+  it('the nft that waits to close ports: a flush is undone without it, and another one waits then', async () => {
+    const pid = site.session()
+    assert.ok(pid)
+    process.kill(pid, 'SIGSTOP')
+    await site.nft('flush', 'ruleset')
+    const flushedAt = performance.now()
+    await until(async () => (await site.nft('list', 'ruleset')).includes('chain pk-ssh'))
+    const seconds = (performance.now() - flushedAt) / 1000
+    assert.ok(seconds < 5, `${seconds} s`)
+    await site.closedTo(server4, stranger4)
+    await site.knock(server4, client4)
+    await site.openTo(server4, client4)
+    await until(() => !fs.existsSync(`/proc/${pid}`))
+    const next = site.session()
+    assert.ok(next !== undefined && next !== pid)
+    await site.nft('flush', 'ruleset')
+    await until(async () => (await site.nft('list', 'ruleset')).includes('chain pk-ssh'))
+    await site.closedTo(server4, stranger4)
   })
 
   it('an nft that changes rules: it is killed, and the lock is free again', async () => {
