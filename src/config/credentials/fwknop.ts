@@ -2,32 +2,33 @@
 import * as z from 'zod'
 import { fwknopPort, hmacNames, isUserName, maxFwknopHmacKey, maxFwknopKey } from '../../knock/index.js'
 import { parsePort } from '../../net/index.js'
-import { oneLine, ValueError } from '../../util/index.js'
-import type { ConfigPath } from '../config-path.js'
+import { ValueError } from '../../util/index.js'
 import { formatPath } from '../config-path.js'
-import type { Context } from '../context.js'
-import { duration, expectedSecret, flag, mapping, oneOf, parsed, text, textOrNumber } from '../schema-parts.js'
-import type { SecretFile } from '../secrets.js'
+import { duration, flag, mapping, oneOf, parsed, text, textOrNumber } from '../schema-parts.js'
 import { parseWindow } from '../service-rules.js'
 import { parseFwknopKey, parseInstant, parseSkew } from '../values.js'
 import { commonOptions, credentialKind } from './common.js'
+import { keyFileOption, keyInFile, keyOption } from './key-options.js'
 import { limitOptions, onBehalfOptions, onBehalfPrefixes } from './packet-options.js'
 import type { FwknopCredential } from './any-credential.js'
 
 const spelled = 'as text, as hex after 0x, or as base64 after base64:'
 
+const readKey = (value: string) => parseFwknopKey(value, maxFwknopKey)
+const readHmacKey = (value: string) => parseFwknopKey(value, maxFwknopHmacKey)
+
 const schema = mapping({
   type: z.literal('fwknop').describe('The kind of knock: fwknop, the packet of fwknop with Rijndael and an HMAC.'),
-  key: parsed(z.string({ error: expectedSecret('text') }), value => parseFwknopKey(value, maxFwknopKey))
+  key: keyOption(readKey)
     .optional()
     .describe(`The key of the encryption, 1 to ${maxFwknopKey} bytes, ${spelled}; either this or key-file is needed.`),
-  'key-file': keyFile('key'),
-  'hmac-key': parsed(z.string({ error: expectedSecret('text') }), value => parseFwknopKey(value, maxFwknopHmacKey))
+  'key-file': keyFileOption('key'),
+  'hmac-key': keyOption(readHmacKey)
     .optional()
     .describe(
       `The key of the HMAC, 1 to ${maxFwknopHmacKey} bytes, ${spelled}; either this or hmac-key-file is needed.`,
     ),
-  'hmac-key-file': keyFile('key of the HMAC'),
+  'hmac-key-file': keyFileOption('key of the HMAC'),
   hmac: oneOf(hmacNames).prefault('sha256').describe("The HMAC's hash. Default: sha256"),
   port: parsed(textOrNumber('a port from 1 to 65535'), parsePort)
     .prefault(fwknopPort)
@@ -52,14 +53,6 @@ const schema = mapping({
   ...onBehalfOptions,
 })
 
-function keyFile(what: string) {
-  return z
-    .string({ error: expectedSecret('a path') })
-    .min(1, { error: () => 'expected a path, got empty text' })
-    .optional()
-    .describe(`The file whose first line is the ${what}; a relative path starts at the directory of this file.`)
-}
-
 function readUser(value: string): string {
   if (isUserName(value)) return value
   throw new ValueError("expected a name of a user that fwknop's clients can send", 'without : , / and the like')
@@ -71,9 +64,9 @@ export const kind = credentialKind({
   verbatim: ['user'],
   identifiedBy: 'keys',
   load({ common, data, secrets, at, context }): FwknopCredential | undefined {
-    const key = data.key ?? keyIn(secrets['key'], maxFwknopKey, [...at, 'key-file'], context)
+    const key = data.key ?? keyInFile(secrets['key'], readKey, [...at, 'key-file'], context)
     const hmacFile = secrets['hmac-key']
-    const hmacKey = data['hmac-key'] ?? keyIn(hmacFile, maxFwknopHmacKey, [...at, 'hmac-key-file'], context)
+    const hmacKey = data['hmac-key'] ?? keyInFile(hmacFile, readHmacKey, [...at, 'hmac-key-file'], context)
     const onBehalfOf = onBehalfPrefixes(data, at, context)
     if (!key || !hmacKey) return undefined
     if (key.equals(hmacKey)) {
@@ -86,15 +79,3 @@ export const kind = credentialKind({
     return { ...common, type: 'fwknop', ...secret, port, skew, onBehalfOf }
   },
 })
-
-function keyIn(file: SecretFile | undefined, most: number, at: ConfigPath, { merged, findings }: Context) {
-  if (!file) return undefined
-  try {
-    return parseFwknopKey(file.line, most)
-  } catch (cause) {
-    if (!(cause instanceof ValueError)) throw cause
-    const where = `${formatPath(at)}${oneLine(file.path)}`
-    findings.problem(merged.positionOf(at), `${where} holds no usable key: ${cause.message}`)
-    return undefined
-  }
-}

@@ -7,22 +7,21 @@ import { parsePorts } from '../../net/index.js'
 import { parseDuration, shown, ValueError } from '../../util/index.js'
 import { duration, expectedSecret, mapping, oneOf, parsed, textOrNumber } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
+import { secretPath } from './key-options.js'
 import { stepsOf, stepsOptions } from './steps.js'
 import type { RotatingCredential } from './any-credential.js'
 
 const secret = () =>
   z.string({ error: expectedSecret('text') }).min(1, { error: () => 'expected a secret, got empty text' })
-const secretFile = () =>
-  z.string({ error: expectedSecret('a path') }).min(1, { error: () => 'expected a path, got empty text' })
 
 const schema = mapping({
   type: z.literal('rotating').describe('What the credential is: knocks at ports that a secret and the hour give.'),
   'open-secret': secret()
     .optional()
     .describe('The secret of the opening sequence; either this or open-secret-file is needed.'),
-  'open-secret-file': secretFile().optional().describe('The file whose first line is that secret.'),
+  'open-secret-file': secretPath().optional().describe('The file whose first line is that secret.'),
   'close-secret': secret().optional().describe('The secret of the sequence that revokes the grant. Default: none'),
-  'close-secret-file': secretFile().optional().describe('The file whose first line is that secret.'),
+  'close-secret-file': secretPath().optional().describe('The file whose first line is that secret.'),
   digest: oneOf(digests)
     .prefault('sha256')
     .describe('md5 (8 ports), sha256 (16), sha384 (24) or sha512 (32). Default: sha256'),

@@ -1,14 +1,10 @@
 /** Credentials for the knock of a device that has a key of its own: src/knock/pk1/symmetric.ts. */
 import * as z from 'zod'
-import { parseSymmetricKey, SecretFormatError } from '../../knock/index.js'
-import { oneLine } from '../../util/index.js'
-import type { ConfigPath } from '../config-path.js'
-import { formatPath } from '../config-path.js'
-import type { Context } from '../context.js'
-import { expectedSecret, mapping, parsed, text } from '../schema-parts.js'
-import type { SecretFile } from '../secrets.js'
+import { parseSymmetricKey } from '../../knock/index.js'
+import { mapping, parsed, text } from '../schema-parts.js'
 import { serverIdentity } from '../server-identity.js'
 import { commonOptions, credentialKind } from './common.js'
+import { keyFileOption, keyInFile, keyOption } from './key-options.js'
 import {
   limitOptions,
   maxWindowOption,
@@ -21,14 +17,10 @@ import type { SymmetricCredential } from './any-credential.js'
 
 const schema = mapping({
   type: z.literal('symmetric').describe("The kind of knock: symmetric, pkctl's own for a device that has no SSH key."),
-  key: parsed(z.string({ error: expectedSecret('text') }), parseSymmetricKey)
+  key: keyOption(parseSymmetricKey)
     .optional()
     .describe('The secret, 32 bytes in hex after 0x; either this or key-file is needed.'),
-  'key-file': z
-    .string({ error: expectedSecret('a path') })
-    .min(1, { error: () => 'expected a path, got empty text' })
-    .optional()
-    .describe('The file whose first line is the secret; a relative path starts at the directory of this file.'),
+  'key-file': keyFileOption('secret'),
   identity: parsed(text('an identity such as pk1:…'), parseIdentityOption)
     .optional()
     .describe("The identity that the device knocks at. Default: the server's own"),
@@ -44,7 +36,7 @@ export const kind = credentialKind({
   secrets: { key: 'needed' },
   identifiedBy: 'key',
   load({ common, data, secrets: { key: file }, at, context }): SymmetricCredential | undefined {
-    const key = data.key ?? (file && keyIn(file, [...at, 'key-file'], context))
+    const key = data.key ?? keyInFile(file, parseSymmetricKey, [...at, 'key-file'], context)
     const identity = data.identity ?? serverIdentity(at, context)
     const onBehalfOf = onBehalfPrefixes(data, at, context)
     if (key === undefined || identity === undefined) return undefined
@@ -61,13 +53,3 @@ export const kind = credentialKind({
     }
   },
 })
-
-function keyIn({ path, line }: SecretFile, at: ConfigPath, { merged, findings }: Context) {
-  try {
-    return parseSymmetricKey(line)
-  } catch (cause) {
-    if (!(cause instanceof SecretFormatError)) throw cause
-    findings.problem(merged.positionOf(at), `${formatPath(at)}${oneLine(path)} holds no usable key: ${cause.message}`)
-    return undefined
-  }
-}
