@@ -10,7 +10,7 @@
  */
 import { namePattern } from '../config/values.js'
 import { formatIdentity, parseIdentity } from '../knock/index.js'
-import { parsePort } from '../net/index.js'
+import { hostBeforePort, parsePort } from '../net/index.js'
 import { UserError } from '../util/index.js'
 
 interface InvitedService {
@@ -36,7 +36,7 @@ const maxLength = 2048
 const keyLength = 32
 
 export function formatInvitation({ host, port, identity, services, key }: Invitation): string {
-  const place = `${host.includes(':') ? `[${host}]` : host}${port === null ? '' : `:${port}`}`
+  const place = `${hostBeforePort(host)}${port === null ? '' : `:${port}`}`
   const list = services.map(formatService).join(',')
   const secret = key ? `&key=${key.toString('base64url')}` : ''
   return `pkctl://${place}?id=${formatIdentity(identity)}&services=${list}${secret}`

@@ -1,12 +1,13 @@
 /** What the user of the daemon can read and write, with the systemd unit that the packages install. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { defaultStateDirectory, logDirectory, runDirectory } from '../util/index.js'
 import type { DaemonUser } from './daemon-user.js'
 import { daemonUser } from './daemon-user.js'
 import type { Config } from './types.js'
 
 /** The unit makes them, and lets the daemon write nowhere else unless a drop-in has more. */
-const ownDirectories = { state: '/var/lib/pkctl', log: '/var/log/pkctl', socket: '/run/pkctl' } as const
+const ownDirectories = { state: defaultStateDirectory, log: logDirectory, socket: runDirectory } as const
 
 /** The first directory above the file that the user cannot pass; or the file, if the user has none of the right to it. */
 export function hiddenFrom(user: DaemonUser, file: string, right: number): string | undefined {

@@ -2,7 +2,7 @@
 import * as path from 'node:path'
 import { formatStep, isSentByClients, maxSteps, parseFlags, parseStep, readOneTime } from '../knock/index.js'
 import { parseAddress } from '../net/index.js'
-import { reasonOf } from '../util/index.js'
+import { defaultStateDirectory, reasonOf } from '../util/index.js'
 import { secondsOf } from './knockd-file.js'
 import type { Note } from './notes.js'
 import { caution, remark, shorten } from './notes.js'
@@ -66,11 +66,11 @@ function oneTimeOf(file: string, readFile: FileReader['readFile'], notes: Note[]
     return `its file of sequences, ${shorten(file)}, cannot be used: ${reasonOf(error)}`
   }
   notes.push(remark('pkctld marks used sequences in that file, too: do not run knockd beside it'))
-  if (!path.normalize(file).startsWith('/var/lib/pkctl/'))
+  if (!path.normalize(file).startsWith(`${defaultStateDirectory}/`))
     notes.push(
       caution(
         `pkctld must be able to write ${shorten(file)}, or nothing opens: under the units of the packages, move it below ` +
-          '/var/lib/pkctl, give it to the user pkctl, and change sequences-file',
+          `${defaultStateDirectory}, give it to the user pkctl, and change sequences-file`,
       ),
     )
   return { type: 'one-time', 'sequences-file': file }

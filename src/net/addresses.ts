@@ -14,6 +14,9 @@ export const hostBits = (version: IpFamily, length: number) => (1n << BigInt(bit
 /** The family of what is known to be an address or a prefix. */
 export const familyOf = (text: string): IpFamily => (text.includes(':') ? 6 : 4)
 
+/** A host as it stands before a port: an IPv6 address in brackets, everything else as it is. */
+export const hostBeforePort = (host: string): string => (host.includes(':') ? `[${host}]` : host)
+
 /** One address, in the spelling of nft. */
 export function parseAddress(text: string): { version: IpFamily; address: string } {
   const { version, value } = readAddress(text)

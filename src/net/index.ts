@@ -6,6 +6,7 @@ export {
   bitsOf,
   canonicalAddress,
   familyOf,
+  hostBeforePort,
   ipFamilies,
   maskAddress,
   parseAddress,

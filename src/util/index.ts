@@ -2,9 +2,11 @@
 export type { TemporaryFile } from './atomic-file.js'
 export { removeFile, replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
 export {
+  configDirectory,
   defaultConfig,
   defaultSocket,
   defaultStateDirectory,
+  logDirectory,
   rollbackDirectory,
   runDirectory,
 } from './default-paths.js'

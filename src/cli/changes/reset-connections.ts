@@ -2,7 +2,7 @@
  * Ends connections of sources to services, by `ss --kill` of iproute2: the kernel resets them, if it has
  * CONFIG_INET_DIAG_DESTROY. Only those that end on this machine: what is passed on to another one is not its own.
  */
-import { prefixContains } from '../../net/index.js'
+import { hostBeforePort, prefixContains } from '../../net/index.js'
 import type { ServiceState } from '../../nft/index.js'
 import type { Connection } from '../../safety/ssh-session.js'
 import { execute, oneLine, UserError } from '../../util/index.js'
@@ -41,7 +41,7 @@ export async function endConnections(
       const isSpared = isOwn && kind === '--tcp'
       spared ||= isSpared
       const rest = isSpared ? ` and not ( ${endsOf(session)} )` : ''
-      const filter = `dst ${hostText(source)} and ( ${ports.join(' or ')} )${rest}`
+      const filter = `dst ${hostBeforePort(source)} and ( ${ports.join(' or ')} )${rest}`
       const words = ['--no-header', '--numeric', kind, 'state', 'connected', 'exclude', 'time-wait', filter]
       const before = await linesOf(words)
       if (before === 0) continue
@@ -54,10 +54,8 @@ export async function endConnections(
   return { ended, left, spared }
 }
 
-const hostText = (source: string) => (source.includes(':') ? `[${source}]` : source)
-
 const endsOf = ({ address, remotePort, port }: Connection) =>
-  `dst ${hostText(address)} and dport = :${remotePort} and sport = :${port}`
+  `dst ${hostBeforePort(address)} and dport = :${remotePort} and sport = :${port}`
 
 const kindsOf = { tcp: ['--tcp'], udp: ['--udp'], sctp: ['--sctp'], any: ['--tcp', '--udp', '--sctp'] } as const
 

@@ -13,7 +13,7 @@ import {
   unwritablePaths,
 } from '../../config/index.js'
 import type { Terminal } from '../../util/index.js'
-import { count, defaultConfig } from '../../util/index.js'
+import { configDirectory, count, defaultConfig } from '../../util/index.js'
 import { unwritableText } from '../changes/warn-of-unopened.js'
 import { keyFingerprints } from '../output/key-fingerprints.js'
 import { keyList } from '../output/key-list.js'
@@ -90,17 +90,14 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
   }
 }
 
-/** Where the packages make directories for the configuration and its keys. */
-const shared = '/etc/pkctl'
-
 /**
  * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
  * file, the group would get into all that is in them.
  */
 function opening(shut: string, file: string): string {
   const isDirectory = fs.statSync(shut).isDirectory()
-  if (!isDirectory || shut === shared || shut.startsWith(`${shared}/`))
+  if (!isDirectory || shut === configDirectory || shut.startsWith(`${configDirectory}/`))
     return `chgrp pkctl ${shut}; chmod ${isDirectory ? 'g+x' : 'g+r'} ${shut}`
-  const into = /\.ya?ml$/.test(file) ? shared : `${shared}/keys`
+  const into = /\.ya?ml$/.test(file) ? configDirectory : `${configDirectory}/keys`
   return `install -g pkctl -m 640 ${file} ${into}/, and name that file instead`
 }

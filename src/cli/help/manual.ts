@@ -1,4 +1,5 @@
 /** Manual pages, from the same words as the help texts and the schema of the configuration. */
+import { configDirectory, defaultConfig, defaultSocket, defaultStateDirectory } from '../../util/index.js'
 import type { CommandNode, OptionNode } from './command-tree.js'
 import type { SchemaNode } from './manual-options.js'
 import { optionsBelow } from './manual-options.js'
@@ -58,11 +59,11 @@ const withSubcommands = (command: CommandNode): CommandNode[] => [
 
 const files = section(
   'FILES',
-  ...tagged(slanted('/etc/pkctl/pkctl.yaml'), 'The configuration, with', `${slanted('conf.d')} beside it.`),
-  ...tagged(slanted('/etc/pkctl/keys'), 'Keys, which only root and the daemon can read.'),
-  ...tagged(slanted('/run/pkctl/pkctl.sock'), "The daemon's socket."),
+  ...tagged(slanted(defaultConfig), 'The configuration, with', `${slanted('conf.d')} beside it.`),
+  ...tagged(slanted(`${configDirectory}/keys`), 'Keys, which only root and the daemon can read.'),
+  ...tagged(slanted(defaultSocket), "The daemon's socket."),
   ...tagged(
-    slanted('/var/lib/pkctl'),
+    slanted(defaultStateDirectory),
     'What must survive a restart: the knocks that were accepted, and the last valid services.',
   ),
 )
@@ -141,7 +142,7 @@ function configurationPage(parts: ManualParts): string {
   return page(
     title('PKCTL.YAML', 5, parts, 'pkctl manual'),
     section('NAME', `pkctl.yaml \\- ${plain('configuration of pkctld')}`),
-    section('SYNOPSIS', slanted('/etc/pkctl/pkctl.yaml'), '.br', slanted('/etc/pkctl/conf.d/*.yaml')),
+    section('SYNOPSIS', slanted(defaultConfig), '.br', slanted(`${configDirectory}/conf.d/*.yaml`)),
     section(
       'DESCRIPTION',
       plain(

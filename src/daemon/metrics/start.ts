@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { Config, MetricsPlace } from '../../config/types.js'
 import type { Controller, Log } from '../../controller/index.js'
 import type { OnNftRequest } from '../../nft/index.js'
+import { hostBeforePort } from '../../net/index.js'
 import { reasonOf } from '../../util/index.js'
 import type { Reloads } from '../reload-configuration.js'
 import { contentType, exposition, nftRequest, startMeasuring } from './registry.js'
@@ -98,5 +99,5 @@ class MetricsServer {
 
 function placeText(place: MetricsPlace): string {
   if ('path' in place) return place.path
-  return `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`
+  return `${hostBeforePort(place.host)}:${place.port}`
 }
