@@ -5,6 +5,7 @@
 // - A room (a folder of src/) imports only the rooms that `rooms` lists for it; `separate` keeps folders in a room apart.
 // - No files import each other in a circle.
 // - What no other file imports is not exported.
+// - No two files export the same name, so that a name says which of them is meant.
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -151,13 +152,22 @@ for (const found of imports.values()) {
     taken.set(target, new Set([...(taken.get(target) ?? []), ...words]))
   }
 }
+/** Each type of credential has a file that exports its `kind`: see credential-types.ts. */
+const isKind = (file, name) => name === 'kind' && path.dirname(file) === path.normalize('src/config/credentials')
+
+/** The file that exports each name. */
+const exporters = new Map()
 for (const file of sources) {
   const names = taken.get(file) ?? new Set()
-  if (names.has('*')) continue
   const text = readFileSync(file, 'utf8')
   for (const [, name] of text.matchAll(
     /^export (?:async )?(?:function\*?|const|let|class|interface|type|enum) (\w+)/gm,
   )) {
+    const other = exporters.get(name)
+    if (other !== undefined && other !== file && !isKind(file, name))
+      problems.push(`${file}: ${other} exports a ${name}, too: name one of them after what it is`)
+    exporters.set(name, file)
+    if (names.has('*')) continue
     if (!names.has(name)) problems.push(`${file}: no other file imports ${name}: do not export it`)
   }
 }

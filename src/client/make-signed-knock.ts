@@ -29,7 +29,7 @@ export function readWishes(
   { service = [], window, prefix, also }: KnockFlags,
   host: Buffer | null,
   close: boolean,
-  place: Pick<SshHostEntry, 'prefix' | 'also'> = {},
+  entry: Pick<SshHostEntry, 'prefix' | 'also'> = {},
 ): SignedWishes {
   const wrong = service.find(name => !namePattern.test(name))
   if (wrong !== undefined) throw usageError(`'${wrong}' cannot be the name of a service`, `use ${nameRule}`)
@@ -42,8 +42,8 @@ export function readWishes(
   const more = close
     ? {}
     : {
-        prefix: (prefix === undefined ? place.prefix : parsePrefixLength(prefix)) ?? null,
-        other: (also === undefined ? place.also : parseOther(also)) ?? null,
+        prefix: (prefix === undefined ? entry.prefix : parsePrefixLength(prefix)) ?? null,
+        other: (also === undefined ? entry.also : parseOther(also)) ?? null,
       }
   return { ...plain, close, host, window: seconds, services: [...new Set(service)].sort(), ...more }
 }

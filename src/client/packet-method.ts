@@ -12,7 +12,7 @@ import { checkNotSigned, checkPacketFlags, portChooser } from './method-flags.js
 import { findKey } from './read-key.js'
 import type { Address } from './send.js'
 import { sendDatagram } from './send.js'
-import { addressesOf } from './server-addresses.js'
+import { serverAddresses } from './server-addresses.js'
 import { bytesOf } from './wishes.js'
 
 export async function pkdMethod(entry: PkdHostEntry, flags: KnockFlags, caller: Caller): Promise<KnockMethod> {
@@ -20,7 +20,7 @@ export async function pkdMethod(entry: PkdHostEntry, flags: KnockFlags, caller: 
   checkNotSigned(flags, 'a PKD knock')
   const tag = parseTag(flags.tag ?? entry.tag ?? defaultTag)
   const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
-  const addresses = await addressesOf(entry, flags)
+  const addresses = await serverAddresses(entry, flags)
   const secret: PkdSecret = { tag, key: await findKey(flags, entry, caller, parsePkdKey) }
   return packetMethod(entry, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
 }
@@ -37,7 +37,7 @@ export async function symmetricMethod(
     throw usageError('a symmetric knock has no --ssh-key or --prefix', 'they are for knocks that an SSH key signs')
   const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close)
   const identity = parseHostIdentity(entry.identity)
-  const addresses = await addressesOf(entry, flags)
+  const addresses = await serverAddresses(entry, flags)
   const secret: SymmetricSecret = { identity, key: await findKey(flags, entry, caller, parseSymmetricKey) }
   return packetMethod(entry, flags, addresses, ({ port, time, random }) => {
     const packet = sealSymmetric({ ...wishes, time: BigInt(Math.floor(time * 1000)) }, port, random(16), secret)

@@ -23,7 +23,7 @@ export async function findKey<K>(
   return parse(entry.key ?? (await caller.secret()))
 }
 
-export function readSecret(file: string): string {
+export function readSequenceSecret(file: string): string {
   const secret = readFirstLine(file, 'secret')
   if (secret === '') throw new UserError(`the secret file ${file} has an empty first line, where the secret should be`)
   return secret

@@ -6,9 +6,9 @@ import type { HostEntry, RotatingHostEntry } from './host-entry.js'
 import type { KnockFlags } from './knock-flags.js'
 import type { KnockMethod } from './knock-method.js'
 import { checkNotSigned } from './method-flags.js'
-import { readSecret } from './read-key.js'
+import { readSequenceSecret } from './read-key.js'
 import { knockSteps, parseMilliseconds } from './send-sequence.js'
-import { addressesOf } from './server-addresses.js'
+import { serverAddresses } from './server-addresses.js'
 
 const defaultDelayMs = 20
 
@@ -25,7 +25,7 @@ export async function sequenceMethod(
   const answerMs = parseMilliseconds(flags.answerTime ?? '0')
   return {
     host: entry.host,
-    addresses: await addressesOf(entry, flags),
+    addresses: await serverAddresses(entry, flags),
     isSequence: true,
     async send(address, signal) {
       const steps = current()
@@ -37,7 +37,7 @@ export async function sequenceMethod(
 
 /** Reads the secret now; the sequence is that of the hour in which it is asked for. */
 export function rotating(entry: RotatingHostEntry, what: 'open' | 'close'): () => Step[] {
-  const secret = entry[`${what}-secret`] ?? readSecret(entry[`${what}-secret-file`] ?? '')
+  const secret = entry[`${what}-secret`] ?? readSequenceSecret(entry[`${what}-secret-file`] ?? '')
   const rotation = { ...entry.range, secret, digest: entry.digest }
   return () => rotatingSteps(rotation, startOfHour(Date.now() / 1000, entry.hour))
 }

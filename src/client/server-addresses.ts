@@ -6,7 +6,7 @@ import type { Address } from './send.js'
 import { resolve } from './send.js'
 
 /** The addresses to knock at, as the flags and the host entry want it. */
-export async function addressesOf(entry: HostEntry, flags: AddressFlags): Promise<Address[]> {
+export async function serverAddresses(entry: HostEntry, flags: AddressFlags): Promise<Address[]> {
   if (flags[4] && flags[6]) throw usageError('-4 and -6 exclude each other', 'leave both out to use either')
   const ofEntry = entry.family === undefined ? undefined : entry.family === '4' ? 4 : 6
   const family = flags[4] ? 4 : flags[6] ? 6 : ofEntry

@@ -7,7 +7,7 @@ import type { Caller, KnockMethod } from './knock-method.js'
 import { parseHostIdentity, readWishes, SignedKnocks } from './make-signed-knock.js'
 import { checkPacketFlags, portChooser } from './method-flags.js'
 import { sendDatagram } from './send.js'
-import { addressesOf } from './server-addresses.js'
+import { serverAddresses } from './server-addresses.js'
 import { bytesOf } from './wishes.js'
 
 export async function signedMethod(
@@ -26,7 +26,7 @@ export async function signedMethod(
   // Without a host entry, a name is what it is to ssh.
   const isAlias = named.host === name && isIP(name) === 0
   const entry = isAlias ? { ...named, host: (await readSshConfig(name, execute)).hostName } : named
-  const addresses = await addressesOf(entry, flags)
+  const addresses = await serverAddresses(entry, flags)
   const wanted = {
     host: name,
     otherName: entry.host,

@@ -16,7 +16,7 @@ export function isPlain(bytes: Buffer): boolean {
 }
 
 /** A key as its formats pad it is the same key without the padding. */
-export function withoutPadding(key: Buffer): Buffer {
+export function withoutZeroBytes(key: Buffer): Buffer {
   let end = key.length
   while (end > 0 && key[end - 1] === 0) end--
   return key.subarray(0, end)

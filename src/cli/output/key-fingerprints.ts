@@ -8,7 +8,7 @@
  */
 import { createHash, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
-import { enoughBytes, isPlain, withoutPadding } from '../../config/index.js'
+import { enoughBytes, isPlain, withoutZeroBytes } from '../../config/index.js'
 import type { Credential } from '../../config/types.js'
 import { decodeText } from '../../util/index.js'
 
@@ -31,7 +31,7 @@ function secretsOf(credential: Credential): { what: 'key' | 'secret'; secrets: r
   switch (credential.type) {
     case 'pkd':
     case 'symmetric':
-      return { what: 'key', secrets: [withoutPadding(credential.key)] }
+      return { what: 'key', secrets: [withoutZeroBytes(credential.key)] }
     case 'fwknop':
       return { what: 'key', secrets: [credential.key, credential.hmacKey] }
     case 'rotating':

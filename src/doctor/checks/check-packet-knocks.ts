@@ -1,6 +1,6 @@
 /** Credentials whose knock is one packet. */
 import type { PacketKnockCredential } from '../../config/index.js'
-import { enoughBytes, fewBytes, isPlain, withoutPadding } from '../../config/index.js'
+import { enoughBytes, fewBytes, isPlain, withoutZeroBytes } from '../../config/index.js'
 import type { PkdCredential } from '../../config/types.js'
 import { defaultTag, formatTag, pkdTagLength } from '../../knock/index.js'
 import { count } from '../../util/index.js'
@@ -10,7 +10,7 @@ import { listed } from './descriptions.js'
 
 export function checkKey({ name, key }: { readonly name: string; readonly key: Buffer }): Finding[] {
   const subject = { credential: name }
-  const bytes = withoutPadding(key)
+  const bytes = withoutZeroBytes(key)
   const newKey = 'pkctl keygen makes one; give it to the users of the credential'
   if (bytes.length < enoughBytes) {
     const level = bytes.length < fewBytes ? 'error' : 'warning'

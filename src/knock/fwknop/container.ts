@@ -47,16 +47,16 @@ export function packetLengths(hmac: HmacName): number[] {
   })
 }
 
-export const withoutPadding = (base64: string): string => base64.replace(/=+$/, '')
+export const withoutEqualsSigns = (base64: string): string => base64.replace(/=+$/, '')
 
 /** What base64 without `=` stands for; undefined for another spelling of the same. */
 export function decodeBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64')
-  return withoutPadding(bytes.toString('base64')) === text ? bytes : undefined
+  return withoutEqualsSigns(bytes.toString('base64')) === text ? bytes : undefined
 }
 
 const hmacOf = (text: Buffer, hmac: HmacName, key: Buffer): string =>
-  withoutPadding(crypto.createHmac(hmac, key).update(prefix).update(text).digest('base64'))
+  withoutEqualsSigns(crypto.createHmac(hmac, key).update(prefix).update(text).digest('base64'))
 
 interface Keys {
   readonly key: Buffer
@@ -84,7 +84,7 @@ export function openContainer(packet: Buffer, { key, hmacKey, hmac }: Keys): Buf
 export function makeContainer(content: Buffer, salt: Buffer, { key, hmacKey, hmac }: Keys): Buffer {
   const cipher = crypto.createCipheriv('aes-256-cbc', ...keyAndIv(key, salt))
   const container = Buffer.concat([magic, salt, cipher.update(content), cipher.final()])
-  const text = Buffer.from(withoutPadding(container.toString('base64')).slice(prefix.length), 'latin1')
+  const text = Buffer.from(withoutEqualsSigns(container.toString('base64')).slice(prefix.length), 'latin1')
   return Buffer.concat([text, Buffer.from(hmacOf(text, hmac, hmacKey), 'latin1')])
 }
 

@@ -20,7 +20,7 @@
 import * as crypto from 'node:crypto'
 import type { AskedPort } from '../format.js'
 import type { HmacName } from './container.js'
-import { decodeBase64, withoutPadding } from './container.js'
+import { decodeBase64, withoutEqualsSigns } from './container.js'
 
 /** The length of a digest tells its name, or two. */
 const digestsByLength: Readonly<Record<number, readonly HmacName[]>> = {
@@ -81,7 +81,7 @@ function isDigestOf(line: string, given: string): boolean {
 }
 
 const digestOf = (line: string, name: string): string =>
-  withoutPadding(crypto.createHash(name).update(line, 'latin1').digest('base64'))
+  withoutEqualsSigns(crypto.createHash(name).update(line, 'latin1').digest('base64'))
 
 const hasNat = (type: number) => [2, 4, 5, 6].includes(type)
 const hasTimeout = (type: number) => [3, 4, 6].includes(type)
@@ -141,7 +141,7 @@ interface LineFields {
 export function makeLine(fields: LineFields): Buffer {
   const { random, time, user, ports, address = sourceItself, seconds, digest = 'sha256' } = fields
   const message = [address, ...ports.map(({ protocol, port }) => `${protocol}/${port}`)].join(',')
-  const base64 = (text: string) => withoutPadding(Buffer.from(text, 'latin1').toString('base64'))
+  const base64 = (text: string) => withoutEqualsSigns(Buffer.from(text, 'latin1').toString('base64'))
   const line = [random, base64(user), time, version, seconds === undefined ? 1 : 3, base64(message)]
   const text = [...line, ...(seconds === undefined ? [] : [seconds])].join(':')
   return Buffer.from(`${text}:${digestOf(text, digest)}`, 'latin1')

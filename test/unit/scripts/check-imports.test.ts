@@ -1,4 +1,4 @@
-/** scripts/check-imports.js finds imports that cross a border, circles, and what is exported for no other file. */
+/** scripts/check-imports.js finds imports that cross a border, circles, and what is exported for no other file or twice. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -73,6 +73,20 @@ const cases: readonly (readonly [what: string, files: Files, want: readonly RegE
     'what an index offers and no other file takes',
     { 'src/net/a.ts': passing, 'src/net/index.ts': "export { passes } from './a.js'\n" },
     [/^src\/net\/index\.ts: no other file imports passes: do not offer it$/],
+  ],
+  [
+    'a name that two files export, but for the kinds of credentials',
+    {
+      'src/net/a.ts': passing,
+      'src/util/b.ts': passing,
+      'src/config/credentials/c.ts': 'export const kind = 1\n',
+      'src/config/credentials/d.ts': 'export const kind = 2\n',
+      'test/a.test.ts': ['net/a', 'util/b'].map(file => `import { passes } from '../src/${file}.js'\n`).join(''),
+      'test/b.test.ts': ['c', 'd']
+        .map(file => `import { kind } from '../src/config/credentials/${file}.js'\n`)
+        .join(''),
+    },
+    [/^src\/util\/b\.ts: src\/net\/a\.ts exports a passes, too: name one of them after what it is$/],
   ],
   ['a folder that is no room', { 'src/new/a.ts': 'const a = 1\n' }, [/^src\/new\/a\.ts: src\/new is not a room/]],
 ]
