@@ -7,60 +7,35 @@
  * Runs in the packet worker for each knock, so the common ways through it make no objects but the decision.
  */
 import { knockFormats } from '../../config/credentials/credential-types.js'
-import type {
-  KnockFormat,
-  KnockFormats,
-  Requested,
-  SignedFormat,
-  SignedSecret,
-  VerifiedKnock,
-  Wishes,
-} from '../../knock/index.js'
-import { addressFromBytes, protocolUdp } from '../../net/index.js'
+import type { KnockFormat, KnockFormats, SignedFormat, SignedSecret, VerifiedKnock, Wishes } from '../../knock/index.js'
+import { protocolUdp } from '../../net/index.js'
 import type { Packet } from '../../queue/index.js'
-import { askedPart } from './requested-part.js'
 import type { Clock } from '../clock.js'
+import type { CredentialState } from './decide-knock.js'
+import { askedBeside, decideVerified, decideWishes } from './decide-knock.js'
 import type { Decision, FirstDecision, GrantDecision, Refusal } from './decision.js'
 import { HintTable } from './hint-table.js'
 import { hasLinkLocalSource } from './link-local-source.js'
 import type { PacketCredential } from './packet-credential.js'
-import type { Prefixes } from './prefix-list.js'
-import { isIn, prefixList } from './prefix-list.js'
+import { prefixList } from './prefix-list.js'
 import { RateLimiter } from './rate-limiter.js'
 import type { ReplayCache } from '../replay/replay-cache.js'
-import type { AddedRights, KnockSigner, SignedOutcome, SignerRights } from './signature-job.js'
-import { rightsOfAll, wishedPart, wishRefusal } from './signed-wishes.js'
+import type { AddedRights, SignedOutcome } from './signature-job.js'
+import { wishedPart, wishRefusal } from './signed-wishes.js'
 
 /** Gives a credential its replay cache, the same one after a reload. */
 type CacheOf = (credential: PacketCredential) => ReplayCache
 
-/** A credential, with what its knocks change. */
-interface Tried {
-  readonly credential: PacketCredential
-  /** Which addresses may be asked for; null when none may. */
-  readonly allowed: Prefixes | null
-  readonly cache: ReplayCache
-  readonly limiter: RateLimiter | null
-}
-
 /** One format of one credential; all formats of a credential share its replay cache and its rate limiter. */
-interface CredentialFormat extends Tried {
+interface CredentialFormat extends CredentialState {
   readonly format: KnockFormat
   readonly secret: unknown
 }
 
 /** A credential whose knocks are signed. */
-interface CredentialSigned extends Tried {
+interface CredentialSigned extends CredentialState {
   readonly format: SignedFormat
   readonly secret: SignedSecret
-}
-
-/** What is said of a verified knock, granted or not. */
-interface VerifiedFacts {
-  readonly credential: PacketCredential
-  readonly knock: VerifiedKnock
-  readonly clockDifferenceSeconds: number
-  readonly signer?: KnockSigner
 }
 
 /** The packet is to be verified by another thread, whose outcome `decideSigned` takes. */
@@ -219,7 +194,7 @@ export class KnockVerifier {
       ...(request.host ? { requested: request.host } : {}),
     }
     const facts = { credential, knock, clockDifferenceSeconds: knock.time - now, ...by }
-    const decision = this.#decideWishes(packet, tried, { facts, knock, now }, request, rights)
+    const decision = decideWishes(packet, tried, { facts, knock, now }, request, rights, this.#clock)
     if (decision.kind === 'refuse' || !outcome.more) return decision
     // Several lines of a credential are one knock for its rate.
     const counted = new Map([[credential.name, true]])
@@ -246,28 +221,11 @@ export class KnockVerifier {
     // Its mark would stand for all that it grants.
     const part = wishedPart(credential, rights, { ...request, services }) ?? { services, seconds: null }
     return [
-      { ...{ kind: 'grant', credential, knock, clockDifferenceSeconds, signer, part }, ...asked(credential, request) },
+      {
+        ...{ kind: 'grant', credential, knock, clockDifferenceSeconds, signer, part },
+        ...askedBeside(credential, request),
+      },
     ]
-  }
-
-  /** What is granted, of all that is asked for, once the knock itself is verified. */
-  #decideWishes(
-    packet: Packet,
-    tried: Tried,
-    { facts, knock, now }: { readonly facts: VerifiedFacts; readonly knock: VerifiedKnock; readonly now: number },
-    wishes: Wishes,
-    rights: SignerRights,
-  ): Decision {
-    const { credential, allowed } = tried
-    const reason =
-      this.#refusalOf(packet, tried, knock, now) ?? wishRefusal(allowed, rights, wishes, packet.version === 6 ? 6 : 4)
-    if (reason !== undefined) return { kind: 'refuse', reason, ...facts }
-    const part = wishedPart(credential, rights, wishes)
-    return {
-      ...{ kind: 'grant', ...facts },
-      ...(part ? { part } : {}),
-      ...asked(credential, wishes),
-    }
   }
 
   #verifyRotating(packet: Packet): Decision {
@@ -285,63 +243,9 @@ export class KnockVerifier {
       const { port } = tried.credential
       if (port !== null && port !== destinationPort) continue
       const knock = tried.format.verify(buffer, payloadAt, destinationPort, tried.secret, payloadLength)
-      if (knock) return this.#decideVerified(packet, tried, knock)
+      if (knock) return decideVerified(packet, tried, knock, this.#clock)
       outcome = badHash
     }
     return outcome
   }
-
-  #decideVerified(packet: Packet, tried: CredentialFormat, verified: VerifiedKnock): Decision {
-    const { credential } = tried
-    const knock = verified.sender ? withRequest(packet, verified, verified.sender) : verified
-    const now = Math.floor(this.#clock.now())
-    const clockDifferenceSeconds = knock.time - now
-    if (knock.wishes) return this.#decideUnsigned(packet, tried, knock, knock.wishes, now)
-    const reason = this.#refusalOf(packet, tried, knock, now)
-    if (reason !== undefined) return { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
-    if (knock.asks === undefined) return { kind: 'grant', credential, knock, clockDifferenceSeconds }
-    const part = askedPart(credential, knock.asks)
-    if (part === undefined)
-      return { kind: 'refuse', reason: 'port-not-allowed', credential, knock, clockDifferenceSeconds }
-    return { kind: 'grant', credential, knock, clockDifferenceSeconds, ...(part === 'all' ? {} : { part }) }
-  }
-
-  /** The same of a knock with wishes that no user signs. */
-  #decideUnsigned(packet: Packet, tried: Tried, verified: VerifiedKnock, wishes: Wishes, now: number): Decision {
-    const { credential } = tried
-    const knock = wishes.host ? { ...verified, requested: wishes.host } : verified
-    const facts = { credential, knock, clockDifferenceSeconds: knock.time - now }
-    const isOpened = (service: string) => credential.grants.some(one => one.service === service)
-    if (!wishes.services.every(isOpened)) return { kind: 'refuse', reason: 'service-not-allowed', ...facts }
-    return this.#decideWishes(packet, tried, { facts, knock, now }, wishes, rightsOfAll)
-  }
-
-  /** Why a verified knock is refused; undefined where it is granted, and remembered. */
-  #refusalOf(packet: Packet, tried: Tried, knock: VerifiedKnock, now: number): Refusal | undefined {
-    const { credential, cache, limiter, allowed } = tried
-    const { time, digestAt, requested } = knock
-    const { buffer } = packet
-    if (credential.skew >= 0 && Math.abs(time - now) > credential.skew) return 'skewed'
-    const answer = cache.check(buffer, digestAt, time, now)
-    if (answer !== 'new') return answer === 'full' ? 'memory-full' : answer
-    cache.remember(buffer, digestAt, time)
-    const version = packet.version === 6 ? 6 : 4
-    if (limiter?.take(version, buffer, packet.sourceAt, this.#clock.monotonic()) === false) return 'rate-limited'
-    if (knock.refused !== undefined) return knock.refused
-    if (knock.until !== undefined && now >= knock.until) return 'expired'
-    if (requested === undefined) return credential.linkLocal || !hasLinkLocalSource(packet) ? undefined : 'link-local'
-    return requested && allowed && isIn(allowed, requested) ? undefined : 'address-not-allowed'
-  }
-}
-
-/** What is asked for beside services and a time. */
-const asked = ({ revokes }: PacketCredential, { other, close }: Wishes) => ({
-  ...(other && !close && !revokes ? { also: other } : {}),
-  ...(close && !revokes ? ({ closes: true } as const) : {}),
-})
-
-/** A packet that comes from its sender's address asks for no other one. */
-function withRequest({ version, buffer, sourceAt }: Packet, knock: VerifiedKnock, sender: Requested): VerifiedKnock {
-  const isSource = version === sender.version && addressFromBytes(buffer, sourceAt, version) === sender.address
-  return isSource ? knock : { ...knock, requested: sender }
 }
