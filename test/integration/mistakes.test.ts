@@ -85,7 +85,7 @@ describe('mistakes', () => {
     [['add', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/, /pkctl init ssh/],
     [['delete', '192.0.2.1', '--service', 'ssh'], /there is no service ssh/],
     [['add', 'no.such.host.invalid', '--service', 'web'], /the host name 'no\.such\.host\.invalid' has no address/],
-    [['add', '192.0.2.0/24', '--service', 'web'], /web grants single addresses of IPv4/, /prefix4/],
+    [['add', '192.0.2.0/24', '--service', 'web'], /web grants only single IPv4 addresses/, /prefix4/],
     [['list', 'ssh'], /there is no service ssh/, /pkctl init ssh/],
     [['list', 'wbe'], /there is no service wbe/, /did you mean 'web'\?/],
     [['add', '192.0.2.1', '--service', 'wbe'], /there is no service wbe/, /did you mean 'web'\?/],

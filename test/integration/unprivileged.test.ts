@@ -272,10 +272,7 @@ describe('the daemon as a user of its own', () => {
     const settings = fs.readFileSync(config, 'utf8').replace('format: json', `format: json, to: ${lab.directory}/log`)
     fs.writeFileSync(config, settings)
     const { stderr } = await asRoot('check', '--config', config)
-    assert.match(
-      stderr,
-      /^pkctl: warning: the service, .* cannot write \S+\/log \(log\.to\): it logs to the journal.*\n$/,
-    )
+    assert.match(stderr, /^pkctl: warning: pkctld, .* cannot write \S+\/log \(log\.to\): it logs to the journal.*\n$/)
     const { output } = await start()
     assert.match(output, /"warn","message":"the log \S+ cannot be opened: EACCES.* go to the standard error instead"/)
 
