@@ -41,11 +41,11 @@ async function findUnopened(
   const keys = new KeysOfFiles()
   const warnings = services.map(async ({ name, closing, allow }) => {
     // That no enabled credential opens it is said where the configuration is read.
-    const ways = enabled.filter(({ opens }) => opens.includes(name))
-    if (closing === 'accept' || allow.length > 0 || ways.length === 0) return []
-    const why = await Promise.all(ways.map(async way => [way.name, await obstacle(way, name, host, keys)] as const))
+    const openers = enabled.filter(({ opens }) => opens.includes(name))
+    if (closing === 'accept' || allow.length > 0 || openers.length === 0) return []
+    const why = await Promise.all(openers.map(async one => [one.name, await obstacle(one, name, host, keys)] as const))
     if (why.some(([, reason]) => reason === undefined)) return []
-    const reasons = why.map(([way, reason]) => `${way} (${reason})`).join(', ')
+    const reasons = why.map(([credential, reason]) => `${credential} (${reason})`).join(', ')
     const only = `only 'pkctl add ADDRESS --service ${name}' gives a source access`
     return [`services.${name}: no credential that opens it can be used now: ${reasons}; ${only}`]
   })

@@ -21,7 +21,7 @@ const mostLinks = 40
 export function inDirectory<T>(file: string, act: (there: string, isExposed: boolean) => T): T {
   if (process.geteuid?.() !== 0) return act(file, false)
   const directory = path.dirname(path.resolve(file))
-  const { descriptor, isExposed } = way(file, directory)
+  const { descriptor, isExposed } = walkTo(file, directory)
   const byDescriptor = nameOf(descriptor)
   try {
     return act(`${byDescriptor}/${path.basename(file)}`, isExposed)
@@ -33,7 +33,7 @@ export function inDirectory<T>(file: string, act: (there: string, isExposed: boo
 }
 
 /** What a directory on the way lacks is said of the file, as the kernel does. */
-function way(file: string, directory: string): OpenDirectory {
+function walkTo(file: string, directory: string): OpenDirectory {
   try {
     return walk(directory, at => lstat(at))
   } catch (error) {

@@ -78,7 +78,9 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
   const warnings = files.flatMap(name => {
     const file = fs.realpathSync(name)
     const shut = hiddenFrom(user, file, 0o4)
-    return shut === undefined ? [] : [`pkctld, which runs as user pkctl, cannot read ${shut}; ${opening(shut, file)}`]
+    return shut === undefined
+      ? []
+      : [`pkctld, which runs as user pkctl, cannot read ${shut}; ${accessAdvice(shut, file)}`]
   })
   for (const warning of new Set(warnings)) terminal.warn(warning)
   for (const file of written.map(name => fs.realpathSync(name))) {
@@ -94,7 +96,7 @@ function warnOfHidden(files: readonly string[], written: readonly string[], term
  * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
  * file, the group would get into all that is in them.
  */
-function opening(shut: string, file: string): string {
+function accessAdvice(shut: string, file: string): string {
   const isDirectory = fs.statSync(shut).isDirectory()
   if (!isDirectory || shut === configDirectory || shut.startsWith(`${configDirectory}/`))
     return `chgrp pkctl ${shut}; chmod ${isDirectory ? 'g+x' : 'g+r'} ${shut}`

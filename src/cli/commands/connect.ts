@@ -63,7 +63,7 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
   const opening = await openMethod(entry, openingFlags, caller)
   // What closing needs is collected before anything opens. Keys and tags on the command line are those for opening.
   const closer = { ...caller, secret: () => askOnTerminal('key for closing: ') }
-  const closing = await closeMethod(entry, wayOf(flags), closer)
+  const closing = await closeMethod(entry, addressFlagsOf(flags), closer)
 
   if (flags.fdpass) {
     if (closing) {
@@ -80,7 +80,7 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
   else await connected(opening)
 }
 
-const wayOf = ({ 4: four, 6: six, source }: AddressFlags): AddressFlags => ({
+const addressFlagsOf = ({ 4: four, 6: six, source }: AddressFlags): AddressFlags => ({
   ...(four !== undefined && { 4: four }),
   ...(six !== undefined && { 6: six }),
   ...(source !== undefined && { source }),

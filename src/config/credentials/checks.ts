@@ -70,9 +70,9 @@ export function warnOfUnopened(
   { merged, findings }: Context,
 ): void {
   for (const { name, closing, allow } of services) {
-    const ways = credentials.filter(({ opens }) => opens.includes(name))
-    if (closing === 'accept' || allow.length > 0 || ways.some(({ enabled }) => enabled)) continue
-    const why = ways.length > 0 ? 'no enabled credential opens it' : 'no credential opens it'
+    const openers = credentials.filter(({ opens }) => opens.includes(name))
+    if (closing === 'accept' || allow.length > 0 || openers.some(({ enabled }) => enabled)) continue
+    const why = openers.length > 0 ? 'no enabled credential opens it' : 'no credential opens it'
     const only = `only 'pkctl add ADDRESS --service ${name}' gives a source access`
     findings.warn(
       merged.positionOfKey(['services', name]),
