@@ -303,7 +303,9 @@ def ssh_signer(path):
     private = path[:-4] if path.endswith(".pub") else path
     kind, blob = public_key(private + ".pub")
     if kind not in SIGNING_KEYS:
-        raise KnockError("a %s key cannot sign a knock" % kind, "use an Ed25519 or an ECDSA P-256 key")
+        # In the wrong file, the first word can be a secret.
+        shown = "an RSA key" if kind == "ssh-rsa" else "the key in %s.pub" % private
+        raise KnockError("%s cannot sign a knock" % shown, "use an Ed25519 or an ECDSA P-256 key")
     signer = hashlib.sha256(blob).digest()
     certificate = private + "-cert.pub"
     if os.path.exists(certificate):
@@ -341,6 +343,8 @@ def read_line(path):
             line = file.readline().strip()
     except OSError as error:
         raise KnockError("%s cannot be read: %s" % (path, error.strerror)) from error
+    except ValueError as error:
+        raise KnockError("%s is not UTF-8 text" % path, "write the key as hex after 0x") from error
     if not line:
         raise KnockError("%s has no key in its first line" % path, KEY_HINT)
     return line

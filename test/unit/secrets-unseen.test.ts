@@ -19,55 +19,15 @@ import type { Terminal } from '../../src/util/index.js'
 import { ask, listen, UserError } from '../../src/util/index.js'
 import type { Files } from './config/config-support.js'
 import { main as mainFile, problemsOf as configProblemsOf, load } from './config/config-support.js'
+import { assertUnseen, layouts, oddKeys } from '../support/odd-keys.js'
 import { facts as healthyFacts } from './doctor/doctor-support.js'
-
-/** Part of each odd key, and of nothing else. */
-const marker = 'Zq7Xw'
-const odd = [
-  ...['!', '*', '|', '>', '&', '%', '@', '`', '"', "'", '#', ',', ':', '{', '}', '[', ']', '-', '?', '\\', '=', '~'],
-  ...[': ', ' #', ', ', '- ', '? ', '!!', '!<', '|-', '>+', '---', '%TAG ', '<<: ', 'key: ', 'kez: ', ',tga: ', '\\x'],
-  ...['!!int ', '!!binary ', '&a ', '*a ', "'''", '"" ', ' ', '\t', '  ', '0x', 'é', '', ' : ', '::', '{{', '}}', '];'],
-]
-
-/** Always the same ones. */
-function oddKeys(count: number): string[] {
-  let state = 1
-  const next = () => (state = (state * 48_271) % 2_147_483_647)
-  const piece = () => odd[next() % odd.length] ?? ''
-  return Array.from({ length: count }, (_, i) => {
-    // Each piece comes first in turn: what a value starts with decides how YAML reads it.
-    const first = odd[i % odd.length] ?? ''
-    return `${first}${marker}${piece()}${marker}${piece()}${i % 3 === 0 ? marker : ''}`
-  })
-}
 
 const keys = oddKeys(1000)
 const identity = `pk1:${Buffer.alloc(32, 7).toString('base64url')}`
 const start = 'services: {ssh: {port: 22}}\ncredentials:\n'
 
-/** The ways in which a key stands in a YAML file, or something like one. */
-const layouts: Readonly<Record<string, (key: string, option: string) => string>> = {
-  'without quotes': (key, option) => `    ${option}: ${key}\n    opens: [ssh]\n`,
-  'without a space': (key, option) => `    opens: [ssh]\n    ${option}:${key}\n`,
-  'as the last option': (key, option) => `    opens: [ssh]\n    ${option}: ${key}`,
-  'on the next line': (key, option) => `    ${option}:\n      ${key}\n    opens: [ssh]\n`,
-  'between double quotes': (key, option) => `    ${option}: "${key}"\n    opens: [ssh]\n`,
-  'between single quotes': (key, option) => `    ${option}: '${key}'\n    opens: [ssh]\n`,
-  'in a list': (key, option) => `    ${option}: [${key}]\n    opens: [ssh]\n`,
-  'in a mapping': (key, option) => `    ${option}: {${key}}\n    opens: [ssh]\n`,
-  'with a tag': (key, option) => `    ${option}: !!str ${key}\n    opens: [ssh]\n`,
-  twice: (key, option) => `    ${option}: ${key}\n    ${option}: ${key}\n    opens: [ssh]\n`,
-  'with an alias elsewhere': (key, option) =>
-    `    ${option}: &secret ${JSON.stringify(key)}\n    window: *secret\n    opens: [*secret]\n    rate: *secret\n`,
-  'beside a misspelt option': (key, option) => `    ${option}: ${key}\n    widow: 1\n    opens: [shs]\n`,
-}
-
 /** A mapping on one line; so a comma ends the key. */
 const inFlow = (key: string, option: string) => `${option}: ${key}, opens: [ssh]`
-
-function assertUnseen(key: string, way: string, said: string): void {
-  assert.ok(!said.includes(marker), `${way}: ${JSON.stringify(key)} is seen in: ${said}`)
-}
 
 /** What the loader says, as the log and the terminal show it. */
 function saidOf(files: Files): string {
