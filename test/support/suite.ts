@@ -7,12 +7,16 @@ import { dist, must, root } from './commands.js'
 const elsewhere = [
   ...[
     'bans',
+    'client',
     'clients',
     'client-ssh',
     'completion',
     'documents',
     'import',
+    'json',
     'manual',
+    'metacharacters',
+    'mistakes',
     'monitoring',
     'notify',
     'packages',
@@ -20,6 +24,7 @@ const elsewhere = [
     'quick-start',
     'setup',
     'single-executable',
+    'users',
     'watch',
   ],
 ]
