@@ -6,7 +6,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/index.js'
-import { privateMode, replaceFile, rollbackDirectory, shareFile } from '../util/index.js'
+import { createFile, privateMode, replaceFile, rollbackDirectory, shareFile } from '../util/index.js'
 
 /** A file as it was before the change. */
 export interface EarlierFile {
@@ -42,8 +42,11 @@ const publicMode = 0o644
 
 const fileOf = (config: string) => `${path.resolve(config)}.unconfirmed`
 
-/** Those who can read the configuration can read it. Throws the system's error. */
-export function writeUnconfirmed(config: string, change: UnconfirmedChange): void {
+/**
+ * Those who can read the configuration can read it. Throws the system's error: EEXIST where it is to be the `first` and another
+ * command has written one, also at the same moment.
+ */
+export function writeUnconfirmed(config: string, change: UnconfirmedChange, how: 'first' | 'next' = 'next'): void {
   const file = fileOf(config)
   const written: Written = { boot: bootId(), ...change }
   const prepare = (handle: number) => {
@@ -52,7 +55,11 @@ export function writeUnconfirmed(config: string, change: UnconfirmedChange): voi
     // The daemon that reads a configuration as one of all others would otherwise not know what to leave out.
     if (there && (there.mode & 0o004) !== 0) fs.fchmodSync(handle, publicMode)
   }
-  replaceFile(file, `${JSON.stringify(written)}\n`, { mode: privateMode, sync: true, prepare })
+  const options = { mode: privateMode, sync: true, prepare }
+  const text = `${JSON.stringify(written)}\n`
+  // What cannot be read is of no change, and gives way.
+  if (how === 'next' || (fs.existsSync(file) && readUnconfirmed(config) === undefined)) replaceFile(file, text, options)
+  else createFile(file, text, { ...options, temporary: `${file}.${process.pid}.new` })
 }
 
 export function removeUnconfirmed(config: string): void {

@@ -73,6 +73,19 @@ export function replaceFile(file: string, content: string | Buffer, options: Wri
   fs.closeSync(replaceAndKeepOpen(file, content, options))
 }
 
+/** A new file, as a whole. Throws EEXIST where another file has the name. */
+export function createFile(file: string, content: string | Buffer, options: WriteOptions): void {
+  const next = writeTemporary(file, content, options)
+  try {
+    next.create()
+  } catch (error) {
+    next.discard()
+    throw error
+  } finally {
+    fs.closeSync(next.descriptor)
+  }
+}
+
 /** `replaceFile`, which returns the descriptor of the new file, open for appending. The caller closes it. */
 export function replaceAndKeepOpen(file: string, content: string | Buffer, options: WriteOptions = {}): number {
   const next = writeTemporary(file, content, options)

@@ -68,19 +68,28 @@ async function close(terminal: Terminal, plan: SetupPlan): Promise<Pick<SetupOut
 
 /** While setup asked, the file can have been made, or another change. */
 function refuseMeanwhile(config: string, file: string): void {
-  if (orAsRoot(config, () => writtenChange(config)) !== undefined)
-    throw new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
+  if (orAsRoot(config, () => writtenChange(config)) !== undefined) throw unconfirmed()
   if (fs.existsSync(file)) throw new UserError(`${file} is there already`, 'run pkctl setup again')
 }
 
 const remember = (config: string, change: UnconfirmedChange): void => {
-  orAsRoot(config, () => writeUnconfirmed(config, change))
+  orAsRoot(config, () => {
+    try {
+      writeUnconfirmed(config, change, 'first')
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? unconfirmed() : error
+    }
+  })
 }
+
+const unconfirmed = () =>
+  new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
 
 function orAsRoot<T>(config: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
+    if (error instanceof UserError) throw error
     throw new UserError(`${path.dirname(config)} cannot be changed: ${reasonOf(error)}`, 'run the command as root')
   }
 }

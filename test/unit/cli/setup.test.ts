@@ -130,7 +130,7 @@ describe('pkctl setup', () => {
   it('says how to run it where the directory of the configuration cannot be written', async () => {
     const plan = planned('closed')
     // In the place of the temporary file.
-    fs.mkdirSync(`${plan.config}.unconfirmed.new`, { recursive: true })
+    fs.mkdirSync(`${plan.config}.unconfirmed.${process.pid}.new`, { recursive: true })
     const refused = { name: 'UserError', hint: 'run the command as root' }
     await assert.rejects(carryOut(terminal, plan), refused)
     // What cannot be read, for root as well.
