@@ -3,6 +3,7 @@
  * them, too. A link there leads root nowhere, and what root makes there belongs to the owner of the directory, who must be
  * able to go on with it.
  */
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { inDirectory, makeDirectory } from './in-directory.js'
@@ -115,10 +116,19 @@ function openThere(file: string, flags: number): number {
     const descriptor = fs.openSync(file, flags | O_NOFOLLOW | O_NONBLOCK)
     const there = fs.fstatSync(descriptor)
     const isAlone = there.isFile() && there.nlink <= 1
+    awaitRename(path.dirname(file))
     if (isAlone && isOpenAs(file, descriptor)) return descriptor
     fs.closeSync(descriptor)
     if (!isAlone || left <= 1) throw new Error(`${file} is not a regular file, or has another name`)
   }
+}
+
+/**
+ * While the kernel takes a name away, the name is not counted any more and can be read all the same. It holds the lock of the
+ * directory until neither is so, and a look-up of a name that it does not know waits for that lock.
+ */
+const awaitRename = (directory: string): void => {
+  fs.lstatSync(path.join(directory, `.${randomBytes(8).toString('hex')}`), { throwIfNoEntry: false })
 }
 
 /** A file that is replaced at this moment is opened again. */
