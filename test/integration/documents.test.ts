@@ -467,7 +467,7 @@ describe('examples', () => {
     const directory = fs.mkdtempSync('/tmp/pkctl-documents-')
     try {
       const text = content.replaceAll('/etc/pkctl', directory)
-      for (const [, file = ''] of text.matchAll(/(?:key|secret)-file: ([^\s}]+)/g)) {
+      for (const [, file = ''] of text.matchAll(/(?:key|secret)-file: ([^\s},]+)/g)) {
         const target = path.resolve(directory, file)
         fs.mkdirSync(path.dirname(target), { recursive: true })
         fs.writeFileSync(target, `0x${'5a'.repeat(32)}\n`, { mode: 0o600 })
