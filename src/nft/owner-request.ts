@@ -49,11 +49,11 @@ function announcedIn(directory: string): string | undefined {
 }
 
 /** Has the owner make changes, when there is one. Who may not ask it gets the kernel's refusal. */
-export function throughOwner(nft: Nft, directory: string): Nft {
+export function throughOwner(nft: Nft, directory: string, withinMilliseconds = answerMilliseconds): Nft {
   async function change(how: 'apply' | 'check', commands: readonly Command[]): Promise<void> {
     for (let left = attempts; ; left--) {
       const socket = announcedIn(directory)
-      const result = socket === undefined ? undefined : await askOwner(socket, how, commands)
+      const result = socket === undefined ? undefined : await askOwner(socket, how, commands, withinMilliseconds)
       if (result === 'done') return
       if (result instanceof NftError) throw result
       try {
@@ -80,10 +80,11 @@ async function askOwner(
   socket: string,
   how: 'apply' | 'check',
   commands: readonly Command[],
+  withinMilliseconds: number,
 ): Promise<'done' | 'not-owner' | 'forbidden' | NftError> {
   const request: TransactionRequest = { request: 'transaction', how, ruleset: rulesetNumber(), commands }
   try {
-    const answer = await ask(socket, request, answerMilliseconds)
+    const answer = await ask(socket, request, withinMilliseconds)
     // One that ends at this moment refuses every request.
     if (!answer.ok) return 'not-owner'
     const result = answer.result as TransactionResult
@@ -91,7 +92,9 @@ async function askOwner(
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'EACCES') return 'forbidden'
-    // Without an answer, nothing is known of the transaction.
-    return code === undefined ? new NftError('no-answer', 'pkctld', message, { cause: error }) : 'not-owner'
+    // Without an answer, nothing is known of the transaction, which must not be made twice.
+    return code === undefined || code === 'ETIMEDOUT'
+      ? new NftError('no-answer', 'pkctld', message, { cause: error })
+      : 'not-owner'
   }
 }
