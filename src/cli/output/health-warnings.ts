@@ -43,6 +43,8 @@ export const notQueuedLines = ({ knocks: { ofOtherMinutes, ofNoCredential } }: S
     ? [`${count(ofOtherMinutes, 'packet')} of the right size in the wrong minute: is a clock wrong?`]
     : []),
   ...(ofNoCredential
-    ? [`${count(ofNoCredential, 'packet')} as long as a PKD knock, with the tag of no credential`]
+    ? [
+        `${count(ofNoCredential, 'packet')} as long as a PKD knock, with the tag of no credential; other UDP of that length counts, too`,
+      ]
     : []),
 ]

@@ -81,7 +81,7 @@ describe('the screen of pkctl watch', () => {
       /^table: restored after changes: another program owns it$/m,
       /^grants: missing in the kernel: 2 \(restored: 1\); unknown: 3$/m,
       /^7 packets of the right size in the wrong minute: is a clock wrong\?$/m,
-      /^5 packets as long as a PKD knock, with the tag of no credential$/m,
+      /^5 packets as long as a PKD knock, with the tag of no credential; other UDP of that length counts, too$/m,
       /^the ruleset is not watched: nft monitor ended$/m,
       /^signatures are not verified/m,
       /^the last reload was refused: no port$/m,
