@@ -121,7 +121,14 @@ describe('pkctl setup', () => {
     fs.writeFileSync(marker(), JSON.stringify({ ...written, boot: 'an earlier one' }))
     await on(['nft', 'flush', 'ruleset'])
   }
-  const mountOf = (id: string | number | undefined) => fs.readlinkSync(`/proc/${id}/ns/mnt`)
+  /** Undefined for a process of another file of tests that has ended since it was listed. */
+  const mountOf = (id: string | number | undefined) => {
+    try {
+      return fs.readlinkSync(`/proc/${id}/ns/mnt`)
+    } catch {
+      return undefined
+    }
+  }
   const isHere = (id: string) => mountOf(id) === mountOf(pid)
   const pk = (...words: string[]) => on([process.execPath, pkctl, ...words])
   const waiting = ['--yes', '--confirm', '1h', '--no-start']
