@@ -11,13 +11,13 @@ import type { OpenLoopback } from './self-test/loopback.js'
 import type { SelfTestReport } from './self-test/result.js'
 import type { KnockGrantStore } from './grants/knock-grant-store.js'
 import type { OwnershipParts } from './ruleset/table-ownership.js'
-import type { TriggerRunner } from './triggers/trigger-runner.js'
+import type { TriggerSchedule } from './triggers/trigger-schedule.js'
 
 export interface ControllerParts {
   readonly version: string
   readonly log: Log
   readonly firewall: Firewall
-  readonly triggers: TriggerRunner
+  readonly triggers: TriggerSchedule
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
   readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>

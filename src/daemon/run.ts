@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import { loadConfigInForce, readKeyFile, readOneTimeFile, unopenedServices } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { SelfTestReport } from '../controller/index.js'
-import { Controller, DueTriggers, newToken, KnockGrantStore, TriggerRunner } from '../controller/index.js'
+import { Controller, DueTriggers, newToken, KnockGrantStore, TriggerSchedule } from '../controller/index.js'
 import { SavedRulesets } from '../nft/foreign/index.js'
 import type { RulesetAccess, TableOwner } from '../nft/index.js'
 import {
@@ -176,7 +176,7 @@ function createController(
     version,
     log,
     firewall,
-    triggers: new TriggerRunner({ log, due, run: commandRunner(log), now: Date.now }),
+    triggers: new TriggerSchedule({ log, due, run: commandRunner(log), now: Date.now }),
     readOneTime: readOneTimeFile,
     ...{ knockGrants, steadySeconds },
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),

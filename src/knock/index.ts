@@ -4,7 +4,7 @@ export type { Asked, AskedPort, KnockFormat, PacketRotation, Requested, Verified
 export { formatRefusals } from './format.js'
 export type { FwknopSecret } from './fwknop/index.js'
 export { fwknopPort, hmacNames, isUserName, maxFwknopHmacKey, maxFwknopKey } from './fwknop/index.js'
-export { KnockFormats } from './format-registry.js'
+export { KnockFormats } from './knock-formats.js'
 export type { OneTimeList, OneTimeSequence } from './one-time.js'
 export { fewLeft, readOneTime, usedMark } from './one-time.js'
 export { formatIdentity, parseIdentity } from './pk1/identity.js'

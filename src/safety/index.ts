@@ -1,7 +1,7 @@
 /** Keeps users from locking themselves out. */
 export { decidesOn } from './decides-on.js'
-export type { LockoutFlags } from './lockout.js'
-export { sessionGrantsJson, guardSession, hintAtSessionGrants } from './lockout.js'
+export type { LockoutFlags } from './guard-session.js'
+export { sessionGrantsJson, guardSession, hintAtSessionGrants } from './guard-session.js'
 export {
   arm,
   confirm,

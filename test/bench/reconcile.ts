@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Status } from '../../src/controller/report/collect-status.js'
-import { MonitorReader } from '../../src/nft/reconcile/monitor.js'
+import { MonitorReader } from '../../src/nft/reconcile/nft-monitor.js'
 import { bigList } from '../support/big-list.js'
 import { sleep, until } from '../support/commands.js'
 import { server4, stranger4 } from '../support/lab.js'

@@ -187,7 +187,7 @@ describe('reconciling', () => {
     assert.ok(restorations >= 15, site.daemon.output)
   })
 
-  const confined = process.env['PKCTL_TEST_CONFINED'] === '1' && 'AppArmor takes the signal away: see monitor.ts'
+  const confined = process.env['PKCTL_TEST_CONFINED'] === '1' && 'AppArmor takes the signal away: see nft-monitor.ts'
   it('leaves no nft behind when it is killed', { skip: confined }, async () => {
     const pid = site.monitor()
     assert.ok(pid)

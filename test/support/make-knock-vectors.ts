@@ -346,7 +346,7 @@ for (const vector of cases) {
   const outcome = 'layer' in judged ? judged.layer : 'accepted'
   if (!vector.name.startsWith(`${outcome}: `)) console.error(`${vector.name}: ${outcome}`)
 }
-/** Those for the checks that every format of the registry has, whose clock stands still. */
+/** Those for the checks that every format has, whose clock stands still. */
 const ofFormat = (() => {
   const identity = formatIdentity(server.identity)
   const seconds = Math.floor(now / 1000)

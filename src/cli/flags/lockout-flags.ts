@@ -1,3 +1,4 @@
+/** The flags --allow-me, --for and --force; src/safety/guard-session.ts decides by them. */
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import { parseWindow } from '../../config/service-rules.js'

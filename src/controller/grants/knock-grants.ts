@@ -8,7 +8,7 @@ import { partOf } from '../verify/requested-part.js'
 import type { Effect, KnockEvent } from '../report/knock-events.js'
 import type { Granted } from '../report/knock-messages.js'
 import type { KnockGrant, KnockGrantStore } from './knock-grant-store.js'
-import type { TriggerRunner } from '../triggers/trigger-runner.js'
+import type { TriggerSchedule } from '../triggers/trigger-schedule.js'
 
 /** A user, by the name in the log, and by keys or CAs. */
 export interface RevokedUser {
@@ -40,7 +40,7 @@ export interface RevokedGrants {
 interface KnockGrantsParts {
   readonly store: Pick<KnockGrantStore, 'note' | 'end' | 'running'>
   readonly firewall: Pick<Firewall, 'services' | 'apply'>
-  readonly triggers: Pick<TriggerRunner, 'closed'>
+  readonly triggers: Pick<TriggerSchedule, 'closed'>
   /** What a credential grants; undefined when it is gone from the configuration. */
   readonly grantsOf: (credential: string) => Granted | undefined
   /** Seconds of the clock of the store. */

@@ -11,7 +11,7 @@ import { partOf } from '../verify/requested-part.js'
 import type { Granted } from '../report/knock-messages.js'
 import type { Log } from '../report/log-interface.js'
 import type { GrantOutcome } from './grant-outcome.js'
-import type { TriggerRunner } from '../triggers/trigger-runner.js'
+import type { TriggerSchedule } from '../triggers/trigger-schedule.js'
 
 /** Each starts processes. A client that sends many must not keep commands from getting the lock. */
 const maxWaiting = 100
@@ -43,7 +43,7 @@ export class OnBehalfGrants {
   /** `grantsOf` gives what a credential opens; undefined when it is gone from the configuration. */
   constructor(
     readonly firewall: Pick<Firewall, 'addGrant'>,
-    readonly triggers: Pick<TriggerRunner, 'opened' | 'closed'>,
+    readonly triggers: Pick<TriggerSchedule, 'opened' | 'closed'>,
     readonly log: Log,
     readonly grantsOf: (credential: string) => Granted | undefined,
     readonly closings: Pick<ClosingKnocks, 'begin'>,

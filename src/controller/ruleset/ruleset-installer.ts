@@ -23,12 +23,12 @@ import { MarkAllocator } from './mark-allocator.js'
 import { readOneTimeOrLog } from '../verify/one-time-lists.js'
 import { packetPathSpec } from './packet-path-settings.js'
 import type { PacketWorker } from '../packets/packet-worker-interface.js'
-import type { TriggerRunner } from '../triggers/trigger-runner.js'
+import type { TriggerSchedule } from '../triggers/trigger-schedule.js'
 
 interface InstallerParts {
   readonly log: Log
   readonly firewall: Pick<Firewall, 'install'>
-  readonly triggers: Pick<TriggerRunner, 'configure'>
+  readonly triggers: Pick<TriggerSchedule, 'configure'>
   readonly reconciling: Pick<ReconcileParts, 'reconciler' | 'tracker'>
   readonly marks: Marks
   readonly selfTestToken: Uint8Array

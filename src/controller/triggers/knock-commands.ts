@@ -4,7 +4,7 @@
  */
 import type { Confirmation, GrantConfirmation, Grants } from '../grants/grant-confirmation.js'
 import type { Log } from '../report/log-interface.js'
-import type { TriggerRunner } from './trigger-runner.js'
+import type { TriggerSchedule } from './trigger-schedule.js'
 
 export class KnockCommands {
   /** The last knock of each source that waits for what the kernel has done; those behind it wait as well. */
@@ -12,7 +12,7 @@ export class KnockCommands {
 
   /** `grantsOf` gives what a credential opens. */
   constructor(
-    readonly triggers: Pick<TriggerRunner, 'opened' | 'closed'>,
+    readonly triggers: Pick<TriggerSchedule, 'opened' | 'closed'>,
     readonly grantsOf: (credential: string) => Grants | undefined,
     readonly confirmation: Pick<GrantConfirmation, 'confirm'>,
     readonly log: Log,

@@ -6,8 +6,8 @@
 import type { Command } from '../nft-json.js'
 import { addChain, deleteChain } from '../nft-json.js'
 import { asObject, asText } from '../listing.js'
-import type { RulesetEvent } from './monitor.js'
-import { isOurs } from './monitor.js'
+import type { RulesetEvent } from './nft-monitor.js'
+import { isOurs } from './nft-monitor.js'
 import { isGrantSet } from './reported-grants.js'
 
 interface Barrier {

@@ -1,8 +1,8 @@
 /** Elements that came into grant sets and were deleted from them, as far as `nft monitor` and listings report it. */
 import { ipFamilies } from '../../net/index.js'
 import { setOf } from '../table/service-sets.js'
-import type { RulesetEvent } from './monitor.js'
-import { isOurs } from './monitor.js'
+import type { RulesetEvent } from './nft-monitor.js'
+import { isOurs } from './nft-monitor.js'
 
 export interface ReportedGrant {
   /** When it was given, and when it ends; seconds of the steady clock. */

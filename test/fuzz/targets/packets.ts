@@ -90,7 +90,7 @@ function queued(ip: Buffer): Buffer {
 const right = payloadOf()
 const onBehalf: PacketCredential = { ...laptop, onBehalfOf: ['0.0.0.0/0', '::/0'] }
 
-/** Payload of a knock for a port, as any format of the registry has them, and what else each is made of. */
+/** Payload of a knock for a port, as any format has them, and what else each is made of. */
 interface Vector {
   readonly outcome: string
   readonly payload: string

@@ -5,7 +5,7 @@ import { parseSavedRules } from '../../../src/nft/foreign/iptables-save.js'
 import type { RuleChain } from '../../../src/nft/foreign/rule.js'
 import { parseRuleset } from '../../../src/nft/foreign/ruleset.js'
 import { parseElementText, parseListing } from '../../../src/nft/listing.js'
-import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'
+import { MonitorReader } from '../../../src/nft/reconcile/nft-monitor.js'
 import { readServices } from '../../../src/nft/reconcile/service-state.js'
 import type { Target } from '../target.js'
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { DriftWatcher } from '../../../src/controller/ruleset/drift-watcher.js'
 import type { GrantTracker } from '../../../src/nft/reconcile/grant-tracker.js'
-import type { MonitorEvents } from '../../../src/nft/reconcile/monitor.js'
-import { MonitorReader } from '../../../src/nft/reconcile/monitor.js'
+import type { MonitorEvents } from '../../../src/nft/reconcile/nft-monitor.js'
+import { MonitorReader } from '../../../src/nft/reconcile/nft-monitor.js'
 import type { Reconciler, Reconciliation } from '../../../src/nft/reconcile/reconciler.js'
 
 /** A ruleset that another program may have changed, and a monitor that reports it. */

@@ -6,7 +6,7 @@ import type { PacketCredential } from '../../../src/controller/verify/packet-cre
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import type { KnockFormat } from '../../../src/knock/format.js'
-import { KnockFormats } from '../../../src/knock/format-registry.js'
+import { KnockFormats } from '../../../src/knock/knock-formats.js'
 import type { FwknopSecret } from '../../../src/knock/fwknop/fwknop-format.js'
 import { fwknop } from '../../../src/knock/fwknop/fwknop-format.js'
 import type { SymmetricSecret } from '../../../src/knock/pk1/symmetric.js'

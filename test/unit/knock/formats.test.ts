@@ -1,4 +1,4 @@
-/** One table over all formats of the registry, and a format of the test's own that goes through the verifier. */
+/** One table over all formats, and a format of the test's own that goes through the verifier. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ import type { PacketCredential } from '../../../src/controller/verify/packet-cre
 import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import type { KnockFormat, VerifiedKnock } from '../../../src/knock/format.js'
-import { KnockFormats } from '../../../src/knock/format-registry.js'
+import { KnockFormats } from '../../../src/knock/knock-formats.js'
 import { root } from '../../support/commands.js'
 import { readKnockVectors, receiverOf } from '../../support/knock-vectors.js'
 import { credential } from '../config/config-support.js'
@@ -141,7 +141,7 @@ for (const one of credentialTypes) {
   })
 }
 
-describe('the registry', () => {
+describe('the types of credentials and their formats', () => {
   it('has formats in each entry, but for those of sequences', () => {
     const empty = credentialTypes.filter(one => one.formats.length === 0 && !('signed' in one))
     assert.deepEqual(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { RulesetTransaction } from '../../../../src/nft/reconcile/monitor.js'
-import { MonitorReader, parseEvent } from '../../../../src/nft/reconcile/monitor.js'
+import type { RulesetTransaction } from '../../../../src/nft/reconcile/nft-monitor.js'
+import { MonitorReader, parseEvent } from '../../../../src/nft/reconcile/nft-monitor.js'
 
 function read(text: string): RulesetTransaction[] {
   const transactions: RulesetTransaction[] = []

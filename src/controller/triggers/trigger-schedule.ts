@@ -1,6 +1,7 @@
 /**
- * Commands that follow a knock: when it opens, when it closes, and when the grant has expired. The expiry is on disk
- * before the first of them runs, so that what a knock began is also ended after a restart.
+ * Decides which commands follow a knock and when: when it opens, when it closes, and when the grant has expired. The expiry
+ * is on disk before the first of them runs, so that what a knock began is also ended after a restart.
+ * src/daemon/run-trigger.ts starts the processes.
  */
 import type { Credential } from '../../config/types.js'
 import type { ServiceSpec } from '../../nft/index.js'
@@ -30,7 +31,7 @@ const maxWaitMilliseconds = 30_000
 /** Sources can be forged: commands that are not run must not fill the log. */
 const refusalsPerSecond = 5
 
-export class TriggerRunner {
+export class TriggerSchedule {
   readonly #parts: TriggersParts
   readonly #queue: TriggerQueue
   readonly #refusals = new EventLimiter(refusalsPerSecond)

@@ -6,12 +6,12 @@ import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { DueTriggers } from '../../../src/controller/triggers/due-triggers.js'
 import type { Log } from '../../../src/controller/report/log-interface.js'
 import type { CommandRun } from '../../../src/controller/triggers/trigger-command.js'
-import { TriggerRunner } from '../../../src/controller/triggers/trigger-runner.js'
+import { TriggerSchedule } from '../../../src/controller/triggers/trigger-schedule.js'
 import { credential, load, plainService } from '../config/config-support.js'
 
 const limits = { triggersAtOnce: 2, triggersWaiting: 1 }
 
-describe('triggers', () => {
+describe('the schedule of triggers', () => {
   let directory: string
   let now: number
   let runs: (CommandRun & { end: () => void })[]
@@ -32,7 +32,7 @@ describe('triggers', () => {
   const say = (message: string) => said.push(message)
   const log: Log = { error: say, warn: say, info: say, debug: say }
   const make = (yaml: string, services = new Map([['ssh', { ...plainService, name: 'ssh', window: 30 }]])) => {
-    const triggers = new TriggerRunner({
+    const triggers = new TriggerSchedule({
       log,
       due: DueTriggers.open(directory),
       run: run => new Promise(end => runs.push({ ...run, end })),

@@ -1,4 +1,7 @@
-/** Whether a change locks out the ssh session in which it is made, and what to do about it. */
+/**
+ * Whether a change locks out the ssh session in which it is made, and what to do about it. src/cli/flags/lockout-flags.ts has
+ * the flags of the commands.
+ */
 import type { Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
 import { refuseLinkLocal } from '../nft/index.js'
 import type { Terminal } from '../util/index.js'
