@@ -127,7 +127,7 @@ function readKeys(values: ReadonlyMap<string, string>): StanzaAccess['secrets'] 
   const hmacKey = keyIn(values, 'HMAC_KEY', maxFwknopHmacKey)
   if (hmacKey !== undefined) return { key, 'hmac-key': hmacKey }
   throw new StanzaLeftOut(
-    'it has no HMAC_KEY, and a copy of a packet without an HMAC can be spelled in other ways: make keys with fwknop --key-gen',
+    'it has no HMAC_KEY; without an HMAC, a captured packet can be rewritten so that it does not look like a replay: make keys with fwknop --key-gen',
   )
 }
 

@@ -48,7 +48,7 @@ function sequenceOf(text: string | undefined): Record<string, unknown> | string 
       .replace(/\s#.*$/, '')
       .split(',')
       .map(step => parseStep(step.replace(/\s*:\s*/, ':')))
-    if (steps.length > maxSteps) return `its sequence has ${steps.length} knocks, of which ${maxSteps} are possible`
+    if (steps.length > maxSteps) return `its sequence has ${steps.length} knocks; the maximum is ${maxSteps}`
     return {
       type: 'sequence',
       sequence: steps.map(step => (/^\d+$/.test(formatStep(step)) ? step.port : formatStep(step))),

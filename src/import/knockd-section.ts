@@ -59,8 +59,7 @@ export class KnockSection {
   /** Or why there can be none. */
   credential(all: AllSections): CredentialDraft | string {
     for (const key of this.values.keys()) {
-      if (!sectionKeys.includes(key))
-        this.#caution(`left out: ${shorten(key)}: knockd has no such key that is known here`)
+      if (!sectionKeys.includes(key)) this.#caution(`left out: ${shorten(key)}: pkctl does not know this knockd option`)
     }
     const knocks = knocksOf(this.values, file => this.reader.readFile(file), this.#notes)
     if (typeof knocks === 'string') return knocks
@@ -115,8 +114,8 @@ export class KnockSection {
     }
     if (!services.every(isName)) return this.#triggers('its service has a name that pkctl does not take')
     for (const service of services) {
-      const how = `the script with pktables init ${service} gives it: pkctl import knockd-helper`
-      this.#notes.push(remark(`the service ${service} is not in knockd.conf; ${how}`))
+      const how = `import the script that runs pktables init ${service} with pkctl import knockd-helper`
+      this.#notes.push(remark(`knockd.conf does not define the service ${service}: ${how}`))
     }
     const onOpen = this.#run(this.commands.rests, 'start_command')
     const onExpiry = this.#run(this.commands.rests, 'stop_command')

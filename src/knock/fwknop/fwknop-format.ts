@@ -2,9 +2,9 @@
  * The packet of fwknop 2.x and of its clients for telephones, encrypted by Rijndael: one UDP datagram of text. container.ts
  * has its outer layers, line.ts what it says.
  *
- * Taken are requests for access, with an HMAC and AES in CBC mode. Not taken are packets without an HMAC, because
- * a copy of one can be spelled in other ways; GnuPG; the other modes of AES; and commands and address translation, which
- * are refused with a reason of their own.
+ * Taken are requests for access, with an HMAC and AES in CBC mode. Not taken are packets without an HMAC, because a
+ * captured one can be rewritten so that it does not look like a replay; GnuPG; the other modes of AES; and commands and
+ * address translation, which are refused with a reason of their own.
  *
  * A packet does not say which server or port it is for: servers that share keys take the same packets.
  */
