@@ -70,7 +70,7 @@ export const kind = credentialKind({
     const onBehalfOf = onBehalfPrefixes(data, at, context)
     if (!key || !hmacKey) return undefined
     if (key.equals(hmacKey)) {
-      const message = 'the key of the encryption is that of the HMAC as well; each needs its own'
+      const message = 'the encryption key and the HMAC key are the same; use two different keys'
       context.findings.warn(context.merged.positionOf(at), `${formatPath(at)}${message}`)
     }
     const { hmac, port, skew, user = null, expires = null } = data

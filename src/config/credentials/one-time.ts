@@ -44,8 +44,8 @@ export const kind = credentialKind({
     try {
       reader.canWrite(file)
     } catch (cause) {
-      const why = `cannot be written (${reasonOf(cause)}): no line can be marked as used, so none opens anything`
-      findings.warn(merged.positionOf(place), `${about} ${why}`)
+      const effect = 'pkctld cannot mark sequences as used, so no sequence in it opens anything'
+      findings.warn(merged.positionOf(place), `${about} cannot be written (${reasonOf(cause)}): ${effect}`)
     }
     return { ...common, ...shared, type: 'one-time', file }
   },

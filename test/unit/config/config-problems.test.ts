@@ -617,7 +617,7 @@ describe('loadConfig: key files', () => {
         kept: { text: '1,2\n'.repeat(20), mode: 0o400 },
       },
       want: [
-        'pkctl.yaml:2:51: credentials.a.sequences-file: kept cannot be written (read-only file system): no line can be marked as used, so none opens anything',
+        'pkctl.yaml:2:51: credentials.a.sequences-file: kept cannot be written (read-only file system): pkctld cannot mark sequences as used, so no sequence in it opens anything',
       ],
     },
     {

@@ -114,6 +114,6 @@ credentials: {c: {type: fwknop, opens: [s], key-file: a, hmac-key-file: b}}`
     const { warnings } = load(
       'services: {s: {port: 1}}\ncredentials:\n  a: {type: fwknop, opens: [s], key: same, hmac-key: same}',
     )
-    assert.match(JSON.stringify(warnings), /the key of the encryption is that of the HMAC as well/)
+    assert.match(JSON.stringify(warnings), /the encryption key and the HMAC key are the same; use two different keys/)
   })
 })
