@@ -156,7 +156,7 @@ describe('doctor, of the daemon and services', () => {
       const p = patient()
       await p.start()
       await p.iptables('-A INPUT -p udp --dport 9999 -j NFQUEUE --queue-num 62 --queue-bypass')
-      await p.finds('foreign-queue', /iptables-nft \(chain INPUT of table ip filter\) sends packets to queue 62/)
+      await p.finds('foreign-queue', /iptables-nft \(chain INPUT of table ip filter\) also sends packets to queue 62/)
       const send = `require('dgram').createSocket('udp4').send('x', 9999, '10.77.0.1', () => process.exit())`
       await p.lab.from([process.execPath, '-e', send])
       await until(async () => idsOf(await p.findings()).includes('queue-shared'))

@@ -46,7 +46,7 @@ export function closedBy(spec: ServiceSpec, kernel: KernelFacts, source?: string
         ? [
             finding(
               'rule-drops',
-              `${who} drops what comes from ${source} to ${ports(banned)}, ${when} pkctl: it stays out of ${spec.name}, also with a grant`,
+              `${who} drops packets from ${source} to ${ports(banned)} ${when} pkctl: ${source} cannot use ${spec.name}, even with a grant`,
               'look for the address in the rules and sets of that table; pkctl cannot open what it closes',
               subject,
             ),
@@ -76,7 +76,7 @@ export function closedBy(spec: ServiceSpec, kernel: KernelFacts, source?: string
         ? [
             finding(
               'passes-for-some',
-              `${who} lets ${ports(partly)} pass only ${ways.length > 0 ? `by ${listed(ways)}` : 'from certain sources'}, ${when} pkctl: to others ${spec.name} stays closed, also with a grant`,
+              `${who} lets ${ports(partly)} pass only ${ways.length > 0 ? `by ${listed(ways)}` : 'from certain sources'}, ${when} pkctl: to others ${spec.name} stays closed, even with a grant`,
               advice(partly),
               subject,
             ),

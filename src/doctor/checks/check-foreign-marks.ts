@@ -26,7 +26,7 @@ export function foreignQueues({ queue: { number } }: Config, { chains }: KernelF
   return senders.map(chain =>
     finding(
       'foreign-queue',
-      `${chainText(chain, chains)} sends packets to queue ${number} as well: pkctld lets them go on unchecked, and the program for which they are meant does not get them`,
+      `${chainText(chain, chains)} also sends packets to queue ${number}: pkctld passes them on unchecked, and the program that expects them does not receive them`,
       "use another number there, or with 'queue: number' here, and restart pkctld",
       { table: `${chain.family} ${chain.table}` },
     ),

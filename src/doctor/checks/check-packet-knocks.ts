@@ -1,6 +1,6 @@
 /** Credentials whose knock is one packet. */
 import type { PacketKnockCredential } from '../../config/index.js'
-import { enoughBytes, fewBytes, isPlain, withoutZeroBytes } from '../../config/index.js'
+import { enoughBytes, fewBytes, whyPlain, withoutZeroBytes } from '../../config/index.js'
 import type { PkdCredential } from '../../config/types.js'
 import { defaultTag, formatTag, pkdTagLength } from '../../knock/index.js'
 import { count } from '../../util/index.js'
@@ -17,8 +17,9 @@ export function checkKey({ name, key }: { readonly name: string; readonly key: B
     const message = `the key of ${name} has ${count(bytes.length, 'byte')}: an observer of one knock can try all keys`
     return [finding('weak-key', message, newKey, { ...subject, level })]
   }
-  if (!isPlain(bytes)) return []
-  return [finding('weak-key', `the key of ${name} is long, and yet easy to guess`, newKey, subject)]
+  const why = whyPlain(bytes)
+  if (why === undefined) return []
+  return [finding('weak-key', `the key of ${name} is long but easy to guess: ${why}`, newKey, subject)]
 }
 
 /** What any credential has that is knocked by one packet. */

@@ -1,5 +1,5 @@
 /** Credentials whose sequences a secret and the hour give. */
-import { enoughBytes, fewBytes, isPlain } from '../../config/index.js'
+import { enoughBytes, fewBytes, whyPlain } from '../../config/index.js'
 import type { RotatingCredential } from '../../config/types.js'
 import type { RotatingSequence } from '../../knock/index.js'
 import { count } from '../../util/index.js'
@@ -39,8 +39,10 @@ export function checkRotating({ name, open, close, grace }: RotatingCredential):
 
 function weakSecret(name: string, { secret }: RotatingSequence, which: string): Finding[] {
   const bytes = Buffer.from(secret)
-  if (bytes.length >= enoughBytes && !isPlain(bytes)) return []
-  const why = bytes.length < enoughBytes ? `has ${count(bytes.length, 'byte')}` : 'is long, and yet easy to guess'
+  const plain = whyPlain(bytes)
+  const isShort = bytes.length < enoughBytes
+  if (!isShort && plain === undefined) return []
+  const why = isShort ? `has ${count(bytes.length, 'byte')}` : `is long but easy to guess, because ${plain}`
   const level = bytes.length < fewBytes ? 'error' : 'warning'
   const message = `the secret of the ${which} sequence of ${name} ${why}: an observer of one knock can try all`
   return [

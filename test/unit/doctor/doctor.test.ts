@@ -246,6 +246,20 @@ describe('of credentials', () => {
     assert.equal(finds(facts(pkd('', 'seven b')), 'weak-key').level, 'error')
     assert.equal(finds(facts(pkd('', 'eight by')), 'weak-key').level, 'warning')
   })
+  it('a long key or secret that is easy to guess: it says why', () => {
+    for (const [key, why] of [
+      ['aaaaaaaaaaaaaaaaaaaaaaaa', 'it has few different bytes'],
+      ['correct horse correct horse', 'its bytes follow a pattern'],
+      ['0x000102030405060708090a0b0c0d0e0f10', 'its bytes follow a pattern'],
+    ] as const) {
+      assert.equal(finds(facts(pkd('', key)), 'weak-key').message, `the key of c is long but easy to guess: ${why}`)
+    }
+    const { message } = finds(facts(rotating('', 'correct horse correct horse')), 'weak-secret')
+    assert.match(
+      message,
+      /^the secret of the \S+ sequence of c is long but easy to guess, because its bytes follow a pat/,
+    )
+  })
   it('one tag for many', () => {
     const many = (count: number) =>
       Array.from({ length: count }, (_, i) => `c${i}: { type: pkd, key: '${goodKey}0${i}', opens: [s] }`).join('\n  ')

@@ -93,13 +93,17 @@ describe('whether an address gets in', () => {
     ({ kind: 'source', empty: false, not, version, prefixes }) as const
   const port = { kind: 'port', ranges: [{ first: 22, last: 22 }], not: false } as const
   const dropping: readonly [string, readonly Condition[], RegExp | null][] = [
-    ['drops it by name', [source(['192.0.2.7/32'])], /drops what comes from 192\.0\.2\.7 to 22\/tcp/],
+    [
+      'drops it by name',
+      [source(['192.0.2.7/32'])],
+      /drops packets from 192\.0\.2\.7 to 22\/tcp after pkctl: 192\.0\.2\.7 cannot use s, even with a grant/,
+    ],
     [
       'drops its network at the port',
       [port, source(['192.0.2.0/24', '10.0.0.0/8'])],
-      /drops what comes from 192\.0\.2\.7/,
+      /drops packets from 192\.0\.2\.7/,
     ],
-    ['drops all but others', [source(['198.51.100.0/24'], true)], /drops what comes from 192\.0\.2\.7/],
+    ['drops all but others', [source(['198.51.100.0/24'], true)], /drops packets from 192\.0\.2\.7/],
     ['drops others', [port, source(['198.51.100.0/24'])], null],
     ['drops all but it', [port, source(['192.0.2.7/32'], true)], null],
     ['drops all but some of the other version', [source(['2001:db8::/32'], true, 6)], null],

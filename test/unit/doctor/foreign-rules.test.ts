@@ -209,7 +209,7 @@ describe('a firewall that drops', () => {
   })
 
   it('and lets the port pass for some says so', () => {
-    const from = /pass only from certain sources, after pkctl: to others s stays closed, also with a grant/
+    const from = /pass only from certain sources, after pkctl: to others s stays closed, even with a grant/
     assert.match(finds(on(ssh, input([source('192.0.2.1'), dport(22), accept])), 'passes-for-some'), from)
     const twoParts = match(
       { concat: [field('ip', 'saddr'), field('tcp', 'dport')] },
