@@ -120,7 +120,10 @@ export class GrantAudit {
     const stay = unknown.length === 1 ? 'it stays' : 'they stay'
     say('grants-missing', missing, (n, names) => `the kernel lacks ${n}: ${names}; restored: ${restored}`, again)
     say('grants-unknown', unknown, (n, names) => `the kernel has ${n} that pkctld does not know: ${names}; ${stay}`)
-    say('grants-changed', changed, (n, names) => `the end of ${n} was changed: ${names}; it stays so`)
+    const ends = changed.length === 1 ? 'ends' : 'end'
+    const changedEnd: Message = (n, names) =>
+      `another program changed when ${n} ${ends}: ${names}; pkctld keeps the new end`
+    say('grants-changed', changed, changedEnd)
   }
 }
 

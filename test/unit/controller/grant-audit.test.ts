@@ -96,8 +96,15 @@ describe('the comparison of grants', () => {
     assert.deepEqual(said, [
       'warn: the kernel lacks 1 grant: 192.0.2.1 for ssh; restored: 1',
       'warn: the kernel has 1 grant that pkctld does not know: 192.0.2.2 for ssh; it stays',
-      'warn: the end of 1 grant was changed: 192.0.2.3 for ssh; it stays so',
+      'warn: another program changed when 1 grant ends: 192.0.2.3 for ssh; pkctld keeps the new end',
     ])
+  })
+
+  it('names several whose end was changed', async () => {
+    found = { ...noDifferences, changed: [grant('192.0.2.3'), grant('192.0.2.4')] }
+    await pass(60_000)
+    const names = '192.0.2.3 for ssh, 192.0.2.4 for ssh'
+    assert.deepEqual(said, [`warn: another program changed when 2 grants end: ${names}; pkctld keeps the new end`])
   })
 
   it('says nothing where nothing is different, or it cannot be said', async () => {
