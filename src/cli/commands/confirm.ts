@@ -14,7 +14,11 @@ interface Flags {
 export function confirmCommand(terminal: Terminal): Command {
   return new Command('confirm')
     .description('keep the change of pkctl apply --confirm; exit status 1 if no change waits, as after a rollback')
-    .option('--config <file>', 'configuration, for a change that waited when the machine restarted', defaultConfig)
+    .option(
+      '--config <file>',
+      'configuration file; needed only if the machine restarted while a change waited',
+      defaultConfig,
+    )
     .option('--socket <path>', 'socket of the daemon, which applies such a change', defaultSocket)
     .option('--json', 'print one JSON object')
     .action(async (flags: Flags) => {

@@ -67,7 +67,8 @@ async function connect(name: string, portText: string, flags: Flags, terminal: T
 
   if (flags.fdpass) {
     if (closing) {
-      const hint = 'take --fdpass and ProxyUseFdpass out, or what closes out of the host entry'
+      const hint =
+        'remove --fdpass and ProxyUseFdpass, or remove the closing knock (close, close-sequence, close-secret) from the host entry'
       throw usageError('--fdpass ends before the connection does, and cannot send the closing knock', hint)
     }
     const sender = await descriptorSender()

@@ -9,7 +9,11 @@ import { logChange } from '../changes/log-change.js'
 export function rollbackCommand(terminal: Terminal): Command {
   return new Command('rollback')
     .description('undo the change of pkctl apply --confirm now; exit status 1 if no change waits')
-    .option('--config <file>', 'configuration, for a change that waited when the machine restarted', defaultConfig)
+    .option(
+      '--config <file>',
+      'configuration file; needed only if the machine restarted while a change waited',
+      defaultConfig,
+    )
     .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
     .option('--json', 'print one JSON object')
     .action(async (flags: { config: string; socket: string; json?: boolean }) => {
