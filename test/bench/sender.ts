@@ -20,7 +20,7 @@ export interface Storm {
   readonly destination: string
   /**
    * Right knocks; packets with a knock's tag and length and nothing else right; packets without even these. Of pkctl's own
-   * knock: its length alone; with the prefix of this minute; made with the identity, by a user that the server does not know.
+   * knock: its length alone; with the prefix of this minute; made with the identity and a key that the server does not know.
    */
   readonly kind: 'knocks' | 'shaped' | 'rubbish' | 'own-length' | 'own-prefix' | 'own-identity'
   /** The server's, for pkctl's own knock. */
