@@ -8,11 +8,11 @@ import { inputOf } from '../../fuzz/worker.js'
 
 const names = targets.map(({ name }) => name)
 
-describe('no input from outside', async () => {
+describe('the readers of input from outside', async () => {
   // The same inputs each time: what fails can be made again, and a change that breaks nothing stays green.
   const { findings, done } = await runFuzzer({ names, seed: 1, runs: null, seconds: null })
   for (const name of names) {
-    it(`breaks the reader ${name}`, () => {
+    it(`no input breaks the reader ${name}`, () => {
       const own = findings.filter(({ target }) => target === name)
       const show = own.map(
         ({ kept, seed, what }) => `${kept ?? `npm run fuzz -- --seed ${seed} --runs 1 ${name}`}: ${what}`,
