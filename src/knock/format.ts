@@ -4,7 +4,8 @@
  * src/config/credentials/credential-types.ts.
  *
  * The packet worker calls `verify` for each packet that the kernel lets through, most of them forged: a format
- * allocates as little as possible for a packet that it refuses, and never throws, whatever the bytes are.
+ * allocates as little as possible for a packet that it refuses, and never throws, whatever the bytes are. It compares a
+ * MAC or hash in constant time: how long a refusal takes must not show how many bytes are right.
  *
  * Sequences of several packets are another kind of knock: sequence-tracker.ts.
  */
@@ -150,7 +151,7 @@ export interface KnockFormat<S = unknown> {
    * Unix seconds, matters only to formats with a rotation.
    */
   firstWord(secret: S, time: number): number
-  /** For a format whose packets begin otherwise in each period of time. */
+  /** For a format whose packets begin otherwise in each period of time. No two of them have packets of one length. */
   readonly rotation?: PacketRotation<S>
   /**
    * Checks the `length` bytes at `at`, which begin with the secret's first word (at a time that
