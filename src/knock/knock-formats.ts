@@ -57,12 +57,29 @@ function signedShapes(format: SignedFormat, credential: ShapedCredential, time: 
   })
 }
 
+/** The verifier looks up packets without a first word of their own by their length alone. */
+function refuseSharedLengths(types: readonly FormatsOfType[]): void {
+  const taken = new Map<number, string>()
+  for (const { type, signed } of types) for (const length of signed?.lengths ?? []) taken.set(length, type)
+  for (const { id, payloadLength, rotation } of types.flatMap(({ formats }) => formats)) {
+    if (!rotation) continue
+    const other = taken.get(payloadLength)
+    if (other !== undefined)
+      throw new Error(
+        `${other} and ${id} both have packets of ${payloadLength} bytes whose first words change with time`,
+      )
+    taken.set(payloadLength, id)
+  }
+}
+
 export class KnockFormats {
   readonly #byType: ReadonlyMap<string, readonly KnockFormat[]>
   readonly #signed: ReadonlyMap<string, SignedFormat>
   readonly all: readonly KnockFormat[]
 
+  /** Throws where two formats whose first words change with time have packets of one length. */
   constructor(types: readonly FormatsOfType[]) {
+    refuseSharedLengths(types)
     this.#byType = new Map(types.map(({ type, formats }) => [type, formats]))
     this.#signed = new Map(types.flatMap(({ type, signed }) => (signed ? [[type, signed]] : [])))
     this.all = types.flatMap(({ formats }) => formats)

@@ -10,6 +10,9 @@ import { ReplayCache } from '../../../src/controller/replay/replay-cache.js'
 import { KnockVerifier } from '../../../src/controller/verify/verifier.js'
 import type { KnockFormat, VerifiedKnock } from '../../../src/knock/format.js'
 import { KnockFormats } from '../../../src/knock/knock-formats.js'
+import { signedFormat } from '../../../src/knock/pk1/signed-format.js'
+import type { SymmetricSecret } from '../../../src/knock/pk1/symmetric.js'
+import { symmetric } from '../../../src/knock/pk1/symmetric.js'
 import { root } from '../../support/commands.js'
 import { readKnockVectors, receiverOf } from '../../support/knock-vectors.js'
 import { credential } from '../config/config-support.js'
@@ -155,6 +158,21 @@ describe('the types of credentials and their formats', () => {
     assert.deepEqual([...new Set(ids)], ids)
     const types = credentialTypes.map(({ type }) => type)
     assert.deepEqual([...new Set(types)], types)
+  })
+
+  it('refuses two formats of one length whose first words change with time', () => {
+    const other: KnockFormat<SymmetricSecret> = { ...symmetric, id: 'other' }
+    const make = (...formats: readonly KnockFormat<SymmetricSecret>[]) =>
+      new KnockFormats([
+        { type: 'ssh', formats: [], signed: signedFormat },
+        ...formats.map(format => ({ type: format.id, formats: [format] })),
+      ])
+    assert.throws(() => make(symmetric, other), /^Error: symmetric and other both have packets of 160 bytes/)
+    assert.throws(() => make({ ...other, payloadLength: 256 }), /ssh and other both have packets of 256 bytes/)
+    assert.throws(() => new KnockFormats([{ type: 'both', formats: [symmetric, other] }]), /symmetric and other/)
+    assert.equal(make(symmetric, { ...other, payloadLength: 161 }).all.length, 2)
+    const { rotation: _, ...steady } = other
+    assert.equal(make(symmetric, steady).all.length, 2)
   })
 
   it('has secrets of each type that its formats share', () => {
