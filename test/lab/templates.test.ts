@@ -92,22 +92,25 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
 
   /** The role on this very machine; only for what ends before it does anything. */
   function locally(variables: string): Promise<Result> {
-    const playbook = path.join(templates, 'ansible/site.yml')
     const inventory = file('here.yml', 'pkctl: { hosts: { localhost: { ansible_connection: local } } }\n')
-    const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, '-e', `@${variables}`, playbook]
+    const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, '-e', `@${variables}`, site]
     return run(argv, { env })
   }
 
-  const play = async (name: string, servers: readonly object[], ...more: string[]) => {
+  const site = path.join(templates, 'ansible/site.yml')
+  const play = (name: string, servers: readonly object[], ...more: string[]) => playOf(site, name, servers, ...more)
+  const playOf = async (playbook: string, name: string, servers: readonly object[], ...more: string[]) => {
     const hosts = servers.map((variables, i) => [`server${i}`, { ansible_connection: 'local', ...variables }])
     const inventory = file(name, JSON.stringify({ pkctl: { hosts: Object.fromEntries(hosts) as object } }))
     const argv = ['ansible-playbook', '--check', '-i', inventory, '-e', python, ...more]
-    return (await run([...argv, path.join(templates, 'ansible/site.yml')], { env })).stdout
+    return (await run([...argv, playbook], { env })).stdout
   }
   const inFile = (key: string) => ({ pkctl_keys: { laptop: key } })
   const inConfiguration = (key: string, option = 'key') => ({
     pkctl_credentials: { laptop: { type: 'pkd', [option]: key, opens: ['ssh'] } },
   })
+
+  const asComment = { ...inConfiguration('keys/laptop', 'key-file'), ...inFile('# secret a') }
 
   for (const [what, own, others] of [
     ['in files', inFile('secret a'), [inFile('secret b'), inFile('secret a')]],
@@ -120,6 +123,7 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
       [inConfiguration('secret b', 'open-secret'), inConfiguration('secret a', 'open-secret')],
     ],
     ['in other letters', inConfiguration('0xabcdef01'), [inConfiguration('secret b'), inConfiguration('0XABCDEF01')]],
+    ['in a file that looks like a comment', asComment, [inFile('secret b'), asComment]],
   ] as const) {
     it(`refuses a key that several servers have, ${what}, and does not show it`, async () => {
       const shared = await play('shared.json', [own, ...others])
@@ -128,6 +132,45 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
       assert.doesNotMatch(shared, /secret [ab]|abcdef/i)
     })
   }
+
+  const playbookOf = (name: string, content: object) =>
+    file(name, JSON.stringify([{ hosts: 'pkctl', gather_facts: false, ...content }]))
+
+  for (const [what, content] of [
+    ['the variables of the play', { vars: inFile('secret a'), roles: [role] }],
+    ['a file of the play', { vars_files: [file('given.json', JSON.stringify(inFile('secret a')))], roles: [role] }],
+    ['the variables of the role', { roles: [{ role, vars: inConfiguration('secret a') }] }],
+  ] as const) {
+    it(`refuses a key that several servers have by ${what}, and does not show it`, async () => {
+      const shared = await playOf(playbookOf('shared.yml', content), 'shared.json', [{}, {}], '-vvv')
+      assert.match(shared, /server0.*FAILED.*also that of server1; a captured knock/s)
+      assert.match(shared, /server1.*FAILED.*also that of server0;/s)
+      assert.doesNotMatch(shared, /secret a/)
+    })
+  }
+
+  it('takes a key of the play that each server has for itself', async () => {
+    const roles = [{ role, vars: inFile('{{ own_key }}') }]
+    const own = await playOf(playbookOf('own.yml', { roles }), 'own.json', [{ own_key: 'a' }, { own_key: 'b' }])
+    assert.doesNotMatch(own, /also that of/)
+    assert.match(own, /Check the machine/)
+  })
+
+  it('refuses a key of the inventory before the other server has its turn', async () => {
+    const [one, other] = [inFile('secret a'), inConfiguration('secret b')]
+    const playbook = playbookOf('serial.yml', { serial: 1, roles: [role] })
+    assert.match(await playOf(playbook, 'serial.json', [one, other, one]), /server0.*FAILED.*also that of server2;/s)
+  })
+
+  it('takes files of public keys, of revoked keys and of comments that several servers have', async () => {
+    const line = `ssh-ed25519 ${Buffer.from('\0\0\0\x0bssh-ed25519').toString('base64')} alice`
+    for (const shared of [line, `cert-authority,opens="ssh" ${line}`, `# of the office\n${line}`, 'SSHKRL\n', '\n']) {
+      const servers = ['secret a', 'secret b'].map(key => ({ pkctl_keys: { laptop: key, users: shared } }))
+      const allowed = await play('public.json', servers)
+      assert.doesNotMatch(allowed, /also that of/)
+      assert.match(allowed, /Check the machine/)
+    }
+  })
 
   it('takes a key of its own for each server, equal ones if that is allowed, and those of machines that only knock', async () => {
     const one = inConfiguration('secret a')
