@@ -3,6 +3,7 @@
  * boot in which it was made, a process waits to roll it back: see src/safety/rollback.ts. A restart ends that process. The
  * file outlives it, so that after a restart without a confirmation the services are what they were before the change.
  */
+import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/index.js'
@@ -32,9 +33,13 @@ export interface UnconfirmedChange {
   readonly units: ChangedUnits
 }
 
-interface Written extends UnconfirmedChange {
+export interface WrittenChange extends UnconfirmedChange {
   /** The boot in which it was made, as the kernel names it. */
   readonly boot: string
+  /** Tells it from all others that were written. */
+  readonly mark: string
+  /** The process of the command that wrote it. */
+  readonly writer: string
 }
 
 /** It has no secret: services, and lines of authorized keys. */
@@ -43,12 +48,13 @@ const publicMode = 0o644
 const fileOf = (config: string) => `${path.resolve(config)}.unconfirmed`
 
 /**
- * Those who can read the configuration can read it. Throws the system's error: EEXIST where it is to be the `first` and another
- * command has written one, also at the same moment.
+ * Returns the mark of what is written. Those who can read the configuration can read it. Throws the system's error: EEXIST where
+ * another command has written a change and still runs, also at the same moment. `mine` is the mark of one that gives way.
  */
-export function writeUnconfirmed(config: string, change: UnconfirmedChange, how: 'first' | 'next' = 'next'): void {
+export function writeUnconfirmed(config: string, change: UnconfirmedChange, mine?: string): string {
   const file = fileOf(config)
-  const written: Written = { boot: bootId(), ...change }
+  const mark = randomUUID()
+  const written: WrittenChange = { boot: bootId(), mark, writer: processName(process.pid) ?? '', ...change }
   const prepare = (handle: number) => {
     const there = fs.statSync(config, { throwIfNoEntry: false })
     shareFile(handle, file, there ?? fs.statSync(path.dirname(file)))
@@ -57,17 +63,40 @@ export function writeUnconfirmed(config: string, change: UnconfirmedChange, how:
   }
   const options = { mode: privateMode, sync: true, prepare }
   const text = `${JSON.stringify(written)}\n`
-  // What cannot be read is of no change, and gives way.
-  if (how === 'next' || (fs.existsSync(file) && readUnconfirmed(config) === undefined)) replaceFile(file, text, options)
+  // What cannot be read is of no change, and gives way, as that of an earlier boot does, and what was left behind.
+  if (fs.existsSync(file) && !isMarkedByAnother(config, mine)) replaceFile(file, text, options)
   else createFile(file, text, { ...options, temporary: `${file}.${process.pid}.new` })
+  return mark
 }
 
-export function removeUnconfirmed(config: string): void {
-  fs.rmSync(fileOf(config), { force: true })
+/** Whether a change other than that with the mark `mine` is being made. Throws the system's error. */
+export function isMarkedByAnother(config: string, mine: string | undefined): boolean {
+  const written = readUnconfirmed(config)
+  if (written?.boot !== bootId() || written.mark === mine) return false
+  return processName(Number.parseInt(written.writer)) === written.writer
+}
+
+/** Whether a change of this boot is written. Throws the system's error. */
+export const isWritten = (config: string): boolean => readUnconfirmed(config)?.boot === bootId()
+
+/** The number of a process, and when it started, in clock ticks since the boot; undefined where there is none. */
+function processName(pid: number): string | undefined {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name of the program can have spaces and parentheses: proc_pid_stat(5).
+    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+  } catch {
+    return undefined
+  }
+}
+
+/** Removes the change with this mark; one of another command stays. */
+export function removeUnconfirmed(config: string, mark: string | undefined): void {
+  if (mark !== undefined && readUnconfirmed(config)?.mark === mark) fs.rmSync(fileOf(config), { force: true })
 }
 
 /** The change that waited when the machine restarted; undefined where there is none. Throws the system's error. */
-export function outlivedChange(config: string): UnconfirmedChange | undefined {
+export function outlivedChange(config: string): WrittenChange | undefined {
   const written = readUnconfirmed(config)
   // In a container, the kernel and its boot go on; the process that waited has made its directory in /run.
   const isOfThisBoot = written?.boot === bootId() && fs.existsSync(rollbackDirectory)
@@ -75,11 +104,11 @@ export function outlivedChange(config: string): UnconfirmedChange | undefined {
 }
 
 /** A change of any boot; one of this boot may still have its process. Throws the system's error. */
-export const writtenChange = (config: string): UnconfirmedChange | undefined => readUnconfirmed(config)
+export const writtenChange = (config: string): WrittenChange | undefined => readUnconfirmed(config)
 
-function readUnconfirmed(config: string): Written | undefined {
+function readUnconfirmed(config: string): WrittenChange | undefined {
   try {
-    return JSON.parse(fs.readFileSync(fileOf(config), 'utf8')) as Written
+    return JSON.parse(fs.readFileSync(fileOf(config), 'utf8')) as WrittenChange
   } catch (error) {
     // It is written as a whole or not at all.
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined

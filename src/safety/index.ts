@@ -11,6 +11,7 @@ export {
   rollBackNow,
   rollBackOutlived,
   rollbackState,
+  unconfirmed,
 } from './rollback.js'
 export { restoreFiles } from './undo-files.js'
 export type { Session } from './ssh-session.js'

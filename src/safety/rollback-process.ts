@@ -41,7 +41,7 @@ async function answer(message: unknown): Promise<Answer> {
       if (state !== 'waiting') return tooLate
       state = 'confirmed'
       clearTimeout(timer)
-      removeUnconfirmed(saved.config)
+      removeUnconfirmed(saved.config, saved.mark)
       forget()
       setTimeout(() => process.exit(0), lingerMilliseconds)
       return { ok: true, result: { ...waiting, daemonSocket } }
@@ -79,7 +79,8 @@ async function undo(why?: 'ended'): Promise<readonly string[] | undefined> {
       undone = details
       await undoAround(saved, saved.daemonSocket)
       // At the end of the boot, a configuration that a user wrote still says what was not confirmed, for the next boot.
-      if (saved.files.length > 0 || why === undefined || !(await isStopping())) removeUnconfirmed(saved.config)
+      if (saved.files.length > 0 || why === undefined || !(await isStopping()))
+        removeUnconfirmed(saved.config, saved.mark)
       await say('warning', `a change that was not confirmed is rolled back: ${details.join('; ') || 'nothing to undo'}`)
       break
     } catch (error) {

@@ -7,8 +7,15 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { ChangedUnits, EarlierFile, UnconfirmedChange } from '../config/unconfirmed-change.js'
-import { outlivedChange, removeUnconfirmed, writeUnconfirmed, writtenChange } from '../config/unconfirmed-change.js'
+import type { ChangedUnits, EarlierFile, WrittenChange } from '../config/unconfirmed-change.js'
+import {
+  isMarkedByAnother,
+  isWritten,
+  outlivedChange,
+  removeUnconfirmed,
+  writeUnconfirmed,
+  writtenChange,
+} from '../config/unconfirmed-change.js'
 import { maskAddress, splitPrefix } from '../net/index.js'
 import { FirewallError } from '../nft/nft-errors.js'
 import type { FirewallResult, Firewall, ServiceGrant, ServicePlan, ServiceSpec } from '../nft/index.js'
@@ -16,10 +23,12 @@ import { prefixesDiffer, grantPrefix } from '../nft/index.js'
 import { ask, reasonOf, rollbackDirectory as directory, UserError } from '../util/index.js'
 import type { rollbackRequests, Waiting } from './ask-rollback-process.js'
 import { undoAround } from './undo-files.js'
-import { askWhatWaits, codeOf, rollbackSocket, unconfirmedChange } from './ask-rollback-process.js'
+import { askWhatWaits, codeOf, goOn, isNoProcess, rollbackSocket, unconfirmedChange } from './ask-rollback-process.js'
 
 /** What rolling back needs to know. */
 export interface RollbackState {
+  /** Of the written change; undefined where it could not be written. */
+  readonly mark?: string | undefined
   /** Seconds until the change is rolled back. */
   readonly seconds: number
   /** Where the daemon is notified of the rollback. */
@@ -67,24 +76,27 @@ export function rollbackState(
 }
 
 /** Throws while another change waits to be confirmed. */
-export async function refuseWhileUnconfirmed(): Promise<void> {
+export async function refuseWhileUnconfirmed(config: string): Promise<void> {
   const waiting = await unconfirmedChange()
   if (waiting === undefined) return
-  if (waiting === 'silent') throw silent()
-  throw new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
+  throw waiting === 'silent' ? silent(config) : unconfirmed()
 }
+
+export const unconfirmed = () =>
+  new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
 
 const armWithinMilliseconds = 15_000
 
 /**
  * Starts the process that rolls back. Resolves when it waits, to a warning where a restart of the machine would keep the
- * change; before that, nothing may be changed. `alsoAdded` are services that the kernel has already, and the configuration
- * had not.
+ * change; before that, nothing may be changed. `around` is what the caller has written of the change before.
  */
-export async function arm(saved: RollbackState, alsoAdded: readonly string[] = []): Promise<string | undefined> {
-  await refuseWhileUnconfirmed()
+export async function arm(state: RollbackState, around?: Begun): Promise<string | undefined> {
+  await refuseWhileUnconfirmed(state.config)
+  if (isMarkedByAnother(state.config, around?.mark)) throw unconfirmed()
   makeDirectory()
-  const warning = remember(saved, alsoAdded)
+  const { mark, warning } = remember(state, around)
+  const saved = { ...state, mark }
   const program = fileURLToPath(new URL('rollback-process.js', import.meta.url))
   const child = spawn(process.execPath, [program], { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] })
   // A process that ends before it has read everything is reported by its exit.
@@ -104,7 +116,7 @@ export async function arm(saved: RollbackState, alsoAdded: readonly string[] = [
     return warning
   } catch (error) {
     child.kill('SIGKILL')
-    removeUnconfirmed(saved.config)
+    removeUnconfirmed(saved.config, mark)
     throw error
   } finally {
     child.removeAllListeners()
@@ -113,16 +125,23 @@ export async function arm(saved: RollbackState, alsoAdded: readonly string[] = [
   }
 }
 
+interface Begun {
+  /** Services that the kernel has already, and the configuration had not. */
+  readonly added: readonly string[]
+  readonly mark: string | undefined
+}
+
 /** Where the configuration cannot be written, as in an image that is read-only, the change still waits in this boot. */
 function remember(
   { config, services, added, files, units }: RollbackState,
-  also: readonly string[],
-): string | undefined {
+  begun: Begun | undefined,
+): { readonly mark?: string; readonly warning?: string } {
+  const all = [...new Set([...added, ...(begun?.added ?? [])])]
   try {
-    writeUnconfirmed(config, { services, added: [...new Set([...added, ...also])], files, units })
-    return undefined
+    return { mark: writeUnconfirmed(config, { services, added: all, files, units }, begun?.mark) }
   } catch (error) {
-    return `a restart of the machine before pkctl confirm keeps the change: ${reasonOf(error)}`
+    if (codeOf(error) === 'EEXIST') throw unconfirmed()
+    return { warning: `a restart of the machine before pkctl confirm keeps the change: ${reasonOf(error)}` }
   }
 }
 
@@ -156,32 +175,38 @@ type Outlived = 'restart' | 'process'
 
 /** Keeps a change that no process waits for; undefined where there is none. */
 export async function confirmOutlived(config: string): Promise<Outlived | undefined> {
-  const outlived = outlivedChange(config) ? 'restart' : (await leftChange(config)) ? 'process' : undefined
-  if (outlived !== undefined) removeUnconfirmed(config)
-  return outlived
+  const outlived = outlivedChange(config)
+  const change = outlived ?? (await leftChange(config))
+  removeUnconfirmed(config, change?.mark)
+  return outlived ? 'restart' : change && 'process'
 }
 
 /** A change whose process was killed before it could roll it back. */
-async function leftChange(config: string): Promise<UnconfirmedChange | undefined> {
+async function leftChange(config: string): Promise<WrittenChange | undefined> {
   const change = writtenChange(config)
-  return change !== undefined && (await isAbandoned()) ? change : undefined
+  return change !== undefined && (await isAbandoned(config)) ? change : undefined
 }
 
 /** Throws where the process stands still: what it does when it goes on must not meet what a command has done meanwhile. */
-const isAbandoned = (): Promise<boolean> =>
+const isAbandoned = (config: string): Promise<boolean> =>
   askWhatWaits().then(
     () => false,
     (error: unknown) => {
-      if (codeOf(error) === 'ETIMEDOUT') throw silent()
-      return ['ENOENT', 'ECONNREFUSED'].includes(codeOf(error) ?? '')
+      if (isNoProcess(error)) return true
+      if (codeOf(error) === 'EACCES') return false
+      throw silent(config)
     },
   )
 
-const silent = () =>
-  new UserError(
+/** The process may have the only copy of the state before the change: it is to be ended only where that is written, too. */
+const silent = (config?: string) => {
+  const orEnd =
+    '; or end it by pkill -KILL -x pkctl-rollback, then pkctl rollback or pkctl confirm: the grants that it would restore are lost then'
+  return new UserError(
     'the process that would roll the change back does not answer',
-    'pkill -CONT -x pkctl-rollback lets it go on; or end it by pkill -KILL -x pkctl-rollback, then pkctl rollback or pkctl confirm',
+    `${goOn} lets it go on${config !== undefined && isWritten(config) ? orEnd : ''}`,
   )
+}
 
 /** Undoes a change whose process was killed; undefined where there is none. Grants that it replaced are not known. */
 export async function rollBackLeft(
@@ -193,7 +218,7 @@ export async function rollBackLeft(
   if (change === undefined) return undefined
   const { details } = await rollBack(firewall, { ...change, grants: [], made: [] }, 0)
   await undoAround(change, daemonSocket)
-  removeUnconfirmed(config)
+  removeUnconfirmed(config, change.mark)
   return details
 }
 
@@ -209,7 +234,7 @@ export async function rollBackOutlived(
   if (change === undefined) return undefined
   if (change.files.length === 0) return 'written by hand'
   await undoAround(change, daemonSocket)
-  removeUnconfirmed(config)
+  removeUnconfirmed(config, change.mark)
   return 'rolled back'
 }
 
@@ -226,10 +251,8 @@ async function askWaiting(request: (typeof rollbackRequests)[number]): Promise<u
     await askWhatWaits()
     answer = await ask(rollbackSocket, { request }, rollBackMilliseconds)
   } catch (error) {
-    const code = codeOf(error)
-    if (code === 'ETIMEDOUT') throw silent()
-    if (code === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
-    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error
+    if (codeOf(error) === 'EACCES') throw new UserError(`no right to ask at ${rollbackSocket}`, 'run as root')
+    if (!isNoProcess(error)) throw silent()
     const hint = 'if one did, its time is over and it was rolled back; pkctl list shows what is active'
     throw new UserError('no change waits to be confirmed', hint)
   }

@@ -89,6 +89,40 @@ describe('a change that waits for its confirmation', () => {
     assert.equal(await isOpen(), 'timeout')
   })
 
+  it('its process stands still, and has the only copy of the state before: no command says how to end it', async () => {
+    const id = await apply('1h')
+    const written = fs.readFileSync(`${config}.unconfirmed`)
+    process.kill(id, 'SIGSTOP')
+    const end = /pkill -KILL -x pkctl-rollback.*the grants that it would restore are lost/
+    assert.match((await pk('apply', config)).stderr, end)
+    fs.rmSync(`${config}.unconfirmed`)
+    const asked = [pk('apply', config), pk('rollback', '--config', config), pk('confirm', '--config', config)]
+    for (const { status, stderr } of await Promise.all(asked)) {
+      assert.equal(status, 1, stderr)
+      assert.match(stderr, /pkill -CONT -x pkctl-rollback lets it go on$/m)
+    }
+    fs.writeFileSync(`${config}.unconfirmed`, written)
+    process.kill(id, 'SIGCONT')
+    await until(async () => (await pk('rollback', '--config', config)).status === 0)
+  })
+
+  it('another command has written its change, and its process does not wait yet: no second one begins', async () => {
+    process.kill(await apply('1h'), 'SIGKILL')
+    await until(() => waiting().length === 0)
+    const stat = fs.readFileSync('/proc/self/stat', 'latin1').split(/\) |\s/)
+    const left = JSON.parse(fs.readFileSync(`${config}.unconfirmed`, 'utf8')) as object
+    const written = JSON.stringify({ ...left, writer: `${process.pid} ${stat[21]}` })
+    fs.writeFileSync(`${config}.unconfirmed`, written)
+    fs.writeFileSync(config, `${services}\n  web: { port: 80 }\n`)
+    const second = await pk('apply', config, '--confirm', '1h')
+    assert.equal(second.status, 1, second.stderr)
+    assert.match(second.stderr, /an earlier change is not confirmed yet/)
+    assert.equal(fs.readFileSync(`${config}.unconfirmed`, 'utf8'), written)
+    assert.deepEqual(waiting(), [])
+    fs.writeFileSync(`${config}.unconfirmed`, JSON.stringify(left))
+    assert.equal((await pk('apply', config, '--confirm', '1h')).status, 0, 'one that was left behind gives way')
+  })
+
   it('its process stands still beyond its time: the change stays, and is rolled back when the process goes on', async () => {
     const id = await apply('2s')
     process.kill(id, 'SIGSTOP')

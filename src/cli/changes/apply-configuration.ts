@@ -1,7 +1,7 @@
 /** The services of a configuration in the kernel, guarded against a lockout and, if wanted, until a confirmation. */
 import { loadConfig } from '../../config/index.js'
 import type { UnconfirmedChange } from '../../config/unconfirmed-change.js'
-import { removeUnconfirmed } from '../../config/unconfirmed-change.js'
+import { removeUnconfirmed, writtenChange } from '../../config/unconfirmed-change.js'
 import { savedCopy } from '../../controller/ruleset/saved-services.js'
 import type { FirewallResult, ServiceGrant, ServicePlan } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
@@ -19,7 +19,10 @@ interface ApplyOptions extends LockoutFlags {
   /** Seconds until a change that is not confirmed is rolled back. */
   readonly confirmWithin?: number | undefined
   /** What the change makes outside of the ruleset, and a rollback undoes. */
-  readonly around?: Pick<UnconfirmedChange, 'added' | 'files' | 'units'>
+  readonly around?: Pick<UnconfirmedChange, 'added' | 'files' | 'units'> & {
+    /** Of what the caller has written before. */
+    readonly mark: string | undefined
+  }
   /** Of the daemon to notify; by default that of the configuration. */
   readonly socket?: string
 }
@@ -44,7 +47,8 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
   await warnOfUnopenedServices(terminal, config)
   const remove = options.prune ? ('others' as const) : []
   const daemonSocket = options.socket ?? config.socket.path
-  if (!options.dryRun) await refuseWhileUnconfirmed()
+  if (!options.dryRun) await refuseWhileUnconfirmed(config.file)
+  const earlier = options.dryRun ? undefined : writtenChange(config.file)
   const firewall = realFirewall(options)
   const rollback = { armed: false }
   let sessionGrants: readonly ServiceGrant[] = []
@@ -55,7 +59,7 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
       const kept = around ? [savedCopy(config.stateDirectory)] : []
       const outside = { files: [...(around?.files ?? []), ...kept], units: around?.units ?? noUnits }
       const of = { seconds, daemonSocket, config: config.file, ...outside }
-      const warning = await arm(rollbackState(plan, sessionGrants, replaced, of), around?.added)
+      const warning = await arm(rollbackState(plan, sessionGrants, replaced, of), around)
       if (warning !== undefined) terminal.warn(warning)
       rollback.armed = true
     }
@@ -76,8 +80,8 @@ export async function applyConfiguration(terminal: Terminal, file: string, optio
     for (const { service, source, secondsLeft: seconds } of sessionGrants)
       await logChange(daemonSocket, grantedText(source, service, seconds), { action: 'add', service, source, seconds })
   }
-  // A change of an earlier boot is decided by this one.
-  if (!rollback.armed && !options.dryRun) removeUnconfirmed(config.file)
+  // A change of an earlier boot is decided by this one, but not what another command has begun meanwhile.
+  if (!rollback.armed) removeUnconfirmed(config.file, earlier?.mark)
   const confirmWithin = rollback.armed ? seconds : undefined
   return { ...result, file: config.file, socket: daemonSocket, sessionGrants, confirmWithin }
 }

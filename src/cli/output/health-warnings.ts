@@ -1,6 +1,7 @@
 /** What may be wrong with the daemon and the ruleset, in sentences, for `pkctl status` and `pkctl watch`. */
 import type { Status } from '../../controller/index.js'
 import type { Unconfirmed } from '../../safety/ask-rollback-process.js'
+import { goOn } from '../../safety/ask-rollback-process.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 
 export function selfTestLines({ result, because = '', passedAt }: NonNullable<Status['selfTest']>): string[] {
@@ -17,7 +18,7 @@ export const waitingLines = (change: Unconfirmed | undefined): string[] =>
   change === undefined
     ? []
     : change === 'silent'
-      ? ['a change waits, and the process that would undo it does not answer']
+      ? [`a change waits, and its process stands still: ${goOn}`]
       : [`a change is rolled back in ${durationText(change)}: pkctl confirm keeps it, pkctl rollback undoes it`]
 
 export function grantCheckLines({ grantCheck }: Status): string[] {

@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import type { EarlierFile, UnconfirmedChange } from '../../config/unconfirmed-change.js'
 import { removeUnconfirmed, writeUnconfirmed, writtenChange } from '../../config/unconfirmed-change.js'
-import { confirm, refuseWhileUnconfirmed, restoreFiles } from '../../safety/index.js'
+import { confirm, refuseWhileUnconfirmed, restoreFiles, unconfirmed } from '../../safety/index.js'
 import type { KeyPlace } from '../../users/index.js'
 import { addUser, keyPlaces, placeFor, publicKeyIn } from '../../users/index.js'
 import type { Terminal } from '../../util/index.js'
@@ -37,14 +37,15 @@ export async function carryOut(terminal: Terminal, plan: SetupPlan): Promise<Set
 async function close(terminal: Terminal, plan: SetupPlan): Promise<Pick<SetupOutcome, 'applied' | 'invitation'>> {
   const { config, file, allowMe, allowMeFor, service, credential, knocker, start } = plan
   const confirmWithin = plan.confirmWithin ?? (start ? startSeconds : undefined)
-  await refuseWhileUnconfirmed()
+  await refuseWhileUnconfirmed(config)
   makeDirectory(path.dirname(config))
   refuseMeanwhile(config, file)
   const made: EarlierFile = { path: file, text: null }
   const keys = asItIs(plan.keys)
   const change = { added: [service], units: start ? await unitsToChange() : { enabled: [], started: [] } }
   // First of all, so that a restart at any moment leaves the port as it was.
-  if (confirmWithin !== undefined) remember(config, { services: [], ...change, files: [made, keys] })
+  const mark =
+    confirmWithin === undefined ? undefined : remember(config, { services: [], ...change, files: [made, keys] })
   // What is undone: not a file that another program made before this one could.
   const files: EarlierFile[] = []
   try {
@@ -54,14 +55,14 @@ async function close(terminal: Terminal, plan: SetupPlan): Promise<Pick<SetupOut
     files.push(keys)
     addKeys(terminal, plan, placeFor(keyPlaces(config), credential, config))
     files[1] = { ...keys, written: fs.readFileSync(plan.keys, 'utf8') }
-    const around = { ...change, files }
+    const around = { ...change, files, mark }
     const { line: invitation } = invitationFor(knocker.name, plan.host, config)
     const whom = { allowMe, ...(allowMeFor === undefined ? {} : { for: allowMeFor }) }
     const applied = await applyConfiguration(terminal, config, { ...whom, confirmWithin, around })
     return { applied, invitation }
   } catch (error) {
     restoreFiles(files)
-    if (confirmWithin !== undefined) removeUnconfirmed(config)
+    removeUnconfirmed(config, mark)
     throw error
   }
 }
@@ -72,18 +73,15 @@ function refuseMeanwhile(config: string, file: string): void {
   if (fs.existsSync(file)) throw new UserError(`${file} is there already`, 'run pkctl setup again')
 }
 
-const remember = (config: string, change: UnconfirmedChange): void => {
+/** Returns the mark of what it wrote. */
+const remember = (config: string, change: UnconfirmedChange): string =>
   orAsRoot(config, () => {
     try {
-      writeUnconfirmed(config, change, 'first')
+      return writeUnconfirmed(config, change)
     } catch (error) {
       throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? unconfirmed() : error
     }
   })
-}
-
-const unconfirmed = () =>
-  new UserError('an earlier change is not confirmed yet', 'pkctl confirm keeps it; pkctl rollback undoes it')
 
 function orAsRoot<T>(config: string, work: () => T): T {
   try {

@@ -17,7 +17,7 @@ export interface View {
   readonly at: number
   /** Undefined where the daemon does not answer. */
   readonly status: Status | undefined
-  /** In how many seconds a change that waits is rolled back; null where none does. */
+  /** Of a change that waits; undefined where none does. */
   readonly unconfirmed: Unconfirmed | undefined
   /** Why parts of the view are missing. */
   readonly problems: readonly string[]

@@ -127,6 +127,23 @@ describe('pkctl setup', () => {
     assert.deepEqual(fs.readdirSync(path.dirname(plan.config)), ['pkctl.yaml', 'pkctl.yaml.unconfirmed'])
   })
 
+  it('leaves the mark of another command, also where it fails after its own', async () => {
+    const plan = planned('marked')
+    const marker = `${plan.config}.unconfirmed`
+    const marks: string[] = []
+    const failing = {
+      ...plan,
+      get text(): string {
+        marks.push(fs.readFileSync(marker, 'utf8'))
+        fs.writeFileSync(marker, JSON.stringify({ mark: 'of another command' }))
+        throw new Error('the disk is full')
+      },
+    }
+    await assert.rejects(carryOut(terminal, failing), /the disk is full/)
+    assert.match(marks.join(), /"added":\["ssh"\]/)
+    assert.equal(fs.readFileSync(marker, 'utf8'), '{"mark":"of another command"}')
+  })
+
   it('says how to run it where the directory of the configuration cannot be written', async () => {
     const plan = planned('closed')
     // In the place of the temporary file.

@@ -92,7 +92,7 @@ describe('the screen of pkctl watch', () => {
     ])
       assert.match(head, said)
     const silent = drawScreen(view({ status, problems: [], unconfirmed: 'silent' }), undefined, layout).join('\n')
-    assert.match(silent, /^a change waits, and the process that would undo it does not answer$/m)
+    assert.match(silent, /^a change waits, and its process stands still: pkill -CONT -x pkctl-rollback$/m)
     const well = drawScreen(view({ status, problems: [] }), undefined, layout)
     assert.equal(well.indexOf(''), 2, 'nothing more where all is well')
   })

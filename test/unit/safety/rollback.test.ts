@@ -4,6 +4,7 @@ import { Firewall } from '../../../src/nft/reconcile/firewall.js'
 import type { ServicePlan } from '../../../src/nft/reconcile/service-plan.js'
 import type { ServiceGrant } from '../../../src/nft/table/grant-elements.js'
 import type { RollbackState } from '../../../src/safety/rollback.js'
+import { unconfirmedChange } from '../../../src/safety/ask-rollback-process.js'
 import { rollBack, rollbackState } from '../../../src/safety/rollback.js'
 import { FakeNft, fakeRuleset } from '../../support/fake-nft.js'
 import { service } from '../../support/firewall-tools.js'
@@ -43,6 +44,23 @@ describe('a rollback', () => {
         grants.map(grant => ({ service: 'ssh', ...grant })),
         after,
       )
+    })
+  }
+})
+
+describe('whether a change waits', () => {
+  const isRoot = process.geteuid?.() === 0
+  for (const [code, said] of [
+    ['ENOENT', undefined],
+    ['ECONNREFUSED', undefined],
+    ['EACCES', isRoot ? 'silent' : undefined],
+    ['ETIMEDOUT', 'silent'],
+    ['EAGAIN', 'silent'],
+    ['ECONNRESET', 'silent'],
+  ] as const) {
+    it(`is ${said === undefined ? 'denied' : 'not denied'} after ${code}`, async () => {
+      const refused = Object.assign(new Error('no'), { code })
+      assert.equal(await unconfirmedChange(() => Promise.reject(refused)), said)
     })
   }
 })
