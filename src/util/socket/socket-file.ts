@@ -63,7 +63,10 @@ export async function removeStale(socketPath: string): Promise<void> {
   fs.rmSync(socketPath, { force: true })
 }
 
-/** Whether a process serves the socket. */
+/** What the system says where no process serves a socket. After another error, such as EAGAIN of a full queue, one may. */
+const unserved = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
+
+/** Whether a process serves the socket, or may do so. */
 export async function isAnswering(socketPath: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = net.connect(socketPath)
@@ -71,8 +74,8 @@ export async function isAnswering(socketPath: string): Promise<boolean> {
       connection.destroy()
       resolve(true)
     })
-    connection.on('error', () => {
-      resolve(false)
+    connection.on('error', (error: NodeJS.ErrnoException) => {
+      resolve(!unserved.includes(error.code ?? ''))
     })
   })
 }

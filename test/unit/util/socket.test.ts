@@ -4,8 +4,10 @@ import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { ask } from '../../../src/util/socket/client.js'
 import { listen } from '../../../src/util/socket/server.js'
+import { isAnswering, removeStale } from '../../../src/util/socket/socket-file.js'
 
 it('who asks and never reads the answer keeps nobody out for long', async () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-socket-'))
@@ -98,4 +100,37 @@ describe('a request', () => {
     assert.deepEqual(await waiting[0], refusal)
     assert.deepEqual(JSON.parse((await waiting[1]) as string), refusal)
   })
+})
+
+/** Listens, and never accepts a connection. */
+const standingStill = `
+  const { workerData, parentPort } = require('node:worker_threads')
+  require('node:net').createServer().listen({ path: workerData, backlog: 1 }, () => {
+    parentPort.postMessage('listening')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })`
+
+it('a socket whose queue is full is served: it is not removed, and a stale one is', async () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-socket-'))
+  const file = path.join(directory, 'socket')
+  assert.equal(await isAnswering(file), false)
+  assert.equal(await isAnswering(path.join(directory, 'missing', 'socket')), false)
+  const worker = new Worker(standingStill, { eval: true, workerData: file })
+  const waiting: net.Socket[] = []
+  try {
+    await new Promise(done => worker.once('message', done))
+    const refused = new Promise<NodeJS.ErrnoException>(done => {
+      for (let i = 0; i < 8; i++) waiting.push(net.connect(file).on('error', done))
+    })
+    assert.equal((await refused).code, 'EAGAIN')
+    assert.equal(await isAnswering(file), true)
+    await assert.rejects(removeStale(file), { name: 'SocketError', problem: 'in-use' })
+    await worker.terminate()
+    await removeStale(file)
+    assert.equal(fs.existsSync(file), false)
+  } finally {
+    for (const connection of waiting) connection.destroy()
+    await worker.terminate()
+    fs.rmSync(directory, { recursive: true })
+  }
 })
