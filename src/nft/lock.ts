@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import { inDirectory, openThere } from '../util/index.js'
 
 /**
  * Runs `work` while no other process that uses the same file runs its own. Rejects with a LockError when it has waited for
@@ -115,13 +116,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
 
 /** Undefined for those who have no need of it, because nft will refuse them. */
 function openLock(file: string): number | undefined {
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 })
-    return openOrMake(file)
+    return inDirectory(file, openOrMake)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EACCES' && code !== 'EPERM') throw error
@@ -134,7 +135,7 @@ function openLock(file: string): number | undefined {
 
 /**
  * The daemon has a user of its own, and the directory is that user's: what root makes there must be open to the daemon,
- * and a link that the daemon put there must lead root nowhere.
+ * and a link or another file that the daemon put there must lead root nowhere.
  */
 function openOrMake(file: string): number {
   try {
@@ -145,17 +146,8 @@ function openOrMake(file: string): number {
     return descriptor
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return openThere(file)
+    return openThere(file, O_RDWR)
   }
-}
-
-/** Another name of the file may be that of a file elsewhere. */
-function openThere(file: string): number {
-  const descriptor = fs.openSync(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
-  const there = fs.fstatSync(descriptor)
-  if (there.isFile() && there.nlink === 1) return descriptor
-  fs.closeSync(descriptor)
-  throw new Error(`${file} is not the lock of pkctl: it is no regular file, or has another name`)
 }
 
 const netAdmin = 1n << 12n

@@ -8,7 +8,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 
 /** open(2): only names the directory. Node has no constant for it. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants
 const sticky = 0o1000
 /** As Linux. */

@@ -29,6 +29,7 @@ export {
   openNamed,
   openNamedToRead,
   openOwnedToRead,
+  openThere,
   ownerHint,
   readNamed,
   readOwned,

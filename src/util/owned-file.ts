@@ -6,9 +6,9 @@
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { inDirectory, makeDirectory } from './in-directory.js'
+import { inDirectory, makeDirectory, O_PATH } from './in-directory.js'
 
-const { O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants
+const { O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = fs.constants
 
 /** More than any state needs: another user may have left a file without end. */
 const mostStateBytes = 512 * 1024 * 1024
@@ -110,8 +110,8 @@ export function ownerHint(error: unknown): string | undefined {
   return `as root: chown -h ${process.geteuid?.()}:${process.getegid?.()} ${path}`
 }
 
-/** O_NONBLOCK: a pipe in the place of the file would be waited for. */
-function openThere(file: string, flags: number): number {
+/** Opens a file that is there, by the name that inDirectory gives. O_NONBLOCK: a pipe in its place would be waited for. */
+export function openThere(file: string, flags: number): number {
   for (let left = openAttempts; ; left--) {
     const descriptor = fs.openSync(file, flags | O_NOFOLLOW | O_NONBLOCK)
     const there = fs.fstatSync(descriptor)
@@ -134,6 +134,17 @@ const awaitRename = (directory: string): void => {
 /** A file that is replaced at this moment is opened again. */
 const openAttempts = 5
 
-/** Whether the file has the name by which it was opened: one that was taken away is not among the names that are counted. */
-const isOpenAs = (file: string, descriptor: number): boolean =>
-  path.basename(fs.readlinkSync(`/proc/self/fd/${descriptor}`)) === path.basename(file)
+/**
+ * Whether the file has the name by which it was opened, in the same directory: one that was taken away is not among the names
+ * that are counted, and one in another directory can be taken away there meanwhile.
+ */
+function isOpenAs(file: string, descriptor: number): boolean {
+  const directory = fs.openSync(path.dirname(file), O_PATH | O_DIRECTORY)
+  try {
+    return placeOf(descriptor) === path.join(placeOf(directory), path.basename(file))
+  } finally {
+    fs.closeSync(directory)
+  }
+}
+
+const placeOf = (descriptor: number): string => fs.readlinkSync(`/proc/self/fd/${descriptor}`)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import * as fs from 'node:fs'
+import fsItself, * as fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
 import path from 'node:path'
-import { after, describe, it } from 'node:test'
+import { after, describe, it, mock } from 'node:test'
 import { fileLock, rulesetLock } from '../../../src/nft/lock.js'
 import { sleep } from '../../support/commands.js'
 
@@ -89,5 +90,25 @@ describe('fileLock', () => {
       assert.equal(fs.readFileSync(precious, 'utf8'), 'kept')
       fs.rmSync(planted)
     }
+  })
+
+  it('is no file whose name here is taken away before its names are counted', async () => {
+    const precious = path.join(directory, 'kept')
+    fs.writeFileSync(precious, 'kept')
+    const planted = path.join(directory, 'taken-away.lock')
+    fs.linkSync(precious, planted)
+    const { fstatSync } = fsItself
+    mock.method(fsItself, 'fstatSync', (descriptor: number) => {
+      if (fs.readlinkSync(`/proc/self/fd/${descriptor}`) === planted) fs.rmSync(planted)
+      return fstatSync(descriptor)
+    })
+    syncBuiltinESMExports()
+    try {
+      await assert.rejects(fileLock(planted)(() => assert.fail('it ran')))
+    } finally {
+      mock.restoreAll()
+      syncBuiltinESMExports()
+    }
+    assert.equal(fs.readFileSync(precious, 'utf8'), 'kept')
   })
 })

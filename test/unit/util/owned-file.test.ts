@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import * as fs from 'node:fs'
+import fsItself, * as fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import * as os from 'node:os'
 import * as path from 'node:path'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import {
   appendNamed,
   appendOwned,
@@ -129,6 +130,28 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
       assert.throws(() => makeNew(path.join(elsewhere(), 'file'), 0o600, () => undefined), { code: 'EEXIST' })
     })
   })
+
+  for (const [name, open] of openings) {
+    it(`${name} refuses a file that its owner moves to another directory meanwhile`, () => {
+      fs.writeFileSync(file, '')
+      const elsewhere = path.join(directory, 'elsewhere')
+      fs.mkdirSync(elsewhere)
+      const { fstatSync } = fsItself
+      mock.method(fsItself, 'fstatSync', (descriptor: number) => {
+        const stat = fstatSync(descriptor)
+        if (fs.existsSync(file) && fs.readlinkSync(`/proc/self/fd/${descriptor}`) === file)
+          fs.renameSync(file, path.join(elsewhere, 'file'))
+        return stat
+      })
+      syncBuiltinESMExports()
+      try {
+        assert.throws(open, { code: 'ENOENT' })
+      } finally {
+        mock.restoreAll()
+        syncBuiltinESMExports()
+      }
+    })
+  }
 
   it('reads no more than the limit', () => {
     fs.writeFileSync(file, '12345')
