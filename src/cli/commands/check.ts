@@ -58,7 +58,7 @@ export function checkCommand(terminal: Terminal): Command {
         for (const problem of problems) terminal.warn(`credentials.${credential.name}: ${problem}`)
         for (const line of lines) terminal.out(line)
       }
-      for (const line of await keyFingerprints(config.credentials)) terminal.out(line)
+      for (const line of keyFingerprints(config.credentials)) terminal.out(line)
       const marked = config.credentials.flatMap(one => (one.type === 'one-time' ? [one.file] : []))
       if (process.geteuid?.() === 0) {
         warnOfHidden(files, marked, terminal)
