@@ -294,7 +294,7 @@ describe('the daemon', () => {
     assert.equal(await daemon.stop(), 0)
   })
 
-  it('ends at once though somebody holds its socket open', async () => {
+  it('ends at once though a client holds its socket open', async () => {
     const daemon = await lab.daemon(lab.config(plain))
     const socket = net.connect(lab.socket)
     socket.on('error', () => undefined)

@@ -165,7 +165,7 @@ describe('reconciling', () => {
     await site.allIsWell(2)
   })
 
-  it('does not give up when somebody flushes again and again, and says so once', async t => {
+  it('does not give up when others flush again and again, and says so once', async t => {
     const times: number[] = []
     for (let i = 0; i < 20; i++) {
       const there = (await site.nft('list', 'tables')).includes('inet pkctl')
