@@ -52,7 +52,7 @@ describe('the daemon as a user of its own', () => {
       [
         'log: { level: debug, format: json }',
         'services: { ssh: { port: 22 } }',
-        'credentials: { laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, opens: [ssh] } }',
+        'credentials: { laptop: { type: pkd, tag: SSHK, key-file: keys/laptop, skew: 120, opens: [ssh] } }',
       ].join('\n'),
     )
     lab.file('pkctl/keys/laptop', 'test\n', 0o640)

@@ -14,7 +14,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import type { Result, RunOptions } from './commands.js'
 import { Background, dist, must, pkctl, run, slowness } from './commands.js'
-import type { Outcome, Step } from './peer.js'
+import type { Outcome, Step, Target } from './peer.js'
 import { PeerProcess } from './peerprocess.js'
 
 export const server4 = '10.77.0.1'
@@ -35,6 +35,9 @@ const peerProgram = path.join(dist, 'test/support/peer.js')
 /** The lock of the namespace in which a shell runs. */
 export const lockFile = '/run/pkctl/ruleset-$(readlink /proc/self/ns/net | tr -dc 0-9).lock'
 
+/** Of connections that have one SYN each; the system gives none of these ports to others. */
+const firstSourcePort = 20_000
+
 let made = 0
 
 export class Lab {
@@ -47,6 +50,8 @@ export class Lab {
   readonly socket = path.join(this.directory, 'pkctl.sock')
   readonly #running: Background[] = []
   #peer: PeerProcess | undefined
+  #dropsSecondSyns = false
+  #lastSourcePort = firstSourcePort
   readonly #abandon = () => this.#removeNow()
 
   static async create(): Promise<Lab> {
@@ -103,6 +108,33 @@ export class Lab {
   async opens(host: string, from: string, port = 22): Promise<Outcome['result']> {
     const [outcome] = await this.peer({ connect: { host, port, from } })
     return outcome?.result ?? 'timeout'
+  }
+
+  /**
+   * What a connection finds that is made right after a knock, without any retransmission: the client's own rules drop a second
+   * SYN. So the test can wait as long as pkctld may hold the first one, on a slow machine, too.
+   */
+  async opensBehind(knock: Step, target: Target, timeout = 4000 * slowness): Promise<string> {
+    if (!this.#dropsSecondSyns) await this.dropSecondSyns()
+    const sourcePort = ++this.#lastSourcePort
+    const [, connected] = await this.peer(knock, { connect: { ...target, sourcePort, timeout } })
+    return connected?.result ?? 'timeout'
+  }
+
+  /** Done beforehand, the knock of `opensBehind` is sent before the call returns. */
+  async dropSecondSyns(): Promise<void> {
+    const syn = `tcp sport ${firstSourcePort}-32767 tcp flags & (syn | ack) == syn`
+    const input = `table inet client {
+      set begun { type inet_service; size 65535; flags dynamic,timeout; timeout 1m; }
+      chain output {
+        type filter hook output priority 0;
+        ${syn} tcp sport @begun drop
+        ${syn} add @begun { tcp sport }
+      }
+    }`
+    const { status, stderr } = await this.from(['nft', '--file', '-'], { input })
+    if (status !== 0) throw new Error(`nft: ${stderr}`)
+    this.#dropsSecondSyns = true
   }
 
   /** A server for these ports on the server, TCP and UDP, both families. */

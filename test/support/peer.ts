@@ -7,7 +7,7 @@ import * as dgram from 'node:dgram'
 import * as net from 'node:net'
 import { createInterface } from 'node:readline'
 
-interface Target {
+export interface Target {
   readonly host: string
   readonly port: number
   /** Source address; the system's choice without it. */

@@ -11,7 +11,7 @@ import { emulator, image, scripts } from './image.js'
  * Before a command: in emulation all is slower, and a first answer may take longer; a repeated SYN would still come later
  * than this.
  */
-export const emulated = 'env PKCTL_TEST_PATIENCE=950 PKCTL_TEST_SLOWNESS=10'
+export const emulated = 'env PKCTL_TEST_BUNDLE=1 PKCTL_TEST_PATIENCE=950 PKCTL_TEST_SLOWNESS=10'
 
 /**
  * Before the tests in a job: daemons are confined by the profile of the package. It is told where the tests have what
