@@ -1,16 +1,8 @@
 /** What the names of interfaces in a configuration mean on this machine, now. */
-import * as fs from 'node:fs'
+import type { HostInterface } from '../net/index.js'
 import { matchesInterface } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import type { Config, StepsCredential } from './types.js'
-
-/** An interface, and the one that it belongs to: a bridge, a bond or a VRF. */
-export interface HostInterface {
-  readonly name: string
-  readonly master: string | null
-  /** Whether it is the device of a VRF. */
-  readonly isVrf?: boolean
-}
 
 /** An interface that a service or a credential names, and why its packets are not those that may be meant. */
 interface UnmatchedInterface {
@@ -20,25 +12,6 @@ interface UnmatchedInterface {
   readonly message: string
   readonly advice: string
 }
-
-const directory = '/sys/class/net'
-
-/** The interfaces of this machine; null where they cannot be seen. */
-export function hostInterfaces(): HostInterface[] | null {
-  try {
-    const found = fs.readdirSync(directory).map(name => {
-      const link = `${directory}/${name}/master`
-      return { name, master: fs.existsSync(link) ? (fs.readlinkSync(link).split('/').at(-1) ?? null) : null }
-    })
-    const masters = new Set(found.map(({ master }) => master))
-    return found.map(one => ({ ...one, isVrf: masters.has(one.name) && !isBridgeOrBond(one.name) }))
-  } catch {
-    return null
-  }
-}
-
-const isBridgeOrBond = (name: string) =>
-  ['bridge', 'bonding'].some(part => fs.existsSync(`${directory}/${name}/${part}`))
 
 /** The names that match nothing now, or what never comes in by that name itself. */
 export function unmatchedInterfaces(

@@ -1,5 +1,5 @@
 /** Addresses that are always allowed, and can name a different machine on each link. */
-import { familyOf, isLinkLocal, onlyInterface, splitPrefix } from '../net/index.js'
+import { familyOf, isLinkLocal, onlyLink, splitPrefix } from '../net/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import { formatPath } from './config-path.js'
 import type { Context } from './context.js'
@@ -13,7 +13,7 @@ export function warnOfLinkLocal(services: readonly ServiceSpec[], { merged, find
       const { address, length } = splitPrefix(one)
       return isLinkLocal(address) && length > wholeLink[familyOf(one)]
     })
-    if (prefix === undefined || onlyInterface(interfaces) !== undefined) continue
+    if (prefix === undefined || onlyLink(interfaces) !== undefined) continue
     const place = ['services', name, 'allow']
     const why = `${prefix} can be a different machine on each link, and all of them have access; 'interface' with one name limits it to one`
     findings.warn(merged.positionOf(place), `${formatPath(place)}${why}`)

@@ -1,5 +1,5 @@
 /** What is to be known of a machine before it can be judged. Gathered in doctor/probes; null = could not be looked at. */
-import type { HostInterface } from '../config/host-interfaces.js'
+import type { HostInterface } from '../net/index.js'
 import type { UnwritablePath } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Status } from '../controller/index.js'

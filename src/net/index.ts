@@ -11,7 +11,9 @@ export {
   maskAddress,
   parseAddress,
 } from './addresses.js'
-export { matchesInterface, onlyInterface, parseInterface, withoutCovered } from './interfaces.js'
+export type { HostInterface } from './host-interfaces.js'
+export { hostInterfaces, onlyLink, vrfNames } from './host-interfaces.js'
+export { matchesInterface, parseInterface, withoutCovered } from './interfaces.js'
 export type { PortRange } from './ports.js'
 export { formatPortRange, formatPorts, mergePorts, parsePort, parsePorts, subtractPorts } from './ports.js'
 export { netmask, parsePrefix, prefixContains, splitPrefix, withoutContained } from './prefixes.js'

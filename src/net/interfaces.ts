@@ -25,6 +25,6 @@ export function matchesInterface(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name
 }
 
-/** The interface that is meant where these names mean exactly one: two interfaces can have the same neighbours' addresses. */
+/** The interface that is meant where these names mean exactly one. */
 export const onlyInterface = (names: readonly string[]): string | undefined =>
   names.length === 1 && !names[0]?.endsWith('*') ? names[0] : undefined

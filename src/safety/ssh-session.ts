@@ -6,8 +6,7 @@
 import * as fs from 'node:fs'
 import { isIP } from 'node:net'
 import * as os from 'node:os'
-import { hostInterfaces } from '../config/host-interfaces.js'
-import { canonicalAddress, parseTcpSockets, prefixContains } from '../net/index.js'
+import { canonicalAddress, hostInterfaces, parseTcpSockets, prefixContains } from '../net/index.js'
 
 /** The remote address of a TCP connection, and the address and port at which the client reached this machine. */
 export interface Session {

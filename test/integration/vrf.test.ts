@@ -169,4 +169,20 @@ function testsOn(hook: (typeof hooks)[number]): void {
     assert.equal(await knock(at), 'timeout')
     await daemon.says(/knock by lan from fe80::5 refused: its address is link-local/)
   })
+
+  it('a link-local address gets access neither by knock nor by command where the VRF is the only interface', async () => {
+    const limit = ', interface: blue'
+    configOf({ service: limit, credential: limit })
+    await lab.mustPkctl('reload')
+    const refusals = () => daemon.output.split('knock by lan from fe80::5 refused: its address is link-local').length
+    const before = refusals()
+    const at = { host: 'fe80::1%c1', from: 'fe80::5%c1' }
+    assert.equal(await knock(at), 'timeout')
+    await until(() => refusals() > before)
+    const { status, stderr } = await lab.pkctl('add', 'fe80::5', '--service', 'ssh')
+    assert.equal(status, 1)
+    assert.match(stderr, /must name one interface, which is not a VRF/)
+    configOf()
+    await lab.mustPkctl('reload')
+  })
 }

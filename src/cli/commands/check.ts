@@ -1,7 +1,8 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { Command } from 'commander'
-import { hostInterfaces, unmatchedInterfaces } from '../../config/host-interfaces.js'
+import { unmatchedInterfaces } from '../../config/host-interfaces.js'
+import { hostInterfaces } from '../../net/index.js'
 import {
   configJsonSchema,
   hiddenFrom,

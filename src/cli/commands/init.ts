@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
-import { hostInterfaces, unmatchedInterfaces } from '../../config/host-interfaces.js'
+import { unmatchedInterfaces } from '../../config/host-interfaces.js'
+import { hostInterfaces } from '../../net/index.js'
 import { rejections } from '../../config/service-rules.js'
 import { kernelLogLevels } from '../../config/values.js'
 import type { ServiceGrant, ServicePlan } from '../../nft/index.js'

@@ -12,6 +12,7 @@ import type {
   Reconciliation,
   ServiceSpec,
 } from '../../nft/index.js'
+import { vrfNames } from '../../net/index.js'
 import type { ActiveCredential, ReadOneTime } from '../verify/active-credentials.js'
 import { activeCredentials, grantRequestOf, packetCredential, packetSequence } from '../verify/active-credentials.js'
 import { warnOfMissingServices } from '../report/configuration-warnings.js'
@@ -116,9 +117,11 @@ export class RulesetInstaller {
     allocation.commit()
     reconciling.tracker.useActions(allocation.actions)
     const allocated = active.map((one, i) => ({ one, action: allocation.actionOf[i] as GrantAction }))
+    const found = vrfNames()
+    const vrfs = () => found
     await this.knockQueue.worker.configure(
-      allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action)] : [])),
-      allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action)] : [])),
+      allocated.flatMap(({ one, action }) => (one.kind === 'packet' ? [packetCredential(one, action, vrfs)] : [])),
+      allocated.flatMap(({ one, action }) => (one.kind === 'steps' ? [packetSequence(one, action, vrfs)] : [])),
     )
     this.active = active
     triggers.configure(config.credentials, services, config.limits)

@@ -4,7 +4,7 @@ import type { OneTimeLine, PacketKnockCredential } from '../../config/index.js'
 import type { Credential, StepsCredential } from '../../config/types.js'
 import type { OneTimeList, Step } from '../../knock/index.js'
 import { currentHours, rotatingSteps } from '../../knock/index.js'
-import { addressBytes, onlyInterface } from '../../net/index.js'
+import { addressBytes, onlyLink } from '../../net/index.js'
 import type { GrantAction, SequencePorts } from '../../nft/index.js'
 import type { ActionRequest } from '../ruleset/mark-allocator.js'
 import type { PacketCredential } from './packet-credential.js'
@@ -64,9 +64,13 @@ export function grantRequestOf({ kind, credential, revokes }: ActiveCredential):
 const hasTriggers = ({ triggers }: Pick<Credential, 'triggers'>) =>
   Object.values(triggers).some(trigger => trigger !== null)
 
+/** Gives the names of the devices of VRFs. */
+type Vrfs = () => ReadonlySet<string>
+
 export function packetCredential(
   { credential, revokes }: Extract<ActiveCredential, { kind: 'packet' }>,
   { number: action, grants: granted }: GrantAction,
+  vrfs?: Vrfs,
 ): PacketCredential {
   const { name, type, port, skew, rate, onBehalfOf } = credential
   const maxWindow = 'maxWindow' in credential && typeof credential.maxWindow === 'number' ? credential.maxWindow : null
@@ -80,7 +84,7 @@ export function packetCredential(
   return {
     ...{ name, type, ...checked, port, skew, rate, action, grants, onBehalfOf, maxWindow, revokes },
     triggers: hasTriggers(credential),
-    linkLocal: revokes || isForOneLink(credential, granted),
+    linkLocal: revokes || isForOneLink(credential, granted, vrfs),
   }
 }
 
@@ -88,12 +92,20 @@ export function packetCredential(
  * Whether knocks come in by one interface, and grants hold for this interface alone: so that a link-local source means one
  * machine.
  */
-function isForOneLink({ interfaces }: Pick<Credential, 'interfaces'>, grants: GrantAction['grants']): boolean {
-  const only = onlyInterface(interfaces)
-  return grants.every(({ service }) => only !== undefined && onlyInterface(service.interfaces) === only)
+function isForOneLink(
+  { interfaces }: Pick<Credential, 'interfaces'>,
+  grants: GrantAction['grants'],
+  vrfs?: Vrfs,
+): boolean {
+  const only = onlyLink(interfaces, vrfs)
+  return grants.every(({ service }) => only !== undefined && onlyLink(service.interfaces, vrfs) === only)
 }
 
-export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>, action: GrantAction): PacketSequence {
+export function packetSequence(
+  one: Extract<ActiveCredential, { kind: 'steps' }>,
+  action: GrantAction,
+  vrfs?: Vrfs,
+): PacketSequence {
   const { credential, steps, revokes, once } = one
   const { name, timeout, flags, rate } = credential
   return {
@@ -106,7 +118,7 @@ export function packetSequence(one: Extract<ActiveCredential, { kind: 'steps' }>
     action: action.number,
     revokes,
     triggers: hasTriggers(credential),
-    linkLocal: revokes || isForOneLink(credential, action.grants),
+    linkLocal: revokes || isForOneLink(credential, action.grants, vrfs),
     ...(once ? { once } : {}),
   }
 }

@@ -1,5 +1,5 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
-import { hostInterfaces } from '../../config/host-interfaces.js'
+import { hostInterfaces } from '../../net/index.js'
 import { daemonUser } from '../../config/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { findSession } from '../../safety/index.js'

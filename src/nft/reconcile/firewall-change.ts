@@ -1,5 +1,5 @@
 /** A change of the firewall as a value, and the services' part of its transaction. */
-import { isLinkLocal, onlyInterface, splitPrefix } from '../../net/index.js'
+import { isLinkLocal, onlyLink, splitPrefix } from '../../net/index.js'
 import type { Command } from '../nft-json.js'
 import type { Listing } from '../listing.js'
 import type { ServiceGrant } from '../table/grant-elements.js'
@@ -90,8 +90,8 @@ export async function planServices(
 /** Whether its link-local addresses can name other machines from now on. */
 function changesLink({ interfaces }: ServiceSpec, before: ServiceSpec | undefined): boolean {
   if (!before || String(before.interfaces) === String(interfaces)) return false
-  const link = onlyInterface(interfaces)
-  return link === undefined || link !== onlyInterface(before.interfaces)
+  const link = onlyLink(interfaces)
+  return link === undefined || link !== onlyLink(before.interfaces)
 }
 
 const linkLocalGrants = (service: string, state: ServiceState | undefined): ServiceGrant[] =>

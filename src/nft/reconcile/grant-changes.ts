@@ -1,6 +1,6 @@
 /** Grants by command: which are there, and what a change makes of them. */
 import type { IpFamily } from '../../net/index.js'
-import { bitsOf, familyOf, isLinkLocal, maskAddress, onlyInterface, splitPrefix } from '../../net/index.js'
+import { bitsOf, familyOf, isLinkLocal, maskAddress, onlyLink, splitPrefix } from '../../net/index.js'
 import { nearest } from '../../util/index.js'
 import { FirewallError } from '../nft-errors.js'
 import type { Command } from '../nft-json.js'
@@ -212,9 +212,14 @@ export function noServiceHint(service: string, names: readonly string[]): string
 }
 
 /** On each link another machine can have the address; only a service on one link means one of them. */
-export function refuseLinkLocal(service: string, address: string, interfaces: readonly string[]): void {
-  if (!isLinkLocal(address) || onlyInterface(interfaces) !== undefined) return
-  const message = `${address} is link-local and can be a different machine on each link; service ${service} must name one interface`
+export function refuseLinkLocal(
+  service: string,
+  address: string,
+  interfaces: readonly string[],
+  vrfs?: () => ReadonlySet<string>,
+): void {
+  if (!isLinkLocal(address) || onlyLink(interfaces, vrfs) !== undefined) return
+  const message = `${address} is link-local and can be a different machine on each link; service ${service} must name one interface, which is not a VRF`
   throw new FirewallError(
     'link-local',
     message,
