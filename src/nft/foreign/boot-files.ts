@@ -2,9 +2,12 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { readNamed } from '../../util/index.js'
+import { filesOfNftablesService } from './nftables-service.js'
 
-/** Those that nftables.service loads, on Debian and on Fedora. */
-export const nftablesFiles: readonly string[] = ['/etc/nftables.conf', '/etc/sysconfig/nftables.conf']
+/** Those that nftables.service loads: on Debian, on Fedora, and as its unit says. */
+export const nftablesFiles = (unitDirectories?: readonly string[]): readonly string[] => [
+  ...new Set(['/etc/nftables.conf', '/etc/sysconfig/nftables.conf', ...filesOfNftablesService(unitDirectories)]),
+]
 
 export interface SavedFiles {
   /** What stands in them, by path; undefined when the file cannot be read. */

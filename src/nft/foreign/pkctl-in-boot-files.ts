@@ -21,7 +21,8 @@ export class SavedRulesets {
   #obstacles: readonly Obstacle[] = []
 
   constructor(
-    readonly from: readonly string[] = nftablesFiles,
+    /** The files to look at, as of now. */
+    readonly from: () => readonly string[] = nftablesFiles,
     /** Whether the files are loaded at boot. */
     readonly isLoaded: () => boolean = isNftablesEnabled,
   ) {}
@@ -47,7 +48,7 @@ export class SavedRulesets {
     if (isSame && this.#isSettled) return this.#obstacles
     // The first time, what came while they were read may show in the signature only: so they are read once more.
     this.#isSettled = isSame
-    this.#files = readSavedFiles(this.from)
+    this.#files = readSavedFiles(this.from())
     this.#obstacles = obstaclesIn(this.#files)
     this.#signature = isSame ? now : this.#sign()
     return this.#obstacles
@@ -56,7 +57,7 @@ export class SavedRulesets {
   /** What changes when a file changes, comes or goes. */
   #sign(): string {
     const { texts, directories } = this.#files
-    return [...texts.keys(), ...this.from, ...directories].map(stateOf).join('\n')
+    return [...texts.keys(), ...this.from(), ...directories].map(stateOf).join('\n')
   }
 }
 
