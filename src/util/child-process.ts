@@ -50,6 +50,27 @@ const running = new Map<ChildProcess, () => void>()
 // What a program that hangs would do later is not wanted any more.
 process.on('exit', killPrograms)
 
+const endingSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
+
+/** Programs have groups of their own, which a terminal does not end with this process. */
+function endWithPrograms(signal: NodeJS.Signals): void {
+  // What else listens says how this process ends.
+  if (process.listenerCount(signal) > 1) return
+  killPrograms()
+  process.off(signal, endWithPrograms)
+  process.kill(process.pid, signal)
+}
+
+let listens = false
+
+/** From the first program on, and for good: a signal that came as the last one ends would be lost. */
+function listen(): void {
+  if (listens) return
+  listens = true
+  // Before others, of which one that listens once would not be counted after it was called.
+  for (const name of endingSignals) process.prependListener(name, endWithPrograms)
+}
+
 /** Kills every program that `execute` has started and that still runs, and returns their command lines. */
 export function killPrograms(): string[] {
   const lines = [...running.keys()].map(({ spawnargs }) => oneLine(spawnargs.join(' ')).slice(0, 120))
@@ -105,6 +126,7 @@ export const execute: Execute = (file, args, input = '', limits = {}) =>
     // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
     if (child.pid === undefined) return
     running.set(child, abort)
+    listen()
     signal?.addEventListener('abort', abort, { once: true })
     const out: Buffer[] = []
     const err: Buffer[] = []

@@ -147,9 +147,9 @@ describe('what hangs', { concurrency: 4 }, () => {
         30_000,
       )
       await until(() => site.hanging().length === 0, 2000)
-      // Knocks open again, too.
-      const knock = { send: { host: server4, from: client4, port: knockPort, hex: knockHex() } }
+      // Knocks open again, too: each one is new, for the first may come before the rules are back.
       await until(async () => {
+        const knock = { send: { host: server4, from: client4, port: knockPort, hex: knockHex() } }
         const [, outcome] = await site.lab.peer(knock, { connect: { host: server4, port: 22, from: client4 } })
         return outcome?.result === 'open'
       }, 5000)

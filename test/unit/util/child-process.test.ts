@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
@@ -20,6 +21,22 @@ describe('execute', () => {
     const pid = Number(fs.readFileSync(pidFile, 'utf8'))
     fs.rmSync(pidFile)
     return pid
+  }
+
+  /** Sends a signal to a process while a program of it runs, and says how the process ended, and whether that program did. */
+  async function endBy(signal: NodeJS.Signals, listener = '') {
+    const module = JSON.stringify(new URL('../../../src/util/child-process.js', import.meta.url).href)
+    const program = `import { execute } from ${module}
+      ${listener}
+      execute('/bin/sh', ${JSON.stringify(hanging)}).catch(() => undefined)
+      setTimeout(() => process.exit(3), 20_000)`
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' })
+    const ended = new Promise(resolve => parent.once('exit', (...how) => resolve(how)))
+    const child = await childOf()
+    parent.kill(signal)
+    const how = await ended
+    await until(() => Promise.resolve(!isAlive(child)), 2000)
+    return how
   }
 
   it('gives what a program printed, and its exit status', async () => {
@@ -83,5 +100,18 @@ describe('execute', () => {
     assert.equal((await execute(process.execPath, ['--input-type=module', '-e', program])).status, 0)
     const child = await childOf()
     await until(() => Promise.resolve(!isAlive(child)), 2000)
+  })
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    it(`leaves none behind when ${signal} ends the process`, async () => {
+      assert.deepEqual(await endBy(signal), [null, signal])
+    })
+  }
+
+  it('leaves the end to what else listens for the signal', async () => {
+    assert.deepEqual(await endBy('SIGTERM', "process.once('SIGTERM', () => setTimeout(() => process.exit(5), 100))"), [
+      5,
+      null,
+    ])
   })
 })
