@@ -59,6 +59,7 @@ export function keygenCommand(terminal: Terminal): Command {
       if (flags.group !== undefined) {
         if (flags.out !== undefined) throw usageError('--group and --out exclude each other')
         terminal.out(formatIdentity(groupIdentity(expandHome(flags.group))))
+        terminal.hint('a captured knock for the group also opens its other servers, each of them once, within its skew')
         return
       }
       const bytes = parseCount('--bytes', flags.bytes, minKeyBytes, maxKeyLength)

@@ -47,7 +47,7 @@ const schema = mapping({
     .min(1, { error: () => 'expected a path, got empty text' })
     .optional()
     .describe(
-      "The key pair of a group of servers, as 'pkctl keygen --group' makes it, for users who knock at all of them.",
+      "The key pair of a group of servers, as 'pkctl keygen --group' makes it, for users who knock at all of them. A captured knock opens each of them once.",
     ),
   ...portOption,
   ...commonOptions,
