@@ -49,6 +49,40 @@ describe('where the log goes', () => {
     assert.equal(setUp.said, '')
   })
 
+  for (const [what, replace] of [
+    ['renamed, and another one is made', () => fs.writeFileSync(file(), '')],
+    ['renamed or removed', () => undefined],
+  ] as const) {
+    it(`lines go on in a file of that name, when the file is ${what}`, async () => {
+      const sink = new LogFile(file(), 1000)
+      await write(sink, 'a')
+      fs.renameSync(file(), `${file()}.1`)
+      replace()
+      await until(async () => {
+        await write(sink, 'b')
+        return read().endsWith('b\n')
+      })
+      assert.match(fs.readFileSync(`${file()}.1`, 'utf8'), /^a\n(b\n)*$/)
+      assert.equal(
+        setUp.said,
+        `pkctld: the log ${file()} was renamed or removed, and pkctld goes on in another file of that name\n`,
+      )
+      await write(sink, 'c')
+      assert.match(read(), /b\nc\n$/)
+      sink.end()
+    })
+  }
+
+  it('leaves it to another program to make a file that is missing for a moment', async () => {
+    const sink = new LogFile(file())
+    await write(sink, 'a')
+    fs.renameSync(file(), `${file()}.1`)
+    const end = performance.now() + 2500
+    while (performance.now() < end) await write(sink, 'b')
+    assert.equal(fs.existsSync(file()), false)
+    sink.end()
+  })
+
   it('a full disk is told once, and takes no line but those that come meanwhile', async () => {
     const sink = new LogFile(file())
     await write(sink, 'a')
