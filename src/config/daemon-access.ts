@@ -1,7 +1,7 @@
 /** What the user of the daemon can read and write, with the systemd unit that the packages install. */
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { defaultStateDirectory, logDirectory, runDirectory } from '../util/index.js'
+import { configDirectory, defaultStateDirectory, logDirectory, runDirectory } from '../util/index.js'
 import type { DaemonUser } from './daemon-user.js'
 import { daemonUser } from './daemon-user.js'
 import type { Config } from './types.js'
@@ -10,7 +10,7 @@ import type { Config } from './types.js'
 const ownDirectories = { state: defaultStateDirectory, log: logDirectory, socket: runDirectory } as const
 
 /** The first directory above the file that the user cannot pass; or the file, if the user has none of the right to it. */
-export function hiddenFrom(user: DaemonUser, file: string, right: number): string | undefined {
+function hiddenFrom(user: DaemonUser, file: string, right: number): string | undefined {
   const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
   const components = [...new Set(directories)].map(component => ({ component, bit: 0o1 }))
   return [...components, { component: file, bit: right }].find(({ component, bit }) => {
@@ -21,12 +21,55 @@ export function hiddenFrom(user: DaemonUser, file: string, right: number): strin
 }
 
 /** Whether the service can write the file, or make it where it is not there yet. */
-export function daemonCanWrite(user: DaemonUser, file: string): boolean {
+function daemonCanWrite(user: DaemonUser, file: string): boolean {
   const place = [file, path.dirname(file)].find(one => fs.existsSync(one))
   const isOwn = Object.values(ownDirectories).some(directory => `${file}/`.startsWith(`${directory}/`))
   if (!isOwn || place === undefined) return isOwn
   const real = fs.realpathSync(place)
   return hiddenFrom(user, real, fs.statSync(real).isDirectory() ? 0o3 : 0o2) === undefined
+}
+
+export interface HiddenFile {
+  readonly path: string
+  /** The file itself, or the directory above it that keeps the daemon out. */
+  readonly shut: string
+  readonly advice: string
+}
+
+/**
+ * Which of the files root can read and the service cannot: its next start would fail, and no knock would work. None where
+ * there is no service user.
+ */
+export function hiddenFiles(files: Iterable<string>): HiddenFile[] {
+  const user = daemonUser()
+  if (!user) return []
+  const places = new Set([...files].flatMap(name => realPath(name) ?? []))
+  const hidden = [...places].flatMap(file => {
+    const shut = hiddenFrom(user, file, 0o4)
+    return shut === undefined ? [] : [{ path: file, shut, advice: accessAdvice(shut, file) }]
+  })
+  return [...new Map(hidden.map(one => [one.advice, one])).values()]
+}
+
+/**
+ * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
+ * file, the group would get into all that is in them.
+ */
+function accessAdvice(shut: string, file: string): string {
+  const isDirectory = fs.statSync(shut).isDirectory()
+  if (!isDirectory || shut === configDirectory || shut.startsWith(`${configDirectory}/`))
+    return `chgrp pkctl ${shut}; chmod ${isDirectory ? 'g+x' : 'g+r'} ${shut}`
+  const into = /\.ya?ml$/.test(file) ? configDirectory : `${configDirectory}/keys`
+  return `install -g pkctl -m 640 ${file} ${into}/, and name that file instead`
+}
+
+/** Undefined for what is not there, such as a pipe of the shell that has ended. */
+function realPath(file: string): string | undefined {
+  try {
+    return fs.realpathSync(file)
+  } catch {
+    return undefined
+  }
 }
 
 export interface UnwritablePath {
@@ -35,11 +78,12 @@ export interface UnwritablePath {
   /** What comes of it. */
   readonly effect: string
   readonly advice: string
+  /** Whether knocks open nothing by it. */
   readonly isFatal: boolean
 }
 
 /** Paths of the configuration that the service cannot write; none where there is no service user. */
-export function unwritablePaths({ log, stateDirectory, socket, metrics }: Config): UnwritablePath[] {
+export function unwritablePaths({ log, stateDirectory, socket, metrics, credentials }: Config): UnwritablePath[] {
   const user = daemonUser()
   if (!user) return []
   const fatal = 'it does not start, and no knock opens what is closed'
@@ -55,7 +99,16 @@ export function unwritablePaths({ log, stateDirectory, socket, metrics }: Config
     { option: 'state-directory', path: stateDirectory, effect: fatal, isFatal: true, to: ownDirectories.state },
     { option: 'socket.path', path: socket.path, effect: fatal, isFatal: true, to: `${ownDirectories.socket}/NAME` },
   ]
-  return named
-    .filter(one => !daemonCanWrite(user, one.path))
-    .map(({ to, ...one }) => ({ ...one, advice: `use ${to}, or let the unit write there with a drop-in` }))
+  const inDirectories = named.map(({ to, ...one }) => ({
+    ...one,
+    advice: `use ${to}, or let the unit write there with a drop-in`,
+  }))
+  const sequences = credentials.flatMap(one => {
+    if (one.type !== 'one-time' || !one.enabled) return []
+    const file = realPath(one.file) ?? one.file
+    const effect = 'it cannot mark a sequence as used, so none of them opens anything'
+    const advice = `install -o pkctl -g pkctl -m 600 ${file} ${defaultStateDirectory}/, and name that file instead`
+    return [{ option: `credentials.${one.name}.sequences-file`, path: file, effect, advice, isFatal: true }]
+  })
+  return [...inDirectories, ...sequences].filter(one => !daemonCanWrite(user, one.path))
 }

@@ -1,5 +1,6 @@
 /** The file system as the loader sees it; tests have one of their own. */
 import * as fs from 'node:fs'
+import * as path from 'node:path'
 import { openNamedToRead, readNamed, readOwned } from '../util/index.js'
 import { daemonUser } from './daemon-user.js'
 
@@ -42,6 +43,18 @@ export const nodeReader: ConfigReader = {
   get daemonGroup() {
     return process.geteuid?.() === 0 ? daemonUser()?.gid : process.getegid?.()
   },
+}
+
+/** The same, and notes in `files` what it reads. */
+export function notingReader(files: string[]): ConfigReader {
+  const note = (file: string) => void files.push(path.resolve(file))
+  return {
+    ...nodeReader,
+    readFile: (file, maxBytes) => (note(file), nodeReader.readFile(file, maxBytes)),
+    readNamed: (file, maxBytes) => (note(file), nodeReader.readNamed(file, maxBytes)),
+    readOwned: file => (note(file), nodeReader.readOwned(file)),
+    readChecked: (file, maxBytes) => (note(file), nodeReader.readChecked(file, maxBytes)),
+  }
 }
 
 /** What the shell gives for `<(…)`, and stdin: who types them means to wait. */

@@ -1,6 +1,6 @@
 /** What is to be known of a machine before it can be judged. Gathered in doctor/probes; null = could not be looked at. */
 import type { HostInterface } from '../net/index.js'
-import type { UnwritablePath } from '../config/index.js'
+import type { HiddenFile, UnwritablePath } from '../config/index.js'
 import type { Config } from '../config/types.js'
 import type { Status } from '../controller/index.js'
 import type { Step } from '../knock/index.js'
@@ -77,6 +77,8 @@ export interface ConfigurationFacts {
   readonly oneTime: ReadonlyMap<string, readonly (readonly Step[])[]>
   /** Its paths that the user of the service cannot write. */
   readonly unwritable: readonly UnwritablePath[]
+  /** Its files that the user of the service cannot read. */
+  readonly hidden: readonly HiddenFile[]
 }
 
 export interface KernelFacts {

@@ -81,6 +81,7 @@ export const catalogue = {
   'clock-unsynchronised': 'warning',
   'clock-unknown': 'note',
   // Files
+  'path-unreadable': 'error',
   'path-unwritable': 'error',
   'secrets-readable': 'error',
   'state-not-writable': 'error',

@@ -259,8 +259,18 @@ describe('the daemon as a user of its own', () => {
     const checked = await asRoot('check', '--config', config)
     assert.equal(checked.status, 0)
     assert.match(checked.stderr, /warning: pkctld, which runs as user pkctl, cannot read \S+\/keys\/laptop; chgrp/)
+    for (const command of [['apply'], ['close', '--config']]) {
+      const { status, stderr } = await asRoot(...command, config, '--dry-run')
+      assert.equal(status, 0, stderr)
+      assert.match(stderr, /warning: pkctld, .* cannot read \S+\/keys\/laptop; chgrp/, command[0])
+    }
+    assert.match(
+      (await asRoot('doctor', '--config', config, '--json')).stdout,
+      /"path-unreadable","level":"error","message":"pkctld, .* cannot read \S+\/keys\/laptop"/,
+    )
     fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o640)
     assert.equal((await asRoot('check', '--config', config)).stderr, '')
+    assert.equal((await asRoot('close', '--config', config, '--dry-run')).stderr, '')
 
     fs.appendFileSync(config, '\nsocket: { group: daemon }\n')
     const group = await asDaemon('daemon', '--config', config)
@@ -314,9 +324,22 @@ describe('the daemon as a user of its own', () => {
     const settings = fs.readFileSync(config, 'utf8')
     fs.writeFileSync(config, settings.replace('laptop:', `marked: ${once(marked)}, shut: ${once(shut)}, laptop:`))
 
-    const { stderr } = await asRoot('check', '--config', config)
-    assert.match(stderr, /^pkctl: warning: pkctld .* cannot mark lines of \S+\/pkctl\/sequences as used, .*\n$/)
-    assert.match(stderr, new RegExp(`install -o pkctl -g pkctl -m 600 ${shut} /var/lib/pkctl/`))
+    for (const args of [
+      ['check', '--config'],
+      ['apply', '--dry-run'],
+      ['close', '--dry-run', '--config'],
+    ]) {
+      const { stderr } = await asRoot(...args, config)
+      assert.match(
+        stderr,
+        /^pkctl: warning: pkctld, .* cannot write \S+\/pkctl\/sequences \(credentials\.shut\.sequences-file\): it cannot mark a sequence as used, .*\n$/,
+        args[0],
+      )
+      assert.match(stderr, new RegExp(`install -o pkctl -g pkctl -m 600 ${shut} /var/lib/pkctl/`))
+    }
+    const found = await asRoot('doctor', '--config', config, '--json')
+    assert.match(found.stdout, /"path-unwritable","level":"error","message":"[^"]*credentials\.shut\.sequences-file/)
+    assert.doesNotMatch(found.stdout, /credentials\.marked\.sequences-file/)
     const { output } = await start()
     assert.match(output, /"warn".*credentials\.shut\.sequences-file: \S+ cannot be written \(permission denied\)/)
     assert.doesNotMatch(output, /credentials\.marked/)

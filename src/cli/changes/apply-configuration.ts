@@ -1,5 +1,5 @@
 /** The services of a configuration in the kernel, guarded against a lockout and, if wanted, until a confirmation. */
-import { loadConfig } from '../../config/index.js'
+import { loadConfig, notingReader } from '../../config/index.js'
 import type { UnconfirmedChange } from '../../config/unconfirmed-change.js'
 import { removeUnconfirmed, writtenChange } from '../../config/unconfirmed-change.js'
 import { savedCopy } from '../../controller/ruleset/saved-services.js'
@@ -42,9 +42,10 @@ export interface Applied extends FirewallResult {
 /** Throws what makes it impossible; nothing is changed then. */
 export async function applyConfiguration(terminal: Terminal, file: string, options: ApplyOptions): Promise<Applied> {
   const { confirmWithin: seconds, around } = options
-  const { config, warnings } = loadConfig(file)
+  const files: string[] = []
+  const { config, warnings } = loadConfig(file, notingReader(files))
   for (const warning of warnings) terminal.warn(warning)
-  await warnOfUnopenedServices(terminal, config)
+  await warnOfUnopenedServices(terminal, config, files)
   const remove = options.prune ? ('others' as const) : []
   const daemonSocket = options.socket ?? config.socket.path
   if (!options.dryRun) await refuseWhileUnconfirmed(config.file)

@@ -1,23 +1,35 @@
 /** Before ports close: by which services no knock will get anyone in. */
-import type { UnwritablePath } from '../../config/index.js'
-import { unopenedServices, unwritablePaths } from '../../config/index.js'
+import type { HiddenFile, UnwritablePath } from '../../config/index.js'
+import { hiddenFiles, unopenedServices, unwritablePaths } from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import type { Terminal } from '../../util/index.js'
 
-/** Never rejects: what closes a port does not wait for it, nor fail by it. */
-export async function warnOfUnopenedServices(terminal: Terminal, config: Config): Promise<void> {
-  for (const path of fatalPaths(config)) terminal.warn(unwritableText(path))
+/**
+ * Never rejects: what closes a port does not wait for it, nor fail by it. `files`: those of which the configuration was
+ * read.
+ */
+export async function warnOfUnopenedServices(
+  terminal: Terminal,
+  config: Config,
+  files: readonly string[],
+): Promise<void> {
+  for (const warning of accessWarnings(config, files)) terminal.warn(warning)
   for (const warning of await unopenedServices(config)) terminal.warn(warning)
 }
 
-function fatalPaths(config: Config): UnwritablePath[] {
+function accessWarnings(config: Config, files: readonly string[]): string[] {
   if (process.geteuid?.() !== 0) return []
   try {
-    return unwritablePaths(config).filter(({ isFatal }) => isFatal)
+    const fatal = unwritablePaths(config).filter(({ isFatal }) => isFatal)
+    return [...hiddenFiles(files).map(hiddenText), ...fatal.map(unwritableText)]
   } catch {
     return []
   }
 }
+
+/** A file that the daemon of the packages cannot read. */
+export const hiddenText = ({ shut, advice }: HiddenFile): string =>
+  `pkctld, which runs as user pkctl, cannot read ${shut}; ${advice}`
 
 /** A path that the daemon of the packages cannot write, and what comes of it. */
 export const unwritableText = ({ option, path, effect, advice }: UnwritablePath): string =>

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/config-error.js'
-import { loadConfig, servicesInForce } from '../../config/index.js'
+import { loadConfig, notingReader, servicesInForce } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
 import type { FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
@@ -45,9 +45,10 @@ interface ServicesToClose {
 /** What the configuration says; else what the last good one said; else what can be read of the broken one. */
 async function servicesToClose(file: string, terminal: Terminal): Promise<ServicesToClose> {
   try {
-    const { config, warnings } = loadConfig(file)
+    const files: string[] = []
+    const { config, warnings } = loadConfig(file, notingReader(files))
     for (const warning of warnings) terminal.warn(warning)
-    await warnOfUnopenedServices(terminal, config)
+    await warnOfUnopenedServices(terminal, config, files)
     return config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

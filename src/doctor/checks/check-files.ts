@@ -1,5 +1,5 @@
 /** Who else can read or write what pkctl relies on. */
-import type { UnwritablePath } from '../../config/index.js'
+import type { HiddenFile, UnwritablePath } from '../../config/index.js'
 import type { Facts, FileFacts, Owned } from '../facts.js'
 import type { Finding, Level } from '../finding.js'
 import { finding } from '../finding.js'
@@ -17,6 +17,7 @@ type Known = Pick<Facts, 'files' | 'trusted' | 'daemonGroup' | 'configuration'>
 
 export function checkFiles({ files, trusted, daemonGroup, configuration }: Known): Finding[] {
   return [
+    ...configuration.hidden.map(hidden),
     ...configuration.unwritable.map(unwritable),
     ...dedupe(
       files.flatMap(file => [
@@ -28,6 +29,9 @@ export function checkFiles({ files, trusted, daemonGroup, configuration }: Known
     ),
   ]
 }
+
+const hidden = ({ shut, advice }: HiddenFile) =>
+  finding('path-unreadable', `pkctld, which runs as user pkctl, cannot read ${shut}`, advice, { path: shut })
 
 const unwritable = ({ option, path, effect, advice, isFatal }: UnwritablePath) =>
   finding('path-unwritable', `pkctld, which runs as user pkctl, cannot write ${path} (${option}): ${effect}`, advice, {

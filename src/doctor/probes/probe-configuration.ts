@@ -4,9 +4,11 @@ import path from 'node:path'
 import { ConfigError, Findings, formatPosition } from '../../config/config-error.js'
 import type { SourceFile } from '../../config/index.js'
 import {
+  hiddenFiles,
   isMapping,
   loadConfig,
   nodeReader,
+  notingReader,
   readOneTimeFile,
   readSources,
   secretOptions,
@@ -29,6 +31,7 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
     changedAt: null,
     oneTime: new Map<string, Step[][]>(),
     unwritable: [],
+    hidden: [],
   }
   try {
     fs.accessSync(file, fs.constants.R_OK)
@@ -39,9 +42,10 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
   }
   const changedAt = lastChange(file)
   try {
-    const { config } = loadConfig(file)
-    const unwritable = process.geteuid?.() === 0 ? unwritablePaths(config) : []
-    return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen), unwritable }
+    const files: string[] = []
+    const { config } = loadConfig(file, notingReader(files))
+    const access = process.geteuid?.() === 0 ? { unwritable: unwritablePaths(config), hidden: hiddenFiles(files) } : {}
+    return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen), ...access }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const problems = error.problems.map(problem => `${formatPosition(problem)}: ${problem.message}`)

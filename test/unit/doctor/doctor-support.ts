@@ -64,6 +64,7 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       changedAt: 900,
       oneTime: new Map(),
       unwritable: [],
+      hidden: [],
     },
     kernel: {
       services: new Map(config.services.map(spec => [spec.name, state(spec)])),
