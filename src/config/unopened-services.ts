@@ -3,8 +3,11 @@
  * home directories count as good and are not read, because a home may be on a file system that does not answer. Others can have
  * very many keys: each file is read once, in slices, because the daemon grants access meanwhile.
  */
+import * as os from 'node:os'
+import { isSentByClients } from '../knock/index.js'
 import type { AuthorizedKey, Revocations } from '../knock/openssh/index.js'
 import { parseAuthorizedLine, readRevocations, SshFormatError } from '../knock/openssh/index.js'
+import { canonicalAddress, protocolTcp } from '../net/index.js'
 import { inSlices, Slices } from '../util/index.js'
 import type { KeyPath } from './credentials/any-credential.js'
 import { daemonUser } from './daemon-user.js'
@@ -13,22 +16,39 @@ import { hostInterfaces } from '../net/index.js'
 import { hasNone } from './host-interfaces.js'
 import { readKeyFile } from './read-trusted-key-file.js'
 import { readOneTimeFile } from './one-time-file.js'
-import type { Config, Credential, SshCredential } from './types.js'
+import type { Config, Credential, SshCredential, StepsCredential } from './types.js'
 
 /** What reads files does not keep those who close ports waiting. */
 const patienceMilliseconds = 3000
 
+/** What the machine has now; null where it cannot be seen. */
+interface Machine {
+  readonly interfaces: readonly HostInterface[] | null
+  /** In the spelling of nft. */
+  readonly addresses: readonly string[] | null
+}
+
+/** The addresses of this machine; null where they cannot be seen. */
+function hostAddresses(): string[] | null {
+  try {
+    const all = Object.values(os.networkInterfaces()).flatMap(addresses => addresses ?? [])
+    return all.map(({ address }) => canonicalAddress(address.replace(/%.*/, '')))
+  } catch {
+    return null
+  }
+}
+
 /** A warning for each such service; none if the files cannot be read in time. Never rejects. */
 export async function unopenedServices(
   config: Pick<Config, 'services' | 'credentials'>,
-  host: readonly HostInterface[] | null = hostInterfaces(),
+  machine: Machine = { interfaces: hostInterfaces(), addresses: hostAddresses() },
 ): Promise<string[]> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string[]>(resolve => {
     timer = setTimeout(() => resolve([]), patienceMilliseconds)
   })
   try {
-    return await Promise.race([findUnopened(config, host), late])
+    return await Promise.race([findUnopened(config, machine), late])
   } finally {
     clearTimeout(timer)
   }
@@ -36,7 +56,7 @@ export async function unopenedServices(
 
 async function findUnopened(
   { services, credentials }: Pick<Config, 'services' | 'credentials'>,
-  host: readonly HostInterface[] | null,
+  machine: Machine,
 ): Promise<string[]> {
   const enabled = credentials.filter(one => one.enabled)
   const keys = new KeysOfFiles()
@@ -44,7 +64,9 @@ async function findUnopened(
     // That no enabled credential opens it is said where the configuration is read.
     const openers = enabled.filter(({ opens }) => opens.includes(name))
     if (closing === 'accept' || allow.length > 0 || openers.length === 0) return []
-    const why = await Promise.all(openers.map(async one => [one.name, await obstacle(one, name, host, keys)] as const))
+    const why = await Promise.all(
+      openers.map(async one => [one.name, await obstacle(one, name, machine, keys)] as const),
+    )
     if (why.some(([, reason]) => reason === undefined)) return []
     const reasons = why.map(([credential, reason]) => `${credential} (${reason})`).join(', ')
     const only = `only 'pkctl add ADDRESS --service ${name}' gives a source access`
@@ -57,14 +79,29 @@ async function findUnopened(
 async function obstacle(
   credential: Credential,
   service: string,
-  host: readonly HostInterface[] | null,
+  machine: Machine,
   keys: KeysOfFiles,
 ): Promise<string | undefined> {
   const { interfaces } = credential
-  if (host !== null && hasNone(interfaces, host)) return `there is no interface ${interfaces.join(', ')} now`
+  if (machine.interfaces !== null && hasNone(interfaces, machine.interfaces))
+    return `there is no interface ${interfaces.join(', ')} now`
+  if ('targets' in credential) {
+    const { targets } = credential
+    if (targets.length > 0 && machine.addresses !== null && !targets.some(isAmong(machine.addresses)))
+      return `its target ${targets.join(', ')} is no address of this machine now`
+    if (!isSentByClients(credential.flags) && needsTcp(credential)) return 'no client sends its tcp-flags'
+  }
   if (credential.type === 'one-time') return hasSequence(credential.file) ? undefined : 'it has no sequence left'
   if (credential.type === 'ssh' && !(await keys.open(credential, service))) return 'no key in its files opens it'
   return undefined
+}
+
+const isAmong = (addresses: readonly string[]) => (target: string) => addresses.includes(canonicalAddress(target))
+
+/** Whether each of its sequences has a step over TCP, as far as that is known without its file. */
+function needsTcp(credential: StepsCredential): boolean {
+  if (credential.type === 'sequence') return credential.steps.some(({ protocol }) => protocol === protocolTcp)
+  return credential.type === 'rotating'
 }
 
 function hasSequence(file: string): boolean {

@@ -11,7 +11,7 @@ import { loadConfig } from '../../../src/config/index.js'
 import { unopenedServices } from '../../../src/config/unopened-services.js'
 
 const key = fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8')
-const host = [{ name: 'eth0', master: null }]
+const machine = { interfaces: [{ name: 'eth0', master: null }], addresses: ['192.0.2.7', '2001:db8::7'] }
 
 describe('the ways into a service', () => {
   let directory: string
@@ -33,7 +33,7 @@ describe('the ways into a service', () => {
       }),
     )
     const { config } = loadConfig(path.join(directory, 'pkctl.yaml'))
-    return unopenedServices(config, host)
+    return unopenedServices(config, machine)
   }
   const people = (more: object = {}) => ({
     type: 'ssh',
@@ -96,6 +96,23 @@ describe('the ways into a service', () => {
       useless(`${none}, people (no key in its files opens it)`),
     )
     assert.deepEqual(await warnings({ vpn: { ...vpn, interface: ['wg0', 'eth*'] } }), [])
+  })
+
+  it('are none where no sequence can be sent to this machine as it has to be', async () => {
+    const sequence = { type: 'sequence', sequence: [7000, 8000, 9000], opens: ['ssh'] }
+    const cases: readonly [string, object, string?][] = [
+      ['no target', {}],
+      ['an address of the machine', { target: ['192.0.2.99', '2001:DB8:0::7'] }],
+      ['others', { target: ['192.0.2.99'] }, 'its target 192.0.2.99 is no address of this machine now'],
+      ['flags that no client sends', { 'tcp-flags': ['syn', 'ack'] }, 'no client sends its tcp-flags'],
+      ['no step with flags', { 'tcp-flags': ['syn', 'ack'], sequence: ['7000:udp', '8000:udp', '9000:udp'] }],
+    ]
+    for (const [name, more, why] of cases)
+      assert.deepEqual(
+        await warnings({ knockd: { ...sequence, ...more } }),
+        why === undefined ? [] : useless(`knockd (${why})`),
+        name,
+      )
   })
 
   it('are none where no sequence is left', async () => {
