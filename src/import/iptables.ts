@@ -41,6 +41,7 @@ const longNames: Readonly<Record<string, string>> = {
   '--proto': '--protocol',
   '-j': '--jump',
   '-m': '--match',
+  '-c': '--set-counters',
   '--source-port': '--sport',
   '--destination-port': '--dport',
   '--destination-ports': '--dports',
@@ -61,6 +62,7 @@ const known: Readonly<Record<string, 0 | 1 | 2>> = {
   '--dports': 1,
   '--ctstate': 1,
   '--comment': 1,
+  '--set-counters': 2,
   '--syn': 0,
   '--tcp-flags': 2,
   '--hitcount': 1,
@@ -78,8 +80,11 @@ const known: Readonly<Record<string, 0 | 1 | 2>> = {
   '--window': 1,
 }
 
-/** These say how it is printed, and not what it does. */
-const withoutEffect = ['-v', '--verbose', '-n', '--numeric']
+/**
+ * These change nothing about who has access: how the rule is printed, in the files of which version of IP it counts, and when
+ * `recent` forgets entries that are too old already.
+ */
+const withoutEffect = ['-v', '--verbose', '-n', '--numeric', '-4', '--ipv4', '-6', '--ipv6', '--reap']
 
 /** More than a rule of iptables can have in earnest. */
 const maxWords = 500

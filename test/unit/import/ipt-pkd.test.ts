@@ -152,6 +152,10 @@ describe('import ipt_pkd', () => {
       ['--dport 22', '--sport 1024:65535 --dport 22'],
       ['-p tcp', '-s 0.0.0.0/0 -d 0.0.0.0/0 -p tcp'],
       ['-m recent', '-m comment --comment "let in" -m recent'],
+      ['--seconds', '--reap --seconds'],
+      ['-p tcp', '-4 -p tcp'],
+      ['-p tcp', '-6 -p tcp'],
+      ['-p tcp', '-c 0 0 -p tcp'],
     ]
     for (const [before, after] of rules) {
       const { value, warnings } = from(knock, check.replace(before, after))
