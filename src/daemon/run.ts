@@ -52,10 +52,6 @@ export async function runDaemon(file: string, version: string): Promise<void> {
   notifier.use(config.notify)
   const log = withNotifications(historyLog, notifier)
   for (const warning of warnings) log.warn(warning)
-  // The start does not wait for files.
-  void unopenedServices(config).then(unopened => {
-    for (const warning of unopened) log.warn(warning)
-  })
   try {
     await runConfigured(config, file, version, { log, notifier })
   } finally {
@@ -128,6 +124,8 @@ async function runConfigured(
   listeners = await listenAt(config.socket, handle)
   let keeper: NodeJS.Timeout | undefined
   try {
+    // Before the ports close; it waits for files for a few seconds at most.
+    for (const warning of await unopenedServices(config)) log.warn(warning)
     await controller.start()
     started()
     void warnOfForeignMarks(config, log)
