@@ -47,19 +47,19 @@ export async function knockAndConnect(
   try {
     return await Promise.any(attempts)
   } catch (error) {
-    throw explained((error as AggregateError).errors as Error[], port, started)
+    throw explained((error as AggregateError).errors as Error[], method, port, started)
   } finally {
     signal?.removeEventListener('abort', onSignal)
   }
 }
 
-function explained(failures: readonly Error[], port: number, started: bigint): UserError {
+function explained(failures: readonly Error[], { kind }: KnockMethod, port: number, started: bigint): UserError {
   // The knock could not be made: nothing was tried.
   const unmade = failures.find(error => error instanceof UserError)
   if (unmade) return unmade
   const why = failures.map(({ message }) => message).join('; ')
   if (failures.every(error => error instanceof NotSent)) return new UserError(why, 'is there a route to it?')
-  return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why))
+  return new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why, kind))
 }
 
 /** Knocking and connecting at one address. */
@@ -90,7 +90,7 @@ class ConnectionAttempt {
       await method.send(address, settled.signal)
       this.#deadline = Date.now() + this.timeoutMs
       timers = [setTimeout(this.#startNext, otherFamilyAfterMs)]
-      if (!method.isSequence) timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
+      if (method.kind !== 'sequence') timers.push(setTimeout(() => void this.#knockAgain(), knockAgainAfterMs))
       return await this.#connectUntilDeadline()
     } finally {
       for (const timer of timers) clearTimeout(timer)
@@ -100,7 +100,7 @@ class ConnectionAttempt {
 
   async #connectUntilDeadline(): Promise<net.Socket> {
     for (;;) {
-      const givesUp = this.method.isSequence && this.#again === undefined
+      const givesUp = this.method.kind === 'sequence' && this.#again === undefined
       try {
         return await this.#connect(givesUp ? Math.min(Date.now() + knockAgainAfterMs, this.#deadline) : this.#deadline)
       } catch (error) {

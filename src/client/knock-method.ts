@@ -1,16 +1,18 @@
 /** How to knock at a server: what each method of choose-method.ts gives. */
 import type { Address } from './send.js'
 
+/**
+ * What a knock consists of. A sequence is several packets, which other packets to the server may not come between: a new
+ * connection in the middle makes it start again.
+ */
+export type KnockKind = 'pkd' | 'symmetric' | 'signed' | 'sequence'
+
 /** How to knock at a server, and where. */
 export interface KnockMethod {
   readonly host: string
   /** At least one, at most one of each version of IP. */
   readonly addresses: readonly Address[]
-  /**
-   * Whether a knock is several packets, which other packets to the server may not come between: a new connection in the
-   * middle of a sequence makes it begin anew.
-   */
-  readonly isSequence: boolean
+  readonly kind: KnockKind
   /**
    * Knocks, as it is right at this moment: a PKD knock never twice the same, a rotating sequence by the hour. Resolves
    * to the ports, in words. Fails with `NotSent`, with a UserError when the knock cannot be signed, or in mid-sequence

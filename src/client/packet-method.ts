@@ -22,7 +22,9 @@ export async function pkdMethod(entry: PkdHostEntry, flags: KnockFlags, caller: 
   const asked = flags.onBehalfOf === undefined ? {} : { address: bytesOf(flags.onBehalfOf) }
   const addresses = await serverAddresses(entry, flags)
   const secret: PkdSecret = { tag, key: await findKey(flags, entry, caller, parsePkdKey) }
-  return packetMethod(entry, flags, addresses, request => knockFormats.encode('pkd', { ...request, ...asked }, secret))
+  return packetMethod('pkd', entry, flags, addresses, request =>
+    knockFormats.encode('pkd', { ...request, ...asked }, secret),
+  )
 }
 
 export async function symmetricMethod(
@@ -39,7 +41,7 @@ export async function symmetricMethod(
   const identity = parseHostIdentity(entry.identity)
   const addresses = await serverAddresses(entry, flags)
   const secret: SymmetricSecret = { identity, key: await findKey(flags, entry, caller, parseSymmetricKey) }
-  return packetMethod(entry, flags, addresses, ({ port, time, random }) => {
+  return packetMethod('symmetric', entry, flags, addresses, ({ port, time, random }) => {
     const packet = sealSymmetric({ ...wishes, time: BigInt(Math.floor(time * 1000)) }, port, random(16), secret)
     if (packet) return packet
     throw new UserError(`the names of ${wishes.services.length} services do not fit into one knock`, 'knock twice')
@@ -54,6 +56,7 @@ interface PacketRequest {
 }
 
 function packetMethod(
+  kind: 'pkd' | 'symmetric',
   entry: PkdHostEntry | SymmetricHostEntry,
   flags: KnockFlags,
   addresses: readonly Address[],
@@ -63,7 +66,7 @@ function packetMethod(
   return {
     host: entry.host,
     addresses,
-    isSequence: false,
+    kind,
     async send(address) {
       const port = choosePort()
       await sendDatagram(address, port, encode({ port, time: Date.now() / 1000, random: randomBytes }))

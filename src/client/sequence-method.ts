@@ -26,7 +26,7 @@ export async function sequenceMethod(
   return {
     host: entry.host,
     addresses: await serverAddresses(entry, flags),
-    isSequence: true,
+    kind: 'sequence',
     async send(address, signal) {
       const steps = current()
       await knockSteps(address, steps, { pauseMs, answerMs }, signal)

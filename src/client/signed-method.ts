@@ -40,7 +40,7 @@ export async function signedMethod(
   return {
     host: entry.host,
     addresses,
-    isSequence: false,
+    kind: 'signed',
     async send(address) {
       const { bytes, port } = await knocks.make(address.address, choosePort)
       await sendDatagram(address, port, bytes)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Address, Caller, HostEntry, KnockFlags, KnockMethod } from '../../client/index.js'
+import type { Caller, HostEntry, KnockFlags, KnockMethod } from '../../client/index.js'
 import {
   closedHint,
   closeMethod,
@@ -92,7 +92,7 @@ async function knock(name: string, ports: readonly string[], flags: Flags, termi
   }
   if (sent === 0) throw new UserError(`no knock could be sent to ${method.host}`, 'is there a route to it?')
   if (connectPort !== undefined && !flags.close)
-    await reportPort(method.addresses, connectPort, timeout, started, text => {
+    await reportPort(method, connectPort, timeout, started, text => {
       if (!flags.quiet) terminal.out(text)
     })
 }
@@ -116,7 +116,7 @@ async function closingMethod(
 }
 
 async function reportPort(
-  addresses: readonly Address[],
+  { addresses, kind }: KnockMethod,
   port: number,
   timeout: number,
   started: bigint,
@@ -128,6 +128,6 @@ async function reportPort(
   } catch (error) {
     const reasons = (error as AggregateError).errors as Error[]
     const why = reasons.map(({ message }) => message).join('; ')
-    throw new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why))
+    throw new UserError(`port ${port}/tcp is not open after ${elapsedText(started)}: ${why}`, closedHint(why, kind))
   }
 }

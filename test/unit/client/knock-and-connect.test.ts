@@ -10,7 +10,7 @@ const address = { address: '127.0.0.1', family: 4 as const }
 const method = (send: KnockMethod['send']): KnockMethod => ({
   host: 'h',
   addresses: [address, { ...address }],
-  isSequence: false,
+  kind: 'pkd',
   send,
 })
 
