@@ -17,6 +17,8 @@ interface UnmatchedInterface {
 export function unmatchedInterfaces(
   named: { readonly services: Iterable<ServiceSpec>; readonly credentials: Config['credentials'] },
   host: readonly HostInterface[] | null,
+  /** Of the kernel, as `uname -r` has it. */
+  release: string,
 ): UnmatchedInterface[] {
   if (host === null) return []
   const [services, { credentials }] = [[...named.services], named]
@@ -37,6 +39,7 @@ export function unmatchedInterfaces(
         }),
       ),
     ...(hasPrerouting ? unseenSteps(credentials, host) : []),
+    ...(hasPrerouting && isBeforeVrfLookup(release) ? uncountedSteps(credentials, host) : []),
   ]
 }
 
@@ -55,6 +58,27 @@ function unseenSteps(credentials: Config['credentials'], host: readonly HostInte
     if (!link) return []
     const message = `knocks of credential ${credential} do not count by ${link.name}, a link of the VRF ${link.master}, because a service has hook: prerouting`
     return [{ credential, message, advice: `name ${link.master} and ${link.name}` }]
+  })
+}
+
+/** Whether `fib daddr type` of the kernel does not look into the table of a VRF: see src/nft/table/incoming-interface.ts. */
+function isBeforeVrfLookup(release: string): boolean {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? []
+  return major !== undefined && (Number(major) < 6 || (Number(major) === 6 && Number(minor) < 16))
+}
+
+/** On the hook prerouting of such a kernel, steps by a link of a VRF count only to addresses of this link. */
+function uncountedSteps(credentials: Config['credentials'], host: readonly HostInterface[]): UnmatchedInterface[] {
+  const vrfs = new Set(host.flatMap(({ name, isVrf }) => (isVrf ? [name] : [])))
+  const links = host.filter(({ master }) => master !== null && vrfs.has(master))
+  return credentials.flatMap(({ name: credential, enabled, type, interfaces }) => {
+    if (!enabled || !isStepsType(type)) return []
+    const link = links.find(
+      ({ name }) => interfaces.length === 0 || interfaces.some(other => matchesInterface(other, name)),
+    )
+    if (!link) return []
+    const message = `knocks of credential ${credential} by ${link.name}, a link of the VRF ${link.master}, count only to addresses of ${link.name}, because a service has hook: prerouting and Linux is older than 6.16`
+    return [{ credential, message, advice: `knock at addresses of ${link.name}, or use hook: input` }]
   })
 }
 

@@ -44,6 +44,8 @@ export interface MachineFacts {
   readonly libraryProblem: string | null
   /** /etc/nftables.conf begins with a flush, and nftables.service runs it at boot. */
   readonly nftablesServiceFlushes: boolean
+  /** Of the kernel, as `uname -r` has it. */
+  readonly release: string
 }
 
 export type DaemonFacts = {

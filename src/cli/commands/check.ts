@@ -1,3 +1,4 @@
+import * as os from 'node:os'
 import { Command } from 'commander'
 import { unmatchedInterfaces } from '../../config/host-interfaces.js'
 import { hostInterfaces } from '../../net/index.js'
@@ -29,7 +30,7 @@ export function checkCommand(terminal: Terminal): Command {
       const files: string[] = []
       const { config, warnings } = loadConfig(flags.config, notingReader(files))
       for (const warning of warnings) terminal.warn(warning)
-      for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces()))
+      for (const { message, advice } of unmatchedInterfaces(config, hostInterfaces(), os.release()))
         terminal.warn(`${message}; ${advice}`)
       const daemon = (process.geteuid?.() === 0 ? daemonUser()?.uid : process.geteuid?.()) ?? 0
       for (const credential of config.credentials) {

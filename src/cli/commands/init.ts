@@ -1,3 +1,4 @@
+import * as os from 'node:os'
 import { Command, Option } from 'commander'
 import { unmatchedInterfaces } from '../../config/host-interfaces.js'
 import { hostInterfaces } from '../../net/index.js'
@@ -79,7 +80,8 @@ export function initCommand(terminal: Terminal): Command {
       (sessionGrants = await withComment(await guardSession(terminal, firewall, flags, plan)))
     const change = await firewall.apply({ specs: [spec], prepare })
     if (change.changed) warnOfEndingConnections(terminal, spec)
-    for (const { message, advice } of unmatchedInterfaces({ services: [spec], credentials: [] }, hostInterfaces())) {
+    const named = { services: [spec], credentials: [] }
+    for (const { message, advice } of unmatchedInterfaces(named, hostInterfaces(), os.release())) {
       terminal.warn(message)
       terminal.hint(advice)
     }

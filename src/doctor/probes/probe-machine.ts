@@ -27,6 +27,7 @@ export async function machineFacts(firewall: Firewall, notSeen: NotSeen): Promis
     nfnetlinkQueue: hasQueue(),
     libraryProblem: libraryProblem(),
     nftablesServiceFlushes: serviceFlushes(),
+    release: os.release(),
   }
 }
 

@@ -49,6 +49,7 @@ export function facts(credentials = laptop, services = 's: { port: 22 }'): Facts
       nfnetlinkQueue: true,
       libraryProblem: null,
       nftablesServiceFlushes: false,
+      release: '6.16.0',
     },
     daemon: {
       socket: '/run/pkctl/pkctl.sock',

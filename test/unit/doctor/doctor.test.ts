@@ -180,6 +180,33 @@ describe('of services', () => {
       ],
     })
   })
+  it('steps to addresses of a VRF, before Linux 6.16', () => {
+    const door = (release: string, { hook = 'prerouting', interfaces = '' } = {}): Facts => {
+      const found = facts(
+        `c: { type: sequence, sequence: [7000, 9000, 8000, 6000], opens: [s]${interfaces} }`,
+        `s: { port: 22, hook: ${hook} }`,
+      )
+      const vrf = { name: 'blue', master: null, isVrf: true }
+      return {
+        ...found,
+        machine: { ...found.machine, release },
+        interfaces: [vrf, { name: 'eth1', master: 'blue' }, { name: 'eth0', master: null }],
+      }
+    }
+    for (const release of ['6.15.9-amd64', '6.1.0', '5.19.2']) {
+      const { message, credential } = finds(door(release), 'interface-unmatched')
+      assert.match(message, /knocks of credential c by eth1, a link of the VRF blue, count only to addresses of eth1/)
+      assert.equal(credential, 'c')
+    }
+    finds(door('6.1.0', { interfaces: ', interface: [blue, eth1]' }), 'interface-unmatched')
+    finds(door('6.1.0', { interfaces: ', interface: eth0' }))
+    finds(door('6.1.0', { hook: 'input' }))
+    for (const release of ['6.16.0-rc1', '7.0.1', 'unknown']) finds(door(release))
+    const { message } = finds(door('6.1.0'), 'interface-unmatched')
+    assert.match(message, /Linux is older than 6\.16/)
+    const alone = door('6.1.0')
+    finds({ ...alone, interfaces: [{ name: 'blue', master: null, isVrf: true }] })
+  })
   it('prefixes of a grant, for the session', () => {
     const session = (address: string, services: string): Facts => ({
       ...facts(laptop, services),
