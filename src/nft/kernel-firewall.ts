@@ -1,6 +1,6 @@
 import type { Execute } from '../util/index.js'
 import { execute, runDirectory, TimeLimitError } from '../util/index.js'
-import { rulesetLock } from './lock.js'
+import { rulesetLock, rulesetLockFile } from './lock.js'
 import type { Nft } from './nft.js'
 import { realNft } from './nft.js'
 import { announceOwner, throughOwner } from './owner-request.js'
@@ -11,6 +11,7 @@ import { openSession } from './nft-session.js'
 import { withSharedListing } from './shared-listing.js'
 import { realIptablesQueue } from './table/iptables-queue.js'
 import { withPersistence } from './table-flags.js'
+import { tableNote } from './table-note.js'
 import type { OnNftRequest } from './timed.js'
 import { timed } from './timed.js'
 
@@ -59,5 +60,6 @@ function rulesetAccess(nft: Nft, run: Execute, onTrouble: OnTrouble): RulesetAcc
     nft: withSharedListing(nft),
     iptablesQueue: realIptablesQueue(run),
     exclusive: rulesetLock(runDirectory, onWait),
+    tableNote: tableNote(rulesetLockFile(runDirectory)),
   }
 }

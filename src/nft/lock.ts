@@ -1,12 +1,13 @@
 /**
  * One change at a time: each reads the ruleset, decides, and writes, and two at once (cron and Ansible, say) would
  * undo each other's. The kernel keeps the lock (flock(2)) on a descriptor of ours, and frees it however we end. The file
- * says who has it, for the message of those who wait in vain.
+ * says who has it, for the message of those who wait in vain. Its second line is another note: see table-note.ts.
  */
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { inDirectory, openThere } from '../util/index.js'
+import { noteIn, noTable, writeLines } from './table-note.js'
 
 /**
  * Runs `work` while no other process that uses the same file runs its own. Rejects with a LockError when it has waited for
@@ -34,8 +35,10 @@ type OnWait = (holder: string) => void
  * which the kernel knows it.
  */
 export function rulesetLock(directory: string, onWait?: OnWait): Exclusive {
-  return fileLock(path.join(directory, `ruleset-${rulesetNumber()}.lock`), onWait)
+  return fileLock(rulesetLockFile(directory), onWait)
 }
+
+export const rulesetLockFile = (directory: string): string => path.join(directory, `ruleset-${rulesetNumber()}.lock`)
 
 /** The number of this network namespace. */
 export const rulesetNumber = (): string => /\d+/.exec(fs.readlinkSync('/proc/self/ns/net'))?.[0] ?? ''
@@ -52,8 +55,9 @@ export function fileLock(file: string, onWait?: OnWait): Exclusive {
 }
 
 async function acquire(file: string, seconds: number, onWait: OnWait | undefined): Promise<() => void> {
-  const descriptor = openLock(file)
-  if (descriptor === undefined) return () => undefined
+  const opened = openLock(file)
+  if (opened === undefined) return () => undefined
+  const { descriptor, isNew } = opened
   const late = setTimeout(() => onWait?.(holder(descriptor)), patienceMilliseconds)
   try {
     await lock(descriptor, file, seconds)
@@ -63,10 +67,10 @@ async function acquire(file: string, seconds: number, onWait: OnWait | undefined
   } finally {
     clearTimeout(late)
   }
-  sign(descriptor, `${path.basename(process.argv[1] ?? '', '.js')} ${process.pid} ${new Date().toISOString()}\n`)
+  const who = `${path.basename(process.argv[1] ?? '', '.js')} ${process.pid} ${new Date().toISOString()}`
+  writeLines(descriptor, who, isNew ? noTable() : noteIn(descriptor))
   return () => {
-    // A program that knows nothing of the note may be the next one.
-    sign(descriptor, '')
+    writeLines(descriptor, '', noteIn(descriptor))
     fs.closeSync(descriptor)
   }
 }
@@ -85,16 +89,6 @@ function lock(descriptor: number, file: string, seconds: number): Promise<void> 
       else reject(new LockError(`${holder(descriptor)}; waited ${seconds} s for the lock ${file}`))
     })
   })
-}
-
-/** Says who has the lock, for those who wait. */
-function sign(descriptor: number, text: string): void {
-  try {
-    fs.ftruncateSync(descriptor)
-    fs.writeSync(descriptor, text, 0)
-  } catch {
-    // A full disk does not matter: the lock is the kernel's.
-  }
 }
 
 /** What the file says, which any program of pkctl may have written. */
@@ -118,8 +112,14 @@ function isAlive(pid: number): boolean {
 
 const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
 
+interface OpenLock {
+  readonly descriptor: number
+  /** There was no such file. */
+  readonly isNew: boolean
+}
+
 /** Undefined for those who have no need of it, because nft will refuse them. */
-function openLock(file: string): number | undefined {
+function openLock(file: string): OpenLock | undefined {
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 })
     return inDirectory(file, openOrMake)
@@ -137,16 +137,16 @@ function openLock(file: string): number | undefined {
  * The daemon has a user of its own, and the directory is that user's: what root makes there must be open to the daemon,
  * and a link or another file that the daemon put there must lead root nowhere.
  */
-function openOrMake(file: string): number {
+function openOrMake(file: string): OpenLock {
   try {
     const descriptor = fs.openSync(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
     const { uid, gid } = fs.statSync(path.dirname(file))
     if (process.geteuid?.() === 0) fs.fchownSync(descriptor, uid, gid)
     fs.fchmodSync(descriptor, 0o660)
-    return descriptor
+    return { descriptor, isNew: true }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return openThere(file, O_RDWR)
+    return { descriptor: openThere(file, O_RDWR), isNew: false }
   }
 }
 

@@ -17,7 +17,12 @@ describe('Firewall, on the kernel', () => {
   const within = ['nsenter', `--net=/run/netns/${name}`]
   const inside: Execute = (file, args, input) => execute('nsenter', [...within.slice(1), file, ...args], input)
   const nft = realNft(inside)
-  const firewall = new Firewall({ nft, iptablesQueue: realIptablesQueue(inside), exclusive: work => work() })
+  const firewall = new Firewall({
+    nft,
+    iptablesQueue: realIptablesQueue(inside),
+    exclusive: work => work(),
+    tableNote: { originOf: () => 'own', keep: () => undefined },
+  })
   const remove = () => void spawnSync('ip', ['netns', 'delete', name])
   const ruleset = async () => (await run([...within, 'nft', 'list', 'ruleset'])).stdout
 

@@ -377,6 +377,7 @@ export const fakeRuleset = (nft: Nft = new FakeNft()): RulesetAccess => ({
   nft,
   iptablesQueue: new FakeIptablesQueue(),
   exclusive: work => work(),
+  tableNote: { originOf: () => 'own', keep: () => undefined },
 })
 
 /** Records what it is asked for. */

@@ -3,10 +3,10 @@ import { ConfigError } from '../../config/config-error.js'
 import { loadConfig, notingReader, servicesInForce } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
-import type { FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
-import { realFirewall } from '../../nft/index.js'
+import type { ChangeResult, FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
+import { foreignGrantsWarning, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
+import { ask, defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
 import { warnOfUnopenedServices } from '../changes/warn-of-unopened.js'
@@ -14,8 +14,9 @@ import { portsText } from '../output/service-text.js'
 
 const help = `
 Makes the services of the configuration in the kernel, and nothing else: knocks are read by the daemon. Running grants go
-on. When the configuration is broken, the services of the last good one are closed, and the warnings say so. Exit status 1
-only when nothing could be closed.`
+on, but those of a table that another program has made, as from a saved ruleset, are removed. When the configuration is
+broken, the services of the last good one are closed, and the warnings say so. Exit status 1 only when nothing could be
+closed.`
 
 export function closeCommand(terminal: Terminal): Command {
   const command = new Command('close')
@@ -26,7 +27,9 @@ export function closeCommand(terminal: Terminal): Command {
     const { services: wanted, stateDirectory } = await servicesToClose(flags.config, terminal)
     const { services, warnings } = servicesInForce(wanted, flags.config)
     for (const warning of warnings) terminal.warn(warning)
-    const { change, closed } = await closeAll(realFirewall(flags), services, terminal)
+    // A daemon restores its own table, and the grants that it knows.
+    const takeOver = !(await daemonAnswers(flags.socket))
+    const { change, closed } = await closeAll(realFirewall(flags), services, terminal, takeOver)
     if (stateDirectory !== undefined && !flags.dryRun) keep(stateDirectory, services, terminal)
     await tellDaemon(terminal, flags)
     const names = closed.map(({ name }) => name)
@@ -68,16 +71,21 @@ async function closeAll(
   firewall: Firewall,
   services: readonly ServiceSpec[],
   terminal: Terminal,
+  takeOver: boolean,
 ): Promise<{ change: FirewallResult; closed: readonly ServiceSpec[] }> {
+  const tell = (change: ChangeResult) => {
+    if (change.removed > 0 && !firewall.dryRun) terminal.warn(foreignGrantsWarning(change.removed))
+    return change
+  }
   try {
-    return { change: await firewall.ensureServices(services, true), closed: services }
+    return { change: tell(await firewall.ensureServices(services, true, takeOver)), closed: services }
   } catch (error) {
     if (services.length < 2) throw error
     const changes: FirewallResult[] = []
     const closed: ServiceSpec[] = []
     for (const spec of services) {
       try {
-        changes.push(await firewall.ensureServices([spec]))
+        changes.push(tell(await firewall.ensureServices([spec], false, takeOver)))
         closed.push(spec)
       } catch (cause) {
         for (const { message } of problemsOf(cause)) terminal.warn(`service ${spec.name} is NOT closed: ${message}`)
@@ -92,6 +100,17 @@ async function closeAll(
       },
       closed,
     }
+  }
+}
+
+/** Also where it does not answer in time. */
+async function daemonAnswers(socket: string): Promise<boolean> {
+  try {
+    await ask(socket, { request: 'refresh' })
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code !== 'ENOENT' && code !== 'ECONNREFUSED'
   }
 }
 

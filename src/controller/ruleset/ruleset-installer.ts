@@ -13,6 +13,7 @@ import type {
   ServiceSpec,
 } from '../../nft/index.js'
 import { vrfNames } from '../../net/index.js'
+import { foreignGrantsWarning } from '../../nft/index.js'
 import type { ActiveCredential, ReadOneTime } from '../verify/active-credentials.js'
 import { activeCredentials, grantRequestOf, packetCredential, packetSequence } from '../verify/active-credentials.js'
 import { warnOfMissingServices } from '../report/configuration-warnings.js'
@@ -78,6 +79,7 @@ export class RulesetInstaller {
     const drafts: PreparedRuleset[] = []
     const packetPathFor = this.#drafter(config, drafts)
     const change = await firewall.install(specs, packetPathFor, reconciling.reconciler.table)
+    if (change.removed > 0) log.warn(foreignGrantsWarning(change.removed), { event: 'saved-grants' })
     const draft = drafts.at(-1)
     if (draft) {
       await this.#apply(config, draft)

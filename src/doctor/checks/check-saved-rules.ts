@@ -10,7 +10,7 @@ export function checkSavedRules(saved: readonly SavedRules[]): Finding[] {
     if (grants > 0) {
       return finding(
         'saved-rules',
-        `${path} holds ${count(grants, 'grant')} of pkctl: whenever it is loaded, as at boot, those sources have access again, also if you revoked it`,
+        `${path} holds ${count(grants, 'grant')} of pkctl: whenever it is loaded, as at boot, those sources have access until pkctl-rules.service or pkctld removes the grants, also if you revoked them`,
         `take 'table inet pkctl' out of it; pkctl-rules.service and pkctld make the table themselves`,
         subject,
       )

@@ -33,6 +33,8 @@ export interface FirewallChange {
   readonly packetPathFor?: PacketPathFor
   /** The number that the table must have, for its services to be believed. */
   readonly table?: number
+  /** Delete the grants of a table that another program has made. Not while a daemon runs, which restores its own table. */
+  readonly takeOver?: boolean
   /**
    * Called with what is about to happen, while nothing else can change the ruleset. It may return further grants to
    * make, or throw to cancel the change.

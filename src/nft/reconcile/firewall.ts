@@ -28,6 +28,7 @@ import { grantPrefix } from '../table/service-spec.js'
 import { signed } from './barrier.js'
 import type { FirewallChange } from './firewall-change.js'
 import { planServices } from './firewall-change.js'
+import { foreignGrants, noForeignGrants } from './foreign-grants.js'
 import type { ClosedBesides, EarlierGrants } from './grant-changes.js'
 import {
   grantsReplacedBy,
@@ -52,6 +53,12 @@ export interface FirewallResult {
   /** What is different now, in a few words each, such as `reject: drop -> reset`. */
   readonly details: readonly string[]
   readonly commands: readonly Command[]
+}
+
+export interface ChangeResult extends FirewallResult {
+  readonly plan: ServicePlan
+  /** How many grants of a table that another program has made were deleted: see `foreignGrantsWarning`. */
+  readonly removed: number
 }
 
 /** What one listing of the table shows. */
@@ -106,40 +113,51 @@ export class Firewall {
   }
 
   /** Changes services, grants and the packet path in one transaction. Grants that run go on. */
-  apply(change: FirewallChange): Promise<FirewallResult & { readonly plan: ServicePlan }> {
+  apply(change: FirewallChange): Promise<ChangeResult> {
     return this.access.exclusive(async () => {
       const { nft } = this.access
       const listing = await readStructure(nft)
       if (change.table !== undefined && !(listing.present && listing.handle === change.table)) {
         throw new FirewallError('replaced', 'another program removed the table inet pkctl at this moment; try again')
       }
-      const { plan, commands, details } = await planServices(change, listing, () => nft.list())
+      const foreign = change.takeOver ? await foreignGrants(this.access, listing) : noForeignGrants
+      const listAll = async () => foreign.listing ?? (await nft.list())
+      const { plan, commands: forServices, details } = await planServices(change, listing, listAll)
+      const commands = [...foreign.commands, ...forServices]
       const more = (await change.prepare?.(plan)) ?? []
       const grants = [
         ...maskedGrants(change.revoke ?? [], plan.after).flatMap(withdrawGrant),
         ...maskedGrants([...(change.grants ?? []), ...more], plan.after).flatMap(replaceGrant),
       ]
       const texts = [...details, ...more.map(({ source }) => `${source} granted`)]
+      const { removed } = foreign
       const packetPath = change.packetPathFor?.(plan.after)
-      if (!packetPath) return { ...(await this.#run({ commands: [...commands, ...grants], details: texts })), plan }
+      if (!packetPath) {
+        const result = await this.#run({ commands: [...commands, ...grants], details: texts })
+        await this.#keepNote(change, listing)
+        return { ...result, plan, removed }
+      }
       const parts = { services: commands, grants, details: texts }
       const transaction = await withPacketPath(nft, packetPath, plan.after, listing, parts)
-      return { ...(await this.#runWithPacketPath(packetPath, listing, transaction)), plan }
+      const result = await this.#runWithPacketPath(packetPath, listing, transaction)
+      await this.#keepNote(change, listing)
+      return { ...result, plan, removed }
     })
   }
 
   /** Makes services what their specs say. With `replace`, a service of another name gives way as `FirewallChange` says. */
-  ensureServices(specs: readonly ServiceSpec[], replace = false): Promise<FirewallResult> {
-    return this.apply({ specs, replace })
+  ensureServices(specs: readonly ServiceSpec[], replace = false, takeOver = false): Promise<ChangeResult> {
+    return this.apply({ specs, replace, takeOver })
   }
 
   removeService(name: string): Promise<FirewallResult & { readonly plan: ServicePlan }> {
     return this.apply({ specs: [], remove: [name] })
   }
 
-  /** Services and packet path together. */
-  install(specs: readonly ServiceSpec[], packetPathFor: PacketPathFor, table?: number): Promise<FirewallResult> {
-    return this.apply({ specs, replace: true, packetPathFor, ...(table === undefined ? {} : { table }) })
+  /** Services and packet path together. Without `table`, what is there is taken over. */
+  install(specs: readonly ServiceSpec[], packetPathFor: PacketPathFor, table?: number): Promise<ChangeResult> {
+    const how = table === undefined ? { takeOver: true } : { table }
+    return this.apply({ specs, replace: true, packetPathFor, ...how })
   }
 
   /**
@@ -245,6 +263,13 @@ export class Firewall {
   /** Whether the kernel has nft's `queue` statement. NftError when nothing can be done here at all. */
   async probe(hook: Hook): Promise<{ nativeQueue: boolean }> {
     return { nativeQueue: await hasQueueStatement(this.access.nft, hook) }
+  }
+
+  /** The table that was made or taken over is pkctl's own. */
+  async #keepNote({ takeOver = false }: FirewallChange, { present, handle }: Listing): Promise<void> {
+    if (this.dryRun || (present && !takeOver)) return
+    const now = present ? { present, handle } : await this.access.nft.list({ elements: false })
+    if (now.present) this.access.tableNote.keep(now.handle)
   }
 
   async #runWithPacketPath(

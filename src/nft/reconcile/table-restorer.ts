@@ -51,6 +51,7 @@ export class TableRestorer {
     this.#packetPath = packetPath
     const listing = await this.withComparedElements(await this.access.nft.list({ elements: false }))
     this.snapshot = takeSnapshot(listing, commands, services)
+    this.access.tableNote.keep(listing.handle)
   }
 
   /** Restores in place what is different: sets that are there keep what they contain. */

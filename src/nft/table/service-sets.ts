@@ -49,6 +49,9 @@ export const allowedBy = (spec: ServiceSpec, version: IpFamily) =>
 /** Whether a set has the prefixes that a service always allows. */
 export const isAllowSet = (set: string): boolean => set.includes('.allow-')
 
+/** Whether a set of a service has elements that end. */
+export const isTimedSet = (set: string): boolean => /^pk-.*-[46]$/.test(set) && !isAllowSet(set)
+
 const roles: readonly SetRole[] = ['knock', 'add', 'allow', 'used', 'knock-taken', 'add-taken']
 
 /** Whatever sets there may be of the service. */
