@@ -369,6 +369,14 @@ describe('of files', () => {
     assert.equal(finds(unwritable(false), 'path-unwritable').level, 'warning')
     assert.equal(finds(unwritable(true), 'path-unwritable').level, 'error')
   })
+  it('what the service cannot read', () => {
+    const one = { path: '/x/key', shut: '/x', advice: 'copy it' }
+    const { message } = finds(
+      { ...facts(), configuration: { ...facts().configuration, hidden: [one] } },
+      'path-unreadable',
+    )
+    assert.match(message, /cannot read \/x$/)
+  })
   it("the daemon's own user may own what it uses", () => {
     finds({ ...facts(), trusted: [0, 5], files: [file({ mode: 0o600, uid: 5 })] })
   })
