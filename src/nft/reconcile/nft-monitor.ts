@@ -126,11 +126,14 @@ export class MonitorReader {
   #ours = 0
   /** What others did, without its repetitions. */
   readonly #foreign = new Set<string>()
+  /** How lines begin that say the last of these again: a big list has a million of them. */
+  #repeated: string | undefined
   #lost = false
 
   constructor(readonly on: Pick<MonitorEvents, 'transaction' | 'deleted'>) {}
 
   line(line: string): void {
+    if (this.#repeated !== undefined && line.startsWith(this.#repeated)) return
     const [, generation, by = ''] = /^# new generation (\d+)(?: by (.*))?$/.exec(line) ?? []
     if (generation !== undefined) {
       this.#end(by, Number(generation))
@@ -154,6 +157,7 @@ export class MonitorReader {
   #keepForeign(event: RulesetEvent): void {
     const { verb, kind, family, table } = event
     const what = `${verb} ${kind} ${family} ${table}`
+    this.#repeated = `${what} `
     if (this.#foreign.has(what)) return
     this.#foreign.add(what)
     this.#events.push(event)
@@ -167,6 +171,7 @@ export class MonitorReader {
     this.#events = []
     this.#ours = 0
     this.#foreign.clear()
+    this.#repeated = undefined
     this.#lost = false
     this.on.transaction(transaction)
   }

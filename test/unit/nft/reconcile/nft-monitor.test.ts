@@ -72,6 +72,36 @@ describe('nft monitor, read', () => {
     assert.deepEqual(rest, [])
   })
 
+  it('takes from a mixed stream what each line alone says, without the repetitions of others', () => {
+    const tables = ['inet pkctl', 'inet pkctl2', 'ip pkctl', 'inet geo', 'ip geo']
+    const lines = Array.from({ length: 3000 }, (_, i) => {
+      const verb = ['add', 'delete'][(i >> 4) % 2]
+      const table = tables[(i >> 2) % tables.length]
+      if (i % 97 === 0) return `# new generation ${i} by process 7 (nft)`
+      if (i % 31 === 0) return `${verb} table ${table}`
+      return `${verb} ${i % 5 === 0 ? 'rule' : 'element'} ${table} s${i % 3} { 192.0.2.${i % 256} }`
+    })
+    const want = lines
+      .join('\n')
+      .split(/^# new generation .*$/m)
+      .slice(0, -1)
+    const expected = want.map(text => {
+      const seen = new Set<string>()
+      return text.split('\n').flatMap(line => {
+        const event = parseEvent(line)
+        if (!event) return []
+        const what = `${event.verb} ${event.kind} ${event.family} ${event.table}`
+        const isAgain = seen.has(what) && `${event.family} ${event.table}` !== 'inet pkctl'
+        seen.add(what)
+        return isAgain ? [] : [event]
+      })
+    })
+    assert.deepEqual(
+      read(lines.join('\n')).map(({ events }) => events),
+      expected,
+    )
+  })
+
   it('says when more happened than could be read', () => {
     const [only] = read('# ERROR: We lost some netlink events!')
     assert.equal(only?.lost, true)
