@@ -63,7 +63,7 @@ function endWithPrograms(signal: NodeJS.Signals): void {
 
 let listens = false
 
-/** From the first program on, and for good: a signal that came as the last one ends would be lost. */
+/** Before the first program, and for good: a signal that came as the last one ends would be lost. */
 function listen(): void {
   if (listens) return
   listens = true
@@ -95,6 +95,7 @@ export const execute: Execute = (file, args, input = '', limits = {}) =>
       reject(notWanted(name))
       return
     }
+    listen()
     const child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C' },
@@ -126,7 +127,6 @@ export const execute: Execute = (file, args, input = '', limits = {}) =>
     // Without free file descriptors there are no pipes, whatever the types say; the 'error' event follows.
     if (child.pid === undefined) return
     running.set(child, abort)
-    listen()
     signal?.addEventListener('abort', abort, { once: true })
     const out: Buffer[] = []
     const err: Buffer[] = []
