@@ -91,6 +91,7 @@ describe('a fault of the state', () => {
     const set = (name: string) =>
       `set ${name} { type ipv4_addr; flags timeout; size 1; elements = { 192.0.2.1 timeout 1h }; };`
     await nft(`table inet pkctl { ${set('pk-ssh-4')} ${set('pk-ssh.add-4')} }`)
+    await lab.adoptTable()
     const daemon = await lab.daemon(lab.config(laptop()))
     assert.deepEqual(await knock(), ['timeout', 'timeout'])
     await daemon.says(/is valid, but the kernel has not opened ssh: its set is full/)

@@ -101,6 +101,7 @@ describe('an accepted knock without a grant', () => {
     await nft(
       `table inet pkctl { set pk-ssh-4 { type ipv4_addr; flags timeout; size 1; elements = { 192.0.2.1 timeout 1h }; }; }`,
     )
+    await lab.adoptTable()
     const ran = path.join(lab.directory, 'ran')
     const daemon = await lab.daemon(
       lab.config(config.replace('opens: [ssh]', `$&, on-open: { shell: 'echo >>${ran}' }`)),

@@ -60,6 +60,7 @@ describe('on behalf of another', () => {
     await daemon.stop()
     await lab.mustPkctl('remove', 'ssh')
     await must(['ip', 'netns', 'exec', lab.server, 'nft', full])
+    await lab.adoptTable()
     const again = await lab.daemon(lab.config(guests()))
     assert.equal((await ask(stranger4)).status, 0)
     await again.says(/on behalf of 10\.77\.0\.3 is valid, but pkctld has not opened ssh: .*full/)

@@ -192,6 +192,7 @@ describe('a table that pkctld owns', { skip }, () => {
     const plain = (await table()).replace(/^\tflags persist\n/m, '')
     await site.nft('-f', site.lab.file('plain.nft', `delete table inet pkctl\n${plain}`))
     assert.doesNotMatch(await table(), /persist/)
+    await site.lab.adoptTable()
     await site.restart(guarded)
     await owned()
     await site.openTo(server4, client4)
