@@ -170,7 +170,9 @@ function testsOn(hook: (typeof hooks)[number]): void {
     await daemon.says(/knock by lan from fe80::5 refused: its address is link-local/)
   })
 
-  it('a link-local address gets access neither by knock nor by command where the VRF is the only interface', async () => {
+  // On prerouting, packets from such addresses come by their link alone.
+  if (hook === 'prerouting') return
+  it('a link-local address gets no access, by knock or by command, where only the VRF is named', async () => {
     const limit = ', interface: blue'
     configOf({ service: limit, credential: limit })
     await lab.mustPkctl('reload')
