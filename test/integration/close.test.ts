@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { sleep, until } from '../support/commands.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 
 describe('pkctl close', () => {
@@ -46,6 +47,25 @@ describe('pkctl close', () => {
     assert.match((await lab.pkctl('apply', config, '--dry-run')).stderr, said)
     assert.match((await close(config)).stderr, said)
     await lab.startDaemon(config).says(said)
+  })
+
+  it('closes ports at once beside a daemon that does not answer', async () => {
+    const config = lab.config('services: { ssh: { port: 22 } }')
+    const daemon = await lab.daemon(config)
+    // Nothing is at work any more, which would have the lock.
+    await sleep(1000)
+    const pid = daemon.child.pid as number
+    process.kill(pid, 'SIGSTOP')
+    let closing: Promise<unknown> | undefined
+    try {
+      await lab.on(['nft', 'flush', 'ruleset'])
+      await until(async () => (await lab.opens(server4, client4)) === 'open', 5000)
+      closing = close(config)
+      await until(async () => (await lab.opens(server4, client4)) === 'timeout', 15_000)
+    } finally {
+      process.kill(pid, 'SIGCONT')
+      await closing
+    }
   })
 
   it('with --dry-run only says what it would do, with --json one object', async () => {

@@ -6,7 +6,7 @@ import { problemsOf } from '../../daemon/error-messages.js'
 import type { ChangeResult, FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
 import { foreignGrantsWarning, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
-import { ask, defaultConfig, defaultStateDirectory, UserError } from '../../util/index.js'
+import { defaultConfig, defaultStateDirectory, isAnswering, UserError } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
 import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
 import { warnOfUnopenedServices } from '../changes/warn-of-unopened.js'
@@ -27,8 +27,8 @@ export function closeCommand(terminal: Terminal): Command {
     const { services: wanted, stateDirectory } = await servicesToClose(flags.config, terminal)
     const { services, warnings } = servicesInForce(wanted, flags.config)
     for (const warning of warnings) terminal.warn(warning)
-    // A daemon restores its own table, and the grants that it knows.
-    const takeOver = !(await daemonAnswers(flags.socket))
+    // A daemon restores its own table, and the grants that it knows. Its answer is not waited for: the port may be open.
+    const takeOver = !(await isAnswering(flags.socket))
     const { change, closed } = await closeAll(realFirewall(flags), services, terminal, takeOver)
     if (stateDirectory !== undefined && !flags.dryRun) keep(stateDirectory, services, terminal)
     await tellDaemon(terminal, flags)
@@ -100,17 +100,6 @@ async function closeAll(
       },
       closed,
     }
-  }
-}
-
-/** Also where it does not answer in time. */
-async function daemonAnswers(socket: string): Promise<boolean> {
-  try {
-    await ask(socket, { request: 'refresh' })
-    return true
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    return code !== 'ENOENT' && code !== 'ECONNREFUSED'
   }
 }
 
