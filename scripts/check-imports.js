@@ -19,6 +19,7 @@ const rooms = {
   knock: ['net', 'util'],
   nft: ['net', 'util'],
   queue: ['net', 'util'],
+  fleet: ['net', 'util'],
   config: ['knock', 'nft', 'net', 'util'],
   controller: ['config', 'knock', 'nft', 'queue', 'net', 'util'],
   client: ['config', 'knock', 'net', 'util'],

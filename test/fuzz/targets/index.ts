@@ -1,6 +1,7 @@
 /** All readers of input from outside that the fuzzer knows. */
 import type { Target } from '../target.js'
 import { configurationTargets } from './configuration.js'
+import { fleetTargets } from './fleet.js'
 import { importTargets } from './imports.js'
 import { opensshTargets } from './openssh.js'
 import { opensshClientTargets } from './openssh-client.js'
@@ -22,4 +23,5 @@ export const targets: readonly Target[] = [
   ...ruleTargets,
   ...stateTargets,
   ...userTargets,
+  ...fleetTargets,
 ]
