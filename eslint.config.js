@@ -61,4 +61,5 @@ export default ts.config(
     },
   },
   { files: ['**/*.js'], languageOptions: { globals: { console: 'readonly', process: 'readonly' } } },
+  { files: ['**/*.cjs'], languageOptions: { globals: { __dirname: 'readonly', process: 'readonly' } } },
 )

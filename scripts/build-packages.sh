@@ -165,7 +165,7 @@ build_deb() { # CPU ARCHITECTURE
   } >"$tree/usr/share/doc/pkctl/copyright"
   chmod 644 "$tree/usr/share/doc/pkctl/copyright"
   install -m 755 $templates/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
-  install -m 644 $templates/debian/conffiles "$tree/DEBIAN"
+  install -m 644 $templates/debian/{conffiles,triggers} "$tree/DEBIAN"
   local size
   size=$(du -sk --exclude=DEBIAN "$tree" | cut -f1)
   sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$2/; s/@SIZE@/$size/" $templates/debian/control >"$tree/DEBIAN/control"

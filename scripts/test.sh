@@ -19,7 +19,7 @@ fail() {
 if [ -z "${PKCTL_TEST_BUILT:-}" ]; then
   rm -rf dist
   npm run --silent build || fail types
-  node scripts/bundle.js dist/bundle/cli || fail bundle
+  node scripts/bundle.js dist/bundle/cli && node dist/bundle/cli/compile.cjs || fail bundle
   export PKCTL_TEST_BUNDLE=1
 fi
 [ $# = 0 ] || exec node scripts/run-tests.js "$@"

@@ -1,6 +1,7 @@
 /** The commands of clients alone: scripts/single-executable.js puts them into one file with Node.js. */
 import { clientCommands } from './client-commands.js'
 import { newProgram, runProgram } from './run-program.js'
+import { exitWith } from './output/exit-with.js'
 import { realTerminal } from './output/real-terminal.js'
 
 const help = `
@@ -13,6 +14,4 @@ This program has the commands of clients alone.`
 
 const argv = process.argv.slice(2)
 const line = argv.length === 0 ? ['--help'] : argv
-void runProgram(terminal => newProgram({ commands: clientCommands, help, terminal, line }), line, realTerminal()).then(
-  status => (process.exitCode = status),
-)
+exitWith(runProgram(terminal => newProgram({ commands: clientCommands, help, terminal, line }), line, realTerminal()))

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { main } from './program.js'
+import { exitWith } from './output/exit-with.js'
 import { realTerminal } from './output/real-terminal.js'
 
-process.exitCode = await main(process.argv.slice(2), realTerminal())
+exitWith(main(process.argv.slice(2), realTerminal()))

@@ -2,7 +2,8 @@
 /** The commands of knockd's configurations: see docs/pktables.md. */
 import { createPktables } from './pktables-program.js'
 import { runProgram } from './run-program.js'
+import { exitWith } from './output/exit-with.js'
 import { realTerminal } from './output/real-terminal.js'
 
 const [command = 'help', ...rest] = process.argv.slice(2)
-process.exitCode = await runProgram(createPktables, [command, ...rest], realTerminal('pktables'))
+exitWith(runProgram(createPktables, [command, ...rest], realTerminal('pktables')))

@@ -22,12 +22,14 @@ process.title = 'pkctl-rollback'
 process.on('SIGHUP', () => undefined)
 process.stdout.on('error', () => undefined)
 const saved = JSON.parse(fs.readFileSync(0, 'utf8')) as RollbackState
-await listen({ path: rollbackSocket, group: null }, answer)
 const start = process.hrtime.bigint()
-const timer = setTimeout(() => void undo(), saved.seconds * 1000)
-// Ending this process is no confirmation of the change.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo('ended'))
-process.stdout.write('waiting\n')
+let timer: NodeJS.Timeout | undefined
+void listen({ path: rollbackSocket, group: null }, answer).then(() => {
+  timer = setTimeout(() => void undo(), saved.seconds * 1000)
+  // Ending this process is no confirmation of the change.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void undo('ended'))
+  process.stdout.write('waiting\n')
+})
 
 async function answer(message: unknown): Promise<Answer> {
   const request = requestIn(message, rollbackRequests)

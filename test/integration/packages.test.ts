@@ -175,6 +175,19 @@ describe('a system', () => {
     assert.match(await system.must('man -w pkctld; man -w 5 pkctl.yaml'), /man8\/pkctld\.8\.gz\n.*man5\/pkctl\.yaml/)
   })
 
+  it('has the programs compiled, by the Node.js that it has, for all its users', async () => {
+    const programs = '/usr/lib/pkctl/dist/src/cli'
+    const folder = (await system.must(`ls -d ${programs}/compiled/*`)).trim()
+    assert.equal(folder, `${programs}/compiled/${process.version}-${process.arch}`)
+    const files = (await system.must(`cd ${folder} && stat -c '%A %U %n' main-pkctl-*.cjs part-daemon-*.cjs`)).trim()
+    for (const file of files.split('\n')) assert.match(file, /^-rw-r--r-- root /)
+    // As dpkg does when another package has changed Node.js.
+    await system.must(
+      `mv ${folder} ${programs}/compiled/v1.0.0-x64 && /var/lib/dpkg/info/pkctl.postinst triggered /usr/bin/node`,
+    )
+    assert.equal((await system.must(`ls -d ${programs}/compiled/*`)).trim(), folder)
+  })
+
   it('has units that systemd understands, and that leave the daemon little', async () => {
     for (const unit of ['pkctld', 'pkctl-rules']) {
       const { status, stderr } = await system.shell(`systemd-analyze verify ${unit}.service`)

@@ -60,7 +60,9 @@ export async function copyProject(folder: string): Promise<void> {
   for (const name of [...copied, ...(await productionPackages())]) {
     fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
   }
-  await must([process.execPath, path.join(root, 'scripts/bundle.js'), path.join(folder, 'dist/bundle/cli')])
+  const programs = path.join(folder, 'dist/bundle/cli')
+  await must([process.execPath, path.join(root, 'scripts/bundle.js'), programs])
+  await must([process.execPath, path.join(programs, 'compile.cjs')])
   // Some tests run pkctl as a user who is not root.
   fs.chmodSync(folder, 0o755)
 }
