@@ -28,7 +28,7 @@ const rooms = {
   import: ['config', 'knock', 'net', 'util'],
   // The doctor warns about the session that the lockout guard protects: both find it with safety/ssh-session.
   doctor: ['safety', 'controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
-  daemon: ['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  daemon: ['controller', 'config', 'fleet', 'knock', 'nft', 'queue', 'net', 'util'],
   cli: [
     ...['daemon', 'client', 'safety', 'import', 'users', 'doctor'],
     ...['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],

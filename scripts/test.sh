@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
   spin gcc libc6-dev
 . scripts/fetch-token.sh
 . scripts/fetch-prometheus.sh
+. scripts/fetch-redis.sh
 . scripts/fetch-ban-programs.sh
 
 fail() {

@@ -1,5 +1,6 @@
 /** The options beside services and credentials. */
 import type { Context } from './context.js'
+import { loadFleet } from './load-fleet.js'
 import { loadNotify } from './load-notify.js'
 import { reportIssues } from './issues.js'
 import { settingsSchema } from './settings-schema.js'
@@ -34,6 +35,7 @@ export function loadSettings(context: Context): Settings | undefined {
     stateDirectory: data['state-directory'],
     socket: { path: data.socket.path, group: data.socket.group, groupMay: data.socket['group-may'] },
     log: data.log,
+    fleet: loadFleet(data.fleet, context),
     selfTestSeconds: data['self-test'],
     notify: loadNotify(data.notify ?? {}, context),
     metrics: {

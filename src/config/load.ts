@@ -8,6 +8,7 @@ import { loadCredentials } from './credentials/load-credentials.js'
 import type { SourcePosition } from './config-error.js'
 import { ConfigError, Findings } from './config-error.js'
 import { warnOfLinkLocal } from './warn-link-local.js'
+import { checkFleetServices } from './load-fleet.js'
 import { loadServices } from './load-services.js'
 import { loadSettings } from './load-settings.js'
 import { secretNotifyOption } from './notify-schema.js'
@@ -36,6 +37,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const settings = loadSettings(context)
   if (settings) checkMetrics(settings, context)
   const services = loadServices(context)
+  if (settings?.fleet) checkFleetServices(settings.fleet, services, context)
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
   checkCrowds(credentials, context)

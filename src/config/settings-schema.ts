@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { parsePort } from '../net/index.js'
 import { defaultSocket, defaultStateDirectory, parseDuration, shown, unexpected, ValueError } from '../util/index.js'
+import { fleet } from './fleet-schema.js'
 import { metrics } from './metrics-schema.js'
 import { notifySchema } from './notify-schema.js'
 import {
@@ -128,7 +129,7 @@ function readSelfTest(value: string | number): number | null {
 }
 
 /** Those with options below them, by name. */
-export const mappings = { queue, marks, limits, socket, log, metrics } as const
+export const mappings = { queue, marks, limits, socket, log, metrics, fleet } as const
 
 export const sections = {
   queue: queue.prefault({}).describe('How packets come to the daemon.'),
@@ -145,6 +146,7 @@ export const sections = {
   socket: socket.prefault({}).describe('The socket by which pkctl speaks to the daemon.'),
   log: log.prefault({}).describe("The daemon's own messages."),
   metrics: metrics.prefault({}).describe('What the daemon tells Prometheus. Off unless listen or textfile is given.'),
+  fleet: fleet.prefault({}).describe('The servers with which this one shares grants. Off unless url is given.'),
   'self-test': parsed(textOrNumber('off, seconds, or a duration such as 1m'), readSelfTest)
     .prefault(60)
     .describe(

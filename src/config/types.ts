@@ -74,11 +74,36 @@ export interface Config {
     /** How often the file is written. */
     readonly intervalSeconds: number
   }
+  /** The servers with which this one shares grants; null = none. */
+  readonly fleet: FleetConfig | null
   /** How often the daemon knocks on itself; null = not at all. */
   readonly selfTestSeconds: number | null
   readonly notify: readonly NotifyTarget[]
   readonly services: readonly ServiceSpec[]
   readonly credentials: readonly Credential[]
+}
+
+export interface FleetConfig {
+  readonly engine: {
+    readonly host: string
+    readonly port: number
+    readonly tls: boolean
+    readonly user: string | null
+    readonly password: string | null
+    /** Certificates in PEM; null = those of the system. */
+    readonly ca: string | null
+  }
+  /** The key has 32 bytes. */
+  readonly group: { readonly name: string; readonly key: Buffer }
+  /** The name of this server. */
+  readonly node: string
+  /** Services of which the others hear. */
+  readonly share: readonly string[]
+  /** Services of which the others are believed. */
+  readonly accept: readonly string[]
+  /** Grants and revocations of one other server that count. */
+  readonly mostPerNode: number
+  readonly longestWindowSeconds: number
 }
 
 /** A Unix socket, or an address and a TCP port. */

@@ -21,6 +21,8 @@ export interface ControllerParts {
   readonly readOneTime: ReadOneTime
   readonly readKeyFile: ReadKeyFile
   readonly knockGrants: Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>
+  /** Told of each service that a knock closes for an address by a command. */
+  readonly onClosed?: ((service: string, address: string) => void) | undefined
   /** Seconds of the clock of `knockGrants`. */
   readonly steadySeconds: () => number
   readonly marks: Marks

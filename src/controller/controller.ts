@@ -76,7 +76,7 @@ export class Controller {
       (set, source) => reconciling.questions.secondsLeft(tableName, set, source),
     )
     this.#commands = new KnockCommands(triggers, grantsOf, this.#confirmation, log)
-    const closings = new ClosingKnocks({ store, firewall, now: steadySeconds })
+    const closings = new ClosingKnocks({ store, firewall, now: steadySeconds, onClosed: parts.onClosed })
     this.#onBehalf = new OnBehalfGrants(firewall, triggers, log, grantsOf, closings, () => {
       this.#confirmation.fail()
     })

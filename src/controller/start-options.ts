@@ -1,7 +1,16 @@
 /** Options that the daemon reads at its start only. A reload leaves them as they are, and says which ones changed. */
 import type { Config } from '../config/types.js'
 
-const valuesOf = ({ queue, marks, stateDirectory, socket, limits, log, metrics }: Config): Record<string, unknown> => ({
+const valuesOf = ({
+  queue,
+  marks,
+  stateDirectory,
+  socket,
+  limits,
+  log,
+  metrics,
+  fleet,
+}: Config): Record<string, unknown> => ({
   'queue.number': queue.number,
   'queue.max-length': queue.maxLength,
   'marks.mask': marks.mask,
@@ -15,6 +24,7 @@ const valuesOf = ({ queue, marks, stateDirectory, socket, limits, log, metrics }
   'metrics.textfile': metrics.textfile,
   'metrics.interval': metrics.intervalSeconds,
   'log.history': log.history,
+  fleet,
 })
 
 /** The names of the options that differ from those that the daemon started with. */
@@ -27,7 +37,7 @@ export function changedStartOptions(started: Config, loaded: Config): string[] {
 
 /** `loaded`, with the options that stay in force until a restart. */
 export function withStartOptions(started: Config, loaded: Config): Config {
-  const { queue, marks, stateDirectory, socket, metrics } = started
+  const { queue, marks, stateDirectory, socket, metrics, fleet } = started
   const { replayEntries, anyClockEntries } = started.limits
   return {
     ...loaded,
@@ -36,6 +46,7 @@ export function withStartOptions(started: Config, loaded: Config): Config {
     stateDirectory,
     socket,
     metrics,
+    fleet,
     limits: { ...loaded.limits, replayEntries, anyClockEntries },
     log: { ...loaded.log, history: started.log.history },
   }

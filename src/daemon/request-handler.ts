@@ -5,6 +5,7 @@ import type { FirewallResult, Firewall, TableOwner, TransactionRequest, Transact
 import { grantComment, rulesetNumber } from '../nft/index.js'
 import type { Answer } from '../util/index.js'
 import { UserError } from '../util/index.js'
+import type { DaemonFleet } from './fleet/daemon-fleet.js'
 import type { Peer } from './asker.js'
 import { askerOf } from './asker.js'
 import type { ChangeRecord } from './change-record.js'
@@ -22,6 +23,8 @@ export type RequestHandler = (request: Request, peer: Peer, left?: AbortSignal) 
 interface RequestParts extends ReloadParts {
   readonly controller: Controller
   readonly firewall: Firewall
+  /** Undefined where there is none. */
+  readonly fleet?: DaemonFleet | undefined
   readonly owner: Pick<TableOwner, 'applyOwned'>
   readonly reloads: Reloads
   /** Resolves when the daemon has started. Requests wait for it. */
@@ -75,7 +78,7 @@ async function answerOf(
   parts: RequestParts,
   left: AbortSignal | undefined,
 ): Promise<unknown> {
-  const { controller, firewall, log } = parts
+  const { controller, firewall, fleet, log } = parts
   const logged = async (result: FirewallResult, what: string, change: ChangeRecord) => {
     if (!result.changed) return result
     const asker = await askerOf(peer, 'by' in request ? request.by : undefined)
@@ -85,6 +88,7 @@ async function answerOf(
   switch (request.request) {
     case 'note':
       await note(request, peer, log)
+      if (fleet) tellFleet(fleet, request.change)
       return null
     case 'status':
       return controller.status(left)
@@ -115,6 +119,7 @@ async function answerOf(
       const { name } = await askerOf(peer, request.by)
       const comment = grantComment(name, note, Date.now())
       const change = await firewall.addGrant(service, version, address, seconds, keepLonger, comment)
+      if (change.changed) fleet?.added(service, address, seconds)
       return logged(change, `${address} may use ${service} ${time}`, {
         ...{ action: 'add', service, source: address, seconds },
         ...(note === undefined ? {} : { note }),
@@ -123,9 +128,17 @@ async function answerOf(
     case 'delete': {
       const { service, version, address } = request
       const change = await firewall.deleteGrant(service, version, address)
+      if (change.changed) fleet?.deleted(service, address)
       return logged(change, `${address} may no longer use ${service}`, { action: 'delete', service, source: address })
     }
   }
+}
+
+/** What commands of root have granted and revoked by themselves. */
+function tellFleet(fleet: DaemonFleet, { action, service, source, seconds = null }: ChangeRecord): void {
+  if (service === undefined || source === undefined) return
+  if (action === 'add') fleet.added(service, source, seconds)
+  if (action === 'delete') fleet.deleted(service, source)
 }
 
 /** Says in the log what a command has done. */

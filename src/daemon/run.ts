@@ -23,6 +23,7 @@ import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import type { ListeningSocket } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
+import type { DaemonFleet } from './fleet/daemon-fleet.js'
 import { commandRunner, commandTrier } from './run-trigger.js'
 import { listenAt, stopping } from './control-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
@@ -103,7 +104,9 @@ async function runConfigured(
   const onSelfTest = ({ result, because }: SelfTestReport) => {
     manager.note(result === 'failed' ? `the self-test failed: ${because}` : '')
   }
-  const parts = { ruleset, owner, firewall, due, knockGrants, onSelfTest }
+  const triggers = new TriggerSchedule({ log, due, run: commandRunner(log), now: Date.now })
+  const fleet = await fleetOf(config, { version, store: knockGrants, firewall, triggers, log })
+  const parts = { ruleset, owner, firewall, triggers, knockGrants, fleet, onSelfTest }
   const controller = createController(config, version, log, parts, fail)
   void asked.then(() => {
     startStopDeadline(log, () => {
@@ -114,7 +117,7 @@ async function runConfigured(
   let started: () => void = () => undefined
   const ready = new Promise<void>(resolve => (started = resolve))
   const reloads: Reloads = { refused: null }
-  const handle = requestHandler({ controller, firewall, owner, file, log, notifier, manager, reloads, ready })
+  const handle = requestHandler({ controller, fleet, firewall, owner, file, log, notifier, manager, reloads, ready })
   // From here on SIGHUP means reload, also while the start is still in progress.
   process.on('SIGHUP', () => void handle({ request: 'reload' }, { via: 'SIGHUP' }))
   logOnSignal('SIGUSR1', ready, log, () => controller.logGrants())
@@ -127,6 +130,7 @@ async function runConfigured(
     // Before the ports close; it waits for files for a few seconds at most.
     for (const warning of await unopenedServices(config)) log.warn(warning)
     await controller.start()
+    fleet?.fleet.start()
     started()
     void warnOfForeignMarks(config, log)
     for (const warning of keepForBoot(config)) log.warn(warning)
@@ -144,10 +148,21 @@ async function runConfigured(
   } finally {
     clearInterval(keeper)
     metrics?.stop()
+    await fleet?.fleet.stop()
     controller.halt()
     manager.close()
     await closeListeners()
   }
+}
+
+/** Only who has a fleet pays for the library of its engine. */
+async function fleetOf(
+  config: Config,
+  parts: ConstructorParameters<typeof DaemonFleet>[2],
+): Promise<DaemonFleet | undefined> {
+  if (config.fleet === null) return undefined
+  const module = await import('./fleet/daemon-fleet.js')
+  return new module.DaemonFleet(config.fleet, config, parts)
 }
 
 /** Only who wants metrics pays for their library. */
@@ -161,7 +176,7 @@ function createController(
   config: Config,
   version: string,
   log: ConfiguredLog,
-  { ruleset, owner, firewall, due, knockGrants, onSelfTest }: DaemonParts,
+  { ruleset, owner, firewall, triggers, knockGrants, fleet, onSelfTest }: DaemonParts,
   onFatal: (error: Error) => void,
 ): Controller {
   const markSeed = randomInt(2 ** 32)
@@ -174,9 +189,14 @@ function createController(
     version,
     log,
     firewall,
-    triggers: new TriggerSchedule({ log, due, run: commandRunner(log), now: Date.now }),
+    triggers,
     readOneTime: readOneTimeFile,
-    ...{ knockGrants, steadySeconds },
+    ...{ knockGrants: fleet?.store ?? knockGrants, steadySeconds },
+    ...(fleet && {
+      onClosed: (service, address) => {
+        fleet.closed(service, address)
+      },
+    }),
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,
     reconciling: {
@@ -193,7 +213,9 @@ function createController(
   })
 }
 
-interface DaemonParts extends Stores {
+interface DaemonParts extends Pick<Stores, 'knockGrants'> {
+  readonly triggers: TriggerSchedule
+  readonly fleet: DaemonFleet | undefined
   readonly ruleset: RulesetAccess
   readonly owner: TableOwner
   readonly firewall: Firewall

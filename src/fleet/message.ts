@@ -17,10 +17,10 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IpFamily } from '../net/index.js'
-import { addressBytes, addressFromBytes, bitsOf, parseGranted, splitPrefix } from '../net/index.js'
+import { addressBytes, addressFromBytes, bitsOf, isLinkLocal, parseGranted, splitPrefix } from '../net/index.js'
 import { ValueError } from '../util/index.js'
 
-type GrantedBy = 'knock' | 'hand'
+export type GrantedBy = 'knock' | 'hand'
 
 interface Sent {
   /** Who has sent it. */
@@ -34,7 +34,7 @@ interface Sent {
 }
 
 /** That a source has a grant until a time, or that what it had is revoked. */
-interface GrantMessage extends Sent {
+export interface GrantMessage extends Sent {
   readonly kind: 'grant' | 'revoke'
   readonly by: GrantedBy
   readonly service: string
@@ -62,7 +62,7 @@ export interface Group {
 
 /** Why a message does not count; `foreign`: its HMAC is of another key, or it was changed. */
 export const messageRefusals = ['malformed', 'version', 'foreign', 'group', 'future', 'overlong'] as const
-type MessageRefusal = (typeof messageRefusals)[number]
+export type MessageRefusal = (typeof messageRefusals)[number]
 
 const magic = Buffer.from('PKF1')
 const versionless = Buffer.from('PKF')
@@ -177,6 +177,8 @@ function sourceIn(body: Buffer): string | undefined {
   if (version !== 4 && version !== 6) return undefined
   if (version === 4 && body.subarray(12, 24).some(byte => byte !== 0)) return undefined
   const address = addressFromBytes(body, 8, version satisfies IpFamily)
+  // On another link, and so on another server, it is another machine.
+  if (isLinkLocal(address)) return undefined
   const written = length === bitsOf(version) ? address : `${address}/${length}`
   try {
     return parseGranted(written).source

@@ -12,6 +12,8 @@ interface ClosingParts {
   readonly firewall: Pick<Firewall, 'closeGrant'>
   /** Seconds of the clock of the store. */
   readonly now: () => number
+  /** Told of each service that is closed for an address. */
+  readonly onClosed?: ((service: string, address: string) => void) | undefined
 }
 
 /**
@@ -47,6 +49,7 @@ export class ClosingKnocks {
         const isLeft = ({ by }: KnockGrant) => by === 'hand' && change.leavesByCommand === true
         store.forget([...covered].filter(one => !isLeft(one)))
         for (const one of covered) closed.add(one)
+        this.parts.onClosed?.(service, address)
         onClosed?.(service)
       }
       return running.every(one => one.credential !== credential || one.address !== address || closed.has(one))

@@ -41,6 +41,8 @@ import {
 import { hasQueueStatement, withPacketPath } from './packet-path-changes.js'
 import { hasElement } from './read-element.js'
 import { readStructure } from './read-table.js'
+import type { SharedChange } from './shared-grants-plan.js'
+import { planSharedGrants } from './shared-grants-plan.js'
 import type { ServicePlan } from './service-plan.js'
 import type { ServiceState } from './service-state.js'
 import { readServices } from './service-state.js'
@@ -211,6 +213,12 @@ export class Firewall {
   deleteGrant(service: string, version: IpFamily, address: string): Promise<FirewallResult> {
     const { nft, exclusive } = this.access
     return exclusive(async () => this.#run(await planDeletedGrant(nft, service, version, address)))
+  }
+
+  /** Makes what other servers of a fleet have granted and revoked, in one transaction. */
+  changeShared(changes: readonly SharedChange[]): Promise<FirewallResult> {
+    const { nft, exclusive } = this.access
+    return exclusive(async () => this.#run({ commands: await planSharedGrants(nft, changes), details: [] }))
   }
 
   /** Revokes what knocks have given the address; the functions as for `planClosedGrant`. */

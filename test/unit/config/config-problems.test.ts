@@ -70,6 +70,35 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'a fleet that cannot be, without the URL and the password',
+      yaml: [
+        'services: {ssh: {port: 22, single-use: true}}',
+        'fleet:',
+        '  url: redis://user:T0PSECRET@engine.example',
+        '  node: a b',
+        '  longest-window: 400d',
+      ].join('\n'),
+      want: [
+        "3:8: fleet.url: expected a URL without a user or a password (not shown: it can be a secret) (set 'user' and 'password-file')",
+        "4:9: fleet.node: 'a b' is not a name of a fleet or a server (letters, digits, '.', '-' and '_', starting with a letter or digit, at most 64 characters)",
+        "5:19: fleet.longest-window: expected a time from 1s to 365d, got '400d'",
+      ],
+    },
+    {
+      name: 'a fleet without what it needs, and with what cannot be shared',
+      yaml: [
+        'services: {ssh: {port: 22, single-use: true}}',
+        'fleet: {url: redis://engine.example, node: a, user: u, ca-file: none, share: [ssh]}',
+      ].join('\n'),
+      want: [
+        "2:8: fleet: 'group' is missing (it is a name, the same on all servers of the fleet)",
+        "2:8: fleet: 'key-file' is missing (make the key with 'pkctl keygen --out keys/fleet', and copy it to the other servers)",
+        "2:47: fleet: 'user' needs 'password-file'",
+        "2:56: fleet: 'ca-file' needs a URL with rediss://",
+        '2:65: fleet.ca-file: none cannot be read: there is no such file',
+      ],
+    },
+    {
       name: 'notifications that cannot be sent, without the URL, which can be a secret',
       yaml: [
         'services: {}',

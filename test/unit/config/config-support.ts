@@ -99,6 +99,7 @@ export const defaults = {
   socket: { path: '/run/pkctl/pkctl.sock', group: null, groupMay: ['status', 'list'] },
   log: { level: 'info', to: 'console', format: 'auto', history: 2_000_000 },
   metrics: { listen: null, textfile: null, intervalSeconds: 15 },
+  fleet: null,
   selfTestSeconds: 60,
   notify: [],
   services: [],

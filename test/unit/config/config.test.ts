@@ -91,6 +91,50 @@ describe('loadConfig: what it gives', () => {
     })
   })
 
+  it('reads a fleet, and has none without a URL', () => {
+    const key = `0x${'7f'.repeat(32)}`
+    const services = 'services: {ssh: {port: 22}}\n'
+    const files = { 'fleet.key': key, word: 'secret\nmore', 'ca.pem': '-----BEGIN CERTIFICATE-----\n' }
+    const fleetOf = (options: string) =>
+      load({ ...files, 'pkctl.yaml': `${services}fleet: {group: edge, key-file: fleet.key, ${options}}` })
+    const full =
+      "url: 'rediss://[fd00::1]:6380', user: u, password-file: word, ca-file: ca.pem, node: web-1.x, share: [ssh], accept: [ssh], most-grants: 5, longest-window: 8h"
+    assert.deepEqual(fleetOf(full), {
+      config: {
+        ...defaults,
+        services: load(services).config.services,
+        fleet: {
+          engine: { host: 'fd00::1', port: 6380, tls: true, user: 'u', password: 'secret', ca: files['ca.pem'] },
+          group: { name: 'edge', key: Buffer.alloc(32, 0x7f) },
+          ...{ node: 'web-1.x', share: ['ssh'], accept: ['ssh'], mostPerNode: 5, longestWindowSeconds: 28_800 },
+        },
+      },
+      warnings: load(services).warnings,
+    })
+    const { fleet } = fleetOf('url: redis://engine.example').config
+    assert.deepEqual([fleet?.engine.port, fleet?.engine.tls, fleet?.node], [6379, false, os.hostname()])
+    assert.equal(fleetOf('node: web').config.fleet, null)
+  })
+
+  it('warns of an engine where others can listen', () => {
+    const warningsOf = (options: string) =>
+      load({
+        ...{ 'fleet.key': `0x${'7f'.repeat(32)}`, word: 'secret' },
+        'pkctl.yaml': `services: {}\nfleet: {group: edge, key-file: fleet.key, ${options}}`,
+      }).warnings
+    for (const url of ['redis://127.0.0.1', 'redis://10.1.2.3', 'redis://[fd00::1]', 'redis://engine.example'])
+      assert.deepEqual(warningsOf(`url: '${url}'`), [], url)
+    assert.deepEqual(warningsOf('url: rediss://192.0.2.1, password-file: word'), [])
+    for (const [options, missing] of [
+      ['url: redis://192.0.2.1', 'no TLS and no a password'],
+      ['url: redis://192.0.2.1, password-file: word', 'no TLS'],
+      ['url: rediss://192.0.2.1', 'no a password'],
+    ] as const) {
+      const [warning = ''] = warningsOf(options)
+      assert.ok(warning.includes(`has a public address, and ${missing}: `.replaceAll('no a ', 'no ')), warning)
+    }
+  })
+
   it('warns of metrics that more than this machine can read, and of no others', () => {
     const warningsOf = (listen: string) => load(`services: {}\nmetrics: {listen: '${listen}'}`).warnings
     for (const own of ['127.0.0.1:9754', '127.1.2.3:1', '[::1]:9754', '/run/pkctl/metrics.sock'])

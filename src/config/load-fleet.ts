@@ -1,0 +1,125 @@
+/** The option `fleet`: what it needs, and what must not be shared. */
+import { isIP } from 'node:net'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import type * as z from 'zod'
+import { parseSymmetricKey } from '../knock/index.js'
+import type { ServiceSpec } from '../nft/index.js'
+import { isLinkLocal, prefixContains } from '../net/index.js'
+import { decodeText, oneLine, reasonOf } from '../util/index.js'
+import { formatPath } from './config-path.js'
+import type { Context } from './context.js'
+import { checkServiceNames } from './credentials/checks.js'
+import { keyInFile } from './credentials/key-options.js'
+import type { fleet } from './fleet-schema.js'
+import { fleetNamePattern } from './fleet-schema.js'
+import { readSecretFile } from './secrets.js'
+import type { FleetConfig } from './types.js'
+
+const at = ['fleet']
+
+/** Null where there is none, or after a problem. */
+export function loadFleet(data: z.output<typeof fleet>, context: Context): FleetConfig | null {
+  const { merged, findings } = context
+  const { url } = data
+  if (url === null) return null
+  const node = data.node ?? os.hostname()
+  for (const option of ['group', 'key-file'] as const) {
+    if (data[option] === undefined)
+      findings.problem(merged.positionOf(at), `${formatPath(at)}'${option}' is missing`, hints[option])
+  }
+  if (!fleetNamePattern.test(node))
+    findings.problem(merged.positionOf(at), `${formatPath(at)}'node' is missing, and the host name cannot be it`)
+  if (data['ca-file'] !== undefined && !url.tls)
+    findings.problem(merged.positionOfKey([...at, 'ca-file']), `${formatPath(at)}'ca-file' needs a URL with rediss://`)
+  const key = keyInFile(secretFile('key-file', data, context), parseSymmetricKey, [...at, 'key-file'], context)
+  const password = secretFile('password-file', data, context)?.line ?? null
+  const ca = certificates(data['ca-file'], context)
+  if (data.user !== undefined && password === null && data['password-file'] === undefined)
+    findings.problem(merged.positionOfKey([...at, 'user']), `${formatPath(at)}'user' needs 'password-file'`)
+  if (data.group === undefined || key === undefined) return null
+  warnOfOpenEngine(url, password !== null, context)
+  return {
+    engine: { ...url, user: data.user ?? null, password, ca },
+    group: { name: data.group, key },
+    node,
+    share: data.share,
+    accept: data.accept,
+    mostPerNode: data['most-grants'],
+    longestWindowSeconds: data['longest-window'],
+  }
+}
+
+const hints = {
+  group: 'it is a name, the same on all servers of the fleet',
+  'key-file': "make the key with 'pkctl keygen --out /etc/pkctl/keys/fleet', and copy it to the other servers",
+}
+
+function secretFile(option: 'key-file' | 'password-file', data: z.output<typeof fleet>, context: Context) {
+  const file = data[option]
+  return file === undefined ? undefined : readSecretFile(inDirectory(file, context), [...at, option], context)
+}
+
+const inDirectory = (file: string, { merged }: Context) => path.resolve(path.dirname(merged.fileOf(at)), file)
+
+const maxCertificates = 1_000_000
+
+function certificates(file: string | undefined, context: Context): string | null {
+  if (file === undefined) return null
+  const { merged, findings, reader } = context
+  const place = [...at, 'ca-file']
+  const name = inDirectory(file, context)
+  const refuse = (message: string) => {
+    findings.problem(merged.positionOf(place), `${formatPath(place)}${oneLine(name)} ${message}`)
+    return null
+  }
+  try {
+    const text = decodeText(reader.readNamed(name, maxCertificates))
+    return text?.includes('-----BEGIN CERTIFICATE-----') ? text : refuse('has no certificate in PEM')
+  } catch (cause) {
+    return refuse(`cannot be read: ${reasonOf(cause)}`)
+  }
+}
+
+/** A grant that one connection uses up is not shared: on each server another connection would. */
+export function checkFleetServices(
+  { share, accept }: FleetConfig,
+  services: readonly ServiceSpec[],
+  context: Context,
+): void {
+  for (const [option, names] of Object.entries({ share, accept })) {
+    const place = [...at, option]
+    checkServiceNames(names, place, context)
+    for (const [i, name] of names.entries()) {
+      if (!services.some(service => service.name === name && service.singleUse)) continue
+      const message = `service '${name}' has 'single-use', and what one connection uses up cannot be shared`
+      context.findings.problem(context.merged.positionOf([...place, i]), `${formatPath(place)}${message}`)
+    }
+  }
+}
+
+const privateNetworks = [
+  '127.0.0.0/8',
+  '10.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '100.64.0.0/10',
+  '::1/128',
+  'fc00::/7',
+]
+
+/** Whether others than the own network may listen on the way. A host name says nothing of that. */
+function warnOfOpenEngine(
+  { host, tls }: { readonly host: string; readonly tls: boolean },
+  hasPassword: boolean,
+  { merged, findings }: Context,
+): void {
+  if (isIP(host) === 0 || isLinkLocal(host) || privateNetworks.some(prefix => prefixContains(prefix, host))) return
+  const missing = [...(tls ? [] : ['TLS']), ...(hasPassword ? [] : ['password'])]
+  if (missing.length === 0) return
+  const what = 'others can read which addresses have grants, and hold back messages'
+  findings.warn(
+    merged.positionOf([...at, 'url']),
+    `${formatPath([...at, 'url'])}the engine has a public address, and no ${missing.join(' and no ')}: ${what}`,
+  )
+}

@@ -1,0 +1,140 @@
+/**
+ * The fleet of this daemon: what is granted and revoked here goes out, and what comes in goes to the kernel. Loaded only where the
+ * configuration has a fleet, and after the grants, which never wait for it.
+ */
+import type { Config, FleetConfig } from '../../config/types.js'
+import type { KnockGrantStore, Log, TriggerSchedule } from '../../controller/index.js'
+import type { FleetChange } from '../../fleet/index.js'
+import { Fleet, RedisEngine } from '../../fleet/index.js'
+import { bitsOf, maskAddress, splitPrefix } from '../../net/index.js'
+import type { Firewall, ServiceSpec } from '../../nft/index.js'
+import { fleetComment, grantPrefix, steadySeconds } from '../../nft/index.js'
+import { count } from '../../util/index.js'
+
+export type GrantStore = Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>
+
+interface DaemonFleetParts {
+  readonly version: string
+  readonly store: GrantStore
+  readonly firewall: Pick<Firewall, 'changeShared'>
+  readonly triggers: Pick<TriggerSchedule, 'closed'>
+  readonly log: Log
+}
+
+/** Of more changes than this at once, the log has one line. */
+const mostLines = 20
+
+export class DaemonFleet {
+  readonly fleet: Fleet
+  /** Notes what the store is told, for the others. */
+  readonly store: GrantStore
+  readonly #parts: DaemonFleetParts
+  readonly #specs: ReadonlyMap<string, ServiceSpec>
+
+  constructor(settings: FleetConfig, { services }: Pick<Config, 'services'>, parts: DaemonFleetParts) {
+    const { store, log, version } = parts
+    this.#parts = parts
+    this.#specs = new Map(services.map(spec => [spec.name, spec]))
+    this.fleet = new Fleet(settings, {
+      version,
+      openEngine: events => new RedisEngine(settings.engine, settings.group.name, events),
+      sourceOf: (service, source) => this.#sourceOf(service, source),
+      apply: changes => this.#apply(changes),
+      report: (level, message, fields) => {
+        log[level](message, fields)
+      },
+      now: Date.now,
+    })
+    this.store = {
+      note: grant => {
+        store.note(grant)
+        this.fleet.granted(grant.service, grant.address, 'knock', Date.now() + (grant.until - steadySeconds()) * 1000)
+      },
+      end: (service, address, by) => {
+        store.end(service, address, by)
+        this.closed(service, address)
+      },
+      forget: grants => {
+        store.forget(grants)
+      },
+      running: () => store.running(),
+      close: () => {
+        store.close()
+      },
+    }
+  }
+
+  /** A knock has closed what knocks have opened. */
+  closed(service: string, address: string): void {
+    this.fleet.revoked(service, address, 'knock')
+  }
+
+  /** A command has granted this; null is without a time limit. */
+  added(service: string, source: string, seconds: number | null): void {
+    this.fleet.granted(service, source, 'hand', seconds === null ? Infinity : Date.now() + seconds * 1000)
+  }
+
+  /** A command has revoked all that the source had. */
+  deleted(service: string, source: string): void {
+    this.fleet.revoked(service, source, 'hand')
+  }
+
+  async #apply(changes: readonly FleetChange[]): Promise<void> {
+    const { firewall, store } = this.#parts
+    const now = Date.now()
+    const revokesKnocks = changes.some(({ revokes }) => revokes.includes('knock'))
+    const byHand = new Set(
+      (revokesKnocks ? store.running() : [])
+        .filter(({ by }) => by === 'hand')
+        .map(({ service, address }) => `${service} ${this.#sourceOf(service, address)}`),
+    )
+    await firewall.changeShared(
+      changes.map(({ service, source, grant, revokes }) => ({
+        ...{ service, source, revokes, isByKnock: byHand.has(`${service} ${source}`) },
+        ...(grant ? { grant: { seconds: grant.seconds, comment: fleetComment(grant.node, now) } } : {}),
+      })),
+    )
+    this.#forgetRevoked(changes)
+    this.#log(changes)
+  }
+
+  /** What knocks had opened here is closed by now. */
+  #forgetRevoked(changes: readonly FleetChange[]): void {
+    const { store, triggers } = this.#parts
+    const revoked = new Set(
+      changes.filter(one => one.revokes.includes('knock')).map(({ service, source }) => `${service} ${source}`),
+    )
+    if (revoked.size === 0) return
+    const ended = new Map<string, { readonly credential: string; readonly address: string }>()
+    for (const { credential, service, address } of store.running()) {
+      if (!revoked.has(`${service} ${this.#sourceOf(service, address)}`)) continue
+      store.end(service, address)
+      ended.set(`${credential} ${address}`, { credential, address })
+    }
+    for (const { credential, address } of ended.values()) triggers.closed(credential, address)
+  }
+
+  #log(changes: readonly FleetChange[]): void {
+    const { log } = this.#parts
+    if (changes.length > mostLines) {
+      log.info(`${count(changes.length, 'grant')} of other servers of the fleet changed`, { event: 'fleet' })
+      return
+    }
+    for (const { service, source, grant } of changes) {
+      const fields = { event: 'fleet', service, source }
+      if (grant) {
+        const { node, seconds } = grant
+        log.info(`${source} may use ${service} for ${seconds} s, by ${node} of the fleet`, { ...fields, node, seconds })
+      } else log.info(`${source} may no longer use ${service}, by the fleet`, fields)
+    }
+  }
+
+  /** What the service grants with an address. */
+  #sourceOf(service: string, source: string): string {
+    const { version, address, length } = splitPrefix(source)
+    const spec = this.#specs.get(service)
+    if (!spec || length !== bitsOf(version)) return source
+    const granted = grantPrefix(spec, version)
+    return granted === bitsOf(version) ? address : `${maskAddress(address, granted)}/${granted}`
+  }
+}

@@ -1,0 +1,389 @@
+/**
+ * One server of a fleet: tells the others what was granted and revoked here, and gives the kernel what the others say. Nothing that a
+ * knock needs waits for any of it. While the engine is away, what is to be told is kept, and what comes back is read from where this
+ * server was; an engine that has forgotten it all gets it again from those who made it.
+ */
+import type { Engine, EngineEvents, Entry } from './engine.js'
+import { isBefore } from './engine.js'
+import { isLinkLocal, splitPrefix } from '../net/index.js'
+import type { Hello } from './hello.js'
+import { helloText, readHello } from './hello.js'
+import type { FleetChange } from './kernel-changes.js'
+import { KernelChanges } from './kernel-changes.js'
+import { LatestWords } from './latest-word.js'
+import type { GrantedBy, GrantMessage, Group, MessageRefusal } from './message.js'
+import { decodeMessage, encodeMessage } from './message.js'
+import type { NodeState } from './nodes.js'
+import { Nodes } from './nodes.js'
+import type { Unsent } from './outbox.js'
+import { Outbox } from './outbox.js'
+
+interface FleetSettings {
+  readonly node: string
+  readonly group: Group
+  /** Services of which the others hear. */
+  readonly share: readonly string[]
+  /** Services of which this server believes the others. */
+  readonly accept: readonly string[]
+  readonly mostPerNode: number
+  readonly longestWindowSeconds: number
+}
+
+interface FleetParts {
+  /** Of pkctl. */
+  readonly version: string
+  readonly openEngine: (events: EngineEvents) => Engine
+  /** What the service grants with an address: a prefix, or the address alone. */
+  readonly sourceOf: (service: string, address: string) => string
+  readonly apply: (changes: readonly FleetChange[]) => Promise<void>
+  readonly report: (
+    level: 'warn' | 'info' | 'debug',
+    message: string,
+    fields?: Readonly<Record<string, string | number>>,
+  ) => void
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+/** Why a message does not count; `not-accepted`: of a service of which this server does not believe others. */
+type FleetRefusal = MessageRefusal | 'not-accepted' | 'too-many' | 'over'
+
+interface FleetStatus {
+  readonly group: string
+  readonly node: string
+  /** `away`: local knocks work, and the others hear of them later. */
+  readonly engine: 'connecting' | 'connected' | 'away'
+  /** Why it is away; empty otherwise. */
+  readonly because: string
+  /** Since when it is so: Unix milliseconds. */
+  readonly since: number
+  readonly share: readonly string[]
+  readonly accept: readonly string[]
+  readonly nodes: readonly NodeState[]
+  /** Grants of others that run. */
+  readonly foreignGrants: number
+  /** Grants of this node that run and that others were told of. */
+  readonly ownGrants: number
+  /** Messages that wait for the engine, and that were given up because there were too many. */
+  readonly waiting: number
+  readonly dropped: number
+  readonly sent: number
+  readonly received: number
+  /** How many messages did not count, by reason. */
+  readonly refused: Readonly<Partial<Record<FleetRefusal, number>>>
+  /** Another server has the name of this node. */
+  readonly nameTaken: boolean
+}
+
+const helloMilliseconds = 5000
+const retryMilliseconds = 1000
+const mostWaiting = 100_000
+const mostAtOnce = 500
+/** How far the clock of another node can be ahead. */
+const aheadMilliseconds = 30_000
+/** Entries stay for longer than the longest grant, for servers whose clocks differ. */
+const keptMilliseconds = 60_000
+const tellAgainMilliseconds = 60_000
+
+export class Fleet {
+  readonly #settings: FleetSettings
+  readonly #parts: FleetParts
+  readonly #words: LatestWords
+  readonly #outbox = new Outbox(mostWaiting)
+  readonly #nodes: Nodes
+  readonly #kernel: KernelChanges
+  readonly #engine: Engine
+  readonly #epoch: number
+  readonly #refused = new Map<FleetRefusal, number>()
+  readonly #toldAt = new Map<string, number>()
+  /** The number of the entry with each own word, and until when it is kept, by what it is of. */
+  readonly #entries = new Map<string, { readonly id: string; readonly until: number }>()
+  #sequence = 0
+  /** Encoded, and not known to be sent. */
+  #unsent: { readonly text: string; readonly word: Unsent | undefined }[] = []
+  #isSending = false
+  #state: FleetStatus['engine'] = 'connecting'
+  #because = ''
+  #since: number
+  #sent = 0
+  #received = 0
+  #isLive = false
+  #nameTaken = false
+  #latestEntryTime = 0
+  #hello: NodeJS.Timeout | undefined
+  #retry: NodeJS.Timeout | undefined
+
+  constructor(settings: FleetSettings, parts: FleetParts) {
+    this.#settings = settings
+    this.#parts = parts
+    const { node, mostPerNode, longestWindowSeconds } = settings
+    this.#epoch = this.#since = parts.now()
+    this.#words = new LatestWords(mostPerNode)
+    this.#nodes = new Nodes(node)
+    this.#kernel = new KernelChanges({
+      ...{ words: this.#words, own: node, longestWindowSeconds, apply: parts.apply, now: parts.now },
+      onTrouble: message => {
+        this.#tell('kernel', 'warn', `what other servers of the fleet have granted could not be added: ${message}`)
+      },
+    })
+    this.#engine = parts.openEngine({
+      onEntries: (entries, isAll) => {
+        this.#take(entries, isAll)
+      },
+      onReady: () => {
+        this.#becomeReady()
+      },
+      onAway: reason => {
+        this.#becomeAway(reason)
+      },
+      onForgotten: () => {
+        this.#parts.report('warn', 'the engine of the fleet has lost messages; this server sends its own again', {
+          event: 'fleet-engine',
+        })
+        this.#isLive = false
+        this.#sendAgain(() => true)
+      },
+    })
+  }
+
+  start(): void {
+    this.#engine.start()
+    this.#hello = setInterval(() => {
+      void this.#sayHello()
+    }, helloMilliseconds)
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#hello)
+    clearTimeout(this.#retry)
+    this.#kernel.stop()
+    await this.#engine.stop()
+  }
+
+  /** Something was granted here, until this time in Unix milliseconds. Returns at once. */
+  granted(service: string, address: string, by: GrantedBy, until: number): void {
+    const made = this.#parts.now()
+    const longest = made + this.#settings.longestWindowSeconds * 1000
+    this.#note({ kind: 'grant', service, source: address, by, made, until: Math.floor(Math.min(until, longest)) })
+  }
+
+  /** Something was revoked here: with `hand`, all that the address had. Returns at once. */
+  revoked(service: string, address: string, by: GrantedBy): void {
+    const made = this.#parts.now()
+    const until = made + this.#settings.longestWindowSeconds * 1000
+    this.#note({ kind: 'revoke', service, source: address, by, made, until })
+    // What others have granted the address here ends as well.
+    this.#kernel.flush()
+  }
+
+  status(): FleetStatus {
+    const { group, node, share, accept } = this.#settings
+    const running = this.#runningBy()
+    return {
+      ...{ group: group.name, node, share, accept },
+      ...{ engine: this.#state, because: this.#because, since: this.#since },
+      nodes: this.#nodes.others(),
+      ...{ foreignGrants: running.foreign, ownGrants: running.own },
+      ...{ waiting: this.#outbox.size + this.#unsent.length, dropped: this.#outbox.dropped },
+      ...{ sent: this.#sent, received: this.#received, nameTaken: this.#nameTaken },
+      refused: Object.fromEntries(this.#refused),
+    }
+  }
+
+  /** The grants of the fleet that run. */
+  grants(): readonly GrantMessage[] {
+    return [...this.#words.running(this.#parts.now())]
+  }
+
+  #runningBy(): { own: number; foreign: number } {
+    const counts = { own: 0, foreign: 0 }
+    for (const { node } of this.#words.running(this.#parts.now()))
+      counts[node === this.#settings.node ? 'own' : 'foreign']++
+    return counts
+  }
+
+  #note(unsent: Unsent): void {
+    const { service, source } = unsent
+    const { share, accept, node } = this.#settings
+    const isShared = share.includes(service)
+    if ((!isShared && !accept.includes(service)) || isLinkLocal(splitPrefix(source).address)) return
+    // Its number comes with the sending; it is later than all before it as it is.
+    const told = { ...unsent, source: this.#parts.sourceOf(service, source) }
+    const message = { ...told, node, epoch: this.#epoch }
+    const result = this.#words.take({ ...message, sequence: Number.MAX_SAFE_INTEGER })
+    if (message.kind === 'revoke') this.#kernel.add(message)
+    if (!isShared) return
+    if (result === 'too-many') {
+      this.#refuse('too-many', node)
+      return
+    }
+    this.#outbox.add(told)
+    this.#send()
+  }
+
+  #take(entries: readonly Entry[], isAll: boolean): void {
+    for (const entry of entries) this.#takeOne(entry)
+    if (isAll) this.#isLive = true
+    this.#kernel.flush()
+  }
+
+  #takeOne({ id, text }: Entry): void {
+    const { group, node, longestWindowSeconds } = this.#settings
+    const now = this.#parts.now()
+    const limits = { now, ahead: aheadMilliseconds, longestWindow: longestWindowSeconds * 1000 }
+    const message = decodeMessage(text, group, limits)
+    this.#received++
+    if (typeof message === 'string') {
+      this.#refuse(message, undefined)
+      return
+    }
+    const entryTime = Number(id.split('-')[0])
+    this.#latestEntryTime = Math.max(this.#latestEntryTime, entryTime)
+    const hello = message.kind === 'hello' ? readHello(message.text) : undefined
+    this.#nodes.heard(message, hello, entryTime, now, this.#isLive)
+    if (message.node === node && message.epoch !== this.#epoch && message.made > this.#epoch + aheadMilliseconds)
+      this.#takeName()
+    if (message.kind !== 'hello') this.#takeWord(message, id, now)
+  }
+
+  #takeWord(message: GrantMessage, id: string, now: number): void {
+    const { accept, share, node } = this.#settings
+    const { service } = message
+    const isOwn = message.node === node
+    if (!accept.includes(service) && !(isOwn && share.includes(service))) {
+      this.#refuse('not-accepted', message.node)
+      return
+    }
+    if (message.until <= now) {
+      this.#refuse('over', undefined)
+      return
+    }
+    const source = this.#parts.sourceOf(service, message.source)
+    const result = this.#words.take({ ...message, source })
+    if (result === 'too-many') this.#refuse('too-many', message.node)
+    // Also what this server made before a restart.
+    if (isOwn) this.#noteEntry(message, id)
+    else if (result === 'counts') this.#kernel.add({ service, source })
+  }
+
+  #takeName(): void {
+    this.#nameTaken = true
+    const { node } = this.#settings
+    this.#tell('name', 'warn', `another server of the fleet has the name ${node}, too; each needs a name of its own`)
+  }
+
+  #refuse(reason: FleetRefusal, node: string | undefined): void {
+    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1)
+    // What is over was told in time, and what is not accepted was not meant for this server.
+    if (reason === 'over' || reason === 'not-accepted') return
+    const whose = node === undefined ? '' : ` of ${node}`
+    this.#tell(reason, 'warn', `a message${whose} in the engine of the fleet was refused: ${reason}`, { reason })
+  }
+
+  /** At most once a minute for each subject. */
+  #tell(subject: string, level: 'warn' | 'info', message: string, fields: Record<string, string> = {}): void {
+    const now = performance.now()
+    const before = this.#toldAt.get(subject)
+    if (before !== undefined && now - before < tellAgainMilliseconds) return
+    this.#toldAt.set(subject, now)
+    this.#parts.report(level, message, { event: 'fleet', ...fields })
+  }
+
+  #becomeReady(): void {
+    if (this.#state === 'connected') return
+    const { group, node } = this.#settings
+    this.#change('connected', '')
+    this.#parts.report('info', `connected to the engine of the fleet ${group.name}, as ${node}`, {
+      event: 'fleet-engine',
+    })
+    void this.#sayHello()
+    this.#send()
+  }
+
+  #becomeAway(reason: string): void {
+    if (this.#state === 'away' && this.#because === reason) return
+    const isNews = this.#state !== 'away'
+    this.#change('away', reason)
+    const what = 'the engine of the fleet is away; knocks work, and the other servers hear of them later'
+    if (isNews) this.#parts.report('warn', `${what}: ${reason}`, { event: 'fleet-engine' })
+    this.#isLive = false
+  }
+
+  #change(state: FleetStatus['engine'], because: string): void {
+    if (state !== this.#state) this.#since = this.#parts.now()
+    this.#state = state
+    this.#because = because
+  }
+
+  async #sayHello(): Promise<void> {
+    const now = this.#parts.now()
+    this.#words.tidy(now)
+    for (const [key, { until }] of this.#entries) if (until <= now) this.#entries.delete(key)
+    if (this.#state !== 'connected') return
+    const { share, accept, longestWindowSeconds } = this.#settings
+    const running = this.#runningBy()
+    const hello: Hello = { version: this.#parts.version, share, accept, grants: running.own + running.foreign }
+    this.#unsent.push({ text: this.#encode({ kind: 'hello', made: now, text: helloText(hello) }), word: undefined })
+    this.#send()
+    try {
+      const before = this.#latestEntryTime - longestWindowSeconds * 1000 - keptMilliseconds
+      if (before > 0) await this.#engine.trim(before)
+      const first = await this.#engine.first()
+      this.#sendAgain(id => first === undefined || isBefore(id, first))
+    } catch {
+      // It is away, and says so elsewhere.
+    }
+  }
+
+  /** Tells again what the engine does not have any more, of what this server has made. */
+  #sendAgain(isLost: (id: string) => boolean): void {
+    const { node, share } = this.#settings
+    for (const word of this.#words.by(node, this.#parts.now())) {
+      const entry = this.#entries.get(keyOf(word))
+      if (entry === undefined || !isLost(entry.id) || !share.includes(word.service)) continue
+      this.#entries.delete(keyOf(word))
+      this.#outbox.add(word)
+    }
+    this.#send()
+  }
+
+  #send(): void {
+    if (this.#isSending || this.#state === 'connecting') return
+    this.#isSending = true
+    // What comes in this turn goes together.
+    setImmediate(() => void this.#sendAll())
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#unsent.length > 0 || this.#outbox.size > 0) {
+      const room = mostAtOnce - this.#unsent.length
+      for (const unsent of room > 0 ? this.#outbox.take(room, this.#parts.now()) : [])
+        this.#unsent.push({ text: this.#encode(unsent), word: unsent })
+      const sending = this.#unsent
+      try {
+        const ids = await this.#engine.send(sending.map(({ text }) => text))
+        for (const [i, { word }] of sending.entries()) if (word) this.#noteEntry(word, ids[i] as string)
+        this.#sent += sending.length
+        this.#unsent = this.#unsent.slice(sending.length)
+        if (this.#state === 'away') this.#becomeReady()
+      } catch (error) {
+        this.#becomeAway((error as Error).message)
+        this.#retry = setTimeout(() => void this.#sendAll(), retryMilliseconds)
+        return
+      }
+    }
+    this.#isSending = false
+  }
+
+  #noteEntry(word: Unsent, id: string): void {
+    this.#entries.set(keyOf(word), { id, until: word.until })
+  }
+
+  #encode(message: Unsent | { kind: 'hello'; made: number; text: string }): string {
+    const { node, group } = this.#settings
+    const sent = { node, epoch: this.#epoch, sequence: ++this.#sequence }
+    return encodeMessage({ ...message, ...sent }, group)
+  }
+}
+
+const keyOf = ({ service, source, by }: Pick<GrantMessage, 'service' | 'source' | 'by'>) => `${by} ${service} ${source}`

@@ -1,0 +1,101 @@
+/** What the fleet says of services and sources, on its way to the kernel: in batches, one after the other, and again after a failure. */
+import type { LatestWords } from './latest-word.js'
+import type { GrantedBy } from './message.js'
+
+/** What a source is to have of a service by the fleet: a grant for the seconds that are left, or nothing more. */
+export interface FleetChange {
+  readonly service: string
+  readonly source: string
+  /** Who has made the grant, and how long it runs; undefined where it was revoked. */
+  readonly grant?: { readonly node: string; readonly seconds: number }
+  /** Whether what knocks have given the source is revoked, and what hands have. */
+  readonly revokes: readonly GrantedBy[]
+}
+
+interface Place {
+  readonly service: string
+  readonly source: string
+}
+
+interface KernelChangesParts {
+  readonly words: LatestWords
+  /** The name of this node, whose own grants the kernel has. */
+  readonly own: string
+  readonly longestWindowSeconds: number
+  /** Rejects when none of the changes was made. */
+  readonly apply: (changes: readonly FleetChange[]) => Promise<void>
+  readonly onTrouble: (message: string) => void
+  readonly now: () => number
+}
+
+const mostAtOnce = 5000
+const retryMilliseconds = 1000
+
+export class KernelChanges {
+  /** By service and source. */
+  #due = new Map<string, Place>()
+  #isRunning = false
+  #timer: NodeJS.Timeout | undefined
+  #isStopped = false
+  readonly #parts: KernelChangesParts
+
+  constructor(parts: KernelChangesParts) {
+    this.#parts = parts
+  }
+
+  get waiting(): number {
+    return this.#due.size
+  }
+
+  /** Another word counts for the source. */
+  add(place: Place): void {
+    this.#due.set(`${place.service} ${place.source}`, place)
+  }
+
+  /** Makes what is due. */
+  flush(): void {
+    if (this.#isRunning || this.#isStopped || this.#due.size === 0) return
+    this.#isRunning = true
+    void this.#run()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #run(): Promise<void> {
+    const { apply, onTrouble } = this.#parts
+    while (this.#due.size > 0 && !this.#isStopped) {
+      const taken = [...this.#due].slice(0, mostAtOnce)
+      for (const [key] of taken) this.#due.delete(key)
+      const changes = taken.flatMap(([, place]) => this.#changeOf(place) ?? [])
+      try {
+        if (changes.length > 0) await apply(changes)
+      } catch (error) {
+        // A later word is the same place.
+        for (const [key, place] of taken) this.#due.set(key, place)
+        onTrouble((error as Error).message)
+        this.#timer = setTimeout(() => {
+          this.#isRunning = false
+          this.flush()
+        }, retryMilliseconds)
+        return
+      }
+    }
+    this.#isRunning = false
+  }
+
+  #changeOf({ service, source }: Place): FleetChange | undefined {
+    const { words, own, longestWindowSeconds, now } = this.#parts
+    const grant = words.grantOf(service, source, now())
+    const revokes = words.revokedOf(service, source, now())
+    const seconds = grant && Math.min(Math.floor((grant.until - now()) / 1000), longestWindowSeconds)
+    const isForeign = grant !== undefined && grant.node !== own
+    if (!isForeign && revokes.length === 0) return undefined
+    return {
+      ...{ service, source, revokes },
+      ...(isForeign && seconds !== undefined && seconds >= 1 ? { grant: { node: grant.node, seconds } } : {}),
+    }
+  }
+}
