@@ -10,13 +10,13 @@ import type { Hello } from './hello.js'
 import { helloText, readHello } from './hello.js'
 import type { FleetChange } from './kernel-changes.js'
 import { KernelChanges } from './kernel-changes.js'
-import { LatestWords } from './latest-word.js'
 import type { GrantedBy, GrantMessage, Group, MessageRefusal } from './message.js'
 import { decodeMessage, encodeMessage } from './message.js'
 import type { NodeState } from './nodes.js'
 import { Nodes } from './nodes.js'
 import type { Unsent } from './outbox.js'
 import { Outbox } from './outbox.js'
+import { SharedGrants } from './shared-grants.js'
 
 interface FleetSettings {
   readonly node: string
@@ -88,7 +88,7 @@ const tellAgainMilliseconds = 60_000
 export class Fleet {
   readonly #settings: FleetSettings
   readonly #parts: FleetParts
-  readonly #words: LatestWords
+  readonly #words: SharedGrants
   readonly #outbox = new Outbox(mostWaiting)
   readonly #nodes: Nodes
   readonly #kernel: KernelChanges
@@ -118,7 +118,11 @@ export class Fleet {
     this.#parts = parts
     const { node, mostPerNode, longestWindowSeconds } = settings
     this.#epoch = this.#since = parts.now()
-    this.#words = new LatestWords(mostPerNode)
+    this.#words = new SharedGrants({
+      mostPerNode,
+      longestWindow: longestWindowSeconds * 1000,
+      tolerance: aheadMilliseconds,
+    })
     this.#nodes = new Nodes(node)
     this.#kernel = new KernelChanges({
       ...{ words: this.#words, own: node, longestWindowSeconds, apply: parts.apply, now: parts.now },
@@ -162,14 +166,14 @@ export class Fleet {
 
   /** Something was granted here, until this time in Unix milliseconds. Returns at once. */
   granted(service: string, address: string, by: GrantedBy, until: number): void {
-    const made = this.#parts.now()
+    const made = this.#madeNext(service, address)
     const longest = made + this.#settings.longestWindowSeconds * 1000
     this.#note({ kind: 'grant', service, source: address, by, made, until: Math.floor(Math.min(until, longest)) })
   }
 
   /** Something was revoked here: with `hand`, all that the address had. Returns at once. */
   revoked(service: string, address: string, by: GrantedBy): void {
-    const made = this.#parts.now()
+    const made = this.#madeNext(service, address)
     const until = made + this.#settings.longestWindowSeconds * 1000
     this.#note({ kind: 'revoke', service, source: address, by, made, until })
     // What others have granted the address here ends as well.
@@ -202,6 +206,10 @@ export class Fleet {
     return counts
   }
 
+  #madeNext(service: string, address: string): number {
+    return this.#words.madeNext(service, this.#parts.sourceOf(service, address), this.#parts.now())
+  }
+
   #note(unsent: Unsent): void {
     const { service, source } = unsent
     const { share, accept, node } = this.#settings
@@ -210,7 +218,7 @@ export class Fleet {
     // Its number comes with the sending; it is later than all before it as it is.
     const told = { ...unsent, source: this.#parts.sourceOf(service, source) }
     const message = { ...told, node, epoch: this.#epoch }
-    const result = this.#words.take({ ...message, sequence: Number.MAX_SAFE_INTEGER })
+    const result = this.#words.take({ ...message, sequence: Number.MAX_SAFE_INTEGER }, this.#parts.now())
     if (message.kind === 'revoke') this.#kernel.add(message)
     if (!isShared) return
     if (result === 'too-many') {
@@ -259,7 +267,7 @@ export class Fleet {
       return
     }
     const source = this.#parts.sourceOf(service, message.source)
-    const result = this.#words.take({ ...message, source })
+    const result = this.#words.take({ ...message, source }, now)
     if (result === 'too-many') this.#refuse('too-many', message.node)
     // Also what this server made before a restart.
     if (isOwn) this.#noteEntry(message, id)
@@ -338,7 +346,7 @@ export class Fleet {
   /** Tells again what the engine does not have any more, of what this server has made. */
   #sendAgain(isLost: (id: string) => boolean): void {
     const { node, share } = this.#settings
-    for (const word of this.#words.by(node, this.#parts.now())) {
+    for (const word of this.#words.by(node)) {
       const entry = this.#entries.get(keyOf(word))
       if (entry === undefined || !isLost(entry.id) || !share.includes(word.service)) continue
       this.#entries.delete(keyOf(word))

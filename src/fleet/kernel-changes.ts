@@ -1,6 +1,6 @@
 /** What the fleet says of services and sources, on its way to the kernel: in batches, one after the other, and again after a failure. */
-import type { LatestWords } from './latest-word.js'
 import type { GrantedBy } from './message.js'
+import type { SharedGrants } from './shared-grants.js'
 
 /** What a source is to have of a service by the fleet: a grant for the seconds that are left, or nothing more. */
 export interface FleetChange {
@@ -18,7 +18,7 @@ interface Place {
 }
 
 interface KernelChangesParts {
-  readonly words: LatestWords
+  readonly words: SharedGrants
   /** The name of this node, whose own grants the kernel has. */
   readonly own: string
   readonly longestWindowSeconds: number
@@ -89,7 +89,7 @@ export class KernelChanges {
   #changeOf({ service, source }: Place): FleetChange | undefined {
     const { words, own, longestWindowSeconds, now } = this.#parts
     const grant = words.grantOf(service, source, now())
-    const revokes = words.revokedOf(service, source, now())
+    const revokes = words.revokedOf(service, source)
     const seconds = grant && Math.min(Math.floor((grant.until - now()) / 1000), longestWindowSeconds)
     const isForeign = grant !== undefined && grant.node !== own
     if (!isForeign && revokes.length === 0) return undefined

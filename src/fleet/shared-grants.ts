@@ -88,6 +88,11 @@ export class SharedGrants {
     return knock?.kind === 'revoke' ? 'knock' : undefined
   }
 
+  /** The same word by word: of what knocks have made, and of what hands have. */
+  revokedOf(service: string, source: string): GrantedBy[] {
+    return kindsOfWord.filter(by => this.#words[by].get(keyOf(service, source))?.kind === 'revoke')
+  }
+
   /**
    * When the next word of this node for the source is made: it follows all that the node has heard, though another clock may be ahead.
    * So a revocation takes back what it was made for.

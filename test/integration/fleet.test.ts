@@ -147,7 +147,9 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     // A grant that was sent, and then revoked, sent again by someone else.
     await knock(0)
     for (const i of [0, 1, 2]) await opensSoon(i)
-    const entries = (await site.engine.cli('xrange', stream, '-', '+')).split('\n').filter(line => line.startsWith("UEtG"))
+    const entries = (await site.engine.cli('xrange', stream, '-', '+'))
+      .split('\n')
+      .filter(line => line.startsWith('UEtG'))
     await deleteAll()
     for (const text of entries) await put(text)
     await sleep(1000)
