@@ -34,7 +34,7 @@ export default ts.config(
       'src/queue/libraries.ts',
       'src/queue/datagram.ts',
       'src/queue/peer-user.ts',
-      'src/client/pass-connection.ts',
+      'src/client/native-calls.ts',
     ],
     rules: {
       'no-restricted-imports': ['error', { paths: [{ name: 'ffi-rs', message: 'only what CONTRIBUTING.md names' }] }],

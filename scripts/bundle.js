@@ -14,6 +14,8 @@ const programs = [
   'safety/rollback-process',
 ]
 const source = path.join(import.meta.dirname, '../dist/src')
+/** Its library for the machine is beside it. */
+const external = 'ffi-rs'
 const parts = path.join(import.meta.dirname, 'bundle')
 
 const [folder] = process.argv.slice(2)
@@ -43,7 +45,7 @@ mkdirSync(folder, { recursive: true })
 const bundle = await rolldown({
   input: Object.fromEntries(programs.map(name => [path.basename(name), path.join(source, `${name}.js`)])),
   platform: 'node',
-  external: 'ffi-rs',
+  external,
   plugins: [withLoadedTypes, withoutInterpreter],
 })
 const { output } = await bundle.write({
@@ -53,6 +55,11 @@ const { output } = await bundle.write({
   chunkFileNames: 'part-[name]-[hash].cjs',
 })
 await bundle.close()
+for (const { fileName, code } of output) {
+  // A script has no `import`; what is in the bundle becomes `require`.
+  if (code.includes(`import("${external}")`))
+    throw new Error(`${fileName} imports ${external} when needed: see native-calls.ts`)
+}
 const mainOf = name => output.find(file => file.isEntry && file.name === name).fileName
 for (const name of programs.map(program => path.basename(program))) {
   const start = `#!/usr/bin/env node\nrequire('./load.cjs').load('${mainOf(name)}')\n`

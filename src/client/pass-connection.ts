@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import type * as net from 'node:net'
-import type Ffi from 'ffi-rs'
+import type Ffi from './native-calls.js'
 import { reasonOf, usageError, UserError } from '../util/index.js'
 
 const stdout = 1
@@ -35,7 +35,7 @@ export async function descriptorSender(): Promise<DescriptorSender> {
   }
   try {
     // The single executable does not have it.
-    return senderOf((await import('ffi-rs')).default)
+    return senderOf((await import('./native-calls.js')).default)
   } catch (cause) {
     const hint = 'leave out --fdpass and ProxyUseFdpass, or install pkctl from a package'
     throw new UserError(`the library ffi-rs, which passes connections, cannot be loaded: ${reasonOf(cause)}`, hint)

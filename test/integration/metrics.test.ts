@@ -214,6 +214,8 @@ describe('metrics', () => {
 
   it('what docs/monitoring.md lists, and no more', async () => {
     await send(knockHex({ ahead: 1 }))
+    // Of the daemon that has just started.
+    await until(async () => (await scrape()).has('pkctl_selftest_passed'))
     const samples = await scrapeWith('pkctl_knocks_total{credential="laptop",outcome="accepted",reason=""}', 1)
     const text = fs.readFileSync(path.join(root, 'docs/monitoring.md'), 'utf8')
     const rows = [...text.matchAll(/^\| `(pkctl_\w+)` *\|([^|]*)\|/gm)]
