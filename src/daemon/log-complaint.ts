@@ -10,7 +10,10 @@ export class Complaint {
   say(message: string): void {
     if (performance.now() - this.#saidAt < complaintMilliseconds) return
     this.#saidAt = performance.now()
-    const line = `pkctld: ${message}\n`
-    process.stderr.write(isJournal(process.stderr.fd) ? withPriority('warn', line) : line)
+    process.stderr.write(stderrWarning(`pkctld: ${message}\n`))
   }
 }
+
+/** The line as a warning for stderr: with its priority, where that leads to the journal. */
+export const stderrWarning = (line: string): string =>
+  isJournal(process.stderr.fd) ? withPriority('warn', line) : line

@@ -15,6 +15,9 @@ export class LogPipe {
   /** Lines that no process has read. */
   lostLines = 0
 
+  /** `asWarning` puts before a line what tells the reader that it is a warning. */
+  constructor(readonly asWarning: (line: string) => string = line => line) {}
+
   /** How many lines the pipe has taken. */
   get taken(): number {
     return this.#taken
@@ -27,7 +30,8 @@ export class LogPipe {
       return
     }
     if (this.#untold > 0 && pipe.writableLength === 0) {
-      pipe.write(`pkctld: dropped ${count(this.#untold, 'log line')}, because no process read them in time\n`)
+      const lines = count(this.#untold, 'log line')
+      pipe.write(this.asWarning(`pkctld: dropped ${lines}, because no process read them in time\n`))
       this.#untold = 0
     }
     this.#waiting++

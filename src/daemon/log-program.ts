@@ -21,16 +21,19 @@ export class LogProgram extends Writable implements LogSink {
   #child: ChildProcess | undefined
   #startedAt = -Infinity
   readonly #complaint = new Complaint()
-  readonly #pipe = new LogPipe()
+  readonly #pipe: LogPipe
 
   /** Runs while lines wait for the program. */
   #deadline: NodeJS.Timeout | undefined
 
+  /** `asWarning`: as for `LogPipe`. */
   constructor(
     readonly argv: readonly string[],
     readonly readWithinMilliseconds = readMilliseconds,
+    asWarning?: (line: string) => string,
   ) {
     super({ decodeStrings: false })
+    this.#pipe = new LogPipe(asWarning)
     this.#start()
   }
 

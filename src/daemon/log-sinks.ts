@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import { Writable } from 'node:stream'
 import { appendNamed, UserError } from '../util/index.js'
-import { Complaint } from './log-complaint.js'
+import { Complaint, stderrWarning } from './log-complaint.js'
 import { LineWriter } from './line-writer.js'
 import { LogPipe } from './log-pipe.js'
 
@@ -86,7 +86,7 @@ export class LogFile extends Writable implements LogSink {
 
 /** stderr, which this process does not end. */
 export class LogStderr extends Writable implements LogSink {
-  readonly #pipe = new LogPipe()
+  readonly #pipe = new LogPipe(stderrWarning)
 
   get lostLines(): number {
     return this.#pipe.lostLines

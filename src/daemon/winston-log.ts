@@ -3,6 +3,7 @@ import winston from 'winston'
 import type { Config } from '../config/types.js'
 import type { Log, LogFields, LogLevel } from '../controller/index.js'
 import { isJournal, UserError, withPriority } from '../util/index.js'
+import { stderrWarning } from './log-complaint.js'
 import { LogProgram } from './log-program.js'
 import type { LogSink } from './log-sinks.js'
 import { LogFile, LogStderr } from './log-sinks.js'
@@ -108,7 +109,9 @@ function build({ level, to, format }: LogOptions): Built {
   const others = winston.format.combine(iso, asText ? textLine : jsonLine)
   const style = isSyslog ? forSyslog : toJournal ? forJournal : others
   const logger = winston.createLogger({ level, transports: [ending(stream, style)] })
-  logger.on('error', error => process.stderr.write(`pkctld: the log cannot be written: ${String(error)}\n`))
+  logger.on('error', error =>
+    process.stderr.write(stderrWarning(`pkctld: the log cannot be written: ${String(error)}\n`)),
+  )
   return { logger, sink: stream, warnings }
 }
 
@@ -122,7 +125,7 @@ function open(to: Config['log']['to']): OpenLog {
   if (to === 'console') return { stream: new LogStderr() }
   if (to === 'syslog') {
     const argv = ['logger', '--prio-prefix', '--tag', 'pkctld', `--id=${process.pid}`]
-    return { stream: new LogProgram(argv), isSyslog: true }
+    return { stream: new LogProgram(argv, undefined, line => withSyslogPriority('warn', line)), isSyslog: true }
   }
   try {
     return { stream: new LogFile(to.file) }

@@ -185,6 +185,16 @@ describe('a pipe that no process reads', () => {
     assert.deepEqual(taken, ['first\n', 'taken, behind what waits\n', dropped, 'last\n'])
   })
 
+  it('says what it dropped as a warning, in the way of its reader', () => {
+    const taken: string[] = []
+    const pipe = { writableLength: 0, write: (line: string) => void taken.push(line) }
+    const log = new LogPipe(line => `<4>${line}`)
+    log.lose(1)
+    log.write(pipe as unknown as Writable, '<6>next\n')
+    const dropped = '<4>pkctld: dropped 1 log line, because no process read them in time\n'
+    assert.deepEqual(taken, [dropped, '<6>next\n'])
+  })
+
   it('that fails loses the line, which is counted once', () => {
     const failures: ((error: Error) => void)[] = []
     const pipe = { writableLength: 0, write: (_: string, done: (error: Error) => void) => void failures.push(done) }
