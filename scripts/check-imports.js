@@ -27,11 +27,11 @@ const rooms = {
   users: ['config', 'knock', 'net', 'util'],
   import: ['config', 'knock', 'net', 'util'],
   // The doctor warns about the session that the lockout guard protects: both find it with safety/ssh-session.
-  doctor: ['safety', 'controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+  doctor: ['safety', 'controller', 'config', 'fleet', 'knock', 'nft', 'queue', 'net', 'util'],
   daemon: ['controller', 'config', 'fleet', 'knock', 'nft', 'queue', 'net', 'util'],
   cli: [
     ...['daemon', 'client', 'safety', 'import', 'users', 'doctor'],
-    ...['controller', 'config', 'knock', 'nft', 'queue', 'net', 'util'],
+    ...['controller', 'config', 'fleet', 'knock', 'nft', 'queue', 'net', 'util'],
   ],
 }
 
@@ -59,6 +59,8 @@ const direct = [
     'queue/statistics.ts',
   ],
   ...['safety/ask-rollback-process.ts'],
+  // Without the library of the engine.
+  'fleet/warnings.ts',
   ...['daemon/control-client.ts', 'daemon/error-messages.ts', 'daemon/history-lines.ts', 'daemon/requests.ts'],
   ...['daemon/change-record.ts', 'daemon/declared.ts', 'daemon/history-follower.ts', 'safety/ssh-session.ts'],
 ].map(file => path.join('src', file))

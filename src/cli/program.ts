@@ -120,6 +120,11 @@ const commands: CommandTable = {
     summary: 'close the ports without the daemon, as at boot',
     load: async () => (await import('./commands/close.js')).closeCommand,
   },
+  fleet: {
+    group: daemon,
+    summary: 'show the servers that share grants with this one',
+    load: async () => (await import('./commands/fleet.js')).fleetCommand,
+  },
   user: {
     group: daemon,
     summary: 'manage the users who knock with SSH keys',

@@ -38,9 +38,14 @@ export function loadFleet(data: z.output<typeof fleet>, context: Context): Fleet
   if (data.user !== undefined && password === null && data['password-file'] === undefined)
     findings.problem(merged.positionOfKey([...at, 'user']), `${formatPath(at)}'user' needs 'password-file'`)
   if (data.group === undefined || key === undefined) return null
-  warnOfOpenEngine(url, password !== null, context)
+  const engine = { ...url, user: data.user ?? null, password, ca }
+  const missing = missingAtEngine(engine)
+  if (missing.length > 0) {
+    const place = [...at, 'url']
+    findings.warn(merged.positionOf(place), `${formatPath(place)}${openEngineText(missing)}`)
+  }
   return {
-    engine: { ...url, user: data.user ?? null, password, ca },
+    engine,
     group: { name: data.group, key },
     node,
     share: data.share,
@@ -108,18 +113,11 @@ const privateNetworks = [
   'fc00::/7',
 ]
 
-/** Whether others than the own network may listen on the way. A host name says nothing of that. */
-function warnOfOpenEngine(
-  { host, tls }: { readonly host: string; readonly tls: boolean },
-  hasPassword: boolean,
-  { merged, findings }: Context,
-): void {
-  if (isIP(host) === 0 || isLinkLocal(host) || privateNetworks.some(prefix => prefixContains(prefix, host))) return
-  const missing = [...(tls ? [] : ['TLS']), ...(hasPassword ? [] : ['password'])]
-  if (missing.length === 0) return
-  const what = 'others can read which addresses have grants, and hold back messages'
-  findings.warn(
-    merged.positionOf([...at, 'url']),
-    `${formatPath([...at, 'url'])}the engine has a public address, and no ${missing.join(' and no ')}: ${what}`,
-  )
+/** What is missing at an engine with a public address, where others may listen. A host name says nothing of that. */
+export function missingAtEngine({ host, tls, password }: FleetConfig['engine']): string[] {
+  if (isIP(host) === 0 || isLinkLocal(host) || privateNetworks.some(prefix => prefixContains(prefix, host))) return []
+  return [...(tls ? [] : ['TLS']), ...(password === null ? ['password'] : [])]
 }
+
+export const openEngineText = (missing: readonly string[]): string =>
+  `the engine has a public address, and no ${missing.join(' and no ')}: others can read which addresses have grants, and hold back messages`

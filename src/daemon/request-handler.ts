@@ -40,7 +40,11 @@ export function requestHandler(parts: RequestParts): RequestHandler {
       const result = await answerOf(request, peer, parts, left)
       if (request.request === 'reload') parts.reloads.refused = null
       if (request.request !== 'status') return { ok: true, result }
-      const more = { lostLogLines: parts.log.lostLines(), refusedReload: parts.reloads.refused }
+      const more = {
+        lostLogLines: parts.log.lostLines(),
+        refusedReload: parts.reloads.refused,
+        ...(parts.fleet ? { fleet: parts.fleet.fleet.status() } : {}),
+      }
       return { ok: true, result: { ...(result as Status), ...more } }
     } catch (cause) {
       const problems = problemsOf(cause)
@@ -94,6 +98,9 @@ async function answerOf(
       return controller.status(left)
     case 'list':
       return [...(await firewall.services(left)).values()]
+    case 'fleet':
+      if (fleet) return fleet.fleet.answer()
+      throw new UserError('this server is in no fleet', "set 'fleet' in the configuration, and restart pkctld")
     case 'refresh':
       return (await controller.refresh()).changed
     case 'reload':

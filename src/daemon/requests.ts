@@ -26,7 +26,7 @@ interface GrantRequest {
  * of the table, which the daemon owns.
  */
 export type Request =
-  | { readonly request: 'status' | 'list' | 'refresh' }
+  | { readonly request: 'status' | 'list' | 'refresh' | 'fleet' }
   | (Signed & { readonly request: 'reload' })
   | (Signed & GrantRequest & AddRequest)
   | (Signed & GrantRequest & { readonly request: 'delete' })
@@ -55,6 +55,7 @@ const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   list: [],
   reload: [],
   refresh: [],
+  fleet: [],
   add: ['service', 'address', 'seconds'],
   delete: ['service', 'address'],
   revoke: ['user', 'keys', 'credential'],

@@ -134,7 +134,7 @@ async function runConfigured(
     started()
     void warnOfForeignMarks(config, log)
     for (const warning of keepForBoot(config)) log.warn(warning)
-    metrics = await metricsOf(config, { version, controller, reloads, log })
+    metrics = await metricsOf(config, { version, controller, reloads, fleet: fleet?.fleet, log })
     manager.ready(configurationSummary(config))
     manager.watch(() => controller.ping())
     keeper = setInterval(() => {

@@ -48,7 +48,9 @@ interface FleetParts {
 /** Why a message does not count; `not-accepted`: of a service of which this server does not believe others. */
 type FleetRefusal = MessageRefusal | 'not-accepted' | 'too-many' | 'over'
 
-interface FleetStatus {
+export interface FleetStatus {
+  /** Of pkctl. */
+  readonly version: string
   readonly group: string
   readonly node: string
   /** `away`: local knocks work, and the others hear of them later. */
@@ -73,6 +75,19 @@ interface FleetStatus {
   readonly refused: Readonly<Partial<Record<FleetRefusal, number>>>
   /** Another server has the name of this node. */
   readonly nameTaken: boolean
+}
+
+/** As it goes over the socket. */
+export interface FleetAnswer {
+  readonly status: FleetStatus
+  readonly grants: readonly {
+    readonly service: string
+    readonly source: string
+    readonly by: GrantedBy
+    /** The server that has made it. */
+    readonly node: string
+    readonly secondsLeft: number
+  }[]
 }
 
 const helloMilliseconds = 5000
@@ -184,7 +199,7 @@ export class Fleet {
     const { group, node, share, accept } = this.#settings
     const running = this.#runningBy()
     return {
-      ...{ group: group.name, node, share, accept },
+      ...{ version: this.#parts.version, group: group.name, node, share, accept },
       ...{ engine: this.#state, because: this.#because, since: this.#since },
       nodes: this.#nodes.others(),
       ...{ foreignGrants: running.foreign, ownGrants: running.own },
@@ -194,9 +209,13 @@ export class Fleet {
     }
   }
 
-  /** The grants of the fleet that run. */
-  grants(): readonly GrantMessage[] {
-    return [...this.#words.running(this.#parts.now())]
+  answer(): FleetAnswer {
+    const now = this.#parts.now()
+    const grants = [...this.#words.running(now)].map(({ service, source, by, node, until }) => ({
+      ...{ service, source, by, node },
+      secondsLeft: Math.ceil((until - now) / 1000),
+    }))
+    return { status: this.status(), grants }
   }
 
   #runningBy(): { own: number; foreign: number } {

@@ -1,4 +1,5 @@
 /** Servers that share grants: what they tell each other, and the engine between them. */
 export { RedisEngine } from './engine.js'
+export type { FleetAnswer, FleetStatus } from './fleet.js'
 export { Fleet } from './fleet.js'
 export type { FleetChange } from './kernel-changes.js'

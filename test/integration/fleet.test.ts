@@ -135,7 +135,7 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
 
   it('believes no one without the key, and no old messages', async () => {
     const now = Date.now()
-    const sent = { node: 'node-0', epoch: now, sequence: 1, made: now }
+    const sent = { node: 'node-9', epoch: now, sequence: 1, made: now }
     const grant = { ...sent, kind: 'grant', by: 'hand', service: 'ssh', source: otherAddress } as const
     const put = (text: string) => site.engine.cli('xadd', stream, '*', 'm', text)
     await put(encodeMessage({ ...grant, until: now + 60_000 }, { ...group, key: Buffer.alloc(32) }))
@@ -159,6 +159,32 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     }
     for (const reason of ['foreign', 'group', 'overlong', 'malformed'])
       await server(1).says(new RegExp(`was refused: ${reason}`))
+  })
+
+  it('shows the other servers, what they share, and what is wrong', async () => {
+    await knock(0)
+    await opensSoon(1)
+    const shown = await change(1, 'fleet', 'status')
+    assert.match(shown, /^fleet edge, as node-1\n {2}engine: connected, for /)
+    for (const node of ['node-0', 'node-2'])
+      assert.match(shown, new RegExp(`\\n  ${node}: heard \\d+ s ago, lag \\d+ ms, clock -?0\\.\\d+ s, .*shares ssh`))
+    assert.match(
+      shown,
+      /warning: \d+ messages in the engine of the fleet were refused, because they were made with another key/,
+    )
+    assert.match(await change(1, 'fleet', 'list'), /^10\.78\.0\.2 {2}ssh {2}\d+ s left {2}by knock at node-0$/m)
+    assert.match(
+      await change(0, 'status'),
+      /\n {2}fleet edge, as node-0: connected; [23] other servers, 0 grants of theirs\n/,
+    )
+    const { status } = JSON.parse(await change(2, 'fleet', 'status', '--json').then(text => `{"status":${text}}`)) as {
+      status: { nodes: { node: string; missing: number }[]; foreignGrants: number }
+    }
+    assert.deepEqual(
+      [status.nodes.flatMap(({ node, missing }) => (node === 'node-9' ? [] : [[node, missing]])), status.foreignGrants],
+      [[['node-0', 0], ['node-1', 0]], 1], // prettier-ignore
+    )
+    await deleteAll()
   })
 
   it('goes on with a hanging engine', async () => {

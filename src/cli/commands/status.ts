@@ -1,10 +1,12 @@
 import { Command } from 'commander'
+import type { FleetStatus } from '../../fleet/index.js'
 import type { Status } from '../../controller/index.js'
 import { askOrExplain } from '../../daemon/control-client.js'
 import { queueStatistics } from '../../queue/statistics.js'
 import { unconfirmedChange } from '../../safety/ask-rollback-process.js'
 import type { Terminal } from '../../util/index.js'
 import { count, defaultSocket, durationText, oneLine } from '../../util/index.js'
+import { fleetLine } from '../output/fleet-text.js'
 import {
   grantCheckLines,
   instantText,
@@ -21,7 +23,7 @@ export function statusCommand(terminal: Terminal): Command {
     .option('--json', 'print one JSON object')
     .option('--socket <path>', "the daemon's socket", defaultSocket)
     .action(async (flags: { json?: boolean; socket: string }) => {
-      const status = withWaiting((await askOrExplain(flags.socket, 'status')) as Status)
+      const status = withWaiting((await askOrExplain(flags.socket, 'status')) as StatusOfServer)
       const change = await unconfirmedChange()
       const rollsBackIn = change === 'silent' ? null : (change ?? null)
       if (flags.json) terminal.out(jsonText({ ...status, rollsBackIn, rollbackSilent: change === 'silent' }))
@@ -29,13 +31,16 @@ export function statusCommand(terminal: Terminal): Command {
     })
 }
 
+/** `fleet` is there if the server is in one. */
+type StatusOfServer = Status & { readonly fleet?: FleetStatus }
+
 /** A daemon that is not root cannot see how many packets wait in the queue; the caller may be root. */
-function withWaiting(status: Status): Status {
+function withWaiting(status: StatusOfServer): StatusOfServer {
   if (status.queue.waiting !== null) return status
   return { ...status, queue: { ...status.queue, ...queueStatistics(status.queue.number) } }
 }
 
-function lines(status: Status, terminal: Terminal): string[] {
+function lines(status: StatusOfServer, terminal: Terminal): string[] {
   const { queue, knocks } = status
   const refused = Object.entries(knocks.refused).map(([reason, count]) => `${count} ${reason}`)
   const notGranted = knocks.notGranted ? `${knocks.notGranted} of them not granted by the kernel, ` : ''
@@ -56,6 +61,7 @@ function lines(status: Status, terminal: Terminal): string[] {
     `  rules restored: ${status.healed}${status.watched ? '' : `; the ruleset is not watched: ${oneLine(status.unwatchedBecause ?? 'the log says why')}`}`,
     ...indented(status.selfTest ? selfTestLines(status.selfTest) : []),
     ...(status.table ? [`  table: ${tableText(status.table)}`] : []),
+    ...(status.fleet ? [`  ${fleetLine(status.fleet)}`] : []),
     ...(status.lostLogLines
       ? [`  log: ${count(status.lostLogLines, 'line')} lost: its program does not read, or its file cannot be written`]
       : []),

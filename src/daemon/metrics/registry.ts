@@ -4,6 +4,7 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observation } from '../../controller/index.js'
+import type { FleetStatus } from '../../fleet/index.js'
 import { familyOf, ipFamilies } from '../../net/index.js'
 import type { OnNftRequest, Overview } from '../../nft/index.js'
 import { nftRequests } from '../../nft/index.js'
@@ -85,6 +86,16 @@ const selfTestFailures = counter('pkctl_selftest_failures_total', 'Self-tests th
 const selfTestSeconds = gauge('pkctl_selftest_duration_seconds', 'How long the last self-test took.')
 const configured = gauge('pkctl_config_timestamp_seconds', 'When the active configuration was read, in Unix time.')
 const reloadFailed = gauge('pkctl_reload_failed', '1 if the last reload was refused.')
+const fleetConnected = gauge(
+  'pkctl_fleet_connected',
+  '1 while the engine of the fleet takes messages. Only in a fleet.',
+)
+const fleetServers = gauge('pkctl_fleet_servers', 'Other servers of the fleet that were heard in the last 30 s.')
+const fleetGrants = gauge('pkctl_fleet_grants', 'Grants that the fleet shares, of this server and of others.', 'of')
+const fleetWaiting = gauge('pkctl_fleet_waiting', 'Messages that wait for the engine of the fleet.')
+const fleetDropped = counter('pkctl_fleet_dropped_total', 'Messages that were given up because too many waited.')
+const fleetMessages = counter('pkctl_fleet_messages_total', 'Messages of the fleet, sent and read.', 'direction')
+const fleetRefused = counter('pkctl_fleet_refused_total', 'Messages in the engine that did not count.', 'reason')
 const nftTime = new Histogram({
   name: 'pkctl_nft_request_seconds',
   help: 'How long requests to nft took.',
@@ -104,7 +115,13 @@ export const nftRequest: OnNftRequest = (request, seconds) => {
 }
 
 /** The text of a scrape. */
-export function exposition(version: string, seen: Observation, isReloadFailed: boolean): Promise<string> {
+export function exposition(
+  version: string,
+  seen: Observation,
+  isReloadFailed: boolean,
+  fleet?: FleetStatus,
+): Promise<string> {
+  setFleet(fleet)
   setTable(seen.table, version)
   setWorker(seen.worker)
   setOrOmit(scrapeError, seen.table && seen.worker ? 0 : 1)
@@ -124,6 +141,23 @@ export function exposition(version: string, seen: Observation, isReloadFailed: b
   setOrOmit(configured, seen.configuredAt)
   setOrOmit(reloadFailed, Number(isReloadFailed))
   return registry.metrics()
+}
+
+const heardMilliseconds = 30_000
+
+function setFleet(fleet: FleetStatus | undefined): void {
+  const heard = fleet?.nodes.filter(({ heardAt }) => Date.now() - heardAt < heardMilliseconds)
+  setOrOmit(fleetConnected, fleet && Number(fleet.engine === 'connected'))
+  setOrOmit(fleetServers, heard?.length)
+  setOrOmit(fleetWaiting, fleet?.waiting)
+  setOrOmit(fleetDropped, fleet?.dropped)
+  for (const metric of [fleetGrants, fleetMessages, fleetRefused]) metric.reset()
+  if (!fleet) return
+  fleetGrants.set({ of: 'own' }, fleet.ownGrants)
+  fleetGrants.set({ of: 'others' }, fleet.foreignGrants)
+  fleetMessages.inc({ direction: 'sent' }, fleet.sent)
+  fleetMessages.inc({ direction: 'read' }, fleet.received)
+  for (const [reason, count] of Object.entries(fleet.refused)) fleetRefused.inc({ reason }, count)
 }
 
 function setGrantCounts({ missing, unknown, changed, restored, byOthers, comparedAt }: Observation['grants']): void {

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http'
 import type { Config, MetricsPlace } from '../../config/types.js'
 import type { Controller, Log } from '../../controller/index.js'
+import type { Fleet } from '../../fleet/index.js'
 import type { OnNftRequest } from '../../nft/index.js'
 import { hostBeforePort } from '../../net/index.js'
 import { reasonOf } from '../../util/index.js'
@@ -15,6 +16,7 @@ export interface MetricsParts {
   readonly version: string
   readonly controller: Pick<Controller, 'observe'>
   readonly reloads: Reloads
+  readonly fleet?: Pick<Fleet, 'status'> | undefined
   readonly log: Log
 }
 
@@ -29,10 +31,10 @@ const observeMilliseconds = 8000
 const againMilliseconds = 10_000
 
 export async function startMetrics({ metrics, socket }: Config, parts: MetricsParts): Promise<Metrics> {
-  const { version, controller, reloads, log } = parts
+  const { version, controller, reloads, fleet, log } = parts
   const shared = new SharedText(async () => {
     const seen = await controller.observe(AbortSignal.timeout(observeMilliseconds))
-    return exposition(version, seen, reloads.refused !== null)
+    return exposition(version, seen, reloads.refused !== null, fleet?.status())
   })
   const text = () => shared.get()
   const say = onceEach(log)

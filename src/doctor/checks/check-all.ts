@@ -6,6 +6,7 @@ import { checkConfiguration } from './check-configuration.js'
 import { checkCredentials } from './check-credentials.js'
 import { checkDaemon } from './check-daemon.js'
 import { checkFiles } from './check-files.js'
+import { checkFleet } from './check-fleet.js'
 import { checkForeignRules } from './check-foreign-rules.js'
 import { checkInterfaces } from './check-interfaces.js'
 import { checkMachine } from './check-machine.js'
@@ -19,6 +20,7 @@ export function checkAll(facts: Facts, version: string): Finding[] {
   const findings = [
     ...checkMachine(facts),
     ...checkDaemon(facts, version),
+    ...checkFleet(facts),
     ...checkConfiguration(facts),
     ...checkServices(facts),
     ...checkInterfaces(facts),

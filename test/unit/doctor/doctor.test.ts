@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
+import type { Config } from '../../../src/config/types.js'
 import { checkAll } from '../../../src/doctor/checks/check-all.js'
 import type { ClockState, Facts, FileFacts } from '../../../src/doctor/facts.js'
 import type { FindingId, Level } from '../../../src/doctor/finding.js'
@@ -76,6 +77,41 @@ describe('of the daemon', () => {
       /to the ruleset, because nft monitor ended: /,
     )
     assert.match(finds(running({ watched: false }), 'ruleset-not-watched').message, /to the ruleset: /)
+  })
+  it('what its fleet suffers from', () => {
+    const node = { node: 'b', heardAt: Date.now(), lag: 1, clockDifference: 0, missing: 0 }
+    const hello = { version, share: ['s'], accept: [], grants: 0 }
+    const well = {
+      ...{ version, group: 'edge', node: 'a', engine: 'connected', because: '', since: 0, share: ['s'], accept: [] },
+      ...{ nodes: [{ ...node, hello }], foreignGrants: 0, ownGrants: 0, waiting: 0, dropped: 0, sent: 1, received: 1 },
+      ...{ refused: { over: 3, 'not-accepted': 1, malformed: 1 }, nameTaken: false },
+    }
+    const fleet = (parts: object) => running({ fleet: { ...well, ...parts } })
+    const other = (parts: object) => fleet({ nodes: [{ ...node, hello, ...parts }] })
+    assert.deepEqual(checkAll(fleet({}), version), [])
+    const away = finds(fleet({ engine: 'away', because: 'connect ECONNREFUSED' }), 'fleet-engine-away')
+    assert.match(away.message, /and other servers do not hear of knocks here: connect ECONNREFUSED$/)
+    for (const reason of ['foreign', 'group', 'overlong']) finds(fleet({ refused: { [reason]: 2 } }), 'fleet-key')
+    finds(fleet({ refused: { version: 2 } }), 'fleet-version')
+    finds(fleet({ refused: { future: 2 } }), 'fleet-clock')
+    finds(fleet({ nameTaken: true }), 'fleet-name')
+    finds(other({ hello: { ...hello, version: '0.9' } }), 'fleet-version')
+    const behind = finds(other({ clockDifference: -2500 }), 'fleet-clock')
+    assert.equal(behind.message, 'the clock of b is 2.5 s behind that of this server')
+    finds(other({ missing: 4 }), 'fleet-messages-missing')
+    finds(other({ heardAt: Date.now() - 31_000 }), 'fleet-server-silent')
+  })
+  it('that others can listen at the engine of its fleet', () => {
+    const { config } = facts().configuration
+    const withEngine = (parts: object): Facts => {
+      const engine = { host: '192.0.2.1', port: 6379, tls: true, user: null, password: 'x', ca: null, ...parts }
+      const group = { name: 'edge', key: Buffer.alloc(32) }
+      const fleet = { engine, group, node: 'a', share: [], accept: [], mostPerNode: 1, longestWindowSeconds: 60 }
+      return { ...facts(), configuration: { ...facts().configuration, config: { ...(config as Config), fleet } } }
+    }
+    assert.deepEqual(checkAll(withEngine({}), version), [])
+    assert.deepEqual(checkAll(withEngine({ host: '10.0.0.1', tls: false, password: null }), version), [])
+    for (const missing of [{ tls: false }, { password: null }]) finds(withEngine(missing), 'fleet-engine-open')
   })
   it('packets that were lost, and those of others', () => {
     finds(running({ queue: { ...status.queue, unanswered: 1 } }), 'queue-overflow')
