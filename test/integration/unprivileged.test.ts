@@ -197,9 +197,13 @@ describe('the daemon as a user of its own', () => {
     // The service itself goes on with its history.
     const files = async () =>
       (await ofState('-printf', '%p %i %U %s\\n')).replace(/(\/history\S* \d+ \d+) \d+$/gm, '$1')
-    // What the knock was granted is noted after it has opened.
-    await until(async () => /\/signed-grants \d+ \d+ \d{3}$/m.test(await files()))
-    const before = await files()
+    // What the knock was granted is noted after it has opened, and the rest of a start after the queue is there.
+    const last = [/\/signed-grants \d+ \d+ \d{3}$/m, /\/services\.json /, /\/history-unverified /]
+    let before = ''
+    await until(async () => {
+      before = await files()
+      return last.every(file => file.test(before))
+    })
     assert.match(before, /replays/)
     const beside = byHand()
     await beside.says(/error: pkctld is running already/)
