@@ -51,6 +51,21 @@ export function hiddenFiles(files: Iterable<string>): HiddenFile[] {
   return [...new Map(hidden.map(one => [one.advice, one])).values()]
 }
 
+/** Whether root, who asks, can read the file and the service cannot. */
+export function isHidden(file: string): boolean {
+  return process.geteuid?.() === 0 && hiddenFiles([file]).length > 0
+}
+
+/**
+ * Files of users' keys that the service reads when it runs. Those in home directories are left out: a home may be on a file
+ * system that does not answer, and what closes ports does not wait for it.
+ */
+export function keyFiles({ credentials }: Pick<Config, 'credentials'>): string[] {
+  const enabled = credentials.flatMap(one => (one.type === 'ssh' && one.enabled ? [one] : []))
+  const files = enabled.flatMap(one => [...one.authorizedKeys, ...one.caKeys, ...one.revokedKeys])
+  return files.filter(({ user }) => user === null).map(file => file.path)
+}
+
 /**
  * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
  * file, the group would get into all that is in them.

@@ -38,9 +38,13 @@ function hostAddresses(): string[] | null {
   }
 }
 
-/** A warning for each such service; none if the files cannot be read in time. Never rejects. */
+/**
+ * A warning for each such service; none if the files cannot be read in time. `isHidden` says which files root can read and the
+ * service cannot, for commands that root runs. Never rejects.
+ */
 export async function unopenedServices(
   config: Pick<Config, 'services' | 'credentials'>,
+  isHidden: (file: string) => boolean = () => false,
   machine: Machine = { interfaces: hostInterfaces(), addresses: hostAddresses() },
 ): Promise<string[]> {
   let timer: NodeJS.Timeout | undefined
@@ -48,7 +52,7 @@ export async function unopenedServices(
     timer = setTimeout(() => resolve([]), patienceMilliseconds)
   })
   try {
-    return await Promise.race([findUnopened(config, machine), late])
+    return await Promise.race([findUnopened(config, machine, new KeysOfFiles(isHidden)), late])
   } finally {
     clearTimeout(timer)
   }
@@ -57,9 +61,9 @@ export async function unopenedServices(
 async function findUnopened(
   { services, credentials }: Pick<Config, 'services' | 'credentials'>,
   machine: Machine,
+  keys: KeysOfFiles,
 ): Promise<string[]> {
   const enabled = credentials.filter(one => one.enabled)
-  const keys = new KeysOfFiles()
   const warnings = services.map(async ({ name, closing, allow }) => {
     // That no enabled credential opens it is said where the configuration is read.
     const openers = enabled.filter(({ opens }) => opens.includes(name))
@@ -119,6 +123,8 @@ class KeysOfFiles {
   readonly #revocations = new Map<string, Promise<Revocations>>()
   readonly #opened = new Map<SshCredential, Promise<ReadonlySet<string>>>()
 
+  constructor(readonly isHidden: (file: string) => boolean) {}
+
   /** Whether a key that counts opens the service. */
   async open(credential: SshCredential, service: string): Promise<boolean> {
     const { authorizedKeys, caKeys, revokedKeys } = credential
@@ -157,6 +163,7 @@ class KeysOfFiles {
   /** Undefined where it does not count. */
   #contentOf(file: KeyPath): Promise<Buffer | undefined> {
     return once(this.#contents, file.path, async () => {
+      if (this.isHidden(file.path)) return undefined
       const content = (await readKeyFile(file, this.#daemon))?.content
       return content instanceof Buffer ? content : undefined
     })

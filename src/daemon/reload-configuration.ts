@@ -41,6 +41,9 @@ export async function reload(
   manager.reloading()
   try {
     const loaded = loadConfigInForce(file)
+    // Before the ports close, as at the start.
+    const unopened = await unopenedServices(loaded.config)
+    for (const warning of unopened) log.warn(warning)
     const nextLog = log.prepare(loaded.config.log)
     const { change, config, needsRestart, running } = await controller.reload(loaded.config).catch((error: unknown) => {
       nextLog.drop()
@@ -53,12 +56,12 @@ export async function reload(
       ...asker.fields,
     })
     const warnings = [...loaded.warnings, ...nextLog.warnings, ...restartWarning(needsRestart), ...keepForBoot(config)]
-    warnings.push(...runningWarnings(running), ...(await unopenedServices(config)))
+    warnings.push(...runningWarnings(running))
     // Until the restart the state stays together in the old directory. `pkctl close` at the next boot reads the new one.
     if (needsRestart.includes('state-directory')) warnings.push(...keepForBoot(loaded.config))
     for (const warning of warnings) log.warn(warning)
     state = configurationSummary(config)
-    return { warnings, details: change.details, needsRestart }
+    return { warnings: [...warnings, ...unopened], details: change.details, needsRestart }
   } finally {
     manager.ready(state)
   }

@@ -282,6 +282,36 @@ describe('the daemon as a user of its own', () => {
     assert.match(group.stderr, /not in the group daemon.*\n.*hint: .*SupplementaryGroups=daemon/)
   })
 
+  it('cannot read files of users keys: check, apply, close, doctor and its start say so', async () => {
+    const keys = lab.file('pkctl/keys/people', fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8'))
+    fs.chmodSync(keys, 0o600)
+    fs.chownSync(keys, 0, 0)
+    await must(inside([process.execPath, pkctl, 'keygen', '--server']))
+    const settings = fs.readFileSync(config, 'utf8')
+    const people = (option: string) =>
+      settings.replace(/laptop: .* \} \}/, `people: { type: ssh, ${option}: keys/people, opens: [ssh] } }`)
+    for (const option of ['authorized-keys', 'ca-keys', 'authorized-keys: keys/laptop, revoked-keys']) {
+      fs.writeFileSync(config, people(option))
+      for (const args of [
+        ['check', '--config', config],
+        ['apply', config, '--dry-run'],
+        ['close', '--config', config, '--dry-run'],
+      ]) {
+        const { stderr } = await asRoot(...args)
+        const said = /warning: pkctld, which runs as user pkctl, cannot read \S+\/keys\/people; chgrp/
+        assert.match(stderr, said, `${args[0]}: ${option}`)
+        assert.match(stderr, /services\.ssh: no credential that opens it can be used now: people/, args[0])
+      }
+      const { stdout } = await asRoot('doctor', '--config', config, '--json')
+      assert.match(stdout, /"path-unreadable","level":"error","message":"pkctld, .* cannot read \S+\/keys\/people"/)
+    }
+    fs.writeFileSync(config, people('authorized-keys'))
+    const daemon = await start()
+    assert.match(daemon.output, /no credential that opens it can be used now: people[^]*listening on queue/)
+    assert.match(daemon.output, /keys\/people cannot be read: permission denied/)
+    assert.equal(await daemon.stop(), 0)
+  })
+
   it('starts without the log file that it cannot open, and says so; check says it before', async () => {
     const settings = fs.readFileSync(config, 'utf8').replace('format: json', `format: json, to: ${lab.directory}/log`)
     fs.writeFileSync(config, settings)

@@ -1,6 +1,6 @@
 /** Before ports close: by which services no knock will get anyone in. */
 import type { HiddenFile, UnwritablePath } from '../../config/index.js'
-import { hiddenFiles, unopenedServices, unwritablePaths } from '../../config/index.js'
+import { hiddenFiles, isHidden, keyFiles, unopenedServices, unwritablePaths } from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import type { Terminal } from '../../util/index.js'
 
@@ -14,14 +14,14 @@ export async function warnOfUnopenedServices(
   files: readonly string[],
 ): Promise<void> {
   for (const warning of accessWarnings(config, files)) terminal.warn(warning)
-  for (const warning of await unopenedServices(config)) terminal.warn(warning)
+  for (const warning of await unopenedServices(config, isHidden)) terminal.warn(warning)
 }
 
 function accessWarnings(config: Config, files: readonly string[]): string[] {
   if (process.geteuid?.() !== 0) return []
   try {
     const fatal = unwritablePaths(config).filter(({ isFatal }) => isFatal)
-    return [...hiddenFiles(files).map(hiddenText), ...fatal.map(unwritableText)]
+    return [...hiddenFiles([...files, ...keyFiles(config)]).map(hiddenText), ...fatal.map(unwritableText)]
   } catch {
     return []
   }

@@ -6,6 +6,8 @@ import {
   configJsonSchema,
   daemonUser,
   hiddenFiles,
+  isHidden,
+  keyFiles,
   loadConfig,
   notingReader,
   unopenedServices,
@@ -42,10 +44,10 @@ export function checkCommand(terminal: Terminal): Command {
       }
       for (const line of keyFingerprints(config.credentials)) terminal.out(line)
       if (process.geteuid?.() === 0) {
-        for (const hidden of hiddenFiles(files)) terminal.warn(hiddenText(hidden))
+        for (const hidden of hiddenFiles([...files, ...keyFiles(config)])) terminal.warn(hiddenText(hidden))
         for (const unwritable of unwritablePaths(config)) terminal.warn(unwritableText(unwritable))
       }
-      for (const warning of await unopenedServices(config)) terminal.warn(warning)
+      for (const warning of await unopenedServices(config, isHidden)) terminal.warn(warning)
       terminal.out(
         `${config.file} is valid: ${count(config.services.length, 'service')}, ${count(config.credentials.length, 'credential')}`,
       )

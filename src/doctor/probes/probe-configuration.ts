@@ -5,6 +5,7 @@ import { ConfigError, Findings, formatPosition } from '../../config/config-error
 import type { SourceFile } from '../../config/index.js'
 import {
   hiddenFiles,
+  keyFiles,
   isMapping,
   loadConfig,
   nodeReader,
@@ -44,7 +45,8 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
   try {
     const files: string[] = []
     const { config } = loadConfig(file, notingReader(files))
-    const access = process.geteuid?.() === 0 ? { unwritable: unwritablePaths(config), hidden: hiddenFiles(files) } : {}
+    const hidden = () => hiddenFiles([...files, ...keyFiles(config)])
+    const access = process.geteuid?.() === 0 ? { unwritable: unwritablePaths(config), hidden: hidden() } : {}
     return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen), ...access }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

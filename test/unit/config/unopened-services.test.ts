@@ -23,7 +23,11 @@ describe('the ways into a service', () => {
   afterEach(() => fs.rmSync(directory, { recursive: true }))
 
   /** The warnings for one service with these credentials. */
-  async function warnings(credentials: Record<string, object>, service: object = { port: 22 }): Promise<string[]> {
+  async function warnings(
+    credentials: Record<string, object>,
+    service: object = { port: 22 },
+    isHidden?: (file: string) => boolean,
+  ): Promise<string[]> {
     write(
       'pkctl.yaml',
       JSON.stringify({
@@ -33,7 +37,7 @@ describe('the ways into a service', () => {
       }),
     )
     const { config } = loadConfig(path.join(directory, 'pkctl.yaml'))
-    return unopenedServices(config, machine)
+    return unopenedServices(config, isHidden, machine)
   }
   const people = (more: object = {}) => ({
     type: 'ssh',
@@ -66,6 +70,13 @@ describe('the ways into a service', () => {
     assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'missing' }) }), none)
     write('revoked', key)
     assert.deepEqual(await warnings({ people: people({ 'revoked-keys': 'revoked' }) }), none)
+  })
+
+  it('are none where the service cannot read the file of keys that root can', async () => {
+    write('keys', key)
+    const hidden = (file: string) => file === path.join(directory, 'keys')
+    const none = useless('people (no key in its files opens it)')
+    assert.deepEqual(await warnings({ people: people() }, { port: 22 }, hidden), none)
   })
 
   it('are looked for without a pause of the daemon, also among very many keys', async () => {
