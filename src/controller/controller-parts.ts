@@ -5,6 +5,7 @@ import type { QueueStatistics } from '../queue/statistics.js'
 import type { ReadOneTime } from './verify/active-credentials.js'
 import type { ReconcileParts } from './ruleset/drift-watcher.js'
 import type { Log } from './report/log-interface.js'
+import type { ClaimResult, KnockClaim } from './packets/knock-claim.js'
 import type { PacketWorker, PacketWorkerEvents } from './packets/packet-worker-interface.js'
 import type { ReadKeyFile } from './verify/patient-reads.js'
 import type { OpenLoopback } from './self-test/loopback.js'
@@ -30,6 +31,8 @@ export interface ControllerParts {
   readonly ownership: OwnershipParts
   readonly startWorker: (config: Config, events: PacketWorkerEvents) => Promise<PacketWorker>
   readonly queueStatistics: (number: number) => QueueStatistics | undefined
+  /** Claims a knock for this server in the fleet. Undefined where there is no fleet. */
+  readonly claimKnock?: ((claim: KnockClaim) => Promise<ClaimResult>) | undefined
   /** Random bytes, which the packet worker has, too. */
   readonly selfTestToken: Uint8Array
   readonly openLoopback: OpenLoopback

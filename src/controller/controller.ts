@@ -14,6 +14,7 @@ import { GrantConfirmation } from './grants/grant-confirmation.js'
 import { KnockCommands } from './triggers/knock-commands.js'
 import type { Observation } from './report/collect-metrics.js'
 import { observe } from './report/collect-metrics.js'
+import type { KnockClaim } from './packets/knock-claim.js'
 import { ClosingKnocks } from './grants/closing-knocks.js'
 import { OnBehalfGrants } from './grants/on-behalf-grants.js'
 import type { PacketWorker } from './packets/packet-worker-interface.js'
@@ -292,6 +293,9 @@ export class Controller {
       effects: effects => {
         for (const effect of effects) this.#effects.handle(effect)
       },
+      claims: claims => {
+        for (const claim of claims) void this.#claim(claim)
+      },
       ownSeen: numbers => {
         this.#background.selfTest.seen(numbers)
       },
@@ -310,6 +314,11 @@ export class Controller {
     }
     this.#running = { worker, installer: new RulesetInstaller(this.#parts, knockQueue, onInstalled) }
     return worker
+  }
+
+  async #claim(claim: KnockClaim): Promise<void> {
+    const result = (await this.#parts.claimKnock?.(claim)) ?? 'fleet-away'
+    this.#running?.worker.claimed({ id: claim.id, result })
   }
 
   // Two daemons in one network namespace would replace each other's packet path, and neither would notice.

@@ -94,6 +94,9 @@ function run(): void {
       },
     },
   )
+  handler.claimKnocks = claims => {
+    post({ kind: 'claims', claims })
+  }
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
   watchRuleset(queue)
   let isWarm = false
@@ -191,6 +194,10 @@ function handleRequests(
     }
     if (message.kind === 'carried-out') {
       answerHeld(handler, queue, handler.onCarriedOut(message.awaited))
+      continue
+    }
+    if (message.kind === 'claimed') {
+      answerHeld(handler, queue, handler.onClaimed([message.outcome]))
       continue
     }
     if (message.kind === 'list-sequences') {

@@ -62,6 +62,9 @@ export function startPacketWorker(
         // At the end, nothing waits any more.
         if (!isStopping) send({ kind: 'carried-out', awaited })
       },
+      claimed(outcome) {
+        if (!isStopping) send({ kind: 'claimed', outcome })
+      },
       sequencesInProgress: () =>
         sequences.ask(() => {
           send({ kind: 'list-sequences' })
@@ -119,6 +122,9 @@ export function startPacketWorker(
           break
         case 'pong':
           pings.answer()
+          break
+        case 'claims':
+          events.claims(message.claims)
           break
         case 'own-seen':
           events.ownSeen(message.numbers)

@@ -1,9 +1,11 @@
 /** What the main thread and its two workers send each other. What these say between them is in src/controller/verify/signature-job.ts. */
 import type { MessagePort } from 'node:worker_threads'
 import type {
+  ClaimOutcome,
   CredentialKeys,
   Effect,
   KeysReport,
+  KnockClaim,
   KnockEvent,
   PacketCredential,
   PacketSequence,
@@ -36,6 +38,7 @@ export type WorkerRequest =
   | { readonly kind: 'signatures'; readonly jobs: MessagePort | null }
   /** An effect that connections wait for is carried out, or has failed. */
   | { readonly kind: 'carried-out'; readonly awaited: number }
+  | { readonly kind: 'claimed'; readonly outcome: ClaimOutcome }
   | { readonly kind: 'list-sequences' }
   | { readonly kind: 'report' }
   | { readonly kind: 'ping' }
@@ -49,6 +52,7 @@ export type WorkerMessage =
   | { readonly kind: 'sequences'; readonly sources: readonly SequenceProgress[] }
   | { readonly kind: 'report'; readonly report: WorkerReport }
   | { readonly kind: 'pong' }
+  | { readonly kind: 'claims'; readonly claims: readonly KnockClaim[] }
   | { readonly kind: 'own-seen'; readonly numbers: readonly number[] }
   /** The ruleset has changed. */
   | { readonly kind: 'ruleset' }

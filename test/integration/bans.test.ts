@@ -5,6 +5,7 @@ import * as os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { refusals, refusedCopies, refusedUnverified, type Refusal } from '../../src/controller/verify/decision.js'
+import { claimRefusals } from '../../src/controller/packets/knock-claim.js'
 import { knockMessage } from '../../src/controller/report/knock-messages.js'
 import { must, root, until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
@@ -20,6 +21,7 @@ after(() => fs.rmSync(directory, { recursive: true }))
 const ofServer: readonly Refusal[] = [
   ...(['revocations-unknown', 'signatures-busy', 'signatures-late', 'signatures-down'] as const),
   ...(['line-unmarked', 'memory-full', 'state-unwritable'] as const),
+  ...claimRefusals,
 ]
 const kindOf = (reason: Refusal) =>
   ofServer.includes(reason)

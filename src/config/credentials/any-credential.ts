@@ -97,6 +97,8 @@ export interface PacketKnockCredential extends AnyCredential {
   readonly skew: number
   /** Prefixes in which an address may be asked for instead of the sender's own; empty = none may. */
   readonly onBehalfOf: readonly string[]
+  /** On how many servers a knock counts; `group`: on one of the fleet alone. Undefined for types without that option. */
+  readonly once?: 'node' | 'group'
 }
 
 /** Knocked by a device that has this key. */

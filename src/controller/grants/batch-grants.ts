@@ -59,9 +59,9 @@ export class BatchGrants {
     this.#eventsBefore = this.#events.count
   }
 
-  /** The packet of this index is an accepted knock; `effects` follow it once it counts. */
-  grant(index: number, decision: GrantDecision, packet: Packet, effects: readonly Effect[]): void {
-    this.note(decision.credential, packet, decision.knock)
+  /** The packet of this index is an accepted knock; `effects` follow it once it counts. `isNoted`: it is on disk already. */
+  grant(index: number, decision: GrantDecision, packet: Packet, effects: readonly Effect[], isNoted = false): void {
+    if (!isNoted) this.note(decision.credential, packet, decision.knock)
     this.#granted.push(index)
     this.#grantedKnocks.push(decision)
     for (const effect of effects) this.#promised.push(effect)
@@ -82,13 +82,15 @@ export class BatchGrants {
     this.#parts.journal.append(credential, packet.buffer, digestAt, time)
   }
 
-  /** Notes on disk what the batch grants, or refuses all of it. */
-  commit(batch: Batch): void {
+  /** Notes on disk what the batch grants, or refuses all of it, and returns false. */
+  commit(batch: Batch): boolean {
     const { journal, clock, counters, tally } = this.#parts
+    let isOnDisk = true
     try {
       journal.commit(clock.now())
       this.#effects.push(...this.#promised)
     } catch (error) {
+      isOnDisk = false
       this.#refuse(batch, error as Error)
     }
     this.#promised = []
@@ -96,6 +98,7 @@ export class BatchGrants {
     for (const { credential, clockDifferenceSeconds } of this.#grantedKnocks)
       tally.accept(credential.name, clockDifferenceSeconds)
     if (this.#granted.length + this.#completed.length > 0) this.#remember(batch)
+    return isOnDisk
   }
 
   /** What follows the batches since the last call. */

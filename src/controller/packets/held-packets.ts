@@ -1,11 +1,12 @@
 /**
- * Packets whose answer waits: knocks for the verification of their signature, and connections for the knock before them, or
- * for the grant that a command makes for it. How many there are, and for how long, is bounded.
+ * Packets whose answer waits: knocks for the verification of their signature, or for their claim in the fleet, and connections
+ * for the knock before them, or for the grant that a command makes for it. How many there are, and for how long, is bounded.
  */
 import type { HeldAnswer, Packet } from '../../queue/index.js'
 import { copyOfPacket } from '../../queue/index.js'
+import type { GrantDecision, Refusal } from '../verify/decision.js'
 
-/** A knock whose signature is being verified. */
+/** A knock whose signature is being verified, or that is being claimed. */
 export interface HeldKnock {
   /** Of the job. */
   readonly id: number
@@ -13,8 +14,13 @@ export interface HeldKnock {
   /** Connections of the same source that came after it. */
   readonly behind: HeldAnswer[]
   /** Seconds of the monotonic clock. */
-  readonly until: number
+  until: number
+  /** Empty for a claim. */
   readonly fingerprint: string
+  /** What was decided, if it is being claimed. */
+  readonly decision?: GrantDecision
+  /** Why it is refused where nothing comes in time. */
+  late: Refusal
 }
 
 /** A knock that was answered, and whose grant a command makes. */
@@ -79,10 +85,33 @@ export class HeldPackets {
     if (isKnown) return 'replayed'
     if (this.#knocks.size >= this.#maxKnocks) return 'signatures-busy'
     const until = now + longestSeconds
-    const knock = { id: ++this.#lastId, packet: copyOfPacket(packet), behind: [], until, fingerprint }
-    this.#knocks.set(knock.id, knock)
-    this.#lastOf.set(sourceOf(packet), knock)
     this.#inFlight.add(fingerprint)
+    const id = ++this.#lastId
+    return this.#add({ id, packet: copyOfPacket(packet), behind: [], until, fingerprint, late: 'signatures-late' })
+  }
+
+  /**
+   * Holds a copy of a packet of which it is decided that it is granted if it can be claimed, with the connections of `behind`, which
+   * it takes out.
+   */
+  holdClaim(packet: Packet, decision: GrantDecision, now: number, behind: HeldAnswer[] = []): HeldKnock | 'fleet-busy' {
+    if (this.#knocks.size >= this.#maxKnocks) return 'fleet-busy'
+    const [id, until, copy] = [++this.#lastId, now + longestSeconds, copyOfPacket(packet)]
+    const taken = behind.splice(0)
+    this.#behind += taken.length
+    const moved = movedTo(decision, copy.payloadAt - packet.payloadAt)
+    return this.#add({ id, packet: copy, behind: taken, until, fingerprint: '', decision: moved, late: 'fleet-late' })
+  }
+
+  /** It will not be claimed after all, and is refused with the next late ones. */
+  giveUpClaim(knock: HeldKnock, reason: Refusal): void {
+    knock.until = -Infinity
+    knock.late = reason
+  }
+
+  #add(knock: HeldKnock): HeldKnock {
+    this.#knocks.set(knock.id, knock)
+    this.#lastOf.set(sourceOf(knock.packet), knock)
     return knock
   }
 
@@ -134,10 +163,10 @@ export class HeldPackets {
     return true
   }
 
-  /** The knock whose verification has ended; undefined where it was answered before. */
+  /** The knock whose verification, or claim, has ended; undefined where it was answered before. */
   take(id: number): HeldKnock | undefined {
     const knock = this.#remove(id)
-    if (knock) this.#verified.add(knock.fingerprint)
+    if (knock && !knock.decision) this.#verified.add(knock.fingerprint)
     return knock
   }
 
@@ -167,6 +196,13 @@ export class HeldPackets {
     this.#verified = new Set()
     this.#turnAt = now + rememberSeconds
   }
+}
+
+/** The decision, for a copy of the packet. */
+function movedTo(decision: GrantDecision, by: number): GrantDecision {
+  const { knock, more } = decision
+  const moved = { ...decision, knock: { ...knock, digestAt: knock.digestAt + by } }
+  return more ? { ...moved, more: more.map(one => movedTo(one, by)) } : moved
 }
 
 const sourceOf = ({ buffer, sourceAt, version }: Packet) =>

@@ -1,19 +1,21 @@
 /**
  * The story of one packet that left the kernel: a knock is verified, noted on disk, and answered with the mark by which
  * the kernel grants or refuses; a connection that waited behind a knock is let go on to the gate. A knock with a signature
- * is held until another thread has verified that, with the connections behind it, while others are answered.
+ * is held until another thread has verified that, with the connections behind it, while others are answered. So is a knock
+ * that counts on one server of the fleet alone: it is noted on disk, then claimed, then granted.
  */
 import type { Batch, HeldAnswer, Packet } from '../../queue/index.js'
 import { answeredLater } from '../../queue/index.js'
 import type { BatchGrantsParts } from '../grants/batch-grants.js'
 import { BatchGrants } from '../grants/batch-grants.js'
 import { ClockWatch } from '../clock-watch.js'
-import type { Decision, Refusal } from '../verify/decision.js'
+import type { Decision, GrantDecision, Refusal } from '../verify/decision.js'
 import { refusedUsedUp } from '../verify/decision.js'
 import { EventCollector } from '../report/event-collector.js'
 import { EventLimiter } from '../report/event-limiter.js'
 import type { HeldKnock } from './held-packets.js'
 import { HeldPackets } from './held-packets.js'
+import type { ClaimOutcome, KnockClaim } from './knock-claim.js'
 import { effectsOf, effectsOfSequence, isAwaited, isByMark, isFollowed } from './knock-effects.js'
 import type { Effect, KnockEvent, Suppressed } from '../report/knock-events.js'
 import type { OwnDatagrams } from '../self-test/own-datagrams.js'
@@ -37,6 +39,9 @@ const effectsPerSecond = 200
 /** The pause between parts of what is prepared for a period of time: all of them take a small part of it. */
 const preparingMilliseconds = 10
 
+/** Of a knock, in bytes. */
+const digestLength = 16
+
 /** How often it is looked for packets that are held for too long, in milliseconds. */
 const tickMilliseconds = 250
 
@@ -45,6 +50,10 @@ export class PacketHandler {
   steps: SequenceVerifier
   /** Has a signature verified by the other thread; null while that does not run. */
   verifySignature: ((job: SignedJob) => void) | null = null
+  /** Has knocks claimed for this server; null where nothing can. */
+  claimKnocks: ((claims: readonly KnockClaim[]) => void) | null = null
+  /** To be claimed when they are on disk. */
+  #toClaim: HeldKnock[] = []
   readonly #held: HeldPackets
   readonly #parts: PacketHandlerParts
   readonly #events: EventCollector
@@ -70,7 +79,7 @@ export class PacketHandler {
     this.#grants.begin()
     this.#warnOfClock()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
-    this.#grants.commit(batch)
+    this.#commit(batch)
   }
 
   /** Decides the answers of packets whose signatures were verified, and of what waits behind them. */
@@ -81,7 +90,20 @@ export class PacketHandler {
     })
     return this.#settle(
       known.map(({ knock }) => knock),
-      (packet, i) => this.verifier.decideSigned(packet, known[i]?.outcome as SignedOutcome),
+      (packet, i, behind) =>
+        this.#decided(packet, i, this.verifier.decideSigned(packet, known[i]?.outcome as SignedOutcome), behind),
+    )
+  }
+
+  /** Decides the answers of packets that were claimed, or could not be, and of what waits behind them. */
+  onClaimed(outcomes: readonly ClaimOutcome[]): HeldAnswer[] {
+    const known = outcomes.flatMap(({ id, result }) => {
+      const knock = this.#held.take(id)
+      return knock?.decision ? [{ knock, decision: claimedOr(result, knock.decision) }] : []
+    })
+    return this.#settle(
+      known.map(({ knock }) => knock),
+      (packet, i, behind) => this.#carryOut(packet, i, known[i]?.decision as Decision, behind, true),
     )
   }
 
@@ -89,12 +111,13 @@ export class PacketHandler {
   lateAnswers(): HeldAnswer[] {
     if (this.#held.size === 0) return []
     const now = this.#parts.clock.monotonic()
-    return [...this.#held.releaseLate(now), ...this.#refuse(this.#held.takeLate(now), 'signatures-late')]
+    return [...this.#held.releaseLate(now), ...this.#refuse(this.#held.takeLate(now), ({ late }) => late)]
   }
 
   /** The answers to all packets that are held. */
   giveUp(): HeldAnswer[] {
-    return [...this.#held.releaseLate(), ...this.#refuse(this.#held.takeAll(), 'signatures-down')]
+    const reasonOf = ({ decision }: HeldKnock) => (decision ? 'fleet-away' : 'signatures-down')
+    return [...this.#held.releaseLate(), ...this.#refuse(this.#held.takeAll(), reasonOf)]
   }
 
   /** The answers to the connections that waited for the grant of this effect. */
@@ -113,19 +136,41 @@ export class PacketHandler {
     this.#isPreparing = this.verifier.prepare()
   }
 
-  #refuse(knocks: readonly HeldKnock[], reason: Refusal): HeldAnswer[] {
-    return this.#settle(knocks, () => ({ kind: 'refuse', reason }))
+  #refuse(knocks: readonly HeldKnock[], reasonOf: (knock: HeldKnock) => Refusal): HeldAnswer[] {
+    return this.#settle(knocks, (packet, i, behind) => {
+      const knock = knocks[i] as HeldKnock
+      const { decision } = knock
+      const reason = reasonOf(knock)
+      const refused: Decision = decision ? refusedOf(decision, reason) : { kind: 'refuse', reason }
+      return this.#carryOut(packet, i, refused, behind, true)
+    })
   }
 
-  #settle(knocks: readonly HeldKnock[], decide: (packet: Packet, i: number) => Decision): HeldAnswer[] {
+  /** Answers what was held, or holds it again. */
+  #settle(
+    knocks: readonly HeldKnock[],
+    answer: (packet: Packet, i: number, behind: HeldAnswer[]) => number,
+  ): HeldAnswer[] {
     if (knocks.length === 0) return []
     const packets = knocks.map(({ packet }) => packet)
     const batch: Batch = { packets, count: packets.length, answers: new Float64Array(packets.length) }
     this.#grants.begin()
-    for (const [i, packet] of packets.entries())
-      batch.answers[i] = this.#carryOut(packet, i, decide(packet, i), knocks[i]?.behind)
-    this.#grants.commit(batch)
-    return knocks.flatMap(({ packet: { id }, behind }, i) => [{ id, mark: batch.answers[i] as number }, ...behind])
+    for (const [i, { packet, behind }] of knocks.entries()) batch.answers[i] = answer(packet, i, behind)
+    this.#commit(batch)
+    return knocks.flatMap(({ packet: { id }, behind }, i) => {
+      const mark = batch.answers[i] as number
+      return mark === answeredLater ? behind : [{ id, mark }, ...behind]
+    })
+  }
+
+  /** What is on disk by now can be claimed. */
+  #commit(batch: Batch): void {
+    const isOnDisk = this.#grants.commit(batch)
+    const knocks = this.#toClaim
+    if (knocks.length === 0) return
+    this.#toClaim = []
+    if (isOnDisk) this.claimKnocks?.(knocks.map(claimOf))
+    else for (const knock of knocks) this.#held.giveUpClaim(knock, 'state-unwritable')
   }
 
   /** Tells the other thread what was decided. Posting a message takes longer than a knock, so that packets go first. */
@@ -156,7 +201,20 @@ export class PacketHandler {
     // Neither a knock nor a stranger's: it opens nothing, and nothing counts it.
     if (own?.takes(packet)) return others + marks.refused
     const decision = this.verifier.verify(packet)
-    return decision.kind === 'verify' ? this.#hold(packet, index) : this.#carryOut(packet, index, decision)
+    return decision.kind === 'verify' ? this.#hold(packet, index) : this.#decided(packet, index, decision)
+  }
+
+  /** Carries a decision out, or leaves the packet without an answer and has it claimed first. */
+  #decided(packet: Packet, index: number, decision: Decision, behind?: HeldAnswer[]): number {
+    if (decision.kind === 'refuse' || !isOncePerGroup(decision)) return this.#carryOut(packet, index, decision, behind)
+    const { clock } = this.#parts
+    const held = this.claimKnocks
+      ? this.#held.holdClaim(packet, decision, clock.monotonic(), behind)
+      : ('fleet-away' as const)
+    if (typeof held === 'string') return this.#carryOut(packet, index, refusedOf(decision, held), behind)
+    this.#grants.note(decision.credential, packet, decision.knock)
+    this.#toClaim.push(held)
+    return answeredLater
   }
 
   /** Leaves the packet without an answer, and has its signature verified. */
@@ -173,8 +231,11 @@ export class PacketHandler {
     return answeredLater
   }
 
-  /** The answer to a knock on which this is decided, and what follows it. `behind`: connections that wait for it. */
-  #carryOut(packet: Packet, index: number, decided: Decision, behind?: HeldAnswer[]): number {
+  /**
+   * The answer to a knock on which this is decided, and what follows it. `behind`: connections that wait for it. `isNoted`: it is
+   * on disk already.
+   */
+  #carryOut(packet: Packet, index: number, decided: Decision, behind?: HeldAnswer[], isNoted = false): number {
     const { marks, clock, counters, tally, addressText } = this.#parts
     const others = (packet.mark & marks.others) >>> 0
     const decision = this.#bounded(decided)
@@ -182,13 +243,14 @@ export class PacketHandler {
     if (decision.kind === 'grant') {
       for (const one of decision.more ?? []) this.#events.addDecision(packet, one)
       const awaited = isAwaited(decision) ? this.#held.awaitGrant(packet, clock.monotonic(), behind) : undefined
-      this.#grants.grant(index, decision, packet, effectsOf(decision, packet, addressText, awaited))
+      this.#grants.grant(index, decision, packet, effectsOf(decision, packet, addressText, awaited), isNoted)
       return others + (isByMark(decision) ? marks.action(decision.credential.action) : marks.refused)
     }
     counters.add(decision.reason)
     const { credential, knock } = decision
     tally.refuse(credential?.name ?? '', decision.reason)
-    if (refusedUsedUp.has(decision.reason) && credential && knock) this.#grants.note(credential, packet, knock)
+    if (!isNoted && refusedUsedUp.has(decision.reason) && credential && knock)
+      this.#grants.note(credential, packet, knock)
     return others + marks.refused
   }
 
@@ -229,3 +291,21 @@ export class PacketHandler {
     this.#parts.onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(jump)} s`)
   }
 }
+
+const isOncePerGroup = ({ credential, more = [] }: GrantDecision): boolean =>
+  credential.oncePerGroup || more.some(one => one.credential.oncePerGroup)
+
+/** Its longest time counts for all that it opens. */
+function claimOf({ id, packet, decision }: HeldKnock): KnockClaim {
+  const { knock, credential, more = [] } = decision as GrantDecision
+  const digest = new Uint8Array(packet.buffer.subarray(knock.digestAt, knock.digestAt + digestLength))
+  const skew = Math.max(credential.skew, ...more.map(one => one.credential.skew))
+  return { id, digest, time: knock.time, skew }
+}
+
+function refusedOf({ credential, knock, clockDifferenceSeconds, signer }: GrantDecision, reason: Refusal): Decision {
+  return { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds, ...(signer && { signer }) }
+}
+
+const claimedOr = (result: ClaimOutcome['result'], decision: GrantDecision): Decision =>
+  result === 'first' ? decision : refusedOf(decision, result)

@@ -5,6 +5,7 @@ import type { CredentialKnocks } from '../report/knock-tally.js'
 import type { PacketCredential } from '../verify/packet-credential.js'
 import type { ReplayUsage } from '../replay/caches-by-credential.js'
 import type { PacketSequence } from '../verify/sequence-verifier.js'
+import type { ClaimOutcome, KnockClaim } from './knock-claim.js'
 import type { CredentialKeys, KeysReport } from '../verify/signature-job.js'
 
 /** Whether signatures of knocks are verified: `off` where no credential has any, `down` where the thread does not run. */
@@ -25,6 +26,8 @@ export interface PacketWorker {
   useKeys(keys: readonly CredentialKeys[]): Promise<readonly KeysReport[]>
   /** The effect of this number is carried out, or has failed: what waits for it is answered. */
   carriedOut(awaited: number): void
+  /** What became of the claim of a knock. */
+  claimed(outcome: ClaimOutcome): void
   sequencesInProgress(): Promise<readonly SequenceProgress[]>
   /** Resolves to undefined when the thread ends before it has answered. */
   report(): Promise<WorkerReport | undefined>
@@ -37,6 +40,8 @@ export interface PacketWorker {
 export interface PacketWorkerEvents {
   knocks(events: readonly KnockEvent[], suppressed: Suppressed): void
   effects(effects: readonly Effect[]): void
+  /** These knocks are to be claimed, and wait for `claimed`. */
+  claims(claims: readonly KnockClaim[]): void
   /** The packet worker has answered these own datagrams: see self-test/own-datagrams.ts. */
   ownSeen(numbers: readonly number[]): void
   /** A transaction of some program has changed the ruleset, or several have. */

@@ -197,6 +197,16 @@ function because(reason: Refusal | undefined, clockDifferenceSeconds = 0): strin
       return 'the replay cache of the credential is full: see replay-entries'
     case 'state-unwritable':
       return 'the state directory cannot be written'
+    case 'claimed':
+      return 'another server of the fleet has got it first'
+    case 'fleet-away':
+      return 'the engine of the fleet cannot be asked whether another server has got it first'
+    case 'fleet-late':
+      return 'the engine of the fleet has not said in time whether another server has got it first'
+    case 'fleet-unsure':
+      return 'the engine of the fleet may have forgotten that another server has got it first'
+    case 'fleet-busy':
+      return 'too many knocks wait for the engine of the fleet'
     case undefined:
       return 'refused'
   }

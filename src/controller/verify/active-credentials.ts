@@ -85,6 +85,7 @@ export function packetCredential(
     ...{ name, type, ...checked, port, skew, rate, action, grants, onBehalfOf, maxWindow, revokes },
     triggers: hasTriggers(credential),
     linkLocal: revokes || isForOneLink(credential, granted, vrfs),
+    oncePerGroup: credential.once === 'group',
   }
 }
 

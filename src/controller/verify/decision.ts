@@ -1,6 +1,7 @@
 /** What becomes of a knock, and why: the reasons are in log, events, status and counters. */
 import type { Requested, VerifiedKnock } from '../../knock/index.js'
 import { formatRefusals } from '../../knock/index.js'
+import { claimRefusals } from '../packets/knock-claim.js'
 import type { RequestedPart } from './requested-part.js'
 import type { PacketCredential } from './packet-credential.js'
 import type { KnockSigner } from './signature-job.js'
@@ -34,6 +35,7 @@ export const refusals = [
   'line-unmarked',
   'memory-full',
   'state-unwritable',
+  ...claimRefusals,
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -51,6 +53,7 @@ export const refusedUsedUp: ReadonlySet<Refusal> = new Set([
   'port-not-allowed',
   'prefix-not-allowed',
   'expired',
+  ...claimRefusals,
 ])
 
 /** What policy concluded of one knock. The reason is for the operator; the sender never sees it. */

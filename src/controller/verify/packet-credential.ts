@@ -29,4 +29,6 @@ export interface PacketCredential {
   readonly triggers: boolean
   /** Whether a link-local source counts: its knock and its grants are limited to one link. */
   readonly linkLocal: boolean
+  /** Whether a knock counts on one server of the fleet alone. */
+  readonly oncePerGroup: boolean
 }

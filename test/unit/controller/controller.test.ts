@@ -68,6 +68,7 @@ class Scene {
       configure: () => Promise.resolve(),
       useKeys: () => Promise.resolve([]),
       carriedOut: () => undefined,
+      claimed: () => undefined,
       sequencesInProgress: () => Promise.resolve([]),
       report: () => Promise.resolve(undefined),
       ping: () => Promise.resolve(),

@@ -87,6 +87,11 @@ describe('knockMessage', () => {
     'out-of-time': ['debug', /refused: out of time: the sequence took longer than its timeout$/],
     'memory-full': ['info', /refused: the replay cache of the credential is full/],
     'state-unwritable': ['info', /refused: the state directory cannot be written/],
+    claimed: ['info', /refused: another server of the fleet has got it first/],
+    'fleet-away': ['info', /refused: the engine of the fleet cannot be asked/],
+    'fleet-late': ['info', /refused: the engine of the fleet has not said in time/],
+    'fleet-unsure': ['info', /refused: the engine of the fleet may have forgotten/],
+    'fleet-busy': ['info', /refused: too many knocks wait for the engine/],
   }
   for (const reason of refusals) {
     const [level, pattern] = reasons[reason]

@@ -41,6 +41,7 @@ export const laptop: PacketCredential = {
   revokes: false,
   triggers: false,
   linkLocal: false,
+  oncePerGroup: false,
 }
 
 export interface KnockParts {
