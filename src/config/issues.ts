@@ -54,10 +54,12 @@ function reportUnknownKey(key: string, at: ConfigPath, merged: Merged, findings:
   const isNamed = at[0] === 'services' || at[0] === 'credentials'
   const path = at.map((part, i) => (isNamed && i === 1 ? '*' : part)).join('.')
   const meant = nearest(key, configurationKeys(path))
+  // The types of credentials are looked up together.
+  const hint = meant === key ? 'credentials of other types have it' : `did you mean '${meant}'?`
   findings.problem(
     merged.positionOfKey([...at, key]),
     `${formatPath(at)}unknown key ${quote(key)}`,
-    meant === undefined ? undefined : `did you mean '${meant}'?`,
+    meant === undefined ? undefined : hint,
   )
 }
 
