@@ -7,14 +7,14 @@ import { parseSymmetricKey } from '../knock/index.js'
 import type { ServiceSpec } from '../nft/index.js'
 import { isLinkLocal, prefixContains } from '../net/index.js'
 import { decodeText, oneLine, reasonOf } from '../util/index.js'
-import { formatPath } from './config-path.js'
+import { formatPath, isMapping } from './config-path.js'
 import type { Context } from './context.js'
 import { checkServiceNames } from './credentials/checks.js'
 import { keyInFile } from './credentials/key-options.js'
 import type { fleet } from './fleet-schema.js'
 import { fleetNamePattern } from './fleet-schema.js'
 import { readSecretFile } from './secrets.js'
-import type { FleetConfig } from './types.js'
+import type { Credential, FleetConfig } from './types.js'
 
 const at = ['fleet']
 
@@ -100,6 +100,18 @@ export function checkFleetServices(
       const message = `service '${name}' has 'single-use', and what one connection uses up cannot be shared`
       context.findings.problem(context.merged.positionOf([...place, i]), `${formatPath(place)}${message}`)
     }
+  }
+}
+
+/** What would refuse all of their knocks. */
+export function checkClaims(credentials: readonly Credential[], { merged, findings }: Context): void {
+  const { fleet } = merged.value
+  if (isMapping(fleet) && fleet['url'] !== undefined) return
+  for (const credential of credentials) {
+    if (!('once' in credential)) continue
+    const place = ['credentials', credential.name, 'once']
+    const hint = "'fleet' says where they ask each other"
+    findings.problem(merged.positionOf(place), `${formatPath(place)}there is no fleet of servers`, hint)
   }
 }
 

@@ -8,7 +8,7 @@ import { loadCredentials } from './credentials/load-credentials.js'
 import type { SourcePosition } from './config-error.js'
 import { ConfigError, Findings } from './config-error.js'
 import { warnOfLinkLocal } from './warn-link-local.js'
-import { checkFleetServices } from './load-fleet.js'
+import { checkClaims, checkFleetServices } from './load-fleet.js'
 import { loadServices } from './load-services.js'
 import { loadSettings } from './load-settings.js'
 import { secretNotifyOption } from './notify-schema.js'
@@ -41,6 +41,7 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const credentials = loadCredentials(context)
   checkTwins(credentials, context)
   checkCrowds(credentials, context)
+  checkClaims(credentials, context)
   checkSharedShapes(credentials, context)
   warnOfLinkLocal(services, context)
   warnOfTails(credentials, context)

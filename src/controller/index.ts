@@ -11,7 +11,7 @@ export type { Effect, KnockEvent, SequenceProgress, Suppressed } from './report/
 export { KnockTally } from './report/knock-tally.js'
 export type { Log, LogFields, LogLevel } from './report/log-interface.js'
 export type { Observation } from './report/collect-metrics.js'
-export type { ClaimOutcome, KnockClaim } from './packets/knock-claim.js'
+export type { ClaimOutcome, ClaimResult, KnockClaim } from './packets/knock-claim.js'
 export type { PacketCredential } from './verify/packet-credential.js'
 export { PacketHandler } from './packets/packet-handler.js'
 export type {

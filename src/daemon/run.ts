@@ -148,7 +148,7 @@ async function runConfigured(
   } finally {
     clearInterval(keeper)
     metrics?.stop()
-    await fleet?.fleet.stop()
+    await fleet?.stop()
     controller.halt()
     manager.close()
     await closeListeners()
@@ -196,6 +196,7 @@ function createController(
       onClosed: (service, address) => {
         fleet.closed(service, address)
       },
+      claimKnock: claim => fleet.claim(claim),
     }),
     readKeyFile: (file, known) => readKeyFile(file, process.geteuid?.() ?? 0, known),
     marks,

@@ -2,17 +2,8 @@
  * The engine through which the servers of a fleet hear of each other, a Valkey or Redis: one stream, which everyone reads from where
  * they were. It is neither trusted nor needed: see message.ts, and fleet.ts for what happens while it is away.
  */
-import { createClient } from '@redis/client'
-
-interface EnginePlace {
-  readonly host: string
-  readonly port: number
-  readonly tls: boolean
-  readonly user: string | null
-  readonly password: string | null
-  /** Certificates in PEM, instead of those of the system. */
-  readonly ca: string | null
-}
+import type { EnginePlace } from './engine-client.js'
+import { openClient, engineTrouble } from './engine-client.js'
 
 /** An entry of the stream: its number, which begins with the milliseconds of the engine's clock, and the message. */
 export interface Entry {
@@ -46,16 +37,9 @@ const field = 'm'
 const mostAtOnce = 1000
 /** A read that waits returns after this time at the latest, so that its connection is known to live. */
 const blockMilliseconds = 2000
-/** A connection without a sign of life for this time is given up. */
-const silenceMilliseconds = 10_000
-const connectMilliseconds = 5000
-const [shortestPause, longestPause] = [100, 5000]
+const shortestPause = 100
 /** How often it is looked whether the engine still has what was read. */
 const checkMilliseconds = 5000
-
-/** A reconnection waits longer each time, and not all servers at once. */
-const pauseAfter = (tries: number) =>
-  Math.min(longestPause, shortestPause * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2)
 
 export class RedisEngine implements Engine {
   readonly #key: string
@@ -71,29 +55,10 @@ export class RedisEngine implements Engine {
   constructor(place: EnginePlace, group: string, events: EngineEvents) {
     this.#key = `pkctl:${group}:events`
     this.#events = events
-    const connect = () => {
-      const client = createClient({
-        // With 2, nothing but AUTH is sent first, for which a user needs no right.
-        RESP: 2,
-        disableClientInfo: true,
-        disableOfflineQueue: true,
-        commandsQueueMaxLength: 100_000,
-        ...(place.user === null ? {} : { username: place.user }),
-        ...(place.password === null ? {} : { password: place.password }),
-        socket: {
-          host: place.host,
-          port: place.port,
-          connectTimeout: connectMilliseconds,
-          socketTimeout: silenceMilliseconds,
-          reconnectStrategy: tries => pauseAfter(tries),
-          ...(place.tls ? { tls: true, ...(place.ca === null ? {} : { ca: place.ca }) } : {}),
-        },
+    const connect = () =>
+      openClient(place, error => {
+        this.#lost(engineTrouble(error))
       })
-      client.on('error', (error: Error) => {
-        this.#lost(reasonOf(error))
-      })
-      return client
-    }
     this.#reader = connect()
     this.#writer = connect()
     this.#writer.on('ready', () => {
@@ -114,7 +79,7 @@ export class RedisEngine implements Engine {
     const sent = await Promise.allSettled(texts.map(text => this.#writer.xAdd(this.#key, '*', { [field]: text })))
     const failed = sent.find(one => one.status === 'rejected')
     if (failed) {
-      const reason = reasonOf(failed.reason as Error)
+      const reason = engineTrouble(failed.reason as Error)
       this.#lost(reason)
       throw new Error(reason)
     }
@@ -158,7 +123,7 @@ export class RedisEngine implements Engine {
       } catch (error) {
         checkAt = 0
         if (this.#hasStopped()) return
-        this.#lost(reasonOf(error as Error))
+        this.#lost(engineTrouble(error as Error))
         await this.#pause(shortestPause * 5)
       }
     }
@@ -210,10 +175,4 @@ export class RedisEngine implements Engine {
 export function isBefore(one: string, other: string): boolean {
   const [[a, b], [c, d]] = [one, other].map(id => id.split('-').map(Number)) as [[number, number], [number, number]]
   return a < c || (a === c && b < d)
-}
-
-/** One line, and never a password, which no message of the engine or of the system has. */
-function reasonOf(error: NodeJS.ErrnoException): string {
-  const text = error.message === '' && 'errors' in error ? String((error.errors as Error[])[0]?.message) : error.message
-  return (text || String(error.code)).split(/[\r\n]/, 1)[0] ?? 'unknown'
 }

@@ -1,4 +1,6 @@
 /** Servers that share grants: what they tell each other, and the engine between them. */
+export { Claims } from './claim.js'
+export { EngineClaims } from './engine-claims.js'
 export { RedisEngine } from './engine.js'
 export type { FleetAnswer, FleetStatus } from './fleet.js'
 export { Fleet } from './fleet.js'

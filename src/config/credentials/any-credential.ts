@@ -97,8 +97,8 @@ export interface PacketKnockCredential extends AnyCredential {
   readonly skew: number
   /** Prefixes in which an address may be asked for instead of the sender's own; empty = none may. */
   readonly onBehalfOf: readonly string[]
-  /** On how many servers a knock counts; `group`: on one of the fleet alone. Undefined for types without that option. */
-  readonly once?: 'node' | 'group'
+  /** On one server of the fleet alone; undefined = on each server to which it is sent. */
+  readonly once?: 'group'
 }
 
 /** Knocked by a device that has this key. */

@@ -6,7 +6,7 @@ import { shown, ValueError } from '../../util/index.js'
 import type { ConfigPath } from '../config-path.js'
 import { formatPath } from '../config-path.js'
 import type { Context } from '../context.js'
-import { duration, flag, listOf, parsed, text, textOrNumber } from '../schema-parts.js'
+import { duration, flag, listOf, oneOf, parsed, text, textOrNumber } from '../schema-parts.js'
 import { parseWindow } from '../service-rules.js'
 import { parseSkew } from '../values.js'
 import { rate } from './common.js'
@@ -27,6 +27,25 @@ export const limitOptions = {
     .describe(
       'A share of knocks for each source, which fills again evenly over a time; none for no limit. Default: 5/10s',
     ),
+}
+
+/** For formats whose knocks several servers can accept. */
+export const onceOption = {
+  once: oneOf(['node', 'group'])
+    .prefault('node')
+    .describe(
+      'Where a knock counts once: on each server (node) to which it is sent, or on one of the fleet alone (group). Default: node',
+    ),
+}
+
+type OnceData = z.output<z.ZodObject<typeof onceOption & Pick<typeof limitOptions, 'skew'>>>
+
+/** A knock that never becomes too old would have to be remembered by the engine without end. */
+export function onceOf({ once, skew }: OnceData, at: ConfigPath, { merged, findings }: Context): { once?: 'group' } {
+  if (once === 'node') return {}
+  const place = [...at, 'once']
+  if (skew < 0) findings.problem(merged.positionOf(place), `${formatPath(place)}has no meaning beside 'skew: -1'`)
+  return { once }
 }
 
 /** For formats that carry an address. */

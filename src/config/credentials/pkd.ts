@@ -4,7 +4,7 @@ import { parsePkdKey, parseTag } from '../../knock/index.js'
 import { expected, mapping, parsed } from '../schema-parts.js'
 import { commonOptions, credentialKind } from './common.js'
 import { keyFileOption, keyInFile, keyOption } from './key-options.js'
-import { limitOptions, onBehalfOptions, onBehalfPrefixes, portOption } from './packet-options.js'
+import { limitOptions, onBehalfOptions, onBehalfPrefixes, onceOf, onceOption, portOption } from './packet-options.js'
 import type { PkdCredential } from './any-credential.js'
 
 const schema = mapping({
@@ -19,6 +19,7 @@ const schema = mapping({
   ...portOption,
   ...commonOptions,
   ...limitOptions,
+  ...onceOption,
   ...onBehalfOptions,
 })
 
@@ -33,6 +34,6 @@ export const kind = credentialKind({
     if (key === undefined) return undefined
     const keyFrom = file ? { kind: 'file' as const, path: file.path } : { kind: 'inline' as const }
     const onBehalfOf = onBehalfPrefixes(data, at, context)
-    return { ...common, type: 'pkd', tag, key, keyFrom, port, skew, onBehalfOf }
+    return { ...common, type: 'pkd', tag, key, keyFrom, port, skew, onBehalfOf, ...onceOf(data, at, context) }
   },
 })

@@ -15,6 +15,8 @@ import {
   maxWindowOption,
   onBehalfOptions,
   onBehalfPrefixes,
+  onceOf,
+  onceOption,
   portOption,
   parseIdentityOption,
 } from './packet-options.js'
@@ -52,6 +54,7 @@ const schema = mapping({
   ...portOption,
   ...commonOptions,
   ...limitOptions,
+  ...onceOption,
   ...maxWindowOption,
   ...onBehalfOptions,
 })
@@ -69,7 +72,8 @@ export const kind = credentialKind({
     const key = keyFor(data, at, context)
     if (!key) return undefined
     const keys = { authorizedKeys, caKeys, revokedKeys: read('revoked-keys'), principals }
-    return { ...common, type: 'ssh', ...key, ...keys, port, skew, onBehalfOf, maxWindow: data['max-window'] ?? null }
+    const more = { maxWindow: data['max-window'] ?? null, ...onceOf(data, at, context) }
+    return { ...common, type: 'ssh', ...key, ...keys, port, skew, onBehalfOf, ...more }
   },
 })
 

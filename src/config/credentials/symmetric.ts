@@ -10,6 +10,8 @@ import {
   maxWindowOption,
   onBehalfOptions,
   onBehalfPrefixes,
+  onceOf,
+  onceOption,
   portOption,
   parseIdentityOption,
 } from './packet-options.js'
@@ -27,6 +29,7 @@ const schema = mapping({
   ...portOption,
   ...commonOptions,
   ...limitOptions,
+  ...onceOption,
   ...maxWindowOption,
   ...onBehalfOptions,
 })
@@ -50,6 +53,7 @@ export const kind = credentialKind({
       skew,
       onBehalfOf,
       maxWindow: data['max-window'] ?? null,
+      ...onceOf(data, at, context),
     }
   },
 })

@@ -3,9 +3,9 @@
  * configuration has a fleet, and after the grants, which never wait for it.
  */
 import type { Config, FleetConfig } from '../../config/types.js'
-import type { KnockGrantStore, Log, TriggerSchedule } from '../../controller/index.js'
+import type { ClaimResult, KnockClaim, KnockGrantStore, Log, TriggerSchedule } from '../../controller/index.js'
 import type { FleetChange } from '../../fleet/index.js'
-import { Fleet, RedisEngine } from '../../fleet/index.js'
+import { Claims, EngineClaims, Fleet, RedisEngine } from '../../fleet/index.js'
 import { bitsOf, maskAddress, splitPrefix } from '../../net/index.js'
 import type { Firewall, ServiceSpec } from '../../nft/index.js'
 import { fleetComment, grantPrefix, steadySeconds } from '../../nft/index.js'
@@ -29,11 +29,17 @@ export class DaemonFleet {
   /** Notes what the store is told, for the others. */
   readonly store: GrantStore
   readonly #parts: DaemonFleetParts
+  readonly #settings: FleetConfig
+  /** From when it is needed. */
+  #claims: { readonly claims: Claims; readonly engine: EngineClaims } | undefined
+  #hasStopped = false
   readonly #specs: ReadonlyMap<string, ServiceSpec>
 
-  constructor(settings: FleetConfig, { services }: Pick<Config, 'services'>, parts: DaemonFleetParts) {
+  constructor(settings: FleetConfig, { services, credentials }: Config, parts: DaemonFleetParts) {
     const { store, log, version } = parts
     this.#parts = parts
+    this.#settings = settings
+    if (credentials.some(credential => 'once' in credential)) this.#claims = this.#openClaims()
     this.#specs = new Map(services.map(spec => [spec.name, spec]))
     this.fleet = new Fleet(settings, {
       version,
@@ -62,6 +68,35 @@ export class DaemonFleet {
         store.close()
       },
     }
+  }
+
+  /** Claims a knock for this server: a reload can have added the first credential whose knocks are. */
+  async claim(knock: KnockClaim): Promise<ClaimResult> {
+    if (this.#hasStopped) return 'fleet-away'
+    this.#claims ??= this.#openClaims()
+    return this.#claims.claims.claim(knock)
+  }
+
+  async stop(): Promise<void> {
+    this.#hasStopped = true
+    this.#claims?.engine.stop()
+    await this.fleet.stop()
+  }
+
+  #openClaims(): { readonly claims: Claims; readonly engine: EngineClaims } {
+    const { engine: place, group } = this.#settings
+    const engine = new EngineClaims(place, group.name, message => {
+      this.#parts.log.warn(`knocks with 'once: group' are refused, because of the engine of the fleet: ${message}`, {
+        event: 'fleet-engine',
+      })
+    })
+    const after = (milliseconds: number, call: () => void) => {
+      const timer = setTimeout(call, milliseconds)
+      return () => {
+        clearTimeout(timer)
+      }
+    }
+    return { engine, claims: new Claims({ store: engine, key: group.key, now: Date.now, after }) }
   }
 
   /** A knock has closed what knocks have opened. */

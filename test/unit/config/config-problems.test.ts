@@ -99,6 +99,25 @@ describe('loadConfig: problems', () => {
       ],
     },
     {
+      name: 'knocks that count once in a fleet that there is not, or without end',
+      yaml: [
+        'services: {s: {port: 1}}',
+        'credentials:',
+        '  a: {type: pkd, key: test, opens: [s], once: group}',
+        '  b: {type: pkd, tag: B, key: test, opens: [s], once: group, skew: -1}',
+        '  c: {type: pkd, tag: C, key: test, opens: [s], once: all}',
+        '  d: {type: fwknop, key: test, opens: [s], once: group}',
+      ].join('\n'),
+      want: [
+        "3:47: credentials.a.once: there is no fleet of servers ('fleet' says where they ask each other)",
+        "4:55: credentials.b.once: has no meaning beside 'skew: -1'",
+        "4:55: credentials.b.once: there is no fleet of servers ('fleet' says where they ask each other)",
+        "5:55: credentials.c.once: expected node or group, got 'all'",
+        "6:6: credentials.d: 'hmac-key' or 'hmac-key-file' is missing",
+        "6:44: credentials.d: unknown key 'once' (credentials of other types have it)",
+      ],
+    },
+    {
       name: 'notifications that cannot be sent, without the URL, which can be a secret',
       yaml: [
         'services: {}',

@@ -116,6 +116,20 @@ describe('loadConfig: what it gives', () => {
     assert.equal(fleetOf('node: web').config.fleet, null)
   })
 
+  it('reads where a knock counts once', () => {
+    const key = `0x${'7f'.repeat(32)}`
+    const text = [
+      ...['services: {ssh: {port: 22}}', 'fleet: {url: redis://engine.example, group: edge, key-file: fleet.key}'],
+      ...['credentials:', '  a: {type: pkd, key: test, opens: [ssh], once: group}'],
+      '  b: {type: pkd, tag: B, key: test, opens: [ssh], once: node}',
+    ].join('\n')
+    const { credentials } = load({ 'fleet.key': key, 'pkctl.yaml': text }).config
+    assert.deepEqual(
+      credentials.map(one => ('once' in one ? one.once : undefined)),
+      ['group', undefined],
+    )
+  })
+
   it('warns of an engine where others can listen', () => {
     const warningsOf = (options: string) =>
       load({
