@@ -101,8 +101,8 @@ licence() { # PACKAGE FOLDER
     cp "$text" "$2/LICENSE"
   else
     node -p '
-      const { name, license, author } = require(`./node_modules/${process.argv[1]}/package.json`)
-      `${name}: ${license}, by ${author?.name ?? author}`' "$1" >"$2/LICENSE"
+      const { name, license, author, repository } = require(`./node_modules/${process.argv[1]}/package.json`);
+      `${name}: ${license}, by ${author?.name ?? author ?? `the authors of ${repository.url}`}`' "$1" >"$2/LICENSE"
   fi
 }
 
