@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { ServiceSpec } from '../nft/index.js'
-import { createFile, privateMode, replaceFile, rollbackDirectory, shareFile } from '../util/index.js'
+import { createFile, privateMode, removeFile, replaceFile, rollbackDirectory, shareFile } from '../util/index.js'
 
 /** A file as it was before the change. */
 export interface EarlierFile {
@@ -92,7 +92,7 @@ function processName(pid: number): string | undefined {
 
 /** Removes the change with this mark; one of another command stays. */
 export function removeUnconfirmed(config: string, mark: string | undefined): void {
-  if (mark !== undefined && readUnconfirmed(config)?.mark === mark) fs.rmSync(fileOf(config), { force: true })
+  if (mark !== undefined && readUnconfirmed(config)?.mark === mark) removeFile(fileOf(config))
 }
 
 /** The change that waited when the machine restarted; undefined where there is none. Throws the system's error. */

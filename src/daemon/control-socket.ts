@@ -4,7 +4,7 @@ import type * as net from 'node:net'
 import type { Config } from '../config/types.js'
 import { peerUser } from '../queue/peer-user.js'
 import type { Answer, ListeningSocket } from '../util/index.js'
-import { isAnswering, listen, SocketError, UserError } from '../util/index.js'
+import { isAnswering, listen, removeFile, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
 import type { RequestHandler } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
@@ -43,7 +43,7 @@ async function listenForGroup(
   const groupPath = groupSocketOf(path)
   if (group === null) {
     // A stale socket of an earlier daemon would make a command report that no daemon answers.
-    if (fs.lstatSync(groupPath, { throwIfNoEntry: false })?.isSocket()) fs.rmSync(groupPath)
+    if (fs.lstatSync(groupPath, { throwIfNoEntry: false })?.isSocket()) removeFile(groupPath)
     return []
   }
   const answer: SocketHandle = (message, left, connection) => {

@@ -6,7 +6,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { Log, LogFields, LogLevel, Refusal } from '../controller/index.js'
 import { refusedUsedUp } from '../controller/index.js'
-import { appendOwned, isStillThere, makeOwnedDirectory } from '../util/index.js'
+import { appendOwned, isStillThere, makeOwnedDirectory, renameFile } from '../util/index.js'
 import type { HistoryEntry } from './history-lines.js'
 import { historyFiles } from './history-lines.js'
 import { LineWriter } from './line-writer.js'
@@ -27,7 +27,7 @@ class BoundedFile {
     let lines = this.#lines
     if (!lines || !isStillThere(this.file, lines.descriptor)) lines = this.#open()
     if (this.#size + size > this.bytes / 2 && this.#size > 0) {
-      fs.renameSync(this.file, `${this.file}.old`)
+      renameFile(this.file, `${path.basename(this.file)}.old`)
       lines = this.#open()
     }
     this.#size += size

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { inDirectory, openThere } from '../util/index.js'
+import { inDirectory, makeOwnedDirectory, openThere } from '../util/index.js'
 import { noteIn, noTable, writeLines } from './table-note.js'
 
 /**
@@ -121,7 +121,7 @@ interface OpenLock {
 /** Undefined for those who have no need of it, because nft will refuse them. */
 function openLock(file: string): OpenLock | undefined {
   try {
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 })
+    makeOwnedDirectory(path.dirname(file), 0o755)
     return inDirectory(file, openOrMake)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

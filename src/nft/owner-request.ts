@@ -2,9 +2,8 @@
  * While the daemon owns the table, the kernel takes changes from it alone. Then a note beside the lock names the daemon's
  * socket, and pkctl's commands, which have the lock, ask there for their transactions.
  */
-import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { ask, readOwned, replaceFile } from '../util/index.js'
+import { ask, readOwned, removeFile, replaceFile } from '../util/index.js'
 import type { NftErrorKind } from './nft-errors.js'
 import { NftError } from './nft-errors.js'
 import type { Command } from './nft-json.js'
@@ -35,7 +34,7 @@ const noteIn = (directory: string) => path.join(directory, `ruleset-${rulesetNum
 /** Names the owner's socket to pkctl's other programs, or takes that back. */
 export function announceOwner(directory: string, socket: string | undefined): void {
   const note = noteIn(directory)
-  if (socket === undefined) fs.rmSync(note, { force: true })
+  if (socket === undefined) removeFile(note)
   else replaceFile(note, `${socket}\n`, { mode: 0o644 })
 }
 

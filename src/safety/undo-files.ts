@@ -1,7 +1,7 @@
 /** What a change did outside of the ruleset, undone: files of the configuration, and units of systemd. */
 import * as fs from 'node:fs'
 import type { ChangedUnits, EarlierFile } from '../config/unconfirmed-change.js'
-import { ask, execute, replaceFile } from '../util/index.js'
+import { ask, execute, removeFile, replaceFile } from '../util/index.js'
 
 /** Then lets the daemon, if it still runs, know. Throws the system's error where a file cannot be restored. */
 export async function undoAround(
@@ -27,7 +27,7 @@ export function restoreFiles(files: readonly EarlierFile[]): void {
     const { path, text } = file
     const there = fs.lstatSync(path, { throwIfNoEntry: false })
     if (!isToRestore(file, there)) continue
-    if (text === null) fs.rmSync(path, { force: true })
+    if (text === null) removeFile(path)
     else
       replaceFile(path, text, {
         sync: true,

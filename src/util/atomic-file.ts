@@ -99,6 +99,11 @@ export function replaceAndKeepOpen(file: string, content: string | Buffer, optio
   return next.descriptor
 }
 
+/** Gives a file another name in its directory, in place of the file that has it. Throws the system's error. */
+export function renameFile(file: string, name: string): void {
+  inDirectory(file, there => fs.renameSync(there, path.join(path.dirname(there), name)))
+}
+
 /** Removes a file, if it is there. */
 export function removeFile(file: string): void {
   try {

@@ -41,15 +41,17 @@ function walkTo(file: string, directory: string): OpenDirectory {
   }
 }
 
-/** Makes a directory and those above it, for their owner alone. `give` gets each that was made, and where. */
-export function makeDirectory(directory: string, give: (descriptor: number, parent: string) => void): void {
-  const { descriptor } = walk(path.resolve(directory), (at, parent) => lstat(at, () => make(at, parent, give)))
+type Give = (descriptor: number, parent: string) => void
+
+/** Makes a directory and those above it. `give` gets each that was made, and where. */
+export function makeDirectory(directory: string, mode: number, give: Give): void {
+  const { descriptor } = walk(path.resolve(directory), (at, parent) => lstat(at, () => make(at, mode, parent, give)))
   fs.closeSync(descriptor)
 }
 
-function make(at: string, parent: string, give: (descriptor: number, parent: string) => void): void {
+function make(at: string, mode: number, parent: string, give: Give): void {
   try {
-    fs.mkdirSync(at, { mode: 0o700 })
+    fs.mkdirSync(at, { mode })
   } catch (error) {
     // Another process was faster.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return

@@ -1,6 +1,6 @@
 /** Text, paths, files, sockets, and running a program. */
 export type { TemporaryFile } from './atomic-file.js'
-export { createFile, removeFile, replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
+export { createFile, removeFile, renameFile, replaceAndKeepOpen, replaceFile, writeTemporary } from './atomic-file.js'
 export {
   configDirectory,
   defaultConfig,

@@ -85,9 +85,9 @@ export const appendNamed = (file: string, mode: number): number =>
   )
 
 /** Makes a directory and those above it, for the owner of the first directory that is there. */
-export function makeOwnedDirectory(directory: string): void {
-  if (process.geteuid?.() === 0) makeDirectory(directory, giveToOwner)
-  else fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+export function makeOwnedDirectory(directory: string, mode = 0o700): void {
+  if (process.geteuid?.() === 0) makeDirectory(directory, mode, giveToOwner)
+  else fs.mkdirSync(directory, { recursive: true, mode })
 }
 
 /** Gives what root has just made in a directory to the owner of the directory. */

@@ -15,6 +15,8 @@ import {
   isStillThere,
   makeOwnedDirectory,
   readOwned,
+  removeFile,
+  renameFile,
   writeTemporary,
 } from '../../util/index.js'
 import type { ReplayCache } from './replay-cache.js'
@@ -163,13 +165,13 @@ export class ReplayJournal {
     try {
       this.#rotate(now)
     } catch {
-      fs.rmSync(this.#path('replays.new'), { force: true })
+      removeFile(this.#path('replays.new'))
     }
   }
 
   #rotate(now: number): void {
     this.#beginFile(this.#caches.lastingRecords(now), now, () => {
-      if (fs.existsSync(this.#path('replays'))) fs.renameSync(this.#path('replays'), this.#path('replays.old'))
+      if (fs.existsSync(this.#path('replays'))) renameFile(this.#path('replays'), 'replays.old')
     })
   }
 

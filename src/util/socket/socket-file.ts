@@ -2,7 +2,10 @@
 import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
+import { removeFile } from '../atomic-file.js'
 import { execute } from '../child-process.js'
+import { inDirectory, O_PATH } from '../in-directory.js'
+import { makeOwnedDirectory } from '../owned-file.js'
 
 type SocketProblem =
   /** Another process serves the socket. */
@@ -34,7 +37,7 @@ export interface SocketPlace {
 /** Lets a group use the socket. Throws a SocketError when the process has no right to. */
 export function giveToGroup(group: number, socket: SocketPlace): void {
   // Where another user can write, the path may be that of another file by now: what is changed is what was opened.
-  const descriptor = fs.openSync(socket.path, O_PATH | fs.constants.O_NOFOLLOW)
+  const descriptor = inDirectory(socket.path, there => fs.openSync(there, O_PATH | fs.constants.O_NOFOLLOW))
   const opened = `/proc/self/fd/${descriptor}`
   try {
     const there = fs.fstatSync(descriptor)
@@ -50,17 +53,14 @@ export function giveToGroup(group: number, socket: SocketPlace): void {
   }
 }
 
-/** open(2): only names the file. Node has no constant for it. */
-const O_PATH = 0o10_000_000
-
 /** Removes a socket that no process serves any more. */
 export async function removeStale(socketPath: string): Promise<void> {
-  fs.mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o755 })
+  makeOwnedDirectory(path.dirname(socketPath), 0o755)
   const there = fs.lstatSync(socketPath, { throwIfNoEntry: false })
   if (!there) return
   if (!there.isSocket()) throw new SocketError('not-a-socket', `${socketPath} is not a socket`)
   if (await isAnswering(socketPath)) throw new SocketError('in-use', `another process serves ${socketPath}`)
-  fs.rmSync(socketPath, { force: true })
+  removeFile(socketPath)
 }
 
 /** What the system says where no process serves a socket. After another error, such as EAGAIN of a full queue, one may. */

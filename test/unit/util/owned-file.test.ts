@@ -15,7 +15,11 @@ import {
   readNamed,
   readOwned,
 } from '../../../src/util/owned-file.js'
-import { removeFile, replaceFile } from '../../../src/util/atomic-file.js'
+import { removeFile, renameFile, replaceFile } from '../../../src/util/atomic-file.js'
+import { History } from '../../../src/daemon/history.js'
+import { fileLock } from '../../../src/nft/lock.js'
+import { announceOwner } from '../../../src/nft/owner-request.js'
+import { removeStale } from '../../../src/util/socket/socket-file.js'
 import { writeKeyFile } from '../../../src/users/edit-key-file.js'
 
 /** Of the user `nobody`. */
@@ -77,6 +81,8 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
       ['makeOwnedDirectory', () => makeOwnedDirectory(inside())],
       ['replaceFile', () => replaceFile(inside(), 'planted')],
       ['removeFile', () => removeFile(inside())],
+      ['renameFile', () => renameFile(inside(), 'other')],
+      ['announceOwner', () => announceOwner(below(), undefined)],
       ['writeKeyFile', () => writeKeyFile(inside(), 'precious', 'planted')],
     ]
     const elsewhere = () => path.join(top, 'elsewhere')
@@ -111,6 +117,32 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
         intact()
       })
     }
+
+    it('no socket is removed, and no directory is made for a socket or a lock', async () => {
+      fs.symlinkSync(elsewhere(), below())
+      const made = path.join(below(), 'made/file')
+      for (const act of [
+        () => removeStale(inside()),
+        () => removeStale(made),
+        () => fileLock(made)(() => Promise.resolve()),
+      ])
+        await assert.rejects(async () => act(), /symbolic link, which a user other than root can have made/)
+      intact()
+    })
+
+    it('a full history is not renamed', () => {
+      const history = new History(directory, 400, () => undefined)
+      history.add('info', 'first')
+      const state = `${directory}-moved`
+      fs.renameSync(directory, state)
+      fs.symlinkSync(elsewhere(), directory)
+      fs.chownSync(top, other, other)
+      // The same file: nothing but the way to it is another one.
+      fs.linkSync(path.join(state, 'history'), path.join(elsewhere(), 'history'))
+      for (let i = 0; i < 10; i++) history.add('info', `message ${i}`)
+      history.close()
+      assert.deepEqual(fs.readdirSync(elsewhere()).sort(), ['file', 'history'])
+    })
 
     it('follows a link of root, also one in a directory such as /tmp', () => {
       fs.chmodSync(top, 0o1777)
