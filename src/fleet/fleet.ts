@@ -15,7 +15,7 @@ import { decodeMessage, encodeMessage } from './message.js'
 import type { NodeState } from './nodes.js'
 import { Nodes } from './nodes.js'
 import type { Unsent } from './outbox.js'
-import { Outbox } from './outbox.js'
+import { nameOfWord, Outbox } from './outbox.js'
 import { SharedGrants } from './shared-grants.js'
 
 interface FleetSettings {
@@ -281,10 +281,8 @@ export class Fleet {
       this.#refuse('not-accepted', message.node)
       return
     }
-    if (message.until <= now) {
-      this.#refuse('over', undefined)
-      return
-    }
+    // What is over holds back earlier words all the same.
+    if (message.until <= now) this.#refuse('over', undefined)
     const source = this.#parts.sourceOf(service, message.source)
     const result = this.#words.take({ ...message, source }, now)
     if (result === 'too-many') this.#refuse('too-many', message.node)
@@ -366,9 +364,9 @@ export class Fleet {
   #sendAgain(isLost: (id: string) => boolean): void {
     const { node, share } = this.#settings
     for (const word of this.#words.by(node)) {
-      const entry = this.#entries.get(keyOf(word))
+      const entry = this.#entries.get(nameOfWord(word))
       if (entry === undefined || !isLost(entry.id) || !share.includes(word.service)) continue
-      this.#entries.delete(keyOf(word))
+      this.#entries.delete(nameOfWord(word))
       this.#outbox.add(word)
     }
     this.#send()
@@ -403,7 +401,7 @@ export class Fleet {
   }
 
   #noteEntry(word: Unsent, id: string): void {
-    this.#entries.set(keyOf(word), { id, until: word.until })
+    this.#entries.set(nameOfWord(word), { id, until: word.until })
   }
 
   #encode(message: Unsent | { kind: 'hello'; made: number; text: string }): string {
@@ -412,5 +410,3 @@ export class Fleet {
     return encodeMessage({ ...message, ...sent }, group)
   }
 }
-
-const keyOf = ({ service, source, by }: Pick<GrantMessage, 'service' | 'source' | 'by'>) => `${by} ${service} ${source}`

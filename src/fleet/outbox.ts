@@ -3,6 +3,15 @@ import type { GrantMessage } from './message.js'
 
 export type Unsent = Omit<GrantMessage, 'node' | 'epoch' | 'sequence'>
 
+/**
+ * Words with the same name replace each other. A revocation by hand takes back what knocks have made as well, so it is none of
+ * the two, and stays where something is granted after it.
+ */
+export const nameOfWord = ({ kind, by, service, source }: Pick<Unsent, 'kind' | 'by' | 'service' | 'source'>) =>
+  nameOf(kind === 'revoke' && by === 'hand' ? 'both' : by, service, source)
+
+const nameOf = (of: 'knock' | 'hand' | 'both', service: string, source: string) => `${of} ${service} ${source}`
+
 export class Outbox {
   readonly #waiting = new Map<string, Unsent>()
   /** How many were given up, because there were too many. */
@@ -15,8 +24,10 @@ export class Outbox {
   }
 
   add(message: Unsent): void {
-    const key = [message.by, message.service, message.source].join(' ')
-    this.#waiting.delete(key)
+    const { service, source } = message
+    const key = nameOfWord(message)
+    const replaces = key === nameOf('both', service, source) ? (['knock', 'hand', 'both'] as const) : [message.by]
+    for (const of of replaces) this.#waiting.delete(nameOf(of, service, source))
     if (this.#waiting.size >= this.most) {
       const oldest = this.#oldestGrant()
       if (oldest !== undefined) this.#waiting.delete(oldest)
