@@ -4,6 +4,7 @@
  * very many keys: each file is read once, in slices, because the daemon grants access meanwhile.
  */
 import * as os from 'node:os'
+import type { Step } from '../knock/index.js'
 import { isSentByClients } from '../knock/index.js'
 import type { AuthorizedKey, Revocations } from '../knock/openssh/index.js'
 import { parseAuthorizedLine, readRevocations, SshFormatError } from '../knock/openssh/index.js'
@@ -93,26 +94,34 @@ async function obstacle(
     const { targets } = credential
     if (targets.length > 0 && machine.addresses !== null && !targets.some(isAmong(machine.addresses)))
       return `its target ${targets.join(', ')} is no address of this machine now`
-    if (!isSentByClients(credential.flags) && needsTcp(credential)) return 'no client sends its tcp-flags'
+    const sequences = sequencesOf(credential)
+    if (sequences.length === 0) return 'it has no sequence left'
+    const hasTcp = (steps: readonly Pick<Step, 'protocol'>[]) => steps.some(({ protocol }) => protocol === protocolTcp)
+    if (!isSentByClients(credential.flags) && sequences.every(hasTcp)) return 'no client sends its tcp-flags'
   }
-  if (credential.type === 'one-time') return hasSequence(credential.file) ? undefined : 'it has no sequence left'
   if (credential.type === 'ssh' && !(await keys.open(credential, service))) return 'no key in its files opens it'
   return undefined
 }
 
 const isAmong = (addresses: readonly string[]) => (target: string) => addresses.includes(canonicalAddress(target))
 
-/** Whether each of its sequences has a step over TCP, as far as that is known without its file. */
-function needsTcp(credential: StepsCredential): boolean {
-  if (credential.type === 'sequence') return credential.steps.some(({ protocol }) => protocol === protocolTcp)
-  return credential.type === 'rotating'
+/** The protocols of the sequences that may count now; those of a rotating credential are all over TCP. */
+function sequencesOf(credential: StepsCredential): (readonly Pick<Step, 'protocol'>[])[] {
+  switch (credential.type) {
+    case 'sequence':
+      return [credential.steps]
+    case 'rotating':
+      return [[{ protocol: protocolTcp }]]
+    case 'one-time':
+      return unusedIn(credential.file)
+  }
 }
 
-function hasSequence(file: string): boolean {
+function unusedIn(file: string): (readonly Step[])[] {
   try {
-    return readOneTimeFile(file).unused.length > 0
+    return readOneTimeFile(file).unused.map(({ steps }) => steps)
   } catch {
-    return false
+    return []
   }
 }
 

@@ -133,6 +133,14 @@ describe('the ways into a service', () => {
     assert.deepEqual(await warnings({ once }), [])
   })
 
+  it('are none where each sequence that is left has flags that no client sends', async () => {
+    const flags = { ...once, 'tcp-flags': ['syn', 'ack'] }
+    write('list', ' 1,2,3\n 1:udp,2:udp,3\n#1:udp,2:udp,3:udp\n')
+    assert.deepEqual(await warnings({ once: flags }), useless('once (no client sends its tcp-flags)'))
+    write('list', ' 1,2,3\n 1:udp,2:udp,3:udp\n')
+    assert.deepEqual(await warnings({ once: flags }), [])
+  })
+
   it('are there by one that works, by the allowlist, and where the service only watches', async () => {
     assert.deepEqual(await warnings({ vpn, laptop: { ...vpn, tag: 'ABCD', interface: [] } }), [])
     assert.deepEqual(await warnings({ vpn }, { port: 22, allow: ['192.0.2.1'] }), [])
