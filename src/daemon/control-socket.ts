@@ -4,7 +4,7 @@ import type * as net from 'node:net'
 import type { Config } from '../config/types.js'
 import { peerUser } from '../queue/peer-user.js'
 import type { Answer, ListeningSocket } from '../util/index.js'
-import { isAnswering, listen, removeFile, SocketError, UserError } from '../util/index.js'
+import { listen, refuseServed, removeFile, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
 import type { RequestHandler } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
@@ -17,9 +17,13 @@ type SocketHandle = (message: unknown, left: AbortSignal, connection: net.Socket
 /** The answer to requests that wait when the daemon ends. */
 export const stopping = 'pkctld is stopping'
 
-/** Throws a UserError while another daemon serves the socket. Changes nothing. */
-export async function refuseServed(path: string): Promise<void> {
-  if (await isAnswering(path)) throw explained(new SocketError('in-use', `another process serves ${path}`), path, '')
+/** Throws a UserError while another daemon serves the socket, or may do so. Changes nothing. */
+export async function refuseOtherDaemon(path: string): Promise<void> {
+  try {
+    await refuseServed(path)
+  } catch (error) {
+    throw error instanceof SocketError ? explained(error, path, '') : error
+  }
 }
 
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
@@ -73,6 +77,11 @@ function explained({ problem }: SocketError, path: string, group: string): UserE
       return new UserError(
         `pkctld is running already, at ${path}`,
         'pkctl status shows it, pkctl reload makes it read its configuration',
+      )
+    case 'no-right':
+      return new UserError(
+        `pkctld has no right to use the socket ${path} that is there, and cannot see whether another daemon serves it`,
+        `ls -l ${path} shows whose it is: run pkctld as that user or as root, or remove the socket if no daemon runs`,
       )
     case 'not-a-socket':
       return new UserError(

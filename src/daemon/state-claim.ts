@@ -8,7 +8,7 @@ import type { Config } from '../config/types.js'
 import { QueueError } from '../queue/queue-error.js'
 import { queueOwner } from '../queue/statistics.js'
 import { makeOwnedDirectory, ownerHint, reasonOf, UserError } from '../util/index.js'
-import { refuseServed } from './control-socket.js'
+import { refuseOtherDaemon } from './control-socket.js'
 
 const lockMilliseconds = 5_000
 /** Of flock(1), when another process has the lock. */
@@ -16,7 +16,7 @@ const isLocked = 1
 
 /** Throws a UserError or a QueueError when there is another daemon. The result gives the state directory back. */
 export async function claimState({ socket, queue, stateDirectory }: Config): Promise<() => void> {
-  await refuseServed(socket.path)
+  await refuseOtherDaemon(socket.path)
   const owner = queueOwner(queue.number)
   if (owner !== undefined) {
     const hint = 'choose another number with queue: number, or stop that program'

@@ -10,6 +10,8 @@ import { makeOwnedDirectory } from '../owned-file.js'
 type SocketProblem =
   /** Another process serves the socket. */
   | 'in-use'
+  /** The process has no right to use the socket that is there. */
+  | 'no-right'
   /** The path is a file or directory, which is not removed. */
   | 'not-a-socket'
   | 'no-such-group'
@@ -59,23 +61,35 @@ export async function removeStale(socketPath: string): Promise<void> {
   const there = fs.lstatSync(socketPath, { throwIfNoEntry: false })
   if (!there) return
   if (!there.isSocket()) throw new SocketError('not-a-socket', `${socketPath} is not a socket`)
-  if (await isAnswering(socketPath)) throw new SocketError('in-use', `another process serves ${socketPath}`)
+  await refuseServed(socketPath)
   removeFile(socketPath)
 }
 
 /** What the system says where no process serves a socket. After another error, such as EAGAIN of a full queue, one may. */
 const unserved = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
 
+/** Throws a SocketError where a process serves the socket, or may do so. */
+export async function refuseServed(socketPath: string): Promise<void> {
+  const found = await connectTo(socketPath)
+  if (unserved.includes(found)) return
+  if (found === 'EACCES' || found === 'EPERM') throw new SocketError('no-right', `no right to use ${socketPath}`)
+  throw new SocketError('in-use', `another process serves ${socketPath}`)
+}
+
 /** Whether a process serves the socket, or may do so. */
-export async function isAnswering(socketPath: string): Promise<boolean> {
+export const isAnswering = async (socketPath: string): Promise<boolean> =>
+  !unserved.includes(await connectTo(socketPath))
+
+/** The code of the error; empty where a process answers. */
+function connectTo(socketPath: string): Promise<string> {
   return new Promise(resolve => {
     const connection = net.connect(socketPath)
     connection.on('connect', () => {
       connection.destroy()
-      resolve(true)
+      resolve('')
     })
     connection.on('error', (error: NodeJS.ErrnoException) => {
-      resolve(!unserved.includes(error.code ?? ''))
+      resolve(error.code ?? 'unknown')
     })
   })
 }

@@ -134,3 +134,20 @@ it('a socket whose queue is full is served: it is not removed, and a stale one i
     fs.rmSync(directory, { recursive: true })
   }
 })
+
+it('a socket that this process has no right to use is no sign of another daemon', async () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-socket-'))
+  const file = path.join(directory, 'socket')
+  const server = net.createServer().listen(file)
+  try {
+    await new Promise(done => server.once('listening', done))
+    fs.chmodSync(directory, 0o755)
+    fs.chmodSync(file, 0o600)
+    process.seteuid?.(65_534)
+    await assert.rejects(removeStale(file), { name: 'SocketError', problem: 'no-right' })
+  } finally {
+    process.seteuid?.(0)
+    server.close()
+    fs.rmSync(directory, { recursive: true })
+  }
+})
