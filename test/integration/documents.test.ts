@@ -467,11 +467,13 @@ describe('examples', () => {
     const directory = fs.mkdtempSync('/tmp/pkctl-documents-')
     try {
       const text = content.replaceAll('/etc/pkctl', directory)
-      for (const [, file = ''] of text.matchAll(/(?:key|secret)-file: ([^\s},]+)/g)) {
+      for (const [, file = ''] of text.matchAll(/(?:key|secret|password)-file: ([^\s},]+)/g)) {
         const target = path.resolve(directory, file)
         fs.mkdirSync(path.dirname(target), { recursive: true })
         fs.writeFileSync(target, `0x${'5a'.repeat(32)}\n`, { mode: 0o600 })
       }
+      for (const [, file = ''] of text.matchAll(/ca-file: ([^\s},]+)/g))
+        fs.writeFileSync(path.resolve(directory, file), '-----BEGIN CERTIFICATE-----\n')
       fs.writeFileSync(`${directory}/pkctl.yaml`, text, { mode: 0o600 })
       if (/type: (?:symmetric|ssh)/.test(text)) await addKeys(directory, text)
       return await run([process.execPath, pkctl, 'check', '--config', `${directory}/pkctl.yaml`])

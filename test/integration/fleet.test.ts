@@ -3,10 +3,11 @@
  * them. A port without a program answers with a reset where the gate lets a connection through.
  */
 import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { encodeMessage } from '../../src/fleet/message.js'
-import { dist, pkctl, sleep } from '../support/commands.js'
+import { dist, pkctl, root, sleep } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, otherAddress, skipWithoutEngine } from '../support/engine.js'
 import { knockHex, knockPort } from '../support/knocks.js'
@@ -24,6 +25,7 @@ const configOf = (server: FleetServer, fleet = 'share: [ssh], accept: [ssh]', wi
 credentials:
   laptop: { type: pkd, tag: SSHK, key: test, port: ${knockPort}, opens: [ssh, web], rate: none }
   shut: { type: pkd, tag: SHUT, key: test, port: ${knockPort}, closes: [ssh], rate: none }
+metrics: { textfile: ${server.directory}/pkctl.prom, interval: 1 }
 fleet: { url: "redis://${engineAddress}", group: edge, node: ${server.node}, key-file: fleet.key, ${fleet} }`)
 }
 
@@ -184,6 +186,12 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
       [status.nodes.flatMap(({ node, missing }) => (node === 'node-9' ? [] : [[node, missing]])), status.foreignGrants],
       [[['node-0', 0], ['node-1', 0]], 1], // prettier-ignore
     )
+    const text = fs.readFileSync(path.join(root, 'docs/monitoring.md'), 'utf8')
+    const documented = [...text.matchAll(/^\| `(pkctl_fleet_\w+)`/gm)].map(([, name]) => name)
+    const metrics = fs.readFileSync(path.join(server(1).directory, 'pkctl.prom'), 'utf8')
+    const written = new Set([...metrics.matchAll(/^(pkctl_fleet_\w+)[ {]/gm)].map(([, name]) => name))
+    assert.deepEqual([...written].sort(), documented.sort())
+    assert.match(metrics, /^pkctl_fleet_connected 1$/m)
     await deleteAll()
   })
 
