@@ -3,10 +3,11 @@
  * program answers with a reset where the gate lets a connection through.
  */
 import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { clockTolerance } from '../../src/fleet/claim.js'
-import { dist, pkctl } from '../support/commands.js'
+import { dist, pkctl, root } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, otherAddress, skipWithoutEngine } from '../support/engine.js'
 import { knockHex, knockPort } from '../support/knocks.js'
@@ -15,7 +16,7 @@ import { PeerProcess } from '../support/peerprocess.js'
 const rounds = 40
 const skew = 10
 
-const configOf = (server: FleetServer) => {
+const configOf = (server: FleetServer, engine = '') => {
   server.file('fleet.key', `0x${'7f'.repeat(32)}\n`)
   const common = `port: ${knockPort}, opens: [ssh], rate: none`
   return server.config(`services:
@@ -23,7 +24,7 @@ const configOf = (server: FleetServer) => {
 credentials:
   group: { type: pkd, tag: SSHK, key: test, ${common}, once: group }
   node: { type: pkd, tag: NODE, key: test, ${common} }
-fleet: { url: "redis://${engineAddress}", group: edge, node: ${server.node}, key-file: fleet.key }`)
+fleet: { url: "redis://${engineAddress}", group: edge, node: ${server.node}, key-file: fleet.key${engine} }`)
 }
 
 const decisionsIn = (output: string) =>
@@ -98,5 +99,24 @@ describe('a knock of a group', { skip: skipWithoutEngine }, () => {
     await Promise.all(site.servers.map(server => server.says(/connected to the engine[^]*connected to the engine/)))
     await site.servers[0]?.until('the engine is asked', async () => !(await knock()).includes('fleet-away'))
     assert.ok((await knock()).includes('fleet-unsure'))
+  })
+
+  it('is claimed by a user of the engine who may do no more than docs/fleet.md says', async () => {
+    const text = fs.readFileSync(path.join(root, 'docs/fleet.md'), 'utf8')
+    const rights = /^user pkctl on >PASSWORD (.*)$/m.exec(text)?.[1] ?? ''
+    const more = /^With `once: group`, add `(.*)`\.$/m.exec(text)?.[1] ?? ''
+    await site.engine.kill()
+    await site.engine.start()
+    await site.engine.cli('ACL', 'SETUSER', 'pkctl', 'reset', 'on', '>secret', ...`${rights} ${more}`.split(' '))
+    await site.engine.cli('ACL', 'SETUSER', 'default', 'off')
+    for (const server of site.servers) {
+      await server.stop()
+      server.file('word', 'secret\n')
+      await server.start(configOf(server, ', user: pkctl, password-file: word'), pkctl)
+      await server.says(/connected to the engine/)
+    }
+    await site.servers[0]?.until('the engine is asked', async () => !(await knock()).includes('fleet-away'))
+    assert.deepEqual(await knock(), ['claimed', 'fleet-unsure'])
+    for (const server of site.servers) assert.doesNotMatch(server.daemon?.output ?? '', /are refused, because/)
   })
 })
