@@ -12,6 +12,8 @@ const elsewhere = [
     'client-ssh',
     'completion',
     'documents',
+    'fleet',
+    'fleet-claims',
     'import',
     'json',
     'manual',
