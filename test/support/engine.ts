@@ -27,7 +27,7 @@ export class TestEngine {
     readonly address: string,
     readonly directory: string,
     /** Further options, such as `--maxmemory 2mb`. */
-    readonly options: readonly string[] = [],
+    public options: readonly string[] = [],
     readonly port = 6379,
   ) {
     fs.mkdirSync(directory, { recursive: true })

@@ -1,0 +1,111 @@
+/** A fleet with an engine that lets in only who may, by TLS; and one of twenty servers. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { dist, must, pkctl, root, until } from '../support/commands.js'
+import type { FleetServer } from '../support/engine.js'
+import { clientAddress, engineAddress, FleetSite, skipWithoutEngine } from '../support/engine.js'
+import { knockHex, knockPort } from '../support/knocks.js'
+import { PeerProcess } from '../support/peerprocess.js'
+
+const configOf = (server: FleetServer, fleet: string) => {
+  server.file('fleet.key', `0x${'7f'.repeat(32)}\n`)
+  server.file('word', 'T0PSECRET\n')
+  return server.config(`services: { ssh: { port: 22, window: 60 } }
+credentials: { laptop: { type: pkd, tag: SSHK, key: test, port: ${knockPort}, opens: [ssh], rate: none } }
+fleet: { group: edge, node: ${server.node}, key-file: fleet.key, share: [ssh], accept: [ssh], ${fleet} }`)
+}
+
+const peerOf = ({ hub }: FleetSite) =>
+  new PeerProcess(['ip', 'netns', 'exec', hub, process.execPath, path.join(dist, 'test/support/peer.js')])
+
+const opens = async (peer: PeerProcess, { address: host }: FleetServer) => {
+  const [outcome] = await peer.take([{ connect: { host, port: 22, from: clientAddress } }])
+  return outcome?.result === 'reset'
+}
+
+const knock = (peer: PeerProcess, { address: host }: FleetServer) =>
+  peer.take([{ send: { host, port: knockPort, from: clientAddress, hex: knockHex() } }])
+
+describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, () => {
+  let site: FleetSite
+  let peer: PeerProcess
+  let ca: string
+
+  before(async () => {
+    const file = (name: string) => `${site.directory}/${name}`
+    const tls = ['--port', '0', '--tls-port', '6379', '--tls-auth-clients', 'no']
+    site = await FleetSite.create(2)
+    ca = file('cert.pem')
+    await must([
+      ...['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=engine'],
+      ...['-addext', `subjectAltName=IP:${engineAddress}`, '-keyout', file('key.pem'), '-out', ca],
+    ])
+    // As docs/fleet.md has it.
+    const document = fs.readFileSync(path.join(root, 'docs/fleet.md'), 'utf8')
+    const user = /^user pkctl on .*$/m.exec(document)?.[0].replace('PASSWORD', 'T0PSECRET') ?? ''
+    fs.writeFileSync(file('users.acl'), `user default off\n${user}\n`)
+    const files = ['--tls-cert-file', ca, '--tls-key-file', file('key.pem'), '--tls-ca-cert-file', ca]
+    site.engine.options = [...tls, ...files, '--aclfile', file('users.acl')]
+    await site.engine.start()
+    peer = peerOf(site)
+  })
+  after(async () => {
+    peer.stop()
+    await site.remove()
+  })
+
+  it('shares grants', async () => {
+    const [one, two] = site.servers as [FleetServer, FleetServer]
+    const fleet = `url: "rediss://${engineAddress}", user: pkctl, password-file: word, ca-file: ${ca}`
+    await Promise.all([one, two].map(server => server.start(configOf(server, fleet), pkctl)))
+    await Promise.all([one, two].map(server => server.says(/connected to the engine/)))
+    await knock(peer, one)
+    for (const server of [one, two]) await server.until('a grant', () => opens(peer, server))
+    // Also what it does every few seconds.
+    await until(async () => {
+      const { stdout } = await two.on([process.execPath, pkctl, 'fleet', 'status', '--socket', two.socket])
+      return / {2}messages: [3-9] sent/.test(stdout)
+    })
+    for (const { daemon } of [one, two]) assert.doesNotMatch(daemon?.output ?? '', /is away|NOPERM|T0PSECRET/)
+  })
+
+  it('says why it does not reach the engine, and not with which password', async () => {
+    const [one] = site.servers as [FleetServer]
+    await one.stop()
+    await one.start(configOf(one, `url: "rediss://${engineAddress}", user: pkctl, password-file: word`), pkctl)
+    await one.says(/the engine of the fleet is away.*self.signed certificate/)
+    await knock(peer, one)
+    await one.until('a grant', () => opens(peer, one))
+    assert.doesNotMatch(one.daemon?.output ?? '', /T0PSECRET/)
+  })
+})
+
+describe('a fleet of twenty servers', { skip: skipWithoutEngine }, () => {
+  let site: FleetSite
+  let peer: PeerProcess
+
+  before(async () => {
+    site = await FleetSite.create(20)
+    await site.engine.start()
+    peer = peerOf(site)
+    const fleet = `url: "redis://${engineAddress}"`
+    await Promise.all(site.servers.map(server => server.start(configOf(server, fleet), pkctl)))
+    await Promise.all(site.servers.map(server => server.says(/connected to the engine/)))
+  })
+  after(async () => {
+    peer.stop()
+    await site.remove()
+  })
+
+  it('opens as a whole, and closes as a whole', async () => {
+    const [first, second] = site.servers as [FleetServer, FleetServer]
+    await knock(peer, first)
+    for (const server of site.servers) await server.until('a grant', () => opens(peer, server))
+    const flags = ['--service', 'ssh', '--socket', second.socket]
+    const { status } = await second.on([process.execPath, pkctl, 'delete', clientAddress, ...flags])
+    assert.equal(status, 0)
+    for (const server of site.servers) await server.until('no grant', async () => !(await opens(peer, server)))
+  })
+})
