@@ -6,6 +6,8 @@ import { peerUser } from '../queue/peer-user.js'
 import type { Answer, ListeningSocket } from '../util/index.js'
 import { listen, refuseServed, removeFile, SocketError, UserError } from '../util/index.js'
 import { groupSocketOf } from './control-client.js'
+import type { KeptSocket } from './kept-socket.js'
+import { keptSocket } from './kept-socket.js'
 import type { RequestHandler } from './request-handler.js'
 import { isOpenTo, readRequest } from './requests.js'
 
@@ -27,11 +29,11 @@ export async function refuseOtherDaemon(path: string): Promise<void> {
 }
 
 /** Throws a UserError for what the configuration, or another daemon, makes impossible. */
-export async function listenAt(socket: Config['socket'], handle: RequestHandler): Promise<ListeningSocket[]> {
+export async function listenAt(socket: Config['socket'], handle: RequestHandler): Promise<KeptSocket[]> {
   const place = { path: socket.path, group: null, maxRequestBytes: maxTransactionBytes }
   const answer: SocketHandle = (message, left, connection) =>
     handle(readRequest(message), { via: 'root', uid: peerUser(connection) }, left)
-  const root = await listenOrExplain(place, answer)
+  const root = await keptSocket(socket.path, () => listenOrExplain(place, answer))
   try {
     return [root, ...(await listenForGroup(socket, handle))]
   } catch (error) {
@@ -43,7 +45,7 @@ export async function listenAt(socket: Config['socket'], handle: RequestHandler)
 async function listenForGroup(
   { path, group, groupMay }: Config['socket'],
   handle: RequestHandler,
-): Promise<ListeningSocket[]> {
+): Promise<KeptSocket[]> {
   const groupPath = groupSocketOf(path)
   if (group === null) {
     // A stale socket of an earlier daemon would make a command report that no daemon answers.
@@ -57,7 +59,7 @@ async function listenForGroup(
     const problem = { message: `group ${group} may not ask for ${request.request}`, hint }
     return Promise.resolve({ ok: false, problems: [problem] })
   }
-  return [await listenOrExplain({ path: groupPath, group }, answer)]
+  return [await keptSocket(groupPath, () => listenOrExplain({ path: groupPath, group }, answer))]
 }
 
 async function listenOrExplain(

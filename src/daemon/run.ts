@@ -21,11 +21,11 @@ import {
 } from '../nft/index.js'
 import { rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
-import type { ListeningSocket } from '../util/index.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import type { DaemonFleet } from './fleet/daemon-fleet.js'
 import { commandRunner, commandTrier } from './run-trigger.js'
 import { listenAt, stopping } from './control-socket.js'
+import type { KeptSocket } from './kept-socket.js'
 import { warnOfForeignMarks } from './foreign-marks.js'
 import { openLoopback } from './loopback-socket.js'
 import type { ConfiguredLog } from './winston-log.js'
@@ -86,7 +86,7 @@ async function runConfigured(
   let fail: (error: Error) => void = () => undefined
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined)
-  let listeners: readonly ListeningSocket[] = []
+  let listeners: readonly KeptSocket[] = []
   const closeListeners = () => Promise.all(listeners.map(listener => listener.close(stopping)))
   const asked = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
@@ -139,6 +139,7 @@ async function runConfigured(
     manager.watch(() => controller.ping())
     keeper = setInterval(() => {
       due.keep()
+      for (const listener of listeners) void listener.keep(log)
       // With each answer, the packet worker looks after the replay journal.
       controller.ping().catch(() => undefined)
     }, keepMilliseconds)

@@ -35,7 +35,7 @@ const noteIn = (directory: string) => path.join(directory, `ruleset-${rulesetNum
 export function announceOwner(directory: string, socket: string | undefined): void {
   const note = noteIn(directory)
   if (socket === undefined) removeFile(note)
-  else replaceFile(note, `${socket}\n`, { mode: 0o644 })
+  else if (announcedIn(directory) !== socket) replaceFile(note, `${socket}\n`, { mode: 0o644 })
 }
 
 /** The owner's socket; undefined when there is no note of one. */

@@ -125,7 +125,11 @@ export class TableOwner {
   }
 
   async #adopt(): Promise<Taken> {
-    if (this.#session) return 'owned'
+    if (this.#session) {
+      // Another program may have removed what says so.
+      this.events.announce(true)
+      return 'owned'
+    }
     const { present, persist } = await this.direct.list({ elements: false })
     if (!present || !persist) return present ? 'not-persistent' : 'absent'
     await this.#prepared()()

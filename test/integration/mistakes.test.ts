@@ -218,4 +218,13 @@ describe('mistakes', () => {
     assert.equal((await lab.pkctl('status')).status, 0)
     assert.equal(await second.stop(), 0)
   })
+
+  it('a socket that is removed while the daemon runs is made again', async () => {
+    const daemon = await lab.daemon(lab.config(credential))
+    assert.equal((await lab.on(['rm', lab.socket])).status, 0)
+    assert.notEqual((await lab.pkctl('status')).status, 0)
+    await daemon.says(/another program has removed the socket \S+; pkctld has made it again/)
+    assert.equal((await lab.pkctl('status')).status, 0)
+    assert.equal(await daemon.stop(), 0)
+  })
 })

@@ -7,16 +7,16 @@ import { giveToGroup, groupId, removeStale } from './socket-file.js'
 export async function listenThere(server: net.Server, socket: SocketPlace): Promise<void> {
   const group = socket.group === null ? null : await groupId(socket.group)
   await removeStale(socket.path)
-  // The mode must be right from the first moment on.
-  const umask = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    // The mode must be right from the first moment on. The file is made in this call: no other one gets this umask.
+    const umask = process.umask(0o177)
+    try {
       server.listen(socket.path, resolve)
-    })
-  } finally {
-    process.umask(umask)
-  }
+    } finally {
+      process.umask(umask)
+    }
+  })
   try {
     if (group !== null) giveToGroup(group, socket)
   } catch (error) {
