@@ -7,6 +7,7 @@ import { dist, must, root } from './commands.js'
 const elsewhere = [
   ...[
     'bans',
+    'claim-model',
     'client',
     'clients',
     'client-ssh',
