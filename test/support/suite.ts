@@ -15,6 +15,7 @@ const elsewhere = [
     'documents',
     'fleet',
     'fleet-claims',
+    'fleet-engine',
     'import',
     'json',
     'manual',
