@@ -170,7 +170,7 @@ export class SignatureVerifier {
       const { fingerprint } = knock.signer
       const candidates = rings.flatMap(ring =>
         usersOf(ring, fingerprint).map(entry => {
-          const user = oneLine(entry.line.comment) || entry.user
+          const user = entry.user ?? oneLine(entry.line.comment)
           const signer = { ...(user ? { user } : {}), fingerprint: fingerprintText(fingerprint) }
           return { ...entry, ring, key: entry.line.key, signer }
         }),
@@ -192,7 +192,9 @@ export class SignatureVerifier {
     const candidates = rings.flatMap(ring =>
       authoritiesOf(ring, caKey.fingerprint).map(entry => {
         const accepted = principalsOf(ring, entry)
-        const user = certificate.principals.find(name => accepted.includes(name))
+        const principal = certificate.principals.find(name => accepted.includes(name))
+        // In a home, its owner writes the names of lines and of principals, and could write that of another user.
+        const user = principal && (entry.user ?? principal)
         return { ...entry, ring, key, certificate, signer: { ...(user ? { user: oneLine(user) } : {}), ...signer } }
       }),
     )

@@ -55,6 +55,16 @@ describe('a signature', () => {
     assert.equal(short(await outcome), 'unknown-key')
   })
 
+  it('is that of the owner of a home, whatever name the owner writes at the key', async () => {
+    const nameIn = async (user: string | null, comment: string) => {
+      const files = keysOf({ authorized: `${alice.line} ${comment}\n` }).files.map(file => ({ ...file, user }))
+      return short(await outcomeOf([keysOf({}, { files })], signedPayload(alice)))
+    }
+    assert.equal(await nameIn('alice', 'bob'), 'alice by staff')
+    assert.equal(await nameIn('alice', ''), 'alice by staff')
+    assert.equal(await nameIn(null, 'bob'), 'bob by staff')
+  })
+
   it('of a token needs a touch, unless its line needs none', async () => {
     const [touched, untouched] = [1, 0].map(flags => testKey('sk-ssh-ed25519@openssh.com', { flags, counter: 9 }))
     const of = async (key: TestKey | undefined, option = '') =>
@@ -285,6 +295,9 @@ describe('a certificate', () => {
     assert.equal(short(await outcomeOf([keysOf({}, { files, principals: [] })], payload)), 'ops by staff')
     const others = files.map(one => ({ ...one, user: 'root' }))
     assert.equal(short(await outcomeOf([keysOf({}, { files: others, principals: [] })], payload)), 'wrong-principal')
+    const [named] = keysOf({ authorized: `cert-authority,principals="ops" ${ca}` }).files
+    const ofRoot = named ? [{ ...named, user: 'root' }] : []
+    assert.equal(short(await outcomeOf([keysOf({}, { files: ofRoot })], payload)), 'root by staff')
   })
 })
 
