@@ -47,6 +47,11 @@ const bundle = await rolldown({
   platform: 'node',
   external,
   plugins: [withLoadedTypes, withoutInterpreter],
+  onLog: (level, log, next) => {
+    // As a warning, it would be an error of the programs.
+    if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message)
+    next(level, log)
+  },
 })
 const { output } = await bundle.write({
   dir: folder,

@@ -27,6 +27,15 @@ const withVersion = {
   },
 }
 
+/** It has no libraries beside it. Throws when a command needs the file, and not before. */
+const withoutNativeCalls = {
+  name: 'native-calls',
+  load: id =>
+    id.endsWith('/dist/src/client/native-calls.js')
+      ? "throw new Error('this program does not have it')\nexport default null"
+      : null,
+}
+
 /** Node.js runs a CommonJS script from an executable alone, and that has no `await` outside of functions. */
 function asFunction(modules) {
   const { outputText } = ts.transpileModule(modules, {
@@ -39,7 +48,7 @@ function asFunction(modules) {
 const folder = mkdtempSync(path.join(tmpdir(), 'pkctl-executable-'))
 try {
   const input = path.join(root, 'dist/src/cli/pkctl-client.js')
-  const bundle = await rolldown({ input, platform: 'node', external: 'ffi-rs', plugins: [withVersion] })
+  const bundle = await rolldown({ input, platform: 'node', plugins: [withVersion, withoutNativeCalls] })
   const { output } = await bundle.generate({ format: 'esm', codeSplitting: false, minify: true })
   await bundle.close()
   writeFileSync(path.join(folder, 'pkctl.cjs'), asFunction(output[0].code))

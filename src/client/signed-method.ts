@@ -6,6 +6,7 @@ import type { KnockFlags } from './knock-flags.js'
 import type { Caller, KnockMethod } from './knock-method.js'
 import { parseHostIdentity, readWishes, SignedKnocks } from './make-signed-knock.js'
 import { checkPacketFlags, portChooser } from './method-flags.js'
+import { readSshConfig } from './openssh/ssh-config.js'
 import { sendDatagram } from './send.js'
 import { serverAddresses } from './server-addresses.js'
 import { bytesOf } from './wishes.js'
@@ -20,9 +21,8 @@ export async function signedMethod(
   if (flags.tag !== undefined) throw usageError('a signed knock has no --tag', 'it is for PKD knocks')
   const identity = parseHostIdentity(named.identity)
   const wishes = readWishes(flags, flags.onBehalfOf === undefined ? null : bytesOf(flags.onBehalfOf), close, named)
-  // Other knocks do without them.
+  // Other knocks do without it.
   const { findSigner } = await import('./openssh/find-signer.js')
-  const { readSshConfig } = await import('./openssh/ssh-config.js')
   // Without a host entry, a name is what it is to ssh.
   const isAlias = named.host === name && isIP(name) === 0
   const entry = isAlias ? { ...named, host: (await readSshConfig(name, execute)).hostName } : named

@@ -73,6 +73,16 @@ credentials:
     })
   }
 
+  it('says that it cannot pass a connection', async () => {
+    const words = ['connect', server4, '22', '--identity', identity, '--key-file', `${lab.directory}/key`, '--fdpass']
+    const { status, stderr } = await alone(...words)
+    assert.equal(status, 1)
+    assert.match(
+      stderr,
+      /^pkctl: error: the library ffi-rs, which passes connections, cannot be loaded: this program does not have it\npkctl: hint: leave out --fdpass .*\n$/,
+    )
+  })
+
   it('has the commands of clients alone, and the version of the project', async () => {
     assert.equal((await alone('--version')).stdout, `${version}\n`)
     const { stdout } = await alone('--help')
