@@ -8,4 +8,7 @@ case " $* " in *' peers '*) packages+=(knockd fwknop-server fwknop-client libnet
 . scripts/prepare.sh "${packages[@]}"
 
 npm run --silent build
+# What is measured are the programs of the packages.
+node scripts/bundle.js dist/bundle/cli && node dist/bundle/cli/compile.cjs
+export PKCTL_TEST_BUNDLE=1
 exec node dist/test/bench/main.js "$@"

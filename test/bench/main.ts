@@ -10,6 +10,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { root, run } from '../support/commands.js'
 import { chart } from './chart.js'
+import { commandsPart } from './commands.js'
 import { connectionsPart } from './connections.js'
 import { originText, writeIntoDocuments } from './figures.js'
 import { floodPart } from './flood.js'
@@ -34,6 +35,7 @@ const parts: Readonly<Record<string, () => Promise<Row[]>>> = {
   steps: stepsPart,
   reconcile: reconcilePart,
   idle: idlePart,
+  commands: commandsPart,
   peers: peersPart,
 }
 /** Not without being named: see bench.sh. */
