@@ -10,7 +10,7 @@ import { openClient, engineTrouble } from './engine-client.js'
 
 /** A connection without a claim for this time would be given up. */
 const pingMilliseconds = 4000
-/** The mark of an engine that nobody asks any more goes by itself. */
+/** The mark of an engine that is no longer asked goes by itself. */
 const markMilliseconds = 7 * 24 * 3_600_000
 
 export class EngineClaims implements ClaimStore {

@@ -8,6 +8,7 @@ import { grantComment } from '../../src/nft/table/grant-comment.js'
 import type { ServiceSpec } from '../../src/nft/table/service-spec.js'
 import { sleep, slowness } from './commands.js'
 import { changeCases } from './firewall-changes.js'
+import { fleetCases } from './firewall-fleet.js'
 import { serviceCases } from './firewall-services.js'
 import type { FirewallCase } from './firewall-tools.js'
 import {
@@ -625,4 +626,5 @@ export const firewallCases: readonly FirewallCase[] = [
   ...renameCases,
   ...upgradeCases,
   ...quiesceCases,
+  ...fleetCases,
 ]
