@@ -17,6 +17,7 @@ import { RulesetCheck } from './ruleset/ruleset-check.js'
 import type { SelfTestParts } from './self-test/self-test.js'
 import { SelfTest } from './self-test/self-test.js'
 import { TableOwnership } from './ruleset/table-ownership.js'
+import { UnqueuedLog } from './report/unqueued-log.js'
 
 /** How late the monitor may be: it reads the big lists that other programs load, too. */
 const monitorMilliseconds = 5000
@@ -57,6 +58,7 @@ export class BackgroundWork {
   readonly keys: KeyWatch
   readonly selfTest: SelfTest
   readonly grantAudit: GrantAudit
+  readonly unqueuedLog: UnqueuedLog
   readonly #foreignGrants: ForeignGrants
   readonly #heartbeat: FailOpenHeartbeat
   readonly #expiry: ExpiryWarning
@@ -64,6 +66,7 @@ export class BackgroundWork {
 
   constructor(parts: WorkParts) {
     const { log, firewall, readKeyFile, reconciling, ownership, now, worker, refresh, reconcile } = parts
+    this.unqueuedLog = new UnqueuedLog(log, () => performance.now())
     this.#heartbeat = new FailOpenHeartbeat(firewall, log)
     this.#periods = new PeriodRenewal(firewall, now, log)
     this.keys = new KeyWatch(readKeyFile, worker, log)

@@ -94,8 +94,9 @@ export class Controller {
     this.#background = background
     this.#changes = new RulesetChanges({
       installer: () => this.#installer,
-      compared: () => {
+      compared: reconciliation => {
         background.rulesetCheck.compared()
+        background.unqueuedLog.note(reconciliation?.unqueued ?? [])
       },
       reconciled: reconciliation => {
         background.driftWatcher.reconciled(reconciliation)

@@ -18,6 +18,7 @@ export type { Monitor, RulesetEvent, RulesetTransaction, Watch } from './reconci
 export { isDeletion, isOurs, watchRuleset } from './reconcile/nft-monitor.js'
 export { RecentGrants, steadySeconds } from './reconcile/recent-grants.js'
 export type { Reconciliation } from './reconcile/reconciler.js'
+export type { UnqueuedPackets } from './table/knock-chain.js'
 export { Reconciler } from './reconcile/reconciler.js'
 export { differences, repairedMessage } from './reconcile/service-diff.js'
 export type { ServicePlan } from './reconcile/service-plan.js'

@@ -1,10 +1,11 @@
-/** Packets that may be meant as knocks and do not leave the kernel: no log shows them, and the status counts them. */
+/** Packets that may be meant as knocks and do not leave the kernel: the status counts them, and the log says how many. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { encodeObo } from '../../src/knock/pkd-on-behalf.js'
 import { parsePkdKey, parseTag } from '../../src/knock/pkd.js'
 import type { Background } from '../support/commands.js'
+import { until } from '../support/commands.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, server6 } from '../support/lab.js'
 
@@ -41,13 +42,25 @@ describe('a packet that no credential can take', () => {
     ['to a port of no credential', () => send(knockHex({ port: 4001 }), 4001)],
     ['on behalf of another, which no credential may', () => send(onBehalf())],
   ] as const) {
-    it(`${what}: is counted, and in no log`, async () => {
+    it(`${what}: is counted`, async () => {
       const before = await counted()
       await sent()
       assert.equal(await counted(), before + 1)
       assert.equal(await lab.opens(server4, client4), 'timeout')
     })
   }
+
+  it('is in the log at debug, as one of so many since the last line', async () => {
+    const said = () =>
+      [...daemon.output.matchAll(/"debug","message":"not queued: (\d+) packets? with an unknown tag, or for a port/g)]
+        .map(([, packets]) => Number(packets))
+        .reduce((sum, packets) => sum + packets, 0)
+    const before = await counted()
+    await lab.mustPkctl('reload')
+    for (let sent = 0; sent < 3; sent++) await send(knockHex({ tag: 'SSHX' }))
+    assert.equal(await counted(), 3)
+    await until(() => said() === before + 3)
+  })
 
   it('is told apart from knocks, from what the log shows, and from packets of another size', async () => {
     const before = await counted()
@@ -57,7 +70,7 @@ describe('a packet that no credential can take', () => {
     await send(knockHex())
     await daemon.says(/knock by laptop from \S+ opens ssh/)
     assert.equal(await counted(), before)
-    assert.doesNotMatch(daemon.output, /unknown tag|wrong port|asks for an address/)
+    assert.doesNotMatch(daemon.output, /refused: (unknown tag|wrong port)|asks for an address/)
     const said = new RegExp(
       `^ {2}${before} packets as long as a PKD knock, with the tag of no credential; other UDP of that length counts, too$`,
       'm',

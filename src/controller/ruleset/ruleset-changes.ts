@@ -11,8 +11,8 @@ const installAttempts = 3
 interface ChangeParts {
   /** Throws before the packet worker has started. */
   readonly installer: () => Pick<RulesetInstaller, 'reconcile' | 'install'>
-  /** Called when the table was compared, or when another program keeps the lock. */
-  readonly compared: () => void
+  /** Called when the table was compared, with what came of it, or when another program keeps the lock. */
+  readonly compared: (reconciliation?: Reconciliation) => void
   /** Called with what was restored before an installation. */
   readonly reconciled: (reconciliation: Reconciliation) => void
 }
@@ -45,7 +45,7 @@ export class RulesetChanges {
   async reconcile(config: Config, queueRule: boolean): Promise<Reconciliation> {
     try {
       const reconciliation = await this.parts.installer().reconcile(config, queueRule)
-      this.parts.compared()
+      this.parts.compared(reconciliation)
       return reconciliation
     } catch (error) {
       // Another program has the lock. A daemon that is started again would not get it, either.

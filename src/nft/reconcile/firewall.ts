@@ -11,7 +11,8 @@ import type { Listing } from '../listing.js'
 import type { RulesetAccess } from '../ruleset-access.js'
 import { refreshAlive } from '../table/daemon-alive.js'
 import { unansweredPackets } from '../table/grant-chain.js'
-import { packetsOfNoCredential, packetsOfOtherMinutes } from '../table/knock-chain.js'
+import type { UnqueuedPackets } from '../table/knock-chain.js'
+import { unqueuedPackets } from '../table/knock-chain.js'
 import type { GrantSpec, ServiceGrant } from '../table/grant-elements.js'
 import { replaceGrant, withdrawGrant } from '../table/grant-elements.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
@@ -104,12 +105,15 @@ export class Firewall {
 
   async overview(signal?: AbortSignal): Promise<Overview> {
     const listing = await this.access.nft.list(signal && { signal })
+    const unqueued = unqueuedPackets(listing)
+    const countOf = (wanted: UnqueuedPackets['kind']) =>
+      unqueued.reduce((sum, { kind, packets }) => (kind === wanted ? sum + packets : sum), 0)
     return {
       services: readServices(listing),
       queued: queuedPackets(listing),
       unanswered: unansweredPackets(listing),
-      ofOtherMinutes: packetsOfOtherMinutes(listing),
-      ofNoCredential: packetsOfNoCredential(listing),
+      ofOtherMinutes: countOf('other-minute'),
+      ofNoCredential: countOf('no-credential'),
       release: listing.release,
     }
   }

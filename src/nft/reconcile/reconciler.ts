@@ -7,6 +7,8 @@ import { LockError } from '../lock.js'
 import type { Command } from '../nft-json.js'
 import { addTable } from '../nft-json.js'
 import type { RulesetAccess } from '../ruleset-access.js'
+import type { UnqueuedPackets } from '../table/knock-chain.js'
+import { unqueuedPackets } from '../table/knock-chain.js'
 import type { PacketPathFor, PacketPathSpec } from '../table/packet-path-spec.js'
 import type { ServiceSpec } from '../table/service-spec.js'
 import { Barriers } from './barrier.js'
@@ -27,6 +29,8 @@ export interface Reconciliation {
   readonly at?: number
   /** Grants that were given up: the monitor is so late that they may have been revoked, or nft refused them. */
   readonly givenUp?: number
+  /** Where nothing had to be restored: what the rules have counted that was not queued. */
+  readonly unqueued?: readonly UnqueuedPackets[]
 }
 
 const nothing: Reconciliation = { drift: [], restored: 0 }
@@ -161,7 +165,7 @@ export class Reconciler {
       return this.#restored(await this.#restorer.repair(comparison, snapshot, listing, packetPathFor))
     this.#restorer.snapshot = comparison.snapshot
     this.#keepReady()
-    return nothing
+    return { ...nothing, unqueued: unqueuedPackets(listing) }
   }
 
   async #rebuild(...how: Parameters<TableRestorer['rebuild']>): Promise<Reconciliation> {

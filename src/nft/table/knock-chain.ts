@@ -29,15 +29,25 @@ const chains = { tcp: 'knock-tcp', udp: 'knock-udp', rest: 'knock-rest' } as con
 const strayPrefixComment = 'no current prefix'
 const strayTagComment = 'no known tag'
 
-/** Packets as long as a knock whose prefix is of no window that counts, since the packet path was last installed. */
-export const packetsOfOtherMinutes = (listing: Listing): number => counted(listing, strayPrefixComment)
-/** Packets as long as a knock with a tag, but without the tag, port or interface of any credential. */
-export const packetsOfNoCredential = (listing: Listing): number => counted(listing, strayTagComment)
+/** What a rule has counted since the packet path was last installed: the packets could be meant as knocks, and are not queued. */
+export interface UnqueuedPackets {
+  /** The number of the table, and that of the rule. */
+  readonly rule: string
+  /** As long as a knock whose prefix is of no window that counts; or as one with a tag, without that, the port or the interface of any credential. */
+  readonly kind: 'other-minute' | 'no-credential'
+  readonly packets: number
+}
 
-const counted = (listing: Listing, what: string) =>
-  (listing.chains.get(chains.udp)?.rules ?? [])
-    .filter(({ comment }) => comment === what)
-    .reduce((sum, rule) => sum + packetsOf(rule), 0)
+export const unqueuedPackets = (listing: Listing): UnqueuedPackets[] =>
+  (listing.chains.get(chains.udp)?.rules ?? []).flatMap(rule => {
+    const kind = unqueuedKinds.get(rule.comment ?? '')
+    return kind ? [{ rule: `${listing.handle} ${rule.handle}`, kind, packets: packetsOf(rule) }] : []
+  })
+
+const unqueuedKinds: ReadonlyMap<string, UnqueuedPackets['kind']> = new Map([
+  [strayPrefixComment, 'other-minute'],
+  [strayTagComment, 'no-credential'],
+])
 
 export function knockRules(spec: PacketPathSpec): Command[] {
   const { hook, native } = spec
