@@ -54,8 +54,14 @@ describe('fileLock', () => {
 
   it('says who has it to those who wait in vain', async () => {
     let free: () => void = () => undefined
-    const held = fileLock(file)(() => new Promise<void>(done => (free = done)))
-    while (!fs.existsSync(file) || fs.statSync(file).size === 0) await sleep(10)
+    let held: Promise<void> | undefined
+    await new Promise<void>(begun => {
+      const work = () => {
+        begun()
+        return new Promise<void>(done => (free = done))
+      }
+      held = fileLock(file)(work)
+    })
     const since = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z'
     await assert.rejects(
       fileLock(file)(() => assert.fail('it ran'), 1),
