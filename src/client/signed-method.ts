@@ -34,6 +34,10 @@ export async function signedMethod(
     certificateFile: entry.certificate,
     identityAgent: entry['identity-agent'],
   }
+  if (flags.prefix !== undefined && !close)
+    warn(
+      `the grant is for the prefix that the service has, which may be another than ${flags.prefix} bits; no answer says which, but 'pkctl log' of the server does`,
+    )
   const signer = await findSigner(wanted, { execute, now: Date.now() / 1000, say: warn, ask })
   const knocks = new SignedKnocks(identity, wishes, signer, warn)
   const choosePort = portChooser(entry, flags)

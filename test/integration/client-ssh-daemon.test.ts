@@ -201,6 +201,10 @@ describe('an SSH key opens the port of a daemon', () => {
     assert.equal(await lab.opens(server4, stranger4, 8080), 'open', 'in the prefix')
     assert.equal(await lab.opens(server4, elsewhere4, 8080), 'timeout', 'outside of it')
     assert.deepEqual(await granted(), [`granted: ${client4}`], 'of a service that grants addresses, its address')
+    await daemon.says(/opens .*; it asks for a prefix of 16 bits, and gets 32 of ssh, 32 of web, 24 of lan/)
+    assert.equal(stderr, '', 'an entry of hosts.yaml says what its owner knows')
+    const asked = await knock(['--prefix', '24', '--service', 'ssh'])
+    assert.match(asked.stderr, /the grant is for the prefix that the service has, which may be another than 24 bits/)
   })
 
   it('and no other key does', async () => {

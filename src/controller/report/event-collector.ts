@@ -71,6 +71,7 @@ export class EventCollector {
         : {}),
       ...(decision.kind === 'grant' && decision.part ? { part: decision.part } : {}),
       ...(decision.kind === 'grant' && closesByCommand(decision) ? { byCommand: true } : {}),
+      ...(decision.kind === 'grant' && decision.prefix !== undefined ? { prefix: decision.prefix } : {}),
       ...(decision.kind === 'grant' && decision.also ? { also: decision.also.address } : {}),
       ...(decision.signer ? { signer: decision.signer } : {}),
       ...(decision.clockDifferenceSeconds === undefined

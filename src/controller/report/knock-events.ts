@@ -18,6 +18,8 @@ export interface KnockEvent {
   readonly byCommand?: true
   /** Whose its grants are was passed on before. */
   readonly noted?: true
+  /** How many bits of its source it asks for. */
+  readonly prefix?: number
   /** Another address that gets the grant as well. */
   readonly also?: string
   /** Who has signed, or only says so, where the signature was not verified. */

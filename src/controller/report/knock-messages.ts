@@ -15,7 +15,10 @@ interface LogMessage {
 }
 
 /** What the kernel grants for a credential, as far as its services exist. */
-export type Granted = readonly { readonly service: { readonly name: string }; readonly seconds: number }[]
+export type Granted = readonly {
+  readonly service: { readonly name: string; readonly prefix4?: number; readonly prefix6?: number }
+  readonly seconds: number
+}[]
 
 /** What became of what a knock was given: by the mark of its answer, or by a command. */
 export type KnockOutcome = Confirmation | GrantOutcome
@@ -31,13 +34,14 @@ export function knockMessage(
   outcome: KnockOutcome = made,
   alsoOutcome: KnockOutcome = made,
 ): LogMessage {
-  const { kind, reason, credential, source, onBehalfOf, also, port, clockDifferenceSeconds, signer } = event
+  const { kind, reason, credential, source, onBehalfOf, also, port, clockDifferenceSeconds, signer, prefix } = event
   const fields = {
     event: eventNames[kind],
     source,
     port,
     ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': onBehalfOf }),
     ...(also === undefined ? {} : { also }),
+    ...(prefix === undefined ? {} : { prefix }),
     ...(reason ? { reason } : {}),
     ...(credential ? { credential } : {}),
     ...(signer ? signerFields(signer) : {}),
@@ -72,10 +76,20 @@ export function knockMessage(
     const verb = [outcome, alsoOutcome].every(({ kind }) => kind === 'made') ? 'opens' : 'is accepted for'
     const what = opens === '' ? 'is valid, and opens nothing' : `${verb} ${opens}`
     const more = also === undefined ? '' : `, also to ${also}`
-    return { level: 'info', message: `${knock} ${what}${more}${clock}`, fields }
+    const cut = prefix === undefined ? '' : prefixText(prefix, granted, onBehalfOf ?? source)
+    return { level: 'info', message: `${knock} ${what}${more}${cut}${clock}`, fields }
   }
   const closes = granted.map(({ service }) => service.name).join(', ')
   return { level: 'info', message: `${knock} closes ${closes}${clock}`, fields }
+}
+
+/** What became of the prefix that it asks for: each service grants what it grants of every source. */
+function prefixText(asked: number, granted: Granted, whom: string): string {
+  const isOther = granted.flatMap(({ service: { name, prefix4, prefix6 } }) => {
+    const bits = whom.includes(':') ? prefix6 : prefix4
+    return bits === undefined || bits === asked ? [] : [`${bits} of ${name}`]
+  })
+  return isOther.length === 0 ? '' : `; it asks for a prefix of ${asked} bits, and gets ${isOther.join(', ')}`
 }
 
 const made: KnockOutcome = { kind: 'made' }

@@ -117,7 +117,8 @@ function refusalOf(
 }
 
 /** What is asked for beside services and a time. */
-export const askedBeside = ({ revokes }: PacketCredential, { other, close }: Wishes) => ({
+export const askedBeside = ({ revokes }: PacketCredential, { prefix, other, close }: Wishes) => ({
+  ...(prefix !== null && !close && !revokes ? { prefix } : {}),
   ...(other && !close && !revokes ? { also: other } : {}),
   ...(close && !revokes ? ({ closes: true } as const) : {}),
 })

@@ -67,6 +67,8 @@ export type Decision =
       readonly part?: RequestedPart
       /** Who has signed. */
       readonly signer?: KnockSigner
+      /** How many bits of its source it asks for; each service grants what it grants of every source. */
+      readonly prefix?: number
       /** An address that is granted access as well. */
       readonly also?: Requested
       /** It takes back the grant that it could be given. */

@@ -32,6 +32,20 @@ describe('knockMessage', () => {
       granted(['ssh', Infinity]),
       'knock by laptop from 192.0.2.1 on behalf of 203.0.113.9 opens ssh without a time limit',
     ],
+    [
+      { credential: 'staff', prefix: 64, source: '2001:db8::1' },
+      [
+        { service: { name: 'ssh', prefix4: 32, prefix6: 128 }, seconds: 60 },
+        { service: { name: 'lan', prefix4: 32, prefix6: 64 }, seconds: 60 },
+        { service: { name: 'web', prefix4: 32, prefix6: 56 }, seconds: 60 },
+      ],
+      'knock by staff from 2001:db8::1 opens ssh for 60 s, lan for 60 s, web for 60 s; it asks for a prefix of 64 bits, and gets 128 of ssh, 56 of web',
+    ],
+    [
+      { credential: 'staff', prefix: 24 },
+      [{ service: { name: 'lan', prefix4: 24, prefix6: 128 }, seconds: 60 }],
+      'knock by staff from 192.0.2.1 opens lan for 60 s',
+    ],
     [{ credential: 'gone' }, [], 'knock by gone from 192.0.2.1 is valid, and opens nothing'],
   ]
   for (const [event, opener, want] of grants) {
