@@ -51,13 +51,15 @@ interface SignedRequest extends Wishes {
 export interface SignerRights {
   /** Null = all that the credential opens. */
   readonly opens: readonly string[] | null
-  /** Seconds, at most; null = what the credential grants. */
+  /** Seconds, at most, and not after the key or certificate expires; null = what the credential grants. */
   readonly window: number | null
   /** The shortest prefixes of the source that may be asked for, in bits; null where none may. */
   readonly prefix4: number | null
   readonly prefix6: number | null
   /** Where other addresses may be asked for; empty = wherever the credential allows it. */
   readonly onBehalfOf: readonly string[]
+  /** Whether it asks for another address that its key or certificate may not come from, and `onBehalfOf` does not have. */
+  readonly asksOutside: boolean
 }
 
 /** A line that counts for a signer, and what it adds to the lines before it. */

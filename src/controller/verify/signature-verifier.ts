@@ -6,8 +6,9 @@
 import { createHash } from 'node:crypto'
 import { decryptSigned, signatureNamespace, wishesOf } from '../../knock/index.js'
 import type { ServerKey } from '../../knock/index.js'
-import type { SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
+import type { AuthorizedKey, SshCertificate, SshPublicKey } from '../../knock/openssh/index.js'
 import { certificateRefusal, parseCertificate, signedData, SshFormatError } from '../../knock/openssh/index.js'
+import { prefixContains } from '../../net/index.js'
 import { oneLine, Slices } from '../../util/index.js'
 import type { Clock } from '../clock.js'
 import type { KeyLine, KeyRing } from './key-ring.js'
@@ -20,6 +21,7 @@ import type {
   SignedJob,
   SignedOutcome,
   SignedRefusal,
+  SignerRights,
 } from './signature-job.js'
 
 type Decrypted = Exclude<ReturnType<typeof decryptSigned>, string>
@@ -32,6 +34,7 @@ interface CandidateLine extends KeyLine {
   readonly signer: KnockSigner
 }
 
+const centuries = 200 * 365 * 86_400
 /** Certificates whose CA was verified. */
 const maxCertified = 1024
 
@@ -134,19 +137,25 @@ export class SignatureVerifier {
     const lines: AddedRights[] = []
     let revokes: boolean | undefined
     for (const candidate of counting) {
-      const { ring, line, signer } = candidate
+      const { ring, signer } = candidate
       const services = servicesOf(candidate).filter(service => left.has(service))
       // A line without services counts for its triggers, and alone.
       if (services.length === 0 && (asked.length > 0 || lines.length > 0)) continue
       if (revokes !== undefined && ring.keys.revokes !== revokes) continue
       if (!(await this.#isSigned(candidate, knock))) continue
-      const { opens, window, prefix4, prefix6, onBehalfOf } = line
-      const rights = { opens, window, prefix4, prefix6, onBehalfOf }
-      lines.push({ credential: ring.keys.name, signer, rights, services })
+      lines.push({ credential: ring.keys.name, signer, rights: this.#rightsOf(candidate, knock), services })
       revokes = ring.keys.revokes
       for (const service of services) left.delete(service)
     }
     return lines.length > 0 && asked.length > 0 && left.size > 0 ? 'service-not-allowed' : lines
+  }
+
+  #rightsOf({ line, certificate }: CandidateLine, { request }: Decrypted): SignerRights {
+    const { opens, prefix4, prefix6, onBehalfOf } = line
+    const window = Math.min(line.window ?? Infinity, secondsValid(line, certificate, this.clock.now()))
+    const { other, host } = wishesOf(request)
+    const asksOutside = [other, host].some(asked => asked !== null && isOutside(asked.address, line, certificate))
+    return { opens, window: window === Infinity ? null : window, prefix4, prefix6, onBehalfOf, asksOutside }
   }
 
   #decrypt(place: Parameters<typeof decryptSigned>[0]): { knock: Decrypted; identity: Buffer } | undefined {
@@ -243,6 +252,24 @@ export class SignatureVerifier {
     this.#certified.add(digest)
     return true
   }
+}
+
+/** How long the key, or certificate, is valid from now on: no grant of it lasts longer. At least a second, for it is valid now. */
+function secondsValid({ expiresAt }: AuthorizedKey, certificate: SshCertificate | undefined, now: number): number {
+  // A key counts up to the second at which it expires, and a certificate up to the one before.
+  const end = Math.min(expiresAt === null ? Infinity : expiresAt + 1, Number(certificate?.validBefore ?? Infinity))
+  // The kernel takes no time of centuries: what is valid for longer than these years is valid for ever.
+  return end - now > centuries ? Infinity : Math.max(1, Math.floor(end - now))
+}
+
+/**
+ * Whether a knock for this address asks for access from where its signer may not come from. An `obo` of the line that has the
+ * address says that it may be asked for all the same.
+ */
+function isOutside(address: string, line: AuthorizedKey, certificate: SshCertificate | undefined): boolean {
+  if (line.onBehalfOf.some(prefix => prefixContains(prefix, address))) return false
+  const sources = certificate?.criticalOptions.sourceAddress
+  return line.from?.matches(address) === false || sources?.some(prefix => prefixContains(prefix, address)) === false
 }
 
 /** What the line lets its signer ask for. */

@@ -14,7 +14,10 @@ interface WishLimits {
 }
 
 /** Where there is no line of a key, as with symmetric knocks: what the credential grants, and no prefix. */
-export const rightsOfAll: SignerRights = { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
+export const rightsOfAll: SignerRights = {
+  ...{ opens: null, window: null, prefix4: null, prefix6: null },
+  ...{ onBehalfOf: [], asksOutside: false },
+}
 
 /** What is granted; undefined = all that the credential grants, or revokes, by its mark. */
 export function wishedPart(
@@ -49,6 +52,7 @@ export function wishRefusal(
   version: IpFamily,
 ): 'prefix-not-allowed' | 'address-not-allowed' | undefined {
   if (prefix !== null && (version === 4 ? rights.prefix4 : rights.prefix6) === null) return 'prefix-not-allowed'
+  if (rights.asksOutside) return 'address-not-allowed'
   const ofLine = rights.onBehalfOf.length === 0 ? allowed : prefixList(rights.onBehalfOf)
   const isAllowed = (requested: Requested | null) =>
     requested === null || (allowed !== null && ofLine !== null && isIn(allowed, requested) && isIn(ofLine, requested))

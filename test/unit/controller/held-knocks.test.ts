@@ -313,6 +313,19 @@ describe('a signed knock', () => {
       'address-not-allowed',
     ],
   ]
+  it('is refused for an address that its key may not come from, though its credential has it', () => {
+    for (const [asksOutside, reason] of [
+      [true, 'address-not-allowed'],
+      [false, 'accepted'],
+    ] as const) {
+      const bench = new Bench([{ ...staff, onBehalfOf: ['192.0.2.0/24'] }])
+      bench.answers(signed({ id: 1 }))
+      const request = { ...requestOf(), host: { version: 4, address: '192.0.2.9' } as const }
+      bench.verified(verified(1, { request, rights: { ...rights(), asksOutside } }))
+      assert.equal(bench.counters.get(reason), 1)
+    }
+  })
+
   it('grants the mark of its credential for a prefix that its line allows, and only of its own version', () => {
     for (const [prefix6, answer] of [
       [null, refused],
@@ -568,7 +581,7 @@ function requestOf() {
   return outcome.request
 }
 function rights() {
-  return { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
+  return { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [], asksOutside: false }
 }
 function part(services: string[], atMost?: number, atLeast?: number): Effect {
   const limit = { ...(atMost !== undefined && { atMost }), ...(atLeast !== undefined && { atLeast }) }

@@ -202,13 +202,64 @@ describe('a signature', () => {
       id: 4,
       credential: 'staff',
       signer: { user: 'alice', fingerprint: outcome.signer?.fingerprint },
-      rights: { opens: ['web'], window: 28_800, prefix4: 24, prefix6: null, onBehalfOf: ['192.0.2.0/24'] },
+      rights: {
+        opens: ['web'],
+        window: 28_800,
+        prefix4: 24,
+        prefix6: null,
+        onBehalfOf: ['192.0.2.0/24'],
+        asksOutside: false,
+      },
       request: {
         ...{ time: start * 1000, close: true, window: 5, prefix: 24, services: [] },
         other: { version: 6, address: '101:101:101:101:101:101:101:101' },
         host: { version: 4, address: '192.0.2.7' },
       },
     })
+  })
+})
+
+describe('what the line of a key limits beside its source', () => {
+  const rightsOf = async (options: string, wishes: Parameters<typeof signedPayload>[1] = {}, now = start) => {
+    const outcome = await outcomeOf(
+      [keysOf({ authorized: `${options} ${alice.line} alice\n` })],
+      signedPayload(alice, wishes),
+      {
+        now,
+      },
+    )
+    return outcome.kind === 'verified' ? outcome.rights : assert.fail(outcome.reason)
+  }
+  const inside = { wishes: { host: Buffer.from([192, 0, 2, 7]) } }
+  const outside = { wishes: { host: Buffer.from([198, 51, 100, 7]) } }
+  const beside = { wishes: { other: Buffer.alloc(16, 1) } }
+
+  for (const [asks, options, wishes] of [
+    [false, 'from="192.0.2.0/24"', {}],
+    [false, 'from="192.0.2.0/24"', inside],
+    [true, 'from="192.0.2.0/24"', outside],
+    [true, 'from="192.0.2.0/24,!192.0.2.7"', inside],
+    [true, 'from="192.0.2.0/24"', beside],
+    [false, 'from="192.0.2.0/24,101::/16"', beside],
+    [false, 'from="192.0.2.0/24",obo="198.51.100.0/24"', outside],
+    [true, 'from="192.0.2.0/24",obo="203.0.113.0/24"', outside],
+    [false, 'restrict', outside],
+  ] as const) {
+    it(`${asks ? 'is' : 'is not'} what ${Object.keys(wishes).length > 0 ? JSON.stringify(wishes) : 'a plain knock'} asks for, with ${options}`, async () => {
+      assert.equal((await rightsOf(options, wishes)).asksOutside, asks)
+    })
+  }
+
+  it('is the time of a grant, which ends with the key', async () => {
+    // The time of the knocks is 2023-11-14 22:13:20 UTC.
+    assert.equal(start, 1_700_000_000)
+    const until = (second: string) => `expiry-time="202311142213${second}Z"`
+    assert.equal((await rightsOf(until('50'))).window, 31)
+    assert.equal((await rightsOf(`window="5s",${until('50')}`)).window, 5)
+    assert.equal((await rightsOf(`window="5m",${until('50')}`)).window, 31)
+    assert.equal((await rightsOf(until('21'), {}, start + 0.5)).window, 1)
+    assert.equal((await rightsOf(until('20'), {}, start + 0.5)).window, 1)
+    assert.equal((await rightsOf('restrict')).window, null)
   })
 })
 
@@ -281,6 +332,22 @@ describe('a certificate', () => {
       assert.equal(await of(signedPayload(alice, { certificate })), 'ops by staff')
       assert.equal(await of(signedPayload(alice, { certificate, by: carol })), 'bad-signature')
     }
+  })
+
+  it('limits a knock to its time, and to addresses that it may come from', async () => {
+    const rightsOf = async (line: string, host: readonly number[], ...options: string[]) => {
+      const certificate = made('ca', '-n', 'ops', ...options)
+      const payload = signedPayload(alice, { certificate, wishes: { host: Buffer.from(host) } })
+      const outcome = await outcomeOf([keysOf({ authority: line })], payload)
+      return outcome.kind === 'verified' ? outcome.rights : assert.fail(outcome.reason)
+    }
+    const minute = ['-V', '20231114221300Z:20231114221400Z', '-O', 'source-address=192.0.2.0/24']
+    const { window, asksOutside } = await rightsOf(ca, [192, 0, 2, 9], ...minute)
+    assert.deepEqual([window, asksOutside], [40, false])
+    assert.equal((await rightsOf(ca, [198, 51, 100, 9], ...minute)).asksOutside, true)
+    assert.equal((await rightsOf(`obo="198.51.100.9" ${ca}`, [198, 51, 100, 9], ...minute)).asksOutside, false)
+    assert.equal((await rightsOf(`from="192.0.2.0/24" ${ca}`, [198, 51, 100, 9])).asksOutside, true)
+    assert.equal((await rightsOf(ca, [198, 51, 100, 9])).window, null)
   })
 
   it('that cannot be read is refused', async () => {

@@ -79,7 +79,7 @@ export const verified = (
   id,
   credential: 'staff',
   signer: { user: 'alice', fingerprint: 'SHA256:abc' },
-  rights: { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] },
+  rights: { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [], asksOutside: false },
   request: { time: start * 1000, close: false, window: null, prefix: null, other: null, host: null, services: [] },
   ...part,
 })

@@ -322,7 +322,7 @@ describe('knocks one after the other', () => {
 
 describe('what another credential adds to a signed knock', () => {
   const line = { signer: { user: 'alice', fingerprint: 'SHA256:abc' }, services: ['web'] }
-  const rights = { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [] }
+  const rights = { opens: null, window: null, prefix4: null, prefix6: null, onBehalfOf: [], asksOutside: false }
   const added = { ...line, credential: 'guests', rights }
   const adds = (verifier: KnockVerifier, packet: Packet, id: number, more = [added]) => {
     const request = {
