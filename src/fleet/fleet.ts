@@ -6,16 +6,18 @@
 import type { Engine, EngineEvents, Entry } from './engine.js'
 import { isBefore } from './engine.js'
 import { isLinkLocal, splitPrefix } from '../net/index.js'
+import type { FleetReport } from './complaints.js'
+import { Complaints } from './complaints.js'
+import type { FleetAnswer, FleetStatus } from './fleet-status.js'
 import type { Hello } from './hello.js'
 import { helloText, readHello } from './hello.js'
 import type { FleetChange } from './kernel-changes.js'
 import { KernelChanges } from './kernel-changes.js'
-import type { GrantedBy, GrantMessage, Group, MessageRefusal } from './message.js'
-import { decodeMessage, encodeMessage } from './message.js'
-import type { NodeState } from './nodes.js'
+import type { GrantedBy, GrantMessage, Group } from './message.js'
+import { decodeMessage } from './message.js'
 import { Nodes } from './nodes.js'
 import type { Unsent } from './outbox.js'
-import { nameOfWord, Outbox } from './outbox.js'
+import { Sending } from './sending.js'
 import { SharedGrants } from './shared-grants.js'
 
 interface FleetSettings {
@@ -36,97 +38,35 @@ interface FleetParts {
   /** What the service grants with an address: a prefix, or the address alone. */
   readonly sourceOf: (service: string, address: string) => string
   readonly apply: (changes: readonly FleetChange[]) => Promise<void>
-  readonly report: (
-    level: 'warn' | 'info' | 'debug',
-    message: string,
-    fields?: Readonly<Record<string, string | number>>,
-  ) => void
+  readonly report: FleetReport
   /** Unix milliseconds. */
   readonly now: () => number
 }
 
-/** Why a message does not count; `not-accepted`: of a service of which this server does not believe others. */
-type FleetRefusal = MessageRefusal | 'not-accepted' | 'too-many' | 'over'
-
-export interface FleetStatus {
-  /** Of pkctl. */
-  readonly version: string
-  readonly group: string
-  readonly node: string
-  /** `away`: local knocks work, and the others hear of them later. */
-  readonly engine: 'connecting' | 'connected' | 'away'
-  /** Why it is away; empty otherwise. */
-  readonly because: string
-  /** Since when it is so: Unix milliseconds. */
-  readonly since: number
-  readonly share: readonly string[]
-  readonly accept: readonly string[]
-  readonly nodes: readonly NodeState[]
-  /** Grants of others that run. */
-  readonly foreignGrants: number
-  /** Grants of this node that run and that others were told of. */
-  readonly ownGrants: number
-  /** Messages that wait for the engine, and that were given up because there were too many. */
-  readonly waiting: number
-  readonly dropped: number
-  readonly sent: number
-  readonly received: number
-  /** How many messages did not count, by reason. */
-  readonly refused: Readonly<Partial<Record<FleetRefusal, number>>>
-  /** Another server has the name of this node. */
-  readonly nameTaken: boolean
-}
-
-/** As it goes over the socket. */
-export interface FleetAnswer {
-  readonly status: FleetStatus
-  readonly grants: readonly {
-    readonly service: string
-    readonly source: string
-    readonly by: GrantedBy
-    /** The server that has made it. */
-    readonly node: string
-    readonly secondsLeft: number
-  }[]
-}
-
 const helloMilliseconds = 5000
-const retryMilliseconds = 1000
-const mostWaiting = 100_000
-const mostAtOnce = 500
 /** How far the clock of another node can be ahead. */
 const aheadMilliseconds = 30_000
 /** Entries stay for longer than the longest grant, for servers whose clocks differ. */
 const keptMilliseconds = 60_000
-const tellAgainMilliseconds = 60_000
 
 export class Fleet {
   readonly #settings: FleetSettings
   readonly #parts: FleetParts
   readonly #words: SharedGrants
-  readonly #outbox = new Outbox(mostWaiting)
+  readonly #sending: Sending
   readonly #nodes: Nodes
   readonly #kernel: KernelChanges
   readonly #engine: Engine
   readonly #epoch: number
-  readonly #refused = new Map<FleetRefusal, number>()
-  readonly #toldAt = new Map<string, number>()
-  /** The number of the entry with each own word, and until when it is kept, by what it is of. */
-  readonly #entries = new Map<string, { readonly id: string; readonly until: number }>()
-  #sequence = 0
-  /** Encoded, and not known to be sent. */
-  #unsent: { readonly text: string; readonly word: Unsent | undefined }[] = []
-  #isSending = false
+  readonly #complaints: Complaints
   #state: FleetStatus['engine'] = 'connecting'
   #because = ''
   #since: number
-  #sent = 0
   #received = 0
   #isLive = false
   #nameTaken = false
   #latestEntryTime = 0
   #hello: NodeJS.Timeout | undefined
-  #retry: NodeJS.Timeout | undefined
 
   constructor(settings: FleetSettings, parts: FleetParts) {
     this.#settings = settings
@@ -139,10 +79,11 @@ export class Fleet {
       tolerance: aheadMilliseconds,
     })
     this.#nodes = new Nodes(node)
+    this.#complaints = new Complaints(parts.report)
     this.#kernel = new KernelChanges({
       ...{ words: this.#words, own: node, longestWindowSeconds, apply: parts.apply, now: parts.now },
       onTrouble: message => {
-        this.#tell('kernel', 'warn', `what other servers of the fleet have granted could not be added: ${message}`)
+        this.#complaints.tell('kernel', `what other servers of the fleet have granted could not be added: ${message}`)
       },
     })
     this.#engine = parts.openEngine({
@@ -163,6 +104,16 @@ export class Fleet {
         this.#sendAgain(() => true)
       },
     })
+    this.#sending = new Sending({
+      ...{ node, group: settings.group, epoch: this.#epoch, now: parts.now },
+      send: texts => this.#engine.send(texts),
+      onSent: () => {
+        if (this.#state === 'away') this.#becomeReady()
+      },
+      onTrouble: reason => {
+        this.#becomeAway(reason)
+      },
+    })
   }
 
   start(): void {
@@ -174,7 +125,7 @@ export class Fleet {
 
   async stop(): Promise<void> {
     clearInterval(this.#hello)
-    clearTimeout(this.#retry)
+    this.#sending.stop()
     this.#kernel.stop()
     await this.#engine.stop()
   }
@@ -203,9 +154,8 @@ export class Fleet {
       ...{ engine: this.#state, because: this.#because, since: this.#since },
       nodes: this.#nodes.others(),
       ...{ foreignGrants: running.foreign, ownGrants: running.own },
-      ...{ waiting: this.#outbox.size + this.#unsent.length, dropped: this.#outbox.dropped },
-      ...{ sent: this.#sent, received: this.#received, nameTaken: this.#nameTaken },
-      refused: Object.fromEntries(this.#refused),
+      ...this.#sending.counts,
+      ...{ received: this.#received, nameTaken: this.#nameTaken, refused: this.#complaints.refused },
     }
   }
 
@@ -241,11 +191,10 @@ export class Fleet {
     if (message.kind === 'revoke') this.#kernel.add(message)
     if (!isShared) return
     if (result === 'too-many') {
-      this.#refuse('too-many', node)
+      this.#complaints.refuse('too-many', node)
       return
     }
-    this.#outbox.add(told)
-    this.#send()
+    this.#sending.tell(told)
   }
 
   #take(entries: readonly Entry[], isAll: boolean): void {
@@ -261,7 +210,7 @@ export class Fleet {
     const message = decodeMessage(text, group, limits)
     this.#received++
     if (typeof message === 'string') {
-      this.#refuse(message, undefined)
+      this.#complaints.refuse(message, undefined)
       return
     }
     const entryTime = Number(id.split('-')[0])
@@ -278,40 +227,23 @@ export class Fleet {
     const { service } = message
     const isOwn = message.node === node
     if (!accept.includes(service) && !(isOwn && share.includes(service))) {
-      this.#refuse('not-accepted', message.node)
+      this.#complaints.refuse('not-accepted', message.node)
       return
     }
     // What is over holds back earlier words all the same.
-    if (message.until <= now) this.#refuse('over', undefined)
+    if (message.until <= now) this.#complaints.refuse('over', undefined)
     const source = this.#parts.sourceOf(service, message.source)
     const result = this.#words.take({ ...message, source }, now)
-    if (result === 'too-many') this.#refuse('too-many', message.node)
+    if (result === 'too-many') this.#complaints.refuse('too-many', message.node)
     // Also what this server made before a restart.
-    if (isOwn) this.#noteEntry(message, id)
+    if (isOwn) this.#sending.noteEntry(message, id)
     else if (result === 'counts') this.#kernel.add({ service, source })
   }
 
   #takeName(): void {
     this.#nameTaken = true
     const { node } = this.#settings
-    this.#tell('name', 'warn', `another server of the fleet has the name ${node}, too; each needs a name of its own`)
-  }
-
-  #refuse(reason: FleetRefusal, node: string | undefined): void {
-    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1)
-    // What is over was told in time, and what is not accepted was not meant for this server.
-    if (reason === 'over' || reason === 'not-accepted') return
-    const whose = node === undefined ? '' : ` of ${node}`
-    this.#tell(reason, 'warn', `a message${whose} in the engine of the fleet was refused: ${reason}`, { reason })
-  }
-
-  /** At most once a minute for each subject. */
-  #tell(subject: string, level: 'warn' | 'info', message: string, fields: Record<string, string> = {}): void {
-    const now = performance.now()
-    const before = this.#toldAt.get(subject)
-    if (before !== undefined && now - before < tellAgainMilliseconds) return
-    this.#toldAt.set(subject, now)
-    this.#parts.report(level, message, { event: 'fleet', ...fields })
+    this.#complaints.tell('name', `another server of the fleet has the name ${node}, too; each needs a name of its own`)
   }
 
   #becomeReady(): void {
@@ -322,7 +254,7 @@ export class Fleet {
       event: 'fleet-engine',
     })
     void this.#sayHello()
-    this.#send()
+    this.#sending.open()
   }
 
   #becomeAway(reason: string): void {
@@ -332,6 +264,7 @@ export class Fleet {
     const what = 'the engine of the fleet is away; knocks work, and the other servers hear of them later'
     if (isNews) this.#parts.report('warn', `${what}: ${reason}`, { event: 'fleet-engine' })
     this.#isLive = false
+    this.#sending.open()
   }
 
   #change(state: FleetStatus['engine'], because: string): void {
@@ -343,13 +276,12 @@ export class Fleet {
   async #sayHello(): Promise<void> {
     const now = this.#parts.now()
     this.#words.tidy(now)
-    for (const [key, { until }] of this.#entries) if (until <= now) this.#entries.delete(key)
+    this.#sending.forgetOver(now)
     if (this.#state !== 'connected') return
     const { share, accept, longestWindowSeconds } = this.#settings
     const running = this.#runningBy()
     const hello: Hello = { version: this.#parts.version, share, accept, grants: running.own + running.foreign }
-    this.#unsent.push({ text: this.#encode({ kind: 'hello', made: now, text: helloText(hello) }), word: undefined })
-    this.#send()
+    this.#sending.sayHello(helloText(hello))
     try {
       const before = this.#latestEntryTime - longestWindowSeconds * 1000 - keptMilliseconds
       if (before > 0) await this.#engine.trim(before)
@@ -363,50 +295,7 @@ export class Fleet {
   /** Tells again what the engine does not have any more, of what this server has made. */
   #sendAgain(isLost: (id: string) => boolean): void {
     const { node, share } = this.#settings
-    for (const word of this.#words.by(node)) {
-      const entry = this.#entries.get(nameOfWord(word))
-      if (entry === undefined || !isLost(entry.id) || !share.includes(word.service)) continue
-      this.#entries.delete(nameOfWord(word))
-      this.#outbox.add(word)
-    }
-    this.#send()
-  }
-
-  #send(): void {
-    if (this.#isSending || this.#state === 'connecting') return
-    this.#isSending = true
-    // What comes in this turn goes together.
-    setImmediate(() => void this.#sendAll())
-  }
-
-  async #sendAll(): Promise<void> {
-    while (this.#unsent.length > 0 || this.#outbox.size > 0) {
-      const room = mostAtOnce - this.#unsent.length
-      for (const unsent of room > 0 ? this.#outbox.take(room, this.#parts.now()) : [])
-        this.#unsent.push({ text: this.#encode(unsent), word: unsent })
-      const sending = this.#unsent
-      try {
-        const ids = await this.#engine.send(sending.map(({ text }) => text))
-        for (const [i, { word }] of sending.entries()) if (word) this.#noteEntry(word, ids[i] as string)
-        this.#sent += sending.length
-        this.#unsent = this.#unsent.slice(sending.length)
-        if (this.#state === 'away') this.#becomeReady()
-      } catch (error) {
-        this.#becomeAway((error as Error).message)
-        this.#retry = setTimeout(() => void this.#sendAll(), retryMilliseconds)
-        return
-      }
-    }
-    this.#isSending = false
-  }
-
-  #noteEntry(word: Unsent, id: string): void {
-    this.#entries.set(nameOfWord(word), { id, until: word.until })
-  }
-
-  #encode(message: Unsent | { kind: 'hello'; made: number; text: string }): string {
-    const { node, group } = this.#settings
-    const sent = { node, epoch: this.#epoch, sequence: ++this.#sequence }
-    return encodeMessage({ ...message, ...sent }, group)
+    const words = [...this.#words.by(node)].filter(({ service }) => share.includes(service))
+    this.#sending.tellAgain(words, isLost)
   }
 }

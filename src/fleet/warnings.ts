@@ -1,5 +1,5 @@
 /** What is wrong with a fleet, as one of its servers sees it: for people, one sentence each. */
-import type { FleetStatus } from './fleet.js'
+import type { FleetStatus } from './fleet-status.js'
 import type { MessageRefusal } from './message.js'
 
 export interface FleetWarning {
