@@ -102,7 +102,7 @@ export class Sending {
       const room = mostAtOnce - this.#unsent.length
       for (const unsent of room > 0 ? this.#outbox.take(room, now()) : [])
         this.#unsent.push({ text: this.#encode(unsent), word: unsent })
-      const sending = this.#unsent
+      const sending = [...this.#unsent]
       try {
         const ids = await send(sending.map(({ text }) => text))
         for (const [i, { word }] of sending.entries()) if (word) this.noteEntry(word, ids[i] as string)
