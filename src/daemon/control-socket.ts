@@ -56,7 +56,8 @@ async function listenForGroup(
     const request = readRequest(message)
     if (isOpenTo(groupMay, request)) return handle(request, { via: `group ${group}`, uid: peerUser(connection) }, left)
     const hint = 'socket: group-may in the configuration says what it may'
-    const problem = { message: `group ${group} may not ask for ${request.request}`, hint }
+    const what = 'fleet' in request ? `${request.request} --fleet` : request.request
+    const problem = { message: `group ${group} may not ask for ${what}`, hint }
     return Promise.resolve({ ok: false, problems: [problem] })
   }
   return [await keptSocket(groupPath, () => listenOrExplain({ path: groupPath, group }, answer))]

@@ -99,8 +99,7 @@ async function answerOf(
     case 'list':
       return [...(await firewall.services(left)).values()]
     case 'fleet':
-      if (fleet) return fleet.fleet.answer()
-      throw new UserError('this server is in no fleet', "set 'fleet' in the configuration, and restart pkctld")
+      return fleetOf(parts).fleet.answer()
     case 'refresh':
       return (await controller.refresh()).changed
     case 'reload':
@@ -122,23 +121,35 @@ async function answerOf(
     }
     case 'add': {
       const { service, version, address, seconds, keepLonger = false, note } = request
+      const shared = request.fleet ? fleetOf(parts).sharing(service, address) : undefined
       const time = seconds === null ? 'without a time limit' : `for ${seconds} s`
       const { name } = await askerOf(peer, request.by)
       const comment = grantComment(name, note, Date.now())
       const change = await firewall.addGrant(service, version, address, seconds, keepLonger, comment)
-      if (change.changed) fleet?.added(service, address, seconds)
-      return logged(change, `${address} may use ${service} ${time}`, {
+      if (!shared && change.changed) fleet?.added(service, address, seconds)
+      const told = await shared?.added(seconds)
+      const result = await logged(change, `${address} may use ${service} ${time}`, {
         ...{ action: 'add', service, source: address, seconds },
         ...(note === undefined ? {} : { note }),
       })
+      return { ...result, ...(told && { fleet: told }) }
     }
     case 'delete': {
       const { service, version, address } = request
+      const shared = request.fleet ? fleetOf(parts).sharing(service, address) : undefined
       const change = await firewall.deleteGrant(service, version, address)
-      if (change.changed) fleet?.deleted(service, address)
-      return logged(change, `${address} may no longer use ${service}`, { action: 'delete', service, source: address })
+      if (!shared && change.changed) fleet?.deleted(service, address)
+      const told = await shared?.deleted()
+      const record = { action: 'delete', service, source: address } as const
+      const result = await logged(change, `${address} may no longer use ${service}`, record)
+      return { ...result, ...(told && { fleet: told }) }
     }
   }
+}
+
+function fleetOf({ fleet }: RequestParts): DaemonFleet {
+  if (fleet) return fleet
+  throw new UserError('this server is in no fleet', "set 'fleet' in the configuration, and restart pkctld")
 }
 
 /** What commands of root have granted and revoked by themselves. */

@@ -28,8 +28,8 @@ interface GrantRequest {
 export type Request =
   | { readonly request: 'status' | 'list' | 'refresh' | 'fleet' }
   | (Signed & { readonly request: 'reload' })
-  | (Signed & GrantRequest & AddRequest)
-  | (Signed & GrantRequest & { readonly request: 'delete' })
+  | (Signed & Shared & GrantRequest & AddRequest)
+  | (Signed & Shared & GrantRequest & { readonly request: 'delete' })
   | (Signed & { readonly request: 'revoke' } & RevokedUser)
   | { readonly request: 'note'; readonly what: string; readonly by: Declared; readonly change: ChangeRecord }
   | TransactionRequest
@@ -46,6 +46,11 @@ interface AddRequest {
 /** What changes something says who asks; scripts, and earlier releases, may leave it out. */
 interface Signed {
   readonly by?: Declared
+}
+
+/** The other servers of the fleet are told, be the service shared or not, and it is waited for. */
+interface Shared {
+  readonly fleet?: true
 }
 
 const signed: readonly Request['request'][] = ['reload', 'add', 'delete', 'revoke']
@@ -72,6 +77,7 @@ export interface Message {
   readonly seconds?: number | null
   readonly keepLonger?: boolean
   readonly note?: string
+  readonly fleet?: true
   /** Whose grants: a name, fingerprints, and of which credential; null for all. */
   readonly user?: string | null
   readonly keys?: readonly string[]
@@ -91,6 +97,7 @@ export function readRequest(message: unknown): Request {
   const said = {
     ...(signed.includes(request) ? signedIn(rest) : {}),
     ...(request === 'add' ? { ...keepLongerIn(rest), ...noteIn(rest) } : {}),
+    ...(request === 'add' || request === 'delete' ? sharedIn(rest) : {}),
   }
   const keys = Object.keys(rest).filter(key => !(key in said))
   if (keys.sort().join() !== [...keysOf[request]].sort().join()) {
@@ -120,6 +127,12 @@ export function readRequest(message: unknown): Request {
 }
 
 const signedIn = ({ by }: Record<string, unknown>): Signed => (by === undefined ? {} : { by: declaredIn(by) })
+
+function sharedIn({ fleet }: Record<string, unknown>): Shared {
+  if (fleet === undefined) return {}
+  if (fleet !== true) throw new ValueError('expected true')
+  return { fleet }
+}
 
 function keepLongerIn({ keepLonger }: Record<string, unknown>): Pick<AddRequest, 'keepLonger'> {
   if (keepLonger === undefined) return {}
@@ -170,6 +183,6 @@ function secondsIn(value: unknown): number | null {
   throw new ValueError(`expected seconds from 1 to ${maxWindowSeconds}, or null`)
 }
 
-/** Whether a group with these rights may make the request. */
-export const isOpenTo = (may: readonly GroupRequest[], { request }: Request): boolean =>
-  groupRequests.some(known => known === request && may.includes(known))
+/** Whether a group with these rights may make the request. What goes beyond this server, `share` alone can allow it. */
+export const isOpenTo = (may: readonly GroupRequest[], request: Request): boolean =>
+  !('fleet' in request) && groupRequests.some(known => known === request.request && may.includes(known))

@@ -34,6 +34,15 @@ export interface FleetStatus {
   readonly nameTaken: boolean
 }
 
+/** What became of a change that the whole fleet is to make. */
+export interface FleetTold {
+  readonly group: string
+  /** Whether the engine has it. Otherwise it waits for the engine. */
+  readonly told: boolean
+  /** Why it waits; empty otherwise. */
+  readonly because: string
+}
+
 /** As it goes over the socket. */
 export interface FleetAnswer {
   readonly status: FleetStatus
@@ -44,5 +53,7 @@ export interface FleetAnswer {
     /** The server that has made it. */
     readonly node: string
     readonly secondsLeft: number
+    /** The same end, in ISO 8601 and UTC. */
+    readonly until: string
   }[]
 }

@@ -8,7 +8,7 @@ import { isBefore } from './engine.js'
 import { isLinkLocal, splitPrefix } from '../net/index.js'
 import type { FleetReport } from './complaints.js'
 import { Complaints } from './complaints.js'
-import type { FleetAnswer, FleetStatus } from './fleet-status.js'
+import type { FleetAnswer, FleetStatus, FleetTold } from './fleet-status.js'
 import type { Hello } from './hello.js'
 import { helloText, readHello } from './hello.js'
 import type { FleetChange } from './kernel-changes.js'
@@ -130,20 +130,31 @@ export class Fleet {
     await this.#engine.stop()
   }
 
-  /** Something was granted here, until this time in Unix milliseconds. Returns at once. */
-  granted(service: string, address: string, by: GrantedBy, until: number): void {
+  /**
+   * Something was granted here, until this time in Unix milliseconds. Returns at once. `isForAll`: the others are told of any
+   * service.
+   */
+  granted(service: string, address: string, by: GrantedBy, until: number, isForAll = false): void {
     const made = this.#madeNext(service, address)
     const longest = made + this.#settings.longestWindowSeconds * 1000
-    this.#note({ kind: 'grant', service, source: address, by, made, until: Math.floor(Math.min(until, longest)) })
+    const end = Math.floor(Math.min(until, longest))
+    this.#note({ kind: 'grant', service, source: address, by, made, until: end }, isForAll)
   }
 
   /** Something was revoked here: with `hand`, all that the address had. Returns at once. */
-  revoked(service: string, address: string, by: GrantedBy): void {
+  revoked(service: string, address: string, by: GrantedBy, isForAll = false): void {
     const made = this.#madeNext(service, address)
     const until = made + this.#settings.longestWindowSeconds * 1000
-    this.#note({ kind: 'revoke', service, source: address, by, made, until })
+    this.#note({ kind: 'revoke', service, source: address, by, made, until }, isForAll)
     // What others have granted the address here ends as well.
     this.#kernel.flush()
+  }
+
+  /** Resolves when the engine has all that is to be told, or after this time. */
+  async told(milliseconds: number): Promise<FleetTold> {
+    const told = await this.#sending.settled(milliseconds)
+    const because = this.#because || 'it does not answer'
+    return { group: this.#settings.group.name, told, because: told ? '' : because }
   }
 
   status(): FleetStatus {
@@ -164,6 +175,7 @@ export class Fleet {
     const grants = [...this.#words.running(now)].map(({ service, source, by, node, until }) => ({
       ...{ service, source, by, node },
       secondsLeft: Math.ceil((until - now) / 1000),
+      until: new Date(until).toISOString(),
     }))
     return { status: this.status(), grants }
   }
@@ -179,13 +191,14 @@ export class Fleet {
     return this.#words.madeNext(service, this.#parts.sourceOf(service, address), this.#parts.now())
   }
 
-  #note(unsent: Unsent): void {
-    const { service, source } = unsent
+  #note(unsent: Unsent, isForAll: boolean): void {
+    const { service } = unsent
     const { share, accept, node } = this.#settings
-    const isShared = share.includes(service)
-    if ((!isShared && !accept.includes(service)) || isLinkLocal(splitPrefix(source).address)) return
+    const told = { ...unsent, source: this.#parts.sourceOf(service, unsent.source) }
+    const isTakenBack = unsent.kind === 'revoke' && this.#sending.hasTold(service, told.source)
+    const isShared = isForAll || share.includes(service) || isTakenBack
+    if ((!isShared && !accept.includes(service)) || isLinkLocal(splitPrefix(told.source).address)) return
     // Its number comes with the sending; it is later than all before it as it is.
-    const told = { ...unsent, source: this.#parts.sourceOf(service, source) }
     const message = { ...told, node, epoch: this.#epoch }
     const result = this.#words.take({ ...message, sequence: Number.MAX_SAFE_INTEGER }, this.#parts.now())
     if (message.kind === 'revoke') this.#kernel.add(message)
@@ -223,10 +236,10 @@ export class Fleet {
   }
 
   #takeWord(message: GrantMessage, id: string, now: number): void {
-    const { accept, share, node } = this.#settings
+    const { accept, node } = this.#settings
     const { service } = message
     const isOwn = message.node === node
-    if (!accept.includes(service) && !(isOwn && share.includes(service))) {
+    if (!accept.includes(service) && !isOwn) {
       this.#complaints.refuse('not-accepted', message.node)
       return
     }
@@ -294,8 +307,6 @@ export class Fleet {
 
   /** Tells again what the engine does not have any more, of what this server has made. */
   #sendAgain(isLost: (id: string) => boolean): void {
-    const { node, share } = this.#settings
-    const words = [...this.#words.by(node)].filter(({ service }) => share.includes(service))
-    this.#sending.tellAgain(words, isLost)
+    this.#sending.tellAgain(this.#words.by(this.#settings.node), isLost)
   }
 }

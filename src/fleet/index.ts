@@ -2,6 +2,6 @@
 export { Claims } from './claim.js'
 export { EngineClaims } from './engine-claims.js'
 export { RedisEngine } from './engine.js'
-export type { FleetAnswer, FleetStatus } from './fleet-status.js'
+export type { FleetAnswer, FleetStatus, FleetTold } from './fleet-status.js'
 export { Fleet } from './fleet.js'
 export type { FleetChange } from './kernel-changes.js'

@@ -12,48 +12,63 @@ export const nameOfWord = ({ kind, by, service, source }: Pick<Unsent, 'kind' | 
 
 const nameOf = (of: 'knock' | 'hand' | 'both', service: string, source: string) => `${of} ${service} ${source}`
 
+/** The names of all words of a source. */
+export const namesOfWords = (service: string, source: string): string[] =>
+  (['knock', 'hand', 'both'] as const).map(of => nameOf(of, service, source))
+
 export class Outbox {
-  readonly #waiting = new Map<string, Unsent>()
+  /** A revocation is worth more: it goes first, and without a grant a source knocks again. */
+  readonly #revocations = new Map<string, Unsent>()
+  readonly #grants = new Map<string, Unsent>()
   /** How many were given up, because there were too many. */
   dropped = 0
 
   constructor(readonly most: number) {}
 
   get size(): number {
-    return this.#waiting.size
+    return this.#revocations.size + this.#grants.size
+  }
+
+  has(service: string, source: string): boolean {
+    return namesOfWords(service, source).some(name => this.#revocations.has(name) || this.#grants.has(name))
+  }
+
+  *[Symbol.iterator](): Generator<Unsent> {
+    yield* this.#revocations.values()
+    yield* this.#grants.values()
   }
 
   add(message: Unsent): void {
-    const { service, source } = message
+    const { service, source, kind } = message
     const key = nameOfWord(message)
-    const replaces = key === nameOf('both', service, source) ? (['knock', 'hand', 'both'] as const) : [message.by]
-    for (const of of replaces) this.#waiting.delete(nameOf(of, service, source))
-    if (this.#waiting.size >= this.most) {
-      const oldest = this.#oldestGrant()
-      if (oldest !== undefined) this.#waiting.delete(oldest)
-      else if (message.kind === 'grant') {
+    const replaced = key === nameOf('both', service, source) ? namesOfWords(service, source) : [key]
+    for (const name of replaced) {
+      this.#revocations.delete(name)
+      this.#grants.delete(name)
+    }
+    if (this.size >= this.most) {
+      const [oldest] = this.#grants.keys()
+      if (oldest !== undefined) this.#grants.delete(oldest)
+      else if (kind === 'grant') {
         this.dropped++
         return
       }
       this.dropped++
     }
-    this.#waiting.set(key, message)
+    if (kind === 'revoke') this.#revocations.set(key, message)
+    else this.#grants.set(key, message)
   }
 
   /** The first of those that are not over yet. */
   take(most: number, now: number): Unsent[] {
     const taken: Unsent[] = []
-    for (const [key, message] of this.#waiting) {
-      if (taken.length >= most) break
-      this.#waiting.delete(key)
-      if (message.until > now) taken.push(message)
+    for (const words of [this.#revocations, this.#grants]) {
+      for (const [key, message] of words) {
+        if (taken.length >= most) return taken
+        words.delete(key)
+        if (message.until > now) taken.push(message)
+      }
     }
     return taken
-  }
-
-  /** A revocation is worth more: without a grant a source knocks again. */
-  #oldestGrant(): string | undefined {
-    for (const [key, { kind }] of this.#waiting) if (kind === 'grant') return key
-    return undefined
   }
 }

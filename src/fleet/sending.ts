@@ -6,7 +6,7 @@ import type { Engine } from './engine.js'
 import type { Group } from './message.js'
 import { encodeMessage } from './message.js'
 import type { Unsent } from './outbox.js'
-import { nameOfWord, Outbox } from './outbox.js'
+import { nameOfWord, namesOfWords, Outbox } from './outbox.js'
 
 interface SendingParts {
   readonly node: string
@@ -38,6 +38,8 @@ export class Sending {
   #isSending = false
   #retry: NodeJS.Timeout | undefined
   #sent = 0
+  /** To be called when nothing waits any more. */
+  readonly #waiters = new Set<() => void>()
 
   constructor(parts: SendingParts) {
     this.#parts = parts
@@ -74,6 +76,27 @@ export class Sending {
     this.#isSending = true
     // What comes in this turn goes together.
     setImmediate(() => void this.#sendAll())
+  }
+
+  /** Resolves to true when nothing waits any more, and to false after this time. */
+  settled(milliseconds: number): Promise<boolean> {
+    if (this.counts.waiting === 0) return Promise.resolve(true)
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        resolve(true)
+      }
+      const timer = setTimeout(() => {
+        this.#waiters.delete(done)
+        resolve(false)
+      }, milliseconds)
+      this.#waiters.add(done)
+    })
+  }
+
+  /** Whether the others were told of the source, or will be. */
+  hasTold(service: string, source: string): boolean {
+    return namesOfWords(service, source).some(name => this.#entries.has(name)) || this.#outbox.has(service, source)
   }
 
   /** The engine has the word under this number. */
@@ -116,6 +139,8 @@ export class Sending {
       }
     }
     this.#isSending = false
+    for (const done of this.#waiters) done()
+    this.#waiters.clear()
   }
 
   #encode(message: Unsent | { kind: 'hello'; made: number; text: string }): string {

@@ -7,11 +7,11 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { clockTolerance } from '../../src/fleet/claim.js'
-import { dist, pkctl, root } from '../support/commands.js'
+import { pkctl, root } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, otherAddress, skipWithoutEngine } from '../support/engine.js'
-import { knockHex, knockPort } from '../support/knocks.js'
-import { PeerProcess } from '../support/peerprocess.js'
+import { FleetClient } from '../support/fleet-client.js'
+import { knockPort } from '../support/knocks.js'
 
 const rounds = 40
 const skew = 10
@@ -36,28 +36,23 @@ const decisionsIn = (output: string) =>
 
 describe('a knock of a group', { skip: skipWithoutEngine }, () => {
   let site: FleetSite
-  let peer: PeerProcess
+  let client: FleetClient
 
   before(async () => {
     site = await FleetSite.create(2)
     await site.engine.start()
-    peer = new PeerProcess([
-      ...(['ip', 'netns', 'exec', site.hub, process.execPath] as const),
-      path.join(dist, 'test/support/peer.js'),
-    ])
-    await Promise.all(site.servers.map(server => server.start(configOf(server), pkctl)))
-    await Promise.all(site.servers.map(server => server.says(/connected to the engine/)))
+    client = new FleetClient(site)
+    await site.startAll(server => configOf(server))
   })
   after(async () => {
-    peer.stop()
+    client.stop()
     await site.remove()
   })
 
   /** Sends one knock to both servers, and gives what they made of it: `accepted`, or the reason for which they refused. */
   const knock = async (tag = 'SSHK', from = clientAddress) => {
     const starts = site.servers.map(server => server.daemon?.output.length ?? 0)
-    const hex = knockHex({ tag })
-    await peer.take(site.servers.map(({ address }) => ({ send: { host: address, port: knockPort, from, hex } })))
+    await client.knock(site.servers, from, tag)
     const decisions = site.servers.map((server, i) => async () => {
       const made = () => decisionsIn(server.daemon?.output.slice(starts[i]) ?? '')
       await server.until('a decision', () => Promise.resolve(made().length === 1))
@@ -112,7 +107,7 @@ describe('a knock of a group', { skip: skipWithoutEngine }, () => {
     for (const server of site.servers) {
       await server.stop()
       server.file('word', 'secret\n')
-      await server.start(configOf(server, ', user: pkctl, password-file: word'), pkctl)
+      await server.start(configOf(server, ', user: pkctl, password-file: word'))
       await server.says(/connected to the engine/)
     }
     await site.servers[0]?.until('the engine is asked', async () => !(await knock()).includes('fleet-away'))

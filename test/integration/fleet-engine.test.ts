@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { dist, must, pkctl, root, until } from '../support/commands.js'
+import { must, root, until } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, skipWithoutEngine } from '../support/engine.js'
-import { knockHex, knockPort } from '../support/knocks.js'
-import { PeerProcess } from '../support/peerprocess.js'
+import { FleetClient } from '../support/fleet-client.js'
+import { knockPort } from '../support/knocks.js'
 
 const configOf = (server: FleetServer, fleet: string) => {
   server.file('fleet.key', `0x${'7f'.repeat(32)}\n`)
@@ -17,20 +17,9 @@ credentials: { laptop: { type: pkd, tag: SSHK, key: test, port: ${knockPort}, op
 fleet: { group: edge, node: ${server.node}, key-file: fleet.key, share: [ssh], accept: [ssh], ${fleet} }`)
 }
 
-const peerOf = ({ hub }: FleetSite) =>
-  new PeerProcess(['ip', 'netns', 'exec', hub, process.execPath, path.join(dist, 'test/support/peer.js')])
-
-const opens = async (peer: PeerProcess, { address: host }: FleetServer) => {
-  const [outcome] = await peer.take([{ connect: { host, port: 22, from: clientAddress } }])
-  return outcome?.result === 'reset'
-}
-
-const knock = (peer: PeerProcess, { address: host }: FleetServer) =>
-  peer.take([{ send: { host, port: knockPort, from: clientAddress, hex: knockHex() } }])
-
 describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, () => {
   let site: FleetSite
-  let peer: PeerProcess
+  let client: FleetClient
   let ca: string
 
   before(async () => {
@@ -49,24 +38,22 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
     const files = ['--tls-cert-file', ca, '--tls-key-file', file('key.pem'), '--tls-ca-cert-file', ca]
     site.engine.options = [...tls, ...files, '--aclfile', file('users.acl')]
     await site.engine.start()
-    peer = peerOf(site)
+    client = new FleetClient(site)
   })
   after(async () => {
-    peer.stop()
+    client.stop()
     await site.remove()
   })
 
   it('shares grants', async () => {
     const [one, two] = site.servers as [FleetServer, FleetServer]
     const fleet = `url: "rediss://${engineAddress}", user: pkctl, password-file: word, ca-file: ${ca}`
-    await Promise.all([one, two].map(server => server.start(configOf(server, fleet), pkctl)))
-    await Promise.all([one, two].map(server => server.says(/connected to the engine/)))
-    await knock(peer, one)
-    for (const server of [one, two]) await server.until('a grant', () => opens(peer, server))
+    await site.startAll(server => configOf(server, fleet))
+    await client.knock(one)
+    for (const server of [one, two]) await client.opensSoon(server)
     // Also what it does every few seconds.
     await until(async () => {
-      const { stdout } = await two.on([process.execPath, pkctl, 'fleet', 'status', '--socket', two.socket])
-      return / {2}messages: [3-9] sent/.test(stdout)
+      return / {2}messages: [3-9] sent/.test(await two.mustCommand('fleet', 'status'))
     })
     for (const { daemon } of [one, two]) assert.doesNotMatch(daemon?.output ?? '', /is away|NOPERM|T0PSECRET/)
   })
@@ -74,38 +61,35 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
   it('says why it does not reach the engine, and not with which password', async () => {
     const [one] = site.servers as [FleetServer]
     await one.stop()
-    await one.start(configOf(one, `url: "rediss://${engineAddress}", user: pkctl, password-file: word`), pkctl)
+    await one.start(configOf(one, `url: "rediss://${engineAddress}", user: pkctl, password-file: word`))
     await one.says(/the engine of the fleet is away.*self.signed certificate/)
-    await knock(peer, one)
-    await one.until('a grant', () => opens(peer, one))
+    await client.knock(one)
+    await client.opensSoon(one)
     assert.doesNotMatch(one.daemon?.output ?? '', /T0PSECRET/)
   })
 })
 
 describe('a fleet of twenty servers', { skip: skipWithoutEngine }, () => {
   let site: FleetSite
-  let peer: PeerProcess
+  let client: FleetClient
 
   before(async () => {
     site = await FleetSite.create(20)
     await site.engine.start()
-    peer = peerOf(site)
+    client = new FleetClient(site)
     const fleet = `url: "redis://${engineAddress}"`
-    await Promise.all(site.servers.map(server => server.start(configOf(server, fleet), pkctl)))
-    await Promise.all(site.servers.map(server => server.says(/connected to the engine/)))
+    await site.startAll(server => configOf(server, fleet))
   })
   after(async () => {
-    peer.stop()
+    client.stop()
     await site.remove()
   })
 
   it('opens as a whole, and closes as a whole', async () => {
     const [first, second] = site.servers as [FleetServer, FleetServer]
-    await knock(peer, first)
-    for (const server of site.servers) await server.until('a grant', () => opens(peer, server))
-    const flags = ['--service', 'ssh', '--socket', second.socket]
-    const { status } = await second.on([process.execPath, pkctl, 'delete', clientAddress, ...flags])
-    assert.equal(status, 0)
-    for (const server of site.servers) await server.until('no grant', async () => !(await opens(peer, server)))
+    await client.knock(first)
+    for (const server of site.servers) await client.opensSoon(server)
+    await second.mustCommand('delete', clientAddress, '--service', 'ssh')
+    for (const server of site.servers) await client.closesSoon(server)
   })
 })

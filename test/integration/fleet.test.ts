@@ -7,11 +7,11 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { encodeMessage } from '../../src/fleet/message.js'
-import { dist, pkctl, root, sleep } from '../support/commands.js'
+import { root, sleep } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, otherAddress, skipWithoutEngine } from '../support/engine.js'
-import { knockHex, knockPort } from '../support/knocks.js'
-import { PeerProcess } from '../support/peerprocess.js'
+import { FleetClient } from '../support/fleet-client.js'
+import { knockPort } from '../support/knocks.js'
 
 const key = `0x${'7f'.repeat(32)}`
 const group = { name: 'edge', key: Buffer.alloc(32, 0x7f) }
@@ -31,39 +31,25 @@ fleet: { url: "redis://${engineAddress}", group: edge, node: ${server.node}, key
 
 describe('a fleet', { skip: skipWithoutEngine }, () => {
   let site: FleetSite
-  let peer: PeerProcess
+  let client: FleetClient
 
   before(async () => {
     site = await FleetSite.create(3)
     await site.engine.start()
-    peer = new PeerProcess([
-      ...(['ip', 'netns', 'exec', site.hub, process.execPath] as const),
-      path.join(dist, 'test/support/peer.js'),
-    ])
-    await Promise.all(site.servers.map(server => server.start(configOf(server), pkctl)))
-    await Promise.all(site.servers.map(server => server.says(/connected to the engine/)))
+    client = new FleetClient(site)
+    await site.startAll(server => configOf(server))
   })
   after(async () => {
-    peer.stop()
+    client.stop()
     await site.remove()
   })
 
   const server = (i: number) => site.servers[i] as FleetServer
-  const opens = async (i: number, from = clientAddress, port = 22) => {
-    const [outcome] = await peer.take([{ connect: { host: server(i).address, port, from } }])
-    return outcome?.result === 'reset'
-  }
-  const knock = (i: number, from = clientAddress, tag = 'SSHK') =>
-    peer.take([{ send: { host: server(i).address, port: knockPort, from, hex: knockHex({ tag }) } }])
-  const opensSoon = (i: number, from = clientAddress) => server(i).until(`${from} may use ssh`, () => opens(i, from))
-  const closesSoon = (i: number, from = clientAddress) =>
-    server(i).until(`${from} may not use ssh`, async () => !(await opens(i, from)))
-  const command = async (i: number, ...args: string[]) => {
-    const { status, stdout, stderr } = await server(i).on([process.execPath, pkctl, ...args])
-    assert.equal(status, 0, stderr)
-    return stdout
-  }
-  const change = (i: number, ...args: string[]) => command(i, ...args, '--socket', server(i).socket)
+  const opens = (i: number, from = clientAddress, port = 22) => client.opens(server(i), from, port)
+  const knock = (i: number, from = clientAddress, tag = 'SSHK') => client.knock(server(i), from, tag)
+  const opensSoon = (i: number, from = clientAddress) => client.opensSoon(server(i), from)
+  const closesSoon = (i: number, from = clientAddress) => client.closesSoon(server(i), from)
+  const change = (i: number, ...args: string[]) => server(i).mustCommand(...args)
   const deleteAll = async (from = clientAddress) => {
     await change(0, 'add', from, '--service', 'ssh', '--for', '60')
     await change(0, 'delete', from, '--service', 'ssh')
@@ -77,10 +63,10 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     assert.equal(await opens(0, clientAddress, 80), true)
     for (const i of [1, 2]) assert.equal(await opens(i, clientAddress, 80), false)
     for (const i of [0, 1, 2]) assert.equal(await opens(i, otherAddress), false)
-    const list = await command(1, 'list', 'ssh')
+    const list = await change(1, 'list', 'ssh')
     assert.match(list, /granted: 10\.78\.0\.2 {2}\d+ s left {2}by hand {2}\S+ fleet:node-0/)
     // Not told back, and not granted again where the knock was.
-    assert.doesNotMatch(await command(0, 'list', 'ssh'), /fleet:/)
+    assert.doesNotMatch(await change(0, 'list', 'ssh'), /fleet:/)
     await deleteAll()
   })
 
@@ -129,7 +115,7 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     await change(0, 'delete', clientAddress, '--service', 'ssh')
     await knock(0, otherAddress)
     await closesSoon(1)
-    await server(2).start(configOf(server(2)), pkctl)
+    await server(2).start(configOf(server(2)))
     await closesSoon(2)
     await opensSoon(2, otherAddress)
     await deleteAll(otherAddress)
@@ -174,7 +160,16 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
       shown,
       /warning: \d+ messages in the engine of the fleet were refused, because they were made with another key/,
     )
-    assert.match(await change(1, 'fleet', 'list'), /^10\.78\.0\.2 {2}ssh {2}\d+ s left {2}by knock at node-0$/m)
+    const line = /^10\.78\.0\.2 {2}ssh {2}\d+ s left, until \d{4}-\d\d-\d\dT[\d:]{8}Z {2}by knock at node-0$/m
+    assert.match(await change(1, 'list', '--fleet'), line)
+    assert.match(await change(1, 'list', 'ssh', '--fleet'), line)
+    assert.equal(await change(1, 'list', 'web', '--fleet'), 'no grants for web in the fleet edge\n')
+    const listed = JSON.parse(await change(1, 'list', '--fleet', '--json')) as {
+      grants: [{ secondsLeft: number; until: string }]
+    }
+    const [{ secondsLeft, until, ...rest }, ...more] = listed.grants
+    assert.deepEqual([rest, more], [{ service: 'ssh', source: clientAddress, by: 'knock', node: 'node-0' }, []])
+    assert.ok(Math.abs(Date.parse(until) - Date.now() - secondsLeft * 1000) < 5000, until)
     assert.match(
       await change(0, 'status'),
       /\n {2}fleet edge, as node-0: connected; [23] other servers, 0 grants of theirs\n/,
@@ -193,6 +188,59 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     assert.deepEqual([...written].sort(), documented.sort())
     assert.match(metrics, /^pkctl_fleet_connected 1$/m)
     await deleteAll()
+  })
+
+  it('changes all servers by a command with --fleet, also of a service that is not shared', async () => {
+    await server(1).stop()
+    await server(1).start(configOf(server(1), 'share: [ssh], accept: [ssh, web]'))
+    await server(1).says(/connected to the engine/)
+    const web = async (i: number, isOpen: boolean) =>
+      server(i).until(`web is open: ${isOpen}`, async () => (await opens(i, otherAddress, 80)) === isOpen)
+    assert.match(
+      await change(0, 'add', otherAddress, '--service', 'web', '--for', '60', '--fleet'),
+      /^10\.78\.0\.3 may use web for 60 s; the fleet edge was told\n$/,
+    )
+    for (const i of [0, 1]) await web(i, true)
+    assert.equal(await opens(2, otherAddress, 80), false)
+    // Also where the command has nothing to do here.
+    const deleted = await change(2, 'delete', otherAddress, '--service', 'web', '--fleet', '--json')
+    assert.deepEqual(JSON.parse(deleted), {
+      ...{ jsonVersion: 1, changed: true, details: [], service: 'web', address: otherAddress },
+      fleet: { group: 'edge', told: true, because: '' },
+    })
+    await web(1, false)
+    // What was told is taken back without the option, too.
+    await change(0, 'add', otherAddress, '--service', 'web', '--for', '60', '--fleet')
+    await web(1, true)
+    await change(0, 'delete', otherAddress, '--service', 'web')
+    await web(1, false)
+    assert.match((await server(0).command('add', 'fe80::7', '--service', 'web', '--fleet')).stderr, /link-local/)
+  })
+
+  it('says in one line what --fleet could not do, and fails', async () => {
+    await site.engine.kill()
+    await server(0).says(/the engine of the fleet is away[^]*the engine of the fleet is away/)
+    const add = ['add', otherAddress, '--service', 'ssh', '--for', '60', '--fleet']
+    const away = await server(0).command(...add)
+    assert.equal(away.status, 1)
+    assert.equal(away.stdout, '10.78.0.3 may use ssh for 60 s\n')
+    assert.match(
+      away.stderr,
+      /^pkctl: error: this is so here alone, and the other servers hear of it later: [^\n]*away[^\n]*\n$/,
+    )
+    assert.equal(await opens(1, otherAddress), false)
+    assert.match((await server(0).command('list', '--fleet')).stderr, /away: this is what was known before/)
+    await site.engine.start()
+    await opensSoon(1, otherAddress)
+    await deleteAll(otherAddress)
+    await server(2).stop()
+    for (const args of [add, ['list', '--fleet']]) {
+      const { status, stdout, stderr } = await server(2).command(...args)
+      assert.deepEqual([status, stdout], [1, ''])
+      assert.match(stderr, /^pkctl: error: pkctld is not running/)
+    }
+    await server(2).start(configOf(server(2)))
+    await server(2).says(/connected to the engine/)
   })
 
   it('goes on with a hanging engine', async () => {

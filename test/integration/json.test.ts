@@ -44,6 +44,9 @@ function collect(object: object, known: Fields, seen: Fields, before = ''): void
   }
 }
 
+/** integration/fleet.test.ts shows it. */
+const inFleet = ['fleet']
+
 describe('--json', () => {
   let lab: Lab
   let sshd: Background
@@ -114,16 +117,14 @@ describe('--json', () => {
     const added = await runs([...add, '--for', '60', '--dry-run'], [...add, '--for', '60'], add, [...add, '--for', '9'])
     const granted = await on('nft', 'add element inet pkctl pk-ssh-4 { 192.0.2.7 timeout 60s }')
     assert.equal(granted.status, 0, granted.stderr)
-    compare('add', [
-      ...added,
-      ...(await runs([...add, '--for', '5'], ['add', 'localhost', '--service', 'ssh', '--for', '5'])),
-    ])
+    const more = await runs([...add, '--for', '5'], ['add', 'localhost', '--service', 'ssh', '--for', '5'])
+    compare('add', [...added, ...more], inFleet)
     await must('delete', '127.0.0.1', '--service', 'ssh')
     compare('list', await runs(['list'], ['list', 'vpn']))
     const tables = await on(process.execPath, program('pktables'), 'list', '--json')
     compare('list', [parse(tables.stdout)])
     const remove = ['delete', '192.0.2.7', '--service', 'ssh']
-    compare('delete', await runs([...remove, '--dry-run'], remove, remove))
+    compare('delete', await runs([...remove, '--dry-run'], remove, remove), inFleet)
     await must('add', '192.0.2.7', '--service', 'ssh')
     compare('revoke', await runs(['revoke', '192.0.2.7', '--connections']))
     compare('remove', await runs(['remove', 'ssh', '--dry-run'], ['remove', 'ssh'], ['remove', 'ssh']))

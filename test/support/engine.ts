@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
-import { Background, must, run, until } from './commands.js'
+import { Background, must, pkctl, run, until } from './commands.js'
 
 const cache = path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 'pkctl/redis')
 
@@ -89,6 +89,12 @@ export class FleetSite {
     return site
   }
 
+  /** Starts all servers with what the function gives for each, and waits until each is connected to the engine. */
+  async startAll(configOf: (server: FleetServer) => string): Promise<void> {
+    await Promise.all(this.servers.map(server => server.start(configOf(server))))
+    await Promise.all(this.servers.map(server => server.says(/connected to the engine/)))
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.servers.map(server => server.stop()))
     await this.engine.kill()
@@ -142,9 +148,10 @@ export class FleetServer {
     return file
   }
 
-  async start(config: string, program: string): Promise<void> {
-    const argv = ['ip', 'netns', 'exec', this.namespace, process.execPath, program, 'daemon', '--config', config]
-    this.daemon = new Background(argv)
+  /** `before` is put before the program, such as faketime. */
+  async start(config: string, before: readonly string[] = []): Promise<void> {
+    const argv = ['ip', 'netns', 'exec', this.namespace, ...before, process.execPath, pkctl, 'daemon']
+    this.daemon = new Background([...argv, '--config', config])
     await this.daemon.says(/listening on queue/)
   }
 
@@ -155,6 +162,18 @@ export class FleetServer {
 
   on(argv: readonly string[]) {
     return run(['ip', 'netns', 'exec', this.namespace, ...argv])
+  }
+
+  /** Runs a command of pkctl here that asks the daemon. */
+  command(...args: readonly string[]) {
+    return this.on([process.execPath, pkctl, ...args, '--socket', this.socket])
+  }
+
+  /** The same where it must succeed; gives what it prints. */
+  async mustCommand(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.command(...args)
+    if (status !== 0) throw new Error(`pkctl ${args.join(' ')}: ${stderr}`)
+    return stdout
   }
 
   /** Waits until the log of the daemon says it. */

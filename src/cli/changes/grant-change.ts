@@ -4,12 +4,20 @@ import type { FirewallResult, Firewall } from '../../nft/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { usageError } from '../../util/index.js'
 import type { ChangeFlags } from './change.js'
+import type { FleetResult } from './fleet-change.js'
+import { changeFleet } from './fleet-change.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { kernelOrDaemon } from './kernel-or-daemon.js'
 
 export interface GrantFlags extends ChangeFlags {
   readonly service?: string
+  readonly fleet?: boolean
 }
+
+export const fleetFlag = [
+  '--fleet',
+  'on all servers of the fleet, also where the service is not shared: see fleet in the configuration',
+] as const
 
 /** The service of the flag, or the only one there is. */
 export async function serviceOf({ service, socket }: GrantFlags): Promise<string> {
@@ -23,12 +31,15 @@ export async function serviceOf({ service, socket }: GrantFlags): Promise<string
   throw usageError('--service is missing, and there are several services', `they are ${[only, ...others].join(', ')}`)
 }
 
-/** Asks the daemon where the rights are missing; not for a dry run, which the daemon does not do. */
+/**
+ * Asks the daemon where the rights are missing, and for what the fleet is to do; not for a dry run, which the daemon does not do.
+ */
 export function changeGrant<T extends FirewallResult>(
   flags: GrantFlags,
   message: Message,
   work: (firewall: Firewall) => Promise<T>,
-): Promise<T> {
+): Promise<FleetResult<T>> {
+  if (flags.fleet && !flags.dryRun) return changeFleet(flags.socket, message)
   const firewall = realFirewall(flags)
   return flags.dryRun ? work(firewall) : kernelOrDaemon(flags.socket, message, () => work(firewall))
 }

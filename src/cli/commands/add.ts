@@ -5,8 +5,10 @@ import { checkedNote, longestNote } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { durationText, timeText, usageError } from '../../util/index.js'
 import { report, withChangeFlags } from '../changes/change.js'
+import type { FleetResult } from '../changes/fleet-change.js'
+import { fleetJson, fleetText, throwUntold } from '../changes/fleet-change.js'
 import type { GrantFlags } from '../changes/grant-change.js'
-import { changeGrant, serviceOf } from '../changes/grant-change.js'
+import { changeGrant, fleetFlag, serviceOf } from '../changes/grant-change.js'
 import type { GrantedSources } from '../changes/grant-sources.js'
 import { findSources } from '../changes/grant-sources.js'
 import { logChange } from '../changes/log-change.js'
@@ -27,7 +29,8 @@ or prefix6: see pkctl init.
 Examples:
   pkctl add 192.0.2.7 --for 1h30m
   pkctl add home.example --service ssh --until 18:00 --note 'on call tonight'
-  pkctl add 198.51.100.0/24 --service vpn --until 2030-01-31T12:00Z`
+  pkctl add 198.51.100.0/24 --service vpn --until 2030-01-31T12:00Z
+  pkctl add 192.0.2.7 --service ssh --for 1h --fleet`
 
 export function addCommand(terminal: Terminal): Command {
   const command = new Command('add')
@@ -38,11 +41,12 @@ export function addCommand(terminal: Terminal): Command {
     .option('--for <time>', 'how long: seconds, or 30s, 10m, 1h30m, 2d (default: without a time limit)')
     .option('--until <time>', 'end of access: 18:00 (next time it is 18:00 here), 2030-01-31T18:00 (local) or …Z (UTC)')
     .option('--note <text>', `why, in at most ${longestNote} bytes: kept with the grant, and shown by pkctl list`)
+    .option(...fleetFlag)
     .addHelpText('after', help)
   return withChangeFlags(command).action((text: string, flags: AddFlags) => add(terminal, text, flags))
 }
 
-type AddedGrant = FirewallResult & EarlierGrants & { readonly source: string }
+type AddedGrant = FleetResult<FirewallResult & EarlierGrants> & { readonly source: string }
 
 async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<void> {
   const seconds = secondsOf(flags)
@@ -60,13 +64,17 @@ async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<v
   }
   if (found.host !== null && !flags.json && !flags.dryRun)
     terminal.out(`${found.host} is ${added.map(({ source }) => source).join(' and ')}`)
-  const recordOf = ({ source }: AddedGrant) => ({ action: 'add', service, source, seconds, ...note }) as const
+  // The daemon has a line of what it did itself.
+  const recordOf = ({ source, fleet }: AddedGrant) =>
+    fleet ? undefined : ({ action: 'add', service, source, seconds, ...note } as const)
   const sentence = (grant: AddedGrant) =>
     grant.changed
-      ? `${grantedText(grant.source, service, seconds)}${earlierText(grant, seconds)}`
-      : `${grant.source} may use ${service} already, without a time limit`
+      ? `${grantedText(grant.source, service, seconds)}${earlierText(grant, seconds)}${fleetText(grant.fleet)}`
+      : `${grant.source} may use ${service} already, without a time limit${fleetText(grant.fleet)}`
+  const untold = added.find(({ fleet }) => fleet?.told === false)?.fleet
   if (!flags.json && !flags.dryRun) {
     for (const grant of added) await report(terminal, flags, {}, grant, sentence(grant), recordOf(grant))
+    throwUntold(untold)
     return
   }
   const all = {
@@ -76,7 +84,11 @@ async function add(terminal: Terminal, text: string, flags: AddFlags): Promise<v
   }
   await report(terminal, flags, asJson(found, added, service, seconds), all, added.map(sentence).join('; '), undefined)
   if (flags.dryRun) return
-  for (const grant of added) if (grant.changed) await logChange(flags.socket, sentence(grant), recordOf(grant))
+  for (const grant of added) {
+    const record = recordOf(grant)
+    if (grant.changed && record) await logChange(flags.socket, sentence(grant), record)
+  }
+  throwUntold(untold)
 }
 
 function secondsOf(flags: AddFlags): number | null {
@@ -91,8 +103,9 @@ function asJson({ host }: GrantedSources, added: readonly AddedGrant[], service:
     ...(secondsByKnock === undefined ? {} : { 'seconds-by-knock': secondsByKnock }),
   })
   const [one] = added
-  if (host === null && one) return { service, address: one.source, seconds, ...earlier(one) }
-  return { service, host, seconds, addresses: added.map(grant => ({ address: grant.source, ...earlier(grant) })) }
+  const rest = (grant: AddedGrant) => ({ ...earlier(grant), ...fleetJson(grant.fleet) })
+  if (host === null && one) return { service, address: one.source, seconds, ...rest(one) }
+  return { service, host, seconds, addresses: added.map(grant => ({ address: grant.source, ...rest(grant) })) }
 }
 
 function earlierText({ secondsBefore, secondsByKnock }: EarlierGrants, seconds: number | null): string {

@@ -5,6 +5,7 @@ import type { Terminal } from '../../util/index.js'
 import { defaultSocket, durationText, oneLine, UserError } from '../../util/index.js'
 import { checkServiceName } from '../flags/flag-values.js'
 import { jsonText } from '../output/json-output.js'
+import { listFleet } from '../output/list-fleet.js'
 import { kernelOrDaemon } from '../changes/kernel-or-daemon.js'
 import { portsText, serviceSummary } from '../output/service-text.js'
 
@@ -13,9 +14,14 @@ export function listCommand(terminal: Terminal): Command {
     .description('show services and grants, as they stand in the kernel')
     .argument('[name]', 'only this service')
     .option('--json', 'print one JSON object')
+    .option('--fleet', 'the grants of all servers of the fleet, as this one knows them')
     .option('--socket <path>', 'where the daemon is asked by users without rights to the kernel', defaultSocket)
-    .action(async (name: string | undefined, flags: { json?: boolean; socket: string }) => {
+    .action(async (name: string | undefined, flags: { json?: boolean; fleet?: boolean; socket: string }) => {
       if (name !== undefined) checkServiceName(name)
+      if (flags.fleet) {
+        await listFleet(terminal, name, flags)
+        return
+      }
       const services = await kernelOrDaemon(flags.socket, { request: 'list' }, async () => [
         ...(await realFirewall().services()).values(),
       ])

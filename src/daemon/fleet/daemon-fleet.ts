@@ -4,12 +4,12 @@
  */
 import type { Config, FleetConfig } from '../../config/types.js'
 import type { ClaimResult, KnockClaim, KnockGrantStore, Log, TriggerSchedule } from '../../controller/index.js'
-import type { FleetChange } from '../../fleet/index.js'
+import type { FleetChange, FleetTold } from '../../fleet/index.js'
 import { Claims, EngineClaims, Fleet, RedisEngine } from '../../fleet/index.js'
-import { bitsOf, maskAddress, splitPrefix } from '../../net/index.js'
+import { bitsOf, isLinkLocal, maskAddress, splitPrefix } from '../../net/index.js'
 import type { Firewall, ServiceSpec } from '../../nft/index.js'
 import { fleetComment, grantPrefix, steadySeconds } from '../../nft/index.js'
-import { count } from '../../util/index.js'
+import { count, UserError } from '../../util/index.js'
 
 export type GrantStore = Pick<KnockGrantStore, 'note' | 'end' | 'forget' | 'running' | 'close'>
 
@@ -20,6 +20,15 @@ interface DaemonFleetParts {
   readonly triggers: Pick<TriggerSchedule, 'closed'>
   readonly log: Log
 }
+
+/** A change that a command asks the whole fleet to make. Resolves when the engine has it, or is not waited for any longer. */
+interface Sharing {
+  readonly added: (seconds: number | null) => Promise<FleetTold>
+  readonly deleted: () => Promise<FleetTold>
+}
+
+/** A person waits. */
+const tellMilliseconds = 3000
 
 /** Of more changes than this at once, the log has one line. */
 const mostLines = 20
@@ -112,6 +121,27 @@ export class DaemonFleet {
   /** A command has revoked all that the source had. */
   deleted(service: string, source: string): void {
     this.fleet.revoked(service, source, 'hand')
+  }
+
+  /** Tells the others, be the service shared or not. Throws where nothing of it can be shared. */
+  sharing(service: string, source: string): Sharing {
+    const spec = this.#specs.get(service)
+    if (spec?.singleUse)
+      throw new UserError(`service ${service} has 'single-use', and what one connection uses up cannot be shared`)
+    if (isLinkLocal(splitPrefix(source).address))
+      throw new UserError(`${source} is link-local, and so another machine on each server`)
+    const told = () => this.fleet.told(tellMilliseconds)
+    return {
+      added: seconds => {
+        const until = seconds === null ? Infinity : Date.now() + seconds * 1000
+        this.fleet.granted(service, source, 'hand', until, true)
+        return told()
+      },
+      deleted: () => {
+        this.fleet.revoked(service, source, 'hand', true)
+        return told()
+      },
+    }
   }
 
   async #apply(changes: readonly FleetChange[]): Promise<void> {

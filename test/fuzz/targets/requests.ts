@@ -17,6 +17,7 @@ const seeds = [
   '{"request":"add","service":"ssh","address":"192.0.2.1","seconds":60}',
   '{"request":"add","service":"ssh","address":"2001:db8::1","seconds":null}',
   '{"request":"delete","service":"ssh","address":"192.0.2.1"}',
+  '{"request":"add","service":"ssh","address":"192.0.2.1","seconds":60,"fleet":true}',
   '[]',
   'null',
 ]

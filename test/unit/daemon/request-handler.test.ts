@@ -131,6 +131,21 @@ describe('requests', () => {
     assert.deepEqual(readRequest({ ...ofAll, credential: 'laptop' }), { ...ofAll, credential: 'laptop' })
   })
 
+  it('what the whole fleet is to do is for root, and only where there is a fleet', async () => {
+    const grant = { service: 'ssh', address: '192.0.2.1', fleet: true }
+    for (const request of [
+      readRequest({ request: 'add', seconds: 60, ...grant }),
+      readRequest({ request: 'delete', ...grant }),
+    ]) {
+      assert.equal(isOpenTo(['status', 'list', 'add', 'delete', 'reload'], request), false)
+      const answer = await handle(request, root)
+      assert.match(answer.ok ? '' : (answer.problems[0]?.message ?? ''), /in no fleet/)
+    }
+    for (const fleet of [false, 'edge', null])
+      assert.throws(() => readRequest({ request: 'delete', ...grant, fleet }), { name: 'ValueError' })
+    assert.throws(() => readRequest({ request: 'reload', fleet: true }), { name: 'ValueError' })
+  })
+
   it('a transaction goes to the owner of the table, before the daemon is ready, and only for its own ruleset', async () => {
     const asked: unknown[] = []
     let outcome: boolean | Error = true

@@ -13,7 +13,9 @@ describe('what a server of a fleet tells the others', () => {
     const turns: (() => void)[] = []
     const sending = new Sending({
       ...{ node: 'here', group, epoch: now, now: () => now, onSent: () => undefined },
-      onTrouble: assert.fail,
+      onTrouble: reason => {
+        throw new Error(reason)
+      },
       send: async texts => {
         await new Promise<void>(resolve => turns.push(resolve))
         for (const text of texts) {
