@@ -34,6 +34,7 @@ export default ts.config(
       'src/queue/libraries.ts',
       'src/queue/datagram.ts',
       'src/queue/peer-user.ts',
+      'src/queue/lock-at-once.ts',
       'src/client/native-calls.ts',
     ],
     rules: {
@@ -50,7 +51,7 @@ export default ts.config(
     },
   },
   {
-    files: ['src/queue/libraries.ts', 'src/queue/datagram.ts', 'src/queue/peer-user.ts'],
+    files: ['src/queue/libraries.ts', 'src/queue/datagram.ts', 'src/queue/peer-user.ts', 'src/queue/lock-at-once.ts'],
     rules: { 'no-restricted-imports': 'off' },
   },
   {

@@ -19,7 +19,7 @@ import {
   steadySeconds,
   watchRuleset,
 } from '../nft/index.js'
-import { rulesetQuestions } from '../queue/index.js'
+import { lockAtOnce, rulesetQuestions } from '../queue/index.js'
 import { queueStatistics } from '../queue/statistics.js'
 import { ownerHint, reasonOf, UserError } from '../util/index.js'
 import type { DaemonFleet } from './fleet/daemon-fleet.js'
@@ -98,6 +98,7 @@ async function runConfigured(
     (request, seconds) => {
       metrics?.nftRequest(request, seconds)
     },
+    lockAtOnce,
   )
   const firewall = new Firewall(ruleset)
   const { due, knockGrants } = openStores(config.stateDirectory, log)

@@ -1,5 +1,6 @@
 import type { Execute } from '../util/index.js'
 import { execute, runDirectory, TimeLimitError } from '../util/index.js'
+import type { LockAtOnce } from './lock.js'
 import { rulesetLock, rulesetLockFile } from './lock.js'
 import type { Nft } from './nft.js'
 import { realNft } from './nft.js'
@@ -31,6 +32,7 @@ export function daemonRuleset(
   socket: string,
   onTrouble: OnTrouble,
   onRequest: OnNftRequest,
+  lockAtOnce: LockAtOnce,
 ): { ruleset: RulesetAccess; owner: TableOwner } {
   const run: Execute = async (...call) => {
     try {
@@ -49,17 +51,17 @@ export function daemonRuleset(
       announceOwner(runDirectory, owns ? socket : undefined)
     },
   })
-  return { ruleset: rulesetAccess(timed(owner.nft, onRequest), run, onTrouble), owner }
+  return { ruleset: rulesetAccess(timed(owner.nft, onRequest), run, onTrouble, lockAtOnce), owner }
 }
 
-function rulesetAccess(nft: Nft, run: Execute, onTrouble: OnTrouble): RulesetAccess {
+function rulesetAccess(nft: Nft, run: Execute, onTrouble: OnTrouble, lockAtOnce?: LockAtOnce): RulesetAccess {
   const onWait = (holder: string) => {
     onTrouble(`the lock of the ruleset is not free: ${holder}`)
   }
   return {
     nft: withSharedListing(nft),
     iptablesQueue: realIptablesQueue(run),
-    exclusive: rulesetLock(runDirectory, onWait),
+    exclusive: rulesetLock(runDirectory, onWait, lockAtOnce),
     tableNote: tableNote(rulesetLockFile(runDirectory)),
   }
 }

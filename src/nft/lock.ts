@@ -30,12 +30,15 @@ export class LockError extends Error {
 /** Gets who has the lock, when it is not to be had soon. */
 type OnWait = (holder: string) => void
 
+/** Locks an open file where that needs no waiting; false where it does. */
+export type LockAtOnce = (descriptor: number) => boolean
+
 /**
  * The lock of this network namespace, which has a ruleset of its own: the file in `directory` is named after the number by
  * which the kernel knows it.
  */
-export function rulesetLock(directory: string, onWait?: OnWait): Exclusive {
-  return fileLock(rulesetLockFile(directory), onWait)
+export function rulesetLock(directory: string, onWait?: OnWait, lockAtOnce?: LockAtOnce): Exclusive {
+  return fileLock(rulesetLockFile(directory), onWait, lockAtOnce)
 }
 
 export const rulesetLockFile = (directory: string): string => path.join(directory, `ruleset-${rulesetNumber()}.lock`)
@@ -43,9 +46,10 @@ export const rulesetLockFile = (directory: string): string => path.join(director
 /** The number of this network namespace. */
 export const rulesetNumber = (): string => /\d+/.exec(fs.readlinkSync('/proc/self/ns/net'))?.[0] ?? ''
 
-export function fileLock(file: string, onWait?: OnWait): Exclusive {
+/** Without `lockAtOnce`, flock(1) locks also what is free. */
+export function fileLock(file: string, onWait?: OnWait, lockAtOnce?: LockAtOnce): Exclusive {
   return async (work, seconds = waitSeconds) => {
-    const release = await acquire(file, seconds, onWait)
+    const release = await acquire(file, seconds, onWait, lockAtOnce)
     try {
       return await work()
     } finally {
@@ -54,13 +58,18 @@ export function fileLock(file: string, onWait?: OnWait): Exclusive {
   }
 }
 
-async function acquire(file: string, seconds: number, onWait: OnWait | undefined): Promise<() => void> {
+async function acquire(
+  file: string,
+  seconds: number,
+  onWait: OnWait | undefined,
+  lockAtOnce: LockAtOnce | undefined,
+): Promise<() => void> {
   const opened = openLock(file)
   if (opened === undefined) return () => undefined
   const { descriptor, isNew } = opened
   const late = setTimeout(() => onWait?.(holder(descriptor)), patienceMilliseconds)
   try {
-    await lock(descriptor, file, seconds)
+    if (!lockAtOnce?.(descriptor)) await lock(descriptor, file, seconds)
   } catch (error) {
     fs.closeSync(descriptor)
     throw error

@@ -1,5 +1,6 @@
 /** NFQUEUE and the packets that come through it. */
 export { sendToSocket } from './datagram.js'
+export { lockAtOnce } from './lock-at-once.js'
 export { answerMadeUp } from './made-up-packet.js'
 export { endProcess, isClockSynchronised, openLibraries } from './libraries.js'
 export type { Batch, HeldAnswer } from './nfqueue.js'

@@ -73,6 +73,20 @@ describe('fileLock', () => {
     await held
   })
 
+  it('starts no process for a lock that can be had at once, and waits with flock(1) for another', async () => {
+    const saved = process.env['PATH']
+    process.env['PATH'] = directory
+    try {
+      assert.equal(await fileLock(file, undefined, () => true)(() => Promise.resolve('done')), 'done')
+      await assert.rejects(
+        fileLock(file, undefined, () => false)(() => assert.fail('it ran'), 1),
+        /no flock program/,
+      )
+    } finally {
+      process.env['PATH'] = saved
+    }
+  })
+
   for (const content of ['', 'x'.repeat(200), '\u001b[31m 1 2026-01-01T00:00:00Z\n', 'pkctl x\n']) {
     it(`repeats nothing else that the file says: ${JSON.stringify(content.slice(0, 20))}`, async () => {
       const other = path.join(directory, 'other.lock')
