@@ -9,12 +9,18 @@ import type { Config } from './types.js'
 /** The unit makes them, and lets the daemon write nowhere else unless a drop-in has more. */
 const ownDirectories = { state: defaultStateDirectory, log: logDirectory, socket: runDirectory } as const
 
+type StatOf = (file: string) => Pick<fs.Stats, 'mode' | 'uid' | 'gid'>
+
+/** Every directory above the file, from the root on. */
+export const directoriesAbove = (file: string): string[] => [
+  ...new Set(file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')),
+]
+
 /** The first directory above the file that the user cannot pass; or the file, if the user has none of the right to it. */
-function hiddenFrom(user: DaemonUser, file: string, right: number): string | undefined {
-  const directories = file.split('/').map((_, i, parts) => parts.slice(0, i).join('/') || '/')
-  const components = [...new Set(directories)].map(component => ({ component, bit: 0o1 }))
+function hiddenFrom(user: DaemonUser, file: string, right: number, statOf: StatOf = fs.statSync): string | undefined {
+  const components = directoriesAbove(file).map(component => ({ component, bit: 0o1 }))
   return [...components, { component: file, bit: right }].find(({ component, bit }) => {
-    const { mode, uid, gid } = fs.statSync(component)
+    const { mode, uid, gid } = statOf(component)
     const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
     return ((mode >> shift) & bit) !== bit
   })?.component
@@ -44,34 +50,26 @@ export function hiddenFiles(files: Iterable<string>): HiddenFile[] {
   const user = daemonUser()
   if (!user) return []
   const places = new Set([...files].flatMap(name => realPath(name) ?? []))
-  const hidden = [...places].flatMap(file => {
-    const shut = hiddenFrom(user, file, 0o4)
-    return shut === undefined ? [] : [{ path: file, shut, advice: accessAdvice(shut, file) }]
-  })
-  return [...new Map(hidden.map(one => [one.advice, one])).values()]
+  return eachOnce([...places].flatMap(file => hiddenFile(user, file) ?? []))
 }
 
-/** Whether root, who asks, can read the file and the service cannot. */
-export function isHidden(file: string): boolean {
-  return process.geteuid?.() === 0 && hiddenFiles([file]).length > 0
+/** Undefined where the user can read the file, which has no link on the way. `statOf` gives what is known of it. */
+export function hiddenFile(user: DaemonUser, file: string, statOf: StatOf = fs.statSync): HiddenFile | undefined {
+  const shut = hiddenFrom(user, file, 0o4, statOf)
+  return shut === undefined ? undefined : { path: file, shut, advice: accessAdvice(shut, file) }
 }
 
-/**
- * Files of users' keys that the service reads when it runs. Those in home directories are left out: a home may be on a file
- * system that does not answer, and what closes ports does not wait for it.
- */
-export function keyFiles({ credentials }: Pick<Config, 'credentials'>): string[] {
-  const enabled = credentials.flatMap(one => (one.type === 'ssh' && one.enabled ? [one] : []))
-  const files = enabled.flatMap(one => [...one.authorizedKeys, ...one.caKeys, ...one.revokedKeys])
-  return files.filter(({ user }) => user === null).map(file => file.path)
-}
+/** One of those for which the same has to be done. */
+export const eachOnce = (hidden: readonly HiddenFile[]): HiddenFile[] => [
+  ...new Map(hidden.map(one => [one.advice, one])).values(),
+]
 
 /**
  * How the service gets to read the file. Directories elsewhere, such as the home of root, stay shut: for the sake of one
  * file, the group would get into all that is in them.
  */
 function accessAdvice(shut: string, file: string): string {
-  const isDirectory = fs.statSync(shut).isDirectory()
+  const isDirectory = shut !== file
   if (!isDirectory || shut === configDirectory || shut.startsWith(`${configDirectory}/`))
     return `chgrp pkctl ${shut}; chmod ${isDirectory ? 'g+x' : 'g+r'} ${shut}`
   const into = /\.ya?ml$/.test(file) ? configDirectory : `${configDirectory}/keys`

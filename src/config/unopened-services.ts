@@ -1,6 +1,6 @@
 /**
  * Services that are closed and that no knock opens, although credentials say so: what each of these needs is not there. Files in
- * home directories count as good and are not read, because a home may be on a file system that does not answer. Others can have
+ * home directories that the service can read count as good and are not read, because a home may be on a file system that does not answer. Others can have
  * very many keys: each file is read once, in slices, because the daemon grants access meanwhile.
  */
 import * as os from 'node:os'
@@ -45,7 +45,7 @@ function hostAddresses(): string[] | null {
  */
 export async function unopenedServices(
   config: Pick<Config, 'services' | 'credentials'>,
-  isHidden: (file: string) => boolean = () => false,
+  isHidden: (file: KeyPath) => boolean = () => false,
   machine: Machine = { interfaces: hostInterfaces(), addresses: hostAddresses() },
 ): Promise<string[]> {
   let timer: NodeJS.Timeout | undefined
@@ -132,13 +132,15 @@ class KeysOfFiles {
   readonly #revocations = new Map<string, Promise<Revocations>>()
   readonly #opened = new Map<SshCredential, Promise<ReadonlySet<string>>>()
 
-  constructor(readonly isHidden: (file: string) => boolean) {}
+  constructor(readonly isHidden: (file: KeyPath) => boolean) {}
 
   /** Whether a key that counts opens the service. */
   async open(credential: SshCredential, service: string): Promise<boolean> {
     const { authorizedKeys, caKeys, revokedKeys } = credential
-    if ([...authorizedKeys, ...caKeys, ...revokedKeys].some(({ user }) => user !== null)) return true
     // Without its list of revoked keys, no key counts.
+    if (revokedKeys.some(this.isHidden)) return false
+    const keys = [...authorizedKeys, ...caKeys].filter(file => !this.isHidden(file))
+    if ([...keys, ...revokedKeys].some(({ user }) => user !== null)) return true
     const opened = once(this.#opened, credential, () => this.#openedBy(credential).catch(() => new Set<string>()))
     return (await opened).has(service)
   }
@@ -172,7 +174,7 @@ class KeysOfFiles {
   /** Undefined where it does not count. */
   #contentOf(file: KeyPath): Promise<Buffer | undefined> {
     return once(this.#contents, file.path, async () => {
-      if (this.isHidden(file.path)) return undefined
+      if (this.isHidden(file)) return undefined
       const content = (await readKeyFile(file, this.#daemon))?.content
       return content instanceof Buffer ? content : undefined
     })

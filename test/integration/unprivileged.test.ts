@@ -14,6 +14,8 @@ import { client4, Lab, lockFile, server4, stranger4 } from '../support/lab.js'
 
 const uid = 64_242
 const gid = 64_243
+/** Of users with home directories. */
+const firstUid = 61_001
 const unprivileged = [
   'setpriv',
   `--reuid=${uid}`,
@@ -310,6 +312,56 @@ describe('the daemon as a user of its own', () => {
     assert.match(daemon.output, /no credential that opens it can be used now: people[^]*listening on queue/)
     assert.match(daemon.output, /keys\/people cannot be read: permission denied/)
     assert.equal(await daemon.stop(), 0)
+  })
+
+  it('cannot read keys in a home directory: check, apply, close and doctor say so, and wait for no home', async () => {
+    const home = path.join(lab.directory, 'home')
+    const keys = lab.file('home/keys', fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8'), 0o644)
+    fs.chownSync(home, firstUid, firstUid)
+    fs.chownSync(keys, firstUid, firstUid)
+    fs.appendFileSync(
+      path.join(lab.directory, 'passwd'),
+      `una:x:${firstUid}:${firstUid}::${home}:/bin/sh\ndora:x:${firstUid + 1}:${firstUid + 1}::/run/silent:/bin/sh\n`,
+    )
+    await must(inside([process.execPath, pkctl, 'keygen', '--server']))
+    const settings = fs.readFileSync(config, 'utf8')
+    const people = (files: string) =>
+      settings.replace(/laptop: .* \} \}/, `people: { type: ssh, authorized-keys: [${files}], opens: [ssh] } }`)
+    const commands = [
+      ['check', '--config', config],
+      ['apply', config, '--dry-run'],
+      ['close', '--config', config, '--dry-run'],
+    ]
+    fs.writeFileSync(config, people('~una/keys'))
+    for (const [mode, isShut] of [
+      [0o700, true],
+      [0o711, false],
+    ] as const) {
+      fs.chmodSync(home, mode)
+      for (const args of commands) {
+        const { stderr } = await asRoot(...args)
+        const said = /cannot read \S+\/home; install -g pkctl -m 640 \S+\/home\/keys \/etc\/pkctl\/keys\//
+        assert.equal(said.test(stderr), isShut, `${args[0]}: ${stderr}`)
+        const none = 'services.ssh: no credential that opens it can be used now: people'
+        assert.equal(stderr.includes(none), isShut, `${args[0]}: ${stderr}`)
+      }
+      const { stdout } = await asRoot('doctor', '--config', config, '--json')
+      assert.equal(/"path-unreadable","level":"error","message":"pkctld, .* \S+\/home"/.test(stdout), isShut, stdout)
+    }
+
+    if (!fs.existsSync('/dev/fuse')) return
+    // What this file system is asked for waits until the descriptor is closed: no process answers.
+    const mount = 'mount -i -t fuse -o fd=3,rootmode=40755,user_id=0,group_id=0 silent /run/silent'
+    const silent = lab.start(
+      'server',
+      inside(['sh', '-ec', `mkdir /run/silent; exec 3<>/dev/fuse; ${mount}; echo ready; exec sleep infinity`]),
+    )
+    await silent.says(/ready/)
+    fs.writeFileSync(config, people('~dora/keys'))
+    for (const [command = '', ...args] of commands.slice(1)) {
+      const { status, stderr } = await asRoot(command, ...args)
+      assert.deepEqual([status, stderr], [0, ''], command)
+    }
   })
 
   it('starts without the log file that it cannot open, and says so; check says it before', async () => {

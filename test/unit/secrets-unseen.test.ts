@@ -184,7 +184,7 @@ describe('no message shows a secret', () => {
       const layout = Object.values(layouts)[i % 8] as (typeof layouts)[string]
       write('pkctl.yaml', `${start}  a:\n    type: pkd\n${layout(key, 'key')}    no: 1\n`)
       const answer = await handle({ request: 'reload' }, { via: 'root' })
-      const facts = { ...healthy, configuration: configurationFacts(file, () => undefined) }
+      const facts = { ...healthy, configuration: await configurationFacts(file, () => undefined) }
       const request = await ask(socket, { request: key, ...(i % 2 === 0 ? { address: key } : {}) })
       assertUnseen(key, 'reload', JSON.stringify([answer, said.splice(0), checkAll(facts, '0.1.0'), request]))
     }

@@ -1,6 +1,6 @@
 /** Before ports close: by which services no knock will get anyone in. */
 import type { HiddenFile, UnwritablePath } from '../../config/index.js'
-import { hiddenFiles, isHidden, keyFiles, unopenedServices, unwritablePaths } from '../../config/index.js'
+import { eachOnce, hiddenFiles, hiddenKeys, unopenedServices, unwritablePaths } from '../../config/index.js'
 import type { Config } from '../../config/types.js'
 import type { Terminal } from '../../util/index.js'
 
@@ -13,15 +13,16 @@ export async function warnOfUnopenedServices(
   config: Config,
   files: readonly string[],
 ): Promise<void> {
-  for (const warning of accessWarnings(config, files)) terminal.warn(warning)
+  const { files: keys, isHidden } = await hiddenKeys(config)
+  for (const warning of accessWarnings(config, files, keys)) terminal.warn(warning)
   for (const warning of await unopenedServices(config, isHidden)) terminal.warn(warning)
 }
 
-function accessWarnings(config: Config, files: readonly string[]): string[] {
+function accessWarnings(config: Config, files: readonly string[], keys: readonly HiddenFile[]): string[] {
   if (process.geteuid?.() !== 0) return []
   try {
     const fatal = unwritablePaths(config).filter(({ isFatal }) => isFatal)
-    return [...hiddenFiles([...files, ...keyFiles(config)]).map(hiddenText), ...fatal.map(unwritableText)]
+    return [...eachOnce([...hiddenFiles(files), ...keys]).map(hiddenText), ...fatal.map(unwritableText)]
   } catch {
     return []
   }

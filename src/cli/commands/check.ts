@@ -5,9 +5,9 @@ import { hostInterfaces } from '../../net/index.js'
 import {
   configJsonSchema,
   daemonUser,
+  eachOnce,
   hiddenFiles,
-  isHidden,
-  keyFiles,
+  hiddenKeys,
   loadConfig,
   notingReader,
   unopenedServices,
@@ -37,14 +37,14 @@ export function checkCommand(terminal: Terminal): Command {
       const daemon = (process.geteuid?.() === 0 ? daemonUser()?.uid : process.geteuid?.()) ?? 0
       for (const credential of config.credentials) {
         if (credential.type !== 'ssh') continue
-        const { lines, problems, files: read } = await keyList(credential, daemon)
-        files.push(...read)
+        const { lines, problems } = await keyList(credential, daemon)
         for (const problem of problems) terminal.warn(`credentials.${credential.name}: ${problem}`)
         for (const line of lines) terminal.out(line)
       }
       for (const line of keyFingerprints(config.credentials)) terminal.out(line)
+      const { files: keys, isHidden } = await hiddenKeys(config)
       if (process.geteuid?.() === 0) {
-        for (const hidden of hiddenFiles([...files, ...keyFiles(config)])) terminal.warn(hiddenText(hidden))
+        for (const hidden of eachOnce([...hiddenFiles(files), ...keys])) terminal.warn(hiddenText(hidden))
         for (const unwritable of unwritablePaths(config)) terminal.warn(unwritableText(unwritable))
       }
       for (const warning of await unopenedServices(config, isHidden)) terminal.warn(warning)

@@ -1,6 +1,6 @@
 /** Who may open what, and until when: the keys of credentials of type ssh, as `pkctl check` prints them. */
 import type { SshCredential } from '../../config/index.js'
-import { locateKeyFile, readKeyFile } from '../../config/index.js'
+import { readKeyFile } from '../../config/index.js'
 import type { AuthorizedKey, Revocations } from '../../knock/openssh/index.js'
 import { parseAuthorizedKeys, parseRevocations, SshFormatError } from '../../knock/openssh/index.js'
 import { durationText, oneLine } from '../../util/index.js'
@@ -9,21 +9,17 @@ interface KeyList {
   readonly lines: readonly string[]
   /** What does not count, and why. */
   readonly problems: readonly string[]
-  /** The files that were read. */
-  readonly files: readonly string[]
 }
 
 /** `daemon`: the user id of the daemon. */
 export async function keyList(credential: SshCredential, daemon: number): Promise<KeyList> {
   const { name, closes, authorizedKeys, caKeys, revokedKeys } = credential
   const opens = closes.length > 0 ? closes.map(service => `closes ${service}`) : credential.opens
-  const [lines, problems, files]: [string[], string[], string[]] = [[], [], []]
+  const [lines, problems]: [string[], string[]] = [[], []]
   const contentOf = async (file: SshCredential['caKeys'][number]): Promise<Buffer | undefined> => {
     const content = (await readKeyFile(file, daemon))?.content
     if (typeof content === 'string') problems.push(content)
-    if (!(content instanceof Buffer)) return undefined
-    files.push(await locateKeyFile(file))
-    return content
+    return content instanceof Buffer ? content : undefined
   }
   const revocations: Revocations[] = []
   for (const file of revokedKeys) {
@@ -49,7 +45,7 @@ export async function keyList(credential: SshCredential, daemon: number): Promis
       lines.push(`${name}: ${rightsText(entry, opens, isAuthority || entry.isCertAuthority, isRevoked)}`)
     }
   }
-  return { lines, problems, files }
+  return { lines, problems }
 }
 
 function rightsText(entry: AuthorizedKey, opens: readonly string[], isAuthority: boolean, isRevoked: boolean): string {

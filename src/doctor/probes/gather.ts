@@ -19,7 +19,7 @@ const root = 0
 /** `socket` instead of the one that the configuration names. */
 export async function gatherFacts(file: string, socket: string | undefined): Promise<Facts> {
   const { entries, note } = notebook()
-  const configuration = configurationFacts(file, note)
+  const configuration = await configurationFacts(file, note)
   const { config } = configuration
   const at = socket ?? config?.socket.path ?? defaultSocket
   const [machine, daemon, kernel] = await Promise.all([

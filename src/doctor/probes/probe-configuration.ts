@@ -4,8 +4,9 @@ import path from 'node:path'
 import { ConfigError, Findings, formatPosition } from '../../config/config-error.js'
 import type { SourceFile } from '../../config/index.js'
 import {
+  eachOnce,
   hiddenFiles,
-  keyFiles,
+  hiddenKeys,
   isMapping,
   loadConfig,
   nodeReader,
@@ -22,7 +23,7 @@ import type { ConfigurationFacts, FileFacts } from '../facts.js'
 import type { NotSeen } from './not-inspected.js'
 import { fileFacts } from './probe-file.js'
 
-export function configurationFacts(given: string, notSeen: NotSeen): ConfigurationFacts {
+export async function configurationFacts(given: string, notSeen: NotSeen): Promise<ConfigurationFacts> {
   const file = path.resolve(given)
   const nothing = {
     file,
@@ -45,7 +46,8 @@ export function configurationFacts(given: string, notSeen: NotSeen): Configurati
   try {
     const files: string[] = []
     const { config } = loadConfig(file, notingReader(files))
-    const hidden = () => hiddenFiles([...files, ...keyFiles(config)])
+    const keys = await hiddenKeys(config)
+    const hidden = () => eachOnce([...hiddenFiles(files), ...keys.files])
     const access = process.geteuid?.() === 0 ? { unwritable: unwritablePaths(config), hidden: hidden() } : {}
     return { ...nothing, config, changedAt, oneTime: oneTimeLines(config, notSeen), ...access }
   } catch (error) {

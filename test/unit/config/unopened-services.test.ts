@@ -8,6 +8,7 @@ import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { ensureServerIdentity } from '../../../src/cli/server/server-key-file.js'
 import { loadConfig } from '../../../src/config/index.js'
+import type { KeyPath } from '../../../src/config/credentials/any-credential.js'
 import { unopenedServices } from '../../../src/config/unopened-services.js'
 
 const key = fs.readFileSync('test/vectors/openssh/ed25519.pub', 'utf8')
@@ -26,7 +27,7 @@ describe('the ways into a service', () => {
   async function warnings(
     credentials: Record<string, object>,
     service: object = { port: 22 },
-    isHidden?: (file: string) => boolean,
+    isHidden?: (file: KeyPath) => boolean,
   ): Promise<string[]> {
     write(
       'pkctl.yaml',
@@ -74,9 +75,13 @@ describe('the ways into a service', () => {
 
   it('are none where the service cannot read the file of keys that root can', async () => {
     write('keys', key)
-    const hidden = (file: string) => file === path.join(directory, 'keys')
+    const hidden = (file: KeyPath) => file.path === path.join(directory, 'keys')
     const none = useless('people (no key in its files opens it)')
     assert.deepEqual(await warnings({ people: people() }, { port: 22 }, hidden), none)
+    const atHome = { people: people({ 'authorized-keys': ['~una/keys', '~dora/keys'] }) }
+    const ofUsers = (users: readonly string[]) => (file: KeyPath) => users.includes(file.user ?? '')
+    assert.deepEqual(await warnings(atHome, { port: 22 }, ofUsers(['una'])), [])
+    assert.deepEqual(await warnings(atHome, { port: 22 }, ofUsers(['una', 'dora'])), none)
   })
 
   it('are looked for without a pause of the daemon, also among very many keys', async () => {
