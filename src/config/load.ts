@@ -47,11 +47,11 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   warnOfTails(credentials, context)
   warnOfUnopened(services, credentials, context)
   warnOfReadableConfig(context, [...secretOptions, secretNotifyOption])
+  const marks = settings && marksFor(settings.marks, credentials, services, context)
 
-  if (findings.problems.length > 0 || settings === undefined) {
+  if (findings.problems.length > 0 || settings === undefined || marks === undefined) {
     throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })
   }
-  const marks = marksFor(settings.marks, credentials, context)
   return {
     config: { file: path.resolve(file), ...settings, marks, services, credentials },
     warnings: findings.warnings,

@@ -58,6 +58,28 @@ describe('loadConfig: what it gives', () => {
       /credentials: they have 32 different .* Calico, Cilium and Tailscale use these bits, too/,
     )
     assert.deepEqual(loaded(32, { marks: 'marks: {mask: 0xff00}' }), { mask: 0xff00, warnings: [] })
+    assert.deepEqual(loaded(63, { marks: 'marks: {mask: 0xff00}' }), { mask: 0xff00, warnings: [] })
+  })
+
+  it('refuses more kinds of grants than the mask has room for', () => {
+    const problems = (count: number, { marks = '', more = '' } = {}) => {
+      const window = (i: number) => `window: ${i + 1}`
+      const all = Array.from(
+        { length: count },
+        (_, i) => `c${i}: {type: pkd, tag: T${i}, key: k, opens: [s], ${window(i)}}`,
+      )
+      return problemsOf(`${marks}\nservices: {s: {port: 1}, t: {port: 2}}\ncredentials: {${[...all, more].join(', ')}}`)
+    }
+    const marks = 'marks: {mask: 0xff}'
+    assert.match(
+      only(problems(64, { marks })),
+      /:1:15: marks\.mask: the mask 0xff has room for 63 different sets of services and windows, and the credentials have 64 \(use a mask of more bits, or /,
+    )
+    const opens = 'opens: [t]'
+    const sequence = `type: sequence, sequence: [1, 2, 3], ${opens}`
+    const rotating = `type: rotating, open-secret: a, close-secret: b, range: 1-9, ${opens}`
+    assert.deepEqual(problems(62, { marks, more: `x: {${sequence}}, y: {${sequence}, enabled: false, window: 7}` }), [])
+    assert.equal(problems(62, { marks, more: `x: {${rotating}}` }).length, 1, 'which has a sequence to close')
   })
 
   it('reads every setting', () => {
