@@ -8,6 +8,7 @@ export type { KeyPath, KnockRate, PacketKnockCredential, SshCredential } from '.
 export { cutSecrets, quoteWhole, verbatimValues } from './cut-secrets.js'
 export type { KeyFile } from './read-trusted-key-file.js'
 export { locateKeyFile, readKeyFile } from './read-trusted-key-file.js'
+export { configuredSocket, socketIn } from './configured-paths.js'
 export { loadConfig } from './load.js'
 export { loadConfigInForce, servicesInForce } from './load-in-force.js'
 export type { OneTimeLine } from './one-time-file.js'

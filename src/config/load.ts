@@ -19,6 +19,7 @@ import { startOf } from './positions.js'
 import { readSources } from './read-sources.js'
 import type { ConfigReader } from './reader.js'
 import { nodeReader } from './reader.js'
+import { stateDirectoryIn } from './configured-paths.js'
 import { marksFor } from './default-mask.js'
 import { mappingSections } from './schema.js'
 import { warnOfReadableConfig } from './secrets.js'
@@ -50,7 +51,9 @@ export function loadConfig(file: string, reader: ConfigReader = nodeReader): Loa
   const marks = settings && marksFor(settings.marks, credentials, services, context)
 
   if (findings.problems.length > 0 || settings === undefined || marks === undefined) {
-    throw new ConfigError([...findings.problems].sort(byPosition(file)), { services, ...settings })
+    const stateDirectory = settings?.stateDirectory ?? stateDirectoryIn(merged)
+    const readable = { services, ...(stateDirectory !== undefined && { stateDirectory }) }
+    throw new ConfigError([...findings.problems].sort(byPosition(file)), readable)
   }
   return {
     config: { file: path.resolve(file), ...settings, marks, services, credentials },

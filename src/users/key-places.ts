@@ -3,8 +3,8 @@
  * can be added before the files exist.
  */
 import * as path from 'node:path'
-import { isMapping, readMerged } from '../config/index.js'
-import { defaultSocket, quote, UserError } from '../util/index.js'
+import { isMapping, readMerged, socketIn } from '../config/index.js'
+import { quote, UserError } from '../util/index.js'
 
 export interface KeyPlace {
   /** The name of the credential. */
@@ -36,7 +36,7 @@ export function keyPlaces(config: string): KeyPlace[] {
   const merged = readMerged(config)
   const { value } = merged
   const credentials = isMapping(value['credentials']) ? Object.entries(value['credentials']) : []
-  const socket = socketIn(value['socket'])
+  const socket = socketIn(merged)
   return credentials.flatMap(([credential, options]) => {
     if (!isMapping(options) || options['type'] !== 'ssh') return []
     const filesOf = (option: string) => {
@@ -55,9 +55,6 @@ function homeFile(written: string): HomeFile[] {
   const [, user, below] = /^~([^/]+)\/(.+)$/.exec(written) ?? []
   return user !== undefined && below !== undefined ? [{ written, user, path: below }] : []
 }
-
-const socketIn = (value: unknown): string =>
-  isMapping(value) && typeof value['path'] === 'string' ? value['path'] : defaultSocket
 
 const listOf = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter((each): each is string => typeof each === 'string')

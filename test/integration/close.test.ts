@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { sleep, until } from '../support/commands.js'
+import { pkctl, sleep, until } from '../support/commands.js'
 import { client4, Lab, server4 } from '../support/lab.js'
 
 describe('pkctl close', () => {
@@ -68,6 +68,18 @@ describe('pkctl close', () => {
     }
   })
 
+  it('asks the daemon at the socket that the configuration names, also when the rest of it is broken', async () => {
+    const daemon = await lab.daemon(lab.config('services: { ssh: { port: 22 } }'))
+    const closeWithout = (config: string) => lab.on([process.execPath, pkctl, 'close', '--config', config])
+    const config = lab.config('services: { ssh: { port: 22 }, web: { port: 80 } }')
+    assert.equal((await closeWithout(config)).status, 0)
+    await daemon.says(/closed: ssh \(22\/tcp\), web \(80\/tcp\)/)
+    const broken = 'queue: { number: x }\nservices: { ssh: { port: 22 }, dns: { port: 53, protocol: udp } }'
+    fs.rmSync(kept())
+    assert.equal((await closeWithout(lab.config(broken))).status, 0)
+    await daemon.says(/closed: ssh \(22\/tcp\), dns \(53\/udp\)/)
+  })
+
   it('with --dry-run only says what it would do, with --json one object', async () => {
     const config = lab.config('services: { ssh: { port: 22 } }')
     assert.match((await close(config, '--dry-run')).stdout, /^\{"nftables": \[/)
@@ -115,6 +127,18 @@ describe('pkctl close', () => {
     const { stdout } = await close(write('ssh: { port: 22 }, web: { port: eighty }'))
     assert.equal(stdout, 'closed: ssh (22/tcp), web (80/tcp)\n')
     assert.deepEqual(await ports(22, 80), ['22 timeout', '80 timeout'])
+  })
+
+  it('finds it also when an option beside the services is broken', async () => {
+    const state = lab.file('state2/services.json', '')
+    const daemon = await lab.daemon(lab.config('services: { ssh: { port: 22 }, web: { port: 80 } }'))
+    assert.equal(await daemon.stop(), 0)
+    fs.copyFileSync(kept(), state)
+    fs.rmSync(kept())
+    const config = lab.config('queue: { number: x }\nservices: { ssh: { port: 22 } }')
+    fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('/state', '/state2'))
+    const { stdout } = await close(config)
+    assert.match(stdout, /closed: ssh \(22\/tcp\), web \(80\/tcp\)/)
   })
 
   for (const [name, damaged] of [

@@ -47,6 +47,9 @@ describe('a saved ruleset with the table of pkctl', () => {
     const how = flushes ? 'that flushes first' : 'after a flush'
     it(`gives no access after pkctl close, ${how}`, async () => {
       await load(await saved(), flushes)
+      const { stderr } = await lab.pkctl('close', '--config', config, '--dry-run')
+      assert.match(stderr, /2 grants of a table that .*, would be removed/)
+      assert.deepEqual(await opens(22), ['open'], 'nothing was changed')
       assert.match(await close(), warning)
       assert.deepEqual(await opens(22, 2222), ['timeout', 'timeout'])
       await grant()

@@ -14,11 +14,21 @@ export interface ChangeFlags {
 }
 
 export function withChangeFlags(command: Command): Command {
-  return command
+  return withOutputFlags(command).option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
+}
+
+/** For a command that reads a configuration, which names the socket. */
+export function withConfiguredChangeFlags(command: Command): Command {
+  return withOutputFlags(command).option(
+    '--socket <path>',
+    'socket of the daemon to notify, if it runs (default: from the file)',
+  )
+}
+
+const withOutputFlags = (command: Command): Command =>
+  command
     .option('--dry-run', 'print the nft transaction and change nothing')
     .option('--json', 'print {"changed": …} and the result as one JSON object')
-    .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
-}
 
 /** Prints the outcome, the transaction of a dry run, JSON, or a sentence, and leaves a line in the log about a change. */
 export async function report(

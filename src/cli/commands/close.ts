@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { ConfigError } from '../../config/config-error.js'
-import { loadConfig, notingReader, servicesInForce } from '../../config/index.js'
+import { configuredSocket, loadConfig, notingReader, servicesInForce } from '../../config/index.js'
 import { savedServices, saveServices } from '../../controller/ruleset/saved-services.js'
 import { problemsOf } from '../../daemon/error-messages.js'
 import type { ChangeResult, FirewallResult, Firewall, ServiceSpec } from '../../nft/index.js'
@@ -8,7 +8,7 @@ import { foreignGrantsWarning, realFirewall } from '../../nft/index.js'
 import type { Terminal } from '../../util/index.js'
 import { defaultConfig, defaultStateDirectory, isAnswering, UserError } from '../../util/index.js'
 import type { ChangeFlags } from '../changes/change.js'
-import { report, tellDaemon, withChangeFlags } from '../changes/change.js'
+import { report, tellDaemon, withConfiguredChangeFlags } from '../changes/change.js'
 import { warnOfUnopenedServices } from '../changes/warn-of-unopened.js'
 import { portsText } from '../output/service-text.js'
 
@@ -23,7 +23,8 @@ export function closeCommand(terminal: Terminal): Command {
     .description('close the ports of the configuration without the daemon, as at boot')
     .option('--config <file>', 'configuration', defaultConfig)
     .addHelpText('after', help)
-  return withChangeFlags(command).action(async (flags: ChangeFlags & { config: string }) => {
+  return withConfiguredChangeFlags(command).action(async (given: CloseFlags) => {
+    const flags = { ...given, socket: given.socket ?? configuredSocket(given.config) }
     const { services: wanted, stateDirectory } = await servicesToClose(flags.config, terminal)
     const { services, warnings } = servicesInForce(wanted, flags.config)
     for (const warning of warnings) terminal.warn(warning)
@@ -37,6 +38,11 @@ export function closeCommand(terminal: Terminal): Command {
     const said = closed.length > 0 ? sentence : 'there are no services'
     await report(terminal, flags, { services: names }, change, said, { action: 'close', services: names })
   })
+}
+
+interface CloseFlags extends Omit<ChangeFlags, 'socket'> {
+  readonly config: string
+  readonly socket?: string
 }
 
 interface ServicesToClose {
@@ -74,7 +80,7 @@ async function closeAll(
   takeOver: boolean,
 ): Promise<{ change: FirewallResult; closed: readonly ServiceSpec[] }> {
   const tell = (change: ChangeResult) => {
-    if (change.removed > 0 && !firewall.dryRun) terminal.warn(foreignGrantsWarning(change.removed))
+    if (change.removed > 0) terminal.warn(foreignGrantsWarning(change.removed, firewall.dryRun))
     return change
   }
   try {

@@ -1,13 +1,14 @@
 import { Command } from 'commander'
+import { configuredSocket } from '../../config/index.js'
 import { confirm, confirmOutlived } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { ask, defaultConfig, defaultSocket, durationText, oneLine } from '../../util/index.js'
+import { ask, defaultConfig, durationText, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
 
-interface Flags {
+interface GivenFlags {
   readonly config: string
-  readonly socket: string
+  readonly socket?: string
   readonly json?: boolean
 }
 
@@ -19,9 +20,10 @@ export function confirmCommand(terminal: Terminal): Command {
       'configuration file; needed only if the machine restarted while a change waited',
       defaultConfig,
     )
-    .option('--socket <path>', 'socket of the daemon, which applies such a change', defaultSocket)
+    .option('--socket <path>', 'socket of the daemon, which applies such a change (default: from the file)')
     .option('--json', 'print one JSON object')
-    .action(async (flags: Flags) => {
+    .action(async (given: GivenFlags) => {
+      const flags = { ...given, socket: given.socket ?? configuredSocket(given.config) }
       const outlived = await confirmOutlived(flags.config)
       if (outlived !== undefined) {
         // Also where the process was only killed: it may have rolled the services back before.
@@ -47,7 +49,7 @@ const keptText = {
 }
 
 /** The daemon makes the services as the configuration says. Without it, `pkctl apply` does. */
-async function makeNow(terminal: Terminal, { config, socket }: Flags): Promise<void> {
+async function makeNow(terminal: Terminal, { config, socket }: { config: string; socket: string }): Promise<void> {
   const answer = await ask(socket, { request: 'reload' }).catch(() => undefined)
   if (answer?.ok) return
   terminal.warn('pkctld has not applied the change')

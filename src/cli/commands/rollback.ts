@@ -1,8 +1,9 @@
 import { Command } from 'commander'
+import { configuredSocket } from '../../config/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { rollBackLeft, rollBackNow, rollBackOutlived } from '../../safety/index.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultSocket, oneLine } from '../../util/index.js'
+import { defaultConfig, oneLine } from '../../util/index.js'
 import { jsonText } from '../output/json-output.js'
 import { logChange } from '../changes/log-change.js'
 
@@ -14,9 +15,10 @@ export function rollbackCommand(terminal: Terminal): Command {
       'configuration file; needed only if the machine restarted while a change waited',
       defaultConfig,
     )
-    .option('--socket <path>', 'socket of the daemon to notify, if it runs', defaultSocket)
+    .option('--socket <path>', 'socket of the daemon to notify, if it runs (default: from the file)')
     .option('--json', 'print one JSON object')
-    .action(async (flags: { config: string; socket: string; json?: boolean }) => {
+    .action(async (given: { config: string; socket?: string; json?: boolean }) => {
+      const flags = { ...given, socket: given.socket ?? configuredSocket(given.config) }
       const outlived = await rollBackOutlived(flags.config, flags.socket)
       if (outlived !== undefined) {
         const sentence = 'the services are as they were before the change, which was not confirmed before the restart'

@@ -2,7 +2,8 @@ import { Command } from 'commander'
 import { parseInstant } from '../../config/values.js'
 import { parseWindow } from '../../config/service-rules.js'
 import type { Terminal } from '../../util/index.js'
-import { defaultConfig, defaultSocket, durationText, oneLine, quote, UserError } from '../../util/index.js'
+import { configuredSocket } from '../../config/index.js'
+import { defaultConfig, durationText, oneLine, quote, UserError } from '../../util/index.js'
 import type { KeyPlace, CredentialUser } from '../../users/index.js'
 import {
   addUser,
@@ -107,7 +108,7 @@ function showCommand(terminal: Terminal): Command {
 }
 
 interface RevokeFlags extends PlaceFlags {
-  readonly socket: string
+  readonly socket?: string
 }
 
 function revokeCommand(terminal: Terminal): Command {
@@ -116,21 +117,22 @@ function revokeCommand(terminal: Terminal): Command {
       "remove a user, list the key as revoked where the credential has such a list, and revoke the user's grants",
     )
     .argument('<name>', 'name of the user')
-    .option('--socket <path>', 'socket of the daemon, which knows the grants of the user', defaultSocket)
+    .option('--socket <path>', 'socket of the daemon, which knows the grants of the user (default: from the file)')
     .action(async (name: string, flags: RevokeFlags) => {
       const places = placesOf(flags)
+      const socket = flags.socket ?? configuredSocket(flags.config)
       const homes = await revokeHomeKeys(places, name, keyPlaces(flags.config))
       const { removed, listedIn: lists } = revokeUser(places, name)
       const listedIn = [...new Set([...lists, ...homes.listedIn])]
       const gone = [...removed, ...homes.revoked]
       for (const user of [...removed, ...homes.listed]) {
         const change = { action: 'user-revoke', user: name, credential: user.credential } as const
-        await logChange(flags.socket, mayNoLonger(name, user), change)
+        await logChange(socket, mayNoLonger(name, user), change)
       }
       const keys = [...new Set(gone.map(({ key }) => fingerprintText(key)))]
       const credential = flags.credential ?? null
       // Also where the line is gone already: the daemon may not have run when it was removed.
-      const result = await revokeGrants(flags.socket, { user: oneLine(name), keys, credential })
+      const result = await revokeGrants(socket, { user: oneLine(name), keys, credential })
       const { revoked, kept } = 'problem' in result ? { revoked: null, kept: null } : result
       const changed = removed.length > 0 || homes.listed.length > 0 || (revoked?.length ?? 0) > 0
       if (flags.json) {

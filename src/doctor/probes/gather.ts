@@ -1,9 +1,8 @@
 /** Everything that `pkctl doctor` looks at, and nothing of it changed. */
 import { hostInterfaces } from '../../net/index.js'
-import { daemonUser } from '../../config/index.js'
+import { configuredSocket, daemonUser } from '../../config/index.js'
 import { realFirewall } from '../../nft/index.js'
 import { findSession } from '../../safety/index.js'
-import { defaultSocket } from '../../util/index.js'
 import type { Facts } from '../facts.js'
 import { notebook } from './not-inspected.js'
 import { clockState } from './probe-clock.js'
@@ -21,7 +20,7 @@ export async function gatherFacts(file: string, socket: string | undefined): Pro
   const { entries, note } = notebook()
   const configuration = await configurationFacts(file, note)
   const { config } = configuration
-  const at = socket ?? config?.socket.path ?? defaultSocket
+  const at = socket ?? config?.socket.path ?? configuredSocket(file)
   const [machine, daemon, kernel] = await Promise.all([
     machineFacts(realFirewall({ dryRun: true }), note),
     daemonFacts(at, config?.queue.number ?? defaultQueue, note),

@@ -37,5 +37,7 @@ export async function foreignGrants(
   }
 }
 
-export const foreignGrantsWarning = (removed: number): string =>
-  `${count(removed, 'grant')} of a table that another program has made, most likely from a saved ruleset, ${removed === 1 ? 'is' : 'are'} removed`
+export function foreignGrantsWarning(removed: number, dryRun = false): string {
+  const verb = dryRun ? 'would be' : removed === 1 ? 'is' : 'are'
+  return `${count(removed, 'grant')} of a table that another program has made, most likely from a saved ruleset, ${verb} removed`
+}
