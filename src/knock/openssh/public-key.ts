@@ -37,14 +37,9 @@ const keyTypes = {
 
 export const signatureLength = 64
 const ed25519Length = 32
-const pointLength = 65
+const coordinateLength = 32
+const pointLength = 1 + 2 * coordinateLength
 const uncompressed = 4
-
-/** What stands before the key itself in a SubjectPublicKeyInfo: RFC 8410, RFC 5480. */
-const spkiHeads = {
-  ed25519: Buffer.from('302a300506032b6570032100', 'hex'),
-  p256: Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'),
-} as const
 
 /** What a FIDO token says of a signature, and signs with it. */
 export interface TokenStatement {
@@ -128,8 +123,16 @@ function readP256(reader: SshReader): Buffer {
   return point
 }
 
-const keyObject = (curve: KeyTraits['curve'], point: Buffer): crypto.KeyObject =>
-  crypto.createPublicKey({ key: Buffer.concat([spkiHeads[curve], point]), format: 'der', type: 'spki' })
+/** Node reads a JWK (RFC 7518, RFC 8037) faster than DER, and each knock with a certificate has a key of its own. */
+function keyObject(curve: KeyTraits['curve'], point: Buffer): crypto.KeyObject {
+  const part = (from: number, to?: number) => point.toString('base64url', from, to)
+  const half = coordinateLength + 1
+  const key =
+    curve === 'ed25519'
+      ? { kty: 'OKP', crv: 'Ed25519', x: part(0) }
+      : { kty: 'EC', crv: 'P-256', x: part(1, half), y: part(half) }
+  return crypto.createPublicKey({ key, format: 'jwk' })
+}
 
 class PublicKey implements SshPublicKey {
   readonly fingerprint: Buffer

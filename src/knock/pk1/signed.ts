@@ -31,7 +31,7 @@ import { filterKeys } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest } from './request.js'
 import { packetPrefix, periodOf } from './period.js'
-import { lastingKey, passingKey, publicHalf, sharedSecret } from './x25519.js'
+import { lastingKey, passingKey, publicHalf, publicHalfOf, sharedSecret } from './x25519.js'
 
 export const keyPacketLength = 256
 export const certificatePacketLength = 1024
@@ -145,10 +145,10 @@ export function draftSigned(
 ): UnsignedKnock | undefined {
   const [asked, who] = [encodeRequest(request, requestLength), writeSigner(signer)]
   const salt = Buffer.from(random(16))
-  const own = Buffer.from(random(ephemeralLength))
-  const shared = sharedSecret(passingKey(own), identity)
+  const own = passingKey(Buffer.from(random(ephemeralLength)))
+  const shared = sharedSecret(own, identity)
   if (!asked || !who || !shared) return undefined
-  const ephemeral = publicHalf(own)
+  const ephemeral = publicHalfOf(own)
   const keys = filterKeys(identity)
   const prefix = packetPrefix(keys, periodOf(request.time))
   const body = Buffer.concat([asked, who])
