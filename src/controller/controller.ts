@@ -21,7 +21,7 @@ import type { PacketWorker } from './packets/packet-worker-interface.js'
 import { Reporter } from './report/reporter.js'
 import { RulesetChanges } from './ruleset/ruleset-changes.js'
 import { type OnInstalled, RulesetInstaller } from './ruleset/ruleset-installer.js'
-import type { RevokedGrants, RevokedUser, RunningGrant } from './grants/knock-grants.js'
+import type { GrantOwner, RevokedGrants, RevokedUser, RunningGrant } from './grants/knock-grants.js'
 import { KnockGrants } from './grants/knock-grants.js'
 import { changedStartOptions, withStartOptions } from './start-options.js'
 
@@ -82,7 +82,7 @@ export class Controller {
       this.#confirmation.fail()
     })
     this.#reporter = new Reporter(log, grantsOf, this.#confirmation, this.#onBehalf)
-    this.#signed = new KnockGrants({ store, firewall, triggers, grantsOf, now: steadySeconds })
+    this.#signed = new KnockGrants({ store, firewall, triggers, grantsOf, now: steadySeconds, date: now })
     const background = new BackgroundWork({
       ...parts,
       worker: () => this.#running?.worker,
@@ -269,6 +269,16 @@ export class Controller {
     await this.#running?.worker.ping()
     await this.#onBehalf.settled()
     return this.#signed.revoke(whose)
+  }
+
+  /** Who is behind the grants by knock that run. */
+  whose(): readonly GrantOwner[] {
+    return this.#signed.whose()
+  }
+
+  /** A command has deleted what the source, an address or a prefix, had of the service. */
+  grantDeleted(service: string, source: string): void {
+    this.#signed.deleted(service, source)
   }
 
   logGrants(): Promise<void> {

@@ -92,12 +92,15 @@ async function answerOf(
   switch (request.request) {
     case 'note':
       await note(request, peer, log)
+      tellDeleted(controller, request.change)
       if (fleet) tellFleet(fleet, request.change)
       return null
     case 'status':
       return controller.status(left)
     case 'list':
       return [...(await firewall.services(left)).values()]
+    case 'whose':
+      return controller.whose()
     case 'fleet':
       return fleetOf(parts).fleet.answer()
     case 'refresh':
@@ -138,6 +141,7 @@ async function answerOf(
       const { service, version, address } = request
       const shared = request.fleet ? fleetOf(parts).sharing(service, address) : undefined
       const change = await firewall.deleteGrant(service, version, address)
+      if (change.changed) controller.grantDeleted(service, address)
       if (!shared && change.changed) fleet?.deleted(service, address)
       const told = await shared?.deleted()
       const record = { action: 'delete', service, source: address } as const
@@ -150,6 +154,12 @@ async function answerOf(
 function fleetOf({ fleet }: RequestParts): DaemonFleet {
   if (fleet) return fleet
   throw new UserError('this server is in no fleet', "set 'fleet' in the configuration, and restart pkctld")
+}
+
+/** What commands of root have deleted by themselves. */
+function tellDeleted(controller: Controller, { action, service, source }: ChangeRecord): void {
+  if ((action !== 'delete' && action !== 'revoke') || service === undefined || source === undefined) return
+  controller.grantDeleted(service, source)
 }
 
 /** What commands of root have granted and revoked by themselves. */

@@ -22,11 +22,11 @@ interface GrantRequest {
 }
 
 /**
- * `revoke`: the grants of a user whose keys were removed from the files, or of all who knock by a credential. `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `transaction`: a change
+ * `revoke`: the grants of a user whose keys were removed from the files, or of all who knock by a credential. `refresh`: a command has created, changed or removed services. `note`: what a command did, for the log. `whose`: who is behind the grants by knock. `transaction`: a change
  * of the table, which the daemon owns.
  */
 export type Request =
-  | { readonly request: 'status' | 'list' | 'refresh' | 'fleet' }
+  | { readonly request: 'status' | 'list' | 'whose' | 'refresh' | 'fleet' }
   | (Signed & { readonly request: 'reload' })
   | (Signed & Shared & GrantRequest & AddRequest)
   | (Signed & Shared & GrantRequest & { readonly request: 'delete' })
@@ -58,6 +58,7 @@ const signed: readonly Request['request'][] = ['reload', 'add', 'delete', 'revok
 const keysOf: Readonly<Record<Request['request'], readonly string[]>> = {
   status: [],
   list: [],
+  whose: [],
   reload: [],
   refresh: [],
   fleet: [],
@@ -184,5 +185,7 @@ function secondsIn(value: unknown): number | null {
 }
 
 /** Whether a group with these rights may make the request. What goes beyond this server, `share` alone can allow it. */
-export const isOpenTo = (may: readonly GroupRequest[], request: Request): boolean =>
-  !('fleet' in request) && groupRequests.some(known => known === request.request && may.includes(known))
+export const isOpenTo = (may: readonly GroupRequest[], request: Request): boolean => {
+  const right = request.request === 'whose' ? 'list' : request.request
+  return !('fleet' in request) && groupRequests.some(known => known === right && may.includes(known))
+}

@@ -179,6 +179,28 @@ describe('an SSH key opens the port of a daemon', () => {
     await opens()
   })
 
+  it('and pkctl list says who has knocked, and when, with pkctld and only then', async () => {
+    entry(`ssh-key: ${openssh.path('alice')}`)
+    const fingerprint = openssh.must('-l', '-f', 'alice.pub').toString().split(' ')[1] as string
+    const listed = (...flags: string[]) => lab.mustPkctl('list', 'ssh', '--socket', lab.socket, ...flags)
+    const second = (time: number) => new Date(time).toISOString().slice(0, 19)
+    const from = second(Date.now())
+    await knock([])
+    const whose = `comment of alice (${fingerprint}, staff)`
+    await until(async () => (await listed()).includes(whose))
+    const line = (await listed()).split('\n').find(one => one.includes('granted:')) ?? ''
+    assert.match(line, /^ {2}granted: \S+ {2}\d+ s left {2}by knock {2}\d{4}-\d\d-\d\dT\d\d:\d\dZ comment of alice \(/)
+    await lab.mustPkctl('add', stranger4, '--service', 'ssh', '--note', 'on call')
+    const { services } = JSON.parse(await listed('--json')) as { services: { grants: Record<string, unknown>[] }[] }
+    const [byKnock, byHand] = services[0]?.grants ?? []
+    const { at = '', ...who } = (byKnock?.['knocks'] as { at: string }[]).at(-1) ?? {}
+    assert.deepEqual(who, { source: client4, credential: 'staff', user: 'comment of alice', key: fingerprint })
+    assert.ok(from <= at && at <= new Date().toISOString(), at)
+    assert.deepEqual([byHand?.['note'], byHand?.['knocks']], ['on call', undefined])
+    const alone = await lab.mustPkctl('list', 'ssh', '--socket', `${lab.directory}/none`)
+    assert.match(alone, new RegExp(`granted: ${client4} {2}\\d+ s left {2}by knock$`, 'm'))
+  })
+
   it('for an address of the other version of IP as well', async () => {
     entry(`ssh-key: ${openssh.path('alice')}`)
     assert.equal(await lab.opens(server6, client6), 'timeout')

@@ -26,6 +26,8 @@ export interface KnockGrant {
   readonly authority: string | null
   /** Infinity without a time limit. */
   readonly until: number
+  /** When it was granted, or last extended, in Unix seconds; absent where an earlier version has noted it. */
+  readonly at?: number
 }
 
 interface StoreParts {
@@ -198,14 +200,15 @@ function objectIn(line: string): Record<string, unknown> | undefined {
 }
 
 function grantIn(line: Record<string, unknown>): KnockGrant | undefined {
-  const { credential, service, by, address, user, key, authority, until } = line
+  const { credential, service, by, address, user, key, authority, until, at } = line
   const isText = (value: unknown): value is string => typeof value === 'string'
   const isTextOrNull = (value: unknown): value is string | null => value === null || isText(value)
   if (!isText(credential) || !isText(service) || !isTextOrNull(key) || !isTextOrNull(user) || !isTextOrNull(authority))
     return
   if ((by !== 'knock' && by !== 'hand') || !isText(address) || !isAddress(address)) return
   if (until !== null && typeof until !== 'number') return
-  return { credential, service, by, address, user, key, authority, until: until ?? Infinity }
+  const when = typeof at === 'number' ? { at } : {}
+  return { credential, service, by, address, user, key, authority, until: until ?? Infinity, ...when }
 }
 
 /** The file may belong to another user than this process. */

@@ -25,6 +25,12 @@ export interface RunningGrant extends RevokedGrant {
   readonly credential: string
 }
 
+/** Who has knocked for a grant. */
+export interface GrantOwner extends Pick<KnockGrant, 'service' | 'by' | 'address' | 'credential' | 'user' | 'key'> {
+  /** Unix seconds; null where it is not known. */
+  readonly at: number | null
+}
+
 interface RevokedGrant {
   readonly service: string
   /** An address, or the prefix that the service grants with it. */
@@ -38,13 +44,15 @@ export interface RevokedGrants {
 }
 
 interface KnockGrantsParts {
-  readonly store: Pick<KnockGrantStore, 'note' | 'end' | 'running'>
+  readonly store: Pick<KnockGrantStore, 'note' | 'end' | 'running' | 'forget'>
   readonly firewall: Pick<Firewall, 'services' | 'apply'>
   readonly triggers: Pick<TriggerSchedule, 'closed'>
   /** What a credential grants; undefined when it is gone from the configuration. */
   readonly grantsOf: (credential: string) => Granted | undefined
   /** Seconds of the clock of the store. */
   readonly now: () => number
+  /** Unix milliseconds. */
+  readonly date: () => number
 }
 
 type SignedEffect = Extract<Effect, { kind: 'signed' }>
@@ -66,7 +74,8 @@ export class KnockGrants {
         continue
       }
       const { user = null, fingerprint: key = null, authority = null } = signer ?? {}
-      store.note({ credential, service: service.name, by, address, user, key, authority, until: now() + seconds })
+      const whose = { credential, service: service.name, by, address, user, key, authority }
+      store.note({ ...whose, until: now() + seconds, at: this.#at() })
     }
   }
 
@@ -81,7 +90,8 @@ export class KnockGrants {
       if (kind === 'revoke') store.end(service.name, address, 'knock')
       else {
         const unsigned = { user: null, key: null, authority: null }
-        store.note({ ...unsigned, credential, service: service.name, by: 'knock', address, until: now() + seconds })
+        const whose = { ...unsigned, credential, service: service.name, by: 'knock', address } as const
+        store.note({ ...whose, until: now() + seconds, at: this.#at() })
       }
     }
   }
@@ -95,6 +105,28 @@ export class KnockGrants {
       const its = mine.filter(grant => grant.credential === credential)
       return [...groupBySource(its, services).values()].map(({ grant }) => ({ credential, ...placeOf(grant) }))
     })
+  }
+
+  /**
+   * A command has deleted what the source had of the service: those who knocked for it have nothing of what comes after. Whose
+   * knock may have come since stays known.
+   */
+  deleted(service: string, source: string): void {
+    const { store } = this.parts
+    const before = this.#at() - slackSeconds
+    const isOver = ({ at = 0, ...one }: KnockGrant) =>
+      one.service === service && at < before && prefixContains(source, one.address)
+    store.forget(store.running().filter(isOver))
+  }
+
+  /** Who is behind the grants that run: those who knocked last are last. */
+  whose(): readonly GrantOwner[] {
+    return this.parts.store
+      .running()
+      .map(({ service, by, address, credential, user, key, at = null }) => ({
+        ...{ service, by, address, credential, user, key, at },
+      }))
+      .sort((a, b) => (a.at ?? 0) - (b.at ?? 0))
   }
 
   /** Revokes all that runs for the user. Rejects with what the firewall says. */
@@ -141,6 +173,10 @@ export class KnockGrants {
 
   #grants(credential: string, part: RequestedPart | undefined): Granted {
     return partOf(this.parts.grantsOf(credential) ?? [], part)
+  }
+
+  #at(): number {
+    return Math.floor(this.parts.date() / 1000)
   }
 
   #left(until: number): number {

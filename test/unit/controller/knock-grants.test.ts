@@ -53,6 +53,7 @@ class Bench {
         { service: { name: 'web' }, seconds: Infinity },
       ],
       now: () => this.now,
+      date: () => 1_700_000_000_000 + 1000 * this.now,
     })
   }
 
@@ -99,6 +100,36 @@ describe('the grants of users', () => {
       kept: [],
     })
     assert.deepEqual(bench.done, ['revoke ssh 192.0.2.2 by hand', 'on-close of staff for 192.0.2.2'])
+  })
+
+  it('are over for who knocked before a command deleted them, and known by who knocks last', async () => {
+    const bench = new Bench()
+    bench.knock('alice', '192.0.2.1')
+    bench.knock('carol', '192.0.2.9')
+    bench.now += 10
+    bench.knock('bob', '192.0.2.1')
+    const whose = () => bench.grants.whose().filter(({ service }) => service === 'ssh')
+    assert.deepEqual(
+      whose().map(({ user, address, at }) => [user, address, (at as number) - 1_700_000_000]),
+      [
+        ['alice', '192.0.2.1', bench.now - 10],
+        ['carol', '192.0.2.9', bench.now - 10],
+        ['bob', '192.0.2.1', bench.now],
+      ],
+    )
+    bench.grants.deleted('ssh', '192.0.2.0/29')
+    assert.deepEqual(bench.running(), [
+      ...['alice web 192.0.2.1', 'carol ssh 192.0.2.9', 'carol web 192.0.2.9'],
+      ...['bob ssh 192.0.2.1', 'bob web 192.0.2.1'],
+    ])
+    bench.open()
+    assert.deepEqual(bench.running().sort(), [
+      ...['alice web 192.0.2.1', 'bob ssh 192.0.2.1', 'bob web 192.0.2.1'],
+      ...['carol ssh 192.0.2.9', 'carol web 192.0.2.9'],
+    ])
+    bench.has('ssh', '192.0.2.1', 60)
+    const revoked = await bench.revoke('bob', [], 'staff')
+    assert.deepEqual(revoked.kept, [], 'alice has it no more')
   })
 
   it('of knocks that no user signs are noted by what the log is told, and revoked for their credential', async () => {

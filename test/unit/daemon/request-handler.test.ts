@@ -122,6 +122,8 @@ describe('requests', () => {
     assert.deepEqual(await handle(request, root), { ok: true, result: { revoked, kept: [] } })
     assert.deepEqual(logged, ['192.0.2.1 may no longer use ssh: the grants of ada are revoked, at the request of root'])
     assert.equal(isOpenTo(['status', 'list', 'add', 'delete', 'reload'], request), false)
+    const whose = readRequest({ request: 'whose' })
+    assert.deepEqual([isOpenTo(['list'], whose), isOpenTo(['status', 'add'], whose)], [true, false])
     const whole = { user: 'ada', keys: [key], credential: null }
     for (const wrong of [{ user: '' }, { keys: 'all' }, { keys: ['SHA256:x'] }, { keys: [7] }, { credential: 'a b' }])
       assert.throws(() => readRequest({ request: 'revoke', ...whole, ...wrong }), { name: 'ValueError' })
