@@ -147,4 +147,22 @@ describe('a symmetric knock', () => {
       /'tag' and 'identity' do not go together|'identity' and 'tag' do not go together/,
     )
   })
+
+  it('is not let out of the kernel any more some time after the daemon has died, which nothing has to notice', async () => {
+    const ruleset = async () => (await lab.on(['nft', 'list', 'table', 'inet', 'pkctl'])).stdout
+    const set = async (name: string) =>
+      new RegExp(`set ${name} \\{[^}]*?elements = \\{([^}]*)`).exec(await ruleset())?.[1]
+    /** A packet that leaves the kernel has made its source pending before. */
+    const leaves = async () => {
+      await until(async () => (await set('pending-4')) === undefined)
+      await lab.peer(send(packet()))
+      return (await set('pending-4'))?.includes(client4) === true
+    }
+    await daemon.stop('SIGKILL')
+    assert.match((await set('windows')) ?? '', /udp timeout 1m30s expires/)
+    assert.equal(await leaves(), true, 'the period in which it died, and the next one, are known')
+    await until(async () => sleep(1000).then(async () => (await set('windows')) === undefined), 100_000)
+    assert.equal(await leaves(), false)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+  })
 })

@@ -1,6 +1,6 @@
 /**
  * That a knock of pkctl's own opens at most once: at another server, at two servers of one identity, and at a server that
- * is killed at any step. With real replay journals, and real signatures.
+ * is killed at any step, or whose clock is set. With real replay journals, and real signatures.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -46,9 +46,10 @@ type Step = 'before its signature is verified' | 'before it is on disk' | 'while
 
 /** The life of a server, from the start of its daemon. */
 class Life {
+  readonly clock = new TestClock()
   readonly #events: KnockEvent[] = []
   readonly #jobs: SignedJob[] = []
-  readonly #signatures = new SignatureVerifier(new TestClock())
+  readonly #signatures = new SignatureVerifier(this.clock)
   readonly #keysRead: Promise<unknown>
   readonly #handler: PacketHandler
 
@@ -56,9 +57,12 @@ class Life {
     readonly directory: string,
     key = one,
     readonly dies?: Step,
+    /** Seconds by which its clock is ahead, at first. */
+    ahead = 0,
   ) {
-    const clock = new TestClock()
-    const journal = ReplayJournal.open(directory, { entries: 100, anyClockEntries: 100 }, start, message => {
+    const { clock } = this
+    clock.wall += ahead
+    const journal = ReplayJournal.open(directory, { entries: 100, anyClockEntries: 100 }, clock.now(), message => {
       assert.fail(message)
     })
     const credentials: PacketCredential[] = [
@@ -143,6 +147,23 @@ for (const [kind, make, refusedElsewhere, steps] of kinds) {
         const life = new Life(directory)
         assert.deepEqual([await life.receives(payload), await life.receives(payload)], ['opens', 'replayed'])
         assert.equal(await new Life(directory).receives(payload), 'replayed')
+      }
+    })
+
+    it('opens once, however the clock is set back and forth, within a life and over restarts', async () => {
+      const [payload, directory] = [make(one.identity), stateDirectory()]
+      const life = new Life(directory)
+      assert.equal(await life.receives(payload), 'opens')
+      for (const seconds of [8, -8, 0, 40, 0, -40, 0, 86_400, 0, -86_400, 0]) {
+        life.clock.wall = start + seconds
+        assert.notEqual(await life.receives(payload), 'opens', `${seconds} s`)
+      }
+      for (const seconds of [-9, 9, 0, 60, 0, -60, 3, 86_400, 0, -86_400, 0])
+        assert.notEqual(await new Life(directory, one, undefined, seconds).receives(payload), 'opens', `${seconds} s`)
+      const wandering = new Life(directory, one, undefined, 86_400)
+      for (const seconds of [-86_400, 0, 5]) {
+        wandering.clock.wall = start + seconds
+        assert.notEqual(await wandering.receives(payload), 'opens', `${seconds} s, from a day ahead`)
       }
     })
 

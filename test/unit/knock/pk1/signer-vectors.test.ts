@@ -76,31 +76,36 @@ describe('the signatures of these knocks', () => {
     ),
   ].join('')
 
+  /** Undefined for a certificate that cannot be read. */
+  function signerOf(signer: { readonly fingerprint: Buffer } | { readonly certificate: Buffer }) {
+    if ('fingerprint' in signer) {
+      const index = users.findIndex(({ key }) => key.fingerprint.equals(signer.fingerprint))
+      const { key } = users[index] ?? assert.fail('the key')
+      return { blob: key.blob, type: key.type, isToken: key.isToken, name: `user-${index}` }
+    }
+    try {
+      const { publicKey, caKey, principals: named } = parseCertificate(signer.certificate)
+      const own = authorities.find(({ key }) => key.blob.equals(caKey.blob))?.principals ?? principals
+      const name = named.find(one => own.includes(one)) ?? named[0] ?? 'none'
+      return { blob: signer.certificate, type: publicKey.type, isToken: publicKey.isToken, name }
+    } catch (error) {
+      assert.ok(error instanceof SshFormatError)
+      return undefined
+    }
+  }
+
   for (const vector of vectors.cases) {
     it(`ssh-keygen says the same: ${vector.name}`, () => {
       const bytes = Buffer.from(vector.payload, 'hex')
       const opened = decryptSigned({ bytes, at: 0, length: bytes.length, port }, server)
       if (typeof opened === 'string') assert.fail(opened)
       const { signer, message, signature, flags, counter } = opened
-      let blob: Buffer = Buffer.alloc(0)
-      let [type, name] = ['', '']
-      let isToken = false
-      if ('certificate' in signer) {
-        try {
-          const { publicKey, caKey, principals: named } = parseCertificate(signer.certificate)
-          const own = authorities.find(({ key }) => key.blob.equals(caKey.blob))?.principals ?? principals
-          ;[blob, type, isToken] = [signer.certificate, publicKey.type, publicKey.isToken]
-          name = named.find(one => own.includes(one)) ?? named[0] ?? 'none'
-        } catch (error) {
-          assert.ok(error instanceof SshFormatError)
-          assert.equal(outcomeOf(vector), 'bad-certificate')
-          return
-        }
-      } else {
-        const index = users.findIndex(({ key }) => key.fingerprint.equals(signer.fingerprint))
-        const { key } = users[index] ?? assert.fail('the key')
-        ;[blob, type, isToken, name] = [key.blob, key.type, key.isToken, `user-${index}`]
+      const found = signerOf(signer)
+      if (!found) {
+        assert.equal(outcomeOf(vector), 'bad-certificate')
+        return
       }
+      const { blob, type, isToken, name } = found
       const sshsig = sshsigOf(type, blob, signature, isToken ? { flags, counter } : undefined)
       const text = sshsig.toString('base64').replace(/.{70}/g, '$&\n')
       openssh.write('signature', `-----BEGIN SSH SIGNATURE-----\n${text}\n-----END SSH SIGNATURE-----\n`)
