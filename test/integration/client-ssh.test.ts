@@ -155,6 +155,22 @@ describe('pkctl knock with an SSH key', () => {
     await knocked('ed', ['--identity', identity, '--port', String(port)])
   })
 
+  it('connects to the Port that ssh has for the name, or for the host of its entry', async () => {
+    await lab.serve(2222)
+    const connect = (...args: string[]) =>
+      run([process.execPath, pkctl, 'connect', 'work', '--timeout', '3s', '--ssh-key', openssh.path('ed'), ...args])
+    configure('.ssh/config', `Host work\n  HostName ${server4}\n  Port 2222\n`)
+    const named = await connect('--identity', identity)
+    assert.deepEqual([named.status, named.stderr], [0, ''])
+    configure('.ssh/config', `Host ${server4}\n  Port 2222\n`)
+    entry()
+    const byHost = await connect()
+    assert.deepEqual([byHost.status, byHost.stderr], [0, ''])
+    entry('connect: 2223')
+    assert.match((await connect()).stderr, /port 2223/, 'the entry comes first')
+    assert.equal((await connect('2222')).status, 0, 'and the command line before it')
+  })
+
   it('signs with a key of ssh-agent', async () => {
     entry()
     await knocked('ed', [], await startAgent('rsa', 'ed'))

@@ -10,10 +10,11 @@ import {
   openMethod,
   passConnection,
   relay,
+  sshPort,
 } from '../../client/index.js'
 import { parsePort } from '../../net/index.js'
 import type { Terminal } from '../../util/index.js'
-import { usageError, UserError } from '../../util/index.js'
+import { execute, usageError, UserError } from '../../util/index.js'
 import { parseSeconds } from '../flags/flag-values.js'
 import { callerOf, knockingCommand } from '../client/knock-command.js'
 import { askOnTerminal } from '../output/prompt.js'
@@ -46,18 +47,19 @@ Exit status: 0 when both sides have ended, 1 when there is no connection or it i
 export function connectCommand(terminal: Terminal): Command {
   return knockingCommand('connect', '--knock-port', '10s')
     .description("knock, connect, and relay stdin and stdout: for ssh's ProxyCommand")
-    .argument('<port>', 'TCP port to connect to')
+    .argument('[port]', 'TCP port to connect to (default: connect of the host entry, else the Port that ssh takes)')
     .option('--fdpass', "pass the connection over stdout and end: for ssh's ProxyUseFdpass")
     .addHelpText('after', help)
-    .action((host: string, port: string, flags: Flags) => connect(host, port, flags, terminal))
+    .action((host: string, port: string | undefined, flags: Flags) => connect(host, port, flags, terminal))
 }
 
-async function connect(name: string, portText: string, flags: Flags, terminal: Terminal): Promise<void> {
+async function connect(name: string, portText: string | undefined, flags: Flags, terminal: Terminal): Promise<void> {
   if (evaluatesSshConfig()) throw new UserError("pkctl connect was started by pkctl's own ssh -G, and does not connect")
-  const port = parsePort(portText)
+  const given = portText === undefined ? undefined : parsePort(portText)
   const timeoutMs = parseSeconds('--timeout', flags.timeout) * 1000
   const caller = callerOf(name, terminal, flags.quiet, () => askOnTerminal('key: '))
   const entry = await findHost(name, line => caller.warn(line))
+  const port = given ?? entry.connect ?? (await sshPort([name, entry.host], execute))
   const { knockPort, ...others } = flags
   const openingFlags = knockPort === undefined ? others : { ...others, port: knockPort }
   const opening = await openMethod(entry, openingFlags, caller)

@@ -25,6 +25,7 @@ const markVariable = 'PKCTL_READS_SSH_CONFIG'
 /** Whether ssh has started this process while it evaluated its configuration for pkctl. */
 export const evaluatesSshConfig = (): boolean => process.env[markVariable] !== undefined
 
+const defaultPort = 22
 const defaultNames = ['id_rsa', 'id_ecdsa', 'id_ecdsa_sk', 'id_ed25519', 'id_ed25519_sk', 'id_xmss', 'id_dsa']
 const defaultFiles = defaultNames.map(name => `~/.ssh/${name}`)
 
@@ -39,6 +40,15 @@ export async function readSshConfig(host: string, execute: Execute): Promise<Ssh
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return parseSshConfig('', host)
   }
+}
+
+/** The port that ssh takes for the host, which has these names. */
+export async function sshPort(names: readonly string[], execute: Execute): Promise<number> {
+  for (const name of new Set(names)) {
+    const { port } = await readSshConfig(name, execute)
+    if (port !== defaultPort) return port
+  }
+  return defaultPort
 }
 
 function askSsh(host: string, execute: Execute): ReturnType<Execute> {
@@ -58,7 +68,7 @@ export function parseSshConfig(text: string, host: string): SshConfig {
   const all = (wanted: string) => lines.flatMap(({ name, value }) => (name === wanted ? [value] : []))
   const first = (wanted: string) => all(wanted)[0]
   const hostName = first('hostname') ?? host
-  const port = Number(first('port') ?? 22)
+  const port = Number(first('port') ?? defaultPort)
   const expand = expander({ hostName, host, port: String(port), user: first('user') ?? os.userInfo().username })
   const files = first('identityfile') === undefined ? defaultFiles : all('identityfile')
   return {
