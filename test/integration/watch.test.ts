@@ -78,6 +78,18 @@ describe('pkctl watch', () => {
       assert.equal(await lab.opens(server4, client4), 'timeout')
     })
 
+    it('has bold text, and with NO_COLOR plain text', async () => {
+      // With the colours and attributes of the text.
+      const attributes = async (window: string) => {
+        await until(async () => (await tmux('capture-pane', '-p', '-t', window)).stdout.includes('GRANTS'))
+        return (await tmux('capture-pane', '-p', '-e', '-t', window)).stdout
+      }
+      assert.ok((await attributes(':0')).includes('\u001b['))
+      await tmux('new-window', '-d', '-n', 'plain', `NO_COLOR=1 ${watch.join(' ')}`)
+      assert.ok(!(await attributes(':plain')).includes('\u001b'))
+      await tmux('kill-window', '-t', ':plain')
+    })
+
     it('leaves the terminal as it was', async () => {
       await tmux('send-keys', 'q')
       await shows(/^left\n/)
