@@ -5,6 +5,7 @@ import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Background } from '../support/commands.js'
 import { until } from '../support/commands.js'
+import { OpenSsh } from '../support/openssh.js'
 import { Lab } from '../support/lab.js'
 
 /** Prints each request on a line; answers as its path says. */
@@ -32,9 +33,15 @@ describe('notifications', () => {
   let http: Background
   let daemon: Background
   let told: string
+  let openssh: OpenSsh
 
   before(async () => {
     lab = await Lab.create()
+    openssh = new OpenSsh()
+    const inThreeDays = new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10)
+    lab.file('keys', `${openssh.key('alice', '-t', 'ed25519')}\n`, 0o644)
+    lab.file('cas', `expiry-time="${inThreeDays.replaceAll('-', '')}Z" ${openssh.key('ca', '-t', 'ed25519')}\n`, 0o644)
+    await lab.mustPkctl('keygen', '--server', '--state-directory', `${lab.directory}/state`)
     told = path.join(lab.directory, 'told')
     fs.writeFileSync(told, '')
     fs.chmodSync(told, 0o666)
@@ -48,8 +55,8 @@ describe('notifications', () => {
           'services: { ssh: { port: 22 } }',
           'credentials:',
           '  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }',
-          '  old: { type: fwknop, key: abcdefgh, hmac-key: ijklmnop, opens: [ssh], expires: ' +
-            `${new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10)} }`,
+          `  old: { type: fwknop, key: abcdefgh, hmac-key: ijklmnop, opens: [ssh], expires: ${inThreeDays} }`,
+          '  staff: { type: ssh, authorized-keys: keys, ca-keys: cas, principals: [ops], opens: [ssh] }',
           'notify:',
           `  good: { webhook: "${at}/good-T0PSECRET" }`,
           `  broken: { webhook: "${at}/broken-T0PSECRET", events: [healed] }`,
@@ -62,7 +69,10 @@ describe('notifications', () => {
       ),
     )
   })
-  after(() => lab.remove())
+  after(async () => {
+    openssh.remove()
+    await lab.remove()
+  })
 
   const requests = () =>
     http.output
@@ -78,6 +88,20 @@ describe('notifications', () => {
   it('of a credential that expires soon come at the start', async () => {
     await until(() => bodies('good').some(({ event }) => event === 'key-expiring'))
     assert.match(String(bodies('good').find(({ event }) => event === 'key-expiring')?.['message']), /credential old at/)
+  })
+
+  it('of a key of a CA that expires soon come when the files are read', async () => {
+    const told = () => bodies('good').filter(({ event }) => event === 'key-expiring')
+    await until(() => told().some(({ message }) => /the key of the CA at \S*cas:1 at/.test(String(message))))
+  })
+
+  it('of keys that count no longer come, because others can write their file', async () => {
+    assert.ok(!bodies('good').some(({ event }) => event === 'lockout-risk'))
+    fs.chmodSync(path.join(lab.directory, 'keys'), 0o666)
+    await until(() => bodies('good').some(({ event }) => event === 'lockout-risk'))
+    const { message } = bodies('good').find(({ event }) => event === 'lockout-risk') ?? {}
+    assert.match(String(message), /credential staff: \S*keys .*0666/)
+    fs.chmodSync(path.join(lab.directory, 'keys'), 0o644)
   })
 
   it('of restored rules come as JSON, and those that fail are logged without the URL', async () => {

@@ -1,5 +1,6 @@
 /** Warns before keys and credentials expire: who has one is shut out from then on. */
 import type { Credential } from '../../config/types.js'
+import type { AuthorizedKey } from '../../knock/openssh/index.js'
 import { parseAuthorizedLine, SshFormatError } from '../../knock/openssh/index.js'
 import { oneLine } from '../../util/index.js'
 import type { Log } from './log-interface.js'
@@ -8,6 +9,8 @@ import type { Log } from './log-interface.js'
 interface KeyText {
   readonly file: string
   readonly content: Buffer
+  /** Whether each key in it is that of a CA. */
+  readonly isOfAuthorities: boolean
 }
 
 interface ExpiryParts {
@@ -74,24 +77,27 @@ function expiryOf(credential: Credential): Expiring[] {
 }
 
 /** Only lines that name a time are read: a file can have very many. */
-function expiringLines({ file, content }: KeyText): Expiring[] {
+function expiringLines({ file, content, isOfAuthorities }: KeyText): Expiring[] {
   if (!content.includes('expiry-time')) return []
   return content
     .toString()
     .split('\n')
     .flatMap((text, i): Expiring[] => {
       if (!text.includes('expiry-time')) return []
-      const at = expiryIn(text, i + 1)
-      return at === null ? [] : [{ what: `the key at ${oneLine(file)}:${i + 1}`, at }]
+      const line = lineIn(text, i + 1)
+      const at = line?.expiresAt ?? null
+      if (line === undefined || at === null) return []
+      const what = isOfAuthorities || line.isCertAuthority ? 'the key of the CA' : 'the key'
+      return [{ what: `${what} at ${oneLine(file)}:${i + 1}`, at }]
     })
 }
 
-function expiryIn(text: string, line: number): number | null {
+function lineIn(text: string, line: number): AuthorizedKey | undefined {
   try {
-    return parseAuthorizedLine(text, line)?.expiresAt ?? null
+    return parseAuthorizedLine(text, line)
   } catch (error) {
     // The log speaks of such lines when they are read.
-    if (error instanceof SshFormatError) return null
+    if (error instanceof SshFormatError) return undefined
     throw error
   }
 }

@@ -56,9 +56,12 @@ export class KeyWatch {
   }
 
   /** What is in the files that were read, each once. */
-  get texts(): { readonly file: string; readonly content: Buffer }[] {
+  get texts(): { readonly file: string; readonly content: Buffer; readonly isOfAuthorities: boolean }[] {
+    const authorities = new Set(this.#credentials.flatMap(({ caKeys }) => caKeys.map(keyFileId)))
     return [...this.#files].flatMap(([name, { content }]) =>
-      typeof content === 'string' ? [] : [{ file: name.slice(name.indexOf(':') + 1), content }],
+      typeof content === 'string'
+        ? []
+        : [{ file: name.slice(name.indexOf(':') + 1), content, isOfAuthorities: authorities.has(name) }],
     )
   }
 

@@ -11,14 +11,15 @@ describe('the warning before keys expire', () => {
   let now = start
   let said: string[]
   let text: string
+  let isOfAuthorities: boolean
   let warning: ExpiryWarning
 
   beforeEach(() => {
     mock.timers.enable({ apis: ['setInterval'] })
-    ;[now, said, text] = [start, [], '']
+    ;[now, said, text, isOfAuthorities] = [start, [], '', false]
     const say = (message: string, fields?: object) => void said.push(`${message} ${JSON.stringify(fields)}`)
     warning = new ExpiryWarning({
-      files: () => [{ file: '/etc/pkctl/users', content: Buffer.from(text) }],
+      files: () => [{ file: '/etc/pkctl/users', content: Buffer.from(text), isOfAuthorities }],
       log: { error: say, warn: say, info: say, debug: say },
       now: () => now,
     })
@@ -41,6 +42,18 @@ describe('the warning before keys expire', () => {
     now = start + 10 * day
     mock.timers.tick(3_600_000)
     assert.equal(said.length, 1)
+  })
+
+  it('is of the keys of CAs, in a file of them and beside those of users', () => {
+    text = `cert-authority,expiry-time="20260103Z" ${key} ca\nexpiry-time="20260104Z" ${key} user\n`
+    warning.follow([])
+    isOfAuthorities = true
+    warning.follow([])
+    const places = said.map(line => line.match(/the key( of the CA)? at \S+/g))
+    assert.deepEqual(places, [
+      ['the key of the CA at /etc/pkctl/users:1', 'the key at /etc/pkctl/users:2'],
+      ['the key of the CA at /etc/pkctl/users:2'],
+    ])
   })
 
   it('is of credentials that expire', () => {
