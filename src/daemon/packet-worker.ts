@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { OneTimeLine } from '../config/index.js'
 import { markUsed } from '../config/index.js'
-import type { Clock, PacketCredential, SignedOutcome } from '../controller/index.js'
+import type { Clock, SignedOutcome } from '../controller/index.js'
 import {
   Counters,
   EventLimiter,
@@ -13,7 +13,7 @@ import {
   PacketHandler,
   ReplayJournal,
   SequenceVerifier,
-  warmUp,
+  WarmUp,
 } from '../controller/index.js'
 import { addressFromBytes } from '../net/index.js'
 import { Marks, RecentGrants, steadySeconds } from '../nft/index.js'
@@ -99,11 +99,7 @@ function run(): void {
   }
   post({ kind: 'ready', wakeWriter: queue.wakeWriter })
   watchRuleset(queue)
-  let isWarm = false
-  const warmUpOnce = (credentials: readonly PacketCredential[]) => {
-    if (!isWarm) warmUp(credentials, mask, clock)
-    isWarm = true
-  }
+  const warmUp = new WarmUp(mask, clock)
   queue.run({
     onBatch: batch => {
       handler.onBatch(batch)
@@ -113,7 +109,7 @@ function run(): void {
     },
     onWake: () => {
       answerVerified(handler, queue)
-      return handleRequests(handler, queue, { journal, tally }, warmUpOnce)
+      return handleRequests(handler, queue, { journal, tally, warmUp })
     },
     onRuleset: () => {
       post({ kind: 'ruleset' })
@@ -175,8 +171,7 @@ function verifyBy(next: MessagePort | null, handler: PacketHandler, queue: Packe
 function handleRequests(
   handler: PacketHandler,
   queue: PacketQueue,
-  { journal, tally }: { readonly journal: ReplayJournal; readonly tally: KnockTally },
-  warmUpOnce: (credentials: readonly PacketCredential[]) => void,
+  { journal, tally, warmUp }: { readonly journal: ReplayJournal; readonly tally: KnockTally; readonly warmUp: WarmUp },
 ): boolean {
   let stop = false
   for (;;) {
@@ -218,7 +213,7 @@ function handleRequests(
       continue
     }
     verifyBy(jobs, handler, queue)
-    warmUpOnce(message.credentials)
+    warmUp.run(message.credentials, message.sequences)
     handler.verifier = new KnockVerifier(message.credentials, c => journal.cacheFor(c), clock)
     handler.steps = new SequenceVerifier(message.sequences, clock, spend)
     tally.keep(new Set([...message.credentials, ...message.sequences].map(({ name }) => name)))

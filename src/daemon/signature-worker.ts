@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { CredentialKeys, SignedJob } from '../controller/index.js'
-import { SignatureVerifier } from '../controller/index.js'
+import { SignatureVerifier, warmUpSignatures } from '../controller/index.js'
 import type { SignatureMessage, SignatureRequest, SignatureWorkerData } from './worker-messages.js'
 
 const main = parentPort
@@ -13,7 +13,10 @@ const post = (message: SignatureMessage) => {
   main.postMessage(message)
 }
 
-const verifier = new SignatureVerifier({ now: () => Date.now() / 1000 })
+const clock = { now: () => Date.now() / 1000 }
+const verifier = new SignatureVerifier(clock)
+
+let warm: Promise<unknown> | undefined
 
 /** Of keys; one after the other. */
 let reading: Promise<void> = Promise.resolve()
@@ -25,6 +28,8 @@ main.on('message', (request: SignatureRequest) => {
 
 async function configure(keys: readonly CredentialKeys[]): Promise<void> {
   post({ kind: 'keys', reports: await verifier.configure(keys) })
+  // Beside knocks that come already: each waits for one that is made up, at most.
+  warm ??= warmUpSignatures(clock).catch(() => undefined)
 }
 
 jobs.on('message', (job: SignedJob) => void verify(job))

@@ -30,7 +30,7 @@ import {
 import { filterKeys } from './identity.js'
 import type { KnockRequestBody } from './request.js'
 import { decodeRequest, encodeRequest } from './request.js'
-import { packetPrefix, periodOf } from './period.js'
+import { packetPrefix, periodAt, periodOf } from './period.js'
 import { lastingKey, passingKey, publicHalf, publicHalfOf, sharedSecret } from './x25519.js'
 
 export const keyPacketLength = 256
@@ -71,6 +71,14 @@ export interface ServerKey {
 export function newServerKey(random: (size: number) => Buffer): ServerKey {
   const privateKey = random(ephemeralLength)
   return { privateKey, identity: publicHalf(privateKey) }
+}
+
+/** What a signed packet looks like before it is decrypted, at this time in Unix seconds; inside there are random bytes. */
+export function shapeOfSigned(identity: Buffer, time: number, port: number, random: (size: number) => Buffer): Buffer {
+  const keys = filterKeys(identity)
+  const prefix = packetPrefix(keys, periodAt(time))
+  const body = random(keyPacketLength - maskedAt - ephemeralLength - cipherTagLength)
+  return sealPacket({ keys, prefix, salt: random(16), hidden: random(ephemeralLength), key: random(32), body, port })
 }
 
 /** What the packet says, or the check that refuses it. Neither the time nor the signature is verified here. */
