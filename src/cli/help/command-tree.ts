@@ -66,7 +66,7 @@ const argumentNames: Readonly<Record<string, NameKind>> = {
   'list name': 'services',
   'delete address': 'grants',
   'revoke who': 'revocable',
-  'explain address': 'grants',
+  'explain what': 'grants',
   'sequence name': 'credentials',
   'invite name': 'users',
   'knock host': 'hosts',
