@@ -45,9 +45,10 @@ describe('completion', () => {
   })
 
   it('bash knows commands, options, choices and files', async () => {
-    const complete = async (...words: string[]) => {
+    const complete = (...words: string[]) => completeBy(options.path, ...words)
+    const completeBy = async (from: string, ...words: string[]) => {
       const script = `source ${lab.directory}/bash; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pkctl; echo "\${COMPREPLY[*]}"`
-      const env = { PATH: options.path, XDG_CONFIG_HOME: `${lab.directory}/config` }
+      const env = { PATH: from, XDG_CONFIG_HOME: `${lab.directory}/config` }
       return (await lab.on(['bash', '-c', script, 'bash', 'pkctl', ...words], { env })).stdout.trim()
     }
     assert.equal(await complete('re'), 'remove revoke reload')
@@ -59,7 +60,18 @@ describe('completion', () => {
     assert.equal(await complete('add', client4, '--for', ''), '')
     assert.equal(await complete('knock', 'h'), 'home hut')
     assert.equal(await complete('delete', '10'), client4)
+    assert.equal(await complete('add', '10'), client4)
+    assert.equal(await complete('log', '--source', ''), client4)
     assert.equal(await complete('import', 'nf'), 'nf-pkd nfqknockd')
+    assert.equal(await complete('user', ''), 'add list show revoke export')
+    // In place of pkctl, a program that prints what it is asked for.
+    lab.file('asked/pkctl', '#!/bin/sh\necho "$3"\n', 0o755)
+    const asked = (...words: string[]) => completeBy(`${lab.directory}/asked:${options.path}`, ...words)
+    for (const command of ['show', 'revoke', 'export']) assert.equal(await asked('user', command, ''), 'users')
+    assert.equal(await asked('sequence', ''), 'credentials')
+    assert.equal(await asked('log', '--credential', ''), 'credentials')
+    assert.equal(await asked('connect', ''), 'hosts')
+    assert.equal(await asked('import', ''), 'systems')
   })
 
   it('zsh completes the same', async () => {

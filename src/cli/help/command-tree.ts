@@ -52,7 +52,7 @@ export function commandTree(command: Command): CommandNode {
       names: [option.short, option.long].filter(name => name != null),
       placeholder: /[<[].*$/.exec(option.flags)?.[0] ?? '',
       description: help.optionDescription(option),
-      value: optionValue(option),
+      value: optionValue(command.name(), option),
     })),
     afterword: afterwordOf(command),
     commands: command.commands.map(commandTree),
@@ -64,22 +64,31 @@ const argumentNames: Readonly<Record<string, NameKind>> = {
   'init name': 'services',
   'remove name': 'services',
   'list name': 'services',
+  'add address': 'grants',
   'delete address': 'grants',
   'revoke who': 'revocable',
   'explain what': 'grants',
   'sequence name': 'credentials',
   'invite name': 'users',
+  'show name': 'users',
+  'revoke name': 'users',
+  'export name': 'users',
   'knock host': 'hosts',
   'connect host': 'hosts',
   'import system': 'systems',
 }
 
-const optionNames: Readonly<Record<string, NameKind>> = { '--service': 'services', '--credential': 'credentials' }
+/** The same of options, by the command where it is for that one alone. */
+const optionNames: Readonly<Record<string, NameKind>> = {
+  '--service': 'services',
+  '--credential': 'credentials',
+  'log --source': 'grants',
+}
 
-function optionValue(option: Option): ValueKind | undefined {
+function optionValue(command: string, option: Option): ValueKind | undefined {
   const [, name] = /[<[](\w+)/.exec(option.flags) ?? []
   if (name === undefined) return undefined
-  return valueKind(name, option.argChoices, optionNames[option.long ?? ''])
+  return valueKind(name, option.argChoices, optionNames[`${command} ${option.long}`] ?? optionNames[option.long ?? ''])
 }
 
 function valueKind(name: string, choices: readonly string[] | undefined, names: NameKind | undefined): ValueKind {

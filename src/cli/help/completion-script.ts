@@ -15,7 +15,8 @@ function asOne(command: CommandNode): CommandNode {
   const choices = commands.map(({ name }) => name)
   const options = new Map(commands.flatMap(each => each.options.map(option => [option.names.join(), option])))
   const first: ArgumentNode = { placeholder: '<command>', description: '', value: { kind: 'choice', choices } }
-  return { ...command, arguments: [first], options: [...options.values()] }
+  const second = commands.flatMap(each => each.arguments.slice(0, 1)).find(({ value }) => value.kind === 'names')
+  return { ...command, arguments: [first, ...(second ? [second] : [])], options: [...options.values()] }
 }
 
 /** The shell's command for the names of a kind, which `kind` is in the shell's language. */
@@ -31,6 +32,10 @@ const findCommand = `  for ((i = 1; i < COMP_CWORD; i++)); do
       command=\${COMP_WORDS[i]}
       break
     fi
+  done
+  # Arguments before the one at hand, and values of options.
+  for ((i++; i < COMP_CWORD; i++)); do
+    [[ \${COMP_WORDS[i]} == -* ]] || ((before++))
   done
 `
 
@@ -53,15 +58,16 @@ function bash(program: CommandNode): string {
       return [`  ${pattern}) ${action}; known=1 ;;`]
     }),
   )
-  const options = commands.map(
-    command =>
-      `  ${command.name}) options=${quoted(command.options.flatMap(({ names }) => names).join(' '))} words=${words(command.arguments[0]?.value)} ;;`,
-  )
+  const options = commands.map(command => {
+    const [first, second] = command.arguments
+    const later = second && second.value.kind !== 'text' ? `; ((before > 0)) && words=${words(second.value)}` : ''
+    return `  ${command.name}) options=${quoted(command.options.flatMap(({ names }) => names).join(' '))} words=${words(first?.value)}${later} ;;`
+  })
   return `# bash completion of ${name}; pkctl completion bash prints it.
 
 _${name}() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]}
-  local command='' known='' words='' options='' i
+  local command='' known='' words='' options='' before=0 i
   COMPREPLY=()
 ${commands.length === 0 ? '' : findCommand}  # The value of an option.
   case $command:$prev in
