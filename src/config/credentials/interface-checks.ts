@@ -10,6 +10,8 @@ import type { Credential } from './credential-schemas.js'
  */
 export function checkSharedShapes(credentials: readonly Credential[], context: Context): void {
   const enabled = credentials.filter(one => one.enabled)
+  // Mostly all have the same, or none: of very many, each pair would be looked at in vain.
+  if (new Set(enabled.map(({ interfaces }) => interfaces.join())).size < 2) return
   enabled.forEach((credential, i) => {
     const earlier = enabled.slice(0, i).find(one => !sameInterfaces(one, credential) && shareShape(one, credential))
     if (!earlier) return
