@@ -5,6 +5,7 @@ import type { Controller, RefusedReload, RunningGrant } from '../controller/inde
 import { saveServices } from '../controller/ruleset/saved-services.js'
 import { count } from '../util/index.js'
 import type { Asker } from './asker.js'
+import type { DaemonFleet } from './fleet/daemon-fleet.js'
 import type { ConfiguredLog } from './winston-log.js'
 import type { Notifier } from './notify/notifier.js'
 import type { ServiceManager } from './systemd-notify.js'
@@ -16,6 +17,8 @@ export interface ReloadParts {
   readonly log: ConfiguredLog
   readonly manager: ServiceManager
   readonly notifier: Pick<Notifier, 'use'>
+  /** Undefined where there is none. */
+  readonly fleet?: Pick<DaemonFleet, 'use'> | undefined
 }
 
 /** What became of the last reload. */
@@ -35,7 +38,7 @@ export interface ReloadAnswer {
 
 export async function reload(
   asker: Asker,
-  { controller, file, log, manager, notifier }: ReloadParts,
+  { controller, file, log, manager, notifier, fleet }: ReloadParts,
 ): Promise<ReloadAnswer> {
   let state = 'the last configuration was refused, the one before stays active'
   manager.reloading()
@@ -51,6 +54,7 @@ export async function reload(
     })
     nextLog.use()
     notifier.use(config.notify)
+    fleet?.use(config)
     log.info(`configuration reloaded, at the request of ${asker.text}`, {
       ...{ event: 'change', action: 'reload' },
       ...asker.fields,

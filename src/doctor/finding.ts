@@ -35,6 +35,8 @@ export const catalogue = {
   'fleet-messages-missing': 'warning',
   'fleet-server-silent': 'note',
   'fleet-engine-open': 'warning',
+  'fleet-claims': 'warning',
+  'fleet-differs': 'warning',
   'queue-taken': 'error',
   'queue-unread': 'error',
   'queue-overflow': 'warning',

@@ -38,6 +38,16 @@ interface ClaimedKnock {
  */
 type ClaimResult = 'first' | 'claimed' | 'fleet-away' | 'fleet-late' | 'fleet-unsure'
 
+/** What became of knocks, since the start. */
+export interface ClaimStatus {
+  /** How many wait for the engine now. */
+  readonly waiting: number
+  readonly results: Readonly<Record<ClaimResult, number>>
+  /** How long the last thousand took to be answered; null where none was. */
+  readonly medianMilliseconds: number | null
+  readonly longestMilliseconds: number | null
+}
+
 interface ClaimsParts {
   readonly store: ClaimStore
   /** Of the group, 32 bytes. */
@@ -53,15 +63,41 @@ export const clockTolerance = 15_000
 /** A client waits for its connection meanwhile. */
 const claimDeadline = 1000
 
+/** How many of the last times are kept. */
+const mostTimes = 1000
+
 export class Claims {
   readonly #parts: ClaimsParts
+  readonly #results = { first: 0, claimed: 0, 'fleet-away': 0, 'fleet-late': 0, 'fleet-unsure': 0 }
+  /** In milliseconds, of the last claims that were answered. */
+  readonly #times: number[] = []
+  #answered = 0
+  #waiting = 0
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts
   }
 
+  status(): ClaimStatus {
+    const times = [...this.#times].sort((a, b) => a - b)
+    const round = (time: number | undefined) => (time === undefined ? null : Math.round(time * 100) / 100)
+    const [medianMilliseconds, longestMilliseconds] = [round(times[times.length >> 1]), round(times.at(-1))]
+    return { waiting: this.#waiting, results: { ...this.#results }, medianMilliseconds, longestMilliseconds }
+  }
+
   /** Never rejects. */
   async claim(knock: ClaimedKnock): Promise<ClaimResult> {
+    const start = performance.now()
+    this.#waiting++
+    const result = await this.#claim(knock)
+    this.#waiting--
+    this.#results[result]++
+    if (result !== 'fleet-away' && result !== 'fleet-late')
+      this.#times[this.#answered++ % mostTimes] = performance.now() - start
+    return result
+  }
+
+  async #claim(knock: ClaimedKnock): Promise<ClaimResult> {
     const { store, key, now, after } = this.#parts
     const [time, skew] = [knock.time * 1000, knock.skew * 1000]
     // Its second has a beginning and an end.

@@ -1,4 +1,6 @@
 /** What a server of a fleet says of it: to people, to programs, and to the metrics. */
+import type { ClaimStatus } from './claim.js'
+import type { Hello } from './hello.js'
 import type { GrantedBy, MessageRefusal } from './message.js'
 import type { NodeState } from './nodes.js'
 
@@ -19,6 +21,10 @@ export interface FleetStatus {
   readonly share: readonly string[]
   readonly accept: readonly string[]
   readonly nodes: readonly NodeState[]
+  /** What this server says of itself to the others. */
+  readonly own: Hello
+  /** Of knocks that count on one server alone; null where there are none. */
+  readonly claims: ClaimStatus | null
   /** Grants of others that run. */
   readonly foreignGrants: number
   /** Grants of this node that run and that others were told of. */

@@ -3,6 +3,7 @@
  * knock needs waits for any of it. While the engine is away, what is to be told is kept, and what comes back is read from where this
  * server was; an engine that has forgotten it all gets it again from those who made it.
  */
+import type { ClaimStatus } from './claim.js'
 import type { Engine, EngineEvents, Entry } from './engine.js'
 import { isBefore } from './engine.js'
 import { isLinkLocal, splitPrefix } from '../net/index.js'
@@ -13,9 +14,10 @@ import type { Hello } from './hello.js'
 import { helloText, readHello } from './hello.js'
 import type { FleetChange } from './kernel-changes.js'
 import { KernelChanges } from './kernel-changes.js'
-import type { GrantedBy, GrantMessage, Group } from './message.js'
+import type { GrantedBy, GrantMessage, Group, MessageLimits } from './message.js'
 import { decodeMessage } from './message.js'
 import { Nodes } from './nodes.js'
+import type { WaitingStore } from './outbox-file.js'
 import type { Unsent } from './outbox.js'
 import { Sending } from './sending.js'
 import { SharedGrants } from './shared-grants.js'
@@ -34,9 +36,14 @@ interface FleetSettings {
 interface FleetParts {
   /** Of pkctl. */
   readonly version: string
+  readonly store: WaitingStore
   readonly openEngine: (events: EngineEvents) => Engine
   /** What the service grants with an address: a prefix, or the address alone. */
   readonly sourceOf: (service: string, address: string) => string
+  /** How many bits of an address the service grants together, such as 24/64. */
+  readonly prefixesOf: (service: string) => string
+  /** Of knocks that count on one server alone; null where there are none. */
+  readonly claims: () => ClaimStatus | null
   readonly apply: (changes: readonly FleetChange[]) => Promise<void>
   readonly report: FleetReport
   /** Unix milliseconds. */
@@ -105,7 +112,7 @@ export class Fleet {
       },
     })
     this.#sending = new Sending({
-      ...{ node, group: settings.group, epoch: this.#epoch, now: parts.now },
+      ...{ node, group: settings.group, epoch: this.#epoch, now: parts.now, store: parts.store },
       send: texts => this.#engine.send(texts),
       onSent: () => {
         if (this.#state === 'away') this.#becomeReady()
@@ -117,6 +124,10 @@ export class Fleet {
   }
 
   start(): void {
+    for (const word of this.#parts.store.recall(this.#limits())) {
+      const message = { ...word, ...{ node: this.#settings.node, epoch: this.#epoch, sequence: 0 } }
+      if (this.#words.take(message, this.#parts.now()) === 'counts') this.#sending.tell(word)
+    }
     this.#engine.start()
     this.#hello = setInterval(() => {
       void this.#sayHello()
@@ -163,7 +174,7 @@ export class Fleet {
     return {
       ...{ version: this.#parts.version, group: group.name, node, share, accept },
       ...{ engine: this.#state, because: this.#because, since: this.#since },
-      nodes: this.#nodes.others(),
+      ...{ nodes: this.#nodes.others(), own: this.#ownHello(), claims: this.#parts.claims() },
       ...{ foreignGrants: running.foreign, ownGrants: running.own },
       ...this.#sending.counts,
       ...{ received: this.#received, nameTaken: this.#nameTaken, refused: this.#complaints.refused },
@@ -217,9 +228,9 @@ export class Fleet {
   }
 
   #takeOne({ id, text }: Entry): void {
-    const { group, node, longestWindowSeconds } = this.#settings
-    const now = this.#parts.now()
-    const limits = { now, ahead: aheadMilliseconds, longestWindow: longestWindowSeconds * 1000 }
+    const { group, node } = this.#settings
+    const limits = this.#limits()
+    const { now } = limits
     const message = decodeMessage(text, group, limits)
     this.#received++
     if (typeof message === 'string') {
@@ -230,9 +241,15 @@ export class Fleet {
     this.#latestEntryTime = Math.max(this.#latestEntryTime, entryTime)
     const hello = message.kind === 'hello' ? readHello(message.text) : undefined
     this.#nodes.heard(message, hello, entryTime, now, this.#isLive)
+    if (hello && this.#isLive && message.node !== node) this.#nodes.compare(message.node, hello, this.#ownHello(), now)
     if (message.node === node && message.epoch !== this.#epoch && message.made > this.#epoch + aheadMilliseconds)
       this.#takeName()
     if (message.kind !== 'hello') this.#takeWord(message, id, now)
+  }
+
+  #limits(): MessageLimits {
+    const longestWindow = this.#settings.longestWindowSeconds * 1000
+    return { now: this.#parts.now(), ahead: aheadMilliseconds, longestWindow }
   }
 
   #takeWord(message: GrantMessage, id: string, now: number): void {
@@ -291,17 +308,28 @@ export class Fleet {
     this.#words.tidy(now)
     this.#sending.forgetOver(now)
     if (this.#state !== 'connected') return
-    const { share, accept, longestWindowSeconds } = this.#settings
-    const running = this.#runningBy()
-    const hello: Hello = { version: this.#parts.version, share, accept, grants: running.own + running.foreign }
-    this.#sending.sayHello(helloText(hello))
+    const { longestWindowSeconds } = this.#settings
+    this.#sending.sayHello(helloText(this.#ownHello()))
     try {
       const before = this.#latestEntryTime - longestWindowSeconds * 1000 - keptMilliseconds
       if (before > 0) await this.#engine.trim(before)
       const first = await this.#engine.first()
       this.#sendAgain(id => first === undefined || isBefore(id, first))
-    } catch {
-      // It is away, and says so elsewhere.
+    } catch (error) {
+      // That it is away is said elsewhere.
+      const { message } = error as Error
+      if (/^[A-Z]{2,} /.test(message))
+        this.#complaints.tell('trim', `the engine of the fleet keeps what is over, which it should forget: ${message}`)
+    }
+  }
+
+  #ownHello(): Hello {
+    const { share, accept, longestWindowSeconds } = this.#settings
+    const { own, foreign } = this.#runningBy()
+    const prefixes = [...new Set([...share, ...accept])].map(service => [service, this.#parts.prefixesOf(service)])
+    return {
+      ...{ version: this.#parts.version, share, accept, grants: own + foreign },
+      ...{ window: longestWindowSeconds, prefixes: Object.fromEntries(prefixes) as Record<string, string> },
     }
   }
 

@@ -14,6 +14,11 @@ export interface NodeState {
   readonly lag: number | null
   /** Messages of it that have not come, of those since its start that were sent after the first one that came. */
   readonly missing: number
+  /**
+   * Since when it has known of another number of grants than this node, although both share and accept the same services; Unix
+   * milliseconds, null where it does not.
+   */
+  readonly differsSince: number | null
 }
 
 interface Known {
@@ -27,7 +32,10 @@ interface Known {
   /** How far its clock is ahead of the engine's, by its last messages. */
   readonly ahead: number[]
   lag: number | null
+  differsSince: number | null
 }
+
+const servicesOf = ({ share, accept }: Hello) => JSON.stringify([[...share].sort(), [...accept].sort()])
 
 /** Of the clock, the messages that took the least time say most. */
 const samples = 12
@@ -53,7 +61,8 @@ export class Nodes {
       if (!known && this.#nodes.size >= mostNodes) return
       const { epoch, sequence } = message
       const ahead = known?.ahead ?? []
-      known = { epoch, first: sequence, latest: sequence - 1, received: 0, hello: null, heardAt: 0, ahead, lag: null }
+      const none = { hello: null, heardAt: 0, lag: null, differsSince: null }
+      known = { epoch, first: sequence, latest: sequence - 1, received: 0, ahead, ...none }
       this.#nodes.set(message.node, known)
     }
     if (message.epoch < known.epoch) return
@@ -71,13 +80,22 @@ export class Nodes {
     }
   }
 
+  /** Compares what the node has just said with what this node would say. */
+  compare(node: string, hello: Hello, own: Hello, now: number): void {
+    const known = this.#nodes.get(node)
+    if (!known) return
+    const isComparable = servicesOf(hello) === servicesOf(own)
+    const isSame = Math.abs(hello.grants - own.grants) <= own.grants / 100
+    known.differsSince = !isComparable || isSame ? null : (known.differsSince ?? now)
+  }
+
   /** The others, by name. */
   others(): NodeState[] {
     return [...this.#nodes]
       .filter(([node]) => node !== this.own)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([node, known]) => ({
-        ...{ node, hello: known.hello, heardAt: known.heardAt, lag: known.lag },
+        ...{ node, hello: known.hello, heardAt: known.heardAt, lag: known.lag, differsSince: known.differsSince },
         clockDifference: this.#difference(known),
         missing: Math.max(0, known.latest - known.first + 1 - known.received),
       }))

@@ -1,10 +1,11 @@
 /**
  * What this server tells the others, on its way to the engine: in batches, again after a failure, and again where the engine has lost
- * it. While the engine is away, the outbox keeps what is to be told.
+ * it. While the engine is away, the outbox keeps what is to be told, in memory and on disk.
  */
 import type { Engine } from './engine.js'
 import type { Group } from './message.js'
 import { encodeMessage } from './message.js'
+import type { WaitingStore } from './outbox-file.js'
 import type { Unsent } from './outbox.js'
 import { nameOfWord, namesOfWords, Outbox } from './outbox.js'
 
@@ -13,6 +14,7 @@ interface SendingParts {
   readonly group: Group
   /** When this server began to count its messages. */
   readonly epoch: number
+  readonly store: WaitingStore
   readonly send: Engine['send']
   readonly onSent: () => void
   /** They were not sent, or it is not known whether they were. They are sent again. */
@@ -24,6 +26,8 @@ interface SendingParts {
 const retryMilliseconds = 1000
 const mostWaiting = 100_000
 const mostAtOnce = 500
+/** What is sent within this time is not written. */
+const unwrittenMilliseconds = 100
 
 export class Sending {
   readonly #parts: SendingParts
@@ -38,6 +42,11 @@ export class Sending {
   #isSending = false
   #retry: NodeJS.Timeout | undefined
   #sent = 0
+  /** Whether the last messages could not be sent. */
+  #isTroubled = false
+  /** Told, and not on disk. */
+  #unwritten: Unsent[] = []
+  #writing: NodeJS.Timeout | undefined
   /** To be called when nothing waits any more. */
   readonly #waiters = new Set<() => void>()
 
@@ -51,12 +60,14 @@ export class Sending {
     return { waiting: size + this.#unsent.length, dropped, sent: this.#sent }
   }
 
+  /** What waits stays on disk. */
   stop(): void {
     clearTimeout(this.#retry)
+    this.#write()
   }
 
   tell(word: Unsent): void {
-    this.#outbox.add(word)
+    this.#add(word)
     this.flush()
   }
 
@@ -114,9 +125,40 @@ export class Sending {
       const entry = this.#entries.get(nameOfWord(word))
       if (entry === undefined || !isLost(entry.id)) continue
       this.#entries.delete(nameOfWord(word))
-      this.#outbox.add(word)
+      this.#add(word)
     }
     this.flush()
+  }
+
+  #add(word: Unsent): void {
+    this.#outbox.add(word)
+    this.#unwritten.push(word)
+    const wait = this.#isTroubled ? 0 : unwrittenMilliseconds
+    this.#writing ??= setTimeout(() => {
+      this.#write()
+    }, wait)
+  }
+
+  #write(): void {
+    clearTimeout(this.#writing)
+    this.#writing = undefined
+    const words = this.#unwritten.splice(0)
+    if (words.length > 0 && this.counts.waiting > 0) this.#parts.store.keep(words, () => this.#waiting())
+  }
+
+  *#waiting(): Generator<Unsent> {
+    for (const { word } of this.#unsent) if (word) yield word
+    yield* this.#outbox
+  }
+
+  /** The engine has all. */
+  #settle(): void {
+    clearTimeout(this.#writing)
+    this.#writing = undefined
+    this.#unwritten = []
+    this.#parts.store.clear()
+    for (const done of this.#waiters) done()
+    this.#waiters.clear()
   }
 
   async #sendAll(): Promise<void> {
@@ -131,16 +173,18 @@ export class Sending {
         for (const [i, { word }] of sending.entries()) if (word) this.noteEntry(word, ids[i] as string)
         this.#sent += sending.length
         this.#unsent = this.#unsent.slice(sending.length)
+        this.#isTroubled = false
         onSent()
       } catch (error) {
+        this.#isTroubled = true
+        this.#write()
         onTrouble((error as Error).message)
         this.#retry = setTimeout(() => void this.#sendAll(), retryMilliseconds)
         return
       }
     }
     this.#isSending = false
-    for (const done of this.#waiters) done()
-    this.#waiters.clear()
+    this.#settle()
   }
 
   #encode(message: Unsent | { kind: 'hello'; made: number; text: string }): string {

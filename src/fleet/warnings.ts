@@ -1,9 +1,11 @@
 /** What is wrong with a fleet, as one of its servers sees it: for people, one sentence each. */
+import type { ClaimStatus } from './claim.js'
 import type { FleetStatus } from './fleet-status.js'
+import type { Hello } from './hello.js'
 import type { MessageRefusal } from './message.js'
 
 export interface FleetWarning {
-  readonly kind: 'engine' | 'key' | 'version' | 'clock' | 'name' | 'missing' | 'silent'
+  readonly kind: 'engine' | 'key' | 'version' | 'clock' | 'name' | 'missing' | 'silent' | 'claims' | 'differs'
   readonly message: string
 }
 
@@ -11,6 +13,11 @@ export interface FleetWarning {
 const clockMilliseconds = 2000
 /** Each says hello every 5 s. */
 const silentMilliseconds = 30_000
+
+/** A claim is given up after a second. */
+const slowClaimMilliseconds = 250
+/** Grants that have just been made are not known everywhere, and those that end are not forgotten at the same moment. */
+const differsMilliseconds = 30_000
 
 const byOthers: Partial<Record<MessageRefusal, string>> = {
   foreign: 'were made with another key, or changed on the way',
@@ -36,7 +43,7 @@ export function fleetWarnings(status: FleetStatus, now: number): FleetWarning[] 
     const kind = reason === 'version' ? 'version' : reason === 'future' ? 'clock' : 'key'
     warn(kind, `${count} messages in the engine of the fleet were refused, because they ${what}`)
   }
-  for (const { node: other, clockDifference, missing, heardAt, hello } of nodes) {
+  for (const { node: other, clockDifference, missing, heardAt, hello, differsSince } of nodes) {
     const seconds = Math.round(Math.abs(clockDifference ?? 0) / 100) / 10
     if (seconds * 1000 > clockMilliseconds) {
       const where = (clockDifference ?? 0) > 0 ? 'ahead of' : 'behind'
@@ -46,8 +53,43 @@ export function fleetWarnings(status: FleetStatus, now: number): FleetWarning[] 
     if (engine === 'connected' && now - heardAt > silentMilliseconds) {
       warn('silent', `nothing was heard of ${other} for ${Math.round((now - heardAt) / 1000)} s`)
     }
+    if (hello) for (const message of differences(other, hello, status.own)) warn('differs', message)
+    if (hello && differsSince !== null && now - differsSince > differsMilliseconds) {
+      const grants = `knows of ${hello.grants} grants, and this server of ${status.own.grants}`
+      warn('differs', `${other} ${grants}, although both share and accept the same services`)
+    }
     if (hello && hello.version !== status.version)
       warn('version', `${other} runs pkctl ${hello.version}, and this server ${status.version}`)
   }
+  if (status.claims) for (const message of claimWarnings(status.claims)) warn('claims', message)
   return warnings
+}
+
+/** What must be the same on all servers. */
+function differences(node: string, hello: Hello, own: Hello): string[] {
+  const found: string[] = []
+  if (hello.window !== null && hello.window !== own.window)
+    found.push(`${node} has a 'longest-window' of ${hello.window} s, and this server one of ${own.window} s`)
+  for (const [service, bits] of Object.entries(hello.prefixes)) {
+    const here = own.prefixes[service]
+    if (here !== undefined && here !== bits)
+      found.push(`${node} grants ${service} to prefixes of ${bits} bits (IPv4/IPv6), and this server to ${here}`)
+  }
+  return found
+}
+
+function claimWarnings({ results, medianMilliseconds }: ClaimStatus): string[] {
+  const reasons = [
+    [results['fleet-away'], 'the engine could not be asked'],
+    [results['fleet-late'], 'it did not answer in time'],
+    [results['fleet-unsure'], 'it may have forgotten claims'],
+  ].filter(([times]) => times !== 0)
+  const found: string[] = []
+  if (reasons.length > 0) {
+    const text = reasons.map(([times, why]) => `${times} because ${why}`).join(', ')
+    found.push(`knocks with 'once: group' were refused: ${text}`)
+  }
+  if (medianMilliseconds !== null && medianMilliseconds > slowClaimMilliseconds)
+    found.push(`a claim of a knock takes ${Math.round(medianMilliseconds)} ms, and is given up after 1000 ms`)
+  return found
 }

@@ -85,6 +85,10 @@ describe('a knock of a group', { skip: skipWithoutEngine }, () => {
     assert.deepEqual(await knock('NODE', otherAddress), ['accepted', 'accepted'])
     const [server] = site.servers as [FleetServer]
     await server.says(/refused: the engine of the fleet cannot be asked whether another server has got it first/)
+    assert.match(
+      await server.mustCommand('fleet', 'status'),
+      /\n {2}claims: \d+ first here, \d+ claimed elsewhere or before, 3 fleet-away.*, 0 waiting; median [\d.]+ ms, longest [\d.]+ ms\n[^]*warning: knocks with 'once: group' were refused: 3 because the engine could not be asked/,
+    )
     const log = await server.on([process.execPath, pkctl, 'log', '--config', path.join(server.directory, 'pkctl.yaml')])
     assert.match(log.stdout, /fleet-away|the engine of the fleet cannot be asked/, log.stderr)
   })

@@ -21,6 +21,7 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
   let site: FleetSite
   let client: FleetClient
   let ca: string
+  let rights: string[]
 
   before(async () => {
     const file = (name: string) => `${site.directory}/${name}`
@@ -34,7 +35,9 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
     // As docs/fleet.md has it.
     const document = fs.readFileSync(path.join(root, 'docs/fleet.md'), 'utf8')
     const user = /^user pkctl on .*$/m.exec(document)?.[0].replace('PASSWORD', 'T0PSECRET') ?? ''
-    fs.writeFileSync(file('users.acl'), `user default off\n${user}\n`)
+    const admin = 'user admin on >T0PSECRET +@all'
+    fs.writeFileSync(file('users.acl'), `user default off\n${user}\n${admin}\n`)
+    rights = [...user.matchAll(/ \+(\w+)/g)].map(([, name = '']) => name)
     const files = ['--tls-cert-file', ca, '--tls-key-file', file('key.pem'), '--tls-ca-cert-file', ca]
     site.engine.options = [...tls, ...files, '--aclfile', file('users.acl')]
     await site.engine.start()
@@ -51,9 +54,14 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
     await site.startAll(server => configOf(server, fleet))
     await client.knock(one)
     for (const server of [one, two]) await client.opensSoon(server)
-    // Also what it does every few seconds.
+    // Also what it does every few seconds. It needs each of the rights, and no other.
     await until(async () => {
-      return / {2}messages: [3-9] sent/.test(await two.mustCommand('fleet', 'status'))
+      const access = ['--tls', '--cacert', ca, '--user', 'admin', '--pass', 'T0PSECRET', '--no-auth-warning']
+      const told = await site.engine.cli(...access, 'info', 'commandstats')
+      const stats = [...told.matchAll(/^cmdstat_(\w+):calls=(\d+),.*rejected_calls=(\d+)/gm)]
+      const refused = stats.filter(([, , , times]) => times !== '0').map(([, name]) => name)
+      assert.deepEqual(refused, [])
+      return rights.every(right => stats.some(([, name, times]) => name === right && times !== '0'))
     })
     for (const { daemon } of [one, two]) assert.doesNotMatch(daemon?.output ?? '', /is away|NOPERM|T0PSECRET/)
   })

@@ -17,10 +17,10 @@ const key = `0x${'7f'.repeat(32)}`
 const group = { name: 'edge', key: Buffer.alloc(32, 0x7f) }
 const stream = 'pkctl:edge:events'
 
-const configOf = (server: FleetServer, fleet = 'share: [ssh], accept: [ssh]', window = 60) => {
+const configOf = (server: FleetServer, fleet = 'share: [ssh], accept: [ssh]', window = 60, prefix = 32) => {
   server.file('fleet.key', `${key}\n`)
   return server.config(`services:
-  ssh: { port: 22, window: ${window} }
+  ssh: { port: 22, window: ${window}, prefix4: ${prefix} }
   web: { port: 80, window: 60 }
 credentials:
   laptop: { type: pkd, tag: SSHK, key: test, port: ${knockPort}, opens: [ssh, web], rate: none }
@@ -49,6 +49,10 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
   const knock = (i: number, from = clientAddress, tag = 'SSHK') => client.knock(server(i), from, tag)
   const opensSoon = (i: number, from = clientAddress) => client.opensSoon(server(i), from)
   const closesSoon = (i: number, from = clientAddress) => client.closesSoon(server(i), from)
+  const kept = () => {
+    const file = path.join(server(0).directory, 'state/fleet-outbox')
+    return fs.existsSync(file) ? fs.readFileSync(file, 'latin1') : ''
+  }
   const change = (i: number, ...args: string[]) => server(i).mustCommand(...args)
   const deleteAll = async (from = clientAddress) => {
     await change(0, 'add', from, '--service', 'ssh', '--for', '60')
@@ -118,6 +122,25 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     await server(2).start(configOf(server(2)))
     await closesSoon(2)
     await opensSoon(2, otherAddress)
+    await deleteAll(otherAddress)
+  })
+
+  it('tells what was revoked while the engine was away, also when pkctld has ended meanwhile', async () => {
+    await knock(0)
+    for (const i of [0, 1, 2]) await opensSoon(i)
+    await site.engine.kill()
+    await change(0, 'delete', clientAddress, '--service', 'ssh')
+    await knock(0, otherAddress)
+    await server(0).until('kept on disk', () => Promise.resolve(kept().split('\n').length === 3))
+    await server(0).stop('SIGKILL')
+    assert.equal(await opens(1), true)
+    await server(0).start(configOf(server(0)))
+    await site.engine.start()
+    for (const i of [1, 2]) {
+      await closesSoon(i)
+      await opensSoon(i, otherAddress)
+    }
+    await server(0).until('nothing is kept', () => Promise.resolve(kept() === ''))
     await deleteAll(otherAddress)
   })
 
@@ -219,7 +242,7 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
 
   it('says in one line what --fleet could not do, and fails', async () => {
     await site.engine.kill()
-    await server(0).says(/the engine of the fleet is away[^]*the engine of the fleet is away/)
+    await server(0).until('no engine', async () => (await change(0, 'fleet', 'status')).includes('engine: away'))
     const add = ['add', otherAddress, '--service', 'ssh', '--for', '60', '--fleet']
     const away = await server(0).command(...add)
     assert.equal(away.status, 1)
@@ -260,5 +283,21 @@ describe('a fleet', { skip: skipWithoutEngine }, () => {
     await site.engine.cli('config', 'set', 'maxmemory', '0')
     for (const i of [1, 2]) await opensSoon(i)
     await deleteAll()
+  })
+
+  it('shares what a service grants after a reload', async () => {
+    for (const i of [0, 1, 2]) {
+      configOf(server(i), undefined, 60, 24)
+      await change(i, 'reload')
+    }
+    await knock(0)
+    for (const i of [0, 1, 2]) await opensSoon(i, otherAddress)
+    assert.match(await change(2, 'list', '--fleet'), /^10\.78\.0\.0\/24 {2}ssh /)
+    await change(0, 'delete', '10.78.0.0/24', '--service', 'ssh')
+    for (const i of [0, 1, 2]) {
+      await closesSoon(i)
+      configOf(server(i))
+      await change(i, 'reload')
+    }
   })
 })

@@ -1,6 +1,6 @@
 /** How a server of a fleet sees it, for people. */
 import { fleetWarnings } from '../../fleet/warnings.js'
-import type { FleetStatus } from '../../fleet/index.js'
+import type { ClaimStatus, FleetStatus } from '../../fleet/index.js'
 import { count, durationText, oneLine } from '../../util/index.js'
 
 const names = (services: readonly string[]) => services.join(', ') || 'nothing'
@@ -13,8 +13,18 @@ export function fleetLine({ group, node, engine, because, nodes, foreignGrants }
   return `fleet ${group}, as ${node}: ${state}; ${count(nodes.length, 'other server')}, ${count(foreignGrants, 'grant')} of theirs`
 }
 
+/** Of knocks with `once: group`. */
+function claimsText({ waiting, results, medianMilliseconds, longestMilliseconds }: ClaimStatus): string {
+  const { first, claimed, ...refused } = results
+  const others = Object.entries(refused).flatMap(([reason, times]) => (times > 0 ? [`${times} ${reason}`] : []))
+  const counts = [`${first} first here`, `${claimed} claimed elsewhere or before`, ...others, `${waiting} waiting`]
+  const times =
+    medianMilliseconds === null ? [] : [`median ${medianMilliseconds} ms, longest ${longestMilliseconds} ms`]
+  return [counts.join(', '), ...times].join('; ')
+}
+
 export function fleetLines(status: FleetStatus, now: number): string[] {
-  const { group, node, engine, because, since, share, accept, nodes, refused, waiting, dropped } = status
+  const { group, node, engine, because, since, share, accept, nodes, refused, waiting, dropped, claims } = status
   const reasons = Object.entries(refused).map(([reason, times]) => `${times} ${reason}`)
   const why = because === '' ? '' : `: ${oneLine(because)}`
   return [
@@ -23,6 +33,7 @@ export function fleetLines(status: FleetStatus, now: number): string[] {
     `  shares ${names(share)}; accepts ${names(accept)}`,
     `  grants: ${status.ownGrants} of this server, ${status.foreignGrants} of others`,
     `  messages: ${status.sent} sent, ${status.received} read, ${waiting} waiting${dropped > 0 ? `, ${dropped} given up` : ''}`,
+    ...(claims ? [`  claims: ${claimsText(claims)}`] : []),
     ...(reasons.length > 0 ? [`  refused: ${reasons.join(', ')}`] : []),
     ...nodes.map(one => {
       const { hello, heardAt, lag, clockDifference } = one

@@ -5,7 +5,7 @@
 import type { Config, FleetConfig } from '../../config/types.js'
 import type { ClaimResult, KnockClaim, KnockGrantStore, Log, TriggerSchedule } from '../../controller/index.js'
 import type { FleetChange, FleetTold } from '../../fleet/index.js'
-import { Claims, EngineClaims, Fleet, RedisEngine } from '../../fleet/index.js'
+import { Claims, EngineClaims, Fleet, OutboxFile, RedisEngine } from '../../fleet/index.js'
 import { bitsOf, isLinkLocal, maskAddress, splitPrefix } from '../../net/index.js'
 import type { Firewall, ServiceSpec } from '../../nft/index.js'
 import { fleetComment, grantPrefix, steadySeconds } from '../../nft/index.js'
@@ -42,9 +42,9 @@ export class DaemonFleet {
   /** From when it is needed. */
   #claims: { readonly claims: Claims; readonly engine: EngineClaims } | undefined
   #hasStopped = false
-  readonly #specs: ReadonlyMap<string, ServiceSpec>
+  #specs: ReadonlyMap<string, ServiceSpec>
 
-  constructor(settings: FleetConfig, { services, credentials }: Config, parts: DaemonFleetParts) {
+  constructor(settings: FleetConfig, { services, credentials, stateDirectory }: Config, parts: DaemonFleetParts) {
     const { store, log, version } = parts
     this.#parts = parts
     this.#settings = settings
@@ -52,6 +52,14 @@ export class DaemonFleet {
     this.#specs = new Map(services.map(spec => [spec.name, spec]))
     this.fleet = new Fleet(settings, {
       version,
+      store: new OutboxFile(stateDirectory, {
+        ...{ node: settings.node, group: settings.group },
+        report: message => {
+          log.error(message)
+        },
+      }),
+      prefixesOf: service => this.#prefixesOf(service),
+      claims: () => this.#claims?.claims.status() ?? null,
       openEngine: events => new RedisEngine(settings.engine, settings.group.name, events),
       sourceOf: (service, source) => this.#sourceOf(service, source),
       apply: changes => this.#apply(changes),
@@ -77,6 +85,11 @@ export class DaemonFleet {
         store.close()
       },
     }
+  }
+
+  /** After a reload. */
+  use({ services }: Pick<Config, 'services'>): void {
+    this.#specs = new Map(services.map(spec => [spec.name, spec]))
   }
 
   /** Claims a knock for this server: a reload can have added the first credential whose knocks are. */
@@ -192,6 +205,11 @@ export class DaemonFleet {
         log.info(`${source} may use ${service} for ${seconds} s, by ${node} of the fleet`, { ...fields, node, seconds })
       } else log.info(`${source} may no longer use ${service}, by the fleet`, fields)
     }
+  }
+
+  #prefixesOf(service: string): string {
+    const { prefix4, prefix6 } = this.#specs.get(service) ?? { prefix4: 32, prefix6: 128 }
+    return `${prefix4}/${prefix6}`
   }
 
   /** What the service grants with an address. */

@@ -17,6 +17,8 @@ const findingOf: Readonly<Record<FleetWarning['kind'], readonly [FindingId, stri
   clock: ['fleet-clock', 'synchronise the clocks of all servers, for example with chrony'],
   name: ['fleet-name', "give each server a 'node' of its own"],
   missing: ['fleet-messages-missing', 'see who else can write to the engine, and whether it keeps what it is given'],
+  claims: ['fleet-claims', 'see that the engine runs, is near, and does not restart: docs/fleet.md'],
+  differs: ['fleet-differs', 'give all servers the same services, prefixes and longest-window'],
   silent: ['fleet-server-silent', 'see whether pkctld runs there and reaches the engine'],
 }
 

@@ -79,11 +79,14 @@ describe('of the daemon', () => {
     assert.match(finds(running({ watched: false }), 'ruleset-not-watched').message, /to the ruleset: /)
   })
   it('what its fleet suffers from', () => {
-    const node = { node: 'b', heardAt: Date.now(), lag: 1, clockDifference: 0, missing: 0 }
-    const hello = { version, share: ['s'], accept: [], grants: 0 }
+    const node = { node: 'b', heardAt: Date.now(), lag: 1, clockDifference: 0, missing: 0, differsSince: null }
+    const hello = { version, share: ['s'], accept: [], grants: 0, window: 60, prefixes: { s: '32/128' } }
+    const results = { first: 9, claimed: 9, 'fleet-away': 0, 'fleet-late': 0, 'fleet-unsure': 0 }
+    const claims = { waiting: 0, results, medianMilliseconds: 1, longestMilliseconds: 900 }
     const well = {
       ...{ version, group: 'edge', node: 'a', engine: 'connected', because: '', since: 0, share: ['s'], accept: [] },
       ...{ nodes: [{ ...node, hello }], foreignGrants: 0, ownGrants: 0, waiting: 0, dropped: 0, sent: 1, received: 1 },
+      ...{ own: hello, claims },
       ...{ refused: { over: 3, 'not-accepted': 1, malformed: 1 }, nameTaken: false },
     }
     const fleet = (parts: object) => running({ fleet: { ...well, ...parts } })
@@ -100,6 +103,17 @@ describe('of the daemon', () => {
     assert.equal(behind.message, 'the clock of b is 2.5 s behind that of this server')
     finds(other({ missing: 4 }), 'fleet-messages-missing')
     finds(other({ heardAt: Date.now() - 31_000 }), 'fleet-server-silent')
+    finds(other({ hello: { ...hello, window: 61 } }), 'fleet-differs')
+    const prefix = finds(other({ hello: { ...hello, prefixes: { s: '24/128', more: '8/8' } } }), 'fleet-differs')
+    assert.match(prefix.message, /^b grants s to prefixes of 24\/128 bits \(IPv4\/IPv6\), and this server to 32\/128$/)
+    finds(other({ differsSince: Date.now() - 31_000 }), 'fleet-differs')
+    assert.deepEqual(checkAll(other({ differsSince: Date.now() }), version), [])
+    assert.deepEqual(checkAll(other({ hello: { ...hello, window: null, prefixes: {} } }), version), [])
+    const claimed = (parts: object) => fleet({ claims: { ...claims, ...parts } })
+    assert.deepEqual(checkAll(fleet({ claims: null }), version), [])
+    finds(claimed({ medianMilliseconds: 251 }), 'fleet-claims')
+    const refused = finds(claimed({ results: { ...results, 'fleet-away': 2, 'fleet-late': 1 } }), 'fleet-claims')
+    assert.match(refused.message, /: 2 because the engine could not be asked, 1 because it did not answer in time$/)
   })
   it('that others can listen at the engine of its fleet', () => {
     const { config } = facts().configuration

@@ -28,6 +28,9 @@ async function claim(answer: ClaimAnswer | Error | 'never', { now = time * 1000,
   })
   const result = await claims.claim(given)
   assert.equal(timers, 0)
+  const { waiting, results, medianMilliseconds } = claims.status()
+  assert.deepEqual([waiting, Object.entries(results).filter(([, times]) => times > 0)], [0, [[result, 1]]])
+  assert.equal(medianMilliseconds === null, result === 'fleet-away' || result === 'fleet-late')
   return { result, asked }
 }
 const long = { isFirst: true, since: time * 1000 - 10_000 - 2 * clockTolerance }

@@ -6,6 +6,7 @@ import { Fleet } from '../../../src/fleet/fleet.js'
 import type { FleetChange } from '../../../src/fleet/kernel-changes.js'
 import type { FleetMessage } from '../../../src/fleet/message.js'
 import { decodeMessage, encodeMessage } from '../../../src/fleet/message.js'
+import { noStore } from './no-store.js'
 
 const group = { name: 'edge', key: Buffer.alloc(32, 7) }
 const now = 1_900_000_000_000
@@ -30,6 +31,7 @@ class Bench {
           this.#events = events
           return this.#engine
         },
+        ...{ store: noStore, prefixesOf: () => '32/128', claims: () => null },
         sourceOf: (_, address) => address,
         apply: changes => {
           this.changes.push(...changes)
