@@ -32,6 +32,8 @@ interface AwaitedGrant {
 
 const maxKnocks = 256
 const maxBehind = 1024
+/** Who has more in a time of need gives way to who has less. */
+const fairShare = 16
 /** What is held is a part of the queue, in which others must find room. */
 const shareOfQueue = 4
 /** A client has given up by then, and another thread that takes longer does not work. */
@@ -47,6 +49,10 @@ const fingerprintLength = 32
 
 export class HeldPackets {
   readonly #knocks = new Map<number, HeldKnock>()
+  /** How many each network has, by the bytes of its address in latin1. */
+  readonly #countOf = new Map<string, number>()
+  /** Those that gave way, to be refused with the next late ones. */
+  #evicted: HeldKnock[] = []
   /** The last knock of each source, by the bytes of its address in latin1. */
   readonly #lastOf = new Map<string, HeldKnock>()
   readonly #inFlight = new Set<string>()
@@ -72,7 +78,7 @@ export class HeldPackets {
 
   /** How many knocks and grants are waited for. */
   get size(): number {
-    return this.#knocks.size + this.#awaited.size
+    return this.#knocks.size + this.#awaited.size + this.#evicted.length
   }
 
   /** Holds a copy of the packet, unless it is itself a copy of another one, or there are too many; `now` is monotonic. */
@@ -83,7 +89,7 @@ export class HeldPackets {
     const isKnown =
       this.#inFlight.has(fingerprint) || this.#verified.has(fingerprint) || this.#verifiedBefore.has(fingerprint)
     if (isKnown) return 'replayed'
-    if (this.#knocks.size >= this.#maxKnocks) return 'signatures-busy'
+    if (this.#knocks.size >= this.#maxKnocks && !this.#makeRoomFor(packet)) return 'signatures-busy'
     const until = now + longestSeconds
     this.#inFlight.add(fingerprint)
     const id = ++this.#lastId
@@ -109,8 +115,35 @@ export class HeldPackets {
     knock.late = reason
   }
 
+  /**
+   * Gives up the last knock of the network that has the most, if that is much more than the network of the packet has: one
+   * sender of rubbish, which has the identity of the server, must not keep the knocks of all others out.
+   */
+  #makeRoomFor(packet: Packet): boolean {
+    if (this.#evicted.length >= Math.max(1, this.#maxKnocks / shareOfQueue)) return false
+    const own = this.#countOf.get(networkOf(packet)) ?? 0
+    let [most, network] = [Math.max(own + 1, fairShare), '']
+    for (const [name, count] of this.#countOf) if (count > most) [most, network] = [count, name]
+    if (network === '') return false
+    let last: HeldKnock | undefined
+    for (const knock of this.#knocks.values()) if (!knock.decision && networkOf(knock.packet) === network) last = knock
+    const evicted = last && this.#remove(last.id)
+    if (!evicted) return false
+    evicted.late = 'signatures-busy'
+    this.#evicted.push(evicted)
+    return true
+  }
+
+  #takeEvicted(): HeldKnock[] {
+    const evicted = this.#evicted
+    if (evicted.length > 0) this.#evicted = []
+    return evicted
+  }
+
   #add(knock: HeldKnock): HeldKnock {
     this.#knocks.set(knock.id, knock)
+    const network = networkOf(knock.packet)
+    this.#countOf.set(network, (this.#countOf.get(network) ?? 0) + 1)
     this.#lastOf.set(sourceOf(knock.packet), knock)
     return knock
   }
@@ -172,11 +205,12 @@ export class HeldPackets {
 
   /** Those that have waited for too long. */
   takeLate(now: number): HeldKnock[] {
-    return [...this.#knocks.values()].flatMap(({ id, until }) => (until <= now ? (this.#remove(id) ?? []) : []))
+    const late = [...this.#knocks.values()].flatMap(({ id, until }) => (until <= now ? (this.#remove(id) ?? []) : []))
+    return [...this.#takeEvicted(), ...late]
   }
 
   takeAll(): HeldKnock[] {
-    return [...this.#knocks.keys()].flatMap(id => this.#remove(id) ?? [])
+    return [...this.#takeEvicted(), ...[...this.#knocks.keys()].flatMap(id => this.#remove(id) ?? [])]
   }
 
   #remove(id: number): HeldKnock | undefined {
@@ -185,6 +219,10 @@ export class HeldPackets {
     this.#knocks.delete(id)
     this.#inFlight.delete(knock.fingerprint)
     this.#behind -= knock.behind.length
+    const network = networkOf(knock.packet)
+    const left = (this.#countOf.get(network) ?? 0) - 1
+    if (left > 0) this.#countOf.set(network, left)
+    else this.#countOf.delete(network)
     const source = sourceOf(knock.packet)
     if (this.#lastOf.get(source) === knock) this.#lastOf.delete(source)
     return knock
@@ -207,3 +245,7 @@ function movedTo(decision: GrantDecision, by: number): GrantDecision {
 
 const sourceOf = ({ buffer, sourceAt, version }: Packet) =>
   buffer.toString('latin1', sourceAt, sourceAt + (version === 4 ? 4 : 16))
+
+/** Who has one address of an IPv6 /64 has all of them. */
+const networkOf = ({ buffer, sourceAt, version }: Packet) =>
+  buffer.toString('latin1', sourceAt, sourceAt + (version === 4 ? 4 : 8))

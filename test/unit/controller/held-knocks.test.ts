@@ -234,6 +234,37 @@ describe('a signed knock', () => {
     assert.deepEqual(bench.answers(signed()), [answeredLater])
   })
 
+  it('of another source finds room where one source has all, whose last ones are refused in its place', () => {
+    const bench = new Bench()
+    const flood = (count: number) => bench.answers(...Array.from({ length: count }, () => signed({ source: 9 })))
+    flood(256)
+    assert.deepEqual(bench.answers(signed({ id: 1 }), syn(2)), [answeredLater, answeredLater])
+    assert.deepEqual(flood(1), [refused], 'of the source that has the most')
+    assert.deepEqual(bench.verified(verified(256)), [], 'the last one gave way')
+    assert.deepEqual(bench.verified(verified(257)), [
+      [1, granted],
+      [2, others],
+    ])
+    const late = bench.handler.lateAnswers()
+    assert.deepEqual(
+      late.map(({ mark }) => mark),
+      [refused],
+    )
+    assert.deepEqual([bench.counters.get('signatures-busy'), bench.counters.get('signatures-late')], [2, 0])
+    assert.deepEqual(bench.handler.lateAnswers(), [])
+    // How many give way until the next late answers is bounded.
+    flood(1)
+    const answers = bench.answers(...Array.from({ length: 100 }, (_, i) => signed({ source: i % 50 })))
+    assert.equal(answers.filter(one => one === answeredLater).length, 64)
+    assert.equal(bench.handler.lateAnswers().length, 64)
+  })
+
+  it('gives way to no other where each source has a few', () => {
+    const bench = new Bench()
+    bench.answers(...Array.from({ length: 256 }, (_, i) => signed({ source: i % 16 })))
+    assert.deepEqual(bench.answers(signed({ source: 99 })), [refused])
+  })
+
   it('holds no more than 1024 connections', () => {
     const bench = new Bench()
     bench.answers(signed({ id: 1 }))
