@@ -14,7 +14,7 @@ const patience = 3000
 
 export interface Flood {
   readonly name: string
-  readonly storm: Pick<Storm, 'kind' | 'sources' | 'count' | 'identity'> | null
+  readonly storm: Pick<Storm, 'kind' | 'sources' | 'count' | 'identity' | 'length'> | null
 }
 
 const floods: readonly Flood[] = [

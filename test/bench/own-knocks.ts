@@ -20,11 +20,16 @@ const alone = 200
 /** No more than are verified at once. */
 const burst = 50
 const manyUsers = 100_000
+/** Each is a credential of its own, and pkctld starts late with more of them. */
+const manyDevices = 1000
+const manyTagged = 1000
 const key = randomBytes(32)
 
 interface Kind {
   readonly what: string
   readonly credential: string
+  /** Credentials before it. */
+  readonly others?: () => string[]
   /** Lines of the file of keys. */
   readonly keys?: (openssh: OpenSsh) => string
   readonly knock: (parts: Server) => Promise<string> | string
@@ -55,6 +60,20 @@ const kinds: readonly Kind[] = [
       '',
   },
   {
+    what: `symmetric, ${grouped(manyDevices)} devices`,
+    credential: `type: symmetric, key: "0x${key.toString('hex')}"`,
+    others: () => others(manyDevices - 1, one => `type: symmetric, key: "0x${one}"`),
+    knock: ({ identity }) =>
+      sealSymmetric(plainRequest(BigInt(Date.now())), knockPort, randomBytes(16), { identity, key })?.toString('hex') ??
+      '',
+  },
+  {
+    what: `PKD, the last of ${grouped(manyTagged)} credentials with one tag`,
+    credential: 'type: pkd, tag: SSHK, key: test',
+    others: () => others(manyTagged - 1, one => `type: pkd, tag: SSHK, key: "0x${one.slice(0, 64)}"`),
+    knock: () => knockHex(),
+  },
+  {
     what: 'fwknop',
     credential: `type: fwknop, port: ${knockPort}, key: bench-key, hmac-key: bench-hmac-key`,
     knock: () => encodeFwknop(),
@@ -81,6 +100,9 @@ function encodeFwknop(): string {
   const knock = { time: Math.floor(Date.now() / 1000), random: randomBytes, port: knockPort }
   return fwknop.encode(knock, fwknopSecret).toString('hex')
 }
+
+const others = (count: number, options: (key: string) => string) =>
+  Array.from({ length: count }, (_, i) => options(createHash('sha256').update(`other ${i}`).digest('hex')))
 
 function otherUsers(count: number): string {
   const line = (_: unknown, i: number) => {
@@ -111,7 +133,7 @@ export async function ownKnocksPart(): Promise<Row[]> {
   }
 }
 
-async function measure({ what, credential, keys, knock }: Kind, openssh: OpenSsh): Promise<Row> {
+async function measure({ what, credential, others = () => [], keys, knock }: Kind, openssh: OpenSsh): Promise<Row> {
   const site = await Site.create()
   try {
     await site.lab.serve(servicePort)
@@ -125,7 +147,11 @@ async function measure({ what, credential, keys, knock }: Kind, openssh: OpenSsh
         // Bursts of one source are what is measured.
         'limits: { per-source: 1000000, excess: 1000000 }',
         `services: { ssh: { port: ${servicePort}, window: 60 } }`,
-        `credentials: { bench: { ${credential}, opens: [ssh], rate: none${credential.includes('fwknop') ? '' : ', skew: 60'} } }`,
+        'credentials:',
+        ...[...others(), credential].map(
+          (options, i) =>
+            `  bench-${i}: { ${options}, opens: [ssh], rate: none${options.includes('fwknop') ? '' : ', skew: 60'} }`,
+        ),
       ].join('\n'),
     )
     const server = { identity, openssh }

@@ -6,7 +6,9 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { parseIdentity } from '../../src/knock/pk1/identity.js'
 import { plainRequest } from '../../src/knock/pk1/request.js'
 import { sealSymmetric, symmetricLength } from '../../src/knock/pk1/symmetric.js'
-import { prefixLength } from '../../src/knock/pk1/period.js'
+import { sealPacket } from '../../src/knock/pk1/envelope.js'
+import { filterKeys } from '../../src/knock/pk1/identity.js'
+import { packetPrefix, periodOf, prefixLength } from '../../src/knock/pk1/period.js'
 import { encodePkd, parsePkdKey, parseTag, payloadLength, pkdTagLength } from '../../src/knock/pkd.js'
 import { knockPort } from '../support/knocks.js'
 import { addressNumber } from './addresses.js'
@@ -23,6 +25,8 @@ export interface Storm {
    * knock: its length alone; with the prefix of this minute; made with the identity and a key that the server does not know.
    */
   readonly kind: 'knocks' | 'shaped' | 'rubbish' | 'own-length' | 'own-prefix' | 'own-identity'
+  /** Of pkctl's own knock, if it is not a symmetric one: that of a signed one. */
+  readonly length?: number
   /** The server's, for pkctl's own knock. */
   readonly identity?: string
   /** The source of the first frame, as a number. */
@@ -59,9 +63,24 @@ function strangersKnock(identity: string, port: number): Buffer {
   return packet
 }
 
+/** Rubbish behind the check of a signed knock, which only who has the identity can make. */
+function rubbishBehindCheck(identity: Buffer, port: number, length: number): Buffer {
+  const hidden = randomBytes(ephemeralLength)
+  hidden[ephemeralLength - 1] = (hidden[ephemeralLength - 1] as number) & 0x7f
+  const keys = filterKeys(identity)
+  const prefix = packetPrefix(keys, periodOf(BigInt(Date.now())))
+  const body = Buffer.alloc(length - plainLength - ephemeralLength)
+  return sealPacket({ keys, prefix, salt: randomBytes(16), hidden, key: randomBytes(32), body, port })
+}
+
+const ephemeralLength = 32
+/** Prefix, salt, check, and the tag behind the ciphertext. */
+const plainLength = 8 + 16 + 16 + 16
+
 function buildFrames(storm: Storm): Frames {
   const { kind, count, link, source, sources, rate, destination, port = knockPort, identity = '' } = storm
-  const frames = new Frames(count, Math.max(maxRubbish, payloadLength, symmetricLength), link)
+  const { length = symmetricLength } = storm
+  const frames = new Frames(count, Math.max(maxRubbish, payloadLength, length), link)
   const prefix = strangersKnock(identity, port).subarray(0, prefixLength)
   const [key, tag] = [parsePkdKey('test'), parseTag('SSHK')]
   const noise = randomBytes(count * payloadLength)
@@ -69,9 +88,12 @@ function buildFrames(storm: Storm): Frames {
   const payloadOf = (i: number): Buffer => {
     const random = noise.subarray(i * payloadLength, (i + 1) * payloadLength)
     if (kind === 'rubbish') return randomBytes(randomInt(maxRubbish))
-    if (kind === 'own-length') return randomBytes(symmetricLength)
-    if (kind === 'own-prefix') return Buffer.concat([prefix, randomBytes(symmetricLength - prefixLength)])
-    if (kind === 'own-identity') return strangersKnock(identity, port)
+    if (kind === 'own-length') return randomBytes(length)
+    if (kind === 'own-prefix') return Buffer.concat([prefix, randomBytes(length - prefixLength)])
+    if (kind === 'own-identity') {
+      if (length === symmetricLength) return strangersKnock(identity, port)
+      return rubbishBehindCheck(parseIdentity(identity) ?? Buffer.alloc(32), port, length)
+    }
     if (kind === 'shaped') return Buffer.concat([tag, random.subarray(pkdTagLength)])
     // Stamped as if sent when it will be, as knocks of many clients are.
     const time = now + 1 + Math.floor(i / (rate || count))
