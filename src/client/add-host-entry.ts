@@ -3,11 +3,14 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { stringify } from 'yaml'
 import { formatIdentity } from '../knock/index.js'
-import { quote, reasonOf, UserError, writeTemporary } from '../util/index.js'
+import { makeOwnedDirectory, quote, readNamed, reasonOf, UserError, writeTemporary } from '../util/index.js'
 import { findHostEntry } from './hosts-file.js'
 import type { Invitation } from './invitation.js'
 
 const privateFile = 0o600
+/** As Linux. */
+const mostLinks = 40
+const maxBytes = 16 * 1024 * 1024
 
 interface Joined {
   readonly changed: boolean
@@ -52,26 +55,29 @@ function isSame(there: object, entry: Options): boolean {
 }
 
 /** Of a link, where it leads: the file of the user may be kept elsewhere. With sudo, it can be the home of another user. */
-function realPath(file: string): string {
+function realPath(file: string, linksLeft = mostLinks): string {
   const link = fs.lstatSync(file, { throwIfNoEntry: false })
-  if (link?.isSymbolicLink() && link.uid !== 0 && link.uid !== process.geteuid?.())
+  if (!link?.isSymbolicLink()) return file
+  if (link.uid !== 0 && link.uid !== process.geteuid?.())
     throw new UserError(`${file} is a symbolic link of another user`, 'run the command as that user')
-  try {
-    return fs.realpathSync(file)
-  } catch {
-    return file
-  }
+  if (linksLeft === 0) throw new UserError(`${file} leads through too many symbolic links`)
+  // Directories on the way are looked at where the file is written.
+  return realPath(path.resolve(realDirectory(path.dirname(file)), fs.readlinkSync(file)), linksLeft - 1)
 }
+
+const realDirectory = (directory: string) => (process.geteuid?.() === 0 ? directory : fs.realpathSync(directory))
 
 function write(file: string, name: string, entry: Options): void {
   try {
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
-    const before = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : ''
+    makeOwnedDirectory(path.dirname(file))
+    const before = fs.existsSync(file) ? readNamed(file, maxBytes).toString() : ''
     const space = before === '' ? '' : before.endsWith('\n') ? '\n' : '\n\n'
     const content = `${before}${space}${stringify({ [name]: entry })}`
-    const next = writeTemporary(file, content, { mode: privateFile, sync: true })
+    const prepare = (descriptor: number, directory: string) => {
+      keepOwner(descriptor, path.join(directory, path.basename(file)))
+    }
+    const next = writeTemporary(file, content, { mode: privateFile, sync: true, prepare })
     try {
-      keepOwner(next.descriptor, file)
       checkEntry(`${file}.new`, file, name, entry)
       next.replace()
     } catch (error) {
@@ -87,8 +93,8 @@ function write(file: string, name: string, entry: Options): void {
 }
 
 function keepOwner(descriptor: number, file: string): void {
-  const there = fs.statSync(file, { throwIfNoEntry: false })
-  if (there) fs.fchownSync(descriptor, there.uid, there.gid)
+  const there = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (there?.isFile()) fs.fchownSync(descriptor, there.uid, there.gid)
 }
 
 /** A file in another style of YAML may not take an entry at its end. */

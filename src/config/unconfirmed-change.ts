@@ -55,9 +55,9 @@ export function writeUnconfirmed(config: string, change: UnconfirmedChange, mine
   const file = fileOf(config)
   const mark = randomUUID()
   const written: WrittenChange = { boot: bootId(), mark, writer: processName(process.pid) ?? '', ...change }
-  const prepare = (handle: number) => {
+  const prepare = (handle: number, directory: string) => {
     const there = fs.statSync(config, { throwIfNoEntry: false })
-    shareFile(handle, file, there ?? fs.statSync(path.dirname(file)))
+    shareFile(handle, directory, there ?? fs.statSync(directory))
     // The daemon that reads a configuration as one of all others would otherwise not know what to leave out.
     if (there && (there.mode & 0o004) !== 0) fs.fchmodSync(handle, publicMode)
   }

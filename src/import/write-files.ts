@@ -15,14 +15,15 @@ export function writeFiles(files: readonly NewFile[], force: boolean): void {
   const written: TemporaryFile[] = []
   try {
     for (const { path: file, content, at } of temporary) {
-      const there = fs.lstatSync(file, { throwIfNoEntry: false })
-      if (there && !force) throw Object.assign(new Error(), { code: 'EEXIST', path: file })
-      // To replace a device such as /dev/null would harm other programs.
-      if (there && !there.isFile() && !there.isSymbolicLink())
-        throw Object.assign(new Error('it is no regular file'), { path: file })
-      // The target of a link is not replaced, and its mode does not matter.
-      const replaced = there?.isFile() ? there : undefined
-      const prepare = (descriptor: number) => void shareFile(descriptor, at, replaced)
+      const prepare = (descriptor: number, directory: string) => {
+        const there = fs.lstatSync(path.join(directory, path.basename(file)), { throwIfNoEntry: false })
+        if (there && !force) throw Object.assign(new Error(), { code: 'EEXIST', path: file })
+        // To replace a device such as /dev/null would harm other programs.
+        if (there && !there.isFile() && !there.isSymbolicLink())
+          throw Object.assign(new Error('it is no regular file'), { path: file })
+        // The target of a link is not replaced, and its mode does not matter.
+        shareFile(descriptor, directory, there?.isFile() ? there : undefined)
+      }
       written.push(writeTemporary(file, content, { mode: privateMode, sync: true, temporary: at, prepare }))
     }
     for (const next of written) {

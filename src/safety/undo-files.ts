@@ -1,7 +1,8 @@
 /** What a change did outside of the ruleset, undone: files of the configuration, and units of systemd. */
 import * as fs from 'node:fs'
+import { basename, join } from 'node:path'
 import type { ChangedUnits, EarlierFile } from '../config/unconfirmed-change.js'
-import { ask, execute, removeFile, replaceFile } from '../util/index.js'
+import { ask, execute, readNamed, removeFile, replaceFile } from '../util/index.js'
 
 /** Then lets the daemon, if it still runs, know. Throws the system's error where a file cannot be restored. */
 export async function undoAround(
@@ -31,8 +32,9 @@ export function restoreFiles(files: readonly EarlierFile[]): void {
     else
       replaceFile(path, text, {
         sync: true,
-        prepare(handle) {
-          if (!there) return
+        prepare(handle, directory) {
+          const there = fs.lstatSync(join(directory, basename(path)), { throwIfNoEntry: false })
+          if (!there?.isFile()) return
           fs.fchownSync(handle, there.uid, there.gid)
           fs.fchmodSync(handle, there.mode & 0o777)
         },
@@ -40,12 +42,14 @@ export function restoreFiles(files: readonly EarlierFile[]): void {
   }
 }
 
+const maxBytes = 16 * 1024 * 1024
+
 /** A user who was added or revoked meanwhile stays so. */
 function isToRestore({ path, text, written }: EarlierFile, there: fs.Stats | undefined): boolean {
   if (written === undefined && (text === null || !there)) return true
   // A link is not replaced by what it leads to.
   if (!there?.isFile()) return false
-  const now = fs.readFileSync(path, 'utf8')
+  const now = readNamed(path, maxBytes).toString()
   return now !== text && (written === undefined || now === written)
 }
 

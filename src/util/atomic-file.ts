@@ -12,8 +12,8 @@ interface WriteOptions {
   readonly sync?: boolean
   /** The temporary file, in the directory of the file. A file or a symbolic link with this name is removed first. */
   readonly temporary?: string
-  /** Called with the open, empty file: to change its owner or mode. */
-  readonly prepare?: (descriptor: number) => void
+  /** Called with the open, empty file, to change its owner or mode, and with a name of its directory that leads nowhere else. */
+  readonly prepare?: (descriptor: number, directory: string) => void
 }
 
 export interface TemporaryFile {
@@ -43,10 +43,17 @@ export function writeTemporary(
   const beside = (there: string) => path.join(path.dirname(there), path.basename(temporary))
   const descriptor = inDirectory(temporary, there => {
     fs.rmSync(there, { force: true })
-    return fs.openSync(there, newFile, mode)
+    const made = fs.openSync(there, newFile, mode)
+    try {
+      prepare?.(made, path.dirname(there))
+    } catch (error) {
+      fs.closeSync(made)
+      fs.rmSync(there, { force: true })
+      throw error
+    }
+    return made
   })
   try {
-    prepare?.(descriptor)
     // writeFileSync writes all of it or throws; writeSync may write a part on a full disk.
     fs.writeFileSync(descriptor, content)
     if (sync) fs.fsyncSync(descriptor)

@@ -19,16 +19,38 @@ const mostLinks = 40
  * can put something in the place of the file. Throws the system's error, also for a link of another user (ELOOP).
  */
 export function inDirectory<T>(file: string, act: (there: string, isExposed: boolean) => T): T {
-  if (process.geteuid?.() !== 0) return act(file, false)
+  const place = openPlace(file)
+  try {
+    return act(place.there, place.isExposed)
+  } catch (error) {
+    throw place.named(error)
+  } finally {
+    place.close()
+  }
+}
+
+/** A name of a file that leads nowhere else until `close` is called. */
+interface Place {
+  readonly there: string
+  readonly isExposed: boolean
+  /** The error, as if the file had been named as it was given. */
+  readonly named: (error: unknown) => unknown
+  readonly close: () => void
+}
+
+/** As for `inDirectory`; throws the same. */
+export function openPlace(file: string): Place {
+  if (process.geteuid?.() !== 0) return { there: file, isExposed: false, named: error => error, close: () => undefined }
   const directory = path.dirname(path.resolve(file))
   const { descriptor, isExposed } = walkTo(file, directory)
   const byDescriptor = nameOf(descriptor)
-  try {
-    return act(`${byDescriptor}/${path.basename(file)}`, isExposed)
-  } catch (error) {
-    throw named(error, byDescriptor, directory)
-  } finally {
-    fs.closeSync(descriptor)
+  return {
+    there: `${byDescriptor}/${path.basename(file)}`,
+    isExposed,
+    named: error => named(error, byDescriptor, directory),
+    close: () => {
+      fs.closeSync(descriptor)
+    },
   }
 }
 

@@ -3,7 +3,6 @@
  * does not run as root, and reads such files by its group.
  */
 import * as fs from 'node:fs'
-import * as path from 'node:path'
 
 /** For the owner alone. `shareFile` opens it to a group afterwards, when it belongs to that group. */
 export const privateMode = 0o600
@@ -11,17 +10,17 @@ const groupMode = 0o640
 
 /**
  * Makes a new file with `privateMode` readable to its group, if it is shared: as the file that it replaces, or else as its
- * directory. Returns whether it is shared.
+ * `directory`. Returns whether it is shared.
  */
-export function shareFile(handle: number, file: string, replaced?: fs.Stats): boolean {
-  const isShared = replaced ? takesGroupOf(handle, replaced) : isOfSharedDirectory(handle, file)
+export function shareFile(handle: number, directory: string, replaced?: fs.Stats): boolean {
+  const isShared = replaced ? takesGroupOf(handle, replaced) : isOfSharedDirectory(handle, directory)
   if (isShared) fs.fchmodSync(handle, groupMode)
   return isShared
 }
 
 /** A setgid directory without access for others, as the packages create it, is shared on purpose. */
-function isOfSharedDirectory(handle: number, file: string): boolean {
-  const { mode, gid } = fs.statSync(path.dirname(file))
+function isOfSharedDirectory(handle: number, directory: string): boolean {
+  const { mode, gid } = fs.statSync(directory)
   return (mode & 0o2000) !== 0 && (mode & 0o007) === 0 && gid !== 0 && fs.fstatSync(handle).gid === gid
 }
 

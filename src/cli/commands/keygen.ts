@@ -122,9 +122,9 @@ function groupIdentity(file: string): Buffer {
 /** Tells who can read it. */
 function writeNew(file: string, content: string): string {
   try {
-    const isShared = makeNew(file, privateMode, handle => {
+    const isShared = makeNew(file, privateMode, (handle, directory) => {
       fs.writeSync(handle, content)
-      return shareFile(handle, file)
+      return shareFile(handle, directory)
     })
     return isShared ? "its owner and its directory's group" : 'its owner alone'
   } catch (error) {

@@ -7,7 +7,16 @@ import { confirm, refuseWhileUnconfirmed, restoreFiles, unconfirmed } from '../.
 import type { KeyPlace } from '../../users/index.js'
 import { addUser, keyPlaces, placeFor, publicKeyIn } from '../../users/index.js'
 import type { Terminal } from '../../util/index.js'
-import { isAnswering, makeNew, privateMode, reasonOf, shareFile, UserError } from '../../util/index.js'
+import {
+  isAnswering,
+  makeNew,
+  makeOwnedDirectory,
+  privateMode,
+  readNamed,
+  reasonOf,
+  shareFile,
+  UserError,
+} from '../../util/index.js'
 import type { Applied } from '../changes/apply-configuration.js'
 import { applyConfiguration } from '../changes/apply-configuration.js'
 import { invitationFor, makeIdentity } from '../server/make-invitation.js'
@@ -22,6 +31,9 @@ export interface SetupOutcome {
   /** Whether pkctld runs, and knows the user. */
   readonly start: 'started' | 'not started' | 'not read'
 }
+
+/** As much as counts of a file of keys. */
+const maxKeyBytes = 16 * 1024 * 1024
 
 /** Where no confirmation is wanted, the change still is undone if pkctld does not start. */
 const startSeconds = 180
@@ -54,7 +66,7 @@ async function close(terminal: Terminal, plan: SetupPlan): Promise<Pick<SetupOut
     makeIdentity(config)
     files.push(keys)
     addKeys(terminal, plan, placeFor(keyPlaces(config), credential, config))
-    files[1] = { ...keys, written: fs.readFileSync(plan.keys, 'utf8') }
+    files[1] = { ...keys, written: textOf(plan.keys) }
     const around = { ...change, files, mark }
     const { line: invitation } = invitationFor(knocker.name, plan.host, config)
     const whom = { allowMe, ...(allowMeFor === undefined ? {} : { for: allowMeFor }) }
@@ -96,15 +108,17 @@ const stateOf = async (socket: string) => ((await isAnswering(socket)) ? 'not re
 
 const asItIs = (file: string): EarlierFile => ({
   path: file,
-  text: fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null,
+  text: fs.existsSync(file) ? textOf(file) : null,
 })
+
+const textOf = (file: string): string => readNamed(file, maxKeyBytes).toString()
 
 function writeFile({ file, text }: SetupPlan): void {
   makeDirectory(path.dirname(file))
   try {
-    makeNew(file, privateMode, handle => {
+    makeNew(file, privateMode, (handle, directory) => {
       fs.writeSync(handle, text)
-      shareFile(handle, file)
+      shareFile(handle, directory)
     })
   } catch (error) {
     throw new UserError(`${file} cannot be written: ${reasonOf(error)}`, 'run the command as root')
@@ -113,7 +127,7 @@ function writeFile({ file, text }: SetupPlan): void {
 
 function makeDirectory(directory: string): void {
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o750 })
+    makeOwnedDirectory(directory, 0o750)
   } catch (error) {
     throw new UserError(`${directory} cannot be made: ${reasonOf(error)}`, 'run the command as root')
   }

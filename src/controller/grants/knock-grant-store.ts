@@ -174,9 +174,7 @@ export class KnockGrantStore {
     this.#prune()
     const lines = [JSON.stringify({ boot: this.#parts.boot }), ...[...this.#grants.values()].map(lineOf)]
     const descriptor = replaceAndKeepOpen(this.#file, lines.join('\n'), {
-      prepare: made => {
-        giveToOwner(made, path.dirname(this.#file))
-      },
+      prepare: giveToOwner,
     })
     this.close()
     this.#descriptor = descriptor

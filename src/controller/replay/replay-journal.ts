@@ -181,9 +181,7 @@ export class ReplayJournal {
     // Whole and on disk before anything changes places: when there is no room for it, the old file goes on.
     const next = writeTemporary(this.#path('replays'), content, {
       sync: true,
-      prepare: descriptor => {
-        giveToOwner(descriptor, this.#directory)
-      },
+      prepare: giveToOwner,
     })
     try {
       makeRoom()

@@ -17,10 +17,8 @@ export function saveServices(directory: string, services: readonly ServiceSpec[]
   makeOwnedDirectory(directory)
   replaceFile(file, text, {
     sync: true,
-    prepare: descriptor => {
-      // What root writes must stay readable to the daemon.
-      giveToOwner(descriptor, directory)
-    },
+    // What root writes must stay readable to the daemon.
+    prepare: giveToOwner,
   })
 }
 

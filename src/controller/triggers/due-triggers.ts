@@ -174,9 +174,7 @@ export class DueTriggers {
     const entries = [...this.#taken.values(), ...this.#entries.values()]
     const descriptor = replaceAndKeepOpen(this.#file, entries.map(entry => `\n${JSON.stringify(entry)}`).join(''), {
       sync: true,
-      prepare: made => {
-        giveToOwner(made, path.dirname(this.#file))
-      },
+      prepare: giveToOwner,
     })
     this.close()
     this.#descriptor = descriptor

@@ -144,6 +144,20 @@ describe('pkctl setup', () => {
     assert.equal(fs.readFileSync(marker, 'utf8'), '{"mark":"of another command"}')
   })
 
+  it(
+    'makes no directory behind a link of another user',
+    { skip: process.geteuid?.() !== 0 && 'needs root' },
+    async () => {
+      const [theirs, elsewhere] = [path.join(directory, 'theirs'), path.join(directory, 'elsewhere')]
+      for (const made of [theirs, elsewhere]) fs.mkdirSync(made)
+      fs.symlinkSync(elsewhere, path.join(theirs, 'link'))
+      fs.chownSync(theirs, 65_534, 65_534)
+      const hint = { message: /symbolic link, which a user other than root/, hint: 'run the command as root' }
+      await assert.rejects(carryOut(terminal, planned('theirs/link/made')), hint)
+      assert.deepEqual(fs.readdirSync(elsewhere), [])
+    },
+  )
+
   it('says how to run it where the directory of the configuration cannot be written', async () => {
     const plan = planned('closed')
     // In the place of the temporary file.

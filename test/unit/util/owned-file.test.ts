@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import fsItself, * as fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
+import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
@@ -19,7 +21,14 @@ import { removeFile, renameFile, replaceFile } from '../../../src/util/atomic-fi
 import { History } from '../../../src/daemon/history.js'
 import { fileLock } from '../../../src/nft/lock.js'
 import { announceOwner } from '../../../src/nft/owner-request.js'
-import { removeStale } from '../../../src/util/socket/socket-file.js'
+import { addHostEntry } from '../../../src/client/add-host-entry.js'
+import { ReplayJournal } from '../../../src/controller/replay/replay-journal.js'
+import { writeFiles } from '../../../src/import/write-files.js'
+import { restoreFiles } from '../../../src/safety/undo-files.js'
+import { ask } from '../../../src/util/socket/client.js'
+import { listenThere } from '../../../src/util/socket/listen-there.js'
+import { listen } from '../../../src/util/socket/server.js'
+import { giveToGroup, removeStale } from '../../../src/util/socket/socket-file.js'
 import { writeKeyFile } from '../../../src/users/edit-key-file.js'
 
 /** Of the user `nobody`. */
@@ -82,6 +91,10 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
       ['replaceFile', () => replaceFile(inside(), 'planted')],
       ['removeFile', () => removeFile(inside())],
       ['renameFile', () => renameFile(inside(), 'other')],
+      ['giveToGroup', () => giveToGroup(other, { path: inside(), group: 'nogroup' })],
+      ['writeFiles of an import', () => writeFiles([{ path: inside(), content: 'planted' }], true)],
+      ['restoreFiles, of a text', () => restoreFiles([{ path: inside(), text: 'planted' }])],
+      ['restoreFiles, of no file', () => restoreFiles([{ path: inside(), text: null }])],
       ['announceOwner', () => announceOwner(below(), undefined)],
       ['writeKeyFile', () => writeKeyFile(inside(), 'precious', 'planted')],
     ]
@@ -128,6 +141,74 @@ describe('files in a directory of another user', { skip: isRoot ? false : 'needs
       ])
         await assert.rejects(async () => act(), /symbolic link, which a user other than root can have made/)
       intact()
+    })
+
+    it('the host entry of an invitation is written nowhere, and no directory for it is made', () => {
+      const invitation = { host: 'a.example', port: null, identity: Buffer.alloc(32), services: [], key: null }
+      fs.writeFileSync(path.join(elsewhere(), 'file'), 'precious: { host: b.example, key: test }')
+      fs.symlinkSync(elsewhere(), below())
+      for (const made of [inside(), path.join(below(), 'made/hosts.yaml')])
+        assert.throws(() => addHostEntry(made, 'a', invitation), /symbolic link, which a user other than root can have/)
+      assert.deepEqual(fs.readdirSync(elsewhere()), ['file'])
+      assert.doesNotMatch(fs.readFileSync(path.join(elsewhere(), 'file'), 'utf8'), /a\.example/)
+    })
+
+    it('a server listens and ends in the directory that it found, which is replaced meanwhile', async () => {
+      const moved = path.join(directory, 'moved')
+      const swap = () => {
+        fs.renameSync(below(), moved)
+        fs.symlinkSync(elsewhere(), below())
+      }
+      const back = () => {
+        fs.rmSync(below())
+        fs.renameSync(moved, below())
+      }
+      fs.mkdirSync(below())
+      fs.chownSync(below(), other, other)
+      const place = { path: path.join(below(), 'sock'), group: null }
+      const answer = () => Promise.resolve({ ok: true, result: 'answered' } as const)
+
+      const first = await listen(place, answer)
+      assert.deepEqual(await ask(place.path, { request: 'any' }), { ok: true, result: 'answered' })
+      swap()
+      fs.writeFileSync(path.join(elsewhere(), 'sock'), 'precious')
+      await first.close('ends')
+      assert.deepEqual([fs.readdirSync(elsewhere()), fs.readdirSync(moved)], [['file', 'sock'], []])
+      fs.rmSync(path.join(elsewhere(), 'sock'))
+
+      back()
+      const server = net.createServer()
+      const begin = server.listen.bind(server)
+      server.listen = ((name: string, done: () => void) => {
+        swap()
+        return begin(name, done)
+      }) as unknown as typeof server.listen
+      await listenThere(server, place)
+      assert.deepEqual([fs.readdirSync(elsewhere()), fs.readdirSync(moved)], [['file'], ['sock']])
+      await new Promise(ended => server.close(ended))
+      assert.deepEqual(fs.readdirSync(moved), [])
+      intact()
+    })
+
+    it('a full replay journal is not renamed', () => {
+      const limits = { entries: 1_000_000, anyClockEntries: 1000 }
+      const credential = { identity: Buffer.alloc(32), skew: 1 }
+      const honour = (journal: ReplayJournal, count: number, now: number) => {
+        for (let i = 0; i < count; i++)
+          journal.append(credential, createHash('sha256').update(`${now} ${i}`).digest(), 0, now)
+        journal.commit(now)
+      }
+      const journal = ReplayJournal.open(directory, limits, 1000)
+      honour(journal, 40_000, 1000)
+      const state = `${directory}-moved`
+      fs.renameSync(directory, state)
+      fs.symlinkSync(elsewhere(), directory)
+      fs.chownSync(top, other, other)
+      // The same file: nothing but the way to it is another one.
+      fs.linkSync(path.join(state, 'replays'), path.join(elsewhere(), 'replays'))
+      assert.throws(() => honour(journal, 1, 2000), /symbolic link, which a user other than root can have made/)
+      journal.close()
+      assert.deepEqual(fs.readdirSync(elsewhere()).sort(), ['file', 'replays'])
     })
 
     it('a full history is not renamed', () => {
