@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the user-mode Linux kernel of the native tests from Debian's kernel source, and prints where it is. It takes about
+# Builds the user-mode Linux kernel of the native tests and the lab from Debian's kernel source, and prints where it is. It takes about
 # five minutes on two cores, once: the result is kept in ~/.cache/pkctl (or XDG_CACHE_HOME) until this script, kernel-options
 # or kernel.patch changes, and is found there without the network. Several may run at once: one builds, the others wait.
 #
@@ -73,7 +73,8 @@ set -e
 [ $status = 0 ] || fail "the build failed: $(grep -m 1 -iE 'error|cannot|no space' "$log" || tail -n 1 "$log")"
 
 # What the options ask for and the source no longer knows would be missed by a test later, and less clearly.
-for option in INET NF_TABLES_INET NFT_QUEUE NETFILTER_NETLINK_QUEUE HOSTFS TMPFS VETH SECCOMP; do
+for option in INET NF_TABLES_INET NFT_QUEUE NETFILTER_NETLINK_QUEUE HOSTFS TMPFS VETH SECCOMP \
+  UML_NET_VECTOR BLK_DEV_UBD SECURITY_APPARMOR NFT_COMPAT CGROUP_BPF; do
   grep -q "^CONFIG_$option=y" "$work/config" || fail "the source has no option $option"
 done
 mkdir "$work/result"
