@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that need whole machines, which are emulated: boot, reboot, other firewalls, packages, Ansible, AppArmor. See
+# The tests that need whole machines, emulated or in user mode: boot, reboot, other firewalls, packages, Ansible, AppArmor. See
 # docs/lab.md. Arguments: parts of file names in test/lab, to run only those. Ends with a line "N passed, M failed".
 cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iproute2 socat openssh-client xz-utils \
@@ -13,6 +13,10 @@ cd "$(dirname "$0")/.."
   exit 1
 }
 words=("$@")
-# The longest first: as many run at once as there are processors.
-[ $# -gt 0 ] || words=(system administration provisioning native templates)
+if [ $# = 0 ]; then
+  # The longest first: as many run at once as there are processors.
+  words=(system native administration provisioning templates)
+  # Not in the time of a test. Where there is none, the tests that need it say why.
+  test/native/build-kernel.sh >/dev/null || true
+fi
 exec node scripts/run-tests.js "${words[@]/#/lab/}"

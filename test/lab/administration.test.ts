@@ -1,6 +1,6 @@
 /**
- * What an administrator does on a server with pkctl: other firewalls beside it, a flush, an upgrade, a removal. Two emulated
- * machines, booted once; see docs/lab.md for how to run a part alone.
+ * What an administrator does on a server with pkctl: other firewalls beside it, a flush, an upgrade, a removal. Two machines
+ * in user mode, booted once; see docs/lab.md for how to run a part alone.
  *
  * Time limit: 25 minutes
  */
@@ -13,6 +13,7 @@ import { until } from '../support/commands.js'
 import { obstacle } from './support/image.js'
 import { client6, server4, server6, stranger4 } from './support/machines.js'
 import { install, packaged, ports, Site } from './support/site.js'
+import { userMode } from './support/user-mode.js'
 
 /** Later than any version that package.json will have. */
 const newer = '999.0.0'
@@ -37,7 +38,7 @@ iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o box0 -j MASQUERADE
 iptables -A FORWARD -d 172.17.0.2 ! -i box0 -o box0 -p tcp --dport ${ports.container} -j ACCEPT`
 
 describe('a server that its administrator changes', { skip: obstacle() ?? false, timeout: 2_300_000 }, () => {
-  const site = new Site('administration', 2200)
+  const site = new Site('administration', 2200, { server: userMode, client: userMode })
   const { server } = site
 
   /** Debian's, of the machines. */
@@ -51,7 +52,7 @@ describe('a server that its administrator changes', { skip: obstacle() ?? false,
 
     /** Closed, and a knock opens. */
     async function guards(port: number = ports.guarded): Promise<void> {
-      // An emulated daemon takes its time to notice, and to answer.
+      // The daemon takes its time to notice, and to answer.
       await until(async () => (await site.opens(port)) === 'timeout', 60_000)
       await until(async () => {
         await site.knock()

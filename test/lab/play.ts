@@ -1,6 +1,8 @@
 /** The two machines of the lab, for a person to play in: npm run lab. */
 import { version } from '../../src/cli/version.js'
+import { consoleSocket, emulated } from './support/emulated.js'
 import { obstacle } from './support/image.js'
+import type { Machine } from './support/machines.js'
 import { install, packaged, ports, Site, unpack } from './support/site.js'
 
 const why = obstacle()
@@ -10,7 +12,7 @@ if (why !== undefined) {
 }
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
-const site = new Site('play', 8 * 3600)
+const site = new Site('play', 8 * 3600, { server: emulated, client: emulated })
 let ending: Promise<void> | undefined
 const end = () => (ending ??= site.stop().then(() => process.exit()))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end())
@@ -22,7 +24,8 @@ try {
   await site.furnish()
   await Promise.all([install(site.server, deb), unpack(site.client, deb)])
   await site.configure()
-  const login = (machine: { console: string }) => `socat -,raw,echo=0,escape=0x1d UNIX-CONNECT:${machine.console}`
+  const login = (machine: Machine) =>
+    `socat -,raw,echo=0,escape=0x1d UNIX-CONNECT:${consoleSocket(site.directory, machine.name)}`
   say(`
 Log in, each in a terminal of its own; you are root at once. Press Return to see a prompt, and Ctrl-] to leave.
 

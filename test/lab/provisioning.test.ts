@@ -14,6 +14,7 @@ import { knockHex, knockPort } from '../support/knocks.js'
 import { obstacle } from './support/image.js'
 import { client4, Machines, server4, stranger4 } from './support/machines.js'
 import { packaged } from './support/site.js'
+import { userMode } from './support/user-mode.js'
 
 const network = `pkctl-ansible-${process.pid}`
 const site = path.join(root, 'templates/ansible/site.yml')
@@ -33,7 +34,7 @@ interface Run {
 }
 
 describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, () => {
-  const { server, directory } = new Machines('provisioning', 2200)
+  const { server, directory } = new Machines('provisioning', 2200, { server: userMode, client: userMode })
   const file = (name: string) => path.join(directory, name)
   const inside = (argv: readonly string[]) => ['ip', 'netns', 'exec', network, ...argv]
   let lan: Background | undefined
@@ -44,6 +45,7 @@ describe('the Ansible role', { skip: missing() ?? false, timeout: 2_300_000 }, (
     deb = await packaged(version)
     await server.first()
     // Frames go between the server's socket and an interface of the namespace.
+    await until(() => fs.existsSync(file('server.lan')), 60_000)
     const tap = `TUN:${client4}/24,tun-type=tap,iff-no-pi,iff-up,tun-name=eth0`
     lan = new Background(inside(['socat', tap, `UNIX-SENDTO:${file('server.lan')},bind=${file('client.lan')}`]))
     await until(async () => (await run(['ip', '-n', network, 'link', 'show', 'eth0'])).status === 0)

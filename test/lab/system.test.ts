@@ -7,12 +7,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { until } from '../support/commands.js'
+import { emulated } from './support/emulated.js'
 import { obstacle } from './support/image.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from './support/machines.js'
 import { ports, Site } from './support/site.js'
 
 describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_000 }, () => {
-  const site = new Site('system', 2200)
+  const site = new Site('system', 2200, { server: emulated, client: emulated })
   const { server, client } = site
 
   /**

@@ -11,6 +11,7 @@ import * as fs from 'node:fs'
 import * as os from 'node:os'
 import path from 'node:path'
 import { must, root, sleep } from '../support/commands.js'
+import { processors } from '../support/processors.js'
 import { copyProject, suite } from '../support/suite.js'
 
 const share = path.join(root, 'build/native')
@@ -23,15 +24,6 @@ const instancesPerProcessor = Number(process.env['PKCTL_NATIVE_INSTANCES'] ?? 3)
 const secondTry = process.env['PKCTL_TEST_SECOND_TRY']
 /** So many instances may end before their time until the rest counts as failed. */
 const patience = 4
-
-/** The processors that this process may use. */
-function processors(): number[] {
-  const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(fs.readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
-  return list.split(',').flatMap(part => {
-    const [first = 0, last = first] = part.split('-').map(Number)
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
-  })
-}
 
 /** The processor of each instance, where so many files are to be run. */
 const lanes = (files: number): number[] =>

@@ -74,16 +74,21 @@ export async function must(argv: readonly string[], options: RunOptions = {}): P
   return result.stdout
 }
 
+export interface BackgroundOptions extends RunOptions {
+  /** Gives it a socket as descriptor 3, to talk to it. */
+  readonly channel?: boolean
+}
+
 /** A program that runs on, and what it has said so far. */
 export class Background {
   output = ''
   readonly child: ChildProcess
   readonly exited: Promise<number | null>
 
-  constructor(argv: readonly string[], options: RunOptions = {}) {
+  constructor(argv: readonly string[], options: BackgroundOptions = {}) {
     const [file, ...args] = argv
     this.child = spawn(file as string, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(options.channel === true ? (['pipe'] as const) : [])],
       env: { ...process.env, ...options.env },
     })
     const collect = (chunk: Buffer) => (this.output += chunk.toString())

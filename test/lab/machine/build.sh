@@ -68,7 +68,7 @@ printf '127.0.0.1 localhost\n::1 localhost\n10.66.0.1 server\nfd66::1 server\n10
 # The client has a second address of each family, so that it can be a stranger to itself; it uses it when told to.
 network=$root/etc/systemd/network
 lan() {
-  printf '[Match]\nName=eth0\nHost=%s\n[Network]\nIPv6AcceptRA=no\nAddress=10.66.0.%s/24\nAddress=fd66::%s/64\n' "$1" "$2" "$2"
+  printf '[Match]\nName=eth0 vec0\nHost=%s\n[Network]\nIPv6AcceptRA=no\nAddress=10.66.0.%s/24\nAddress=fd66::%s/64\n' "$1" "$2" "$2"
 }
 lan server 1 >"$network/lan-server.network"
 lan client 2 >"$network/lan-client.network"
@@ -93,6 +93,17 @@ chroot "$root" systemctl -q disable ufw.service firewalld.service nftables.servi
 chroot "$root" systemctl -q mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer \
   e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer getty@tty1.service systemd-binfmt.service \
   proc-sys-fs-binfmt_misc.automount
+# Without QEMU, the agent is at a serial line: see support/user-mode.ts, which asks for this unit.
+cat >"$root/etc/systemd/system/lab-agent.service" <<'EOF'
+[Unit]
+Description=Guest agent at a serial line
+DefaultDependencies=no
+After=systemd-remount-fs.service
+[Service]
+ExecStart=/usr/sbin/qemu-ga --method=isa-serial --path=/dev/ttyS1 --statedir=/run
+Restart=always
+RestartSec=1
+EOF
 install -m755 "$here/job-init" "$root/usr/sbin/job-init"
 mkdir -p "$root"/{job,out}
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*

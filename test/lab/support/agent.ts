@@ -1,8 +1,8 @@
 /**
- * Talks to QEMU's guest agent in a machine, by the unix socket of its virtio-serial port: commands and files go in without
+ * Talks to QEMU's guest agent in a machine, by a serial line: commands and files go in without
  * any network, so that no firewall can come between. One JSON object a line, answers in the order of the questions.
  */
-import * as net from 'node:net'
+import type * as net from 'node:net'
 import type { Result } from '../../support/commands.js'
 import { sleep, until } from '../../support/commands.js'
 
@@ -22,12 +22,10 @@ export class Agent {
   #received = ''
   #last = 0
 
-  constructor(readonly path: string) {}
-
-  /** Waits until the agent answers. */
-  async ready(seconds: number): Promise<void> {
+  /** Waits until the agent answers at the line that is to be had. */
+  async ready(line: () => Promise<net.Socket>, seconds: number): Promise<void> {
     const end = Date.now() + seconds * 1000
-    await until(async () => (this.#socket ??= await connected(this.path).catch(() => undefined)) !== undefined, 10_000)
+    await until(async () => (this.#socket ??= await line().catch(() => undefined)) !== undefined, 10_000)
     const socket = this.#socket as unknown as net.Socket
     if (socket.listenerCount('data') === 0) {
       socket.setEncoding('utf8').on('data', (text: string) => this.#read(text))
@@ -113,6 +111,8 @@ export class Agent {
     for (const line of lines) {
       // What was being said when the machine was reset is lost.
       const answer = parsed(line)
+      // A serial line gives back what is sent to it before the agent has it.
+      if (answer['execute'] !== undefined) continue
       const question = this.#asked.get(answer['id'] as number)
       this.#asked.delete(answer['id'] as number)
       if (answer['error'] === undefined) question?.resolve(answer['return'])
@@ -127,11 +127,4 @@ function parsed(line: string): Answer {
   } catch {
     return {}
   }
-}
-
-function connected(file: string): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(file, () => resolve(socket))
-    socket.once('error', reject)
-  })
 }

@@ -1,19 +1,22 @@
 /**
- * Two machines with Debian's kernel and systemd, emulated, on a network that only they are on:
+ * Two machines with Debian's systemd and packages, on a network that only they are on:
  *
  *     client 10.66.0.2, 10.66.0.3 ─┐
  *            fd66::2, fd66::3      │ eth0, frames in unix sockets
  *     server 10.66.0.1, fd66::1  ──┘
  *
  * Nothing of the network of the machine that runs them is used. Commands and files reach them by QEMU's guest agent.
+ * What they run on is another matter: see hardware.ts.
  */
 import * as fs from 'node:fs'
+import type * as net from 'node:net'
 import * as os from 'node:os'
 import path from 'node:path'
 import type { Result } from '../../support/commands.js'
-import { Background, must, root } from '../../support/commands.js'
+import { must, root } from '../../support/commands.js'
 import { Agent } from './agent.js'
-import { emulator, image } from './image.js'
+import type { Hardware, Name, Place, Running } from './hardware.js'
+import { image } from './image.js'
 
 export const server4 = '10.66.0.1'
 export const server6 = 'fd66::1'
@@ -22,11 +25,6 @@ export const client6 = 'fd66::2'
 export const stranger4 = '10.66.0.3'
 export const stranger6 = 'fd66::3'
 
-export type Name = 'server' | 'client'
-
-const numbers = { server: 1, client: 2 }
-const megabytes = { server: 1024, client: 640 }
-
 /** A machine that takes longer to start than this is broken, whatever else goes on beside it. */
 const bootSeconds = 180
 
@@ -34,25 +32,22 @@ const bootSeconds = 180
 const commandSeconds = 300
 
 export class Machine {
-  readonly #agent: Agent
-  readonly #disk: string
-  #qemu: Background | undefined
+  readonly #agent = new Agent()
+  #running: Running | undefined
   #bootBefore = ''
+  #sent = 0
 
   constructor(
-    readonly name: Name,
-    /** For sockets and the disk, which are gone with it. */
-    readonly directory: string,
-    /** For what remains: the console, and the journal. */
-    readonly logs: string,
-    readonly limitSeconds: number,
-  ) {
-    this.#agent = new Agent(path.join(directory, `${name}.agent`))
-    this.#disk = path.join(directory, `${name}.qcow2`)
+    readonly place: Place,
+    readonly hardware: Hardware,
+  ) {}
+
+  get name(): Name {
+    return this.place.name
   }
 
-  get console(): string {
-    return path.join(this.directory, `${this.name}.console`)
+  get logs(): string {
+    return this.place.logs
   }
 
   /** Switches it on for the first time. Should the emulation fail, then it does so again, once, and says that it did. */
@@ -63,72 +58,34 @@ export class Machine {
       console.error(`${(error as Error).message}\n${this.name} is started again`)
       await this.kill()
       if (fs.existsSync(`${this.logs}/console`)) fs.renameSync(`${this.logs}/console`, `${this.logs}/console.first`)
-      fs.rmSync(this.#disk, { force: true })
+      for (const end of ['qcow2', 'cow'])
+        fs.rmSync(path.join(this.place.directory, `${this.name}.${end}`), { force: true })
       await this.start()
     }
   }
 
   /** Switches it on; what an earlier run of it wrote is there. */
   async start(): Promise<void> {
-    const [folder, qemu] = await Promise.all([image(), emulator()])
-    const { name, directory } = this
     fs.mkdirSync(this.logs, { recursive: true })
-    if (!fs.existsSync(this.#disk)) {
-      await must(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', `${folder}/root.ext4`, this.#disk])
-    }
-    const end = (of: Name) => path.join(directory, `${of}.lan`)
-    fs.rmSync(end(name), { force: true })
-    const peer = name === 'server' ? 'client' : 'server'
-    const lan = `local.type=unix,local.path=${end(name)},remote.type=unix,remote.path=${end(peer)}`
-    const kernel =
-      'console=ttyS0 quiet net.ifnames=0 random.trust_cpu=on mitigations=off audit=0 systemd.show_status=no'
-    this.#qemu = new Background([
-      // It ends with the test, and after its time.
-      ...['setpriv', '--pdeathsig', 'TERM', 'timeout', '-k', '5', String(this.limitSeconds), ...qemu],
-      ...[
-        '-M',
-        'q35',
-        '-cpu',
-        // Without one instruction that QEMU 7.2 gets wrong now and then, so that Linux 6.12 panics.
-        'max,-cx16',
-        '-accel',
-        'tcg,thread=multi,tb-size=512',
-        '-smp',
-        '2',
-        '-m',
-        String(megabytes[name]),
-      ],
-      ...['-nodefaults', '-no-user-config', '-display', 'none'],
-      ...['-kernel', `${folder}/vmlinuz`, '-initrd', `${folder}/initrd.cpio`],
-      ...['-append', `${kernel} systemd.hostname=${name}`],
-      ...['-chardev', `socket,id=console,path=${this.console},server=on,wait=off,logfile=${this.logs}/console`],
-      ...['-serial', 'chardev:console'],
-      ...[
-        '-drive',
-        `file=${this.#disk},format=qcow2,if=none,id=root,cache=unsafe`,
-        '-device',
-        'virtio-blk-pci,drive=root',
-      ],
-      ...['-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
-      ...['-chardev', `socket,id=agent,path=${this.#agent.path},server=on,wait=off`],
-      ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
-      ...['-netdev', `dgram,id=lan,${lan}`],
-      ...['-device', `virtio-net-pci,netdev=lan,mac=52:54:00:66:00:0${numbers[name]},romfile=`],
-    ])
+    this.#running = await this.hardware(this.place)
     await this.#answers()
   }
 
   async #answers(): Promise<void> {
     try {
-      await this.#agent.ready(bootSeconds)
+      await this.#agent.ready(() => this.#line(), bootSeconds)
     } catch (error) {
       const file = `${this.logs}/console`
-      // There is none where QEMU did not even start.
+      // There is none where its program did not even start.
       const said = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').slice(-1000) : ''
-      throw new Error(`${this.name} does not answer; its console: ${said}\n${this.#qemu?.output ?? ''}`, {
+      throw new Error(`${this.name} does not answer; its console: ${said}\n${this.#running?.process.output ?? ''}`, {
         cause: error,
       })
     }
+  }
+
+  #line(): Promise<net.Socket> {
+    return this.#running?.agent() ?? Promise.reject(new Error(`${this.name} was not switched on`))
   }
 
   /** Runs a bash script as root. */
@@ -144,16 +101,32 @@ export class Machine {
   }
 
   async write(file: string, content: string | Buffer, mode = '600'): Promise<void> {
-    await this.#agent.write(file, Buffer.from(content))
-    await this.must(`chmod ${mode} ${file}`)
+    await this.#put(file, Buffer.from(content), `chmod ${mode} ${file}`)
   }
 
   /** Copies files and folders, named relative to `base`, into a folder of the machine. */
   async copy(base: string, names: readonly string[], target: string): Promise<void> {
-    const archive = path.join(this.directory, `${this.name}.tar`)
+    const archive = path.join(this.place.directory, `${this.name}.tar`)
     await must(['tar', '-C', base, '-cf', archive, ...names])
-    await this.#agent.write('/tmp/copy.tar', fs.readFileSync(archive))
-    await this.must(`mkdir -p ${target} && tar -C ${target} -xf /tmp/copy.tar --no-same-owner && rm /tmp/copy.tar`)
+    const unpack = `mkdir -p ${target} && tar -C ${target} -xf /tmp/copy.tar --no-same-owner && rm /tmp/copy.tar`
+    await this.#put('/tmp/copy.tar', fs.readFileSync(archive), unpack)
+  }
+
+  /** Writes a file, and then runs a script. */
+  async #put(file: string, content: Buffer, then: string): Promise<void> {
+    const folder = this.#running?.folder
+    if (folder === undefined) {
+      await this.#agent.write(file, content)
+      await this.must(then)
+      return
+    }
+    const sent = `${this.name}.file${++this.#sent}`
+    fs.writeFileSync(path.join(folder, sent), content)
+    // An older mount(8) hands the option over as it is; a newer one wants its name.
+    const mount = `mount -n -t hostfs -o ${folder} none /run/lab 2>/dev/null || mount -n -t hostfs -o hostfs=${folder} none /run/lab`
+    const script = `mkdir -p /run/lab && { mountpoint -q /run/lab || ${mount}; } && cp /run/lab/${sent} ${file}`
+    await this.must(`set -e\n${script}\n${then}`)
+    fs.rmSync(path.join(folder, sent))
   }
 
   /** Asks systemd to reboot; `up` waits for what comes after. */
@@ -191,7 +164,7 @@ export class Machine {
   /** Switches it off, without asking it. */
   async kill(): Promise<void> {
     this.#agent.close()
-    await this.#qemu?.stop()
+    await this.#running?.process.stop()
   }
 }
 
@@ -201,10 +174,13 @@ export class Machines {
   readonly client: Machine
 
   /** `name` is that of the folder of build/lab which keeps their logs; they end by themselves after `limitSeconds`. */
-  constructor(name: string, limitSeconds: number) {
-    const make = (of: Name) => new Machine(of, this.directory, path.join(root, 'build/lab', name, of), limitSeconds)
-    this.server = make('server')
-    this.client = make('client')
+  constructor(name: string, limitSeconds: number, hardware: Readonly<Record<Name, Hardware>>) {
+    const make = (of: Name, peer: Name) => {
+      const logs = path.join(root, 'build/lab', name, of)
+      return new Machine({ name: of, peer, directory: this.directory, logs, limitSeconds }, hardware[of])
+    }
+    this.server = make('server', 'client')
+    this.client = make('client', 'server')
   }
 
   async start(): Promise<void> {
