@@ -120,9 +120,13 @@ describe('--json', () => {
     const more = await runs([...add, '--for', '5'], ['add', 'localhost', '--service', 'ssh', '--for', '5'])
     compare('add', [...added, ...more], inFleet)
     await must('delete', '127.0.0.1', '--service', 'ssh')
-    compare('list', await runs(['list'], ['list', 'vpn']))
+    // integration/client-ssh-daemon shows these.
+    const byKnock = ['', '[].source', '[].credential', '[].user', '[].key', '[].at'].map(
+      name => `services[].grants[].knocks${name}`,
+    )
+    compare('list', await runs(['list'], ['list', 'vpn']), byKnock)
     const tables = await on(process.execPath, program('pktables'), 'list', '--json')
-    compare('list', [parse(tables.stdout)])
+    compare('list', [parse(tables.stdout)], byKnock)
     const remove = ['delete', '192.0.2.7', '--service', 'ssh']
     compare('delete', await runs([...remove, '--dry-run'], remove, remove), inFleet)
     await must('add', '192.0.2.7', '--service', 'ssh')
@@ -186,7 +190,7 @@ describe('--json', () => {
     await daemon.says(/opens ssh/)
     await daemon.stop()
     const lines = (await must('log', '--json', '--source', client4, '--config', file)).trimEnd().split('\n')
-    const signed = ['also', 'user', 'key', 'key-id', 'serial']
+    const signed = ['also', 'prefix', 'user', 'key', 'key-id', 'serial']
     // unit/controller/knock-messages shows them.
     compare('log', lines.map(parse), ['on-behalf-of', ...signed])
     await must('remove', 'ssh')
@@ -249,7 +253,8 @@ describe('--json', () => {
     await must('init', 'ssh', '--port', '22', '--syn')
     await must('add', client4, '--service', 'ssh', '--for', '1h')
     const at = ['--config', file]
-    compare('explain', await runs(['explain', client4, ...at], ['explain', '192.0.2.9', ...at]))
+    const knock = ['explain', knockHex(), '--from', '192.0.2.9', '--port', String(knockPort), ...at]
+    compare('explain', await runs(['explain', client4, ...at], ['explain', '192.0.2.9', ...at], knock))
     await must('remove', 'ssh')
   })
 
