@@ -1,6 +1,6 @@
 /**
- * pkctl as an administrator has it: from its package, under systemd, on a machine that is rebooted or loses its power. Two
- * emulated machines, booted once; see docs/lab.md for how to run a part alone.
+ * pkctl as an administrator has it: from its package, under systemd, on a machine that is rebooted or loses its power. An
+ * emulated server and its client, booted once; see docs/lab.md for how to run a part alone.
  *
  * Time limit: 25 minutes
  */
@@ -11,9 +11,10 @@ import { emulated } from './support/emulated.js'
 import { obstacle } from './support/image.js'
 import { client4, client6, server4, server6, stranger4, stranger6 } from './support/machines.js'
 import { ports, Site } from './support/site.js'
+import { userMode } from './support/user-mode.js'
 
 describe('a server and its client', { skip: obstacle() ?? false, timeout: 2_300_000 }, () => {
-  const site = new Site('system', 2200, { server: emulated, client: emulated })
+  const site = new Site('system', 2200, { server: emulated, client: userMode })
   const { server, client } = site
 
   /**
