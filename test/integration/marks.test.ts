@@ -66,6 +66,23 @@ describe('marks of another firewall under the mask of pkctl', () => {
     await daemon.says(/opens ssh[^]*opens ssh/)
   })
 
+  it('rewritten at the priority of mangle open nothing, and with the queue of nft a knock opens all the same', async () => {
+    const daemon = await lab.daemon(lab.config(config))
+    for (const hook of ['prerouting', 'input']) {
+      const chain = `chain mangle { type filter hook ${hook} priority -150; meta mark set 0x10000; }`
+      assert.equal((await lab.on(['nft', `table inet other { ${chain}; }`])).status, 0)
+      await lab.peer({ send: { host: server4, port: knockPort, from: client4, hex: knockHex() } })
+      assert.equal(await lab.opens(server4, stranger4), 'timeout', hook)
+      // Without it, the rule of iptables that queues has the same priority, and may not see the marks of pkctl.
+      if (daemon.output.includes('"native":true')) {
+        await daemon.says(/opens ssh for 30 s/)
+        assert.equal(await lab.opens(server4, client4), 'open', hook)
+        await lab.mustPkctl('delete', client4, '--service', 'ssh')
+      }
+      await lab.on(['nft', 'delete table inet other'])
+    }
+  })
+
   it('are named at the start', async () => {
     assert.equal((await otherFirewall(0x40000)).status, 0)
     const daemon = await lab.daemon(lab.config(config))

@@ -61,6 +61,8 @@ export class PacketHandler {
   readonly #followed = new EventLimiter(effectsPerSecond)
   readonly #grants: BatchGrants
   #isPreparing = false
+  /** Seconds by which the clock was set, until that is told. */
+  #clockJump = 0
 
   constructor(verifier: KnockVerifier, steps: SequenceVerifier, parts: PacketHandlerParts) {
     this.verifier = verifier
@@ -77,7 +79,7 @@ export class PacketHandler {
   /** Decides the answers of a whole batch. When they are out, or those of some more batches, call `onAnswered`. */
   onBatch(batch: Batch): void {
     this.#grants.begin()
-    this.#warnOfClock()
+    this.#clockJump += this.#clockWatch.jump()
     for (let i = 0; i < batch.count; i++) batch.answers[i] = this.#answer(batch.packets[i] as Packet, i)
     this.#commit(batch)
   }
@@ -182,6 +184,7 @@ export class PacketHandler {
     if (effects.length > 0) this.#parts.onEffects(effects)
     this.#events.flush(this.#parts.onEvents)
     this.#parts.own?.tell()
+    this.#warnOfClock()
   }
 
   #answer(packet: Packet, index: number): number {
@@ -286,8 +289,9 @@ export class PacketHandler {
   }
 
   #warnOfClock(): void {
-    const jump = this.#clockWatch.jump()
+    const jump = this.#clockJump
     if (jump === 0) return
+    this.#clockJump = 0
     this.#parts.onTrouble('warn', `the clock was set ${jump > 0 ? 'ahead' : 'back'} by ${Math.abs(jump)} s`)
   }
 }

@@ -79,7 +79,7 @@ class Bench {
   /** The answers to these packets, and what was told before and after they were out. */
   tells(...packets: Packet[]): { before: number; after: number } {
     this.path.onBatch({ packets, count: packets.length, answers: new Float64Array(64) })
-    const told = () => this.events.length + this.effects.length
+    const told = () => this.events.length + this.effects.length + this.trouble.length
     const before = told()
     this.path.onAnswered()
     return { before, after: told() }
@@ -503,7 +503,7 @@ describe('PacketPath tells', () => {
     bench.answers()
     assert.deepEqual(bench.trouble, [])
     bench.clock.wall += 60
-    bench.answers()
+    assert.deepEqual(bench.tells(), { before: 0, after: 1 }, 'when the answers are out')
     bench.clock.wall -= 61.4
     bench.answers()
     bench.answers()
