@@ -52,7 +52,8 @@ describe('a job of CI', () => {
     test.diagnostic(`from the start of the job to the end of ssh: ${Math.round(performance.now() - start)} ms`)
     assert.equal(stderr, '')
     assert.deepEqual([status, stdout], [0, 'deployed\n'])
-    await daemon.says(/knock by deploy \(SHA256:\S+, certificate 'job-4711' .* opens ssh for 600 s/)
+    // Not for the window of ten minutes: the certificate is for five.
+    await daemon.says(/knock by deploy \(SHA256:\S+, certificate 'job-4711' .* opens ssh for (2\d\d|300) s/)
     assert.equal(await lab.opens(server4, stranger4), 'timeout')
   })
 

@@ -29,7 +29,7 @@ const place = (row: string, files: RegExp, owner: Name, group: Name, mode: strin
 
 const configuration = '`/etc/pkctl/`, `conf.d/`, `keys/`'
 const history = '`/var/lib/pkctl/history`, `history-unverified`, and `.old` of both'
-const replaced = '`/var/lib/pkctl/*.new`, `replays.old`, `services.json`, `signed-grants`'
+const replaced = '`/var/lib/pkctl/*.new`, `replays.old`, `services.json`, `signed-grants`, `fleet-outbox`'
 const confirming = '`/run/pkctl-confirm/`, and `rollback.sock` in it'
 const own = ['pkctl', 'pkctl'] as const
 const places: readonly Place[] = [
@@ -41,7 +41,7 @@ const places: readonly Place[] = [
   place(history, /^\/var\/lib\/pkctl\/history(-unverified)?$/, ...own, '0600'),
   place(history, /^\/var\/lib\/pkctl\/history(-unverified)?\.old$/, ...own, '0600', true),
   place(replaced, /^\/var\/lib\/pkctl\/services\.json$/, ...own, '0600'),
-  place(replaced, /^\/var\/lib\/pkctl\/(.*\.new|replays\.old|signed-grants)$/, ...own, '0600', true),
+  place(replaced, /^\/var\/lib\/pkctl\/(.*\.new|replays\.old|signed-grants|fleet-outbox)$/, ...own, '0600', true),
   place('the file of `sequences-file`', /^\/var\/lib\/pkctl\/codes$/, ...own, '0600'),
   place('`/var/log/pkctl/`', /^\/var\/log\/pkctl$/, ...own, '0750'),
   place('the file of `log`, such as `/var/log/pkctl/pkctld.log`', /^\/var\/log\/pkctl\/pkctld\.log$/, ...own, '0640'),
