@@ -58,7 +58,7 @@ export function notingReader(files: string[]): ConfigReader {
 }
 
 /** What the shell gives for `<(…)`, and stdin: who types them means to wait. */
-const isTyped = (file: string) => /^\/(dev|proc)\//.test(file)
+const isTyped = (file: string) => /^\/(dev\/(stdin|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/.test(file)
 
 function readConfiguration(file: string, maxBytes: number): Buffer {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | (isTyped(file) ? 0 : fs.constants.O_NONBLOCK))

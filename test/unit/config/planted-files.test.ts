@@ -24,14 +24,13 @@ describe('a planted file', { skip: process.geteuid?.() !== 0 && 'needs root' }, 
     top = fs.mkdtempSync(path.join(os.tmpdir(), 'pkctl-planted-'))
     planted = path.join(top, 'of-user')
     fs.mkdirSync(planted)
-    fs.mkdirSync(path.join(top, 'conf.d'))
     fs.writeFileSync(path.join(top, 'list'), ' 1,2,3\n')
   })
   afterEach(() => fs.rmSync(top, { recursive: true }))
 
   /** What loading says, in a process of its own, because it may wait. */
-  function load(text: string): string {
-    const file = path.join(top, 'pkctl.yaml')
+  function load(text: string, folder = top): string {
+    const file = path.join(folder, 'pkctl.yaml')
     fs.writeFileSync(file, text)
     const script = `import { loadConfig } from ${JSON.stringify(loader)}; loadConfig(${JSON.stringify(file)})`
     const { status, stderr, error } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
@@ -68,8 +67,19 @@ describe('a planted file', { skip: process.geteuid?.() !== 0 && 'needs root' }, 
     assert.equal(load(once(path.join(planted, 'below/list'))), 'loaded')
   })
 
-  it('is no configuration: a pipe', () => {
-    spawnSync('mkfifo', [path.join(top, 'conf.d/a.yaml')])
-    assert.match(load('services: {}\n'), /a\.yaml:1:1: cannot be read: it is not a regular file/)
-  })
+  for (const [where, parent] of [
+    ['among temporary files', os.tmpdir()],
+    ['in memory, below /dev', '/dev/shm'],
+  ] as const) {
+    it(`is no configuration: a pipe ${where}`, () => {
+      const folder = fs.mkdtempSync(path.join(parent, 'pkctl-planted-'))
+      try {
+        fs.mkdirSync(path.join(folder, 'conf.d'))
+        spawnSync('mkfifo', [path.join(folder, 'conf.d/a.yaml')])
+        assert.match(load('services: {}\n', folder), /a\.yaml:1:1: cannot be read: it is not a regular file/)
+      } finally {
+        fs.rmSync(folder, { recursive: true })
+      }
+    })
+  }
 })
