@@ -16,7 +16,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { useMemoryFolder } from './memory-folder.js'
 import { endAll, runFile } from './testfile.js'
 
 const { values, positionals: wanted } = parseArgs({
@@ -94,8 +93,6 @@ function takeScript(name) {
 const beside = values.beside && takeScript(values.beside)
 const atOnce = Math.max(1, Number(values['at-once']))
 await takeAll(files.filter(isLab), atOnce)
-// The disks of the lab's machines are too large for it.
-useMemoryFolder()
 await takeAll(files.filter(file => !isLab(file)).sort(byTime), atOnce)
 const failed = [...sums].flatMap(([name, sum]) => (sum.failed > 0 ? [name] : []))
 for (const name of secondTry ? failed : []) {
