@@ -5,13 +5,13 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rotatingSteps } from '../../src/knock/index.js'
 import type { Background } from '../support/commands.js'
-import { until } from '../support/commands.js'
+import { pkctl, until } from '../support/commands.js'
+import { fakeTimeLibrary } from '../support/faketime.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 
 const services = 'services:\n  ssh: { port: 22, window: 600 }'
 const plain = `${services}\ncredentials:\n  laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }`
-const preload = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
 
 describe('a fault of what the daemon needs', () => {
   let lab: Lab
@@ -72,7 +72,7 @@ describe('a fault of what the daemon needs', () => {
 
   it(
     'the sequences of an hour cannot be installed: those of the last one stay valid, until it is possible',
-    { skip: !fs.existsSync(preload) },
+    { skip: fakeTimeLibrary === '' && 'there is no faketime' },
     async () => {
       const now = Math.floor(Date.now() / 1000)
       const turn = (Math.ceil(now / 3600) + 1) * 3600
@@ -81,7 +81,12 @@ describe('a fault of what the daemon needs', () => {
         '{ type: rotating, open-secret: "123", digest: md5, range: 10000-20000, opens: [ssh], timeout: 60, grace: 0 }'
       const daemon = lab.startDaemon(lab.config(`${services}\ncredentials:\n  hourly: ${hourly}`), {
         env: {
-          ...{ LD_PRELOAD: preload, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' },
+          ...{
+            LD_PRELOAD: fakeTimeLibrary,
+            FAKETIME_TIMESTAMP_FILE: clock,
+            FAKETIME_NO_CACHE: '1',
+            DONT_FAKE_MONOTONIC: '1',
+          },
           ...breakable('nft', 'echo out of order >&2; exit 1'),
         },
       })
@@ -102,6 +107,30 @@ describe('a fault of what the daemon needs', () => {
       assert.equal(await lab.opens(server4, stranger4), 'timeout')
     },
   )
+
+  it('iptables hangs, by which this kernel queues knocks: ports close again, doctor ends, and raises no false alarm', async t => {
+    const env = breakable('iptables-nft-save', 'sleep 600')
+    const daemon = lab.startDaemon(lab.config(plain), { env })
+    await daemon.says(/listening on queue/)
+    if (/"native":true/.test(await lab.mustPkctl('status', '--json'))) {
+      t.skip('this kernel has the queue statement of nft')
+      return
+    }
+    await until(async () => (await lab.mustPkctl('status', '--json')).includes('"watched":true'))
+    breakIt()
+    const found = await lab.on([process.execPath, pkctl, 'doctor', '--config', lab.config(plain), '--json'], { env })
+    assert.match(
+      found.stdout,
+      /rules of iptables-nft could not be checked: iptables-nft-save did not end within 10 s and was killed/,
+    )
+    assert.doesNotMatch(found.stdout, /queue-rule-missing/)
+    await lab.on(['/usr/sbin/nft', 'flush', 'ruleset'])
+    await until(async () => (await lab.opens(server4, stranger4)) === 'timeout')
+    await daemon.says(/iptables-nft-save -t mangle did not end within 10 s and was killed/)
+    assert.equal(await lab.opens(server4, client4), 'timeout')
+    mend()
+    await until(async () => (await knock()).join() === 'open,timeout', 60_000)
+  })
 
   it('logger ends, and a log file finds no space: knocks open, and stderr says so', async () => {
     const broken = breakable('logger', 'exit 3')

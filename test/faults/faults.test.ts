@@ -6,18 +6,13 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { must, until } from '../support/commands.js'
+import { fakeTimeLibrary } from '../support/faketime.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, Lab, server4, stranger4 } from '../support/lab.js'
 
 const services = 'services:\n  ssh: { port: 22, window: 30 }'
 const laptop = 'laptop: { type: pkd, tag: SSHK, key: test, opens: [ssh] }'
 const plain = `${services}\ncredentials:\n  ${laptop}`
-/** Debian has it below a directory of the architecture. */
-const preload =
-  fs
-    .readdirSync('/usr/lib')
-    .map(directory => `/usr/lib/${directory}/faketime/libfaketime.so.1`)
-    .find(file => fs.existsSync(file)) ?? ''
 
 describe('a fault of the machine', () => {
   let lab: Lab
@@ -39,11 +34,16 @@ describe('a fault of the machine', () => {
 
   it(
     'the clock jumps ahead and back: no knock counts twice, and grants run on',
-    { skip: preload === '' && 'there is no faketime' },
+    { skip: fakeTimeLibrary === '' && 'there is no faketime' },
     async () => {
       const clock = lab.file('clock', '+0')
       const daemon = lab.startDaemon(lab.config(plain), {
-        env: { LD_PRELOAD: preload, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' },
+        env: {
+          LD_PRELOAD: fakeTimeLibrary,
+          FAKETIME_TIMESTAMP_FILE: clock,
+          FAKETIME_NO_CACHE: '1',
+          DONT_FAKE_MONOTONIC: '1',
+        },
       })
       await daemon.says(/listening on queue/)
       const first = knockHex()

@@ -6,6 +6,7 @@ import type { Status } from '../../src/controller/report/collect-status.js'
 import { rotatingSteps } from '../../src/knock/rotating.js'
 import type { Background } from '../support/commands.js'
 import { must, run, sleep, slowness, until } from '../support/commands.js'
+import { fakeTimeLibrary } from '../support/faketime.js'
 import { knockHex, knockPort } from '../support/knocks.js'
 import { client4, client6, Lab, server4, server6, stranger4 } from '../support/lab.js'
 import type { Step } from '../support/peer.js'
@@ -214,9 +215,13 @@ describe('sequences, in more detail', () => {
     /** A daemon whose clock begins so many seconds before 10 o'clock UTC. */
     const turn = 1_795_168_800
     const startAt = async (secondsBefore: number, grace: number): Promise<Background> => {
-      const preload = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
       const daemon = lab.startDaemon(lab.config(rotating(grace)), {
-        env: { LD_PRELOAD: preload, FAKETIME: `@${stamp(turn - secondsBefore)}`, TZ: 'UTC', DONT_FAKE_MONOTONIC: '1' },
+        env: {
+          LD_PRELOAD: fakeTimeLibrary,
+          FAKETIME: `@${stamp(turn - secondsBefore)}`,
+          TZ: 'UTC',
+          DONT_FAKE_MONOTONIC: '1',
+        },
       })
       await daemon.says(/listening on queue/)
       return daemon

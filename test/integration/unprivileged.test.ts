@@ -254,6 +254,49 @@ describe('the daemon as a user of its own', () => {
     assert.equal(await daemon.stop(), 0)
   })
 
+  it('has its notes of grants replaced by a link or the file of another user: it opens nothing by them', async () => {
+    const [notes, elsewhere] = ['/var/lib/pkctl/signed-grants', '/var/lib/elsewhere']
+    const stranger = JSON.stringify({
+      ...{ credential: 'laptop', service: 'ssh', by: 'hand', address: stranger4 },
+      ...{ user: null, key: null, authority: null, until: null },
+    })
+    const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    const text = `${JSON.stringify({ boot })}\n${stranger}`
+    const forged = lab.file('forged', text, 0o644)
+    const refused = /error: the state directory \/var\/lib\/pkctl cannot be used: .*signed-grants/
+    for (const [what, plant, begins] of [
+      ['a link', `ln -s ${elsewhere} ${notes}.planted`, refused],
+      ['another name', `ln ${elsewhere} ${notes}.planted`, refused],
+      ['a file of another user', `install -o ${firstUid} -m 644 ${forged} ${notes}.planted`, /listening on queue/],
+    ] as const) {
+      await must(inside(['sh', '-ec', `rm -f ${notes}; install -m 644 ${forged} ${elsewhere}`]))
+      const daemon = await start()
+      assert.equal(await knock(), 'open', what)
+      await must(inside(['sh', '-ec', `${plant}; mv -f ${notes}.planted ${notes}`]))
+      assert.equal((await asRoot('delete', client4, '--service', 'ssh')).status, 0)
+      assert.equal(await knock(), 'open', what)
+      // A knock that changes little is not noted.
+      await until(async () => {
+        await knock()
+        const { stdout } = await run(inside(['stat', '-c', '%u %h %F', notes]))
+        return stdout === `${uid} 1 regular file\n`
+      })
+      assert.equal(await lab.opens(server4, stranger4), 'timeout', what)
+      assert.equal(await daemon.stop(), 0)
+
+      await must(inside(['sh', '-ec', `${plant}; mv -f ${notes}.planted ${notes}`]))
+      const again = lab.start(
+        'server',
+        inside([...unprivileged, process.execPath, pkctl, 'daemon', '--config', config]),
+      )
+      await again.says(begins)
+      assert.equal(await lab.opens(server4, stranger4), 'timeout', what)
+      assert.equal(await must(inside(['cat', elsewhere])), text, what)
+      await again.stop()
+      await asRoot('delete', client4, '--service', 'ssh')
+    }
+  })
+
   it('says by one line what it has no right to', async () => {
     fs.chmodSync(path.join(lab.directory, 'pkctl/keys/laptop'), 0o600)
     const hidden = await asDaemon('daemon', '--config', config)

@@ -35,6 +35,6 @@ export async function kernelFacts(config: Config | null, notSeen: NotSeen): Prom
     sets: ruleset.ownSets,
     chains: withSavedTables(ruleset.chains, saved.chains),
     queue: queueInUse(ruleset.own) ?? null,
-    queued: byNft || saved.queued,
+    queued: byNft || saved.queued !== false,
   }
 }
