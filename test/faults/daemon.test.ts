@@ -108,11 +108,49 @@ describe('a fault of what the daemon needs', () => {
     },
   )
 
+  it(
+    'the clock jumps ahead and back: the sequences of the hour that it shows count, and no other ones',
+    { skip: fakeTimeLibrary === '' && 'there is no faketime' },
+    async () => {
+      const now = Math.floor(Date.now() / 1000)
+      const first = (Math.ceil(now / 3600) + 1) * 3600
+      const at = (hour: number) => `+${hour + 1800 - now}`
+      const clock = lab.file('clock', at(first))
+      const hourly =
+        '{ type: rotating, open-secret: "123", digest: md5, range: 10000-20000, opens: [ssh], timeout: 60, grace: 0 }'
+      const daemon = lab.startDaemon(lab.config(`${services}\ncredentials:\n  hourly: ${hourly}`), {
+        env: {
+          LD_PRELOAD: fakeTimeLibrary,
+          ...{ FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' },
+        },
+      })
+      await daemon.says(/running grants are known/)
+      const opensFor = async (hour: number) => {
+        const sequence = rotatingSteps({ secret: '123', digest: 'md5', first: 10_000, last: 20_000 }, hour)
+        const steps = sequence.map(({ port }) => ({ connect: { host: server4, port, from: client4, timeout: 20 } }))
+        return (await lab.peer(...steps, connect(client4))).at(-1)?.result
+      }
+      assert.equal(await opensFor(first), 'open')
+      await lab.mustPkctl('delete', client4, '--service', 'ssh')
+      const later = first + 5 * 3600
+      for (const [shown, other, said] of [
+        [later, first, /the clock was set ahead by \d+ s/],
+        [first, later, /the clock was set back by \d+ s/],
+      ] as const) {
+        fs.writeFileSync(clock, at(shown))
+        await daemon.says(said)
+        assert.equal(await opensFor(other), 'timeout')
+        await until(async () => (await opensFor(shown)) === 'open')
+        await lab.mustPkctl('delete', client4, '--service', 'ssh')
+      }
+    },
+  )
+
   it('iptables hangs, by which this kernel queues knocks: ports close again, doctor ends, and raises no false alarm', async t => {
     const env = breakable('iptables-nft-save', 'sleep 600')
     const daemon = lab.startDaemon(lab.config(plain), { env })
     await daemon.says(/listening on queue/)
-    if (/"native":true/.test(await lab.mustPkctl('status', '--json'))) {
+    if ((await lab.mustPkctl('status', '--json')).includes('"native":true')) {
       t.skip('this kernel has the queue statement of nft')
       return
     }

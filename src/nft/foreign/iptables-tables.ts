@@ -21,10 +21,10 @@ export async function savedTables(
 ): Promise<SavedTables> {
   const chains: RuleChain[] = []
   let ownRules = 0
-  let isUnknown = false
+  let unseen = 0
   for (const { family, tool, names } of families) {
     const text = await save(`${tool}-nft-save`, why => {
-      isUnknown = true
+      unseen++
       notSeen(`the rules of ${tool}-nft`, why)
     })
     chains.push(...parseSavedRules(text ?? '', family, 'iptables-nft'))
@@ -40,7 +40,7 @@ export async function savedTables(
     )
     chains.push(...parseSavedRules(legacy ?? '', family, 'iptables-legacy'))
   }
-  return { chains, queued: isUnknown ? undefined : ownRules === families.length }
+  return { chains, queued: unseen > 0 ? undefined : ownRules === families.length }
 }
 
 /** All chains, those of iptables in its own words. */
