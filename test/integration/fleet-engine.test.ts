@@ -3,11 +3,17 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { parse } from 'yaml'
 import { must, root, until } from '../support/commands.js'
 import type { FleetServer } from '../support/engine.js'
 import { clientAddress, engineAddress, FleetSite, skipWithoutEngine } from '../support/engine.js'
 import { FleetClient } from '../support/fleet-client.js'
 import { knockPort } from '../support/knocks.js'
+
+/** The engine in docs/fleet.md. */
+interface Compose {
+  readonly services: { readonly engine: { readonly command: readonly string[] } }
+}
 
 const configOf = (server: FleetServer, fleet: string) => {
   server.file('fleet.key', `0x${'7f'.repeat(32)}\n`)
@@ -25,7 +31,6 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
 
   before(async () => {
     const file = (name: string) => `${site.directory}/${name}`
-    const tls = ['--port', '0', '--tls-port', '6379', '--tls-auth-clients', 'no']
     site = await FleetSite.create(2)
     ca = file('cert.pem')
     await must([
@@ -38,8 +43,18 @@ describe('a fleet by TLS, with the least rights', { skip: skipWithoutEngine }, (
     const admin = 'user admin on >T0PSECRET +@all'
     fs.writeFileSync(file('users.acl'), `user default off\n${user}\n${admin}\n`)
     rights = [...user.matchAll(/ \+(\w+)/g)].map(([, name = '']) => name)
-    const files = ['--tls-cert-file', ca, '--tls-key-file', file('key.pem'), '--tls-ca-cert-file', ca]
-    site.engine.options = [...tls, ...files, '--aclfile', file('users.acl')]
+    // And started as its example for Docker Compose does it.
+    const compose = parse(/```yml compose\n([^]*?)```/.exec(document)?.[1] ?? '') as Compose
+    const { command } = compose.services.engine
+    const here = {
+      'engine.pem': ca,
+      'engine.key': file('key.pem'),
+      'engine-ca.pem': ca,
+      'users.acl': file('users.acl'),
+    }
+    const inPlace = (value = '') =>
+      Object.entries(here).reduce((all, [name, is]) => all.replace(`/engine/${name}`, is), value)
+    site.engine.options = command.slice(1).flatMap(option => option.split(' ').map(inPlace))
     await site.engine.start()
     client = new FleetClient(site)
   })

@@ -15,6 +15,7 @@ const file = (name: string, content: string) => {
   fs.writeFileSync(path.join(directory, name), content, { mode: 0o600 })
   return path.join(directory, name)
 }
+fs.mkdirSync(path.join(directory, 'keys'), { mode: 0o700 })
 after(() => fs.rmSync(directory, { recursive: true }))
 
 const missing = (program: string) => (fs.existsSync(`/usr/bin/${program}`) ? false : `there is no ${program}`)
@@ -38,7 +39,8 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
   const template = (variables: string, target: string) =>
     must(
       [
-        ...['ansible', 'localhost', '-i', 'localhost,', '-c', 'local', '-e', python, '-e', `@${variables}`],
+        ...['ansible', 'localhost', '-i', 'localhost,', '-c', 'local', '-e', python],
+        ...['-e', `@${role}/defaults/main.yml`, '-e', `@${variables}`],
         ...['-m', 'template', '-a', `src=${role}/templates/pkctl.yaml.j2 dest=${target}`],
       ],
       { env },
@@ -58,8 +60,30 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
     assert.deepEqual(parse(textOf(path.join(directory, 'odd.yaml'))), { services, credentials, ...settings })
   })
 
+  it('writes a fleet with the files of its secrets', async () => {
+    const fleet = { url: 'rediss://engine.example.net', group: 'edge', user: 'pkctl', share: ['ssh'], accept: ['ssh'] }
+    const fleetOf = async (secrets: object) => {
+      const target = path.join(directory, 'fleet.yaml')
+      const services = { ssh: { port: 22 } }
+      const given = { pkctl_services: services, pkctl_fleet: fleet, ...secrets }
+      await template(file('fleet.json', JSON.stringify(given)), target)
+      return parse(textOf(target)) as { fleet: object }
+    }
+    const files = { 'key-file': 'keys/fleet', 'password-file': 'keys/fleet-engine' }
+    const secrets = { pkctl_fleet_key: `0x${'7f'.repeat(32)}`, pkctl_fleet_password: 'T0PSECRET' }
+    const written = await fleetOf(secrets)
+    assert.deepEqual(written, { services: { ssh: { port: 22 } }, credentials: {}, fleet: { ...fleet, ...files } })
+    assert.deepEqual((await fleetOf({})).fleet, fleet)
+    for (const [name, secret] of [
+      ['fleet', secrets.pkctl_fleet_key],
+      ['fleet-engine', 'T0PSECRET'],
+    ] as const)
+      file(`keys/${name}`, `${secret}\n`)
+    const target = file('pkctl.yaml', JSON.stringify(written))
+    assert.match(await must([process.execPath, pkctl, 'check', '--config', target]), /1 service/)
+  })
+
   it('writes a configuration that is right from the example, and from nothing', async () => {
-    fs.mkdirSync(path.join(directory, 'keys'), { mode: 0o700 })
     file('keys/laptop', 'a key for a test')
     const example = parse(textOf(path.join(templates, 'ansible/inventory.example.yml'))) as {
       pkctl: { vars: Record<string, unknown> }
@@ -78,6 +102,7 @@ describe('the Ansible role', { skip: missing('ansible-playbook') }, () => {
 
   for (const [what, variables] of [
     ['a key outside of its folder', { pkctl_keys: { '../shadow': 'x' } }],
+    ['a fleet in two places', { pkctl_settings: { fleet: {} }, pkctl_fleet: { url: 'redis://192.0.2.1' } }],
     ['services among the settings', { pkctl_settings: { services: {} } }],
     ['a package without encryption on its way', { pkctl_package: 'http://packages.example/pkctl.deb' }],
     ['a package of another kind', { pkctl_package: 'pkctl.rpm' }],
