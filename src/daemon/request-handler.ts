@@ -142,7 +142,8 @@ async function answerOf(
       const shared = request.fleet ? fleetOf(parts).sharing(service, address) : undefined
       const change = await firewall.deleteGrant(service, version, address)
       if (change.changed) controller.grantDeleted(service, address)
-      if (!shared && change.changed) fleet?.deleted(service, address)
+      // Also where it is gone here: others may have it.
+      if (!shared && (change.changed || fleet?.fleet.hasGrant(service, address))) fleet?.deleted(service, address)
       const told = await shared?.deleted()
       const record = { action: 'delete', service, source: address } as const
       const result = await logged(change, `${address} may no longer use ${service}`, record)

@@ -161,6 +161,12 @@ export class Fleet {
     this.#kernel.flush()
   }
 
+  /** Whether the fleet knows of a grant that runs, be it in the kernel or not. */
+  hasGrant(service: string, address: string): boolean {
+    const source = this.#parts.sourceOf(service, address)
+    return this.#words.grantOf(service, source, this.#parts.now()) !== undefined
+  }
+
   /** Resolves when the engine has all that is to be told, or after this time. */
   async told(milliseconds: number): Promise<FleetTold> {
     const told = await this.#sending.settled(milliseconds)
@@ -213,6 +219,10 @@ export class Fleet {
     const message = { ...told, node, epoch: this.#epoch }
     const result = this.#words.take({ ...message, sequence: Number.MAX_SAFE_INTEGER }, this.#parts.now())
     if (message.kind === 'revoke') this.#kernel.add(message)
+    else if (result === 'counts') {
+      this.#kernel.grantedHere(message)
+      this.#kernel.flush()
+    }
     if (!isShared) return
     if (result === 'too-many') {
       this.#complaints.refuse('too-many', node)

@@ -17,6 +17,11 @@ interface Place {
   readonly source: string
 }
 
+interface Due extends Place {
+  /** A grant of this server is missing as well. */
+  readonly isAgain?: boolean
+}
+
 interface KernelChangesParts {
   readonly words: SharedGrants
   /** The name of this node, whose own grants the kernel has. */
@@ -30,10 +35,14 @@ interface KernelChangesParts {
 
 const mostAtOnce = 5000
 const retryMilliseconds = 1000
+/** What is granted here so soon after a revocation may have been in the kernel before it. */
+const overtakenMilliseconds = 2000
 
 export class KernelChanges {
   /** By service and source. */
-  #due = new Map<string, Place>()
+  #due = new Map<string, Due>()
+  /** What is being revoked in the kernel, or was a moment ago: when that began, by service and source. */
+  readonly #revoking = new Map<string, number>()
   #isRunning = false
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
@@ -49,7 +58,16 @@ export class KernelChanges {
 
   /** Another word counts for the source. */
   add(place: Place): void {
-    this.#due.set(`${place.service} ${place.source}`, place)
+    this.#due.set(keyOf(place), place)
+  }
+
+  /**
+   * Something was granted here, and the kernel has it. A revocation that was made before, and was on its way to the kernel, has
+   * taken it away: it is granted again then.
+   */
+  grantedHere(place: Place): void {
+    const key = keyOf(place)
+    if (this.#revoking.has(key)) this.#due.set(key, { ...place, isAgain: true })
   }
 
   /** Makes what is due. */
@@ -70,11 +88,12 @@ export class KernelChanges {
       const taken = [...this.#due].slice(0, mostAtOnce)
       for (const [key] of taken) this.#due.delete(key)
       const changes = taken.flatMap(([, place]) => this.#changeOf(place) ?? [])
+      this.#noteRevoking(changes)
       try {
         if (changes.length > 0) await apply(changes)
       } catch (error) {
         // A later word is the same place.
-        for (const [key, place] of taken) this.#due.set(key, place)
+        for (const [key, place] of taken) this.#due.set(key, { ...place, ...this.#due.get(key) })
         onTrouble((error as Error).message)
         this.#timer = setTimeout(() => {
           this.#isRunning = false
@@ -86,16 +105,26 @@ export class KernelChanges {
     this.#isRunning = false
   }
 
-  #changeOf({ service, source }: Place): FleetChange | undefined {
+  #noteRevoking(changes: readonly FleetChange[]): void {
+    const now = this.#parts.now()
+    for (const [key, began] of this.#revoking) {
+      if (Math.abs(now - began) > overtakenMilliseconds) this.#revoking.delete(key)
+    }
+    for (const change of changes) if (change.revokes.length > 0) this.#revoking.set(keyOf(change), now)
+  }
+
+  #changeOf({ service, source, isAgain = false }: Due): FleetChange | undefined {
     const { words, own, longestWindowSeconds, now } = this.#parts
     const grant = words.grantOf(service, source, now())
     const revokes = words.revokedOf(service, source)
     const seconds = grant && Math.min(Math.floor((grant.until - now()) / 1000), longestWindowSeconds)
-    const isForeign = grant !== undefined && grant.node !== own
-    if (!isForeign && revokes.length === 0) return undefined
+    const isMissing = grant !== undefined && (grant.node !== own || isAgain)
+    if (!isMissing && revokes.length === 0) return undefined
     return {
       ...{ service, source, revokes },
-      ...(isForeign && seconds !== undefined && seconds >= 1 ? { grant: { node: grant.node, seconds } } : {}),
+      ...(isMissing && seconds !== undefined && seconds >= 1 ? { grant: { node: grant.node, seconds } } : {}),
     }
   }
 }
+
+const keyOf = ({ service, source }: Place) => `${service} ${source}`

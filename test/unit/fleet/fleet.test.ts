@@ -16,6 +16,8 @@ class Bench {
   readonly changes: FleetChange[] = []
   readonly sent: string[] = []
   readonly fleet: Fleet
+  /** Has made the changes when this resolves. */
+  kernel: Promise<void> = Promise.resolve()
   #events: EngineEvents | undefined
   #entry = 0
 
@@ -35,7 +37,7 @@ class Bench {
         sourceOf: (_, address) => address,
         apply: changes => {
           this.changes.push(...changes)
-          return Promise.resolve()
+          return this.kernel
         },
         report: () => undefined,
         now: () => now,
@@ -104,6 +106,24 @@ describe('a server of a fleet', () => {
     await bench.hears(long, short)
     await bench.hears(long)
     assert.deepEqual(bench.changes, [])
+  })
+
+  it('grants again what a revocation took away that was made before, and came into the kernel after', async () => {
+    const bench = new Bench()
+    let revoke: () => void = () => undefined
+    bench.kernel = new Promise(resolve => (revoke = resolve))
+    bench.fleet.revoked('ssh', '192.0.2.7', 'hand')
+    await bench.settle()
+    bench.fleet.granted('ssh', '192.0.2.7', 'hand', now + 600_000)
+    revoke()
+    await bench.settle()
+    assert.deepEqual(
+      bench.changes.map(({ grant, revokes }) => ({ grant, revokes })),
+      [
+        { grant: undefined, revokes: ['knock', 'hand'] },
+        { grant: { node: 'here', seconds: 600 }, revokes: ['knock'] },
+      ],
+    )
   })
 
   it('sends a revocation again, and what was granted after it, to an engine that has forgotten', async () => {
