@@ -16,6 +16,7 @@ const elsewhere = [
     'fleet',
     'fleet-claims',
     'fleet-engine',
+    'fleet-faults',
     'import',
     'json',
     'manual',
