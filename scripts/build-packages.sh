@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Puts what is compiled in dist/ into packages: build-packages.sh FOLDER FORMAT..., where a format is deb or rpm.
-# For the architecture that is not this machine's, the one binary that differs is fetched by npm, once.
+# Puts what is compiled in dist/ into packages: build-packages.sh FOLDER FORMAT..., where a format is deb or rpm. npm fetches the
+# Node.js that is in them, and the machine code of ffi-rs for the other CPU, once. The same source gives the same bytes.
+# PKCTL_PACKAGE_CPUS names other CPUs than "x64 arm64". PKCTL_PACKAGE_FAST=1 makes larger packages in a tenth of the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/npm-archive.sh
 out=$(realpath -m "$1")
 shift
 
@@ -10,6 +12,8 @@ version=${PKCTL_VERSION:-$(node -p 'require("./package.json").version')}
 [[ $version =~ ^[0-9][0-9A-Za-z.+~]*$ ]] || { echo "package: $version cannot be the version of a package" >&2; exit 1; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
+compression=(-Zxz) payload=w19.zstdio
+[ -z "${PKCTL_PACKAGE_FAST:-}" ] || compression=(-Zgzip -z1) payload=w1.zstdio
 templates=templates/packages
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,36 +29,41 @@ compressed() { # FROM TO
   gzip -9n <"$1" >"$tree$2.gz"
 }
 
-# The native part of ffi-rs for a CPU as npm names it: from node_modules, or by npm pack, which looks into its cache
-# first; package-lock.json says what it must be.
+# The native part of ffi-rs for a CPU as npm names it: from node_modules, or else as package-lock.json says.
 native() { # CPU FOLDER
   local name=@yuuang/ffi-rs-linux-$1-gnu
   local target=$2/$name
-  mkdir -p "${target%/*}"
+  mkdir -p "$target"
   if [ -d "node_modules/$name" ]; then
-    cp -r "node_modules/$name" "$target"
+    cp -r "node_modules/$name/." "$target"
     return
   fi
-  local cache=build/npm
-  local exact integrity
+  local exact integrity archive
   read -r exact integrity < <(node -e '
     const locked = require("./package-lock.json").packages[`node_modules/${process.argv[1]}`]
     console.log(locked.version, locked.integrity)' "$name")
-  local archive=$cache/${name#@yuuang/}-$exact.tgz
-  if [ ! -f "$archive" ]; then
-    mkdir -p "$cache"
-    local fetched
-    fetched=$(npm pack --silent --ignore-scripts --pack-destination "$work" "$name@$exact")
-    mv "$work/$fetched" "$archive"
-  fi
-  if [ "$integrity" != "sha512-$(node -p '
-    crypto.createHash("sha512").update(fs.readFileSync(process.argv[1])).digest("base64")' "$archive")" ]; then
-    rm "$archive"
-    echo "package: $name is not what package-lock.json says" >&2
-    exit 1
-  fi
-  mkdir "$target"
+  archive=$(npm_archive "$name" "$exact" "$integrity")
   tar -xzf "$archive" --strip-components=1 --no-same-owner -C "$target"
+}
+
+# The Node.js that runs the programs, with its licence: npm has the binaries of nodejs.org for each CPU. Nothing of it is changed.
+runtime() { # CPU FOLDER
+  local exact integrity archive
+  read -r exact integrity < <(node -e '
+    const runtime = require("./templates/packages/runtime.json")
+    console.log(runtime.version, runtime[process.argv[1]])' "$1")
+  archive=$(npm_archive "node-linux-$1" "$exact" "$integrity")
+  # It takes seconds to unpack, so each format uses the same files.
+  local unpacked=$work/node-$1
+  if [ ! -d "$unpacked" ]; then
+    mkdir "$unpacked"
+    tar -xzf "$archive" --strip-components=1 --no-same-owner -C "$unpacked" package/bin/node package/LICENSE
+    chmod 755 "$unpacked/bin/node"
+    chmod 644 "$unpacked/LICENSE"
+  fi
+  mkdir -p "$2/licenses/node"
+  ln "$unpacked/bin/node" "$2/node"
+  ln "$unpacked/LICENSE" "$2/licenses/node/LICENSE"
 }
 
 # What is needed at run time, but for what differs by CPU. The programs are bundles, which load in half of the time, with
@@ -88,7 +97,8 @@ program() {
     -prune -exec rm -rf {} +
   find "$lib" -type d -empty -delete
   find "$lib" -type f -exec chmod 644 {} +
-  chmod 755 "$lib"/dist/src/cli/{pkctl,pkctld,pktables}.js
+  # The launcher starts them.
+  sed -i '1{/^#!/d}' "$lib"/dist/src/cli/{pkctl,pkctld,pktables}.js
   find "$lib" -type d -exec chmod 755 {} +
 }
 
@@ -145,9 +155,17 @@ begin() { # NAME CPU FOLDER-OF-ZSH
   tree=$work/$1
   cp -al "$work/common" "$tree"
   native "$2" "$tree/usr/lib/pkctl/node_modules"
+  runtime "$2" "$tree/usr/lib/pkctl"
+  node scripts/sbom.js "$tree/usr/share/doc/pkctl/pkctl.cdx.json" "$version" "$2"
   find "$tree/usr/lib/pkctl/node_modules/@yuuang" -type f \( -iname 'readme*' -o -name '*.ts' \) -delete
   chmod -R u=rwX,go=rX "$tree/usr/lib/pkctl/node_modules/@yuuang"
   for name in pkctl pkctld pktables; do copy 644 "$work/completion/$name.zsh" "$3/_$name"; done
+  dated
+}
+
+# What is packed has the time of the source, not of the build.
+dated() {
+  find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 }
 
 build_deb() { # CPU ARCHITECTURE
@@ -164,24 +182,27 @@ build_deb() { # CPU ARCHITECTURE
     sed -n '/^Permission/,$p' LICENSE | sed 's/^$/./; s/^/ /'
   } >"$tree/usr/share/doc/pkctl/copyright"
   chmod 644 "$tree/usr/share/doc/pkctl/copyright"
+  copy 644 $templates/debian/lintian-overrides /usr/share/lintian/overrides/pkctl
   install -m 755 $templates/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
-  install -m 644 $templates/debian/{conffiles,triggers} "$tree/DEBIAN"
+  install -m 644 $templates/debian/conffiles "$tree/DEBIAN"
   local size
   size=$(du -sk --exclude=DEBIAN "$tree" | cut -f1)
   sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$2/; s/@SIZE@/$size/" $templates/debian/control >"$tree/DEBIAN/control"
   (cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
   chmod 644 "$tree/DEBIAN/"{control,md5sums}
+  dated
   local file=$out/pkctl_${version}_$2.deb
-  dpkg-deb --root-owner-group -Zxz --build "$tree" "$file" >/dev/null
+  dpkg-deb --root-owner-group "${compression[@]}" --build "$tree" "$file" >/dev/null
   echo "$file"
 }
 
 build_rpm() { # CPU ARCHITECTURE
   begin "rpm-$2" "$1" /usr/share/zsh/site-functions
   copy 644 LICENSE /usr/share/licenses/pkctl/LICENSE
+  dated
   rpmbuild -bb --quiet --target "$2-linux" --buildroot "$work/root-$2" \
     --define "_topdir $work/rpmbuild" --define "_rpmdir $out" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
-    --define "pkctl_version $version" --define "pkctl_tree $tree" $templates/fedora/pkctl.spec
+    --define "pkctl_version $version" --define "pkctl_tree $tree" --define "pkctl_payload $payload" $templates/fedora/pkctl.spec
   echo "$out/pkctl-$version-1.$2.rpm"
 }
 
@@ -197,19 +218,16 @@ tree=$work/common
 program
 system
 
+declare -A debian=([x64]=amd64 [arm64]=arm64) fedora=([x64]=x86_64 [arm64]=aarch64)
 for format in "$@"; do
-  case $format in
-  deb)
-    build_deb x64 amd64
-    build_deb arm64 arm64
-    ;;
-  rpm)
-    build_rpm x64 x86_64
-    build_rpm arm64 aarch64
-    ;;
-  *)
-    echo "package: there is no format $format; deb and rpm are" >&2
-    exit 1
-    ;;
-  esac
+  for cpu in ${PKCTL_PACKAGE_CPUS:-x64 arm64}; do
+    case $format in
+    deb) build_deb "$cpu" "${debian[$cpu]}" ;;
+    rpm) build_rpm "$cpu" "${fedora[$cpu]}" ;;
+    *)
+      echo "package: there is no format $format; deb and rpm are" >&2
+      exit 1
+      ;;
+    esac
+  done
 done

@@ -1,23 +1,34 @@
-/** The packages: what is in them, for which machine, and what becomes of a system that they are installed on. */
+/**
+ * The packages: what is in them, for which machine, and what becomes of a system that they are installed on.
+ *
+ * Time limit: 25 minutes
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { must, root, run } from '../support/commands.js'
+import { must, root } from '../support/commands.js'
 import { System } from '../support/system.js'
 
-const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
+const read = (file: string) => JSON.parse(fs.readFileSync(path.join(root, file), 'utf8')) as { version: string }
+const { version } = read('package.json')
+const runtime = read('templates/packages/runtime.json')
 const newer = '99.1'
 const directory = fs.mkdtempSync('/tmp/pkctl-packages-')
+/** Node.js is 120 MB in each package. */
+const milliseconds = 300_000
+const fast = { PKCTL_PACKAGE_FAST: '1' }
 const build = (formats: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  must(['bash', path.join(root, 'scripts/build-packages.sh'), directory, ...formats], { env })
+  must(['bash', path.join(root, 'scripts/build-packages.sh'), directory, ...formats], {
+    env: { ...fast, ...env },
+    milliseconds,
+  })
 const deb = (architecture: string, of = version) => path.join(directory, `pkctl_${of}_${architecture}.deb`)
 const rpm = (architecture: string) => path.join(directory, `pkctl-${version}-1.${architecture}.rpm`)
 
 before(async () => {
-  await build(['deb'])
-  await build(['rpm'])
-  await build(['deb'], { PKCTL_VERSION: newer })
+  await build(['deb', 'rpm'])
+  await build(['deb'], { PKCTL_VERSION: newer, PKCTL_PACKAGE_CPUS: 'x64' })
 })
 after(() => fs.rmSync(directory, { recursive: true }))
 
@@ -33,8 +44,10 @@ const everywhere = [
   '/usr/lib/pkctl/dist/src/cli/packet-worker.js',
   '/usr/lib/pkctl/dist/src/cli/signature-worker.js',
   '/usr/lib/pkctl/licenses/commander/LICENSE',
+  '/usr/lib/pkctl/licenses/node/LICENSE',
   '/usr/lib/pkctl/licenses/prom-client/LICENSE',
   '/usr/lib/pkctl/licenses/zod/LICENSE',
+  '/usr/lib/pkctl/node',
   '/usr/lib/pkctl/node_modules/ffi-rs/package.json',
   '/usr/lib/pkctl/package.json',
   '/usr/lib/systemd/system/pkctl-rules.service',
@@ -60,6 +73,7 @@ const everywhere = [
   '/usr/share/doc/pkctl/examples/monitoring/pkctl.rules.yml',
   '/usr/share/doc/pkctl/examples/pkctl-guests',
   '/usr/share/doc/pkctl/examples/pkctl.yaml',
+  '/usr/share/doc/pkctl/pkctl.cdx.json',
   '/usr/share/fish/vendor_completions.d/pkctl.fish',
   '/usr/share/man/man1/pkctl.1.gz',
   '/usr/share/man/man1/pktables.1.gz',
@@ -78,6 +92,25 @@ function checkFiles(files: readonly string[], cpu: string, own: readonly string[
   assert.deepEqual(needless, [])
 }
 
+/** Of https://cyclonedx.org/docs/1.5/json/, what is looked at here. */
+interface Bom {
+  metadata: { component: { 'bom-ref': string; name: string } }
+  components: { 'bom-ref': string; name: string; version: string }[]
+  dependencies: { ref: string; dependsOn: string[] }[]
+}
+
+/** It names what the licences are for and the native library, and nothing else. */
+function checkBom(bom: Bom, cpu: string, files: readonly string[]): void {
+  const licensed = files.flatMap(file => /^\/usr\/lib\/pkctl\/licenses\/(.*)\/LICENSE$/.exec(file)?.[1] ?? [])
+  const named = bom.components.map(({ name }) => name)
+  // Of some packages there are two versions.
+  assert.deepEqual([...new Set(named)].sort(), [...licensed, 'ffi-rs', `@yuuang/ffi-rs-linux-${cpu}-gnu`].sort())
+  const references = new Set([bom.metadata.component, ...bom.components].map(component => component['bom-ref']))
+  assert.equal(bom.metadata.component.name, 'pkctl')
+  assert.deepEqual(new Set(bom.dependencies.map(({ ref }) => ref)), references)
+  for (const { dependsOn } of bom.dependencies) for (const ref of dependsOn) assert.ok(references.has(ref), ref)
+}
+
 /** What the machine of an ELF file is called in its header. */
 const machines = { x64: 62, arm64: 183 }
 
@@ -86,7 +119,7 @@ describe('the .deb', () => {
     ['amd64', 'x64'],
     ['arm64', 'arm64'],
   ] as const) {
-    it(`for ${architecture} has what belongs there, and the library for its machine`, async () => {
+    it(`for ${architecture} has what belongs there, and Node.js and the library for its machine`, async () => {
       const lines = (await must(['dpkg-deb', '-c', deb(architecture)])).trimEnd().split('\n')
       const files = lines.map(line => (line.split(/\s+/)[5] ?? '').slice(1).replace(/\/$/, ''))
       checkFiles(files, cpu, [
@@ -97,18 +130,30 @@ describe('the .deb', () => {
       ])
       for (const line of lines) assert.match(line, /^\S+ root\/root /)
       const library = `./usr/lib/pkctl/node_modules/@yuuang/ffi-rs-linux-${cpu}-gnu/ffi-rs.linux-${cpu}-gnu.node`
-      const extract = `dpkg-deb --fsys-tarfile ${deb(architecture)} | tar -xO ${library} | od -An -tu2 -j18 -N2`
-      assert.equal(Number(await must(['bash', '-c', extract])), machines[cpu])
+      const packed = `dpkg-deb --fsys-tarfile ${deb(architecture)}`
+      for (const file of [library, './usr/lib/pkctl/node']) {
+        const machine = await must(['bash', '-c', `${packed} | tar -xO ${file} | od -An -tu2 -j18 -N2`])
+        assert.equal(Number(machine), machines[cpu], file)
+      }
+      const bom = JSON.parse(
+        await must(['bash', '-c', `${packed} | tar -xO ./usr/share/doc/pkctl/pkctl.cdx.json`]),
+      ) as Bom
+      checkBom(bom, cpu, files)
     })
   }
 
-  it('depends on what it needs, and not on a Node.js that Debian 12 lacks', async () => {
+  it('depends on what it needs, and on no Node.js', async () => {
     const field = async (name: string) => (await must(['dpkg-deb', '-f', deb('amd64'), name])).trim()
     assert.equal(await field('Version'), version)
-    assert.match(await field('Depends'), /libnetfilter-queue1, nftables$/)
-    assert.doesNotMatch(await field('Depends'), /nodejs/)
-    assert.match(await field('Recommends'), /nodejs \(>= 20\.12\)/)
+    assert.match(await field('Depends'), /libnetfilter-queue1, libstdc\+\+6 .*, nftables$/)
+    for (const name of ['Depends', 'Recommends', 'Suggests']) assert.doesNotMatch(await field(name), /nodejs/)
     assert.equal((await must(['dpkg-deb', '-f', deb('amd64', newer), 'Version'])).trim(), newer)
+  })
+})
+
+describe('lintian', () => {
+  it('finds no error and no warning in the .deb', async () => {
+    assert.equal(await must(['lintian', '--allow-root', '--fail-on', 'none', deb('amd64')], { milliseconds }), '')
   })
 })
 
@@ -130,9 +175,10 @@ describe('the .rpm', () => {
       )
       assert.equal((await must(['rpm', '-qp', '--qf', '%{ARCH}', rpm(architecture)])).trim(), architecture)
       const requires = await must(['rpm', '-qp', '--requires', rpm(architecture)])
-      for (const name of ['nftables', 'libnetfilter_queue']) assert.match(requires, new RegExp(`^${name}$`, 'm'))
+      for (const name of ['nftables', 'libnetfilter_queue', 'libstdc++'.replaceAll('+', '\\+')])
+        assert.match(requires, new RegExp(`^${name}$`, 'm'))
       assert.doesNotMatch(requires, /node/)
-      assert.match(await must(['rpm', '-qp', '--recommends', rpm(architecture)]), /nodejs\(engine\) >= 20\.12/)
+      assert.doesNotMatch(await must(['rpm', '-qp', '--recommends', rpm(architecture)]), /node/)
     })
   }
 })
@@ -148,6 +194,8 @@ describe('a system', () => {
   const table = async () => (await system.shell('nft list table inet pkctl')).stdout.replace(/expires \S+/g, '')
 
   it('has everything in its place after the installation, and nothing closed', async () => {
+    // There is no other Node.js than that of the package.
+    await system.must('rm -f /usr/bin/node /usr/bin/nodejs /usr/local/bin/node && ! command -v node')
     const { status, stderr } = await system.shell(`dpkg -i /tmp/pkctl_${version}_amd64.deb`)
     assert.equal(status, 0, stderr)
     assert.equal((await system.must('pkctl --version')).trim(), version)
@@ -175,16 +223,17 @@ describe('a system', () => {
     assert.match(await system.must('man -w pkctld; man -w 5 pkctl.yaml'), /man8\/pkctld\.8\.gz\n.*man5\/pkctl\.yaml/)
   })
 
-  it('has the programs compiled, by the Node.js that it has, for all its users', async () => {
+  it('has the programs compiled, by the Node.js of the package, for all its users', async () => {
     const programs = '/usr/lib/pkctl/dist/src/cli'
     const folder = (await system.must(`ls -d ${programs}/compiled/*`)).trim()
-    assert.equal(folder, `${programs}/compiled/${process.version}-${process.arch}`)
+    const node = (await system.must('/usr/lib/pkctl/node --version')).trim()
+    assert.equal(node, `v${runtime.version}`)
+    assert.equal(folder, `${programs}/compiled/${node}-${process.arch}`)
     const files = (await system.must(`cd ${folder} && stat -c '%A %U %n' main-pkctl-*.cjs part-daemon-*.cjs`)).trim()
     for (const file of files.split('\n')) assert.match(file, /^-rw-r--r-- root /)
-    // As dpkg does when another package has changed Node.js.
-    await system.must(
-      `mv ${folder} ${programs}/compiled/v1.0.0-x64 && /var/lib/dpkg/info/pkctl.postinst triggered /usr/bin/node`,
-    )
+    // As by a package with another Node.js, before.
+    await system.must(`mv ${folder} ${programs}/compiled/v1.0.0-x64`)
+    await system.must(`/var/lib/dpkg/info/pkctl.postinst configure ${version}`)
     assert.equal((await system.must(`ls -d ${programs}/compiled/*`)).trim(), folder)
   })
 
@@ -256,41 +305,82 @@ describe('a system', () => {
   })
 })
 
-describe('the launcher', () => {
-  const launcher = path.join(root, 'templates/packages/launcher.sh')
+describe('a repository for apt', () => {
+  let system: System
+  const home = '/tmp/gnupg'
+  const newest = deb('amd64', newer)
 
-  /** Runs it as pkctld, with a node that says it has this version, or none. */
-  async function start(nodeVersion: string | undefined) {
-    const folder = fs.mkdtempSync(path.join(directory, 'launcher-'))
-    fs.copyFileSync(launcher, path.join(folder, 'pkctld'))
-    const node = `#!/bin/sh\nif [ "$1" = --version ]; then echo ${nodeVersion}; else echo started "$@"; fi\n`
-    if (nodeVersion !== undefined) fs.writeFileSync(path.join(folder, 'node'), node, { mode: 0o755 })
-    return run(['/bin/sh', path.join(folder, 'pkctld'), 'a b', 'c'], { env: { PATH: folder } })
-  }
+  before(async () => {
+    system = await System.create([deb('amd64'), newest, path.join(root, 'scripts/apt-repository.sh')])
+    await system.must('mkdir /tmp/packages && mv /tmp/*.deb /tmp/packages')
+    const make = '--batch --passphrase "" --quick-generate-key "pkctl test" default default never'
+    await system.must(`mkdir -m 700 ${home} && gpg --homedir ${home} ${make}`)
+    await publish()
+    await system.must('rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*')
+    await system.must('install -D -m 644 /tmp/site/pkctl.sources /etc/apt/sources.list.d/pkctl.sources')
+    await system.must('install -D -m 644 /tmp/site/pkctl.gpg /usr/share/keyrings/pkctl.gpg')
+  })
+  after(() => system.remove())
 
-  for (const good of ['v20.12.0', 'v20.20.1', 'v22.1.0', 'v100.0.0']) {
-    it(`takes node ${good}`, async () => {
-      const { status, stdout } = await start(good)
-      assert.deepEqual([status, stdout], [0, 'started /usr/lib/pkctl/dist/src/cli/pkctld.js a b c\n'])
-    })
-  }
+  const publish = () =>
+    system.must(
+      `GNUPGHOME=${home} bash /tmp/apt-repository.sh /tmp/site file:///tmp/site "pkctl test" /tmp/packages/*.deb`,
+    )
+  const update = () => system.shell('apt-get -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any update')
 
-  for (const [bad, found] of [
-    [undefined, 'there is none'],
-    ['v18.19.0', 'there is only v18.19.0'],
-    ['v20.11.1', 'there is only v20.11.1'],
-    ['nonsense', 'there is only nonsense'],
-  ] as const) {
-    it(`says what to do about ${bad ?? 'no node'}`, async () => {
-      const { status, stdout, stderr } = await start(bad)
-      assert.deepEqual([status, stdout], [1, ''])
-      const [error, hint, ...more] = stderr.trimEnd().split('\n')
-      assert.equal(error, `pkctld: error: Node.js 20.12 or later is needed, and ${found}`)
-      assert.match(
-        hint ?? '',
-        /^pkctld: hint: as root: (apt-get install nodejs|dnf install nodejs|cd .* && curl .* && echo .* \| sha256sum -c && tar .*)$/,
-      )
-      assert.deepEqual(more, [])
-    })
-  }
+  it('is one that apt verifies, and installs a given and the newest version from', async () => {
+    const { status, stderr } = await update()
+    assert.equal(status, 0, stderr)
+    assert.deepEqual(
+      (await system.must('apt-cache madison pkctl')).match(/ \d\S* /g)?.map(one => one.trim()),
+      [newer, version],
+    )
+    for (const [wanted, installed] of [
+      [`pkctl=${version}`, version],
+      ['pkctl', newer],
+    ]) {
+      await system.must(`apt-get install -y --no-install-recommends ${wanted}`)
+      assert.equal((await system.must('pkctl --version')).trim(), installed)
+    }
+  })
+
+  it('is refused by apt when a list of it was changed, or another key has signed it', async () => {
+    await system.must('sed -i s/^Package/package/ /tmp/site/dists/stable/main/binary-amd64/Packages')
+    await system.must('rm -rf /var/lib/apt/lists/* /tmp/site/dists/stable/main/binary-amd64/Packages.gz')
+    assert.notEqual((await update()).status, 0)
+    await publish()
+    assert.equal((await update()).status, 0)
+    const make = '--batch --passphrase "" --quick-generate-key "another one" default default never'
+    await system.must(`gpg --homedir ${home} ${make}`)
+    const sign = '--batch --yes --local-user "another one" --clearsign --output InRelease Release'
+    await system.must(`cd /tmp/site/dists/stable && gpg --homedir ${home} ${sign} && rm Release.gpg`)
+    const { status, stderr } = await update()
+    assert.notEqual(status, 0)
+    assert.match(stderr, /NO_PUBKEY|not signed/)
+  })
+})
+
+describe('a second build', () => {
+  it('of the same source, in another folder and time zone, has the same bytes', async () => {
+    const again = fs.mkdtempSync('/tmp/pkctl-packages-again-')
+    try {
+      const elsewhere = `${again}/a folder of another name`
+      fs.mkdirSync(elsewhere)
+      const script = `
+        mount --bind ${root} "$1"
+        cd "$1"
+        umask 077
+        exec bash scripts/build-packages.sh ${again} deb rpm`
+      const env = { ...fast, PKCTL_PACKAGE_CPUS: 'x64', TZ: 'Pacific/Auckland', LC_ALL: 'C.UTF-8' }
+      await must(['unshare', '--mount', '--propagation=private', 'bash', '-ec', script, 'bash', elsewhere], {
+        env,
+        milliseconds,
+      })
+      for (const file of [deb('amd64'), rpm('x86_64')]) {
+        assert.ok(fs.readFileSync(path.join(again, path.basename(file))).equals(fs.readFileSync(file)), file)
+      }
+    } finally {
+      fs.rmSync(again, { recursive: true })
+    }
+  })
 })

@@ -22,6 +22,10 @@ mount -t securityfs securityfs /sys/kernel/security
 cp templates/apparmor/usr.bin.pkctld /etc/apparmor.d/
 mkdir -p /etc/apparmor.d/local
 cat >/etc/apparmor.d/local/usr.bin.pkctld <<'END'
+/usr/{local/,}bin/node mrix,
+/usr/{local/,}bin/nodejs mrix,
+/usr/{local/,}lib/{,@{multiarch}/}libnode.so.* mr,
+/usr/share/nodejs/** r,
 /job/** r,
 /job/node_modules/@yuuang/**.node mr,
 /tmp/pkctl-*/ rw,

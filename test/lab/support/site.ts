@@ -35,7 +35,7 @@ process.once('exit', () => {
 export async function packaged(version: string, format: 'deb' | 'rpm' = 'deb'): Promise<string> {
   const building = new Background(['bash', path.join(root, 'scripts/build-packages.sh'), packages, format], {
     cwd: root,
-    env: { PKCTL_VERSION: version },
+    env: { PKCTL_VERSION: version, PKCTL_PACKAGE_CPUS: 'x64', PKCTL_PACKAGE_FAST: '1' },
   })
   if ((await building.exited) !== 0) throw new Error(`no package could be built:\n${building.output}`)
   return path.join(packages, format === 'deb' ? `pkctl_${version}_amd64.deb` : `pkctl-${version}-1.x86_64.rpm`)
@@ -49,7 +49,7 @@ export async function install(machine: Machine, file: string): Promise<string> {
   return machine.must(`${name.endsWith('.rpm') ? 'rpm -U --nodeps' : 'dpkg -i'} ${name} 2>&1`, 400)
 }
 
-/** Puts a package's files on a machine that is only to knock: node is all that this needs. */
+/** Puts a package's files on a machine that is only to knock: that needs nothing else. */
 export async function unpack(machine: Machine, deb: string): Promise<void> {
   await machine.write('/root/pkctl.deb', fs.readFileSync(deb))
   await machine.must('dpkg -x /root/pkctl.deb /')
