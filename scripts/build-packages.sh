@@ -98,7 +98,7 @@ program() {
   find "$lib" -type d -empty -delete
   find "$lib" -type f -exec chmod 644 {} +
   # The launcher starts them.
-  sed -i '1{/^#!/d}' "$lib"/dist/src/cli/{pkctl,pkctld,pktables}.js
+  sed -i '1{/^#!/d}' "$lib"/dist/src/cli/*.js
   find "$lib" -type d -exec chmod 755 {} +
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/prepare.sh nftables iptables iproute2 libnetfilter-queue1 procps util-linux \
   socat knockd fwknop-client nmap hping3 faketime netbase openssh-client openssh-server \
   rpm xz-utils man-db groff zsh fish apparmor logrotate systemd init-system-helpers python3-scapy zbar-tools curl tmux \
-  spin gcc libc6-dev lintian apt-utils gnupg
+  spin gcc libc6-dev
 . scripts/fetch-token.sh
 . scripts/fetch-prometheus.sh
 . scripts/fetch-redis.sh

@@ -1,36 +1,19 @@
-/**
- * The packages: what is in them, for which machine, and what becomes of a system that they are installed on.
- *
- * Time limit: 25 minutes
- */
+/** The packages: what is in them, for which machine, and what becomes of a system that they are installed on. */
 import assert from 'node:assert/strict'
-import * as fs from 'node:fs'
-import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { must, root } from '../support/commands.js'
+import { must } from '../support/commands.js'
+import { Packages, runtimeVersion, version } from '../support/packages.js'
 import { System } from '../support/system.js'
 
-const read = (file: string) => JSON.parse(fs.readFileSync(path.join(root, file), 'utf8')) as { version: string }
-const { version } = read('package.json')
-const runtime = read('templates/packages/runtime.json')
 const newer = '99.1'
-const directory = fs.mkdtempSync('/tmp/pkctl-packages-')
-/** Node.js is 120 MB in each package. */
-const milliseconds = 300_000
-const fast = { PKCTL_PACKAGE_FAST: '1' }
-const build = (formats: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  must(['bash', path.join(root, 'scripts/build-packages.sh'), directory, ...formats], {
-    env: { ...fast, ...env },
-    milliseconds,
-  })
-const deb = (architecture: string, of = version) => path.join(directory, `pkctl_${of}_${architecture}.deb`)
-const rpm = (architecture: string) => path.join(directory, `pkctl-${version}-1.${architecture}.rpm`)
+const packages = new Packages()
+const { deb, rpm } = packages
 
 before(async () => {
-  await build(['deb', 'rpm'])
-  await build(['deb'], { PKCTL_VERSION: newer, PKCTL_PACKAGE_CPUS: 'x64' })
+  await packages.build(['deb', 'rpm'])
+  await packages.build(['deb'], { PKCTL_VERSION: newer, PKCTL_PACKAGE_CPUS: 'x64' })
 })
-after(() => fs.rmSync(directory, { recursive: true }))
+after(() => packages.remove())
 
 const everywhere = [
   '/etc/logrotate.d/pkctl',
@@ -151,12 +134,6 @@ describe('the .deb', () => {
   })
 })
 
-describe('lintian', () => {
-  it('finds no error and no warning in the .deb', async () => {
-    assert.equal(await must(['lintian', '--allow-root', '--fail-on', 'none', deb('amd64')], { milliseconds }), '')
-  })
-})
-
 describe('the .rpm', () => {
   for (const [architecture, cpu] of [
     ['x86_64', 'x64'],
@@ -227,7 +204,7 @@ describe('a system', () => {
     const programs = '/usr/lib/pkctl/dist/src/cli'
     const folder = (await system.must(`ls -d ${programs}/compiled/*`)).trim()
     const node = (await system.must('/usr/lib/pkctl/node --version')).trim()
-    assert.equal(node, `v${runtime.version}`)
+    assert.equal(node, `v${runtimeVersion}`)
     assert.equal(folder, `${programs}/compiled/${node}-${process.arch}`)
     const files = (await system.must(`cd ${folder} && stat -c '%A %U %n' main-pkctl-*.cjs part-daemon-*.cjs`)).trim()
     for (const file of files.split('\n')) assert.match(file, /^-rw-r--r-- root /)
@@ -302,85 +279,5 @@ describe('a system', () => {
       'find /etc /usr/bin /usr/lib /usr/share /var /run -xdev -path /var/cache -prune -o \\( -name "*pkctl*" -o -name "pktables*" \\) -print',
     )
     assert.equal(left, '')
-  })
-})
-
-describe('a repository for apt', () => {
-  let system: System
-  const home = '/tmp/gnupg'
-  const newest = deb('amd64', newer)
-
-  before(async () => {
-    system = await System.create([deb('amd64'), newest, path.join(root, 'scripts/apt-repository.sh')])
-    await system.must('mkdir /tmp/packages && mv /tmp/*.deb /tmp/packages')
-    const make = '--batch --passphrase "" --quick-generate-key "pkctl test" default default never'
-    await system.must(`mkdir -m 700 ${home} && gpg --homedir ${home} ${make}`)
-    await publish()
-    await system.must('rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*')
-    await system.must('install -D -m 644 /tmp/site/pkctl.sources /etc/apt/sources.list.d/pkctl.sources')
-    await system.must('install -D -m 644 /tmp/site/pkctl.gpg /usr/share/keyrings/pkctl.gpg')
-  })
-  after(() => system.remove())
-
-  const publish = () =>
-    system.must(
-      `GNUPGHOME=${home} bash /tmp/apt-repository.sh /tmp/site file:///tmp/site "pkctl test" /tmp/packages/*.deb`,
-    )
-  const update = () => system.shell('apt-get -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any update')
-
-  it('is one that apt verifies, and installs a given and the newest version from', async () => {
-    const { status, stderr } = await update()
-    assert.equal(status, 0, stderr)
-    assert.deepEqual(
-      (await system.must('apt-cache madison pkctl')).match(/ \d\S* /g)?.map(one => one.trim()),
-      [newer, version],
-    )
-    for (const [wanted, installed] of [
-      [`pkctl=${version}`, version],
-      ['pkctl', newer],
-    ]) {
-      await system.must(`apt-get install -y --no-install-recommends ${wanted}`)
-      assert.equal((await system.must('pkctl --version')).trim(), installed)
-    }
-  })
-
-  it('is refused by apt when a list of it was changed, or another key has signed it', async () => {
-    await system.must('sed -i s/^Package/package/ /tmp/site/dists/stable/main/binary-amd64/Packages')
-    await system.must('rm -rf /var/lib/apt/lists/* /tmp/site/dists/stable/main/binary-amd64/Packages.gz')
-    assert.notEqual((await update()).status, 0)
-    await publish()
-    assert.equal((await update()).status, 0)
-    const make = '--batch --passphrase "" --quick-generate-key "another one" default default never'
-    await system.must(`gpg --homedir ${home} ${make}`)
-    const sign = '--batch --yes --local-user "another one" --clearsign --output InRelease Release'
-    await system.must(`cd /tmp/site/dists/stable && gpg --homedir ${home} ${sign} && rm Release.gpg`)
-    const { status, stderr } = await update()
-    assert.notEqual(status, 0)
-    assert.match(stderr, /NO_PUBKEY|not signed/)
-  })
-})
-
-describe('a second build', () => {
-  it('of the same source, in another folder and time zone, has the same bytes', async () => {
-    const again = fs.mkdtempSync('/tmp/pkctl-packages-again-')
-    try {
-      const elsewhere = `${again}/a folder of another name`
-      fs.mkdirSync(elsewhere)
-      const script = `
-        mount --bind ${root} "$1"
-        cd "$1"
-        umask 077
-        exec bash scripts/build-packages.sh ${again} deb rpm`
-      const env = { ...fast, PKCTL_PACKAGE_CPUS: 'x64', TZ: 'Pacific/Auckland', LC_ALL: 'C.UTF-8' }
-      await must(['unshare', '--mount', '--propagation=private', 'bash', '-ec', script, 'bash', elsewhere], {
-        env,
-        milliseconds,
-      })
-      for (const file of [deb('amd64'), rpm('x86_64')]) {
-        assert.ok(fs.readFileSync(path.join(again, path.basename(file))).equals(fs.readFileSync(file)), file)
-      }
-    } finally {
-      fs.rmSync(again, { recursive: true })
-    }
   })
 })
