@@ -13,7 +13,7 @@ import type { PacketCredential } from './packet-credential.js'
 import type { Prefixes } from './prefix-list.js'
 import { isIn } from './prefix-list.js'
 import type { RateLimiter } from './rate-limiter.js'
-import { askedPart } from './requested-part.js'
+import { askedPart, partWhileValid } from './requested-part.js'
 import type { KnockSigner, SignerRights } from './signature-job.js'
 import { rightsOfAll, wishedPart, wishRefusal } from './signed-wishes.js'
 
@@ -48,10 +48,10 @@ export function decideVerified(
   if (knock.wishes) return decideUnsigned(packet, tried, knock, knock.wishes, now, clock)
   const reason = refusalOf(packet, tried, knock, now, clock)
   if (reason !== undefined) return { kind: 'refuse', reason, credential, knock, clockDifferenceSeconds }
-  if (knock.asks === undefined) return { kind: 'grant', credential, knock, clockDifferenceSeconds }
-  const part = askedPart(credential, knock.asks)
-  if (part === undefined)
+  const asked = knock.asks === undefined ? 'all' : askedPart(credential, knock.asks)
+  if (asked === undefined)
     return { kind: 'refuse', reason: 'port-not-allowed', credential, knock, clockDifferenceSeconds }
+  const part = partWhileValid(credential, asked, knock.until === undefined ? undefined : knock.until - now)
   return { kind: 'grant', credential, knock, clockDifferenceSeconds, ...(part === 'all' ? {} : { part }) }
 }
 

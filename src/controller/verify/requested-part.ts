@@ -47,6 +47,19 @@ export function askedPart(
   return { services: [...asked].map(({ service }) => service), seconds: seconds ?? null }
 }
 
+/** The same, and no longer than the credential itself counts: for so many seconds, undefined where it does not expire. */
+export function partWhileValid(
+  { grants, revokes }: GrantLimits,
+  part: RequestedPart | 'all',
+  secondsValid: number | undefined,
+): RequestedPart | 'all' {
+  if (secondsValid === undefined || revokes) return part
+  const longest = (one: GrantedPorts) => (part === 'all' ? one.seconds : (part.seconds ?? one.seconds))
+  if (grants.every(one => longest(one) <= secondsValid)) return part
+  const asked = part === 'all' ? { services: grants.map(({ service }) => service), seconds: null } : part
+  return { ...asked, atMost: secondsValid }
+}
+
 /** Those of `grants` that are asked for, for the time that is asked for. */
 export const partOf = <G extends { readonly service: { readonly name: string }; readonly seconds: number }>(
   grants: readonly G[],

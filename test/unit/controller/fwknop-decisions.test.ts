@@ -113,8 +113,20 @@ describe('a packet of fwknop', () => {
   it('counts until its credential expires', () => {
     const clock = new TestClock()
     const expiring = (expires: number) => decider({ ...telephone, secret: { ...secret, expires } }, clock)
-    assert.equal(outcome(expiring(start + 1).asking({ ports: [tcp22] })), 'all')
+    assert.equal(outcome(expiring(start + 60).asking({ ports: [tcp22] })), 'all')
     assert.equal(outcome(expiring(start).asking({ ports: [tcp22] })), 'expired')
+  })
+
+  it('opens no longer than its credential counts', () => {
+    const expiring = (seconds: number) => decider({ ...telephone, secret: { ...secret, expires: start + seconds } })
+    const part = { services: ['ssh'], seconds: null }
+    assert.deepEqual(outcome(expiring(59).asking({ ports: [tcp22] })), { ...part, atMost: 59 })
+    assert.deepEqual(outcome(expiring(99).asking({ ports: [tcp22], seconds: 300 })), {
+      ...part,
+      seconds: 300,
+      atMost: 99,
+    })
+    assert.deepEqual(outcome(expiring(99).asking({ ports: [tcp22], seconds: 30 })), { ...part, seconds: 30 })
   })
 
   it('is of its port, its lengths and its first characters', () => {
