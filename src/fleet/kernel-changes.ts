@@ -41,7 +41,7 @@ const overtakenMilliseconds = 2000
 export class KernelChanges {
   /** By service and source. */
   #due = new Map<string, Due>()
-  /** What is being revoked in the kernel, or was a moment ago: when that began, by service and source. */
+  /** What is being revoked in the kernel, or was a moment ago: until when that counts, by service and source. */
   readonly #revoking = new Map<string, number>()
   #isRunning = false
   #timer: NodeJS.Timeout | undefined
@@ -67,7 +67,7 @@ export class KernelChanges {
    */
   grantedHere(place: Place): void {
     const key = keyOf(place)
-    if (this.#revoking.has(key)) this.#due.set(key, { ...place, isAgain: true })
+    if (this.#parts.now() < (this.#revoking.get(key) ?? -Infinity)) this.#due.set(key, { ...place, isAgain: true })
   }
 
   /** Makes what is due. */
@@ -88,7 +88,9 @@ export class KernelChanges {
       const taken = [...this.#due].slice(0, mostAtOnce)
       for (const [key] of taken) this.#due.delete(key)
       const changes = taken.flatMap(([, place]) => this.#changeOf(place) ?? [])
-      this.#noteRevoking(changes)
+      const revoked = changes.filter(({ revokes }) => revokes.length > 0).map(keyOf)
+      // It can wait for the lock of the ruleset.
+      for (const key of revoked) this.#revoking.set(key, Infinity)
       try {
         if (changes.length > 0) await apply(changes)
       } catch (error) {
@@ -100,17 +102,17 @@ export class KernelChanges {
           this.flush()
         }, retryMilliseconds)
         return
+      } finally {
+        this.#noteRevoked(revoked)
       }
     }
     this.#isRunning = false
   }
 
-  #noteRevoking(changes: readonly FleetChange[]): void {
+  #noteRevoked(revoked: readonly string[]): void {
     const now = this.#parts.now()
-    for (const [key, began] of this.#revoking) {
-      if (Math.abs(now - began) > overtakenMilliseconds) this.#revoking.delete(key)
-    }
-    for (const change of changes) if (change.revokes.length > 0) this.#revoking.set(keyOf(change), now)
+    for (const [key, until] of this.#revoking) if (until <= now) this.#revoking.delete(key)
+    for (const key of revoked) this.#revoking.set(key, now + overtakenMilliseconds)
   }
 
   #changeOf({ service, source, isAgain = false }: Due): FleetChange | undefined {

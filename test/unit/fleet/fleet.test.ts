@@ -18,6 +18,7 @@ class Bench {
   readonly fleet: Fleet
   /** Has made the changes when this resolves. */
   kernel: Promise<void> = Promise.resolve()
+  now = now
   #events: EngineEvents | undefined
   #entry = 0
 
@@ -40,7 +41,7 @@ class Bench {
           return this.kernel
         },
         report: () => undefined,
-        now: () => now,
+        now: () => this.now,
       },
     )
     this.connect()
@@ -123,6 +124,19 @@ describe('a server of a fleet', () => {
         { grant: undefined, revokes: ['knock', 'hand'] },
         { grant: { node: 'here', seconds: 600 }, revokes: ['knock'] },
       ],
+    )
+  })
+
+  it('leaves to the kernel what is granted long after a revocation', async () => {
+    const bench = new Bench()
+    bench.fleet.revoked('ssh', '192.0.2.7', 'hand')
+    await bench.settle()
+    bench.now += 60_000
+    bench.fleet.granted('ssh', '192.0.2.7', 'hand', now + 600_000)
+    await bench.settle()
+    assert.deepEqual(
+      bench.changes.map(({ grant, revokes }) => ({ grant, revokes })),
+      [{ grant: undefined, revokes: ['knock', 'hand'] }],
     )
   })
 
