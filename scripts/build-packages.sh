@@ -12,7 +12,7 @@ version=${PKCTL_VERSION:-$(node -p 'require("./package.json").version')}
 [[ $version =~ ^[0-9][0-9A-Za-z.+~]*$ ]] || { echo "package: $version cannot be the version of a package" >&2; exit 1; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
-compression=(-Zxz) payload=w19.zstdio
+compression=(-Zxz) payload=w10.zstdio
 [ -z "${PKCTL_PACKAGE_FAST:-}" ] || compression=(-Zgzip -z1) payload=w1.zstdio
 templates=templates/packages
 work=$(mktemp -d)
