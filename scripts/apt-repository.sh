@@ -3,7 +3,7 @@
 #
 # FOLDER is what the web server has at URL. KEY selects a secret key of gpg, such as an address. FOLDER then also has pkctl.gpg,
 # the public key, and pkctl.sources, which each machine needs. Call it with all packages that the repository is to have: the
-# lists are written anew. It needs apt-ftparchive, of the package apt-utils, and gpg.
+# lists are replaced. It needs apt-ftparchive, of the package apt-utils, and gpg.
 set -euo pipefail
 [ $# -ge 4 ] || {
   echo "usage: apt-repository.sh FOLDER URL KEY PACKAGE.deb..." >&2
